@@ -1,0 +1,51 @@
+// Leftover rings: what processes that died left behind, and how it gets into
+// segments.
+
+#ifndef RINGLOG_COMPRESS_LEFTOVER_H_
+#define RINGLOG_COMPRESS_LEFTOVER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ringlog/compress/segment_writer.h"
+
+namespace ringlog {
+
+struct LeftoverReport {
+  std::string ring_path;
+  std::string segment_path;  // that got the records; empty if there were none
+  uint64_t records = 0;      // that were only in the ring
+  uint64_t gaps = 0;
+};
+
+// Brings the leftover ring at `ring_path` into segments beside
+// `segment_directory`, then deletes it: the segment that the persist cursor
+// names is cut there and closed, the records after the cursor follow it, gaps
+// are named, all of it is made durable. May be killed at any moment and done
+// again, by this process or another: the result is the same.
+//
+//   FailedPrecondition: the ring's process is alive, or another one is
+//   recovering it: nothing was touched NotFound:           no such ring
+//   (another one has recovered it) others:             those of
+//   ParseRingHeader, and of reading and writing; the ring is left for the next
+//   try
+absl::StatusOr<LeftoverReport> RecoverLeftover(
+    const std::string& ring_path, const std::string& segment_directory,
+    const SegmentWriterOptions& options);
+
+// Does that for every leftover ring in `ring_directory`; one that fails does
+// not keep the others from it.
+struct LeftoverSweep {
+  std::vector<LeftoverReport> recovered;
+  std::vector<absl::Status> errors;  // live rings are not errors
+};
+LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
+                               const std::string& segment_directory,
+                               const SegmentWriterOptions& options);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_LEFTOVER_H_

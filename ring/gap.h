@@ -1,0 +1,57 @@
+// A gap: records that are known to be missing, and why.
+
+#ifndef RINGLOG_RING_GAP_H_
+#define RINGLOG_RING_GAP_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+
+// These values are frozen in the segment format.
+enum class GapCause : uint8_t {
+  kRingFull = 0,     // dropped, DropCause::kRingFull
+  kTimedOut = 1,     // dropped, DropCause::kTimedOut
+  kOverwritten = 2,  // dropped, DropCause::kOverwritten
+  kClosed = 3,       // dropped, DropCause::kClosed
+  kUnfinished = 4,   // the process died while the record was being written: it
+                     // was never acknowledged
+  kStuckWriter =
+      5,  // a live writer did not finish in time, and the flusher went past it
+  kChecksumMismatch = 6,  // the record's bytes are not those that were written
+  kMissing = 7,           // the slot holds something else
+};
+
+// "ring_full", "timed_out", "overwritten", "closed", "unfinished",
+// "stuck_writer", "checksum_mismatch", "missing".
+absl::string_view GapCauseName(GapCause cause);
+
+// True if a record is missing that had been acknowledged, or might have been.
+// kUnfinished alone is not: whoever wrote that record had not been told that it
+// was safe.
+bool IsLoss(GapCause cause);
+
+struct Gap {
+  GapCause cause = GapCause::kMissing;
+  // The positions that are missing, [first, end). A dropped record never had
+  // one: both are then the position of the record that follows the drop.
+  uint64_t first_position = 0;
+  uint64_t end_position = 0;
+  std::array<uint64_t, kSeverityCount> records =
+      {};  // of dropped records, how many by severity; zeros otherwise
+  int64_t first_time_ns =
+      0;  // Unix time between which it happened; 0: not known
+  int64_t last_time_ns = 0;
+};
+
+// One sentence without a full stop, for people: "812 INFO records dropped
+// before position 4711: the ring was full".
+std::string Describe(const Gap& gap);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_RING_GAP_H_

@@ -1,0 +1,75 @@
+// What a record says: the fields of a log line, and how its head is encoded in
+// the ring (ring/FORMAT.md, "The record head").
+//
+// The head is 40 fixed bytes and the file's name; the body begins with the
+// text.
+
+#ifndef RINGLOG_RING_RECORD_H_
+#define RINGLOG_RING_RECORD_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace ringlog {
+
+// These values are frozen in the file formats. They are those of
+// absl::LogSeverity.
+enum class Severity : uint8_t {
+  kInfo = 0,
+  kWarning = 1,
+  kError = 2,
+  kFatal = 3
+};
+
+// 'I', 'W', 'E' or 'F'.
+char SeverityLetter(Severity severity);
+// "INFO", "WARNING", "ERROR" or "FATAL".
+absl::string_view SeverityName(Severity severity);
+
+// These values are frozen in the file formats. A reader passes over kinds that
+// it does not know.
+enum class RecordKind : uint8_t {
+  kLog = 0,  // a log line
+  kStackTrace =
+      1,  // the stack of the FATAL record that the same thread logged last
+};
+
+inline constexpr int32_t kNoVerbosity = -1;
+
+// A log line. The views are somebody else's: of the entry being logged, of the
+// ring, or of a reader's buffer.
+struct Record {
+  int64_t time_ns = 0;  // Unix time
+  int64_t tid = 0;
+  int32_t line = 0;
+  int32_t verbosity = kNoVerbosity;  // of VLOG; kNoVerbosity otherwise
+  Severity severity = Severity::kInfo;
+  RecordKind kind = RecordKind::kLog;
+  uint32_t cut_bytes = 0;  // bytes that the text lost because the record was
+                           // too long for the ring; EncodeRecordHead ignores it
+  absl::string_view file;  // as __FILE__ had it
+  absl::string_view text;
+};
+
+inline constexpr size_t kRecordHeadFixedBytes = 40;
+
+// Writes the head of `record` to `out` and returns its length. A file name that
+// does not fit loses its beginning (the end tells more). Requires: out.size()
+// >= kRecordHeadFixedBytes.
+//
+// Context: any thread; no lock, no allocation, no system call.
+size_t EncodeRecordHead(const Record& record, absl::Span<char> out);
+
+// The inverse: `record` gets the fields of `head`, and views into `head` and
+// `body`. A body shorter than the text was when it was logged is a cut record:
+// cut_bytes says by how much. False if `head` is not one that EncodeRecordHead
+// wrote; `record` is then unspecified.
+bool DecodeRecord(absl::string_view head, absl::string_view body,
+                  Record* record);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_RING_RECORD_H_
