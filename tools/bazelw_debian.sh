@@ -1,0 +1,272 @@
+#!/bin/bash
+# Makes a private Bazel and prints its path; when there is one already, only prints.
+#
+#   tools/bazelw_debian.sh
+#
+# For Debian machines without Bazel that reach a package mirror and nothing else. Debian's stable release
+# has no Bazel, its testing release has; so the packages of testing are unpacked (never installed) into a
+# directory of their own and made to run from there with their own C library. The sources of Abseil,
+# googletest, benchmark and zstd come the same way, and Bazel is told to take every module from there: this
+# Bazel works without network, and only for what ringlog and its users on such a machine need.
+#
+# BAZELW_PREFIX: where, in place of ${XDG_CACHE_HOME:-$HOME/.cache}/ringlog/bazel-$revision.
+#
+# Nothing outside that directory is written and root is not needed. apt checks every download against
+# Debian's signatures. Delete the directory to start over.
+set -euo pipefail
+
+revision=1    # Raise it whenever what this script makes changes: old and new directories can then live side by side.
+suite=forky   # The oldest Debian release with Bazel 7.
+
+say() { printf 'bazelw: %s\n' "$*" >&2; }
+die() { say "error: $1"; shift; [ $# = 0 ] || say "$@"; exit 1; }
+
+# ---- What can be known to fail is said before anything is done.
+
+if [ -z "${CC-}" ] && ! command -v g++ >/dev/null && ! command -v clang++ >/dev/null; then
+  die "no C++ compiler" "install one: apt-get install g++"
+fi
+if [ -z "${BAZELW_PREFIX-}" ]; then
+  [ -n "${XDG_CACHE_HOME:-${HOME-}}" ] || die "HOME is not set" "set HOME, or BAZELW_PREFIX to a directory for 400 MB"
+  BAZELW_PREFIX=${XDG_CACHE_HOME:-$HOME/.cache}/ringlog/bazel-$revision
+fi
+prefix=$BAZELW_PREFIX
+bazel=$prefix/bin/bazel
+stamp=$prefix/complete-$revision
+if [ -e "$stamp" ]; then echo "$bazel"; exit 0; fi
+
+elsewhere="set BAZELW_PREFIX to a directory for 400 MB that is not under /tmp"
+case $prefix in
+  [!/]* | *[[:space:]:,]*) die "not usable: $prefix" "it has to be an absolute path without blank, colon and comma; $elsewhere" ;;
+esac
+{ mkdir -p "$prefix" && : > "$prefix/lock"; } 2>/dev/null || die "cannot write to $prefix" "$elsewhere"
+# Bazel's sandbox gives each action a /tmp of its own, in which this Bazel's files would be missing.
+case $(readlink -f "$prefix")/ in /tmp/* | /var/tmp/*) die "not usable: $prefix" "$elsewhere" ;; esac
+for tool in apt-get apt-config dpkg dpkg-deb tar gzip flock find awk; do
+  command -v $tool >/dev/null || die "$tool is missing" "it belongs to every Debian system: install it, or install bazelisk and do without this script"
+done
+( . /etc/os-release && [ "${ID-}" = debian ] ) || die "not a Debian system" "install bazelisk or Bazel 7.4 or later"
+
+# ---- One at a time. Children hold the lock too: when this script is killed, the next waits for its apt-get to end.
+
+exec 9> "$prefix/lock"
+if ! flock -n 9; then say "waiting for another run to finish"; flock 9; fi
+if [ -e "$stamp" ]; then echo "$bazel"; exit 0; fi
+trap 'say "error at line $LINENO: $BASH_COMMAND"; say "run it again; if it fails again, install bazelisk or Bazel 7.4 or later"' ERR
+
+[ "$(df -Pk "$prefix" | awk 'NR == 2 { print $4 }')" -gt 700000 ] ||
+  die "less than 700 MB free in $prefix" "free some, or $elsewhere"
+
+# A run that was cut short left no stamp: whatever it made is thrown away.
+find "$prefix" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} +
+apt=$prefix/apt root=$prefix/root src=$prefix/src
+mkdir -p "$apt"/{empty,state/lists/partial,cache/archives/partial,log} "$root" "$src" "$prefix"/{bin,classes,registry,stubs}
+
+# ---- A private apt: the host's mirror, proxy and keys; its own lists, cache and dpkg status; none of the host's hooks.
+
+arch=$(dpkg --print-architecture)
+{
+  apt-config dump | grep '^Acquire::' | grep -vE '^Acquire::(IndexTargets|Languages)' || true
+  cat <<CONF
+APT::Architecture "$arch";
+APT::Architectures { "$arch"; };
+APT::Install-Recommends "false";
+APT::Sandbox::User "$(id -un 2>/dev/null || id -u)";
+Acquire::Languages { "none"; };
+Acquire::Retries "3";
+Acquire::AllowInsecureRepositories "false";
+Dir::State "$apt/state";
+Dir::State::status "$apt/status";
+Dir::Cache "$apt/cache";
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+Dir::Log "$apt/log";
+Dir::Etc::main "$apt/none";
+Dir::Etc::parts "$apt/empty";
+Dir::Etc::preferences "$apt/none";
+Dir::Etc::preferencesparts "$apt/empty";
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "$apt/empty";
+CONF
+} > "$apt/apt.conf"
+apt_get() { APT_CONFIG=$apt/apt.conf DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" </dev/null >&2; }
+: > "$apt/status"
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -r $keyring ] && signed="[signed-by=$keyring]" || signed=
+# Without --no-release-info nothing is printed on a machine that never ran apt-get update.
+mirrors=$(apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+  awk '$2 == "main" && $1 !~ /[-\/]/ && !seen[$3]++ { print $3 }')
+[ -n "$mirrors" ] || die "apt has no source for a Debian release" "see man sources.list"
+updated=
+for mirror in $mirrors; do
+  printf '%s\n' "deb $signed $mirror $suite main" "deb-src $signed $mirror $suite main" > "$apt/sources.list"
+  say "reading the package lists of $suite"
+  if apt_get -o APT::Update::Error-Mode=any update; then updated=1; break; fi
+done
+[ -n "$updated" ] || die "no package lists" "is the network up? does 'apt-get update' work? it needs the mirror of /etc/apt/sources.list*"
+
+# ---- The packages. apt finds the closure itself, against a made-up dpkg status in which what Bazel names but a C++
+# build does not touch counts as installed; a name that the suite no longer has does no harm.
+
+jre=
+for p in openjdk-21-jre-headless openjdk-25-jre-headless default-jre-headless; do
+  if APT_CONFIG=$apt/apt.conf apt-cache show $p >/dev/null 2>&1; then jre=$p; break; fi
+done
+wanted="bazel-bootstrap bazel-rules-shell patchelf xz-utils ${jre:-default-jre-headless}"
+unneeded="
+  async-profiler-java build-essential ca-certificates-java default-jdk-headless java-common junit4 libapache-pom-java
+  libasm-java libatinject-jsr330-api-java libbcprov-java libbsh-java libcommons-codec-java libcommons-collections3-java
+  libcommons-lang3-java libcommons-logging-java libcommons-parent-java libeclipse-jdt-annotation-java
+  libeclipse-jdt-core-compiler-batch-java libeclipse-jdt-core-java libel-api-java libescapevelocity-java
+  libgeronimo-annotation-1.3-spec-java libgoogle-oauth-client-java libhttpclient-java libhttpcore-java
+  libjackson2-core-java libjacoco-java libjarjar-java libjavaewah-java libjavaparser-java libjaxb-api-java
+  libjctools-java libjetty9-java libjformatstring-java libjgit-java libjpeg62-turbo libjquery libjs-jquery libjsch-java
+  libjsp-api-java libjspecify-java libjunixsocket-java libjzlib-java liblcms2-2 liblog4j1.2-java liblog4j2-java
+  libmaven-common-artifact-filters-java libmaven-enforcer-plugin-java libmaven-parent-java libmaven-resolver-java
+  libmaven3-core-java libnss3 libopencensus-java libpcsclite1 libplexus-utils2-java libplexus-xml-java libprotoc32t64
+  libre2-11-absl20260526 libservlet-api-java libslf4j-java libssl3t64 libwagon-provider-api-java libwebsocket-api-java
+  libzstd-jni-java node-core-js node-html5shiv protobuf-compiler-grpc-java-plugin python3 unzip util-linux zlib1g-dev"
+for p in $unneeded; do
+  printf '%s\n' "Package: $p" "Status: install ok installed" "Maintainer: none" "Architecture: $arch" \
+    "Multi-Arch: allowed" "Version: 99999:0" "Description: none" ""
+done > "$apt/status"
+# shellcheck disable=SC2086 # lists
+if ! apt_get -s install $wanted >/dev/null 2>&1; then
+  say "$suite has changed; taking all that its Bazel names"
+  : > "$apt/status"
+fi
+say "fetching 150 MB"
+# shellcheck disable=SC2086
+apt_get -y --download-only install $wanted ||
+  die "the packages of $suite could not be fetched" "try again later, or install bazelisk or Bazel 7.4 or later"
+(cd "$src" && apt_get source --download-only --tar-only abseil googletest benchmark libzstd) ||
+  die "the sources of $suite could not be fetched" "try again later, or install bazelisk or Bazel 7.4 or later"
+
+say "unpacking"
+for deb in "$apt"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$root"; done
+rm -rf "$apt/cache" "$apt/state" "$root"/usr/share/{doc,man,maven-repo}
+
+# ---- Relocation.
+
+share=$root/usr/share/bazel
+loader=$(readlink -f "$root"/usr/lib/*/ld-linux*.so.*)
+libs=$(dirname "$loader")
+java=$(find "$root/usr/lib/jvm" -mindepth 1 -maxdepth 1 -type d -name 'java-*-openjdk-*')
+[ -x "$root/usr/bin/bazel" ] && [ -x "$loader" ] && [ -x "$java/bin/java" ] ||
+  die "the packages of $suite are not laid out as expected" "install bazelisk or Bazel 7.4 or later"
+
+find "$root" -type l -lname '/*' | while IFS= read -r link; do
+  target=$root$(readlink "$link")
+  if [ -e "$target" ]; then ln -sfn "$target" "$link"; fi
+done
+
+run() { local program=$1; shift; "$loader" --library-path "$libs" "$root/usr/bin/$program" "$@"; }
+find "$root/usr/bin/bazel" "$root/usr/libexec" "$java/bin" "$java/lib/jspawnhelper" "$share/embedded_tools" \
+  -type f -perm /111 | while IFS= read -r f; do
+  run patchelf --print-interpreter "$f" >/dev/null 2>&1 || continue   # not a program
+  rpath=$(run patchelf --print-rpath "$f")
+  run patchelf --set-interpreter "$loader" --force-rpath --set-rpath "${rpath:+$rpath:}$libs" "$f"
+done
+
+# Debian's build says "development version", which rule sets take for a Bazel newer than all; this resource corrects it.
+echo "build.label=$(tr -d '[:space:]' < "$share/build-label.txt")" > "$prefix/classes/build-data.properties"
+jars=$share/bazel_classpath_debian_depends.txt
+{
+  while IFS= read -r jar; do [ ! -e "$root$jar" ] || readlink -f "$root$jar"; done < "$jars"
+  find "$root/usr/share/java" -name '*.jar' -type f | sort   # what those name in their manifests is among them
+  echo "$prefix/classes"
+} | awk '!seen[$0]++' > "$jars.new"
+mv "$jars.new" "$jars"
+
+# ---- Modules.
+
+unpack() { # DIRECTORY SOURCE-PACKAGE
+  local tarball
+  tarball=$(echo "$src/$2"_*.orig.tar.*)
+  mkdir "$src/$1"
+  case $tarball in *.xz) run xz -dc "$tarball" ;; *) gzip -dc "$tarball" ;; esac | tar -x --strip-components=1 -C "$src/$1"
+  rm "$tarball"
+}
+unpack abseil-cpp abseil
+unpack googletest googletest
+unpack google_benchmark benchmark
+unpack zstd libzstd
+printf '%s\n' 'module(name = "zstd")' 'bazel_dep(name = "rules_cc", version = "0")' > "$src/zstd/MODULE.bazel"
+cp "$(dirname "$(readlink -f "$0")")/../compress/zstd.BUILD" "$src/zstd/BUILD.bazel"
+: > "$src/zstd/WORKSPACE"
+
+# Two things that Abseil and newer WORKSPACE files ask of rules_cc and Debian's 0.0.11 has not.
+grep -q '"emscripten"' "$share/rules/cc/cc/compiler/BUILD" || cat >> "$share/rules/cc/cc/compiler/BUILD" <<'BUILD'
+
+config_setting(
+    name = "emscripten",
+    flag_values = {"@bazel_tools//tools/cpp:compiler": "emscripten"},
+)
+BUILD
+grep -q compatibility_proxy_repo "$share/rules/cc/cc/extensions.bzl" ||
+  printf '\ndef compatibility_proxy_repo():\n    pass\n' >> "$share/rules/cc/cc/extensions.bzl"
+
+modules="
+  abseil-cpp=$src/abseil-cpp
+  googletest=$src/googletest
+  google_benchmark=$src/google_benchmark
+  zstd=$src/zstd
+  platforms=$share/tools/platforms
+  bazel_skylib=$share/tools/skylib
+  bazel_features=$share/tools/features
+  rules_cc=$share/rules/cc
+  rules_java=$share/rules/java
+  rules_license=$share/rules/license
+  rules_proto=$share/rules/proto
+  rules_python=$share/rules/python
+  rules_shell=$share/rules/shell"
+named() { tr '\n' ' ' < "$1" | grep -oE 'bazel_dep\( *name = "[^"]+"' | cut -d'"' -f2; }
+
+# What those modules name in turn and nobody here uses is an empty module; the targets are for `bazel query`.
+for name in $(for m in $modules; do f=${m#*=}/MODULE.bazel; [ ! -e "$f" ] || named "$f"; done; named "$share/embedded_tools/MODULE.bazel"); do
+  stub=$prefix/stubs/$name
+  case $modules in *" $name="*) continue ;; esac
+  [ ! -e "$stub" ] || continue
+  mkdir "$stub"
+  echo "module(name = \"$name\")" > "$stub/MODULE.bazel"
+  : > "$stub/WORKSPACE"
+  : > "$stub/BUILD.bazel"
+  modules="$modules $name=$stub"
+done
+library() { # PACKAGE-DIRECTORY NAME
+  mkdir -p "$prefix/stubs/$1"
+  echo "cc_library(name = \"$2\", visibility = [\"//visibility:public\"])" > "$prefix/stubs/$1/BUILD.bazel"
+}
+library re2 re2
+library libpfm libpfm
+library zlib zlib
+for p in fdio syslog zx; do library fuchsia_sdk/pkg/$p $p; done
+
+# --override_module of a module outside the dependency graph is an error, and every project has another graph. Bazel's
+# own tools module is in all of them, so it names all.
+already=" $(named "$share/embedded_tools/MODULE.bazel" | tr '\n' ' ')"
+{
+  echo "common --registry=file://$prefix/registry --lockfile_mode=off"
+  for m in $modules; do
+    echo "common --override_module=$m --override_repository=$m"
+    case $already in
+      *" ${m%%=*} "*) ;;
+      *) printf '\nbazel_dep(name = "%s", version = "0")\n' "${m%%=*}" >> "$share/embedded_tools/MODULE.bazel" ;;
+    esac
+  done
+} > "$prefix/offline.bazelrc"
+# clang 14 cannot parse some of Abseil's headers on their own, which Abseil asks for.
+echo 'common --repo_env=CC=clang --features=-parse_headers' > "$prefix/clang.bazelrc"
+
+cat > "$bazel" <<SH
+#!/bin/sh
+command -v g++ >/dev/null || [ -n "\${CC-}" ] || set -- --bazelrc=$prefix/clang.bazelrc "\$@"
+exec $root/usr/bin/bazel --nosystem_rc --install_base=$share --trust_install_base --server_javabase=$java \\
+  --bazelrc=$prefix/offline.bazelrc "\$@"
+SH
+chmod +x "$bazel"
+version=$("$bazel" --version) || die "the Bazel of $suite does not run here" "install bazelisk or Bazel 7.4 or later"
+: > "$stamp"
+say "ready: $version in $prefix"
+echo "$bazel"
