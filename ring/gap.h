@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/ring_format.h"
@@ -47,6 +48,15 @@ struct Gap {
       0;  // Unix time between which it happened; 0: not known
   int64_t last_time_ns = 0;
 };
+
+// Drops by cause and severity, as RingLive::dropped has them.
+using DropCounts =
+    std::array<std::array<uint64_t, kSeverityCount>, kDropCauseCount>;
+
+// A gap for each cause by which more has been dropped in `now` than in
+// `before`, in front of `position`.
+std::vector<Gap> DropGaps(const DropCounts& now, const DropCounts& before,
+                          uint64_t position);
 
 // One sentence without a full stop, for people: "812 INFO records dropped
 // before position 4711: the ring was full".

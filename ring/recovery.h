@@ -9,13 +9,14 @@
 #ifndef RINGLOG_RING_RECOVERY_H_
 #define RINGLOG_RING_RECOVERY_H_
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/crc/crc32c.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/gap.h"
@@ -23,83 +24,114 @@
 
 namespace ringlog {
 
-// What a slot of a dead ring turns out to be.
-enum class SlotClass : uint8_t {
-  kNeverUsed,    // all of its word is zero
-  kFree,         // released; whatever is in it has been persisted
-  kUnfinished,   // kFilling: the writer had not committed
-  kRecord,       // a part of a record, and the checksum fits
-  kAbandoned,    // a claim that was given back
-  kSkipped,      // passed by the flusher
-  kBadChecksum,  // says that it holds a record, but the bytes are others
-  kImplausible,  // no state, position or length that this ring can have had
-};
-
 struct SlotGeometry {
   uint64_t slot_count = 0;
   uint32_t slot_bytes = 0;
   uint32_t head_bytes = 0;
-  uint32_t body_bytes = 0;
+};
+SlotGeometry GeometryOf(const RingHeader& header);
+
+// What a slot turns out to be. ring/FORMAT.md has the table.
+enum class SlotClass : uint8_t {
+  kNeverUsed,    // its word is zero
+  kFree,         // released: what it held has been persisted, or given up
+  kUnfinished,   // kFilling: the writer has not committed
+  kPart,         // committed: a record, or a part of one; the checksum fits
+  kAbandoned,    // committed, and nothing in it; the checksum fits
+  kSkipped,      // passed by the flusher
+  kBadChecksum,  // committed, but the bytes are not those that were
+  kImplausible,  // a state or position that this slot cannot have had
 };
 
 struct ClassifiedSlot {
   SlotClass slot_class = SlotClass::kNeverUsed;
-  SlotHeader header = {};  // meaningful unless kNeverUsed
-  uint64_t position = 0;   // of the word
-  absl::string_view head;  // kRecord only
-  absl::string_view body;  // kRecord only
+  uint64_t position = 0;      // the word's; not of kNeverUsed and kImplausible
+  SlotHeader header = {};     // of kPart and kAbandoned
+  absl::string_view payload;  // of kPart: head_bytes of head, then the body
 };
 
-// The one place that decides what a dead slot means. `slot` is slot_bytes long,
-// `index` its place in the ring, `seed` what ChecksumSeed(ring_id) gave.
+// The one place that decides what a slot means; used by the flusher, recovery
+// and the tool. `slot` is the slot_bytes of slot number `index`; `seed` is
+// ChecksumSeed().
 ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
-                            const SlotGeometry& geometry, uint32_t seed);
+                            const SlotGeometry& geometry, absl::crc32c_t seed);
 
-// The header of `file`, a ring file from its first byte on. At least min(file
-// size, 4096) bytes are needed.
-//   InvalidArgument: not a ring file
-//   DataLoss:        a ring file whose header is damaged or cut
-//   Unimplemented:   of a version, byte order or with a feature that this code
-//   does not know
+struct AssembledRecord {
+  enum Outcome : uint8_t {
+    kRecord,
+    kNothing,  // an abandoned claim, or a part whose record's beginning is lost
+    kGap,      // a record whose bytes cannot be believed
+  };
+  Outcome outcome = kNothing;
+  uint32_t slot_count = 1;              // positions that this is about
+  GapCause cause = GapCause::kMissing;  // of a gap
+  absl::string_view head;               // into the slot
+  absl::string_view body;               // into the slot, or `buffer`
+};
+
+// Puts together the record that begins in the committed slot of `position`.
+// `slot_at` gives the bytes of a position's slot. `buffer` is used for the body
+// of a record of several slots, and only then.
+AssembledRecord AssembleRecord(
+    uint64_t position, const SlotGeometry& geometry, absl::crc32c_t seed,
+    absl::FunctionRef<absl::string_view(uint64_t position)> slot_at,
+    std::string* buffer);
+
+// The header of a ring file, of which at least min(its size, 4096) bytes are
+// given.
+//   InvalidArgument  not a ring file
+//   DataLoss         a ring file whose header is damaged or cut off
+//   Unimplemented    of a version, byte order or with a feature that this code
+//                    does not know
 absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file);
 
-// The valid persist cursor with the highest sequence; one with sequence 0 if
-// none was published. `live` is the file's bytes from live_offset on.
+// The persist cursor that counts; one with sequence 0 if none was published, or
+// none survived. `live` is the file from live_offset on.
 PersistCursor ParsePersistCursor(absl::string_view live,
                                  const RingHeader& header);
 
+uint32_t RingHeaderChecksum(const RingHeader& header);
+uint32_t PersistCursorChecksum(absl::crc32c_t seed,
+                               const PersistCursor& cursor);
+
 struct RecoveredRecord {
   uint64_t position = 0;    // of its first slot
-  uint32_t slot_count = 0;  // positions it takes
-  absl::string_view
-      head;  // into the file's bytes, as `body` of a record of one slot
-  absl::string_view
-      body;  // into RecoveredRing::assembled, for a record of more
+  uint32_t slot_count = 0;  // positions that it takes
+  absl::string_view head;   // into the file's bytes
+  absl::string_view body;   // into the file's bytes, or `assembled`
 };
 
 struct SlotCounts {
-  uint64_t free = 0, filling = 0, filled = 0, persisting = 0, skipped = 0,
-           damaged = 0;
+  uint64_t never_used = 0;
+  uint64_t free = 0;
+  uint64_t filling = 0;
+  uint64_t filled = 0;
+  uint64_t persisting = 0;
+  uint64_t skipped = 0;
+  uint64_t damaged = 0;  // bad checksum or implausible
+  uint64_t absent = 0;   // behind the end of a file that was cut
 };
 
 struct RecoveredRing {
   RingHeader header = {};
-  RingLive live = {};         // as found; untrusted but for `cursor`
-  PersistCursor cursor = {};  // the valid one
+  RingLive live = {};         // as found: untrusted
+  PersistCursor cursor = {};  // the one that counts
   SlotCounts slots;
   std::vector<RecoveredRecord> records;  // by position
-  std::vector<Gap> gaps;      // by position; with those of dropped records last
-  uint64_t end_position = 0;  // no record had this position or a higher one
+  std::vector<Gap> gaps;                 // by position
+  uint64_t end_position = 0;  // no position from here on was ever claimed
   std::list<std::string> assembled;
 };
 
-// Which records: all that the ring still holds, or only those at or after the
-// persist cursor.
+// What to return: all that is in the ring, or only what the cursor does not
+// say is persisted.
 enum class RecoverFrom : uint8_t { kEverything, kCursor };
 
-// Everything that `file` still holds. The result refers to the bytes of `file`,
-// which must outlive it. Errors are those of ParseRingHeader. A file that ends
-// before its last slot is not an error: what is missing becomes gaps.
+// What `file` holds. The result refers to the bytes of `file`, which must
+// outlive it. Gaps are those of the positions from the cursor on; of drops
+// there is one for each cause that the counters name. A file that ends before
+// its last slot is no error: what is missing becomes gaps. Errors are those of
+// ParseRingHeader().
 absl::StatusOr<RecoveredRing> RecoverRing(absl::string_view file,
                                           RecoverFrom from);
 

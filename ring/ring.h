@@ -1,26 +1,15 @@
 // Ring
 //
 // A ring of records in a file that is mapped into memory: what has been
-// appended is in the file whatever happens to the process. ring/FORMAT.md is
+// appended is in the file, whatever happens to the process. ring/FORMAT.md is
 // the format, ring/slot.h the protocol. It knows records as bytes; what they
 // mean, and where a consumer writes them, it does not know.
 //
 //   auto ring = ringlog::Ring::Create("/var/log/app/app.ring", {});
 //   if (!ring.ok()) return ring.status();
-//   (*ring)->Append(Severity::kInfo, head, body);        // any thread
-//   while (auto taken = (*ring)->Take()) { Write(*taken); }   // one thread
+//   (*ring)->Append(Severity::kInfo, head, body);            // any thread
+//   while (auto taken = (*ring)->Take()) Write(*taken);      // one thread
 //   (*ring)->Release();
-//
-// Thread-safe for any number of producers (Claim, Commit, Abandon, Append) and
-// one consumer at a time (Take, Skip, PublishCursor, Release). One file belongs
-// to one process: Create and Open take a lock on it that lasts as long as the
-// Ring.
-//
-// Guarantees: a record whose Append() or Commit() returned survives any end of
-// the process. A record is taken once, in order of position; the records of one
-// thread keep their order. Does not guarantee: survival of a kernel panic or
-// power loss, unless Sync(kWait) returned OK after it; nor anything against
-// code that writes into the mapping, or truncates the file, behind its back.
 
 #ifndef RINGLOG_RING_RING_H_
 #define RINGLOG_RING_RING_H_
@@ -35,7 +24,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/mapped_file.h"
 #include "ringlog/ring/record.h"
+#include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/slot.h"
 
@@ -44,40 +36,65 @@ namespace ringlog {
 // What happens to a record for which there is no room. Each drop is counted, by
 // cause and severity.
 enum class OverflowPolicy : uint8_t {
-  kDropNewest,  // the record is dropped
-  kBlock,  // the caller waits for room, at most RingOptions::block_deadline;
-           // then the record is dropped
-  kOverwriteOldest,  // the oldest record goes: a flight recorder, without a
-                     // consumer
+  // The record is dropped.
+  kDropNewest,
+  // The caller waits for room, at most RingOptions::block_deadline; then the
+  // record is dropped.
+  kBlock,
+  // The oldest record goes: a flight recorder, without a consumer. A record is
+  // dropped only if the oldest slot is still being written.
+  kOverwriteOldest,
 };
 
 struct RingOptions {
-  // A power of two, from 2 to 2^26. The defaults make a ring of 8 MiB whose
-  // slots hold 256 bytes of text and more.
+  // A power of two, from 2 to 2^26. With the other defaults a slot takes 512
+  // bytes and the ring 8 MiB.
   uint64_t slot_count = 16384;
-  uint32_t head_bytes =
-      96;  // the most that a record's head may take; 1 to 4096
-  uint32_t body_bytes =
-      352;  // of body in a slot beside such a head; 1 to 1 MiB
+  // The most that a record's head may take; 40 to 4096.
+  uint32_t head_bytes = 96;
+  // Of body, in a slot beside the longest head; 1 to 1 MiB. A record that needs
+  // more takes several slots.
+  uint32_t body_bytes = 384;
+
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
   absl::Duration block_deadline = absl::Milliseconds(100);
-  uint64_t first_position = 1;  // at most 2^60; tests begin right below a wrap
-  uint64_t crash_bytes = 64 << 10;
-  std::string
-      program;  // as recorded in the header; empty: the running program's name
-  std::string host;  // empty: the machine's name
+
+  // Where the running number of slots begins; 1 to 2^60. Tests begin right
+  // below a power of two, so that a number cut short shows.
+  uint64_t first_position = 1;
+
+  // Binds the ring's pages to this NUMA node, best the one whose cores run the
+  // flusher. Less than 0: leaves it to the kernel.
+  int numa_node = -1;
+
+  // As recorded in the header; empty: the running program's and the machine's.
+  std::string program;
+  std::string host;
 };
 
+// Thread-safe for any number of producers (Claim, Commit, Abandon, Append) and
+// one consumer at a time (Take, Skip, PublishCursor, Release). One file belongs
+// to one process: Create and Open take a lock on it that lasts as long as the
+// Ring.
+//
+// Guarantees: a record whose Append() or Commit() returned survives any end of
+// the process. A record is taken once, in order of position; the records of one
+// thread keep their order.
+//
+// Does not guarantee: survival of a kernel panic or power loss, unless
+// Sync(kWait) has returned OK since; nor anything against code that writes into
+// the mapping, or shortens the file, behind its back.
 class Ring {
  public:
-  // Makes the file at `path`: its blocks are allocated, its pages are in
-  // memory. It has its name only when it is whole, so that a kill leaves no
-  // half-made ring. Mode 0600.
-  //   InvalidArgument:   an option, named with its value and what is allowed
-  //   AlreadyExists:     `path` exists
-  //   ResourceExhausted: no room on the file system, no memory, no file
-  //   descriptor others:            those of open(2), fallocate(2), mmap(2) and
-  //   rename(2), with the path
+  // Makes the file at `path`, mode 0600: its blocks are allocated, its pages
+  // are in memory. It gets its name when it is whole, so that a kill leaves no
+  // half-made ring.
+  //
+  //   InvalidArgument     an option, named with its value and what is allowed
+  //   AlreadyExists       `path` exists
+  //   ResourceExhausted   no room on the disk, no memory, no file descriptor
+  //   others              those of open(2), fallocate(2), mmap(2), mbind(2) and
+  //                       rename(2), with the path
   static absl::StatusOr<std::unique_ptr<Ring>> Create(
       const std::string& path, const RingOptions& options);
 
@@ -87,13 +104,15 @@ class Ring {
 
   // Maps the file of a dead process, or of a Ring that has been destroyed, and
   // goes on with it: what had been committed and not released can be taken, and
-  // more can be appended. Records that were being written are given up. (The
-  // log sink does not use it: it makes a new ring at each start, and recovers
-  // old ones with RecoverRing.) Of `options` only overflow and block_deadline
-  // count.
-  //   FailedPrecondition: another process, or Ring, has it open
-  //   others:             those of ParseRingHeader and of open(2) and mmap(2);
-  //   DataLoss too if the file is shorter than the header says
+  // more can be appended. Records that were being written are given up. Of
+  // `options` only overflow and block_deadline count.
+  //
+  // The log sink does not use it: it makes a new ring at each start, and reads
+  // old ones by RecoverRing().
+  //
+  //   FailedPrecondition  another process, or Ring, has it open
+  //   DataLoss            the file is damaged, or shorter than its header says
+  //   others              those of ParseRingHeader(), open(2) and mmap(2)
   static absl::StatusOr<std::unique_ptr<Ring>> Open(const std::string& path,
                                                     const RingOptions& options);
 
@@ -102,20 +121,22 @@ class Ring {
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
-  // --- Producers
-  // -------------------------------------------------------------------------------------------------
+  // ---- Producers ----
 
-  // A claim is some slots that belong to the caller until Commit or Abandon. If
-  // it gets neither, and the process lives, the slots are lost to the ring, for
-  // nobody can know that they are not being written. Nothing if there is no
-  // room, after `overflow` was followed; the drop has been counted then.
+  // Slots that belong to the caller until Commit() or Abandon(). If they get
+  // neither they are lost to the ring while the process lives, for nobody can
+  // know that they are not being written. Nothing if there is no room after
+  // `overflow` was followed; the drop has been counted then.
+  //
+  // Requires: head_bytes <= RingOptions::head_bytes,
+  // body_bytes <= max_body_bytes(head_bytes).
   std::optional<SlotRange> Claim(Severity severity, size_t head_bytes,
                                  size_t body_bytes);
 
   // Copies the record into the claimed slots and makes it exist. False if the
-  // consumer had given up on it; it does not exist then. Requires: sizes as
-  // claimed.
-  bool Commit(const SlotRange& claim, absl::string_view head,
+  // consumer has given up on it; it does not exist then, and the slots are the
+  // ring's again. Requires: severity and sizes as claimed.
+  bool Commit(const SlotRange& claim, Severity severity, absl::string_view head,
               absl::string_view body);
 
   // Gives the slots back, with nothing in them.
@@ -123,48 +144,51 @@ class Ring {
 
   enum class AppendResult {
     kAppended,
-    kCut,  // appended, but the body was longer than max_body_bytes() and lost
-           // its end
+    kCut,      // appended, without the end of a body that was too long; counted
     kDropped,  // counted
   };
-  // Claim and Commit; once more if the consumer had given up on it in between.
+  // Claim() and Commit(), and the same again if the consumer has given up on
+  // the record in between.
   //
+  // Requires: head.size() <= RingOptions::head_bytes.
   // Context: any thread; no lock, no allocation, no system call; with
-  // OverflowPolicy::kBlock it may sleep, and read the clock.
+  // OverflowPolicy::kBlock it may read the clock and sleep.
   AppendResult Append(Severity severity, absl::string_view head,
                       absl::string_view body);
 
-  // The longest body that a record with a head of `head_bytes` may have: it
-  // takes half of the ring at the most.
+  // The longest body that a record with a head of `head_bytes` may have: the
+  // record takes half of the ring at the most.
   size_t max_body_bytes(size_t head_bytes) const;
 
-  // --- The consumer
-  // ----------------------------------------------------------------------------------------------
+  // Slots that records of this severity may fill. A sixteenth of the ring is
+  // kept for FATAL, and another for WARNING and above.
+  uint64_t capacity(Severity severity) const;
+
+  // ---- The consumer ----
 
   struct Taken {
     SlotRange slots;
-    absl::string_view head;  // valid until Release()
-    absl::string_view body;  // valid until Release(), and if the record has
-                             // more than one slot only until the next Take()
+    // Set if the slots hold no record that can be believed; the rest is then
+    // empty.
+    std::optional<GapCause> gap;
+    // Valid until Release(); the body of a record of several slots only until
+    // the next Take().
+    absl::string_view head;
+    absl::string_view body;
   };
-  // The next record in order of position. Empty slots are passed over. Nothing
-  // if the next record has not been committed.
+  // The next record in order of position; empty slots are passed over. Nothing
+  // if the next one has not been committed, or with kOverwriteOldest.
   std::optional<Taken> Take();
 
-  // What keeps Take() from going on, if anything: the lowest position that is
-  // claimed and not committed.
-  std::optional<uint64_t> pending() const;
+  // The position that keeps Take() from going on: claimed and not committed.
+  std::optional<uint64_t> pending();
 
-  // Goes past what pending() names, for writers that have been stuck for so
-  // long that the rest shall not wait for them; not beyond `end`. Their slots
-  // are not used again before they let go of them. Returns the positions that
-  // were given up; nothing if the writer turned out to be done, or not to have
-  // begun (it will then append its record again).
-  struct Skipped {
-    uint64_t first_position = 0;
-    uint64_t end_position = 0;
-  };
-  std::optional<Skipped> Skip(uint64_t end);
+  // Goes past pending(), and what is like it right behind it, but not beyond
+  // `end`: for writers that have been stuck for so long that the rest shall not
+  // wait for them. Their slots are not used again before they let go of them.
+  // Returns the positions of what was given up; nothing if it moved after all,
+  // or was not begun: its writer will then append it again.
+  std::optional<SlotRange> Skip(uint64_t end);
 
   // Says how far the ring has been persisted; see PersistCursor. `state` is the
   // consumer's own, at most sizeof(PersistCursor::state) bytes. A kill leaves
@@ -174,23 +198,57 @@ class Ring {
   // Makes the slots of everything taken free.
   void Release();
 
-  // --- Anybody
-  // ---------------------------------------------------------------------------------------------------
+  // ---- Anybody ----
 
   // True if `p` points into the mapping.
   bool Contains(const void* p) const;
-  // True if every slot is free.
+  // True if every slot is free, of those that writers do not hold.
   bool empty() const;
   // Positions claimed and not yet taken; approximate while others are at work.
   uint64_t unprocessed_count() const;
-  // The next position to be claimed, and the next to be taken.
-  uint64_t tail_position() const;
-  uint64_t take_position() const;
+  // The next position to be claimed.
+  uint64_t tail_position() const { return slots_.tail(); }
+  // The next position to be taken. The consumer's.
+  uint64_t take_position() const { return take_position_; }
 
-  // Starts (kStart) or waits for (kWait) the file's being written to its
-  // device.
+  // Starts write-back of the file to its device, or waits for it.
   enum class SyncMode { kStart, kWait };
   absl::Status Sync(SyncMode mode);
+
+  const RingHeader& header() const { return header_; }
+  uint64_t dropped(DropCause cause, Severity severity) const;
+  uint64_t cut() const;
+  // Counts a record that its caller did not even try to append.
+  void CountDrop(DropCause cause, Severity severity);
+  // The consumer's to set, by Slots::Set() and Slots::Add(): what `ringlog
+  // inspect` shows of it.
+  FlusherCounters* flusher_counters() { return &live_->flusher; }
+
+ private:
+  Ring(MappedFile file, const RingHeader& header, const RingOptions& options);
+
+  uint32_t SlotsNeeded(size_t head_bytes, size_t body_bytes) const;
+  std::optional<SlotRange> TryClaim(uint32_t slot_count, uint64_t limit);
+  std::optional<SlotRange> WaitAndClaim(uint32_t slot_count, uint64_t limit);
+  std::optional<SlotRange> EvictAndClaim(uint32_t slot_count, uint64_t limit);
+  bool EvictOldest();
+  void AbandonSlots(uint64_t begin, uint64_t end);
+  std::optional<Taken> TakeFilled();
+  void ResumeAfterDeath();
+
+  MappedFile file_;
+  const RingHeader header_;
+  RingLive* const live_;
+  const SlotGeometry geometry_;
+  const size_t payload_bytes_;  // of a slot
+  const OverflowPolicy overflow_;
+  const absl::Duration block_deadline_;
+  Slots slots_;
+
+  // The consumer's.
+  uint64_t take_position_;
+  uint64_t release_position_;
+  std::string assembled_;
 };
 
 }  // namespace ringlog

@@ -73,7 +73,8 @@ struct SlotHeader {
   uint64_t position;    // the position again, where the checksum covers it
   uint16_t head_bytes;  // bytes of the record's head in this slot; 0 in all but
                         // the first
-  uint16_t reserved;
+  uint8_t severity;     // of the record; 0 in an abandoned claim
+  uint8_t reserved;
   uint32_t body_bytes;  // bytes of the record's body in this slot
 };
 static_assert(sizeof(SlotHeader) == 32, "the payload begins at byte 32");
@@ -188,6 +189,7 @@ inline constexpr uint64_t kLiveOffset = 4096;
 inline constexpr uint64_t kCrashOffset = 8192;
 
 // Limits on what a reader believes.
+inline constexpr uint64_t kMaxFirstPosition = uint64_t{1} << 60;
 inline constexpr uint64_t kMaxSlotCount = uint64_t{1} << 26;
 inline constexpr uint64_t kMinSlotCount = 2;
 inline constexpr uint32_t kMaxHeadBytes = 4096;

@@ -1,0 +1,103 @@
+#include "ringlog/ring/gap.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "ringlog/ring/record.h"
+
+namespace ringlog {
+namespace {
+
+bool IsDrop(GapCause cause) { return cause <= GapCause::kClosed; }
+
+absl::string_view Because(GapCause cause) {
+  switch (cause) {
+    case GapCause::kRingFull:
+      return "the ring was full";
+    case GapCause::kTimedOut:
+      return "the ring stayed full until the deadline";
+    case GapCause::kOverwritten:
+      return "newer records took their place";
+    case GapCause::kClosed:
+      return "the sink was closed";
+    case GapCause::kUnfinished:
+      return "still being written when the process died";
+    case GapCause::kStuckWriter:
+      return "the writer did not finish in time";
+    case GapCause::kChecksumMismatch:
+      return "the bytes are not those that were written";
+    case GapCause::kMissing:
+      return "the slot holds something else";
+  }
+  return "unknown cause";
+}
+
+std::string DescribeDrop(const Gap& gap) {
+  std::string counts;
+  uint64_t total = 0;
+  for (int i = 0; i < kSeverityCount; ++i) {
+    const uint64_t count = gap.records[static_cast<size_t>(i)];
+    if (count == 0) continue;
+    total += count;
+    absl::StrAppend(&counts, counts.empty() ? "" : ", ", count, " ",
+                    SeverityName(static_cast<Severity>(i)));
+  }
+  return absl::StrCat(counts, total == 1 ? " record" : " records",
+                      " dropped before position ", gap.end_position, ": ",
+                      Because(gap.cause));
+}
+
+}  // namespace
+
+absl::string_view GapCauseName(GapCause cause) {
+  switch (cause) {
+    case GapCause::kRingFull:
+      return "ring_full";
+    case GapCause::kTimedOut:
+      return "timed_out";
+    case GapCause::kOverwritten:
+      return "overwritten";
+    case GapCause::kClosed:
+      return "closed";
+    case GapCause::kUnfinished:
+      return "unfinished";
+    case GapCause::kStuckWriter:
+      return "stuck_writer";
+    case GapCause::kChecksumMismatch:
+      return "checksum_mismatch";
+    case GapCause::kMissing:
+      return "missing";
+  }
+  return "unknown";
+}
+
+std::vector<Gap> DropGaps(const DropCounts& now, const DropCounts& before,
+                          uint64_t position) {
+  std::vector<Gap> gaps;
+  for (size_t cause = 0; cause < now.size(); ++cause) {
+    Gap gap;
+    gap.cause = static_cast<GapCause>(cause);
+    gap.first_position = gap.end_position = position;
+    for (size_t i = 0; i < gap.records.size(); ++i) {
+      // Less than before only in a damaged file.
+      gap.records[i] =
+          now[cause][i] - std::min(now[cause][i], before[cause][i]);
+    }
+    if (gap.records != Gap().records) gaps.push_back(gap);
+  }
+  return gaps;
+}
+
+bool IsLoss(GapCause cause) { return cause != GapCause::kUnfinished; }
+
+std::string Describe(const Gap& gap) {
+  if (IsDrop(gap.cause)) return DescribeDrop(gap);
+  if (gap.end_position == gap.first_position + 1) {
+    return absl::StrCat("position ", gap.first_position,
+                        " missing: ", Because(gap.cause));
+  }
+  return absl::StrCat("positions ", gap.first_position, " to ",
+                      gap.end_position - 1, " missing: ", Because(gap.cause));
+}
+
+}  // namespace ringlog

@@ -1,0 +1,104 @@
+#include "ringlog/ring/process_identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstddef>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+
+namespace ringlog {
+namespace {
+
+// A file of /proc: short, and read in one go.
+std::string ReadSmallFile(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return "";
+  char buffer[4096];
+  ssize_t n;
+  do {
+    n = read(fd, buffer, sizeof buffer);
+  } while (n < 0 && errno == EINTR);
+  close(fd);
+  return n > 0 ? std::string(buffer, static_cast<size_t>(n)) : "";
+}
+
+// Field 22 of /proc/PID/stat. Field 2 is the program's name in parentheses, and
+// may itself hold anything.
+uint64_t StartTicks(int64_t process_id) {
+  const std::string stat =
+      ReadSmallFile(absl::StrCat("/proc/", process_id, "/stat"));
+  const size_t name_end = stat.rfind(')');
+  if (name_end == std::string::npos) return 0;
+  constexpr int kFieldsAfterName = 22 - 2;
+  int field = 0;
+  for (absl::string_view part :
+       absl::StrSplit(absl::string_view(stat).substr(name_end + 1), ' ',
+                      absl::SkipEmpty())) {
+    uint64_t ticks;
+    if (++field == kFieldsAfterName) {
+      return absl::SimpleAtoi(part, &ticks) ? ticks : 0;
+    }
+  }
+  return 0;
+}
+
+std::array<uint8_t, 16> BootId() {
+  std::array<uint8_t, 16> id = {};
+  size_t digits = 0;
+  for (char c : ReadSmallFile("/proc/sys/kernel/random/boot_id")) {
+    int value = 0;
+    if (c == '-' || c == '\n') continue;
+    if (c >= '0' && c <= '9') {
+      value = c - '0';
+    } else if (c >= 'a' && c <= 'f') {
+      value = c - 'a' + 10;
+    } else {
+      return {};
+    }
+    if (digits == 2 * id.size()) return {};
+    id[digits / 2] = static_cast<uint8_t>(id[digits / 2] << 4 | value);
+    ++digits;
+  }
+  return digits == 2 * id.size() ? id : std::array<uint8_t, 16>{};
+}
+
+}  // namespace
+
+ProcessIdentity CurrentProcess() {
+  ProcessIdentity identity;
+  identity.process_id = getpid();
+  identity.start_ticks = StartTicks(identity.process_id);
+  identity.boot_id = BootId();
+  return identity;
+}
+
+bool MayBeAlive(const ProcessIdentity& process) {
+  const std::array<uint8_t, 16> unknown = {};
+  const std::array<uint8_t, 16> boot = BootId();
+  if (process.boot_id != unknown && boot != unknown &&
+      process.boot_id != boot) {
+    return false;
+  }
+  if (kill(static_cast<pid_t>(process.process_id), 0) != 0 && errno == ESRCH) {
+    return false;
+  }
+  const uint64_t start = StartTicks(process.process_id);
+  return process.start_ticks == 0 || start == 0 || start == process.start_ticks;
+}
+
+std::string ProgramName() { return program_invocation_short_name; }
+
+std::string HostName() {
+  char name[256];
+  if (gethostname(name, sizeof name) != 0) return "";
+  name[sizeof name - 1] = '\0';
+  return name;
+}
+
+}  // namespace ringlog

@@ -1,0 +1,84 @@
+#include "ringlog/ring/record.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace ringlog {
+namespace {
+
+// What the head begins with; ring/FORMAT.md, "The record head".
+struct FixedHead {
+  int64_t time_ns;
+  int64_t tid;
+  int32_t line;
+  int32_t verbosity;
+  uint32_t text_bytes;  // of the text as it was logged
+  uint8_t severity;
+  uint8_t kind;
+  uint16_t fixed_bytes;  // of this struct as the writer knew it: where the file
+                         // name begins
+  uint16_t file_bytes;
+  uint16_t reserved;
+  uint32_t reserved_tail;
+};
+static_assert(sizeof(FixedHead) == kRecordHeadFixedBytes,
+              "frozen in the file format");
+
+}  // namespace
+
+char SeverityLetter(Severity severity) {
+  return "IWEF"[static_cast<size_t>(severity) & 3];
+}
+
+absl::string_view SeverityName(Severity severity) {
+  constexpr absl::string_view kNames[] = {"INFO", "WARNING", "ERROR", "FATAL"};
+  return kNames[static_cast<size_t>(severity) & 3];
+}
+
+size_t EncodeRecordHead(const Record& record, absl::Span<char> out) {
+  absl::string_view file = record.file;
+  const size_t room = std::min<size_t>(out.size() - kRecordHeadFixedBytes,
+                                       std::numeric_limits<uint16_t>::max());
+  if (file.size() > room) file.remove_prefix(file.size() - room);
+  FixedHead fixed = {};
+  fixed.time_ns = record.time_ns;
+  fixed.tid = record.tid;
+  fixed.line = record.line;
+  fixed.verbosity = record.verbosity;
+  fixed.text_bytes = static_cast<uint32_t>(std::min<size_t>(
+      record.text.size(), std::numeric_limits<uint32_t>::max()));
+  fixed.severity = static_cast<uint8_t>(record.severity);
+  fixed.kind = static_cast<uint8_t>(record.kind);
+  fixed.fixed_bytes = kRecordHeadFixedBytes;
+  fixed.file_bytes = static_cast<uint16_t>(file.size());
+  std::memcpy(out.data(), &fixed, sizeof fixed);
+  if (!file.empty()) {
+    std::memcpy(out.data() + sizeof fixed, file.data(), file.size());
+  }
+  return sizeof fixed + file.size();
+}
+
+bool DecodeRecord(absl::string_view head, absl::string_view body,
+                  Record* record) {
+  FixedHead fixed;
+  if (head.size() < sizeof fixed) return false;
+  std::memcpy(&fixed, head.data(), sizeof fixed);
+  if (fixed.fixed_bytes < sizeof fixed || fixed.severity >= 4 ||
+      head.size() < size_t{fixed.fixed_bytes} + fixed.file_bytes) {
+    return false;
+  }
+  record->time_ns = fixed.time_ns;
+  record->tid = fixed.tid;
+  record->line = fixed.line;
+  record->verbosity = fixed.verbosity;
+  record->severity = static_cast<Severity>(fixed.severity);
+  record->kind = static_cast<RecordKind>(fixed.kind);
+  record->file = head.substr(fixed.fixed_bytes, fixed.file_bytes);
+  record->text = body.substr(0, fixed.text_bytes);
+  record->cut_bytes =
+      fixed.text_bytes - static_cast<uint32_t>(record->text.size());
+  return true;
+}
+
+}  // namespace ringlog
