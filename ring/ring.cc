@@ -138,7 +138,22 @@ void Pause() {
 absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const std::string& path,
                                                    const RingOptions& options) {
   if (absl::Status s = Check(options); !s.ok()) return s;
+  return CreateFile(path, MakeHeader(options), options);
+}
+
+absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateIn(
+    const std::string& directory,
+    absl::FunctionRef<std::string(const RingHeader&)> name,
+    const RingOptions& options) {
+  if (absl::Status s = Check(options); !s.ok()) return s;
   const RingHeader header = MakeHeader(options);
+  return CreateFile(absl::StrCat(directory, "/", name(header)), header,
+                    options);
+}
+
+absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateFile(
+    const std::string& path, const RingHeader& header,
+    const RingOptions& options) {
   absl::StatusOr<MappedFile> file = MappedFile::Create(
       path, header.file_bytes,
       [&](MappedFile::Bytes bytes) { InitializeFile(bytes, header); });
@@ -147,7 +162,8 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const std::string& path,
     unlink(path.c_str());
     return s;
   }
-  return std::unique_ptr<Ring>(new Ring(*std::move(file), header, options));
+  return std::unique_ptr<Ring>(
+      new Ring(*std::move(file), path, header, options));
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateAnonymous(
@@ -161,7 +177,7 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateAnonymous(
   if (absl::Status s = BindToNode(file->bytes(), options.numa_node); !s.ok()) {
     return s;
   }
-  return std::unique_ptr<Ring>(new Ring(*std::move(file), header, options));
+  return std::unique_ptr<Ring>(new Ring(*std::move(file), "", header, options));
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> Ring::Open(const std::string& path,
@@ -177,14 +193,16 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Open(const std::string& path,
                                             bytes.size(), " bytes of ",
                                             header->file_bytes));
   }
-  std::unique_ptr<Ring> ring(new Ring(*std::move(file), *header, options));
+  std::unique_ptr<Ring> ring(
+      new Ring(*std::move(file), path, *header, options));
   ring->ResumeAfterDeath();
   return ring;
 }
 
-Ring::Ring(MappedFile file, const RingHeader& header,
+Ring::Ring(MappedFile file, std::string path, const RingHeader& header,
            const RingOptions& options)
     : file_(std::move(file)),
+      path_(std::move(path)),
       header_(header),
       live_(reinterpret_cast<RingLive*>(file_.bytes().data() +
                                         header.live_offset)),

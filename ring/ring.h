@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -51,10 +52,10 @@ struct RingOptions {
   // bytes and the ring 8 MiB.
   uint64_t slot_count = 16384;
   // The most that a record's head may take; 40 to 4096.
-  uint32_t head_bytes = 96;
+  uint32_t head_bytes = 128;
   // Of body, in a slot beside the longest head; 1 to 1 MiB. A record that needs
   // more takes several slots.
-  uint32_t body_bytes = 384;
+  uint32_t body_bytes = 352;
 
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
   absl::Duration block_deadline = absl::Milliseconds(100);
@@ -97,6 +98,12 @@ class Ring {
   //                       rename(2), with the path
   static absl::StatusOr<std::unique_ptr<Ring>> Create(
       const std::string& path, const RingOptions& options);
+
+  // The same in `directory`, under the name that `name` makes of the header.
+  static absl::StatusOr<std::unique_ptr<Ring>> CreateIn(
+      const std::string& directory,
+      absl::FunctionRef<std::string(const RingHeader&)> name,
+      const RingOptions& options);
 
   // The same in memory that no file stands behind. Survives nothing.
   static absl::StatusOr<std::unique_ptr<Ring>> CreateAnonymous(
@@ -216,6 +223,8 @@ class Ring {
   absl::Status Sync(SyncMode mode);
 
   const RingHeader& header() const { return header_; }
+  // The file; empty of a ring without one.
+  const std::string& path() const { return path_; }
   uint64_t dropped(DropCause cause, Severity severity) const;
   uint64_t cut() const;
   // Counts a record that its caller did not even try to append.
@@ -225,8 +234,12 @@ class Ring {
   FlusherCounters* flusher_counters() { return &live_->flusher; }
 
  private:
-  Ring(MappedFile file, const RingHeader& header, const RingOptions& options);
+  Ring(MappedFile file, std::string path, const RingHeader& header,
+       const RingOptions& options);
 
+  static absl::StatusOr<std::unique_ptr<Ring>> CreateFile(
+      const std::string& path, const RingHeader& header,
+      const RingOptions& options);
   uint32_t SlotsNeeded(size_t head_bytes, size_t body_bytes) const;
   std::optional<SlotRange> TryClaim(uint32_t slot_count, uint64_t limit);
   std::optional<SlotRange> WaitAndClaim(uint32_t slot_count, uint64_t limit);
@@ -237,6 +250,7 @@ class Ring {
   void ResumeAfterDeath();
 
   MappedFile file_;
+  const std::string path_;
   const RingHeader header_;
   RingLive* const live_;
   const SlotGeometry geometry_;

@@ -156,7 +156,7 @@ struct FlusherCounters {
   uint64_t compressed_bytes;  // written to segments
   uint64_t segments;          // begun
   uint64_t write_errors;
-  uint64_t last_errno;
+  uint64_t last_error;     // absl::StatusCode of the last write error
   uint64_t skipped_slots;  // passed because their writer did not finish
   int64_t lag_ns;  // age of the oldest record of the last batch when it had
                    // been written
