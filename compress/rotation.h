@@ -8,7 +8,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/line_format.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {

@@ -71,9 +71,14 @@ inline constexpr size_t kMaxFrameGaps = 256;
 // The whole skippable frame, header included.
 std::string EncodeMetadataFrame(const FrameMetadata& metadata);
 
-// `payload` is what follows the skippable frame's header. NotFound: somebody
-// else's skippable frame. DataLoss: ours, but damaged. Unimplemented: ours, of
-// a later major version.
+// No payload is longer: readers pass over what claims to be.
+inline constexpr size_t kMaxMetadataPayloadBytes = 64 << 10;
+
+// `payload` is what follows the skippable frame's header. What a later minor
+// version has added to it is ignored.
+//   NotFound:      somebody else's skippable frame
+//   DataLoss:      ours, but damaged
+//   Unimplemented: ours, of a later major version
 absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload);
 
 // A seek table entry; skippable frames have one too, with decompressed_bytes 0,
@@ -101,6 +106,10 @@ struct SegmentCursor {
 
 // At most sizeof(PersistCursor::state) bytes.
 std::string EncodeSegmentCursor(const SegmentCursor& cursor);
+// The persist cursor's checksum has been checked by whoever found it. What a
+// later minor version has added is ignored.
+//   DataLoss:      not what EncodeSegmentCursor writes
+//   Unimplemented: of a later major version
 absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state);
 
 }  // namespace ringlog
