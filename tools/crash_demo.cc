@@ -1,0 +1,341 @@
+// crash_demo: a program logs from several threads, is killed with SIGKILL at a
+// random moment, and what it had logged is looked for.
+//
+//   ./bazelw run //tools:crash_demo
+//   ./bazelw run //tools:crash_demo -- --input=FILE --threads=2 --kills=20
+//
+// Exit status: 0 if every record whose LOG() had returned was found, once, in
+// order and unchanged, in what the kill left and after the next start has
+// recovered it; 1 if not; 2 if the demonstration could not be made.
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <random>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/tools/crash_check.h"
+#include "ringlog/tools/crash_counters.h"
+#include "ringlog/tools/crash_victim.h"
+#include "ringlog/tools/crash_workload.h"
+#include "ringlog/tools/working_directory.h"
+
+ABSL_FLAG(std::string, input, "",
+          "log the lines of this file, over and over; empty: made-up lines");
+ABSL_FLAG(uint64_t, records, 0,
+          "records that each thread logs before it waits to be killed; 0: it "
+          "goes on until then");
+ABSL_FLAG(int, kills, 1, "how many times, each in a directory of its own");
+ABSL_FLAG(int, threads, 4, "threads that log, 1 to 64");
+ABSL_FLAG(std::string, directory, "",
+          "where the logs go, must not exist; empty: a new directory under "
+          "$TMPDIR or /tmp");
+ABSL_FLAG(uint64_t, seed, 0, "of the moments of the kills; 0: a random one");
+ABSL_FLAG(bool, recover, true,
+          "also start the program again on a copy of what is left, and count "
+          "what its recovery has brought into segments");
+// How the program starts itself again.
+ABSL_FLAG(int, victim_counters, -1, "internal");
+ABSL_FLAG(std::string, next_start, "", "internal");
+
+namespace ringlog {
+namespace {
+
+constexpr int kCannot = 2;
+constexpr uint64_t kLatestKill = 200000;  // records, of all threads
+
+int Cannot(absl::string_view message) {
+  std::cerr << "crash_demo: " << message << "\n";
+  return kCannot;
+}
+
+// Starts this program with `arguments`. The child dies with its parent.
+pid_t StartSelf(const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {"crash_demo"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child != 0) return child;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(kCannot);
+  unsetenv("BUILD_WORKING_DIRECTORY");  // It has been entered already.
+  execv("/proc/self/exe", argv.data());
+  _exit(kCannot);
+}
+
+int WaitFor(pid_t child) {
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return status;
+}
+
+// Waits until the victim has logged `records` in all, and kills it then,
+// wherever its threads are. False if it has ended by itself.
+bool KillAfter(pid_t victim, const SharedCrashCounters& counters,
+               uint64_t records) {
+  const timespec pause = {0, 20000};
+  while (counters.total_acknowledged() < records) {
+    int status;
+    if (waitpid(victim, &status, WNOHANG) == victim) return false;
+    nanosleep(&pause, nullptr);
+  }
+  kill(victim, SIGKILL);
+  return WIFSIGNALED(WaitFor(victim));
+}
+
+void Print(const CrashCounts& counts) {
+  const std::pair<absl::string_view, uint64_t> rows[] = {
+      {"acknowledged before the kill", counts.acknowledged},
+      {"found in segments", counts.in_segments},
+      {"found in the ring", counts.in_ring},
+      {"found, LOG() had not returned", counts.unacknowledged},
+      {"lost", counts.lost},
+      {"duplicated", counts.duplicated},
+      {"out of order in their thread", counts.out_of_order},
+      {"different from what was logged", counts.different},
+      {"logged by nobody", counts.foreign},
+      {"reports of loss or damage", counts.problems},
+  };
+  for (const auto& [name, count] : rows) {
+    std::cout << absl::StrFormat("  %-32s%10d\n", name, count);
+  }
+}
+
+class Demo {
+ public:
+  Demo(CrashWorkload workload, std::string base, uint64_t seed)
+      : workload_(std::move(workload)), base_(std::move(base)), random_(seed) {}
+
+  int Run() {
+    const int kills = absl::GetFlag(FLAGS_kills);
+    for (int i = 1; i <= kills; ++i) {
+      const std::string directory =
+          kills == 1 ? base_ : absl::StrCat(base_, "/kill-", i);
+      const std::optional<bool> ok = KillOnce(i, directory);
+      if (!ok.has_value()) return kCannot;
+      if (!*ok) ++failed_;
+      std::error_code ignored;
+      if (*ok && i < kills) std::filesystem::remove_all(directory, ignored);
+    }
+    if (kills > 1) {
+      std::cout << kills << " kills, " << failed_
+                << " of them with something wrong; in all:\n";
+      Print(total_);
+    }
+    return failed_ == 0 ? 0 : 1;
+  }
+
+ private:
+  // Nothing if it could not be done; else whether all was right.
+  std::optional<bool> KillOnce(int i, const std::string& directory) {
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (error) {
+      Cannot(absl::StrCat("make ", directory, ": ", error.message()));
+      return std::nullopt;
+    }
+    absl::StatusOr<SharedCrashCounters> counters =
+        SharedCrashCounters::Create();
+    if (!counters.ok()) {
+      Cannot(counters.status().message());
+      return std::nullopt;
+    }
+    const uint64_t kill_after = ChooseMoment();
+    std::cout << "kill " << i << ", after " << kill_after
+              << " records: " << directory << "\n";
+    const pid_t victim =
+        StartSelf({absl::StrCat("--victim_counters=", counters->fd()),
+                   absl::StrCat("--directory=", directory),
+                   absl::StrCat("--input=", absl::GetFlag(FLAGS_input)),
+                   absl::StrCat("--records=", absl::GetFlag(FLAGS_records)),
+                   absl::StrCat("--threads=", absl::GetFlag(FLAGS_threads))});
+    if (victim < 0 || !KillAfter(victim, *counters, kill_after)) {
+      Cannot("the victim did not live until it was killed");
+      return std::nullopt;
+    }
+    return Check(directory, *counters);
+  }
+
+  // In records, so that it is a moment at which the victim is at work.
+  uint64_t ChooseMoment() {
+    uint64_t latest = kLatestKill;
+    const uint64_t records = absl::GetFlag(FLAGS_records);
+    if (records != 0) {
+      latest = std::min(latest, records * static_cast<uint64_t>(
+                                              absl::GetFlag(FLAGS_threads)));
+    }
+    return std::uniform_int_distribution<uint64_t>(1, latest)(random_);
+  }
+
+  bool Check(const std::string& directory,
+             const SharedCrashCounters& counters) {
+    std::vector<uint64_t> acknowledged;
+    for (int t = 0; t < absl::GetFlag(FLAGS_threads); ++t) {
+      acknowledged.push_back(
+          counters->threads[t].acknowledged.load(std::memory_order_acquire));
+    }
+    CrashCheck check(&workload_, acknowledged);
+    const CrashCounts left = check.Run(directory);
+    Print(left);
+    total_.Add(left);
+    std::cout << "  the last lines before death:\n";
+    const CircularBuffer<std::string>& last = check.last_lines();
+    for (size_t n = last.size(); n > 0; --n) {
+      PrintShort(last.get_from_back(n - 1));
+    }
+    bool ok = left.ok();
+    if (absl::GetFlag(FLAGS_recover)) {
+      ok = CheckRecovery(directory, std::move(acknowledged), left) && ok;
+    }
+    std::cout << "  read it: ./bazelw run //tools:ringlog -- cat " << directory
+              << std::endl;
+    return ok;
+  }
+
+  static void PrintShort(absl::string_view line) {
+    constexpr size_t kWidth = 100;
+    line = line.substr(0, line.find('\n'));
+    std::string visible;
+    for (const char c : line.substr(0, kWidth)) {
+      visible += c >= ' ' && c < 0x7F ? c : '?';
+    }
+    std::cout << "    " << visible << (line.size() > kWidth ? "..." : "")
+              << "\n";
+  }
+
+  // On a copy, so that the crash's traces stay for whoever wants to see them.
+  bool CheckRecovery(const std::string& directory,
+                     std::vector<uint64_t> acknowledged,
+                     const CrashCounts& left) {
+    const std::string copy = absl::StrCat(directory, ".next_start");
+    std::error_code error;
+    std::filesystem::copy(directory, copy,
+                          std::filesystem::copy_options::copy_symlinks, error);
+    if (error) {
+      Cannot(absl::StrCat("copy to ", copy, ": ", error.message()));
+      return false;
+    }
+    const pid_t child = StartSelf({absl::StrCat("--next_start=", copy)});
+    const bool started = child > 0 && WaitFor(child) == 0;
+    CrashCheck check(&workload_, std::move(acknowledged));
+    const CrashCounts recovered = check.Run(copy);
+    const bool ok = started && recovered.ok() && recovered.in_ring == 0 &&
+                    recovered.in_segments == left.in_segments + left.in_ring;
+    std::cout << "  after the next start: " << recovered.in_segments
+              << " in segments, " << recovered.in_ring << " in the ring, "
+              << recovered.lost << " lost, " << recovered.duplicated
+              << " duplicated, " << recovered.out_of_order << " out of order, "
+              << recovered.different << " different" << (ok ? "" : ": WRONG")
+              << "\n";
+    if (ok) {
+      std::filesystem::remove_all(copy, error);
+    } else {
+      std::cout << "  it is kept: " << copy << "\n";
+    }
+    return ok;
+  }
+
+  const CrashWorkload workload_;
+  const std::string base_;
+  std::mt19937_64 random_;
+  CrashCounts total_;
+  int failed_ = 0;
+};
+
+// A new directory, or the one that was asked for.
+absl::StatusOr<std::string> MakeBase() {
+  std::string base = absl::GetFlag(FLAGS_directory);
+  if (!base.empty()) {
+    if (mkdir(base.c_str(), 0700) == 0) return base;
+    return absl::ErrnoToStatus(errno, absl::StrCat("make ", base));
+  }
+  const char* temporary = getenv("TMPDIR");
+  base = absl::StrCat(temporary == nullptr ? "/tmp" : temporary,
+                      "/ringlog_crash_demo.XXXXXX");
+  if (mkdtemp(base.data()) != nullptr) return base;
+  return absl::ErrnoToStatus(errno, absl::StrCat("make ", base));
+}
+
+absl::StatusOr<CrashWorkload> MakeWorkload() {
+  const std::string input = absl::GetFlag(FLAGS_input);
+  return input.empty() ? CrashWorkload::MadeUp()
+                       : CrashWorkload::FromFile(input);
+}
+
+int RunAsVictim(const CrashWorkload& workload) {
+  absl::StatusOr<SharedCrashCounters> counters =
+      SharedCrashCounters::Open(absl::GetFlag(FLAGS_victim_counters));
+  if (!counters.ok()) return Cannot(counters.status().message());
+  VictimOptions options;
+  options.directory = absl::GetFlag(FLAGS_directory);
+  options.threads = absl::GetFlag(FLAGS_threads);
+  options.records = absl::GetFlag(FLAGS_records);
+  return RunVictim(options, workload, *counters);
+}
+
+int Run() {
+  if (!absl::GetFlag(FLAGS_next_start).empty()) {
+    return RunNextStart(absl::GetFlag(FLAGS_next_start));
+  }
+  const int threads = absl::GetFlag(FLAGS_threads);
+  if (threads < 1 || threads > kMaxVictimThreads) {
+    return Cannot(absl::StrCat("--threads is ", threads, ", must be 1 to ",
+                               kMaxVictimThreads));
+  }
+  if (absl::GetFlag(FLAGS_kills) < 1) {
+    return Cannot(absl::StrCat("--kills is ", absl::GetFlag(FLAGS_kills),
+                               ", must be at least 1"));
+  }
+  absl::StatusOr<CrashWorkload> workload = MakeWorkload();
+  if (!workload.ok()) {
+    return Cannot(absl::StrCat("--input ", absl::GetFlag(FLAGS_input), ": ",
+                               workload.status().message()));
+  }
+  if (absl::GetFlag(FLAGS_victim_counters) >= 0) return RunAsVictim(*workload);
+  absl::StatusOr<std::string> base = MakeBase();
+  if (!base.ok()) return Cannot(base.status().message());
+  uint64_t seed = absl::GetFlag(FLAGS_seed);
+  if (seed == 0) seed = std::random_device{}();
+  std::cout << "seed " << seed << "\n";
+  return Demo(*std::move(workload), *std::move(base), seed).Run();
+}
+
+}  // namespace
+}  // namespace ringlog
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage(
+      "kills a program that logs, and looks for what it had logged");
+  absl::ParseCommandLine(argc, argv);
+  if (absl::Status s = ringlog::EnterWorkingDirectory(); !s.ok()) {
+    return ringlog::Cannot(s.message());
+  }
+  return ringlog::Run();
+}

@@ -1,0 +1,30 @@
+// What was decoded, as lines again.
+
+#ifndef RINGLOG_TOOLS_DECODED_FORMATTER_H_
+#define RINGLOG_TOOLS_DECODED_FORMATTER_H_
+
+#include <string>
+
+#include "ringlog/compress/line_format.h"
+#include "ringlog/tools/decode_sink.h"
+
+namespace ringlog {
+
+// Thread-compatible.
+class DecodedFormatter {
+ public:
+  explicit DecodedFormatter(LineFormat format)
+      : format_(format), formatter_(format) {}
+
+  // Appends what was decoded to `out` as lines in the format: byte for byte
+  // those of the segment, if it has that format.
+  void Append(const DecodedRecord& decoded, std::string* out);
+
+ private:
+  LineFormat format_;
+  LineFormatter formatter_;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TOOLS_DECODED_FORMATTER_H_

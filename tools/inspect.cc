@@ -1,0 +1,260 @@
+#include "ringlog/tools/inspect.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/process_identity.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/message.h"
+#include "ringlog/tools/output.h"
+#include "ringlog/tools/ring_image.h"
+
+namespace ringlog {
+namespace {
+
+std::string UtcTime(int64_t time_ns) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%E6S UTC",
+                          absl::FromUnixNanos(time_ns), absl::UTCTimeZone());
+}
+
+// The C string that `field` holds, or all of it.
+template <size_t kSize>
+absl::string_view Text(const char (&field)[kSize]) {
+  return {field, strnlen(field, kSize)};
+}
+
+std::string Hex(const uint8_t* bytes, size_t size) {
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(bytes), size));
+}
+
+std::string ProcessState(const RingHeader& header) {
+  ProcessIdentity process;
+  process.process_id = header.process_id;
+  process.start_ticks = header.process_start_ticks;
+  static_assert(sizeof process.boot_id == sizeof header.boot_id, "the same");
+  std::memcpy(process.boot_id.data(), header.boot_id, sizeof header.boot_id);
+  return MayBeAlive(process) ? "alive" : "dead";
+}
+
+// What is known of one ring, as lines of a name and a value.
+class Page {
+ public:
+  Page(const RingImage& image, const RecoveredRing& ring)
+      : image_(image), ring_(ring), header_(ring.header) {}
+
+  std::string Make(absl::string_view path) {
+    absl::StrAppend(&out_, path, "\n");
+    AddHeader();
+    AddContent();
+    AddDrops();
+    AddFlusher();
+    AddCursor();
+    AddGaps();
+    AddCrashArea();
+    return std::move(out_);
+  }
+
+ private:
+  void Line(absl::string_view name, absl::string_view value) {
+    absl::StrAppendFormat(&out_, "  %-16s%s\n", name, value);
+  }
+
+  void AddHeader() {
+    Line("ring id", Hex(header_.ring_id, sizeof header_.ring_id));
+    Line("program", Text(header_.program));
+    Line("host", Text(header_.host));
+    Line("process",
+         absl::StrCat(header_.process_id, ", ", ProcessState(header_)));
+    Line("created", UtcTime(header_.wall_anchor_ns));
+    Line("version",
+         absl::StrCat(header_.major_version, ".", header_.minor_version));
+    Line("file",
+         absl::StrCat(image_.file_bytes(), " bytes",
+                      image_.file_bytes() < header_.file_bytes
+                          ? absl::StrCat(", cut from ", header_.file_bytes)
+                          : ""));
+    Line("slots",
+         absl::StrCat(header_.slot_count, " of ", header_.slot_bytes,
+                      " bytes, the head of a record up to ", header_.head_bytes,
+                      ", ", header_.body_bytes, " of body beside it"));
+  }
+
+  void AddContent() {
+    const SlotCounts& n = ring_.slots;
+    std::string states;
+    for (const auto& [name, count] :
+         {std::pair("never used", n.never_used), std::pair("free", n.free),
+          std::pair("being written", n.filling), std::pair("filled", n.filled),
+          std::pair("taken by the flusher", n.persisting),
+          std::pair("skipped", n.skipped), std::pair("damaged", n.damaged),
+          std::pair("cut off", n.absent)}) {
+      if (count == 0) continue;
+      absl::StrAppend(&states, states.empty() ? "" : ", ", count, " ", name);
+    }
+    Line("slots now", states);
+    Line("positions", absl::StrCat(header_.first_position, " to ",
+                                   ring_.end_position, " claimed, those below ",
+                                   ring_.live.released, " free again"));
+    Line("not persisted", absl::StrCat(ring_.records.size(), " records"));
+    Line("shortened",
+         absl::StrCat(ring_.live.cut, " records longer than the ring allows"));
+  }
+
+  void AddDrops() {
+    uint64_t total = 0;
+    for (const auto& cause : ring_.live.dropped) {
+      for (const uint64_t count : cause) total += count;
+    }
+    Line("dropped", absl::StrCat(total, " records"));
+    if (total == 0) return;
+    absl::StrAppendFormat(&out_, "    %-14s", "");
+    for (int s = 0; s < kSeverityCount; ++s) {
+      absl::StrAppendFormat(&out_, "%12s",
+                            SeverityName(static_cast<Severity>(s)));
+    }
+    out_ += '\n';
+    for (int cause = 0; cause < kDropCauseCount; ++cause) {
+      absl::StrAppendFormat(&out_, "    %-14s",
+                            GapCauseName(static_cast<GapCause>(cause)));
+      for (const uint64_t count : ring_.live.dropped[cause]) {
+        absl::StrAppendFormat(&out_, "%12d", count);
+      }
+      out_ += '\n';
+    }
+  }
+
+  void AddFlusher() {
+    const FlusherCounters& f = ring_.live.flusher;
+    Line(
+        "flusher",
+        absl::StrCat(f.records, " records, ", f.text_bytes, " bytes of lines, ",
+                     f.compressed_bytes, " bytes written, ", f.segments,
+                     " segments begun, ", f.skipped_slots, " slots skipped"));
+    if (f.last_write_time_ns != 0) {
+      Line("last write",
+           absl::StrCat(UtcTime(f.last_write_time_ns), ", of records up to ",
+                        absl::FormatDuration(absl::Nanoseconds(f.lag_ns)),
+                        " old"));
+    }
+    if (f.write_errors != 0) {
+      Line("write errors",
+           absl::StrCat(f.write_errors, ", the last: ",
+                        absl::StatusCodeToString(
+                            static_cast<absl::StatusCode>(f.last_error))));
+    }
+  }
+
+  void AddCursor() {
+    if (image_.cursor_kind() == CursorKind::kNone) {
+      Line("persist cursor", "none published: nothing of this is in a segment");
+      return;
+    }
+    if (image_.cursor_kind() == CursorKind::kDamaged) {
+      Line("persist cursor", "damaged");
+      return;
+    }
+    const PersistCursor& cursor = image_.cursor();
+    Line("persist cursor",
+         absl::StrCat("every position below ", cursor.end_position,
+                      " (publication ", cursor.sequence, ")"));
+    absl::StatusOr<SegmentCursor> state = DecodeSegmentCursor(absl::string_view(
+        reinterpret_cast<const char*>(cursor.state), cursor.state_bytes));
+    if (!state.ok()) {
+      Line("segment", absl::StrCat("not told: ", state.status().message()));
+      return;
+    }
+    if (state->segment_number == 0) {
+      Line("segment", "none begun");
+      return;
+    }
+    Line("segment", absl::StrCat(SegmentFileName(header_, state->segment_number,
+                                                 state->segment_open_time_ns,
+                                                 state->format),
+                                 ", ", state->segment_bytes, " bytes of it"));
+  }
+
+  void AddGaps() {
+    for (const Gap& gap : ring_.gaps) {
+      if (static_cast<int>(gap.cause) < kDropCauseCount) continue;
+      Line("gap", Describe(gap));
+    }
+  }
+
+  void AddCrashArea() {
+    absl::string_view report = image_.crash_area();
+    if (report.empty()) return;
+    Line("crash report", absl::StrCat(report.size(), " bytes"));
+    while (!report.empty()) {
+      const size_t end = std::min(report.find('\n'), report.size());
+      absl::StrAppend(&out_, "    ");
+      AppendVisible(report.substr(0, end), &out_);
+      out_ += '\n';
+      report.remove_prefix(std::min(end + 1, report.size()));
+    }
+  }
+
+  const RingImage& image_;
+  const RecoveredRing& ring_;
+  const RingHeader& header_;
+  std::string out_;
+};
+
+bool HasLoss(const RecoveredRing& ring) {
+  return std::any_of(ring.gaps.begin(), ring.gaps.end(),
+                     [](const Gap& gap) { return IsLoss(gap.cause); }) ||
+         std::any_of(&ring.live.dropped[0][0],
+                     &ring.live.dropped[0][0] +
+                         sizeof ring.live.dropped / sizeof(uint64_t),
+                     [](uint64_t count) { return count != 0; });
+}
+
+}  // namespace
+
+int Inspect(const std::vector<std::string>& paths) {
+  Output output(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
+  int exit_status = 0;
+  for (const std::string& path : paths) {
+    absl::StatusOr<RingImage> image = RingImage::Read(path);
+    absl::StatusOr<RecoveredRing> ring =
+        image.ok() ? image->Recover(RecoverFrom::kCursor) : image.status();
+    if (!ring.ok()) {
+      PrintMessage(path, absl::StrCat(ring.status().message(),
+                                      "; inspect reads *.ring files"));
+      exit_status = 2;
+      continue;
+    }
+    if (HasLoss(*ring) || image->file_bytes() < ring->header.file_bytes ||
+        image->cursor_kind() == CursorKind::kDamaged) {
+      exit_status = std::max(exit_status, 1);
+    }
+    output.Append(Page(*image, *ring).Make(path));
+  }
+  output.Flush();
+  if (output.error() != 0 && output.error() != EPIPE) {
+    PrintMessage("standard output",
+                 absl::ErrnoToStatus(output.error(), "write").message());
+    return 2;
+  }
+  return exit_status;
+}
+
+}  // namespace ringlog

@@ -1,0 +1,364 @@
+#include "ringlog/tools/plan.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/inputs.h"
+#include "ringlog/tools/ring_image.h"
+
+namespace ringlog {
+namespace {
+
+struct SegmentFile {
+  InputFile input;
+  absl::Status status;  // of opening it
+  bool has_metadata = false;
+  RingId ring_id = {};  // if has_metadata
+  uint64_t number = 0;
+};
+
+RingId IdOf(const RingHeader& header) {
+  RingId id;
+  static_assert(sizeof header.ring_id == sizeof id, "the same thing");
+  std::memcpy(id.data(), header.ring_id, id.size());
+  return id;
+}
+
+// The part of a ring id that is in the names of its files.
+uint32_t NamePrefix(const RingId& id) {
+  RingHeader header = {};
+  std::memcpy(header.ring_id, id.data(), id.size());
+  return ParseFileName(RingFileName(header)).ring_id_prefix;
+}
+
+// Of segments whose metadata are cut off, the name has to do.
+bool BelongsTo(const SegmentFile& segment, const RingId& id) {
+  if (segment.has_metadata) return segment.ring_id == id;
+  return segment.input.name.kind == FileKind::kSegment &&
+         segment.input.name.ring_id_prefix == NamePrefix(id);
+}
+
+SegmentFile Inspect(const InputFile& input) {
+  SegmentFile segment;
+  segment.input = input;
+  segment.number = input.name.segment_number;
+  auto reader = SegmentReader::Open(input.path);
+  if (!reader.ok()) {
+    segment.status = reader.status();
+  } else if (const FrameMetadata* first = (*reader)->first_metadata()) {
+    segment.has_metadata = true;
+    segment.ring_id = first->ring_id;
+    segment.number = first->segment_number;
+  }
+  return segment;
+}
+
+// Where the segments end and the ring begins.
+struct Boundary {
+  RecoverFrom from = RecoverFrom::kCursor;
+  bool overlaps = false;
+  bool any_segment = true;  // false: what segments there are do not count
+  uint64_t last_number = ~uint64_t{0};  // segments of a higher one do not count
+  uint64_t last_bytes = kWholeFile;     // of the last one, that many count
+  DropCounts reported_drops = {};
+};
+
+class Planner {
+ public:
+  Planner(const std::vector<std::string>& paths, Report* report)
+      : inputs_(paths, report), report_(report) {}
+
+  std::vector<SourcePlan> Run();
+
+ private:
+  void InspectNewSegments();
+  void AddRing(const InputFile& input);
+  Boundary FindBoundary(const InputFile& input, const RingImage& image,
+                        const std::vector<SegmentFile>& segments);
+  std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
+                                         std::shared_ptr<RingImage> image,
+                                         const Boundary& boundary);
+  // Takes those that belong to `id` out of segments_, in order of number.
+  std::vector<SegmentFile> TakeSegments(const RingId& id);
+  void AddSegments(std::vector<SegmentFile> files, const Boundary& boundary,
+                   SourcePlan* plan);
+  void AddSegmentsWithoutRing();
+
+  Inputs inputs_;
+  Report* report_;
+  size_t inspected_ = 0;               // of inputs_.files
+  std::vector<SegmentFile> segments_;  // that no source has taken
+  std::map<RingId, std::string> rings_;
+  std::vector<SourcePlan> plans_;
+};
+
+std::vector<SourcePlan> Planner::Run() {
+  InspectNewSegments();
+  for (size_t i = 0; i < inputs_.files.size(); ++i) {
+    // A copy: the vector grows.
+    const InputFile input = inputs_.files[i];
+    if (input.kind == FileKind::kRing) AddRing(input);
+  }
+  AddSegmentsWithoutRing();
+  return std::move(plans_);
+}
+
+void Planner::InspectNewSegments() {
+  for (; inspected_ < inputs_.files.size(); ++inspected_) {
+    const InputFile& input = inputs_.files[inspected_];
+    if (input.kind == FileKind::kSegment) segments_.push_back(Inspect(input));
+  }
+}
+
+void Planner::AddRing(const InputFile& input) {
+  absl::StatusOr<RingImage> read = RingImage::Read(input.path);
+  // The segment that the cursor names may have been begun after the directory
+  // was read.
+  inputs_.Relist();
+  InspectNewSegments();
+  if (absl::IsNotFound(read.status()) && input.from_directory) {
+    return;  // recovered meanwhile: its segments have everything
+  }
+  if (!read.ok()) {
+    report_->Unusable(input.path, read.status());
+    return;
+  }
+  auto image = std::make_shared<RingImage>(*std::move(read));
+  const RingId id = IdOf(image->header());
+  const auto [other, is_new] = rings_.emplace(id, input.path);
+  if (!is_new) {
+    report_->Unusable(input.path, absl::InvalidArgumentError(absl::StrCat(
+                                      "another copy of the ring ",
+                                      other->second, "; give one of them")));
+    return;
+  }
+  if (image->file_bytes() < image->header().file_bytes) {
+    report_->Damage(input.path,
+                    absl::StrCat("[", image->file_bytes(), "..",
+                                 image->header().file_bytes, "): cut off"));
+  }
+  std::vector<SegmentFile> segments = TakeSegments(id);
+  const Boundary boundary = FindBoundary(input, *image, segments);
+  SourcePlan plan;
+  AddSegments(std::move(segments), boundary, &plan);
+  plan.ring = MakeRingPart(input, std::move(image), boundary);
+  plans_.push_back(std::move(plan));
+}
+
+Boundary Planner::FindBoundary(const InputFile& input, const RingImage& image,
+                               const std::vector<SegmentFile>& segments) {
+  Boundary boundary;
+  if (image.cursor_kind() == CursorKind::kNone) {
+    boundary.any_segment = false;
+    return boundary;
+  }
+  boundary.from = RecoverFrom::kEverything;
+  boundary.overlaps = true;
+  if (image.cursor_kind() == CursorKind::kDamaged) {
+    // Of a ring that was cut in front of it this has been said already.
+    if (image.file_bytes() == image.header().file_bytes) {
+      report_->Damage(input.path,
+                      "the persist cursor is damaged; what is in the ring and "
+                      "in its segments is told apart by the segments");
+    }
+    return boundary;
+  }
+  const PersistCursor& published = image.cursor();
+  absl::StatusOr<SegmentCursor> cursor = DecodeSegmentCursor(absl::string_view(
+      reinterpret_cast<const char*>(published.state), published.state_bytes));
+  if (!cursor.ok()) {
+    report_->Damage(input.path, absl::StrCat("the persist cursor's state: ",
+                                             cursor.status().message()));
+    return boundary;
+  }
+  boundary.last_number = cursor->segment_number;
+  boundary.last_bytes = cursor->segment_bytes;
+  boundary.any_segment = cursor->segment_number != 0;
+  const bool has_last = std::any_of(
+      segments.begin(), segments.end(), [&](const SegmentFile& segment) {
+        return segment.number == cursor->segment_number;
+      });
+  if (has_last || cursor->segment_number == 0) {
+    boundary.from = RecoverFrom::kCursor;
+    boundary.overlaps = false;
+    boundary.reported_drops = cursor->reported_drops;
+  }
+  return boundary;
+}
+
+// The gaps of dropped records: what the counters say, less what the log says
+// already.
+void AddDropGaps(const RecoveredRing& ring, const DropCounts& reported,
+                 std::vector<Gap>* gaps) {
+  for (int cause = 0; cause < kDropCauseCount; ++cause) {
+    Gap gap;
+    gap.cause = static_cast<GapCause>(cause);
+    gap.first_position = gap.end_position = ring.end_position;
+    uint64_t records = 0;
+    for (size_t s = 0; s < gap.records.size(); ++s) {
+      const uint64_t dropped = ring.live.dropped[cause][s];
+      const uint64_t told = reported[static_cast<size_t>(cause)][s];
+      gap.records[s] = dropped > told ? dropped - told : 0;
+      records |= gap.records[s];
+    }
+    if (records != 0) gaps->push_back(gap);
+  }
+}
+
+// The records that a flusher has not written are mostly a small part of the
+// ring: then only they are kept.
+void Compact(RingPart* part, uint64_t ring_bytes) {
+  size_t bytes = 0;
+  for (const RingRecord& record : part->records) {
+    bytes += record.head.size() + record.body.size();
+  }
+  if (bytes > ring_bytes / 4) return;
+  auto text = std::make_shared<std::string>();
+  text->reserve(bytes);
+  for (RingRecord& record : part->records) {
+    for (absl::string_view* piece : {&record.head, &record.body}) {
+      const size_t begin = text->size();
+      text->append(piece->data(), piece->size());
+      *piece = absl::string_view(*text).substr(begin, piece->size());
+    }
+  }
+  part->memory = std::move(text);
+}
+
+std::unique_ptr<RingPart> Planner::MakeRingPart(
+    const InputFile& input, std::shared_ptr<RingImage> image,
+    const Boundary& boundary) {
+  struct Memory {
+    std::shared_ptr<RingImage> image;
+    RecoveredRing ring;
+  };
+  absl::StatusOr<RecoveredRing> ring = image->Recover(boundary.from);
+  if (!ring.ok()) {
+    report_->Unusable(input.path, ring.status());
+    return nullptr;
+  }
+  auto part = std::make_unique<RingPart>();
+  part->path = input.path;
+  part->overlaps_segments = boundary.overlaps;
+  for (const Gap& gap : ring->gaps) {
+    if (static_cast<int>(gap.cause) >= kDropCauseCount) {
+      part->gaps.push_back(gap);
+    }
+  }
+  AddDropGaps(*ring, boundary.reported_drops, &part->gaps);
+  for (const RecoveredRecord& record : ring->records) {
+    part->records.push_back({record.position, record.head, record.body});
+  }
+  const uint64_t ring_bytes = image->header().file_bytes;
+  part->memory =
+      std::make_shared<Memory>(Memory{std::move(image), *std::move(ring)});
+  Compact(part.get(), ring_bytes);
+  return part;
+}
+
+std::vector<SegmentFile> Planner::TakeSegments(const RingId& id) {
+  const auto taken = std::stable_partition(
+      segments_.begin(), segments_.end(),
+      [&](const SegmentFile& segment) { return !BelongsTo(segment, id); });
+  std::vector<SegmentFile> files(std::make_move_iterator(taken),
+                                 std::make_move_iterator(segments_.end()));
+  segments_.erase(taken, segments_.end());
+  std::stable_sort(files.begin(), files.end(),
+                   [](const SegmentFile& a, const SegmentFile& b) {
+                     return a.number < b.number;
+                   });
+  return files;
+}
+
+void Planner::AddSegments(std::vector<SegmentFile> files,
+                          const Boundary& boundary, SourcePlan* plan) {
+  const SegmentFile* previous = nullptr;
+  for (const SegmentFile& file : files) {
+    // Begun, but nothing in it was published: the ring has it.
+    if (!boundary.any_segment || file.number > boundary.last_number) continue;
+    const std::string& path = file.input.path;
+    if (!file.status.ok()) {
+      // A process that died right after it had created the file.
+      if (file.input.bytes == 0 && file.input.from_directory) {
+        report_->Note(path, "empty: nothing was written to it");
+      } else {
+        report_->Unusable(path, file.status);
+      }
+      continue;
+    }
+    if (previous != nullptr && previous->number == file.number) {
+      report_->Unusable(path, absl::InvalidArgumentError(absl::StrCat(
+                                  "another copy of the segment ",
+                                  previous->input.path, "; give one of them")));
+      continue;
+    }
+    previous = &file;
+    SegmentPart part;
+    part.path = path;
+    if (file.number == boundary.last_number) {
+      part.limit_bytes = boundary.last_bytes;
+      part.is_limited = true;
+    }
+    plan->segments.push_back(std::move(part));
+  }
+}
+
+void Planner::AddSegmentsWithoutRing() {
+  // Those without metadata come with those of the same ring that have them.
+  std::vector<RingId> ids;
+  for (const SegmentFile& segment : segments_) {
+    if (segment.has_metadata &&
+        std::find(ids.begin(), ids.end(), segment.ring_id) == ids.end()) {
+      ids.push_back(segment.ring_id);
+    }
+  }
+  std::vector<std::vector<SegmentFile>> groups;
+  for (const RingId& id : ids) groups.push_back(TakeSegments(id));
+  // The rest by their names, or each alone.
+  std::map<std::tuple<std::string, int64_t, uint32_t>, size_t> by_name;
+  for (SegmentFile& segment : segments_) {
+    const ParsedFileName& name = segment.input.name;
+    if (name.kind == FileKind::kSegment) {
+      const auto [place, is_new] = by_name.emplace(
+          std::tuple(name.program, name.process_id, name.ring_id_prefix),
+          groups.size());
+      if (is_new) groups.emplace_back();
+      groups[place->second].push_back(std::move(segment));
+    } else {
+      groups.emplace_back();
+      groups.back().push_back(std::move(segment));
+    }
+  }
+  for (std::vector<SegmentFile>& group : groups) {
+    std::stable_sort(group.begin(), group.end(),
+                     [](const SegmentFile& a, const SegmentFile& b) {
+                       return a.number < b.number;
+                     });
+    SourcePlan plan;
+    AddSegments(std::move(group), Boundary(), &plan);
+    if (!plan.segments.empty()) plans_.push_back(std::move(plan));
+  }
+}
+
+}  // namespace
+
+std::vector<SourcePlan> MakePlan(const std::vector<std::string>& paths,
+                                 Report* report) {
+  return Planner(paths, report).Run();
+}
+
+}  // namespace ringlog

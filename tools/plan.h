@@ -1,0 +1,56 @@
+// What to read, and how far: the inputs as sources, each with its segments in
+// order and what its ring adds to them.
+
+#ifndef RINGLOG_TOOLS_PLAN_H_
+#define RINGLOG_TOOLS_PLAN_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "ringlog/compress/segment_reader.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/tools/report.h"
+
+namespace ringlog {
+
+struct RingRecord {
+  uint64_t position = 0;
+  absl::string_view head;
+  absl::string_view body;
+};
+
+// What a ring holds that is not, or may not be, in its segments.
+struct RingPart {
+  std::string path;
+  std::vector<RingRecord> records;  // by position; views into `memory`
+  std::vector<Gap> gaps;            // drops that the segments tell of are out
+  std::shared_ptr<const void> memory;
+  // Without a cursor to believe, segments and ring overlap: what the segments'
+  // metadata tell of, and as many records more as follow it in them, is then
+  // passed over in the ring.
+  bool overlaps_segments = false;
+};
+
+struct SegmentPart {
+  std::string path;
+  // Behind this the ring has it, and tells it better.
+  uint64_t limit_bytes = kWholeFile;
+  // The limit is a ring's cursor: a frame that is open there is whole.
+  bool is_limited = false;
+};
+
+struct SourcePlan {
+  std::vector<SegmentPart> segments;
+  std::unique_ptr<RingPart> ring;  // nullptr if none is among the inputs
+};
+
+// Reports what cannot be used. Rings are read here, segments only opened.
+std::vector<SourcePlan> MakePlan(const std::vector<std::string>& paths,
+                                 Report* report);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TOOLS_PLAN_H_

@@ -1,0 +1,187 @@
+#include "ringlog/tools/ring_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/ring/gap.h"
+
+namespace ringlog {
+namespace {
+
+constexpr uint64_t kHeaderReadBytes = 4096;
+
+// Reads up to `length` bytes at `offset`; fewer only if the file ends there.
+absl::StatusOr<size_t> ReadAt(int fd, uint64_t offset, uint64_t length,
+                              char* out) {
+  size_t done = 0;
+  while (done < length) {
+    const ssize_t n =
+        pread(fd, out + done, length - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return absl::ErrnoToStatus(errno, "read");
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+// Reads the live part until two readings are the same, so that no cursor is
+// half of one publication and half of the next.
+absl::Status ReadLive(int fd, uint64_t offset, uint64_t length, char* out) {
+  constexpr int kMaxReadings = 1000;
+  std::string before(length, '\0');
+  std::string now(length, '\0');
+  for (int i = 0; i < kMaxReadings; ++i) {
+    absl::StatusOr<size_t> n = ReadAt(fd, offset, length, now.data());
+    if (!n.ok()) return n.status();
+    if (i > 0 && now == before) break;
+    std::swap(now, before);
+  }
+  std::memcpy(out, before.data(), length);
+  return absl::OkStatus();
+}
+
+// Both halves of a cursor's life: the words that writers and flusher move all
+// the time are not part of the comparison that ReadLive makes.
+constexpr uint64_t kCursorOffset = offsetof(RingLive, cursor_selector);
+
+}  // namespace
+
+absl::StatusOr<RingImage> RingImage::Read(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return absl::ErrnoToStatus(errno, "open");
+  auto closer = absl::MakeCleanup([fd] { close(fd); });
+  struct stat st;
+  if (fstat(fd, &st) != 0) return absl::ErrnoToStatus(errno, "stat");
+  if (!S_ISREG(st.st_mode)) {
+    return absl::InvalidArgumentError("not a file; a ring is one");
+  }
+  RingImage image;
+  image.file_bytes_ = static_cast<uint64_t>(st.st_size);
+  std::string start(std::min(image.file_bytes_, kHeaderReadBytes), '\0');
+  absl::StatusOr<size_t> n = ReadAt(fd, 0, start.size(), start.data());
+  if (!n.ok()) return n.status();
+  start.resize(*n);
+  absl::StatusOr<RingHeader> header = ParseRingHeader(start);
+  if (!header.ok()) return header.status();
+  if (header->file_bytes > kMaxRingFileBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a ring of ", header->file_bytes, " bytes; at most ",
+                     kMaxRingFileBytes, " are read"));
+  }
+  image.header_ = *header;
+  absl::Status loaded =
+      image.Load(fd, std::min(image.file_bytes_, header->file_bytes));
+  if (!loaded.ok()) return loaded;
+  image.FindCursor();
+  return image;
+}
+
+// What a live process does meanwhile, and why the result is still of one
+// moment, that of the first reading of `tail`: a record below that tail is
+// either in its slot when the slots are read, or it had been released before,
+// and then the cursor, which is read after the slots, is beyond it. Records
+// above that tail are left out by Recover().
+absl::Status RingImage::Load(int fd, uint64_t size) {
+  const uint64_t live_offset = header_.live_offset;
+  const bool has_live = size >= live_offset + sizeof(RingLive);
+  uint64_t tail = 0;
+  if (has_live) {
+    absl::StatusOr<size_t> n =
+        ReadAt(fd, live_offset + offsetof(RingLive, tail), sizeof tail,
+               reinterpret_cast<char*>(&tail));
+    if (!n.ok()) return n.status();
+  }
+  // Not zeroed: it may be a gigabyte.
+  bytes_.reset(new char[size]);
+  absl::StatusOr<size_t> n = ReadAt(fd, 0, size, bytes_.get());
+  if (!n.ok()) return n.status();
+  size_ = *n;
+  if (!has_live || size_ < live_offset + sizeof(RingLive)) {
+    return absl::OkStatus();
+  }
+  char* live = bytes_.get() + live_offset;
+  absl::Status s =
+      ReadLive(fd, live_offset + kCursorOffset,
+               sizeof(RingLive) - kCursorOffset, live + kCursorOffset);
+  if (!s.ok()) return s;
+  uint64_t tail_after = 0;
+  n = ReadAt(fd, live_offset + offsetof(RingLive, tail), sizeof tail_after,
+             reinterpret_cast<char*>(&tail_after));
+  if (!n.ok()) return n.status();
+  if (tail_after != tail) end_position_ = tail;
+  return absl::OkStatus();
+}
+
+void RingImage::FindCursor() {
+  const absl::string_view live = At(header_.live_offset, sizeof(RingLive));
+  if (live.size() < sizeof(RingLive)) {
+    cursor_kind_ = CursorKind::kDamaged;
+    return;
+  }
+  cursor_ = ParsePersistCursor(live, header_);
+  RingLive raw;
+  std::memcpy(&raw, live.data(), sizeof raw);
+  const PersistCursor& newest = raw.cursor[raw.cursor_selector & 1];
+  const PersistCursor none = {};
+  if (cursor_.sequence != 0 && cursor_.sequence == newest.sequence) {
+    cursor_kind_ = CursorKind::kValid;
+  } else if (cursor_.sequence == 0 &&
+             std::memcmp(raw.cursor, &none, sizeof none) == 0 &&
+             std::memcmp(raw.cursor + 1, &none, sizeof none) == 0) {
+    cursor_kind_ = CursorKind::kNone;
+  } else {
+    cursor_kind_ = CursorKind::kDamaged;
+  }
+}
+
+absl::StatusOr<RecoveredRing> RingImage::Recover(RecoverFrom from) const {
+  absl::StatusOr<RecoveredRing> ring = RecoverRing(bytes(), from);
+  if (!ring.ok() || end_position_ == kMaxPosition) return ring;
+  // The oldest that was still there when the reading ended may have been
+  // overwritten while it lasted.
+  const uint64_t slots = header_.slot_count;
+  const uint64_t first =
+      ring->end_position > slots ? ring->end_position - slots : 0;
+  ring->end_position = std::min(ring->end_position, end_position_);
+  auto& records = ring->records;
+  records.erase(std::remove_if(records.begin(), records.end(),
+                               [this](const RecoveredRecord& r) {
+                                 return r.position + r.slot_count >
+                                        end_position_;
+                               }),
+                records.end());
+  std::vector<Gap> gaps;
+  for (Gap& gap : ring->gaps) {
+    gap.end_position = std::min(gap.end_position, end_position_);
+    gap.first_position = std::max(gap.first_position, first);
+    if (gap.first_position < gap.end_position) gaps.push_back(gap);
+  }
+  ring->gaps = std::move(gaps);
+  return ring;
+}
+
+absl::string_view RingImage::crash_area() const {
+  const absl::string_view area =
+      At(header_.crash_offset, std::min(header_.crash_bytes, kMaxCrashBytes));
+  const size_t end = area.find_last_not_of('\0');
+  return end == absl::string_view::npos ? absl::string_view()
+                                        : area.substr(0, end + 1);
+}
+
+absl::string_view RingImage::At(uint64_t offset, uint64_t length) const {
+  if (offset >= size_) return {};
+  return bytes().substr(offset, length);
+}
+
+}  // namespace ringlog

@@ -1,0 +1,72 @@
+// RingImage
+//
+// The bytes of a ring file in memory, as they were at one moment, though its
+// process may be at work while they are read. It does not map the file, and
+// takes no lock on it: a recovery that begins meanwhile is not disturbed.
+
+#ifndef RINGLOG_TOOLS_RING_IMAGE_H_
+#define RINGLOG_TOOLS_RING_IMAGE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+
+enum class CursorKind {
+  kNone,     // nothing has been persisted yet
+  kValid,    // the newest that was published
+  kDamaged,  // the newest one does not fit its checksum, or is cut off
+};
+
+// Thread-compatible.
+class RingImage {
+ public:
+  // Reads a file, of which nothing but the header is believed.
+  //   InvalidArgument     not a ring file, or too large to be one
+  //   DataLoss            a ring whose header is damaged or cut off
+  //   Unimplemented       a ring that this program does not know how to read
+  //   others              those of open(2) and read(2)
+  static absl::StatusOr<RingImage> Read(const std::string& path);
+
+  const RingHeader& header() const { return header_; }
+  CursorKind cursor_kind() const { return cursor_kind_; }
+  // Requires: cursor_kind() == kValid.
+  const PersistCursor& cursor() const { return cursor_; }
+  // The file's length when it was read; less than header().file_bytes if it has
+  // been cut.
+  uint64_t file_bytes() const { return file_bytes_; }
+
+  // What was in the ring at that moment. Refers to this image.
+  absl::StatusOr<RecoveredRing> Recover(RecoverFrom from) const;
+
+  // The crash area: a report that a signal handler wrote. Empty if there is
+  // none.
+  absl::string_view crash_area() const;
+
+ private:
+  absl::string_view bytes() const { return {bytes_.get(), size_}; }
+  absl::string_view At(uint64_t offset, uint64_t length) const;
+  absl::Status Load(int fd, uint64_t size);
+  void FindCursor();
+
+  std::unique_ptr<char[]> bytes_;
+  size_t size_ = 0;
+  uint64_t file_bytes_ = 0;
+  RingHeader header_ = {};
+  CursorKind cursor_kind_ = CursorKind::kNone;
+  PersistCursor cursor_ = {};
+  // If the ring was in use while it was read: the position that was claimed
+  // next when that began. What was claimed later is not complete.
+  uint64_t end_position_ = kMaxPosition;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TOOLS_RING_IMAGE_H_

@@ -1,0 +1,214 @@
+// ringlog: prints what logs and crashed processes' rings hold.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/tools/cat.h"
+#include "ringlog/tools/inspect.h"
+#include "ringlog/tools/message.h"
+#include "ringlog/tools/output.h"
+#include "ringlog/tools/working_directory.h"
+
+namespace ringlog {
+namespace {
+
+constexpr int kUsageError = 2;
+
+constexpr absl::string_view kVersion = "ringlog 0.1.0\n";
+
+constexpr absl::string_view kHelp =
+    R"(ringlog reads the logs of programs that log through ringlog's sink, also
+what a crashed one has left in its ring.
+
+  ringlog cat PATH...      prints records
+  ringlog inspect RING...  prints what a ring says of itself
+  ringlog help COMMAND     tells more
+  ringlog --version
+
+A PATH is a ring (*.ring), a segment (*.log.zst, *.jsonl.zst), or a directory
+with such files. Nothing that is read is changed.
+
+Exit status: 0 complete; 1 records are missing, or a file is damaged; 2 an
+input could not be used, or the command was not understood.
+)";
+
+constexpr absl::string_view kCatHelp =
+    R"(ringlog cat PATH... [--format=text|json] [--last N]
+
+Prints the records of rings, segments and directories, each once. Those of one
+process come in the order in which they were logged; several processes' are
+merged by time. What is missing, and why, is told on standard error. A process
+that is still running may be looked at too.
+
+  --format=text   I20261123 02:03:04.123456 12345 file.cc:42] text  (default)
+  --format=json   one JSON object a line
+  --last N        only the last N records, at most 1000000
+
+On a terminal, control bytes in records are shown as \xHH.
+
+  ringlog cat /var/log/app --last 100
+)";
+
+constexpr absl::string_view kInspectHelp =
+    R"(ringlog inspect RING...
+
+Prints what a ring says of itself: which process made it and whether it lives,
+how its slots are used, what was dropped and why, how far it has been written
+into segments, what a signal handler reported.
+
+  ringlog inspect /var/log/app/*.ring
+)";
+
+int Fail(absl::string_view subject, absl::string_view message) {
+  PrintMessage(subject, message);
+  return kUsageError;
+}
+
+int Print(absl::string_view text) {
+  Output output(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
+  output.Append(text);
+  return output.Flush() || output.error() == EPIPE ? 0 : kUsageError;
+}
+
+// The arguments of a command: flags may stand between and after paths; behind
+// "--" everything is a path.
+class Arguments {
+ public:
+  explicit Arguments(std::vector<std::string> words)
+      : words_(std::move(words)) {}
+
+  // The next flag, without its value; paths before it go to `paths`. Nothing if
+  // no flag is left.
+  std::optional<std::string> NextFlag() {
+    while (next_ < words_.size()) {
+      const std::string& word = words_[next_++];
+      if (word == "--") {
+        for (; next_ < words_.size(); ++next_) paths.push_back(words_[next_]);
+      } else if (absl::StartsWith(word, "-") && word != "-") {
+        const size_t equals = word.find('=');
+        value_.reset();
+        if (equals != std::string::npos) value_ = word.substr(equals + 1);
+        return word.substr(0, equals);
+      } else {
+        paths.push_back(word);
+      }
+    }
+    return std::nullopt;
+  }
+
+  // Of the last flag: "--flag=value" or "--flag value".
+  std::optional<std::string> Value() {
+    if (!value_.has_value() && next_ < words_.size()) value_ = words_[next_++];
+    return value_;
+  }
+
+  std::vector<std::string> paths;
+
+ private:
+  const std::vector<std::string> words_;
+  size_t next_ = 0;
+  std::optional<std::string> value_;
+};
+
+int UnknownFlag(absl::string_view flag, absl::string_view command) {
+  return Fail(flag, absl::StrCat("no such flag; see ringlog help ", command));
+}
+
+int RunCat(std::vector<std::string> words) {
+  Arguments arguments(std::move(words));
+  CatOptions options;
+  while (std::optional<std::string> flag = arguments.NextFlag()) {
+    if (*flag == "--help" || *flag == "-h") return Print(kCatHelp);
+    if (*flag != "--format" && *flag != "--last") {
+      return UnknownFlag(*flag, "cat");
+    }
+    const std::string value = arguments.Value().value_or("");
+    if (*flag == "--format") {
+      if (value != "text" && value != "json") {
+        return Fail("--format",
+                    absl::StrCat("is \"", value, "\", must be text or json"));
+      }
+      options.format = value == "json" ? LineFormat::kJson : LineFormat::kText;
+    } else if (!absl::SimpleAtoi(value, &options.last) || options.last == 0 ||
+               options.last > kMaxLast) {
+      return Fail("--last",
+                  absl::StrCat("is \"", value,
+                               "\", must be a number from 1 to ", kMaxLast));
+    }
+  }
+  if (arguments.paths.empty()) {
+    return Fail("cat", "no path given; see ringlog help cat");
+  }
+  return Cat(arguments.paths, options);
+}
+
+int RunInspect(std::vector<std::string> words) {
+  Arguments arguments(std::move(words));
+  while (std::optional<std::string> flag = arguments.NextFlag()) {
+    if (*flag == "--help" || *flag == "-h") return Print(kInspectHelp);
+    return UnknownFlag(*flag, "inspect");
+  }
+  if (arguments.paths.empty()) {
+    return Fail("inspect", "no ring given; see ringlog help inspect");
+  }
+  return Inspect(arguments.paths);
+}
+
+int RunHelp(const std::vector<std::string>& words) {
+  if (words.empty()) return Print(kHelp);
+  if (words[0] == "cat") return Print(kCatHelp);
+  if (words[0] == "inspect") return Print(kInspectHelp);
+  return Fail(words[0], "no such command; there are cat and inspect");
+}
+
+int Run(std::vector<std::string> words) {
+  if (words.empty()) {
+    return Fail("usage",
+                "ringlog cat PATH... or ringlog inspect RING...; see "
+                "ringlog --help");
+  }
+  const std::string command = words[0];
+  words.erase(words.begin());
+  if (command == "cat") return RunCat(std::move(words));
+  if (command == "inspect") return RunInspect(std::move(words));
+  if (command == "help" || command == "--help" || command == "-h") {
+    return RunHelp(words);
+  }
+  if (command == "--version") return Print(kVersion);
+  return Fail(command, "no such command; see ringlog --help");
+}
+
+// Standard streams that the caller has closed would otherwise be the numbers of
+// the first files that are opened, and output would go there.
+void OpenStandardStreams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+      (void)open("/dev/null", O_RDWR);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ringlog
+
+int main(int argc, char** argv) {
+  // A reader that goes away is seen by write(2).
+  signal(SIGPIPE, SIG_IGN);
+  ringlog::OpenStandardStreams();
+  if (absl::Status s = ringlog::EnterWorkingDirectory(); !s.ok()) {
+    return ringlog::Fail("BUILD_WORKING_DIRECTORY", s.message());
+  }
+  return ringlog::Run(std::vector<std::string>(argv + 1, argv + argc));
+}

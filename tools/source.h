@@ -1,0 +1,77 @@
+// Source
+//
+// The records of one ring: its segments, then the ring. Or of one zstd file of
+// somebody else's.
+
+#ifndef RINGLOG_TOOLS_SOURCE_H_
+#define RINGLOG_TOOLS_SOURCE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/strings/string_view.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/parsed_record.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/segment_reader.h"
+#include "ringlog/tools/decode_sink.h"
+#include "ringlog/tools/plan.h"
+#include "ringlog/tools/report.h"
+
+namespace ringlog {
+
+// Thread-compatible. `plan` and `report` must outlive it.
+class Source {
+ public:
+  Source(const SourcePlan* plan, Report* report)
+      : plan_(plan), report_(report) {}
+
+  // Goes to the next record; false if there is none. What is not a record is
+  // reported on the way.
+  bool Next();
+
+  // The record as its segment has it; empty if it is from the ring.
+  absl::string_view lines() const { return lines_; }
+  // Of lines().
+  LineFormat lines_format() const { return lines_format_; }
+
+  // The record, understood. Valid until the next Next().
+  const DecodedRecord& record();
+
+ private:
+  bool NextInSegments();
+  bool NextInRing();
+  bool OpenSegment();
+  void CountOpen();
+  void TakeMetadata(const FrameMetadata& metadata);
+  void ReportSkipped();
+  void CloseSegment();
+  void ParseSegmentLines();
+
+  const SourcePlan* plan_;
+  Report* report_;
+
+  size_t segment_ = 0;  // of plan_->segments
+  std::unique_ptr<SegmentReader> reader_;
+  size_t skipped_reported_ = 0;
+  // Since the last metadata, or the beginning of the segment: records, and
+  // gaps by which some are missing.
+  uint64_t open_records_ = 0;
+  uint64_t open_losses_ = 0;
+  uint64_t segments_end_position_ = 0;
+
+  size_t ring_record_ = 0;
+  bool ring_begun_ = false;
+
+  absl::string_view lines_;
+  LineFormat lines_format_ = LineFormat::kText;
+  bool is_parsed_ = false;
+  ParsedRecord parsed_;
+  DecodedRecord current_;
+  int64_t last_time_ns_ = 0;  // for lines that tell no time
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TOOLS_SOURCE_H_
