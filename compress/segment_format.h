@@ -37,6 +37,13 @@ inline constexpr unsigned char kMetadataMagic[8] = {0x89, 'R', 'L', 'O',
 inline constexpr uint16_t kSegmentMajorVersion = 1;
 inline constexpr uint16_t kSegmentMinorVersion = 0;
 
+// Which segment it is. Every metadata frame says it.
+struct SegmentIdentity {
+  RingId ring_id = {};
+  uint64_t number = 1;
+  LineFormat format = LineFormat::kText;
+};
+
 // What one zstd frame of records holds, or, while it is being written, has held
 // so far.
 struct FrameSummary {
@@ -67,6 +74,9 @@ struct FrameMetadata {
   uint64_t gap_count = 0;
 };
 inline constexpr size_t kMaxFrameGaps = 256;
+
+// A frame's text may not be longer: zstd's seekable format has no room for it.
+inline constexpr uint64_t kMaxFrameTextBytes = uint64_t{1} << 30;
 
 // The whole skippable frame, header included.
 std::string EncodeMetadataFrame(const FrameMetadata& metadata);

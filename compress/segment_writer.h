@@ -8,10 +8,9 @@
 // A batch becomes part of the file in two steps, so that a write that fails can
 // be tried again without a line lost or twice:
 //
-//   writer->AddBatch(batch);                  // compresses into memory
-//   while (!writer->Write().ok()) Wait();     // writes at the same offset
-//   again, for as long as it takes Publish(writer->cursor());                //
-//   says how far the file is good
+//   writer->AddBatch(batch);                 // compresses into memory
+//   while (!writer->Write().ok()) Wait();    // at the same offset each time
+//   Publish(writer->cursor());               // says how far the file is good
 //
 // Thread-compatible. Holds one file descriptor (close-on-exec), a zstd context,
 // and the bytes of one batch.
@@ -30,23 +29,20 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "ringlog/compress/segment_file.h"
 #include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/segment_tail.h"
 
 struct ZSTD_CCtx_s;
 
 namespace ringlog {
 
-// Which segment it is. Goes into every metadata frame.
-struct SegmentIdentity {
-  RingId ring_id = {};
-  uint64_t number = 1;
-  LineFormat format = LineFormat::kText;
-};
-
 struct SegmentWriterOptions {
-  int compression_level = 1;  // 1 was as small as 3 on logs, and faster
-  size_t frame_bytes =
-      1 << 20;  // of text; a frame ends with the batch that reaches it
+  // 1 was as small as 3 on logs, and faster. zstd's levels, negative ones too;
+  // what is beyond them is the nearest of them.
+  int compression_level = 1;
+  // Of text; a frame ends with the batch that reaches it. At most 256 MiB.
+  size_t frame_bytes = 1 << 20;
 };
 
 class SegmentWriter {
@@ -58,8 +54,13 @@ class SegmentWriter {
     absl::Span<const Gap> gaps;
   };
 
-  // Creates the file. AlreadyExists if the name is taken; other errors are
-  // those of open(2), with the path.
+  // A batch's lines may not be longer.
+  static constexpr size_t kMaxBatchBytes = 512 << 20;
+
+  // Creates the file.
+  //   AlreadyExists: the name is taken
+  //   Internal:      zstd has no memory
+  //   others:        those of open(2), with the path
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(
       const std::string& path, const SegmentIdentity& identity,
       const SegmentWriterOptions& options);
@@ -69,10 +70,13 @@ class SegmentWriter {
   // last block and the checksum) and its metadata frame. The file is then what
   // a plain zstd tool accepts, and more batches can be added. May be done again
   // with the same cursor after it, or what followed, was cut short: the result
-  // is the same.
-  //   NotFound: no such file. DataLoss: the file is not the one that the cursor
-  //   speaks of, or is damaged before the cut; it is then left as it was. Other
-  //   errors are those of open(2), read(2), write(2) and ftruncate(2).
+  // is the same, byte for byte.
+  //   NotFound:        no such file
+  //   InvalidArgument: `cursor` is not one of `identity`
+  //   DataLoss:        the file is not the one that the cursor speaks of, or is
+  //                    damaged before the cut; it is then left as it was
+  //   others:          those of Create, and of read(2), write(2) and
+  //                    ftruncate(2)
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Reopen(
       const std::string& path, const SegmentIdentity& identity,
       const SegmentCursor& cursor, const SegmentWriterOptions& options);
@@ -82,12 +86,16 @@ class SegmentWriter {
   SegmentWriter& operator=(const SegmentWriter&) = delete;
 
   // Compresses `batch`. The first batch of a segment is a frame of its own, so
-  // that a file cut at any later point says whose it is. Requires: Write() has
-  // returned OK since the last AddBatch(). Internal: zstd failed.
+  // that a file cut at any later point says whose it is. Does nothing if there
+  // are no lines. Requires: Write() has returned OK since the last Add...().
+  //   InvalidArgument: more than kMaxBatchBytes
+  //   Internal:        zstd failed; nothing more can be added, but what has
+  //                    been written is good
   absl::Status AddBatch(const Batch& batch);
 
-  // Ends the open frame, if there is one, and adds the seek table. The same
-  // requirement. No AddBatch() after it.
+  // Ends the open frame, if there is one, and adds the seek table. A segment
+  // without lines gets an empty frame first. The same requirement and errors.
+  // No AddBatch() after it.
   absl::Status AddEnd();
 
   // Writes what the last Add...() made. On an error the file has been cut back
@@ -99,18 +107,51 @@ class SegmentWriter {
   // though a second call succeeds.
   absl::Status Sync();
 
-  // How far the file is good: what the last Write() that succeeded left.
-  // `reported_drops` is not the writer's and zero.
-  SegmentCursor cursor() const;
+  // How far the file is good: what the last Write() that succeeded left. The
+  // fields that the writer does not know, segment_open_time_ns and
+  // reported_drops, are zero.
+  const SegmentCursor& cursor() const { return written_; }
 
   // Compressed bytes in the file, and decompressed ones of its lines.
-  uint64_t segment_bytes() const { return written_bytes_; }
-  uint64_t text_bytes() const { return text_bytes_; }
-  const std::string& path() const { return path_; }
+  uint64_t segment_bytes() const { return written_.segment_bytes; }
+  uint64_t text_bytes() const { return written_text_bytes_; }
+  const std::string& path() const { return file_.path(); }
 
  private:
-  SegmentWriter(std::string path, int fd, const SegmentIdentity& identity,
+  struct FreeContext {
+    void operator()(ZSTD_CCtx_s* context) const;
+  };
+
+  SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
                 const SegmentWriterOptions& options);
+  absl::Status PrepareContext(int compression_level);
+  void ResumeAfter(const SegmentCursor& cursor, SegmentTail tail);
+
+  bool frame_is_open() const {
+    return next_.frame_offset != next_.segment_bytes;
+  }
+  void AddToPending(absl::string_view bytes);
+  absl::Status Compress(absl::string_view text, bool end_frame);
+  absl::Status CompressBatch(absl::string_view lines, bool end_frame);
+  // Once the frame's last byte is in pending_.
+  void FinishFrame();
+
+  SegmentFile file_;
+  const size_t frame_bytes_;
+  std::unique_ptr<ZSTD_CCtx_s, FreeContext> context_;
+  absl::Status context_status_;
+
+  // What the file holds, and what it holds once pending_ has been written.
+  SegmentCursor written_;
+  SegmentCursor next_;
+  uint64_t written_text_bytes_ = 0;
+  uint64_t next_text_bytes_ = 0;
+  std::vector<char> pending_;  // the first pending_bytes_ count
+  size_t pending_bytes_ = 0;
+
+  // As of next_.
+  FrameMetadata frame_;  // of the open frame, but for what its end decides
+  std::vector<SeekEntry> seek_entries_;
 };
 
 }  // namespace ringlog

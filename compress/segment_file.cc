@@ -1,0 +1,92 @@
+#include "ringlog/compress/segment_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace ringlog {
+namespace {
+
+// Group members may read logs; whether they shall, the umask says.
+constexpr mode_t kMode = 0640;
+
+}  // namespace
+
+absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
+                                              int flags) {
+  // O_NONBLOCK: what is not a file, such as a pipe, shall not hold us up.
+  const int fd = open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, kMode);
+  if (fd < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  }
+  SegmentFile file(path, fd, 0);
+  struct stat st;
+  if (fstat(fd, &st) != 0) return file.Error(errno, "stat");
+  if (!S_ISREG(st.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is not a regular file"));
+  }
+  file.opened_bytes_ = static_cast<uint64_t>(st.st_size);
+  return file;
+}
+
+SegmentFile::SegmentFile(SegmentFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      fd_(std::exchange(other.fd_, -1)),
+      opened_bytes_(other.opened_bytes_) {}
+
+SegmentFile::~SegmentFile() {
+  if (fd_ >= 0) close(fd_);
+}
+
+absl::Status SegmentFile::Error(int error, absl::string_view attempted) const {
+  return absl::ErrnoToStatus(error,
+                             absl::StrCat("cannot ", attempted, " ", path_));
+}
+
+absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,
+                                           size_t bytes) const {
+  size_t done = 0;
+  while (done < bytes) {
+    const ssize_t n =
+        pread(fd_, out + done, bytes - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error(errno, "read");
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  return done;
+}
+
+absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n =
+        pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error(errno, "write to");
+    // Nothing written and no reason given: not to be tried for ever.
+    if (n == 0) return Error(EIO, "write to");
+    offset += static_cast<uint64_t>(n);
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SegmentFile::Truncate(uint64_t bytes) {
+  while (ftruncate(fd_, static_cast<off_t>(bytes)) != 0) {
+    if (errno != EINTR) return Error(errno, "truncate");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SegmentFile::Sync() {
+  if (fdatasync(fd_) != 0) return Error(errno, "sync");
+  return absl::OkStatus();
+}
+
+}  // namespace ringlog

@@ -1,0 +1,53 @@
+// An open segment: read and written at given places, with errors that say what
+// was tried on which file.
+
+#ifndef RINGLOG_COMPRESS_SEGMENT_FILE_H_
+#define RINGLOG_COMPRESS_SEGMENT_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace ringlog {
+
+// Thread-compatible. Owns the descriptor.
+class SegmentFile {
+ public:
+  // `flags` are those of open(2); O_CLOEXEC is added. What is no regular file
+  // is refused. A new file's mode is 0640.
+  static absl::StatusOr<SegmentFile> Open(const std::string& path, int flags);
+
+  SegmentFile(SegmentFile&& other) noexcept;
+  SegmentFile& operator=(SegmentFile&&) = delete;
+  ~SegmentFile();
+
+  // As large as it was when it was opened.
+  uint64_t opened_bytes() const { return opened_bytes_; }
+  const std::string& path() const { return path_; }
+
+  // Fewer than `bytes` only where the file ends.
+  absl::StatusOr<size_t> ReadAt(uint64_t offset, char* out, size_t bytes) const;
+  // All of them, or an error: some of them may then be there.
+  absl::Status WriteAt(uint64_t offset, absl::string_view bytes);
+  absl::Status Truncate(uint64_t bytes);
+  // fdatasync.
+  absl::Status Sync();
+
+ private:
+  SegmentFile(std::string path, int fd, uint64_t opened_bytes)
+      : path_(std::move(path)), fd_(fd), opened_bytes_(opened_bytes) {}
+  absl::Status Error(int error, absl::string_view attempted) const;
+
+  std::string path_;
+  int fd_;
+  uint64_t opened_bytes_;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_SEGMENT_FILE_H_
