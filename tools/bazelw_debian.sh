@@ -9,11 +9,11 @@
 # googletest, benchmark and zstd come the same way, and Bazel is told to take every module from there: this
 # Bazel works without network, and only for what ringlog and its users on such a machine need.
 #
-# BAZELW_PREFIX: where, in place of ${XDG_CACHE_HOME:-$HOME/.cache}/ringlog/bazel-$revision.
-#
-# Nothing outside that directory is written and root is not needed. apt checks every download against
-# Debian's signatures. Delete the directory to start over.
+# It is made in the directory bazel-$revision of $BAZELW_CACHE, by default ${XDG_CACHE_HOME:-$HOME/.cache}/ringlog. Nothing
+# else is written and root is not needed. apt checks every download against Debian's signatures. Delete the directory
+# to start over.
 set -euo pipefail
+export LC_ALL=C
 
 revision=1    # Raise it whenever what this script makes changes: old and new directories can then live side by side.
 suite=forky   # The oldest Debian release with Bazel 7.
@@ -26,33 +26,42 @@ die() { say "error: $1"; shift; [ $# = 0 ] || say "$@"; exit 1; }
 if [ -z "${CC-}" ] && ! command -v g++ >/dev/null && ! command -v clang++ >/dev/null; then
   die "no C++ compiler" "install one: apt-get install g++"
 fi
-if [ -z "${BAZELW_PREFIX-}" ]; then
-  [ -n "${XDG_CACHE_HOME:-${HOME-}}" ] || die "HOME is not set" "set HOME, or BAZELW_PREFIX to a directory for 400 MB"
-  BAZELW_PREFIX=${XDG_CACHE_HOME:-$HOME/.cache}/ringlog/bazel-$revision
+if [ -z "${BAZELW_CACHE-}" ]; then
+  [ -n "${XDG_CACHE_HOME:-${HOME-}}" ] || die "HOME is not set" "set it, or BAZELW_CACHE to a directory for 400 MB"
+  BAZELW_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ringlog
 fi
-prefix=$BAZELW_PREFIX
+prefix=$BAZELW_CACHE/bazel-$revision
 bazel=$prefix/bin/bazel
-stamp=$prefix/complete-$revision
-if [ -e "$stamp" ]; then echo "$bazel"; exit 0; fi
+stamp=$prefix/complete
+ready() { [ -e "$stamp" ] && [ -x "$bazel" ]; }
+if ready; then echo "$bazel"; exit 0; fi
 
-elsewhere="set BAZELW_PREFIX to a directory for 400 MB that is not under /tmp"
+instead="install bazelisk or Bazel 7.4 or later"
+elsewhere="set BAZELW_CACHE to a directory for 400 MB that is not under /tmp"
 case $prefix in
-  [!/]* | *[[:space:]:,]*) die "not usable: $prefix" "it has to be an absolute path without blank, colon and comma; $elsewhere" ;;
+  [!/]* | *[!A-Za-z0-9_./+@~-]*)
+    die "not usable: $prefix" "it has to be an absolute path of letters, digits and _./+@~- only; $elsewhere" ;;
 esac
 { mkdir -p "$prefix" && : > "$prefix/lock"; } 2>/dev/null || die "cannot write to $prefix" "$elsewhere"
 # Bazel's sandbox gives each action a /tmp of its own, in which this Bazel's files would be missing.
 case $(readlink -f "$prefix")/ in /tmp/* | /var/tmp/*) die "not usable: $prefix" "$elsewhere" ;; esac
 for tool in apt-get apt-config dpkg dpkg-deb tar gzip flock find awk; do
-  command -v $tool >/dev/null || die "$tool is missing" "it belongs to every Debian system: install it, or install bazelisk and do without this script"
+  command -v $tool >/dev/null || die "$tool is missing" "it belongs to every Debian system: install it, or $instead"
 done
-( . /etc/os-release && [ "${ID-}" = debian ] ) || die "not a Debian system" "install bazelisk or Bazel 7.4 or later"
+# shellcheck source=/dev/null
+release=$(. /etc/os-release && echo "${ID-} ${VERSION_CODENAME-}")
+case $release in
+  'debian bookworm') ;;
+  debian*) say "tried on Debian 12 (bookworm) only; going on" ;;
+  *) die "this system is no Debian" "$instead" ;;
+esac
 
 # ---- One at a time. Children hold the lock too: when this script is killed, the next waits for its apt-get to end.
 
 exec 9> "$prefix/lock"
 if ! flock -n 9; then say "waiting for another run to finish"; flock 9; fi
-if [ -e "$stamp" ]; then echo "$bazel"; exit 0; fi
-trap 'say "error at line $LINENO: $BASH_COMMAND"; say "run it again; if it fails again, install bazelisk or Bazel 7.4 or later"' ERR
+if ready; then echo "$bazel"; exit 0; fi
+trap 'say "error at line $LINENO: $BASH_COMMAND"; say "run it again; if it fails again, $instead"' ERR
 
 [ "$(df -Pk "$prefix" | awk 'NR == 2 { print $4 }')" -gt 700000 ] ||
   die "less than 700 MB free in $prefix" "free some, or $elsewhere"
@@ -71,7 +80,7 @@ arch=$(dpkg --print-architecture)
 APT::Architecture "$arch";
 APT::Architectures { "$arch"; };
 APT::Install-Recommends "false";
-APT::Sandbox::User "$(id -un 2>/dev/null || id -u)";
+APT::Sandbox::User "root";
 Acquire::Languages { "none"; };
 Acquire::Retries "3";
 Acquire::AllowInsecureRepositories "false";
@@ -95,6 +104,7 @@ apt_get() { APT_CONFIG=$apt/apt.conf DEBIAN_FRONTEND=noninteractive apt-get -qq 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -r $keyring ] && signed="[signed-by=$keyring]" || signed=
 # Without --no-release-info nothing is printed on a machine that never ran apt-get update.
+# shellcheck disable=SC2016
 mirrors=$(apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
   awk '$2 == "main" && $1 !~ /[-\/]/ && !seen[$3]++ { print $3 }')
 [ -n "$mirrors" ] || die "apt has no source for a Debian release" "see man sources.list"
@@ -107,26 +117,17 @@ done
 [ -n "$updated" ] || die "no package lists" "is the network up? does 'apt-get update' work? it needs the mirror of /etc/apt/sources.list*"
 
 # ---- The packages. apt finds the closure itself, against a made-up dpkg status in which what Bazel names but a C++
-# build does not touch counts as installed; a name that the suite no longer has does no harm.
+# build does not touch counts as installed: the large ones, 150 MB are left of 700. A name that the suite no longer has
+# does no harm.
 
 jre=
 for p in openjdk-21-jre-headless openjdk-25-jre-headless default-jre-headless; do
   if APT_CONFIG=$apt/apt.conf apt-cache show $p >/dev/null 2>&1; then jre=$p; break; fi
 done
 wanted="bazel-bootstrap bazel-rules-shell patchelf xz-utils ${jre:-default-jre-headless}"
-unneeded="
-  async-profiler-java build-essential ca-certificates-java default-jdk-headless java-common junit4 libapache-pom-java
-  libasm-java libatinject-jsr330-api-java libbcprov-java libbsh-java libcommons-codec-java libcommons-collections3-java
-  libcommons-lang3-java libcommons-logging-java libcommons-parent-java libeclipse-jdt-annotation-java
-  libeclipse-jdt-core-compiler-batch-java libeclipse-jdt-core-java libel-api-java libescapevelocity-java
-  libgeronimo-annotation-1.3-spec-java libgoogle-oauth-client-java libhttpclient-java libhttpcore-java
-  libjackson2-core-java libjacoco-java libjarjar-java libjavaewah-java libjavaparser-java libjaxb-api-java
-  libjctools-java libjetty9-java libjformatstring-java libjgit-java libjpeg62-turbo libjquery libjs-jquery libjsch-java
-  libjsp-api-java libjspecify-java libjunixsocket-java libjzlib-java liblcms2-2 liblog4j1.2-java liblog4j2-java
-  libmaven-common-artifact-filters-java libmaven-enforcer-plugin-java libmaven-parent-java libmaven-resolver-java
-  libmaven3-core-java libnss3 libopencensus-java libpcsclite1 libplexus-utils2-java libplexus-xml-java libprotoc32t64
-  libre2-11-absl20260526 libservlet-api-java libslf4j-java libssl3t64 libwagon-provider-api-java libwebsocket-api-java
-  libzstd-jni-java node-core-js node-html5shiv protobuf-compiler-grpc-java-plugin python3 unzip util-linux zlib1g-dev"
+unneeded="build-essential ca-certificates-java default-jdk-headless libeclipse-jdt-core-compiler-batch-java
+  libeclipse-jdt-core-java libhttpclient-java libjgit-java libmaven3-core-java libnss3 libprotoc32t64 libssl3t64 python3
+  util-linux zlib1g-dev"
 for p in $unneeded; do
   printf '%s\n' "Package: $p" "Status: install ok installed" "Maintainer: none" "Architecture: $arch" \
     "Multi-Arch: allowed" "Version: 99999:0" "Description: none" ""
@@ -139,9 +140,9 @@ fi
 say "fetching 150 MB"
 # shellcheck disable=SC2086
 apt_get -y --download-only install $wanted ||
-  die "the packages of $suite could not be fetched" "try again later, or install bazelisk or Bazel 7.4 or later"
+  die "the packages of $suite could not be fetched" "try again later, or $instead"
 (cd "$src" && apt_get source --download-only --tar-only abseil googletest benchmark libzstd) ||
-  die "the sources of $suite could not be fetched" "try again later, or install bazelisk or Bazel 7.4 or later"
+  die "the sources of $suite could not be fetched" "try again later, or $instead"
 
 say "unpacking"
 for deb in "$apt"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$root"; done
@@ -153,8 +154,9 @@ share=$root/usr/share/bazel
 loader=$(readlink -f "$root"/usr/lib/*/ld-linux*.so.*)
 libs=$(dirname "$loader")
 java=$(find "$root/usr/lib/jvm" -mindepth 1 -maxdepth 1 -type d -name 'java-*-openjdk-*')
-[ -x "$root/usr/bin/bazel" ] && [ -x "$loader" ] && [ -x "$java/bin/java" ] ||
-  die "the packages of $suite are not laid out as expected" "install bazelisk or Bazel 7.4 or later"
+for f in "$root/usr/bin/bazel" "$loader" "$java/bin/java"; do
+  [ -x "$f" ] || die "the packages of $suite are not laid out as expected: no program '$f'" "$instead"
+done
 
 find "$root" -type l -lname '/*' | while IFS= read -r link; do
   target=$root$(readlink "$link")
@@ -266,7 +268,7 @@ exec $root/usr/bin/bazel --nosystem_rc --install_base=$share --trust_install_bas
   --bazelrc=$prefix/offline.bazelrc "\$@"
 SH
 chmod +x "$bazel"
-version=$("$bazel" --version) || die "the Bazel of $suite does not run here" "install bazelisk or Bazel 7.4 or later"
+version=$("$bazel" --version) || die "the Bazel of $suite does not run here" "$instead"
 : > "$stamp"
 say "ready: $version in $prefix"
 echo "$bazel"
