@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,15 +30,23 @@ absl::Status Error(int error, absl::string_view attempted,
                    const std::string& path) {
   absl::Status status =
       absl::ErrnoToStatus(error, absl::StrCat(attempted, " ", path));
-  // No disk, no quota and no descriptors are one kind of trouble for callers.
+  // No disk, no quota, a limit and no descriptors are one kind of trouble for
+  // callers.
   if (error == ENOSPC || error == EDQUOT || error == EMFILE ||
-      error == ENFILE || error == ENOMEM) {
+      error == ENFILE || error == ENOMEM || error == EFBIG) {
     return absl::ResourceExhaustedError(status.message());
   }
   return status;
 }
 
 absl::Status Allocate(int fd, size_t size, const std::string& path) {
+  // Beyond this limit the kernel does not only refuse: it sends SIGXFSZ, which
+  // ends the process.
+  rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      limit.rlim_cur < size) {
+    return Error(EFBIG, absl::StrCat("allocate ", size, " bytes for"), path);
+  }
   int error;
   do {
     error = posix_fallocate(fd, 0, static_cast<off_t>(size));

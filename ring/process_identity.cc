@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <limits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -85,7 +86,11 @@ bool MayBeAlive(const ProcessIdentity& process) {
       process.boot_id != boot) {
     return false;
   }
-  if (kill(static_cast<pid_t>(process.process_id), 0) != 0 && errno == ESRCH) {
+  // What is no id of a process would mean several to kill().
+  if (process.process_id < 1 ||
+      process.process_id > std::numeric_limits<pid_t>::max() ||
+      (kill(static_cast<pid_t>(process.process_id), 0) != 0 &&
+       errno == ESRCH)) {
     return false;
   }
   const uint64_t start = StartTicks(process.process_id);

@@ -3,219 +3,24 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
-#include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
-#include "ringlog/ring/slot.h"
+#include "absl/crc/crc32c.h"
+#include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
 namespace {
 
-// Trivially copyable structs out of bytes that need not be aligned. What is
-// behind the end of `bytes` is zero.
+constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
+
+// What the file does not have is zero.
 template <typename T>
 T CopyOut(absl::string_view bytes) {
   T value = {};
   std::memcpy(&value, bytes.data(), std::min(bytes.size(), sizeof value));
   return value;
 }
-
-bool IsPowerOfTwo(uint64_t n) { return n != 0 && (n & (n - 1)) == 0; }
-
-bool IsPlausible(const RingHeader& h) {
-  return h.header_bytes >= sizeof(RingHeader) && h.header_bytes <= 4096 &&
-         h.slot_count >= kMinSlotCount && h.slot_count <= kMaxSlotCount &&
-         IsPowerOfTwo(h.slot_count) && h.head_bytes <= kMaxHeadBytes &&
-         h.body_bytes <= kMaxBodyBytes + kCacheLineBytes &&
-         h.slot_bytes % kCacheLineBytes == 0 &&
-         h.slot_bytes >=
-             sizeof(SlotHeader) + uint64_t{h.head_bytes} + h.body_bytes &&
-         h.slot_bytes <= kMaxHeadBytes + kMaxBodyBytes + 1024 &&
-         h.first_position >= 1 && h.first_position <= kMaxFirstPosition &&
-         h.live_offset % kCacheLineBytes == 0 &&
-         h.slots_offset % kCacheLineBytes == 0 && h.live_offset >= 4096 &&
-         h.slots_offset >= h.live_offset + sizeof(RingLive) &&
-         h.slots_offset <= kMaxRingFileBytes &&
-         h.file_bytes == h.slots_offset + h.slot_count * h.slot_bytes;
-}
-
-bool IsCommitted(SlotClass c) {
-  return c == SlotClass::kPart || c == SlotClass::kAbandoned ||
-         c == SlotClass::kBadChecksum;
-}
-
-}  // namespace
-
-SlotGeometry GeometryOf(const RingHeader& header) {
-  SlotGeometry geometry;
-  geometry.slot_count = header.slot_count;
-  geometry.slot_bytes = header.slot_bytes;
-  geometry.head_bytes = header.head_bytes;
-  return geometry;
-}
-
-ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
-                            const SlotGeometry& geometry, absl::crc32c_t seed) {
-  ClassifiedSlot result;
-  const auto header = CopyOut<SlotHeader>(slot);
-  if (header.word == 0) return result;
-  result.position = WordPosition(header.word);
-  if ((result.position & (geometry.slot_count - 1)) != index) {
-    result.slot_class = SlotClass::kImplausible;
-    return result;
-  }
-  switch (WordState(header.word)) {
-    case SlotState::kFree:
-      result.slot_class = SlotClass::kFree;
-      return result;
-    case SlotState::kFilling:
-      result.slot_class = SlotClass::kUnfinished;
-      return result;
-    case SlotState::kSkipped:
-      result.slot_class = SlotClass::kSkipped;
-      return result;
-    case SlotState::kFilled:
-    case SlotState::kPersisting:
-      break;
-    default:
-      result.slot_class = SlotClass::kImplausible;
-      return result;
-  }
-  // The lengths have to be bounded before the checksum can be asked; nothing
-  // else is believed before it.
-  result.slot_class = SlotClass::kBadChecksum;
-  const uint64_t payload_bytes =
-      uint64_t{header.head_bytes} + header.body_bytes;
-  if (header.head_bytes > geometry.head_bytes ||
-      payload_bytes > slot.size() - sizeof header) {
-    return result;
-  }
-  if (SlotChecksum(seed, slot.data(), payload_bytes) !=
-          absl::crc32c_t{header.crc32c} ||
-      header.position != result.position) {
-    return result;
-  }
-  if (header.part_index != 0 && header.part_index >= header.part_count) {
-    return result;
-  }
-  result.header = header;
-  result.slot_class =
-      header.part_count == 0 ? SlotClass::kAbandoned : SlotClass::kPart;
-  result.payload = slot.substr(sizeof header, payload_bytes);
-  return result;
-}
-
-AssembledRecord AssembleRecord(
-    uint64_t position, const SlotGeometry& geometry, absl::crc32c_t seed,
-    absl::FunctionRef<absl::string_view(uint64_t position)> slot_at,
-    std::string* buffer) {
-  const auto classify = [&](uint64_t p) {
-    return ClassifySlot(slot_at(p), p & (geometry.slot_count - 1), geometry,
-                        seed);
-  };
-  AssembledRecord record;
-  const ClassifiedSlot first = classify(position);
-  if (first.slot_class == SlotClass::kBadChecksum) {
-    record.outcome = AssembledRecord::kGap;
-    record.cause = GapCause::kChecksumMismatch;
-    return record;
-  }
-  if (first.slot_class != SlotClass::kPart || first.header.part_index != 0) {
-    return record;
-  }
-  record.outcome = AssembledRecord::kRecord;
-  record.slot_count = first.header.part_count;
-  record.head = first.payload.substr(0, first.header.head_bytes);
-  record.body = first.payload.substr(first.header.head_bytes);
-  if (record.slot_count == 1) return record;
-
-  buffer->assign(record.body.data(), record.body.size());
-  for (uint32_t i = 1; i < record.slot_count; ++i) {
-    const ClassifiedSlot part = classify(position + i);
-    if (part.slot_class == SlotClass::kPart && part.position == position + i &&
-        part.header.part_index == i &&
-        part.header.part_count == record.slot_count) {
-      buffer->append(part.payload.data(), part.payload.size());
-      continue;
-    }
-    record.outcome = AssembledRecord::kGap;
-    record.cause = part.slot_class == SlotClass::kBadChecksum
-                       ? GapCause::kChecksumMismatch
-                       : GapCause::kMissing;
-    record.head = record.body = {};
-    return record;
-  }
-  record.body = *buffer;
-  return record;
-}
-
-absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file) {
-  const size_t magic_bytes = std::min(file.size(), sizeof kRingMagic);
-  if (file.empty() || std::memcmp(file.data(), kRingMagic, magic_bytes) != 0) {
-    return absl::InvalidArgumentError(
-        "not a ring file: it does not begin with the magic number");
-  }
-  if (file.size() < sizeof(RingHeader)) {
-    return absl::DataLossError(
-        absl::StrCat("ring header cut off: ", file.size(), " bytes of ",
-                     sizeof(RingHeader)));
-  }
-  const auto header = CopyOut<RingHeader>(file);
-  if (header.endian_mark == __builtin_bswap32(kRingEndianMark)) {
-    return absl::UnimplementedError(
-        "ring file of a machine with the other byte order");
-  }
-  if (header.major_version > kRingMajorVersion) {
-    return absl::UnimplementedError(
-        absl::StrCat("ring file of version ", header.major_version, ".",
-                     header.minor_version, "; this program reads up to ",
-                     kRingMajorVersion, ".x"));
-  }
-  if (header.crc32c != RingHeaderChecksum(header) ||
-      header.endian_mark != kRingEndianMark || !IsPlausible(header)) {
-    return absl::DataLossError(
-        "ring header damaged: its checksum does not fit");
-  }
-  if ((header.incompatible_flags & ~kRingKnownIncompatibleFlags) != 0) {
-    return absl::UnimplementedError(
-        absl::StrCat("ring file with features ",
-                     absl::Hex(header.incompatible_flags, absl::kZeroPad8),
-                     " that this program does not know"));
-  }
-  return header;
-}
-
-uint32_t RingHeaderChecksum(const RingHeader& header) {
-  return static_cast<uint32_t>(absl::ComputeCrc32c(absl::string_view(
-      reinterpret_cast<const char*>(&header), offsetof(RingHeader, crc32c))));
-}
-
-uint32_t PersistCursorChecksum(absl::crc32c_t seed,
-                               const PersistCursor& cursor) {
-  return static_cast<uint32_t>(absl::ExtendCrc32c(
-      seed, absl::string_view(reinterpret_cast<const char*>(&cursor),
-                              offsetof(PersistCursor, crc32c))));
-}
-
-PersistCursor ParsePersistCursor(absl::string_view live_bytes,
-                                 const RingHeader& header) {
-  const auto live = CopyOut<RingLive>(live_bytes);
-  const auto is_valid = [&](const PersistCursor& cursor) {
-    return cursor.sequence != 0 && cursor.state_bytes <= sizeof cursor.state &&
-           cursor.crc32c ==
-               PersistCursorChecksum(ChecksumSeed(header.ring_id), cursor);
-  };
-  // After a kill the selected one is whole. After a power cut the pages are of
-  // different times, and then the later one that is whole counts.
-  const PersistCursor& selected = live.cursor[live.cursor_selector & 1];
-  const PersistCursor& other = live.cursor[1 - (live.cursor_selector & 1)];
-  if (is_valid(selected)) return selected;
-  if (is_valid(other)) return other;
-  return PersistCursor{};
-}
-
-namespace {
 
 // The work of RecoverRing: what it knows of a file while it goes through it.
 class Recovery {
@@ -286,11 +91,12 @@ class Recovery {
   // counts only as far as the ring can have got, which is one turn from the
   // lowest record that it holds.
   void FindBounds() {
-    const uint64_t cursor =
-        std::max(result_.header.first_position, result_.cursor.end_position);
-    uint64_t highest = cursor;
-    uint64_t lowest_held = std::numeric_limits<uint64_t>::max();
-    uint64_t highest_held = cursor;
+    cursor_ = std::max(result_.header.first_position,
+                       result_.cursor.end_position);
+    uint64_t lowest_word = kNone;
+    uint64_t lowest_held = kNone;
+    uint64_t highest = cursor_;
+    uint64_t highest_held = cursor_;
     for (uint64_t i = 0; i < geometry_.slot_count; ++i) {
       if (SlotAt(i).empty()) {
         ++result_.slots.absent;
@@ -298,34 +104,60 @@ class Recovery {
       }
       const ClassifiedSlot slot = Classify(i);
       Count(slot, CopyOut<uint64_t>(SlotAt(i)));
-      if (slot.slot_class == SlotClass::kNeverUsed ||
-          slot.slot_class == SlotClass::kImplausible) {
-        continue;
-      }
-      highest = std::max(highest, slot.position + 1);
-      if (slot.slot_class == SlotClass::kPart ||
-          slot.slot_class == SlotClass::kAbandoned) {
-        lowest_held = std::min(lowest_held, slot.position);
-        highest_held = std::max(highest_held, slot.position + 1);
+      switch (slot.slot_class) {
+        case SlotClass::kNeverUsed:
+          break;
+        case SlotClass::kPart:
+        case SlotClass::kAbandoned:
+          lowest_held = std::min(lowest_held, slot.position);
+          highest_held = std::max(highest_held, slot.position + 1);
+          break;
+        case SlotClass::kImplausible:
+        case SlotClass::kBadChecksum:
+          // If only the word is damaged, the content says what it was.
+          if (const auto content =
+                  ContentPosition(SlotAt(i), geometry_, seed_)) {
+            highest_held = std::max(highest_held, *content + 1);
+          } else if (slot.slot_class == SlotClass::kBadChecksum) {
+            highest = std::max(highest, slot.position + 1);
+          }
+          break;
+        case SlotClass::kFree:
+        case SlotClass::kUnfinished:
+        case SlotClass::kSkipped:
+          lowest_word = std::min(lowest_word, slot.position);
+          highest = std::max(highest, slot.position + 1);
+          break;
       }
     }
-    const bool holds_any = lowest_held <= highest_held;
-    const uint64_t lowest = holds_any ? lowest_held : cursor;
-    end_ = std::max(highest_held,
-                    std::min(highest, lowest + geometry_.slot_count));
-    begin_ = from_ == RecoverFrom::kCursor ? cursor : lowest;
-    gaps_from_ = std::max(cursor, Released(lowest));
+    SetBounds(lowest_word, lowest_held, highest, highest_held);
+  }
+
+  void SetBounds(uint64_t lowest_word, uint64_t lowest_held, uint64_t highest,
+                 uint64_t highest_held) {
+    uint64_t reach;
+    if (lowest_held != kNone) {
+      reach = lowest_held + geometry_.slot_count;
+    } else if (result_.cursor.sequence != 0 || lowest_word == kNone) {
+      reach = cursor_ + geometry_.slot_count;
+    } else {
+      // Slots that have been claimed and not yet taken in hand are still of the
+      // turn before.
+      reach = lowest_word + 2 * geometry_.slot_count;
+    }
+    end_ = std::max(highest_held, std::min(highest, reach));
+    begin_ = from_ == RecoverFrom::kCursor ? cursor_
+                                           : std::min(cursor_, lowest_held);
     if (end_ > geometry_.slot_count) {
       begin_ = std::max(begin_, end_ - geometry_.slot_count);
     }
-  }
-
-  // A ring whose consumer publishes no cursor still says what it has released;
-  // believed as far as it agrees with the slots.
-  uint64_t Released(uint64_t lowest) const {
-    return result_.cursor.sequence == 0 && result_.live.released <= lowest
-               ? result_.live.released
-               : 0;
+    gaps_from_ = cursor_;
+    // A ring whose consumer publishes no cursor still says what it has
+    // released; believed as far as it agrees with the slots.
+    const uint64_t released = result_.live.released;
+    if (result_.cursor.sequence == 0 && released <= std::min(lowest_held, end_)) {
+      gaps_from_ = std::max(gaps_from_, released);
+    }
   }
 
   void AddGap(uint64_t position, uint64_t count, GapCause cause) {
@@ -344,22 +176,45 @@ class Recovery {
 
   // Takes in what position `p` holds; returns how many positions that is.
   uint64_t Visit(uint64_t p) {
-    if (SlotAt(p).empty()) {
-      AddGap(p, 1, GapCause::kMissing);
-      return 1;
-    }
     const ClassifiedSlot slot = Classify(p);
-    if (slot.slot_class == SlotClass::kImplausible) {
-      AddGap(p, 1, GapCause::kMissing);
-    } else if (slot.slot_class == SlotClass::kNeverUsed || slot.position != p ||
-               slot.slot_class == SlotClass::kUnfinished ||
-               slot.slot_class == SlotClass::kSkipped) {
-      // Claimed, but the writer had not got to the slot or not done with it.
-      AddGap(p, 1, GapCause::kUnfinished);
-    } else if (IsCommitted(slot.slot_class)) {
-      return Assemble(p);
+    const bool is_of_p = slot.position == p;
+    switch (slot.slot_class) {
+      case SlotClass::kPart:
+        if (is_of_p) return Assemble(p);
+        AddGap(p, 1, GapCause::kMissing);
+        break;
+      case SlotClass::kAbandoned:
+        if (!is_of_p) AddGap(p, 1, GapCause::kMissing);
+        break;
+      case SlotClass::kBadChecksum:
+        AddGap(p, 1,
+               is_of_p ? GapCause::kChecksumMismatch : GapCause::kMissing);
+        break;
+      case SlotClass::kImplausible:
+        AddGap(p, 1, GapCause::kMissing);
+        break;
+      case SlotClass::kFree:
+        if (is_of_p) {
+          if (WasNotPersisted(p)) AddGap(p, 1, GapCause::kMissing);
+          break;
+        }
+        [[fallthrough]];
+      case SlotClass::kNeverUsed:
+      case SlotClass::kUnfinished:
+      case SlotClass::kSkipped:
+        AddGap(p, 1, SlotAt(p).empty() ? GapCause::kMissing
+                                       : GapCause::kUnfinished);
+        break;
     }
     return 1;
+  }
+
+  // A slot is freed when the cursor is past it, or by a writer that was passed
+  // itself, which wipes it first. So content that the cursor does not cover has
+  // lost its word.
+  bool WasNotPersisted(uint64_t p) const {
+    return result_.cursor.sequence != 0 && p >= cursor_ &&
+           ContentPosition(SlotAt(p), geometry_, seed_) == p;
   }
 
   uint64_t Assemble(uint64_t p) {
@@ -387,6 +242,7 @@ class Recovery {
   const RecoverFrom from_;
   const SlotGeometry geometry_;
   const absl::crc32c_t seed_;
+  uint64_t cursor_ = 0;  // what is below has been persisted, or never was
   uint64_t begin_ = 0;
   uint64_t end_ = 0;
   uint64_t gaps_from_ = 0;

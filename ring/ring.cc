@@ -1,129 +1,18 @@
 #include "ringlog/ring/ring.h"
 
-#include <linux/mempolicy.h>
-#include <sys/random.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "ringlog/ring/process_identity.h"
-#include "ringlog/ring/recovery.h"
+#include "absl/time/time.h"
 
 namespace ringlog {
 namespace {
-
-constexpr uint64_t kCrashBytes = 64 << 10;
-
-absl::Status OutOfRange(absl::string_view option, uint64_t value,
-                        absl::string_view allowed) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "ring option ", option, " is ", value, "; allowed is ", allowed));
-}
-
-absl::Status Check(const RingOptions& o) {
-  if (o.slot_count < kMinSlotCount || o.slot_count > kMaxSlotCount ||
-      (o.slot_count & (o.slot_count - 1)) != 0) {
-    return OutOfRange("slot_count", o.slot_count,
-                      "a power of two from 2 to 2^26");
-  }
-  if (o.head_bytes < kRecordHeadFixedBytes || o.head_bytes > kMaxHeadBytes) {
-    return OutOfRange("head_bytes", o.head_bytes, "40 to 4096");
-  }
-  if (o.body_bytes < 1 || o.body_bytes > kMaxBodyBytes) {
-    return OutOfRange("body_bytes", o.body_bytes, "1 to 1048576");
-  }
-  if (o.first_position < 1 || o.first_position > kMaxFirstPosition) {
-    return OutOfRange("first_position", o.first_position, "1 to 2^60");
-  }
-  return absl::OkStatus();
-}
-
-int64_t ClockNs(clockid_t clock) {
-  timespec now;
-  clock_gettime(clock, &now);
-  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
-}
-
-void CopyName(const std::string& name, char (&field)[64]) {
-  std::memcpy(field, name.data(), std::min(name.size(), sizeof field - 1));
-}
-
-RingHeader MakeHeader(const RingOptions& options) {
-  RingHeader h = {};
-  std::memcpy(h.magic, kRingMagic, sizeof h.magic);
-  h.endian_mark = kRingEndianMark;
-  h.major_version = kRingMajorVersion;
-  h.minor_version = kRingMinorVersion;
-  h.header_bytes = sizeof h;
-  const uint64_t used =
-      sizeof(SlotHeader) + uint64_t{options.head_bytes} + options.body_bytes;
-  h.slot_bytes = static_cast<uint32_t>((used + kCacheLineBytes - 1) /
-                                       kCacheLineBytes * kCacheLineBytes);
-  h.slot_count = options.slot_count;
-  h.head_bytes = options.head_bytes;
-  // The padding is given to the body.
-  h.body_bytes = h.slot_bytes - static_cast<uint32_t>(sizeof(SlotHeader)) -
-                 options.head_bytes;
-  h.live_offset = kLiveOffset;
-  h.crash_offset = kCrashOffset;
-  h.crash_bytes = kCrashBytes;
-  h.slots_offset = kCrashOffset + kCrashBytes;
-  h.file_bytes = h.slots_offset + h.slot_count * h.slot_bytes;
-  // Of a quality that two rings never get the same; cryptography is not asked.
-  if (getrandom(h.ring_id, sizeof h.ring_id, 0) !=
-      static_cast<ssize_t>(sizeof h.ring_id)) {
-    const int64_t now = ClockNs(CLOCK_REALTIME);
-    const int64_t id = getpid();
-    std::memcpy(h.ring_id, &now, sizeof now);
-    std::memcpy(h.ring_id + sizeof now, &id, sizeof id);
-  }
-  const ProcessIdentity process = CurrentProcess();
-  std::memcpy(h.boot_id, process.boot_id.data(), sizeof h.boot_id);
-  h.process_id = process.process_id;
-  h.process_start_ticks = process.start_ticks;
-  h.first_position = options.first_position;
-  h.wall_anchor_ns = ClockNs(CLOCK_REALTIME);
-  h.monotonic_anchor_ns = ClockNs(CLOCK_MONOTONIC);
-  CopyName(options.host.empty() ? HostName() : options.host, h.host);
-  CopyName(options.program.empty() ? ProgramName() : options.program,
-           h.program);
-  h.crc32c = RingHeaderChecksum(h);
-  return h;
-}
-
-void InitializeFile(MappedFile::Bytes bytes, const RingHeader& header) {
-  RingLive live = {};
-  live.tail = header.first_position;
-  live.released = header.first_position;
-  std::memcpy(bytes.data() + header.live_offset, &live, sizeof live);
-  std::memcpy(bytes.data(), &header, sizeof header);
-}
-
-// Without libnuma, which users would have to link.
-absl::Status BindToNode(MappedFile::Bytes bytes, int node) {
-  if (node < 0) return absl::OkStatus();
-  constexpr int kMaxNode = 8 * sizeof(unsigned long) - 1;
-  if (node > kMaxNode) {
-    return OutOfRange("numa_node", static_cast<uint64_t>(node),
-                      "a node of this machine");
-  }
-  const unsigned long mask = 1ul << node;
-  if (syscall(SYS_mbind, bytes.data(), bytes.size(), MPOL_PREFERRED, &mask,
-              kMaxNode + 1, MPOL_MF_MOVE) != 0) {
-    return absl::ErrnoToStatus(
-        errno, absl::StrCat("bind the ring to NUMA node ", node));
-  }
-  return absl::OkStatus();
-}
 
 void Pause() {
 #if defined(__x86_64__)
@@ -133,116 +22,14 @@ void Pause() {
 #endif
 }
 
+// Not the time of day, which may be set back while somebody waits.
+absl::Duration MonotonicTime() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::DurationFromTimespec(now);
+}
+
 }  // namespace
-
-absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const std::string& path,
-                                                   const RingOptions& options) {
-  if (absl::Status s = Check(options); !s.ok()) return s;
-  return CreateFile(path, MakeHeader(options), options);
-}
-
-absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateIn(
-    const std::string& directory,
-    absl::FunctionRef<std::string(const RingHeader&)> name,
-    const RingOptions& options) {
-  if (absl::Status s = Check(options); !s.ok()) return s;
-  const RingHeader header = MakeHeader(options);
-  return CreateFile(absl::StrCat(directory, "/", name(header)), header,
-                    options);
-}
-
-absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateFile(
-    const std::string& path, const RingHeader& header,
-    const RingOptions& options) {
-  absl::StatusOr<MappedFile> file = MappedFile::Create(
-      path, header.file_bytes,
-      [&](MappedFile::Bytes bytes) { InitializeFile(bytes, header); });
-  if (!file.ok()) return file.status();
-  if (absl::Status s = BindToNode(file->bytes(), options.numa_node); !s.ok()) {
-    unlink(path.c_str());
-    return s;
-  }
-  return std::unique_ptr<Ring>(
-      new Ring(*std::move(file), path, header, options));
-}
-
-absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateAnonymous(
-    const RingOptions& options) {
-  if (absl::Status s = Check(options); !s.ok()) return s;
-  const RingHeader header = MakeHeader(options);
-  absl::StatusOr<MappedFile> file = MappedFile::CreateAnonymous(
-      header.file_bytes,
-      [&](MappedFile::Bytes bytes) { InitializeFile(bytes, header); });
-  if (!file.ok()) return file.status();
-  if (absl::Status s = BindToNode(file->bytes(), options.numa_node); !s.ok()) {
-    return s;
-  }
-  return std::unique_ptr<Ring>(new Ring(*std::move(file), "", header, options));
-}
-
-absl::StatusOr<std::unique_ptr<Ring>> Ring::Open(const std::string& path,
-                                                 const RingOptions& options) {
-  absl::StatusOr<MappedFile> file = MappedFile::Open(path);
-  if (!file.ok()) return file.status();
-  const MappedFile::Bytes bytes = file->bytes();
-  absl::StatusOr<RingHeader> header = ParseRingHeader(absl::string_view(
-      reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-  if (!header.ok()) return header.status();
-  if (header->file_bytes > bytes.size()) {
-    return absl::DataLossError(absl::StrCat("open ", path, ": has ",
-                                            bytes.size(), " bytes of ",
-                                            header->file_bytes));
-  }
-  std::unique_ptr<Ring> ring(
-      new Ring(*std::move(file), path, *header, options));
-  ring->ResumeAfterDeath();
-  return ring;
-}
-
-Ring::Ring(MappedFile file, std::string path, const RingHeader& header,
-           const RingOptions& options)
-    : file_(std::move(file)),
-      path_(std::move(path)),
-      header_(header),
-      live_(reinterpret_cast<RingLive*>(file_.bytes().data() +
-                                        header.live_offset)),
-      geometry_(GeometryOf(header)),
-      payload_bytes_(header.slot_bytes - sizeof(SlotHeader)),
-      overflow_(options.overflow),
-      block_deadline_(options.block_deadline),
-      take_position_(header.first_position),
-      release_position_(header.first_position) {
-  Slots::Layout layout;
-  layout.live = live_;
-  layout.slots = file_.bytes().data() + header.slots_offset;
-  layout.slot_count = header.slot_count;
-  layout.slot_bytes = header.slot_bytes;
-  layout.first_position = header.first_position;
-  layout.seed = ChecksumSeed(header_.ring_id);
-  slots_ = Slots(layout);
-}
-
-Ring::~Ring() = default;
-
-// Trusts the words of the slots, and the persist cursor, which has a checksum;
-// the rest of the live page is a cache of those.
-void Ring::ResumeAfterDeath() {
-  uint64_t tail = header_.first_position;
-  for (uint64_t i = 0; i < header_.slot_count; ++i) {
-    const uint64_t word = slots_.word(i);
-    if (word != 0) tail = std::max(tail, WordPosition(word) + 1);
-  }
-  const PersistCursor cursor = ParsePersistCursor(
-      absl::string_view(reinterpret_cast<const char*>(live_), sizeof *live_),
-      header_);
-  uint64_t begin = std::max(header_.first_position, cursor.end_position);
-  if (tail > header_.slot_count) {
-    begin = std::max(begin, tail - header_.slot_count);
-  }
-  tail = std::max(tail, begin);
-  slots_.ResumeAt(begin, tail);
-  take_position_ = release_position_ = begin;
-}
 
 // ---- Producers ----
 
@@ -307,21 +94,29 @@ std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
     Pause();
     if (auto claim = TryClaim(slot_count, limit)) return claim;
   }
-  const absl::Time deadline = absl::Now() + block_deadline_;
+  const absl::Duration begin = MonotonicTime();
   absl::Duration nap = absl::Microseconds(20);
-  for (absl::Time now = absl::Now(); now < deadline; now = absl::Now()) {
-    absl::SleepFor(std::min(nap, deadline - now));
+  for (;;) {
+    const absl::Duration left = begin + block_deadline_ - MonotonicTime();
+    if (left <= absl::ZeroDuration()) return std::nullopt;
+    absl::SleepFor(std::min(nap, left));
     if (auto claim = TryClaim(slot_count, limit)) return claim;
     nap = std::min(2 * nap, absl::Milliseconds(1));
   }
-  return std::nullopt;
 }
 
-// True if room was made, by this thread or another.
+// Makes room, or finds that another thread has. False if there is nothing to
+// evict.
 bool Ring::EvictOldest() {
   const uint64_t oldest = slots_.released();
   switch (slots_.Look(oldest)) {
-    case Slots::Seen::kFilled: {
+    case Slots::Seen::kNotClaimed:
+      return slots_.released() != oldest;
+    case Slots::Seen::kPending:
+      if (slots_.Pass(oldest) == Slots::Passed::kNotPending) return true;
+      break;
+    case Slots::Seen::kFilled:
+    case Slots::Seen::kPersisting: {
       int severity;
       if (slots_.EvictSlot(oldest, &severity) && severity >= 0) {
         CountDrop(DropCause::kOverwritten, static_cast<Severity>(severity));
@@ -330,11 +125,6 @@ bool Ring::EvictOldest() {
     }
     case Slots::Seen::kNothing:
       break;
-    case Slots::Seen::kNotClaimed:
-    case Slots::Seen::kPending:
-    case Slots::Seen::kPersisting:
-      // Another thread may have moved on since.
-      return slots_.released() != oldest;
   }
   slots_.AdvanceReleasedFrom(oldest);
   return true;
@@ -410,13 +200,13 @@ Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
 std::optional<Ring::Taken> Ring::Take() {
   if (overflow_ == OverflowPolicy::kOverwriteOldest) return std::nullopt;
   for (;;) {
-    switch (slots_.Look(take_position_)) {
+    switch (slots_.Look(take_position())) {
       case Slots::Seen::kNotClaimed:
       case Slots::Seen::kPending:
         return std::nullopt;
       case Slots::Seen::kNothing:
       case Slots::Seen::kPersisting:
-        ++take_position_;
+        SetTakePosition(take_position() + 1);
         break;
       case Slots::Seen::kFilled: {
         std::optional<Taken> taken = TakeFilled();
@@ -430,7 +220,7 @@ std::optional<Ring::Taken> Ring::Take() {
 // Nothing if there is no record in the slot: an abandoned claim, or the rest of
 // a record whose beginning was given up.
 std::optional<Ring::Taken> Ring::TakeFilled() {
-  const uint64_t position = take_position_;
+  const uint64_t position = take_position();
   AssembledRecord record = AssembleRecord(
       position, geometry_, slots_.seed(),
       [this](uint64_t p) {
@@ -439,10 +229,9 @@ std::optional<Ring::Taken> Ring::TakeFilled() {
             header_.slot_bytes);
       },
       &assembled_);
-  take_position_ += record.slot_count;
-  for (uint64_t p = position; p < take_position_; ++p) {
-    slots_.MarkPersisting(p);
-  }
+  const uint64_t end = position + record.slot_count;
+  for (uint64_t p = position; p < end; ++p) slots_.MarkPersisting(p);
+  SetTakePosition(end);
   if (record.outcome == AssembledRecord::kNothing) return std::nullopt;
   Taken taken;
   taken.slots = SlotRange{position, record.slot_count};
@@ -453,24 +242,26 @@ std::optional<Ring::Taken> Ring::TakeFilled() {
 }
 
 std::optional<uint64_t> Ring::pending() {
-  if (slots_.Look(take_position_) != Slots::Seen::kPending) return std::nullopt;
-  return take_position_;
+  const uint64_t position = take_position();
+  if (slots_.Look(position) != Slots::Seen::kPending) return std::nullopt;
+  return position;
 }
 
 std::optional<SlotRange> Ring::Skip(uint64_t end) {
+  end = std::min(end, slots_.tail());
   std::optional<SlotRange> given_up;
-  for (; take_position_ < end; ++take_position_) {
-    switch (slots_.Pass(take_position_)) {
+  for (uint64_t p = take_position(); p < end; ++p) {
+    switch (slots_.Pass(p)) {
       case Slots::Passed::kNotPending:
         return given_up;
       case Slots::Passed::kNothingBegun:
         break;
       case Slots::Passed::kRecordGivenUp:
-        if (!given_up) given_up = SlotRange{take_position_, 0};
-        given_up->slot_count =
-            static_cast<uint32_t>(take_position_ + 1 - given_up->position);
+        if (!given_up) given_up = SlotRange{p, 0};
+        given_up->slot_count = static_cast<uint32_t>(p + 1 - given_up->position);
         break;
     }
+    SetTakePosition(p + 1);
   }
   return given_up;
 }
@@ -490,7 +281,7 @@ void Ring::PublishCursor(uint64_t end_position, absl::string_view state) {
 }
 
 void Ring::Release() {
-  for (; release_position_ < take_position_; ++release_position_) {
+  for (; release_position_ < take_position(); ++release_position_) {
     slots_.FreeSlot(release_position_);
   }
   slots_.AdvanceReleased(release_position_);
@@ -516,7 +307,10 @@ bool Ring::empty() const {
 }
 
 uint64_t Ring::unprocessed_count() const {
-  return slots_.tail() - std::min(slots_.tail(), take_position_);
+  // Where the oldest are overwritten nobody takes.
+  const uint64_t begin = std::max(slots_.released(), take_position());
+  const uint64_t end = slots_.tail();
+  return end - std::min(begin, end);
 }
 
 absl::Status Ring::Sync(SyncMode mode) {

@@ -14,6 +14,7 @@
 #ifndef RINGLOG_RING_RING_H_
 #define RINGLOG_RING_RING_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,14 +43,16 @@ enum class OverflowPolicy : uint8_t {
   // The caller waits for room, at most RingOptions::block_deadline; then the
   // record is dropped.
   kBlock,
-  // The oldest record goes: a flight recorder, without a consumer. A record is
-  // dropped only if the oldest slot is still being written.
+  // The oldest record goes: a flight recorder, without a consumer. A writer that
+  // is still at work on the oldest slot is passed; it appends its record again.
+  // A record is dropped only if writers that were passed hold so many slots that
+  // there is no room for it between them.
   kOverwriteOldest,
 };
 
 struct RingOptions {
   // A power of two, from 2 to 2^26. With the other defaults a slot takes 512
-  // bytes and the ring 8 MiB.
+  // bytes and the ring 8 MiB; 4 GiB is the most.
   uint64_t slot_count = 16384;
   // The most that a record's head may take; 40 to 4096.
   uint32_t head_bytes = 128;
@@ -118,7 +121,8 @@ class Ring {
   // old ones by RecoverRing().
   //
   //   FailedPrecondition  another process, or Ring, has it open
-  //   DataLoss            the file is damaged, or shorter than its header says
+  //   DataLoss            the file is damaged, or not of the size that its
+  //                       header says
   //   others              those of ParseRingHeader(), open(2) and mmap(2)
   static absl::StatusOr<std::unique_ptr<Ring>> Open(const std::string& path,
                                                     const RingOptions& options);
@@ -216,7 +220,9 @@ class Ring {
   // The next position to be claimed.
   uint64_t tail_position() const { return slots_.tail(); }
   // The next position to be taken. The consumer's.
-  uint64_t take_position() const { return take_position_; }
+  uint64_t take_position() const {
+    return take_position_.load(std::memory_order_relaxed);
+  }
 
   // Starts write-back of the file to its device, or waits for it.
   enum class SyncMode { kStart, kWait };
@@ -247,7 +253,10 @@ class Ring {
   bool EvictOldest();
   void AbandonSlots(uint64_t begin, uint64_t end);
   std::optional<Taken> TakeFilled();
-  void ResumeAfterDeath();
+  void SetTakePosition(uint64_t position) {
+    take_position_.store(position, std::memory_order_relaxed);
+  }
+  absl::Status ResumeAfterDeath();
 
   MappedFile file_;
   const std::string path_;
@@ -259,8 +268,8 @@ class Ring {
   const absl::Duration block_deadline_;
   Slots slots_;
 
-  // The consumer's.
-  uint64_t take_position_;
+  // The consumer's. Others may ask how far it is.
+  std::atomic<uint64_t> take_position_;
   uint64_t release_position_;
   std::string assembled_;
 };

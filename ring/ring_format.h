@@ -85,8 +85,8 @@ static_assert(std::is_trivially_copyable_v<SlotHeader>,
 static_assert(static_cast<int>(SlotState::kFree) == 0,
               "a file of zeros is a ring of free slots that were never used");
 
-// Who made a ring and where things are. Written once, before the ring gets its
-// name; never changed.
+// Who made a ring and where things are. Written once, and once more at
+// kRingHeaderCopyOffset, before the ring gets its name; never changed.
 struct RingHeader {
   unsigned char magic[8];
   uint32_t endian_mark;
@@ -177,12 +177,23 @@ struct RingLive {
       uint64_t cut;  // records that were too long, and were shortened
   alignas(kCacheLineBytes) FlusherCounters flusher;
   alignas(kCacheLineBytes) uint64_t
-      cursor_selector;  // which of the two is valid: 0 or 1
+      cursor_selector;  // which of the two was published last: 0 or 1; readers
+                        // go by checksum and sequence
   alignas(kCacheLineBytes) PersistCursor cursor[2];
 };
 static_assert(sizeof(RingLive) == 1536, "frozen in the file format");
 static_assert(std::is_trivially_copyable_v<RingLive>,
               "recovery copies it out of untrusted bytes");
+
+// The header is there twice, so that damage to it does not cost the ring. A
+// header of a later minor version may be longer than ours, but not reach the
+// copy.
+inline constexpr uint64_t kRingHeaderCopyOffset = 2048;
+inline constexpr uint64_t kRingHeaderAreaBytes = 4096;
+static_assert(sizeof(RingHeader) <= kRingHeaderCopyOffset &&
+                  kRingHeaderCopyOffset + sizeof(RingHeader) <=
+                      kRingHeaderAreaBytes,
+              "both have room");
 
 // Where Create puts things. Readers use the offsets in the header.
 inline constexpr uint64_t kLiveOffset = 4096;

@@ -25,7 +25,6 @@
 #ifndef RINGLOG_RING_SLOT_H_
 #define RINGLOG_RING_SLOT_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,43 +33,9 @@
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
-
-// Slots [position, position + slot_count).
-struct SlotRange {
-  uint64_t position = 0;
-  uint32_t slot_count = 0;
-  uint64_t end() const { return position + slot_count; }
-};
-
-constexpr uint64_t PackWord(uint64_t position, SlotState state) {
-  return position << kSlotStateBits | static_cast<uint64_t>(state);
-}
-constexpr uint64_t WordPosition(uint64_t word) {
-  return word >> kSlotStateBits;
-}
-// Of untrusted words, a value that is no enumerator too.
-constexpr SlotState WordState(uint64_t word) {
-  return static_cast<SlotState>(word & kSlotStateMask);
-}
-
-// What all checksums of a ring begin with, so that nothing that another ring
-// left in reused disk blocks passes for this one's.
-inline absl::crc32c_t ChecksumSeed(const uint8_t (&ring_id)[16]) {
-  return absl::ComputeCrc32c(absl::string_view(
-      reinterpret_cast<const char*>(ring_id), sizeof ring_id));
-}
-
-// The checksum of a slot with `payload_bytes` of payload: over everything from
-// part_index on.
-inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed, const void* slot,
-                                   size_t payload_bytes) {
-  constexpr size_t kBegin = offsetof(SlotHeader, part_index);
-  return absl::ExtendCrc32c(
-      seed, absl::string_view(static_cast<const char*>(slot) + kBegin,
-                              sizeof(SlotHeader) - kBegin + payload_bytes));
-}
 
 // The slots of one mapped ring. Thread-safe as each method says. Does not own
 // the mapping.
@@ -128,11 +93,12 @@ class Slots {
     for (;;) {
       if (seen == free) {
         // Acquire pairs with the release in FreeSlot(): whoever had the slot
-        // before has ended reading or writing it.
+        // before has ended reading or writing it. Release pairs with the
+        // acquire in Pass(): who sees this word sees what was released for it.
         // Death here: kFilling. Recovery names the position, and returns
         // nothing of the slot's old content.
         if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kFilling),
-                           __ATOMIC_ACQUIRE)) {
+                           __ATOMIC_ACQ_REL)) {
           return true;
         }
       } else if (position >= layout_.slot_count &&
@@ -182,11 +148,13 @@ class Slots {
   bool CommitSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
     uint64_t seen = PackWord(position, SlotState::kFilling);
-    // Release pairs with the acquire in StateOf().
+    // Release pairs with the acquire in Look().
     if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kFilled),
                        __ATOMIC_RELEASE)) {
       return true;
     }
+    // Recovery must not take what is in it for a record that lost its word.
+    StoreHeader(SlotOf(position), SlotHeader{});
     // The mark may move on to later positions while this thread looks.
     while (WordState(seen) == SlotState::kSkipped) {
       const uint64_t free = PackWord(WordPosition(seen), SlotState::kFree);
@@ -212,8 +180,11 @@ class Slots {
     uint64_t* const word = WordOf(position);
     // Pairs with the release in CommitSlot().
     uint64_t seen = Load(word, __ATOMIC_ACQUIRE);
-    while (WordPosition(seen) != position || seen == 0) {
-      if (WordState(seen) != SlotState::kSkipped) return Seen::kPending;
+    while (WordPosition(seen) != position) {
+      if (WordState(seen) != SlotState::kSkipped ||
+          WordPosition(seen) > position) {
+        return Seen::kPending;
+      }
       // A writer of the turn before still has the slot. Whoever has claimed
       // this position does not get it, and needs no waiting for.
       if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
@@ -245,23 +216,27 @@ class Slots {
     kNothingBegun,   // the writer had not got to the slot, and will not now
     kNotPending,     // it moved while we looked
   };
+  // Requires: Look() has said kPending.
   Passed Pass(uint64_t position) {
     uint64_t* const word = WordOf(position);
-    uint64_t seen = Load(word, __ATOMIC_RELAXED);
-    if (seen == PackWord(position, SlotState::kFilling)) {
-      return CompareAndSwap(word, &seen,
-                            PackWord(position, SlotState::kSkipped),
-                            __ATOMIC_RELAXED)
-                 ? Passed::kRecordGivenUp
-                 : Passed::kNotPending;
-    }
+    // Pairs with the release in ClaimSlot().
+    uint64_t seen = Load(word, __ATOMIC_ACQUIRE);
+    Passed passed = Passed::kRecordGivenUp;
+    SlotState next = SlotState::kSkipped;
     if (seen == WordBefore(position)) {
-      return CompareAndSwap(word, &seen, PackWord(position, SlotState::kFree),
-                            __ATOMIC_RELAXED)
-                 ? Passed::kNothingBegun
-                 : Passed::kNotPending;
+      passed = Passed::kNothingBegun;
+      next = SlotState::kFree;
+    } else if (seen != PackWord(position, SlotState::kFilling)) {
+      if (IsOf(seen, position) || released() > position) {
+        return Passed::kNotPending;
+      }
+      // No word that the protocol leaves here: somebody wrote wildly into the
+      // mapping. The slot is set aside, or all would wait for it for ever.
     }
-    return Passed::kNotPending;
+    return CompareAndSwap(word, &seen, PackWord(position, next),
+                          __ATOMIC_RELAXED)
+               ? passed
+               : Passed::kNotPending;
   }
 
   // kFilled or kPersisting -> kFree. False if the slot is in another state,
@@ -289,8 +264,11 @@ class Slots {
     // only if the word is still the same after it.
     if (Load(word, __ATOMIC_ACQUIRE) != seen) return false;
     const SlotHeader header = LoadHeader(SlotOf(position));
-    *severity =
-        header.part_index == 0 && header.part_count != 0 ? header.severity : -1;
+    // The bound counts in a file that is damaged: the severity is an index.
+    *severity = header.part_index == 0 && header.part_count != 0 &&
+                        header.severity < kSeverityCount
+                    ? header.severity
+                    : -1;
     return CompareAndSwap(word, &seen, PackWord(position, SlotState::kFree),
                           __ATOMIC_ACQ_REL);
   }
@@ -307,19 +285,23 @@ class Slots {
 
   // Makes the words of a dead ring those of one whose positions from `begin`
   // to `tail` have been claimed: what is committed stays, what was being
-  // written is given up, everything before is free. Requires: no other thread.
+  // written is given up, everything before is free. No word of before is left
+  // as it was, for one that is damaged would hold its slot for ever. Requires:
+  // no other thread; begin <= tail <= begin + slot_count.
   void ResumeAt(uint64_t begin, uint64_t tail) {
-    for (uint64_t p = tail > slot_count() ? tail - slot_count() : 0; p < tail;
-         ++p) {
-      const uint64_t word = Load(WordOf(p), __ATOMIC_RELAXED);
-      const bool committed = WordState(word) == SlotState::kFilled ||
-                             WordState(word) == SlotState::kPersisting;
-      if (p < layout_.first_position) continue;
-      Store(WordOf(p),
-            PackWord(p, p >= begin && committed && WordPosition(word) == p
-                            ? SlotState::kFilled
-                            : SlotState::kFree),
-            __ATOMIC_RELAXED);
+    for (uint64_t i = 0; i < slot_count(); ++i) {
+      // The last position before the tail that uses slot i, if one does.
+      const uint64_t back = (tail - 1 - i) & (slot_count() - 1);
+      const uint64_t p = tail - 1 - back;
+      uint64_t word = 0;
+      if (back < tail && p >= layout_.first_position) {
+        const uint64_t was = Load(WordOf(p), __ATOMIC_RELAXED);
+        const bool stays =
+            p >= begin && (was == PackWord(p, SlotState::kFilled) ||
+                           was == PackWord(p, SlotState::kPersisting));
+        word = PackWord(p, stays ? SlotState::kFilled : SlotState::kFree);
+      }
+      Store(WordOf(i), word, __ATOMIC_RELAXED);
     }
     Store(&layout_.live->tail, tail, __ATOMIC_RELAXED);
     Store(&layout_.live->released, begin, __ATOMIC_RELEASE);
@@ -397,6 +379,15 @@ class Slots {
 
   uint64_t* WordOf(uint64_t position) const {
     return reinterpret_cast<uint64_t*>(SlotOf(position));
+  }
+  // Whether `word` is one that this position may have had itself, or the mark
+  // that its slot is still held.
+  bool IsOf(uint64_t word, uint64_t position) const {
+    return (WordPosition(word) == position &&
+            WordState(word) <= SlotState::kSkipped) ||
+           (position >= layout_.slot_count &&
+            word == PackWord(position - layout_.slot_count,
+                             SlotState::kSkipped));
   }
   // What the slot's word has to be for `position` to claim it.
   uint64_t WordBefore(uint64_t position) const {

@@ -1,0 +1,145 @@
+#include "ringlog/ring/ring_header.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/ring/slot_word.h"
+
+namespace ringlog {
+namespace {
+
+// Trivially copyable structs out of bytes that need not be aligned. What is
+// behind the end of `bytes` is zero.
+template <typename T>
+T CopyOut(absl::string_view bytes) {
+  T value = {};
+  std::memcpy(&value, bytes.data(), std::min(bytes.size(), sizeof value));
+  return value;
+}
+
+bool IsPowerOfTwo(uint64_t n) { return n != 0 && (n & (n - 1)) == 0; }
+
+bool SlotsArePlausible(const RingHeader& h) {
+  return h.slot_count >= kMinSlotCount && h.slot_count <= kMaxSlotCount &&
+         IsPowerOfTwo(h.slot_count) && h.head_bytes <= kMaxHeadBytes &&
+         h.body_bytes <= kMaxBodyBytes + kCacheLineBytes &&
+         h.slot_bytes % kCacheLineBytes == 0 &&
+         h.slot_bytes >=
+             sizeof(SlotHeader) + uint64_t{h.head_bytes} + h.body_bytes &&
+         h.slot_bytes <= kMaxHeadBytes + kMaxBodyBytes + 1024 &&
+         h.first_position >= 1 && h.first_position <= kMaxFirstPosition;
+}
+
+// Each offset is bounded before anything is added to it.
+bool OffsetsArePlausible(const RingHeader& h) {
+  return h.slots_offset <= kMaxRingFileBytes &&
+         h.slots_offset % kCacheLineBytes == 0 &&
+         h.live_offset >= kRingHeaderAreaBytes &&
+         h.live_offset <= h.slots_offset &&
+         h.live_offset % kCacheLineBytes == 0 &&
+         h.live_offset + sizeof(RingLive) <= h.slots_offset &&
+         h.crash_bytes <= kMaxCrashBytes && h.crash_offset <= h.slots_offset &&
+         h.crash_offset >= kRingHeaderAreaBytes &&
+         h.crash_offset + h.crash_bytes <= h.slots_offset &&
+         h.file_bytes == h.slots_offset + h.slot_count * h.slot_bytes;
+}
+
+// Of a header of this or a later minor version, which may be longer.
+bool ChecksumFits(absl::string_view bytes, const RingHeader& header) {
+  if (header.header_bytes < sizeof(RingHeader) ||
+      header.header_bytes > kRingHeaderCopyOffset ||
+      header.header_bytes > bytes.size()) {
+    return false;
+  }
+  const size_t covered = header.header_bytes - sizeof(uint32_t);
+  return absl::ComputeCrc32c(bytes.substr(0, covered)) ==
+         absl::crc32c_t{CopyOut<uint32_t>(bytes.substr(covered))};
+}
+
+absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
+  const size_t magic_bytes = std::min(bytes.size(), sizeof kRingMagic);
+  if (bytes.empty() || std::memcmp(bytes.data(), kRingMagic, magic_bytes) != 0) {
+    return absl::InvalidArgumentError(
+        "not a ring file: it does not begin with the magic number");
+  }
+  if (bytes.size() < sizeof(RingHeader)) {
+    return absl::DataLossError(absl::StrCat("ring header cut off: ",
+                                            bytes.size(), " bytes of ",
+                                            sizeof(RingHeader)));
+  }
+  const auto header = CopyOut<RingHeader>(bytes);
+  // These two before the checksum, which another version or byte order may
+  // compute otherwise.
+  if (header.endian_mark == __builtin_bswap32(kRingEndianMark)) {
+    return absl::UnimplementedError(
+        "ring file of a machine with the other byte order");
+  }
+  if (header.major_version > kRingMajorVersion) {
+    return absl::UnimplementedError(
+        absl::StrCat("ring file of version ", header.major_version, ".",
+                     header.minor_version, "; this program reads up to ",
+                     kRingMajorVersion, ".x"));
+  }
+  if (!ChecksumFits(bytes, header)) {
+    return absl::DataLossError(
+        "ring header damaged: its checksum does not fit");
+  }
+  if ((header.incompatible_flags & ~kRingKnownIncompatibleFlags) != 0) {
+    return absl::UnimplementedError(
+        absl::StrCat("ring file with features ",
+                     absl::Hex(header.incompatible_flags, absl::kZeroPad8),
+                     " that this program does not know"));
+  }
+  if (header.endian_mark != kRingEndianMark || !SlotsArePlausible(header) ||
+      !OffsetsArePlausible(header)) {
+    return absl::DataLossError(
+        "ring header damaged: its checksum fits, its fields do not");
+  }
+  return header;
+}
+
+}  // namespace
+
+absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file) {
+  absl::StatusOr<RingHeader> header = ParseOne(file);
+  if (header.ok() || file.size() <= kRingHeaderCopyOffset) return header;
+  absl::StatusOr<RingHeader> copy = ParseOne(file.substr(kRingHeaderCopyOffset));
+  return copy.ok() ? copy : header;
+}
+
+uint32_t RingHeaderChecksum(const RingHeader& header) {
+  return static_cast<uint32_t>(absl::ComputeCrc32c(absl::string_view(
+      reinterpret_cast<const char*>(&header), offsetof(RingHeader, crc32c))));
+}
+
+uint32_t PersistCursorChecksum(absl::crc32c_t seed,
+                               const PersistCursor& cursor) {
+  return static_cast<uint32_t>(absl::ExtendCrc32c(
+      seed, absl::string_view(reinterpret_cast<const char*>(&cursor),
+                              offsetof(PersistCursor, crc32c))));
+}
+
+PersistCursor ParsePersistCursor(absl::string_view live_bytes,
+                                 const RingHeader& header) {
+  const auto live = CopyOut<RingLive>(live_bytes);
+  const auto is_valid = [&](const PersistCursor& cursor) {
+    return cursor.sequence != 0 && cursor.state_bytes <= sizeof cursor.state &&
+           cursor.end_position <= kMaxPosition &&
+           cursor.crc32c ==
+               PersistCursorChecksum(ChecksumSeed(header.ring_id), cursor);
+  };
+  // The later one that is whole. The selector, which names it, may be of another
+  // time after a power cut; and a kill right before it is moved leaves a whole
+  // cursor that is as true as the one before.
+  const bool valid[2] = {is_valid(live.cursor[0]), is_valid(live.cursor[1])};
+  if (valid[0] && valid[1]) {
+    return live.cursor[live.cursor[1].sequence > live.cursor[0].sequence];
+  }
+  if (valid[0] || valid[1]) return live.cursor[valid[1]];
+  return PersistCursor{};
+}
+
+}  // namespace ringlog
