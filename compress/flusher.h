@@ -7,57 +7,113 @@
 // once").
 //
 // It never uses LOG and never ends the process. What goes wrong is counted in
-// the ring's header, and told on stderr at most once a minute; records
-// meanwhile stay in the ring.
-//
-// Thread-safe. The ring must outlive it.
+// the ring's header, and told on stderr at most once a minute; the records stay
+// in the ring meanwhile, and it tries again.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_H_
 #define RINGLOG_COMPRESS_FLUSHER_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 
+#include "absl/base/call_once.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "ringlog/compress/batch_builder.h"
+#include "ringlog/compress/line_format.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
 
 struct FlusherOptions {
-  std::string directory;  // of the segments; must exist
+  // Of the segments; must exist.
+  std::string directory;
   LineFormat format = LineFormat::kText;
-  absl::Duration flush_interval = absl::Milliseconds(
-      200);  // a record waits no longer than this for its batch
-  size_t batch_bytes =
-      64 << 10;  // of text; a batch is written when it is as large as this
+  // A record waits no longer than this for its batch to be written.
+  absl::Duration flush_interval = absl::Milliseconds(200);
+  // Of text; a batch of this size is written at once.
+  size_t batch_bytes = 64 << 10;
+  // A writer that holds others up for longer than this is gone past.
   absl::Duration stuck_writer_timeout = absl::Seconds(1);
   SegmentWriterOptions segment;
   RotationOptions rotation;
 };
 
+// Thread-safe. The ring must outlive it, and have no other consumer.
 class Flusher {
  public:
-  // Starts the thread. All signals are blocked in it.
+  // Starts the thread, in which all signals are blocked.
   static std::unique_ptr<Flusher> Start(Ring* ring,
                                         const FlusherOptions& options);
 
-  // Stop(), without waiting longer than it takes.
+  // Stop().
   ~Flusher();
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
 
   // Returns when every record that was committed before the call is in a
-  // segment, or `timeout` has passed: true in the first case. Any thread, any
-  // number at once.
-  bool Flush(absl::Duration timeout);
+  // segment, or when `timeout` has passed: true in the first case. Any thread,
+  // any number at once.
+  bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Writes what the ring holds, closes the segment, ends the thread. The status
-  // of the first thing that failed; the records are then still in the ring.
-  // Idempotent.
-  absl::Status Stop();
+  // Writes what the ring holds, closes the segment, ends the thread. If
+  // something could not be written, its status; the records are then still in
+  // the ring. Does nothing the second time.
+  absl::Status Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  Flusher(Ring* ring, const FlusherOptions& options);
+
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool WaitForTurn() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status TakeAll();
+  void AddDropGaps();
+  void PassStuckWriters();
+  absl::Status WriteBatch();
+  absl::Status BeginSegment();
+  absl::Status EndSegment();
+  template <typename Attempt>
+  absl::Status Persist(Attempt attempt);
+  void PublishAndRelease();
+  void UpdateCounters();
+  void Report(const absl::Status& status);
+  bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  Ring* const ring_;
+  const FlusherOptions options_;
+
+  absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t flush_target_ ABSL_GUARDED_BY(mutex_) = 0;  // a position
+  uint64_t persisted_ ABSL_GUARDED_BY(mutex_) = 0;     // positions below it are
+
+  // The thread's own.
+  BatchBuilder batch_;
+  absl::Time written_at_ = absl::InfinitePast();
+  std::unique_ptr<SegmentWriter> writer_;
+  SegmentCursor cursor_;  // as published last
+  uint64_t closed_segments_bytes_ = 0;
+  DropCounts reported_drops_ = {};
+  absl::Time drops_reported_at_;
+  struct Stuck {
+    uint64_t tail = 0;  // everything below was claimed at `since`
+    absl::Time since;
+  };
+  std::optional<Stuck> stuck_;
+  absl::Time last_complaint_ = absl::InfinitePast();
+  absl::Status result_;
+
+  std::thread thread_;
+  absl::once_flag stop_once_;
 };
 
 }  // namespace ringlog

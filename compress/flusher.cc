@@ -1,0 +1,354 @@
+#include "ringlog/compress/flusher.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace ringlog {
+namespace {
+
+// How often the ring is looked at. Writers never wake the thread, for that
+// would be a system call: so this, and not the flush interval, has to be short
+// enough for a burst not to fill the ring in between.
+constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
+
+constexpr absl::Duration kMinRetryDelay = absl::Milliseconds(10);
+constexpr absl::Duration kMaxRetryDelay = absl::Seconds(1);
+// With the process waiting for its end.
+constexpr int kAttemptsWhenStopping = 3;
+
+constexpr absl::Duration kComplaintInterval = absl::Minutes(1);
+
+// Points NAME in `directory` at `target`, by a rename, so that it is never
+// missing. A convenience for people: what fails is not told.
+void PointSymlink(const std::string& directory, const std::string& name,
+                  const std::string& target) {
+  const std::string temporary =
+      absl::StrCat(directory, "/.", name, ".", getpid());
+  unlink(temporary.c_str());
+  if (symlink(target.c_str(), temporary.c_str()) == 0 &&
+      rename(temporary.c_str(), absl::StrCat(directory, "/", name).c_str()) !=
+          0) {
+    unlink(temporary.c_str());
+  }
+}
+
+DropCounts CurrentDrops(const Ring& ring) {
+  DropCounts counts = {};
+  for (size_t cause = 0; cause < counts.size(); ++cause) {
+    for (size_t severity = 0; severity < counts[cause].size(); ++severity) {
+      counts[cause][severity] = ring.dropped(static_cast<DropCause>(cause),
+                                             static_cast<Severity>(severity));
+    }
+  }
+  return counts;
+}
+
+}  // namespace
+
+std::unique_ptr<Flusher> Flusher::Start(Ring* ring,
+                                        const FlusherOptions& options) {
+  std::unique_ptr<Flusher> flusher(new Flusher(ring, options));
+  // The thread inherits the mask: a signal meant for the application's own
+  // threads must not end up here.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  flusher->thread_ = std::thread([f = flusher.get()] { f->Run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(flusher->thread_.native_handle(), "ringlog");
+  return flusher;
+}
+
+Flusher::Flusher(Ring* ring, const FlusherOptions& options)
+    : ring_(ring),
+      options_(options),
+      persisted_(ring->take_position()),
+      batch_(options.format, ring->take_position()),
+      drops_reported_at_(absl::Now()) {
+  cursor_.format = options.format;
+}
+
+Flusher::~Flusher() { Stop().IgnoreError(); }
+
+bool Flusher::Flush(absl::Duration timeout) {
+  const uint64_t target = ring_->tail_position();
+  absl::MutexLock lock(&mutex_);
+  flush_target_ = std::max(flush_target_, target);
+  const auto done = [this, target]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return persisted_ >= target;
+  };
+  return mutex_.AwaitWithTimeout(absl::Condition(&done), timeout);
+}
+
+absl::Status Flusher::Stop() {
+  absl::call_once(stop_once_, [this] {
+    {
+      absl::MutexLock lock(&mutex_);
+      stopping_ = true;
+    }
+    thread_.join();
+  });
+  return result_;
+}
+
+// True if it is the last.
+bool Flusher::WaitForTurn() {
+  absl::MutexLock lock(&mutex_);
+  const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stopping_ || flush_target_ > persisted_;
+  };
+  mutex_.AwaitWithTimeout(absl::Condition(&wanted), kPollInterval);
+  return stopping_;
+}
+
+void Flusher::Run() {
+  bool last = false;
+  while (!last) {
+    last = WaitForTurn();
+    if (absl::Status s = TakeAll(); !s.ok()) {
+      if (last) result_ = s;
+      continue;
+    }
+    bool flush = last;
+    {
+      absl::MutexLock lock(&mutex_);
+      flush |= flush_target_ > persisted_;
+    }
+    if (flush || absl::Now() - written_at_ >= options_.flush_interval) {
+      AddDropGaps();
+      const absl::Status status = WriteBatch();
+      if (last) result_ = status;
+    }
+  }
+  result_.Update(EndSegment());
+}
+
+// Moves what the ring has into the batch, and writes that as often as it is
+// full.
+absl::Status Flusher::TakeAll() {
+  for (;;) {
+    if (batch_.text_bytes() >= options_.batch_bytes) {
+      if (absl::Status s = WriteBatch(); !s.ok()) return s;
+    }
+    const std::optional<Ring::Taken> taken = ring_->Take();
+    if (!taken) break;
+    if (taken->gap) {
+      Gap gap;
+      gap.cause = *taken->gap;
+      gap.first_position = taken->slots.position;
+      gap.end_position = taken->slots.end();
+      batch_.AddGap(gap, absl::GetCurrentTimeNanos());
+    } else {
+      batch_.AddRecord(taken->slots.position, taken->slots.slot_count,
+                       taken->head, taken->body);
+    }
+  }
+  PassStuckWriters();
+  return absl::OkStatus();
+}
+
+// Every loss is told in the log itself, where it happened.
+void Flusher::AddDropGaps() {
+  const DropCounts now = CurrentDrops(*ring_);
+  if (now == reported_drops_) return;
+  const absl::Time time = absl::Now();
+  for (Gap& gap : DropGaps(now, reported_drops_, ring_->take_position())) {
+    gap.first_time_ns = absl::ToUnixNanos(drops_reported_at_);
+    gap.last_time_ns = absl::ToUnixNanos(time);
+    batch_.AddGap(gap, gap.last_time_ns);
+  }
+  reported_drops_ = now;
+  drops_reported_at_ = time;
+}
+
+// Every position that was claimed when the wait began has been claimed for as
+// long, so that one time serves all writers that are stuck together.
+void Flusher::PassStuckWriters() {
+  const std::optional<uint64_t> pending = ring_->pending();
+  if (!pending) {
+    stuck_.reset();
+    return;
+  }
+  const absl::Time now = absl::Now();
+  if (!stuck_ || *pending >= stuck_->tail) {
+    stuck_ = Stuck{ring_->tail_position(), now};
+    return;
+  }
+  if (now - stuck_->since < options_.stuck_writer_timeout) return;
+  const std::optional<SlotRange> given_up = ring_->Skip(stuck_->tail);
+  if (!given_up) return;
+  Gap gap;
+  gap.cause = GapCause::kStuckWriter;
+  gap.first_position = given_up->position;
+  gap.end_position = given_up->end();
+  gap.first_time_ns = absl::ToUnixNanos(stuck_->since);
+  gap.last_time_ns = absl::ToUnixNanos(now);
+  batch_.AddGap(gap, gap.last_time_ns);
+  Slots::Add(&ring_->flusher_counters()->skipped_slots, given_up->slot_count);
+}
+
+// Tries until it works, or until Stop() and a few times more. The ring keeps
+// the records meanwhile.
+template <typename Attempt>
+absl::Status Flusher::Persist(Attempt attempt) {
+  for (int attempts = 1;; ++attempts) {
+    absl::Status status = attempt();
+    if (status.ok()) return status;
+    Report(status);
+    if (!MayRetry(attempts)) return status;
+  }
+}
+
+// Waits before the next attempt. False if there should be none.
+bool Flusher::MayRetry(int attempt) {
+  const absl::Duration delay = std::min(
+      kMaxRetryDelay, kMinRetryDelay * (1 << std::min(attempt - 1, 10)));
+  absl::MutexLock lock(&mutex_);
+  if (stopping_ && attempt >= kAttemptsWhenStopping) return false;
+  if (stopping_) {
+    // Nobody wakes us again.
+    const auto never = []() { return false; };
+    mutex_.AwaitWithTimeout(absl::Condition(&never), kMinRetryDelay);
+  } else {
+    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay);
+  }
+  return true;
+}
+
+absl::Status Flusher::BeginSegment() {
+  cursor_.segment_number += 1;
+  cursor_.segment_open_time_ns = absl::GetCurrentTimeNanos();
+  cursor_.segment_bytes = cursor_.frame_offset = 0;
+  cursor_.open_frame = FrameSummary();
+  // The ring names the file before it exists: a kill in between leaves a name
+  // for recovery to begin anew, and never a file that nobody knows of.
+  {
+    absl::MutexLock lock(&mutex_);
+    ring_->PublishCursor(persisted_, EncodeSegmentCursor(cursor_));
+  }
+  const std::string name =
+      SegmentFileName(ring_->header(), cursor_.segment_number,
+                      cursor_.segment_open_time_ns, options_.format);
+  SegmentIdentity identity;
+  std::copy(std::begin(ring_->header().ring_id),
+            std::end(ring_->header().ring_id), identity.ring_id.begin());
+  identity.number = cursor_.segment_number;
+  identity.format = options_.format;
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Create(
+      absl::StrCat(options_.directory, "/", name), identity, options_.segment);
+  if (!writer.ok()) return writer.status();
+  writer_ = *std::move(writer);
+  Slots::Add(&ring_->flusher_counters()->segments, 1);
+  PointSymlink(options_.directory,
+               SymlinkName(ring_->header(), options_.format), name);
+  return absl::OkStatus();
+}
+
+absl::Status Flusher::EndSegment() {
+  if (writer_ == nullptr) return absl::OkStatus();
+  // The cursor stays where it was before the end: recovery ends the segment
+  // again, and may add to it.
+  absl::Status status = writer_->AddEnd();
+  if (status.ok()) {
+    status = Persist([this] { return writer_->Write(); });
+  } else {
+    Report(status);
+  }
+  closed_segments_bytes_ += writer_->segment_bytes();
+  writer_.reset();
+  return status;
+}
+
+// The batch becomes part of the segment; then the ring is told so; then its
+// slots are free. Death between two of these leaves records both in the segment
+// and in the ring, and the cursor says which of them count.
+//
+// On an error the batch is still there, for the next turn.
+absl::Status Flusher::WriteBatch() {
+  batch_.SetEnd(ring_->take_position());
+  if (!batch_.empty()) {
+    if (writer_ == nullptr) {
+      absl::Status status = Persist([this] { return BeginSegment(); });
+      if (!status.ok()) return status;
+    }
+    if (absl::Status s = writer_->AddBatch(batch_.batch()); !s.ok()) {
+      // The compressor is of no more use; what it has written is. The next turn
+      // begins another segment.
+      Report(s);
+      writer_.reset();
+      return s;
+    }
+    absl::Status status = Persist([this] { return writer_->Write(); });
+    if (!status.ok()) {
+      writer_.reset();
+      return status;
+    }
+  }
+  PublishAndRelease();
+  if (writer_ != nullptr &&
+      ShouldRotate(options_.rotation, writer_->segment_bytes())) {
+    return EndSegment();
+  }
+  return absl::OkStatus();
+}
+
+void Flusher::PublishAndRelease() {
+  const uint64_t end = batch_.end_position();
+  written_at_ = absl::Now();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (batch_.empty() && end == persisted_) return;
+  }
+  if (writer_ != nullptr) {
+    const int64_t open_time_ns = cursor_.segment_open_time_ns;
+    cursor_ = writer_->cursor();
+    cursor_.segment_open_time_ns = open_time_ns;
+  }
+  cursor_.reported_drops = reported_drops_;
+  ring_->PublishCursor(end, EncodeSegmentCursor(cursor_));
+  ring_->Release();
+  UpdateCounters();
+  batch_.Clear();
+  absl::MutexLock lock(&mutex_);
+  persisted_ = end;
+}
+
+void Flusher::UpdateCounters() {
+  FlusherCounters* const counters = ring_->flusher_counters();
+  const SegmentWriter::Batch batch = batch_.batch();
+  Slots::Add(&counters->records, batch.summary.record_count());
+  Slots::Add(&counters->text_bytes, batch.lines.size());
+  if (writer_ != nullptr) {
+    Slots::Set(&counters->compressed_bytes,
+               closed_segments_bytes_ + writer_->segment_bytes());
+  }
+  if (batch_.min_time_ns() != 0) {
+    counters->lag_ns = absl::ToUnixNanos(written_at_) - batch_.min_time_ns();
+  }
+  counters->last_write_time_ns = absl::ToUnixNanos(written_at_);
+}
+
+void Flusher::Report(const absl::Status& status) {
+  FlusherCounters* const counters = ring_->flusher_counters();
+  Slots::Add(&counters->write_errors, 1);
+  Slots::Set(&counters->last_error, static_cast<uint64_t>(status.raw_code()));
+  const absl::Time now = absl::Now();
+  if (now - last_complaint_ < kComplaintInterval) return;
+  last_complaint_ = now;
+  const std::string line =
+      absl::StrCat("ringlog: ", status.message(),
+                   "; the records stay in the ring, and are tried again\n");
+  // To the descriptor: LOG would come back here, and stdio may be locked.
+  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+}
+
+}  // namespace ringlog

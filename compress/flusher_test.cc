@@ -1,0 +1,319 @@
+#include "ringlog/compress/flusher.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+// Far longer than anything takes that works.
+constexpr absl::Duration kLong = absl::Seconds(60);
+
+class FlusherTest : public ::testing::Test {
+ protected:
+  void MakeRing(uint64_t slot_count,
+                OverflowPolicy overflow = OverflowPolicy::kBlock) {
+    RingOptions options;
+    options.slot_count = slot_count;
+    options.overflow = overflow;
+    options.block_deadline = kLong;
+    options.program = "program";
+    options.host = "host";
+    options.first_position = (uint64_t{1} << 32) - 7;
+    auto ring = Ring::CreateIn(directory_, RingFileName, options);
+    ASSERT_TRUE(ring.ok()) << ring.status();
+    ring_ = *std::move(ring);
+  }
+
+  FlusherOptions Options() {
+    FlusherOptions options;
+    options.directory = directory_;
+    options.flush_interval = absl::Milliseconds(20);
+    return options;
+  }
+
+  void Append(absl::string_view text, int64_t tid = 1) {
+    Record record;
+    record.time_ns = 1795489439123456789;
+    record.tid = tid;
+    record.file = "dir/file.cc";
+    record.line = 42;
+    record.text = text;
+    char head[128];
+    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
+    ring_->Append(record.severity, absl::string_view(head, size), text);
+  }
+
+  // The texts, of lines that are a record each.
+  std::vector<std::string> Texts() {
+    std::vector<std::string> texts;
+    for (const std::string& line : AllLines(directory_)) {
+      texts.push_back(line.substr(line.find("] ") + 2));
+    }
+    return texts;
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+  std::unique_ptr<Ring> ring_;
+};
+
+TEST_F(FlusherTest, RecordsAreInASegmentAfterStop) {
+  MakeRing(64);
+  auto flusher = Flusher::Start(ring_.get(), Options());
+  Append("one");
+  Append("two");
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_THAT(Texts(), ElementsAre("one", "two"));
+  EXPECT_TRUE(ring_->empty());
+}
+
+TEST_F(FlusherTest, FlushReturnsWhenTheRecordIsInASegment) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.flush_interval = absl::Hours(1);
+  auto flusher = Flusher::Start(ring_.get(), options);
+  Append("one");
+  EXPECT_TRUE(flusher->Flush(kLong));
+  const std::vector<std::string> segments = FilesIn(directory_, ".log.zst");
+  ASSERT_EQ(segments.size(), 1);
+  EXPECT_THAT(Decompress(segments[0]), EndsWith("file.cc:42] one\n"));
+}
+
+TEST_F(FlusherTest, ARecordIsWrittenWithoutBeingAskedFor) {
+  MakeRing(64);
+  auto flusher = Flusher::Start(ring_.get(), Options());
+  Append("one");
+  while (FilesIn(directory_, ".log.zst").empty() || !ring_->empty()) {
+    std::this_thread::yield();
+  }
+  EXPECT_THAT(Decompress(FilesIn(directory_, ".log.zst")[0]),
+              HasSubstr("] one\n"));
+}
+
+TEST_F(FlusherTest, FlushGivesUpOnARecordThatIsNotCommitted) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.stuck_writer_timeout = kLong;
+  auto flusher = Flusher::Start(ring_.get(), options);
+  auto claim = ring_->Claim(Severity::kInfo, 40, 3);
+  ASSERT_TRUE(claim.has_value());
+  EXPECT_FALSE(flusher->Flush(absl::Milliseconds(50)));
+  ring_->Abandon(*claim);
+  EXPECT_TRUE(flusher->Flush(kLong));
+}
+
+TEST_F(FlusherTest, ManyThreadsManySegmentsEachRecordOnceAndInOrder) {
+  MakeRing(256);
+  FlusherOptions options = Options();
+  options.rotation.max_segment_bytes = 4096;
+  options.segment.frame_bytes = 8192;
+  options.batch_bytes = 2048;
+  auto flusher = Flusher::Start(ring_.get(), options);
+  constexpr int kThreads = 4;
+  constexpr int kRecords = 20000;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < kRecords; ++i) {
+        Append(absl::StrCat(t, " ", i, " ", std::string(i % 300, 'x')), t);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_TRUE(flusher->Stop().ok());
+
+  std::map<int, int> next;
+  for (const std::string& text : Texts()) {
+    const std::vector<std::string> words = absl::StrSplit(text, ' ');
+    int thread, number;
+    ASSERT_TRUE(absl::SimpleAtoi(words[0], &thread)) << text;
+    ASSERT_TRUE(absl::SimpleAtoi(words[1], &number)) << text;
+    ASSERT_EQ(number, next[thread]++) << text;
+    ASSERT_EQ(words[2], std::string(number % 300, 'x'));
+  }
+  for (int t = 0; t < kThreads; ++t) EXPECT_EQ(next[t], kRecords);
+  EXPECT_GT(FilesIn(directory_, ".log.zst").size(), 10);
+  EXPECT_EQ(ring_->flusher_counters()->records, kThreads * kRecords);
+}
+
+// What a kill at any moment would leave: the slots that are free have their
+// records in a segment, for the cursor says so.
+TEST_F(FlusherTest, NoSlotIsFreeBeforeTheCursorIsPastIt) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.batch_bytes = 512;
+  options.rotation.max_segment_bytes = 4096;
+  auto flusher = Flusher::Start(ring_.get(), options);
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int i = 0; i < 50000; ++i) Append(absl::StrCat("record ", i));
+    done = true;
+  });
+  const std::string path = ring_->path();
+  uint64_t looks = 0;
+  for (; !done; ++looks) {
+    // `released` is read first, and both only grow.
+    const std::string released = ReadFile(path);
+    const std::string cursor = ReadFile(path);
+    const uint64_t free_until =
+        RecoverRing(released, RecoverFrom::kEverything)->live.released;
+    const PersistCursor persisted =
+        RecoverRing(cursor, RecoverFrom::kEverything)->cursor;
+    // A snapshot is not atomic, and may have caught a cursor half written.
+    if (persisted.sequence == 0) continue;
+    ASSERT_LE(free_until, persisted.end_position);
+  }
+  writer.join();
+  EXPECT_GT(looks, 0);
+}
+
+TEST_F(FlusherTest, DroppedRecordsAreNamedInTheLog) {
+  MakeRing(16, OverflowPolicy::kDropNewest);
+  for (int i = 0; i < 100; ++i) Append(absl::StrCat("record ", i));
+  const uint64_t kept = ring_->capacity(Severity::kInfo);
+  auto flusher = Flusher::Start(ring_.get(), Options());
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_THAT(AllText(directory_),
+              HasSubstr(absl::StrCat(100 - kept, " INFO records dropped")));
+}
+
+TEST_F(FlusherTest, DropsAreToldOnce) {
+  MakeRing(16, OverflowPolicy::kDropNewest);
+  for (int i = 0; i < 100; ++i) Append("x");
+  auto flusher = Flusher::Start(ring_.get(), Options());
+  ASSERT_TRUE(flusher->Flush(kLong));
+  Append("y");
+  ASSERT_TRUE(flusher->Stop().ok());
+  const std::string text = AllText(directory_);
+  const std::vector<std::string> parts =
+      absl::StrSplit(text, "records dropped");
+  EXPECT_EQ(parts.size(), 2) << text;
+}
+
+TEST_F(FlusherTest, AStuckWriterIsPassedAndNamedAndMayComeBack) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.stuck_writer_timeout = absl::Milliseconds(20);
+  auto flusher = Flusher::Start(ring_.get(), options);
+  auto claim = ring_->Claim(Severity::kInfo, 40, 3);
+  ASSERT_TRUE(claim.has_value());
+  Append("later");
+  ASSERT_TRUE(flusher->Flush(kLong));
+  EXPECT_FALSE(
+      ring_->Commit(*claim, Severity::kInfo, std::string(40, 'h'), "abc"));
+  Append("last");
+  ASSERT_TRUE(flusher->Stop().ok());
+  const std::string text = AllText(directory_);
+  EXPECT_THAT(
+      text, HasSubstr(absl::StrCat("position ", claim->position, " missing")));
+  EXPECT_THAT(text, HasSubstr("] later\n"));
+  EXPECT_THAT(text, HasSubstr("] last\n"));
+}
+
+TEST_F(FlusherTest, WithoutADirectoryTheRecordsWaitInTheRing) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.directory = directory_ + "/later";
+  auto flusher = Flusher::Start(ring_.get(), options);
+  Append("one");
+  EXPECT_FALSE(flusher->Flush(absl::Milliseconds(50)));
+  EXPECT_FALSE(ring_->empty());
+  EXPECT_GT(Slots::Get(&ring_->flusher_counters()->write_errors), 0);
+  ASSERT_EQ(mkdir(options.directory.c_str(), 0700), 0);
+  EXPECT_TRUE(flusher->Flush(kLong));
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_THAT(AllText(options.directory), HasSubstr("] one\n"));
+}
+
+TEST_F(FlusherTest, StopWithoutADirectorySaysSoAndLeavesTheRecords) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.directory = directory_ + "/missing";
+  auto flusher = Flusher::Start(ring_.get(), options);
+  Append("one");
+  const absl::Status status = flusher->Stop();
+  EXPECT_THAT(status.message(), HasSubstr("/missing"));
+  EXPECT_FALSE(ring_->empty());
+}
+
+// A limit on file sizes stands in for a full disk: a part of a batch is
+// written, then nothing.
+TEST_F(FlusherTest, AWriteThatFailsHalfwayIsDoneAgainWithoutLossOrDuplicate) {
+  MakeRing(1024);
+  signal(SIGXFSZ, SIG_IGN);
+  FlusherOptions options = Options();
+  options.batch_bytes = 4096;
+  auto flusher = Flusher::Start(ring_.get(), options);
+  Append("first");
+  ASSERT_TRUE(flusher->Flush(kLong));
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  std::vector<std::string> expected = {"first"};
+  for (rlim_t limit : {100, 150, 200, 300, 1000, 2000, 5000}) {
+    rlimit low = before;
+    low.rlim_cur = limit;
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
+    for (int i = 0; i < 100; ++i) {
+      // Nothing that compresses to less than the limit.
+      expected.push_back(absl::StrCat(limit, " ", i, " ", i * 7919 % 10007));
+      Append(expected.back());
+    }
+    flusher->Flush(absl::Milliseconds(30));
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    ASSERT_TRUE(flusher->Flush(kLong));
+  }
+  EXPECT_GT(Slots::Get(&ring_->flusher_counters()->write_errors), 0);
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_EQ(Texts(), expected);
+}
+
+TEST_F(FlusherTest, TheSymlinkNamesTheSegmentBeingWritten) {
+  MakeRing(64);
+  auto flusher = Flusher::Start(ring_.get(), Options());
+  Append("one");
+  ASSERT_TRUE(flusher->Flush(kLong));
+  const std::vector<std::string> segments = FilesIn(directory_, ".log.zst");
+  ASSERT_EQ(segments.size(), 1);
+  EXPECT_EQ(std::filesystem::read_symlink(directory_ + "/program.log.zst"),
+            std::filesystem::path(segments[0]).filename());
+}
+
+TEST_F(FlusherTest, NothingLoggedMakesNoSegment) {
+  MakeRing(64);
+  auto flusher = Flusher::Start(ring_.get(), Options());
+  ASSERT_TRUE(flusher->Flush(kLong));
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_TRUE(FilesIn(directory_, ".zst").empty());
+}
+
+}  // namespace
+}  // namespace ringlog
