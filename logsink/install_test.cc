@@ -1,0 +1,257 @@
+// Processes that log through an installed sink and end in every way that a
+// process can; then what they left is looked at from outside.
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/base/log_severity.h"
+#include "absl/log/globals.h"
+#include "absl/log/log.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr int kRecords = 2000;
+
+RingLogSinkOptions Options(const std::string& directory) {
+  RingLogSinkOptions options;
+  options.directory = directory;
+  options.overflow = OverflowPolicy::kBlock;
+  options.block_deadline = absl::Minutes(10);
+  options.flush_interval = absl::Milliseconds(1);
+  options.max_segment_bytes = 4096;
+  return options;
+}
+
+RingLogSink* MustInstall(const RingLogSinkOptions& options) {
+  absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+  absl::StatusOr<RingLogSink*> sink = Install(options);
+  if (!sink.ok()) _exit(100);
+  return *sink;
+}
+
+void LogRecords() {
+  for (int i = 0; i < kRecords; ++i) LOG(INFO) << "record " << i;
+}
+
+// Runs `body` in a child process, which has no thread of this one, and returns
+// how it ended, as waitpid(2) says it. What it writes to stderr is in `*err`.
+int RunChild(const std::function<void()>& body, std::string* err = nullptr) {
+  int err_pipe[2];
+  EXPECT_EQ(pipe(err_pipe), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(err_pipe[1], STDERR_FILENO);
+    close(err_pipe[0]);
+    close(err_pipe[1]);
+    body();
+    exit(0);
+  }
+  close(err_pipe[1]);
+  std::string all;
+  char buffer[4096];
+  for (ssize_t n; (n = read(err_pipe[0], buffer, sizeof buffer)) > 0;) {
+    all.append(buffer, static_cast<size_t>(n));
+  }
+  close(err_pipe[0]);
+  if (err != nullptr) *err = all;
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return status;
+}
+
+std::vector<std::string> ExpectedTexts() {
+  std::vector<std::string> texts;
+  for (int i = 0; i < kRecords; ++i)
+    texts.push_back(absl::StrCat("record ", i));
+  return texts;
+}
+
+std::vector<std::string> Texts(const std::string& directory) {
+  std::vector<std::string> texts;
+  for (const std::string& line : AllLines(directory)) {
+    texts.push_back(line.substr(line.find("] ") + 2));
+  }
+  return texts;
+}
+
+LeftoverSweep RecoverAll(const std::string& directory) {
+  return RecoverLeftovers(directory, directory, SegmentWriterOptions());
+}
+
+class SignalTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(SignalTest, EveryRecordLoggedBeforeItIsKeptOnce) {
+  const std::string directory = MakeTestDirectory();
+  const int status = RunChild([&] {
+    MustInstall(Options(directory));
+    LogRecords();
+    signal(GetParam(), SIG_DFL);
+    raise(GetParam());
+  });
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(WTERMSIG(status), GetParam());
+  EXPECT_THAT(FilesIn(directory, ".ring"), SizeIs(1));
+  const LeftoverSweep sweep = RecoverAll(directory);
+  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  EXPECT_EQ(Texts(directory), ExpectedTexts());
+  EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, SignalTest,
+                         ::testing::Values(SIGKILL, SIGSEGV, SIGABRT, SIGTERM,
+                                           SIGBUS, SIGFPE, SIGILL));
+
+TEST(InstallTest, TheNextStartRecoversWhatAKillLeft) {
+  const std::string directory = MakeTestDirectory();
+  RunChild([&] {
+    MustInstall(Options(directory));
+    LogRecords();
+    raise(SIGKILL);
+  });
+  const int status = RunChild([&] {
+    MustInstall(Options(directory));
+    if (!WaitForRecovery(absl::Minutes(10))) _exit(101);
+    LOG(INFO) << "second life";
+  });
+  EXPECT_EQ(status, 0);
+  std::vector<std::string> expected = ExpectedTexts();
+  expected.push_back("second life");
+  EXPECT_EQ(Texts(directory), expected);
+  EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+}
+
+TEST(InstallTest, ANormalExitLeavesClosedSegmentsAndNoRing) {
+  const std::string directory = MakeTestDirectory();
+  EXPECT_EQ(RunChild([&] {
+              MustInstall(Options(directory));
+              LogRecords();
+            }),
+            0);
+  EXPECT_EQ(Texts(directory), ExpectedTexts());
+  EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+}
+
+struct LogsWhenDestroyed {
+  ~LogsWhenDestroyed() { LOG(INFO) << "destroyed"; }
+};
+
+TEST(InstallTest, DestructorsOfStaticObjectsMayLog) {
+  const std::string directory = MakeTestDirectory();
+  EXPECT_EQ(RunChild([&] {
+              static LogsWhenDestroyed before_the_sink;
+              MustInstall(Options(directory));
+              static LogsWhenDestroyed after_the_sink;
+              atexit([] { LOG(INFO) << "at exit"; });
+            }),
+            0);
+  EXPECT_EQ(Texts(directory),
+            (std::vector<std::string>{"at exit", "destroyed", "destroyed"}));
+  EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+}
+
+TEST(InstallTest, ExitWithoutCleaningUpIsLikeAKill) {
+  const std::string directory = MakeTestDirectory();
+  EXPECT_EQ(RunChild([&] {
+              MustInstall(Options(directory));
+              LogRecords();
+              _exit(0);
+            }),
+            0);
+  RecoverAll(directory);
+  EXPECT_EQ(Texts(directory), ExpectedTexts());
+}
+
+TEST(InstallTest, AFatalRecordIsKeptOnceWithItsStack) {
+  const std::string directory = MakeTestDirectory();
+  const int status = RunChild([&] {
+    MustInstall(Options(directory));
+    LOG(FATAL) << "the reason";
+  });
+  EXPECT_TRUE(WIFSIGNALED(status));
+  RecoverAll(directory);
+  const std::string text = AllText(directory);
+  const std::vector<std::string> parts = absl::StrSplit(text, "the reason");
+  EXPECT_THAT(parts, SizeIs(2)) << text;
+  EXPECT_THAT(text, HasSubstr("*** Check failure stack trace: ***"));
+}
+
+TEST(InstallTest, AQFatalRecordIsKept) {
+  const std::string directory = MakeTestDirectory();
+  RunChild([&] {
+    MustInstall(Options(directory));
+    LOG(QFATAL) << "the reason";
+  });
+  RecoverAll(directory);
+  EXPECT_THAT(AllText(directory), HasSubstr("] the reason\n"));
+}
+
+TEST(InstallTest, WithoutARingTheProgramStillLogsAndSaysSoOnce) {
+  const std::string directory = MakeTestDirectory();
+  RingLogSinkOptions options = Options(directory);
+  options.ring_directory = directory + "/a file, not a directory";
+  WriteFile(options.ring_directory, "");
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [&] {
+                  MustInstall(options);
+                  WaitForRecovery(absl::Minutes(10));
+                  LogRecords();
+                },
+                &err),
+            0);
+  EXPECT_EQ(Texts(directory), ExpectedTexts());
+  EXPECT_THAT(err, HasSubstr(options.ring_directory));
+  EXPECT_THAT(err, HasSubstr("kept in memory"));
+}
+
+TEST(InstallTest, ASecondInstallIsRefused) {
+  const std::string directory = MakeTestDirectory();
+  EXPECT_EQ(
+      RunChild([&] {
+        MustInstall(Options(directory));
+        if (!absl::IsFailedPrecondition(Install(Options(directory)).status())) {
+          _exit(1);
+        }
+      }),
+      0);
+}
+
+TEST(InstallTest, AForkedChildsExitLeavesTheParentsFilesAlone) {
+  const std::string directory = MakeTestDirectory();
+  EXPECT_EQ(RunChild([&] {
+              MustInstall(Options(directory));
+              LOG(INFO) << "before";
+              const pid_t child = fork();
+              if (child == 0) exit(0);
+              int status;
+              if (waitpid(child, &status, 0) != child || status != 0) _exit(1);
+              LOG(INFO) << "after";
+            }),
+            0);
+  EXPECT_EQ(Texts(directory), (std::vector<std::string>{"before", "after"}));
+}
+
+}  // namespace
+}  // namespace ringlog

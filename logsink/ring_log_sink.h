@@ -1,0 +1,153 @@
+// RingLogSink
+//
+// An absl::LogSink whose records survive the death of the process. Send()
+// copies the entry into slots of a ring that is mapped from a file; a
+// background thread compresses filled slots into segments; the next start
+// brings what a crash left into segments too, and `ringlog cat` prints either.
+//
+//   int main(int argc, char** argv) {
+//     absl::InitializeLog();
+//     ringlog::RingLogSinkOptions options;
+//     options.directory = "/var/log/server";
+//     absl::StatusOr<ringlog::RingLogSink*> sink = ringlog::Install(options);
+//     if (!sink.ok()) LOG(ERROR) << sink.status();
+//     LOG(INFO) << "ready";
+//   }
+
+#ifndef RINGLOG_LOGSINK_RING_LOG_SINK_H_
+#define RINGLOG_LOGSINK_RING_LOG_SINK_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/log/log_entry.h"
+#include "absl/log/log_sink.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "ringlog/compress/flusher.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/ring/ring.h"
+
+namespace ringlog {
+
+// The defaults are what most programs keep. Only `directory` has none.
+struct RingLogSinkOptions {
+  // Where segments go; made if it does not exist and its parent does.
+  std::string directory;
+
+  // Where the ring goes; empty: to the segments. On a disk the ring survives
+  // the restart of a container and of the machine, and a store into it may wait
+  // for the disk, rarely, for some milliseconds. /dev/shm never waits; what it
+  // holds is gone when the machine restarts.
+  std::string ring_directory;
+
+  // How much the flusher may be behind: 64 KiB to 1 GiB, rounded up to a power
+  // of two. A record takes 512 bytes, or a multiple of that if it is long. Half
+  // of this is the longest record.
+  uint64_t ring_bytes = uint64_t{8} << 20;
+
+  // What happens to records that find the ring full. With kOverwriteOldest
+  // there are no segments: the ring holds the last records, for `ringlog cat`.
+  OverflowPolicy overflow = OverflowPolicy::kDropNewest;
+  absl::Duration block_deadline = absl::Milliseconds(100);
+
+  // Lines of text in glog's shape, or of JSON.
+  LineFormat format = LineFormat::kText;
+
+  // A record is in the ring at once, and in its segment after this time at the
+  // latest; 1 ms to 1 minute.
+  absl::Duration flush_interval = absl::Milliseconds(200);
+
+  // A segment of this many compressed bytes is closed, and the next one begun;
+  // at least 4 KiB, or 0 for never.
+  uint64_t max_segment_bytes = uint64_t{64} << 20;
+
+  // Of zstd, 1 to 19. On logs 1 compresses as well as 3, and faster.
+  int compression_level = 1;
+};
+
+// Thread-safe. Must outlive its registration with absl::AddLogSink().
+//
+// Guarantees: a record whose Send() returned survives any signal, kill -9 among
+// them, and appears once. Send() takes no lock, allocates nothing and makes no
+// system call, but for a wait that OverflowPolicy::kBlock asks for. A record
+// that finds no room is counted, and the log says how many there were and
+// where.
+//
+// Does not guarantee: survival of a kernel panic or power loss.
+class RingLogSink final : public absl::LogSink {
+ public:
+  // A sink that is not registered. Its flusher runs until Close().
+  //
+  //   InvalidArgument  an option, named with its value and what is allowed
+  //   others           the ring or a directory cannot be made: full disk, no
+  //                    permission, read-only file system; with the path
+  static absl::StatusOr<std::unique_ptr<RingLogSink>> Create(
+      const RingLogSinkOptions& options);
+
+  // The same on a ring without a file, for when there can be no other: the
+  // flusher writes segments as soon as the disk lets it, but what is in the
+  // ring when the process dies is lost.
+  static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateInMemory(
+      const RingLogSinkOptions& options);
+
+  // Close().
+  ~RingLogSink() override;
+
+  // Called by Abseil. A FATAL record arrives without its stack first, and is
+  // safe before the stack is collected; the stack follows.
+  //
+  // Context: any thread.
+  void Send(const absl::LogEntry& entry) override;
+
+  // Waits until the records sent so far are in segments, a second at the most;
+  // they were safe in the ring before. Called by absl::FlushLogSinks(), and by
+  // Abseil before it ends the process for a FATAL record.
+  void Flush() override;
+
+  // Moves what the ring holds into segments, closes the last one, deletes the
+  // ring's file. If something cannot be written the ring stays, for the next
+  // start to recover. Records sent later are dropped and counted. Does nothing
+  // the second time.
+  //
+  // Requires: not registered with Abseil.
+  absl::Status Close();
+
+  // The ring's file; empty if there is none.
+  const std::string& ring_path() const { return ring_->path(); }
+  const Ring& ring() const { return *ring_; }
+
+ private:
+  RingLogSink(std::unique_ptr<Ring> ring, const RingLogSinkOptions& options);
+
+  const std::unique_ptr<Ring> ring_;
+  const size_t head_bytes_;
+  std::atomic<bool> closed_{false};
+  std::unique_ptr<Flusher> flusher_;  // none with kOverwriteOldest
+};
+
+// What main() calls: creates a sink, registers it with Abseil, brings what
+// processes that died have left in its directories into segments, in the
+// background, and keeps the sink until the very end of the process. There
+// records are moved into the last segment, and the ring's file is deleted; a
+// process that does not get so far leaves its ring to the next one.
+//
+// Where the ring cannot be made, because the disk is full or must not be
+// written, the program goes on: a line on stderr says so, and the sink is
+// CreateInMemory()'s.
+//
+//   InvalidArgument     an option, named with its value and what is allowed
+//   FailedPrecondition  called before in this process
+absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options);
+
+// Waits until the recovery that Install() began has been done; false if
+// `timeout` passed first. For tests, and for programs that read their logs.
+bool WaitForRecovery(absl::Duration timeout);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_LOGSINK_RING_LOG_SINK_H_
