@@ -1,0 +1,14 @@
+// The application's own ring, under the name that the sink's has in its
+// repository: neither must hide the other.
+
+#ifndef CONSUMER_RING_RING_H_
+#define CONSUMER_RING_RING_H_
+
+namespace consumer {
+
+// Adds modulo the size of the ring Z/7.
+constexpr int AddInRing(int a, int b) { return (a + b) % 7; }
+
+}  // namespace consumer
+
+#endif  // CONSUMER_RING_RING_H_
