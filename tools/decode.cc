@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <utility>
 #include <vector>
 
+#include "ringlog/compress/line_format.h"
 #include "ringlog/tools/plan.h"
 #include "ringlog/tools/report.h"
 #include "ringlog/tools/source.h"
@@ -21,12 +23,11 @@ bool Deliver(const DecodedRecord& record, const DecodeSink& sink,
 }
 
 void DecodeOne(const SourcePlan& plan, const DecodeSink& sink, Report* report) {
-  Source source(&plan, report);
-  const bool wants_lines = sink.on_lines != nullptr;
+  std::optional<LineFormat> bulk_format;
+  if (sink.on_lines != nullptr) bulk_format = sink.lines_format;
+  Source source(&plan, report, bulk_format);
   while (source.Next()) {
-    if (wants_lines && !source.lines().empty() &&
-        source.lines_format() == sink.lines_format) {
-      ++report->result.segment_records;
+    if (!source.lines().empty() && source.lines_format() == bulk_format) {
       if (!sink.on_lines(source.lines())) return;
     } else if (!Deliver(source.record(), sink, &report->result)) {
       return;

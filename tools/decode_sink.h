@@ -60,7 +60,8 @@ struct DecodeSink {
 
 // What `paths` led to.
 struct DecodeResult {
-  uint64_t segment_records = 0;  // given to on_record or on_lines
+  // Given to on_record.
+  uint64_t segment_records = 0;
   uint64_t ring_records = 0;
   uint64_t losses = 0;    // gaps by which an acknowledged record is missing,
                           // those told of by segments too, and damage

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/ring/recovery.h"
@@ -50,6 +51,12 @@ bool BelongsTo(const SegmentFile& segment, const RingId& id) {
   if (segment.has_metadata) return segment.ring_id == id;
   return segment.input.name.kind == FileKind::kSegment &&
          segment.input.name.ring_id_prefix == NamePrefix(id);
+}
+
+// As large as it is now. 0 if it is not there.
+uint64_t FileBytes(const std::string& path) {
+  struct stat st;
+  return stat(path.c_str(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
 }
 
 SegmentFile Inspect(const InputFile& input) {
@@ -185,38 +192,24 @@ Boundary Planner::FindBoundary(const InputFile& input, const RingImage& image,
                                              cursor.status().message()));
     return boundary;
   }
-  boundary.last_number = cursor->segment_number;
-  boundary.last_bytes = cursor->segment_bytes;
-  boundary.any_segment = cursor->segment_number != 0;
-  const bool has_last = std::any_of(
+  // A segment is named before it is made: with no bytes it need not be there.
+  const bool has_bytes = cursor->segment_bytes != 0;
+  boundary.last_number = cursor->segment_number - (has_bytes ? 0 : 1);
+  boundary.last_bytes = has_bytes ? cursor->segment_bytes : kWholeFile;
+  boundary.any_segment = has_bytes || cursor->segment_number > 1;
+  // Where the last one is not, or not all of it, the ring may still have some
+  // of what it had.
+  const bool is_there = std::any_of(
       segments.begin(), segments.end(), [&](const SegmentFile& segment) {
-        return segment.number == cursor->segment_number;
+        return segment.number == cursor->segment_number &&
+               FileBytes(segment.input.path) >= cursor->segment_bytes;
       });
-  if (has_last || cursor->segment_number == 0) {
+  if (is_there || !has_bytes) {
     boundary.from = RecoverFrom::kCursor;
     boundary.overlaps = false;
     boundary.reported_drops = cursor->reported_drops;
   }
   return boundary;
-}
-
-// The gaps of dropped records: what the counters say, less what the log says
-// already.
-void AddDropGaps(const RecoveredRing& ring, const DropCounts& reported,
-                 std::vector<Gap>* gaps) {
-  for (int cause = 0; cause < kDropCauseCount; ++cause) {
-    Gap gap;
-    gap.cause = static_cast<GapCause>(cause);
-    gap.first_position = gap.end_position = ring.end_position;
-    uint64_t records = 0;
-    for (size_t s = 0; s < gap.records.size(); ++s) {
-      const uint64_t dropped = ring.live.dropped[cause][s];
-      const uint64_t told = reported[static_cast<size_t>(cause)][s];
-      gap.records[s] = dropped > told ? dropped - told : 0;
-      records |= gap.records[s];
-    }
-    if (records != 0) gaps->push_back(gap);
-  }
 }
 
 // The records that a flusher has not written are mostly a small part of the
@@ -259,7 +252,13 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
       part->gaps.push_back(gap);
     }
   }
-  AddDropGaps(*ring, boundary.reported_drops, &part->gaps);
+  DropCounts drops;
+  static_assert(sizeof drops == sizeof ring->live.dropped, "the same counts");
+  std::memcpy(&drops, &ring->live.dropped, sizeof drops);
+  for (const Gap& gap :
+       DropGaps(drops, boundary.reported_drops, ring->end_position)) {
+    part->gaps.push_back(gap);
+  }
   for (const RecoveredRecord& record : ring->records) {
     part->records.push_back({record.position, record.head, record.body});
   }
@@ -295,6 +294,8 @@ void Planner::AddSegments(std::vector<SegmentFile> files,
       // A process that died right after it had created the file.
       if (file.input.bytes == 0 && file.input.from_directory) {
         report_->Note(path, "empty: nothing was written to it");
+      } else if (absl::IsNotFound(file.status) && file.input.from_directory) {
+        report_->Note(path, "deleted since the directory was read");
       } else {
         report_->Unusable(path, file.status);
       }
@@ -309,7 +310,8 @@ void Planner::AddSegments(std::vector<SegmentFile> files,
     previous = &file;
     SegmentPart part;
     part.path = path;
-    if (file.number == boundary.last_number) {
+    if (file.number == boundary.last_number &&
+        boundary.last_bytes != kWholeFile) {
       part.limit_bytes = boundary.last_bytes;
       part.is_limited = true;
     }

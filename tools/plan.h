@@ -29,7 +29,7 @@ struct RingPart {
   std::vector<Gap> gaps;            // drops that the segments tell of are out
   std::shared_ptr<const void> memory;
   // Without a cursor to believe, segments and ring overlap: what the segments'
-  // metadata tell of, and as many records more as follow it in them, is then
+  // metadata tell of, and what follows it up to their last record, is then
   // passed over in the ring.
   bool overlaps_segments = false;
 };

@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include <string>
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -15,13 +15,26 @@
 namespace ringlog {
 namespace {
 
-// True if `lines` may tell of a gap. Cheap, as it is asked of every record.
+// What every gap's lines have.
+absl::string_view GapMark(LineFormat format) {
+  return format == LineFormat::kText ? " ringlog:0] " : ",\"gap\":";
+}
+
+// True if the record in `lines` may tell of a gap. Cheap, as it is asked of
+// every record.
 bool MayBeGap(LineFormat format, absl::string_view lines) {
   constexpr size_t kPrefixBytes = 128;
-  const absl::string_view start = lines.substr(0, kPrefixBytes);
-  return format == LineFormat::kText
-             ? start[0] == 'W' && absl::StrContains(start, " ringlog:0] ")
-             : absl::StrContains(start, ",\"gap\":");
+  if (format == LineFormat::kText && lines[0] != 'W') return false;
+  return absl::StrContains(lines.substr(0, kPrefixBytes), GapMark(format));
+}
+
+std::string Message(const SkippedRegion& region) {
+  std::string message = ToString(region);
+  if (region.end_position != 0) {
+    absl::StrAppend(&message, "; it had the positions ", region.first_position,
+                    " to ", region.end_position - 1);
+  }
+  return message;
 }
 
 }  // namespace
@@ -37,7 +50,8 @@ bool Source::NextInSegments() {
       ++segment_;
       continue;
     }
-    const SegmentReader::Result result = reader_->Next(&lines_);
+    const SegmentReader::Result result =
+        in_bulk_ ? reader_->NextRecords(&lines_) : reader_->Next(&lines_);
     ReportSkipped();
     if (result == SegmentReader::Result::kMetadata) {
       TakeMetadata(reader_->metadata());
@@ -45,23 +59,13 @@ bool Source::NextInSegments() {
       CloseSegment();
       ++segment_;
     } else if (!lines_.empty()) {
-      CountOpen();
+      lines_format_ = reader_->format();
+      LookAtOpen();
       return true;
     }
   }
   lines_ = {};
   return false;
-}
-
-// The frame's metadata, if it gets them, will say it all again.
-void Source::CountOpen() {
-  ParsedRecord parsed;
-  if (!MayBeGap(lines_format_, lines_) ||
-      !ParseLines(lines_format_, lines_, &parsed) || !parsed.is_gap) {
-    ++open_records_;
-  } else if (IsLoss(parsed.gap.cause)) {
-    ++open_losses_;
-  }
 }
 
 bool Source::OpenSegment() {
@@ -73,11 +77,40 @@ bool Source::OpenSegment() {
     return false;
   }
   reader_ = *std::move(reader);
-  lines_format_ = reader_->format();
+  // Of a segment without metadata the format is known later than here.
+  in_bulk_ = reader_->first_metadata() != nullptr &&
+             bulk_format_ == reader_->format() && !overlaps();
   skipped_reported_ = 0;
+  cut_at_.reset();
   open_records_ = 0;
   open_losses_ = 0;
   return true;
+}
+
+// The frame's metadata, if it gets them, will say it all again.
+void Source::LookAtOpen() {
+  if (!in_bulk_) {
+    LookAtOpenRecord(lines_);
+    return;
+  }
+  if (!absl::StrContains(lines_, GapMark(lines_format_))) return;
+  absl::string_view rest = lines_;
+  while (!rest.empty()) {
+    const size_t size = FirstRecordBytes(lines_format_, rest, /*at_end=*/true);
+    LookAtOpenRecord(rest.substr(0, size));
+    rest.remove_prefix(size);
+  }
+}
+
+void Source::LookAtOpenRecord(absl::string_view lines) {
+  ParsedRecord parsed;
+  if (MayBeGap(lines_format_, lines) &&
+      ParseLines(lines_format_, lines, &parsed) && parsed.is_gap) {
+    if (IsLoss(parsed.gap.cause)) ++open_losses_;
+  } else if (overlaps()) {
+    ++open_records_;
+    last_open_record_.assign(lines.data(), lines.size());
+  }
 }
 
 // The metadata say exactly which gaps the frame's lines tell of.
@@ -95,25 +128,58 @@ void Source::ReportSkipped() {
   const SegmentPart& part = plan_->segments[segment_];
   for (; skipped_reported_ < skipped.size(); ++skipped_reported_) {
     const SkippedRegion& region = skipped[skipped_reported_];
-    // Where a cursor set the limit, nothing is missing behind it.
-    if (region.is_cut && part.is_limited) continue;
-    report_->Damage(part.path, absl::StrCat("[", region.begin, "..", region.end,
-                                            "): ", region.why));
+    if (region.is_cut && part.is_limited) {
+      cut_at_ = region.begin;
+    } else {
+      report_->Damage(part.path, Message(region));
+    }
   }
 }
 
+// A frame that is open at the limit is whole up to there. But there the segment
+// has to reach.
 void Source::CloseSegment() {
   const SegmentPart& part = plan_->segments[segment_];
-  struct stat st;
-  if (part.is_limited && stat(part.path.c_str(), &st) == 0 &&
-      static_cast<uint64_t>(st.st_size) < part.limit_bytes) {
-    report_->Damage(part.path,
-                    absl::StrCat("[", st.st_size, "..", part.limit_bytes,
-                                 "): cut off; the ring's cursor says that this "
-                                 "had been written"));
+  if (part.is_limited) {
+    struct stat st;
+    const bool exists = stat(part.path.c_str(), &st) == 0;
+    uint64_t end = exists ? static_cast<uint64_t>(st.st_size) : 0;
+    if (cut_at_.has_value()) end = std::min(end, *cut_at_);
+    if (end < part.limit_bytes) {
+      report_->Damage(
+          part.path,
+          absl::StrCat("[", end, "..", part.limit_bytes,
+                       "): cut off; the ring's cursor says that this had been "
+                       "written"));
+    }
   }
   report_->result.losses += open_losses_;
   reader_.reset();
+}
+
+// The first record of an overlapping ring that is not in the segments. What is
+// in a frame without metadata has no positions to go by, and the ring need not
+// have all of it any more; so the last one is looked for.
+size_t Source::FirstBehindSegments() const {
+  const RingPart& ring = *plan_->ring;
+  size_t first = 0;
+  while (first < ring.records.size() &&
+         ring.records[first].position < segments_end_position_) {
+    ++first;
+  }
+  const size_t end =
+      first + std::min<uint64_t>(open_records_, ring.records.size() - first);
+  LineFormatter formatter(lines_format_);
+  std::string lines;
+  for (size_t i = end; i > first; --i) {
+    const RingRecord& found = ring.records[i - 1];
+    Record record;
+    if (!DecodeRecord(found.head, found.body, &record)) continue;
+    lines.clear();
+    formatter.AppendRecord(record, found.position, &lines);
+    if (lines == last_open_record_) return i;
+  }
+  return first;
 }
 
 bool Source::NextInRing() {
@@ -121,17 +187,11 @@ bool Source::NextInRing() {
   const RingPart& ring = *plan_->ring;
   if (!ring_begun_) {
     ring_begun_ = true;
+    if (overlaps()) ring_record_ = FirstBehindSegments();
     for (const Gap& gap : ring.gaps) report_->RingGap(ring.path, gap);
   }
-  for (; ring_record_ < ring.records.size(); ++ring_record_) {
-    const RingRecord& found = ring.records[ring_record_];
-    if (ring.overlaps_segments) {
-      if (found.position < segments_end_position_) continue;
-      if (open_records_ > 0) {
-        --open_records_;
-        continue;
-      }
-    }
+  while (ring_record_ < ring.records.size()) {
+    const RingRecord& found = ring.records[ring_record_++];
     current_ = DecodedRecord();
     if (!DecodeRecord(found.head, found.body, &current_.record)) {
       report_->Damage(ring.path, absl::StrCat("position ", found.position,
@@ -142,7 +202,6 @@ bool Source::NextInRing() {
     current_.origin = Origin::kRing;
     current_.path = &ring.path;
     is_parsed_ = true;
-    ++ring_record_;
     return true;
   }
   return false;

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/line_format.h"
@@ -24,11 +26,14 @@ namespace ringlog {
 // Thread-compatible. `plan` and `report` must outlive it.
 class Source {
  public:
-  Source(const SourcePlan* plan, Report* report)
-      : plan_(plan), report_(report) {}
+  // With `bulk_format`, records of segments in that format come many at a time
+  // where nobody here needs to look at each; record() is of no use then.
+  Source(const SourcePlan* plan, Report* report,
+         std::optional<LineFormat> bulk_format = std::nullopt)
+      : plan_(plan), report_(report), bulk_format_(bulk_format) {}
 
-  // Goes to the next record; false if there is none. What is not a record is
-  // reported on the way.
+  // Goes to the next record, or records; false if there is none. What is not a
+  // record is reported on the way.
   bool Next();
 
   // The record as its segment has it; empty if it is from the ring.
@@ -43,22 +48,32 @@ class Source {
   bool NextInSegments();
   bool NextInRing();
   bool OpenSegment();
-  void CountOpen();
+  bool overlaps() const {
+    return plan_->ring != nullptr && plan_->ring->overlaps_segments;
+  }
+  void LookAtOpen();
+  void LookAtOpenRecord(absl::string_view lines);
   void TakeMetadata(const FrameMetadata& metadata);
   void ReportSkipped();
   void CloseSegment();
   void ParseSegmentLines();
+  size_t FirstBehindSegments() const;
 
   const SourcePlan* plan_;
   Report* report_;
+  std::optional<LineFormat> bulk_format_;
 
   size_t segment_ = 0;  // of plan_->segments
   std::unique_ptr<SegmentReader> reader_;
+  bool in_bulk_ = false;
   size_t skipped_reported_ = 0;
-  // Since the last metadata, or the beginning of the segment: records, and
-  // gaps by which some are missing.
-  uint64_t open_records_ = 0;
+  std::optional<uint64_t> cut_at_;  // the segment has a limit, and ends before
+  // Since the last metadata, or the beginning of the segment: gaps by which
+  // records are missing, and, if the ring overlaps, how many records and the
+  // last of them.
   uint64_t open_losses_ = 0;
+  uint64_t open_records_ = 0;
+  std::string last_open_record_;
   uint64_t segments_end_position_ = 0;
 
   size_t ring_record_ = 0;
