@@ -1,8 +1,8 @@
 #include "ringlog/tools/cat.h"
 
-#include <errno.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -29,6 +29,9 @@ struct Unfinished {
   uint64_t positions = 0;
 };
 
+// What --last keeps in memory, whatever records there are.
+constexpr size_t kMaxLastBytes = size_t{256} << 20;
+
 class Printer {
  public:
   explicit Printer(const CatOptions& options)
@@ -40,21 +43,25 @@ class Printer {
 
   int Print(const std::vector<std::string>& paths) {
     const DecodeResult result = Decode(paths, MakeSink());
-    for (; last_.has_value() && !last_->empty();) {
-      output_.Append(last_->pop_front_ref());
-    }
-    output_.Flush();
+    PrintLast();
+    const bool written = FinishStandardOutput(&output_);
     for (const auto& [path, unfinished] : unfinished_) Tell(path, unfinished);
-    // A reader that has gone, as head(1) does, has got what it wanted.
-    if (output_.error() != 0 && output_.error() != EPIPE) {
-      PrintMessage("standard output",
-                   absl::ErrnoToStatus(output_.error(), "write").message());
-      return 2;
-    }
-    return result.exit_status();
+    if (!written) return 2;
+    return std::max(result.exit_status(), last_is_short_ ? 1 : 0);
   }
 
  private:
+  void PrintLast() {
+    if (!last_.has_value()) return;
+    last_is_short_ &= !last_->full();
+    if (last_is_short_) {
+      PrintMessage("--last", absl::StrCat("only the last ", last_->size(),
+                                          " records fit in memory, ",
+                                          kMaxLastBytes, " bytes"));
+    }
+    while (!last_->empty()) output_.Append(last_->pop_front_ref());
+  }
+
   DecodeSink MakeSink() {
     DecodeSink sink;
     sink.on_record = [this](const DecodedRecord& r) { return OnRecord(r); };
@@ -78,8 +85,18 @@ class Printer {
     line_.clear();
     formatter_.Append(decoded, &line_);
     if (!last_.has_value()) return output_.Append(line_);
-    last_->push_back(line_);
+    KeepLast();
     return true;
+  }
+
+  void KeepLast() {
+    if (last_->full()) last_bytes_ -= last_->pop_front().size();
+    last_bytes_ += line_.size();
+    while (!last_->empty() && last_bytes_ > kMaxLastBytes) {
+      last_bytes_ -= last_->pop_front().size();
+      last_is_short_ = true;
+    }
+    last_->push_back(line_);
   }
 
   void OnGap(const std::string& path, const Gap& gap) {
@@ -109,6 +126,8 @@ class Printer {
   DecodedFormatter formatter_;
   Output output_;
   std::optional<CircularBuffer<std::string>> last_;
+  size_t last_bytes_ = 0;
+  bool last_is_short_ = false;
   std::string line_;
   std::map<std::string, Unfinished> unfinished_;
 };

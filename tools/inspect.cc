@@ -1,6 +1,5 @@
 #include "ringlog/tools/inspect.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -248,13 +247,7 @@ int Inspect(const std::vector<std::string>& paths) {
     }
     output.Append(Page(*image, *ring).Make(path));
   }
-  output.Flush();
-  if (output.error() != 0 && output.error() != EPIPE) {
-    PrintMessage("standard output",
-                 absl::ErrnoToStatus(output.error(), "write").message());
-    return 2;
-  }
-  return exit_status;
+  return FinishStandardOutput(&output) ? exit_status : 2;
 }
 
 }  // namespace ringlog

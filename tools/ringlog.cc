@@ -79,7 +79,7 @@ int Fail(absl::string_view subject, absl::string_view message) {
 int Print(absl::string_view text) {
   Output output(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
   output.Append(text);
-  return output.Flush() || output.error() == EPIPE ? 0 : kUsageError;
+  return FinishStandardOutput(&output) ? 0 : kUsageError;
 }
 
 // The arguments of a command: flags may stand between and after paths; behind
