@@ -30,7 +30,7 @@ void CrashCounts::Add(const CrashCounts& other) {
   lost += other.lost;
   duplicated += other.duplicated;
   out_of_order += other.out_of_order;
-  different += other.different;
+  changed += other.changed;
   foreign += other.foreign;
   problems += other.problems;
 }
@@ -96,7 +96,7 @@ void CrashCheck::Take(const DecodedRecord& decoded) {
   thread.last = number;
   if (number > thread.acknowledged) ++counts_.unacknowledged;
   if (!Fits(record, workload_->Get(static_cast<int>(record.tid), number))) {
-    ++counts_.different;
+    ++counts_.changed;
   }
 }
 
@@ -109,7 +109,9 @@ void CrashCheck::CountMissing() {
 }
 
 bool CrashCheck::Fits(const Record& record, const WorkItem& item) const {
-  if (record.severity != item.severity) return false;
+  if (record.severity != item.severity || record.file != workload_->name()) {
+    return false;
+  }
   if (item.text.size() <= kNeverCutBytes) return record.text == item.text;
   return record.text.size() >= kNeverCutBytes &&
          absl::StartsWith(item.text, record.text);

@@ -25,13 +25,12 @@ struct CrashCounts {
   uint64_t lost = 0;
   uint64_t duplicated = 0;
   uint64_t out_of_order = 0;  // within a thread
-  uint64_t different = 0;     // text, severity or name
+  uint64_t changed = 0;       // text, severity or file
   uint64_t foreign = 0;       // nobody logged them
   uint64_t problems = 0;      // gaps that are a loss, damage, unusable files
 
   bool ok() const {
-    return lost + duplicated + out_of_order + different + foreign + problems ==
-           0;
+    return lost + duplicated + out_of_order + changed + foreign + problems == 0;
   }
   void Add(const CrashCounts& other);
 };

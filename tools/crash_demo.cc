@@ -14,10 +14,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -39,6 +37,7 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/tools/crash_check.h"
 #include "ringlog/tools/crash_counters.h"
+#include "ringlog/tools/crash_killer.h"
 #include "ringlog/tools/crash_victim.h"
 #include "ringlog/tools/crash_workload.h"
 #include "ringlog/tools/working_directory.h"
@@ -46,7 +45,7 @@
 ABSL_FLAG(std::string, input, "",
           "log the lines of this file, over and over; empty: made-up lines");
 ABSL_FLAG(uint64_t, records, 0,
-          "records that each thread logs before it waits to be killed; 0: it "
+          "lines that each thread logs before it waits to be killed; 0: it "
           "goes on until then");
 ABSL_FLAG(int, kills, 1, "how many times, each in a directory of its own");
 ABSL_FLAG(int, threads, 4, "threads that log, 1 to 64");
@@ -96,20 +95,6 @@ int WaitFor(pid_t child) {
   return status;
 }
 
-// Waits until the victim has logged `records` in all, and kills it then,
-// wherever its threads are. False if it has ended by itself.
-bool KillAfter(pid_t victim, const SharedCrashCounters& counters,
-               uint64_t records) {
-  const timespec pause = {0, 20000};
-  while (counters.total_acknowledged() < records) {
-    int status;
-    if (waitpid(victim, &status, WNOHANG) == victim) return false;
-    nanosleep(&pause, nullptr);
-  }
-  kill(victim, SIGKILL);
-  return WIFSIGNALED(WaitFor(victim));
-}
-
 void Print(const CrashCounts& counts) {
   const std::pair<absl::string_view, uint64_t> rows[] = {
       {"acknowledged before the kill", counts.acknowledged},
@@ -119,7 +104,7 @@ void Print(const CrashCounts& counts) {
       {"lost", counts.lost},
       {"duplicated", counts.duplicated},
       {"out of order in their thread", counts.out_of_order},
-      {"different from what was logged", counts.different},
+      {"changed", counts.changed},
       {"logged by nobody", counts.foreign},
       {"reports of loss or damage", counts.problems},
   };
@@ -131,7 +116,9 @@ void Print(const CrashCounts& counts) {
 class Demo {
  public:
   Demo(CrashWorkload workload, std::string base, uint64_t seed)
-      : workload_(std::move(workload)), base_(std::move(base)), random_(seed) {}
+      : workload_(std::move(workload)),
+        base_(std::move(base)),
+        killer_(seed, RecordsOfARun()) {}
 
   int Run() {
     const int kills = absl::GetFlag(FLAGS_kills);
@@ -141,8 +128,6 @@ class Demo {
       const std::optional<bool> ok = KillOnce(i, directory);
       if (!ok.has_value()) return kCannot;
       if (!*ok) ++failed_;
-      std::error_code ignored;
-      if (*ok && i < kills) std::filesystem::remove_all(directory, ignored);
     }
     if (kills > 1) {
       std::cout << kills << " kills, " << failed_
@@ -153,6 +138,14 @@ class Demo {
   }
 
  private:
+  // Of all threads.
+  static uint64_t RecordsOfARun() {
+    const uint64_t records = absl::GetFlag(FLAGS_records);
+    return records == 0
+               ? kLatestKill
+               : records * static_cast<uint64_t>(absl::GetFlag(FLAGS_threads));
+  }
+
   // Nothing if it could not be done; else whether all was right.
   std::optional<bool> KillOnce(int i, const std::string& directory) {
     std::error_code error;
@@ -167,31 +160,23 @@ class Demo {
       Cannot(counters.status().message());
       return std::nullopt;
     }
-    const uint64_t kill_after = ChooseMoment();
-    std::cout << "kill " << i << ", after " << kill_after
-              << " records: " << directory << "\n";
+    const KillMoment moment = killer_.Choose(i, absl::GetFlag(FLAGS_kills));
+    std::cout << "kill " << i << ", " << Describe(moment) << ": " << directory
+              << std::endl;
     const pid_t victim =
         StartSelf({absl::StrCat("--victim_counters=", counters->fd()),
                    absl::StrCat("--directory=", directory),
                    absl::StrCat("--input=", absl::GetFlag(FLAGS_input)),
                    absl::StrCat("--records=", absl::GetFlag(FLAGS_records)),
                    absl::StrCat("--threads=", absl::GetFlag(FLAGS_threads))});
-    if (victim < 0 || !KillAfter(victim, *counters, kill_after)) {
-      Cannot("the victim did not live until it was killed");
+    const absl::Status killed =
+        victim < 0 ? absl::ErrnoToStatus(errno, "fork")
+                   : killer_.KillAt(moment, victim, *counters, directory);
+    if (!killed.ok()) {
+      Cannot(killed.message());
       return std::nullopt;
     }
     return Check(directory, *counters);
-  }
-
-  // In records, so that it is a moment at which the victim is at work.
-  uint64_t ChooseMoment() {
-    uint64_t latest = kLatestKill;
-    const uint64_t records = absl::GetFlag(FLAGS_records);
-    if (records != 0) {
-      latest = std::min(latest, records * static_cast<uint64_t>(
-                                              absl::GetFlag(FLAGS_threads)));
-    }
-    return std::uniform_int_distribution<uint64_t>(1, latest)(random_);
   }
 
   bool Check(const std::string& directory,
@@ -230,14 +215,25 @@ class Demo {
               << "\n";
   }
 
+  static bool HasRing(const std::string& directory) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+      if (entry.path().extension() == ".ring") return true;
+    }
+    return false;
+  }
+
   // On a copy, so that the crash's traces stay for whoever wants to see them.
   bool CheckRecovery(const std::string& directory,
                      std::vector<uint64_t> acknowledged,
                      const CrashCounts& left) {
     const std::string copy = absl::StrCat(directory, ".next_start");
     std::error_code error;
+    // Without `recursive` it copies a directory's files only if there are no
+    // options at all.
     std::filesystem::copy(directory, copy,
-                          std::filesystem::copy_options::copy_symlinks, error);
+                          std::filesystem::copy_options::recursive |
+                              std::filesystem::copy_options::copy_symlinks,
+                          error);
     if (error) {
       Cannot(absl::StrCat("copy to ", copy, ": ", error.message()));
       return false;
@@ -246,13 +242,15 @@ class Demo {
     const bool started = child > 0 && WaitFor(child) == 0;
     CrashCheck check(&workload_, std::move(acknowledged));
     const CrashCounts recovered = check.Run(copy);
-    const bool ok = started && recovered.ok() && recovered.in_ring == 0 &&
+    const bool ok = started && recovered.ok() && !HasRing(copy) &&
                     recovered.in_segments == left.in_segments + left.in_ring;
-    std::cout << "  after the next start: " << recovered.in_segments
-              << " in segments, " << recovered.in_ring << " in the ring, "
-              << recovered.lost << " lost, " << recovered.duplicated
-              << " duplicated, " << recovered.out_of_order << " out of order, "
-              << recovered.different << " different" << (ok ? "" : ": WRONG")
+    std::cout << "  second check, on a copy that the next start has "
+                 "recovered:\n    "
+              << recovered.in_segments << " found in segments, "
+              << recovered.in_ring << " in a ring, " << recovered.lost
+              << " lost, " << recovered.duplicated << " duplicated, "
+              << recovered.out_of_order << " out of order, "
+              << recovered.changed << " changed" << (ok ? "" : ": WRONG")
               << "\n";
     if (ok) {
       std::filesystem::remove_all(copy, error);
@@ -264,7 +262,7 @@ class Demo {
 
   const CrashWorkload workload_;
   const std::string base_;
-  std::mt19937_64 random_;
+  CrashKiller killer_;
   CrashCounts total_;
   int failed_ = 0;
 };

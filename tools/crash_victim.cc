@@ -26,7 +26,7 @@ bool InstallSink(const std::string& directory) {
   RingLogSinkOptions options;
   options.directory = directory;
   options.ring_bytes = 1 << 20;
-  options.max_segment_bytes = 128 << 10;
+  options.max_segment_bytes = 32 << 10;
   options.flush_interval = absl::Milliseconds(20);
   options.overflow = OverflowPolicy::kBlock;
   options.block_deadline = absl::Minutes(10);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -98,6 +99,12 @@ absl::StatusOr<CrashWorkload> CrashWorkload::FromFile(const std::string& path) {
   if (content.back() == '\n') content.pop_back();
   CrashWorkload workload;
   workload.name_ = path.substr(path.rfind('/') + 1);
+  // Only what a text line shows as it is, for the check compares names too.
+  for (char& c : workload.name_) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.') {
+      c = '_';
+    }
+  }
   workload.lines_ = absl::StrSplit(content, '\n');
   return workload;
 }
