@@ -1,46 +1,81 @@
 // SegmentReader
 //
-// Reads one segment, whole, still being written, or cut: record by record, with
-// the metadata of each frame after it. Every block that was completely written
-// is delivered, whatever comes after it. Memory is bounded (a window and one
-// record), whatever the file says of itself. The file is read with read(2),
-// never mapped, and never changed.
+// Reads one segment, whole, still being written, or cut: record by record, or a
+// frame's records at once, with the metadata of each frame after it.
+//
+//   auto reader = ringlog::SegmentReader::Open(path);
+//   if (!reader.ok()) return reader.status();
+//   absl::string_view lines;
+//   SegmentReader::Result result;
+//   while ((result = (*reader)->Next(&lines)) != SegmentReader::Result::kEnd) {
+//     if (result == SegmentReader::Result::kRecord) Print(lines);
+//   }
+//   for (const SkippedRegion& region : (*reader)->skipped()) Report(region);
+//
+// Guarantees: a frame that has its end is delivered if its checksum fits, and
+// not at all if it does not: no line is wrong. Damage costs the frame that it
+// is in. Of the frame that the file is cut in, or that is still being written,
+// every record whose blocks are complete is delivered; what a record of several
+// lines, longer than a block, has in the last one may be missing. Memory is
+// bounded,
+// whatever the file says of itself: a window of 128 MiB and a frame, or record,
+// of 64 MiB (of longer frames, which are not ours, the records come before the
+// checksum).
+//
+// Does not guarantee: that a block of a frame without an end is what was
+// written; its checksum does not exist yet.
+//
+// The file is read with pread(2), never mapped, and never changed.
 //
 // Thread-compatible.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_READER_H_
 #define RINGLOG_COMPRESS_SEGMENT_READER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/frame_decoder.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/segment_file.h"
 #include "ringlog/compress/segment_format.h"
 
 namespace ringlog {
 
 inline constexpr uint64_t kWholeFile = ~uint64_t{0};
 
-// Bytes of the file that could not be used. Prints as "[begin..end): why".
+// Bytes of the file that could not be used.
 struct SkippedRegion {
   uint64_t begin = 0;
   uint64_t end = 0;
   std::string why;
   // A file that merely ends early, as every file of a killed process does, is
-  // not damaged.
+  // not damaged. The region is then what follows the last whole block, and may
+  // be empty.
   bool is_cut = false;
+  // Whose records are lost, if what is left of the frame still says so: else
+  // both are 0.
+  uint64_t first_position = 0;
+  uint64_t end_position = 0;
 };
+
+// "[begin..end): why"
+std::string ToString(const SkippedRegion& region);
 
 class SegmentReader {
  public:
   // Reads only the first `limit_bytes` of the file: for a segment whose ring is
-  // at hand, the ring's cursor says how many of them count.
-  //   InvalidArgument: not a zstd file. NotFound and others: those of open(2)
-  //   and read(2), with the path.
+  // at hand, the ring's cursor says how many of them count. What is written to
+  // the file after Open() is not read.
+  //   InvalidArgument: not a zstd file
+  //   others:          those of open(2) and read(2), with the path
   static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(
       const std::string& path, uint64_t limit_bytes = kWholeFile);
 
@@ -49,30 +84,63 @@ class SegmentReader {
   SegmentReader& operator=(const SegmentReader&) = delete;
 
   enum class Result {
-    kRecord,    // `lines` is the next record, with its line breaks; valid until
-                // the next call
+    kRecord,    // `lines` is the next record, or the next records, with their
+                // line breaks; valid until the next call
     kMetadata,  // the frame of the records before it is complete: metadata() is
                 // the frame's
     kEnd,
   };
+  // The next record.
   Result Next(absl::string_view* lines);
+  // All records up to the next metadata, as far as they are in memory: mostly a
+  // whole frame's. For those who copy records without looking at each.
+  Result NextRecords(absl::string_view* lines);
 
-  const FrameMetadata& metadata() const;
+  const FrameMetadata& metadata() const { return metadata_; }
 
   // Of the lines. From the first metadata frame if there is one; of a file
-  // without, by its first byte.
-  LineFormat format() const;
+  // without, by its first byte, when that has been read.
+  LineFormat format() const { return format_.value_or(LineFormat::kText); }
 
   // The metadata of the first frame, read ahead by Open(). nullptr if the file
   // is cut before it, or is not ours.
-  const FrameMetadata* first_metadata() const;
+  const FrameMetadata* first_metadata() const {
+    return first_metadata_.has_value() ? &*first_metadata_ : nullptr;
+  }
 
   // So far.
-  const std::vector<SkippedRegion>& skipped() const;
+  const std::vector<SkippedRegion>& skipped() const { return skipped_; }
 
-  // The file's position: everything before it has been delivered or is in
-  // skipped().
-  uint64_t offset() const;
+ private:
+  SegmentReader(SegmentFile file, uint64_t limit);
+
+  Result NextLines(bool all, absl::string_view* lines);
+  bool HasText() const { return text_begin_ < text_.size(); }
+  std::optional<Result> Advance();
+  void BeginFrame();
+  void ContinueFrame();
+  void EndFrame();
+  void CutFrame();
+  void FailFrame(absl::string_view why);
+  std::optional<Result> ReadSkippable(uint32_t magic);
+  void TakeMetadata(const FrameMetadata& metadata, uint64_t end);
+
+  SegmentFile file_;
+  const uint64_t limit_;
+  FrameDecoder decoder_;
+  uint64_t offset_ = 0;  // of what has not been looked at
+
+  // The frame at hand.
+  uint64_t frame_begin_ = 0;
+  bool in_frame_ = false;       // there is more of it than text_ has
+  bool is_unverified_ = false;  // so long that records went out before its end
+  std::string text_;
+  size_t text_begin_ = 0;  // of what has not been delivered
+
+  FrameMetadata metadata_;
+  std::optional<FrameMetadata> first_metadata_;
+  std::optional<LineFormat> format_;
+  std::vector<SkippedRegion> skipped_;
 };
 
 }  // namespace ringlog

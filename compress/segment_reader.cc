@@ -1,0 +1,271 @@
+#include "ringlog/compress/segment_reader.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/crc/crc32c.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/compress/frame_search.h"
+#include "ringlog/compress/frame_walk.h"
+
+namespace ringlog {
+namespace {
+
+constexpr size_t kMagicBytes = sizeof(uint32_t);
+
+// A longer frame, or record, is delivered in pieces.
+constexpr size_t kMaxTextBytes = 64 << 20;
+
+// How far a file that begins with no frame is searched for one.
+constexpr uint64_t kMaxSearchBytes = 64 << 20;
+
+// The four bytes at `offset`; nothing if the file cannot be read there.
+std::optional<uint32_t> Magic(const SegmentFile& file, uint64_t offset) {
+  uint32_t magic;
+  char bytes[kMagicBytes];
+  const absl::StatusOr<size_t> got = file.ReadAt(offset, bytes, sizeof bytes);
+  if (!got.ok() || *got != sizeof bytes) return std::nullopt;
+  std::memcpy(&magic, bytes, sizeof magic);
+  return magic;
+}
+
+// The first frame's metadata.
+std::optional<FrameMetadata> FirstMetadata(const SegmentFile& file,
+                                           uint64_t limit) {
+  const absl::StatusOr<FrameExtent> extent = WalkFrame(file, 0, limit);
+  std::optional<uint64_t> at;
+  if (extent.ok() && extent->is_complete) at = extent->end;
+  uint64_t end;
+  if (at.has_value()) {
+    auto metadata = ReadMetadataFrame(file, *at, limit, &end);
+    if (metadata.ok()) return *metadata;
+    // Another program's file is not searched for what it cannot have.
+    if (absl::IsNotFound(metadata.status())) return std::nullopt;
+  }
+  at = FindMetadataFrame(file, 0, std::min(limit, kMaxSearchBytes));
+  if (!at.has_value()) return std::nullopt;
+  auto metadata = ReadMetadataFrame(file, *at, limit, &end);
+  if (!metadata.ok()) return std::nullopt;
+  return *metadata;
+}
+
+bool HasChecksum(const SegmentFile& file, uint64_t frame_begin) {
+  char descriptor;
+  const absl::StatusOr<size_t> got =
+      file.ReadAt(frame_begin + kMagicBytes, &descriptor, 1);
+  return got.ok() && *got == 1 && (descriptor & 4) != 0;
+}
+
+}  // namespace
+
+std::string ToString(const SkippedRegion& region) {
+  return absl::StrCat("[", region.begin, "..", region.end, "): ", region.why);
+}
+
+absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
+    const std::string& path, uint64_t limit_bytes) {
+  absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
+  if (!file.ok()) return file.status();
+  const uint64_t limit = std::min(limit_bytes, file->opened_bytes());
+  std::optional<FrameMetadata> first = FirstMetadata(*file, limit);
+  if (!first.has_value() && !IsFrameBoundary(*file, 0, limit)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": not a zstd file, as segments are"));
+  }
+  std::unique_ptr<SegmentReader> reader(
+      new SegmentReader(*std::move(file), limit));
+  if (first.has_value()) reader->format_ = first->format;
+  reader->first_metadata_ = std::move(first);
+  return reader;
+}
+
+SegmentReader::SegmentReader(SegmentFile file, uint64_t limit)
+    : file_(std::move(file)), limit_(limit), decoder_(&file_, limit) {}
+
+SegmentReader::~SegmentReader() = default;
+
+SegmentReader::Result SegmentReader::Next(absl::string_view* lines) {
+  return NextLines(/*all=*/false, lines);
+}
+
+SegmentReader::Result SegmentReader::NextRecords(absl::string_view* lines) {
+  return NextLines(/*all=*/true, lines);
+}
+
+SegmentReader::Result SegmentReader::NextLines(bool all,
+                                               absl::string_view* lines) {
+  *lines = {};
+  while (true) {
+    const absl::string_view rest = absl::string_view(text_).substr(text_begin_);
+    size_t bytes = rest.size();
+    if (!all && !rest.empty()) {
+      bytes = FirstRecordBytes(format(), rest, /*at_end=*/!in_frame_);
+    } else if (in_frame_) {
+      bytes = CompleteRecordsBytes(format(), rest);
+    }
+    if (bytes == 0 && rest.size() >= kMaxTextBytes) bytes = rest.size();
+    if (bytes != 0) {
+      text_begin_ += bytes;
+      *lines = rest.substr(0, bytes);
+      return Result::kRecord;
+    }
+    if (in_frame_) {
+      ContinueFrame();
+    } else if (std::optional<Result> result = Advance()) {
+      return *result;
+    }
+  }
+}
+
+// One step: into a frame, or over what is not one.
+std::optional<SegmentReader::Result> SegmentReader::Advance() {
+  if (offset_ >= limit_) return Result::kEnd;
+  if (limit_ - offset_ < kMagicBytes) {
+    skipped_.push_back({offset_, limit_, "cut off", true});
+    offset_ = limit_;
+    return std::nullopt;
+  }
+  frame_begin_ = offset_;
+  const std::optional<uint32_t> magic = Magic(file_, offset_);
+  if (magic.has_value() && IsSkippableMagic(*magic)) {
+    return ReadSkippable(*magic);
+  }
+  if (magic == kZstdFrameMagic) {
+    BeginFrame();
+  } else {
+    FailFrame("no frame begins here");
+  }
+  return std::nullopt;
+}
+
+void SegmentReader::BeginFrame() {
+  text_.clear();
+  text_begin_ = 0;
+  is_unverified_ = false;
+  decoder_.Begin(frame_begin_);
+  ContinueFrame();
+}
+
+void SegmentReader::ContinueFrame() {
+  text_.erase(0, text_begin_);
+  text_begin_ = 0;
+  // One more than what is delivered whole, so that there is always progress.
+  const FrameDecoder::Result result = decoder_.Decode(kMaxTextBytes, &text_);
+  if (!format_.has_value() && !text_.empty()) {
+    format_ = text_[0] == '{' ? LineFormat::kJson : LineFormat::kText;
+  }
+  in_frame_ = result == FrameDecoder::Result::kMore;
+  switch (result) {
+    case FrameDecoder::Result::kMore:
+      is_unverified_ = true;
+      break;
+    case FrameDecoder::Result::kEnd:
+      EndFrame();
+      break;
+    case FrameDecoder::Result::kCut:
+      CutFrame();
+      break;
+    case FrameDecoder::Result::kDamaged:
+      FailFrame(decoder_.error());
+      break;
+  }
+}
+
+void SegmentReader::EndFrame() {
+  offset_ = decoder_.offset();
+  if (is_unverified_) return;
+  uint64_t end;
+  const absl::StatusOr<FrameMetadata> metadata =
+      ReadMetadataFrame(file_, offset_, limit_, &end);
+  const bool is_its =
+      metadata.ok() && metadata->compressed_bytes == offset_ - frame_begin_;
+  // zstd has checked its own checksum, where there is one.
+  const bool has_checksum = HasChecksum(file_, frame_begin_);
+  if (is_its &&
+      (metadata->summary.text_bytes != text_.size() ||
+       (!has_checksum &&
+        absl::ComputeCrc32c(text_) != absl::crc32c_t{metadata->text_crc32c}))) {
+    FailFrame("the frame is not what its metadata say");
+  } else if (!is_its && !has_checksum && first_metadata_.has_value()) {
+    FailFrame("the frame has no checksum");
+  }
+}
+
+// A damaged header may look as if the frame went on to the end of the file; but
+// then there is more behind it.
+void SegmentReader::CutFrame() {
+  if (FindMetadataFrame(file_, frame_begin_ + kMagicBytes, limit_)) {
+    FailFrame("the frame's end is not where its headers say");
+    return;
+  }
+  text_.resize(text_.rfind('\n') + 1);  // npos + 1 is 0
+  const absl::StatusOr<FrameExtent> extent =
+      WalkFrame(file_, frame_begin_, limit_);
+  SkippedRegion region;
+  region.begin = extent.ok() ? extent->end : frame_begin_;
+  region.end = limit_;
+  region.why = "cut off";
+  region.is_cut = true;
+  skipped_.push_back(std::move(region));
+  offset_ = limit_;
+}
+
+void SegmentReader::FailFrame(absl::string_view why) {
+  text_.clear();
+  text_begin_ = 0;
+  in_frame_ = false;
+  SkippedRegion region;
+  region.begin = frame_begin_;
+  region.end =
+      FindFrame(file_, frame_begin_ + kMagicBytes, limit_).value_or(limit_);
+  region.why = std::string(why);
+  offset_ = region.end;
+  skipped_.push_back(std::move(region));
+}
+
+std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
+    uint32_t magic) {
+  uint64_t end = 0;
+  if (magic == kMetadataFrameMagic) {
+    const absl::StatusOr<FrameMetadata> metadata =
+        ReadMetadataFrame(file_, offset_, limit_, &end);
+    if (metadata.ok()) {
+      TakeMetadata(*metadata, end);
+      return Result::kMetadata;
+    }
+    if (!absl::IsNotFound(metadata.status())) {
+      FailFrame(metadata.status().message());
+      return std::nullopt;
+    }
+  }
+  const std::optional<uint32_t> bytes =
+      limit_ - offset_ < kSkippableHeaderBytes
+          ? std::nullopt
+          : Magic(file_, offset_ + kMagicBytes);
+  end = offset_ + kSkippableHeaderBytes + bytes.value_or(0);
+  if (bytes.has_value() && IsFrameBoundary(file_, end, limit_)) {
+    offset_ = end;
+  } else if (end > limit_ && !FindFrame(file_, offset_ + kMagicBytes, limit_)) {
+    skipped_.push_back({offset_, limit_, "cut off", true});
+    offset_ = limit_;
+  } else {
+    FailFrame("no frame follows this skippable frame");
+  }
+  return std::nullopt;
+}
+
+void SegmentReader::TakeMetadata(const FrameMetadata& metadata, uint64_t end) {
+  if (!skipped_.empty() && skipped_.back().end == offset_ &&
+      !skipped_.back().is_cut &&
+      skipped_.back().begin + metadata.compressed_bytes == offset_) {
+    skipped_.back().first_position = metadata.summary.first_position;
+    skipped_.back().end_position = metadata.summary.end_position;
+  }
+  metadata_ = metadata;
+  offset_ = end;
+}
+
+}  // namespace ringlog
