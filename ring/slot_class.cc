@@ -77,8 +77,11 @@ ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
     return result;
   }
   result.header = header;
-  result.slot_class =
-      header.part_count == 0 ? SlotClass::kAbandoned : SlotClass::kPart;
+  if (header.part_count == 0) {
+    result.slot_class = SlotClass::kAbandoned;
+    return result;
+  }
+  result.slot_class = SlotClass::kPart;
   result.payload = slot.substr(sizeof header, PayloadBytes(header));
   return result;
 }
