@@ -91,8 +91,8 @@ class Recovery {
   // counts only as far as the ring can have got, which is one turn from the
   // lowest record that it holds.
   void FindBounds() {
-    cursor_ = std::max(result_.header.first_position,
-                       result_.cursor.end_position);
+    cursor_ =
+        std::max(result_.header.first_position, result_.cursor.end_position);
     uint64_t lowest_word = kNone;
     uint64_t lowest_held = kNone;
     uint64_t highest = cursor_;
@@ -155,7 +155,8 @@ class Recovery {
     // A ring whose consumer publishes no cursor still says what it has
     // released; believed as far as it agrees with the slots.
     const uint64_t released = result_.live.released;
-    if (result_.cursor.sequence == 0 && released <= std::min(lowest_held, end_)) {
+    if (result_.cursor.sequence == 0 &&
+        released <= std::min(lowest_held, end_)) {
       gaps_from_ = std::max(gaps_from_, released);
     }
   }
@@ -202,19 +203,26 @@ class Recovery {
       case SlotClass::kNeverUsed:
       case SlotClass::kUnfinished:
       case SlotClass::kSkipped:
-        AddGap(p, 1, SlotAt(p).empty() ? GapCause::kMissing
-                                       : GapCause::kUnfinished);
+        AddGap(p, 1,
+               SlotAt(p).empty() || (!is_of_p && HoldsContentOf(p))
+                   ? GapCause::kMissing
+                   : GapCause::kUnfinished);
         break;
     }
     return 1;
+  }
+
+  // A slot gets content only after its word is of that position. So if the word
+  // is of another, it is the word that is damaged.
+  bool HoldsContentOf(uint64_t p) const {
+    return ContentPosition(SlotAt(p), geometry_, seed_) == p;
   }
 
   // A slot is freed when the cursor is past it, or by a writer that was passed
   // itself, which wipes it first. So content that the cursor does not cover has
   // lost its word.
   bool WasNotPersisted(uint64_t p) const {
-    return result_.cursor.sequence != 0 && p >= cursor_ &&
-           ContentPosition(SlotAt(p), geometry_, seed_) == p;
+    return result_.cursor.sequence != 0 && p >= cursor_ && HoldsContentOf(p);
   }
 
   uint64_t Assemble(uint64_t p) {

@@ -1,0 +1,243 @@
+// Damage that nobody chose: every byte of a ring, and random ones.
+//
+// Invariants checked, whatever the damage:
+//  1. recovery ends, without reading outside of the bytes (asan);
+//  2. a record is returned only if it was written, at its position, with its
+//     bytes, and once; records are in order;
+//  3. one damaged byte in the slots costs at most the record that it is in, and
+//     a gap names that record; the gap is a loss, unless the damaged word says
+//     that the record was being written, which nobody can tell from the truth;
+//  4. one damaged byte anywhere else costs no record.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/test_ring.h"
+
+namespace ringlog {
+namespace {
+
+using Records = std::map<uint64_t, std::string>;  // body by position
+
+class RecoveryDamageTest : public ::testing::Test {
+ protected:
+  void Write(size_t slots) {
+    const uint64_t position = ring_.ring().tail_position();
+    std::string body = absl::StrCat("record ", position, " ");
+    while (body.size() < SmallBody(slots) - 40) body += body;
+    body.resize(SmallBody(slots) - 7);
+    ASSERT_TRUE(ring_.Write(body));
+    ever_written_[position] = body;
+    remaining_[position] = body;
+  }
+  void Persist() {
+    while (ring_.Read().has_value()) {
+    }
+    remaining_.clear();
+    ring_.ring().PublishCursor(ring_.ring().take_position(), "state");
+  }
+  // Single and several slots, across the seam, one torn, one taken.
+  void MakeRing() {
+    for (int turn = 0; turn < 2; ++turn) {
+      Write(1);
+      Write(2);
+      Write(1);
+      Persist();
+      ring_.Release();
+    }
+    Write(2);
+    Persist();
+    ring_.Release();
+    Write(1);
+    Write(3);
+    ASSERT_TRUE(ring_.ring().Claim(Severity::kInfo, 1, 1).has_value());
+    Write(1);
+    ring_.Read();
+    bytes_ = ring_.Bytes();
+    ASSERT_EQ(Check("undamaged"), remaining_);
+  }
+
+  // Invariant 2, for whatever bytes_ is now.
+  Records Check(absl::string_view what) {
+    Records found;
+    gaps_.clear();
+    for (const auto from : {RecoverFrom::kEverything, RecoverFrom::kCursor}) {
+      found.clear();
+      const auto ring = RecoverRing(bytes_, from);
+      if (!ring.ok()) continue;
+      gaps_ = ring->gaps;
+      uint64_t next = 0;
+      for (const RecoveredRecord& record : ring->records) {
+        EXPECT_GE(record.position, next) << what;
+        next = record.position + record.slot_count;
+        const auto written = ever_written_.find(record.position);
+        if (written == ever_written_.end() || record.body != written->second ||
+            record.head != "h") {
+          ADD_FAILURE() << what << ": returned what was never written at "
+                        << record.position;
+        }
+        found[record.position] = std::string(record.body);
+      }
+    }
+    return found;
+  }
+  const Gap* GapAt(uint64_t position) const {
+    for (const Gap& gap : gaps_) {
+      if (gap.first_position <= position && position < gap.end_position) {
+        return &gap;
+      }
+    }
+    return nullptr;
+  }
+  bool SaysBeingWritten(uint64_t position) const {
+    uint64_t word;
+    std::memcpy(&word, &bytes_[SlotOffset(ring_.header(), position)],
+                sizeof word);
+    return word == (position << 3 | 1) || word == (position << 3 | 4);
+  }
+  // Invariants 3 and 4.
+  void CheckOneByte(size_t offset, bool in_slots) {
+    const std::string what = absl::StrCat("byte ", offset);
+    const Records found = Check(what);
+    int lost = 0;
+    for (const auto& [position, body] : remaining_) {
+      if (found.count(position) != 0) continue;
+      ++lost;
+      const Gap* const gap = GapAt(position);
+      ASSERT_NE(gap, nullptr) << what << ": " << position;
+      EXPECT_TRUE(IsLoss(gap->cause) || SaysBeingWritten(position))
+          << what << ": " << position;
+    }
+    EXPECT_LE(lost, in_slots ? 1 : 0) << what;
+  }
+  bool InSlots(size_t offset) const {
+    return offset >= ring_.header().slots_offset;
+  }
+  // What the crash area holds, nobody here reads.
+  bool InCrashArea(size_t offset) const {
+    return offset >= ring_.header().crash_offset && !InSlots(offset);
+  }
+
+  TestRing ring_;
+  Records ever_written_;
+  Records remaining_;
+  std::string bytes_;
+  std::vector<Gap> gaps_;
+};
+
+TEST_F(RecoveryDamageTest, EveryFlippedBitCostsAtMostTheRecordThatItIsIn) {
+  MakeRing();
+  for (size_t offset = 0; offset < bytes_.size(); ++offset) {
+    if (InCrashArea(offset)) continue;
+    for (int bit = 0; bit < 8; ++bit) {
+      bytes_[offset] = static_cast<char>(bytes_[offset] ^ (1 << bit));
+      CheckOneByte(offset, InSlots(offset));
+      bytes_[offset] = static_cast<char>(bytes_[offset] ^ (1 << bit));
+    }
+  }
+}
+
+TEST_F(RecoveryDamageTest, EveryByteOfAnyValueCostsAtMostTheRecordThatItIsIn) {
+  MakeRing();
+  for (size_t offset = 0; offset < bytes_.size(); ++offset) {
+    if (InCrashArea(offset)) continue;
+    const char was = bytes_[offset];
+    for (const int value : {0x00, 0xff, 0x01, 0x03, 0x80}) {
+      bytes_[offset] = static_cast<char>(value);
+      CheckOneByte(offset, InSlots(offset));
+    }
+    bytes_[offset] = was;
+  }
+}
+
+class RandomDamageTest : public RecoveryDamageTest {
+ protected:
+  uint64_t Below(uint64_t n) { return random_() % n; }
+  // Mostly where something is.
+  size_t AnyOffset() {
+    const RingHeader& h = ring_.header();
+    switch (Below(6)) {
+      case 0:
+        return static_cast<size_t>(Below(bytes_.size()));
+      case 1:
+        return static_cast<size_t>(Below(4096));
+      case 2:
+        return static_cast<size_t>(h.live_offset + Below(sizeof(RingLive)));
+      default:
+        return static_cast<size_t>(h.slots_offset +
+                                   Below(bytes_.size() - h.slots_offset));
+    }
+  }
+  void Damage() {
+    const size_t at = AnyOffset();
+    const size_t length = std::min<size_t>(bytes_.size() - at,
+                                           static_cast<size_t>(1 + Below(200)));
+    switch (Below(5)) {
+      case 0:  // a bit
+        bytes_[at] = static_cast<char>(bytes_[at] ^ (1 << Below(8)));
+        break;
+      case 1:  // a number of any size
+        for (size_t i = at; i < std::min(at + 8, bytes_.size()); ++i) {
+          bytes_[i] = static_cast<char>(Below(256));
+        }
+        break;
+      case 2:  // a run of one value
+        std::fill_n(bytes_.begin() + static_cast<ptrdiff_t>(at), length,
+                    static_cast<char>(Below(2) * 255));
+        break;
+      case 3: {  // bytes of elsewhere
+        const std::string piece = bytes_.substr(AnyOffset(), length);
+        bytes_.replace(at, std::min(piece.size(), bytes_.size() - at), piece, 0,
+                       std::min(piece.size(), bytes_.size() - at));
+        break;
+      }
+      case 4:  // a slot of elsewhere
+        SwapSlots(Below(8), Below(8));
+        break;
+    }
+  }
+  void SwapSlots(uint64_t a, uint64_t b) {
+    for (size_t i = 0; i < 128; ++i) {
+      std::swap(bytes_[SlotOffset(ring_.header(), a) + i],
+                bytes_[SlotOffset(ring_.header(), b) + i]);
+    }
+  }
+
+  const uint64_t seed_ = std::random_device{}();
+  std::mt19937_64 random_{seed_};
+};
+
+TEST_F(RandomDamageTest, NeverCrashesNorReturnsWhatWasNotWritten) {
+  printf("seed %llu\n", static_cast<unsigned long long>(seed_));
+  MakeRing();
+  const std::string whole = bytes_;
+  int readable = 0;
+  constexpr int kRounds = 20000;
+  for (int round = 0; round < kRounds; ++round) {
+    bytes_ = whole;
+    for (uint64_t n = 1 + Below(12); n > 0; --n) Damage();
+    if (Below(8) == 0) bytes_.resize(Below(bytes_.size()) + 1);
+    const Records found = Check(absl::StrCat("seed ", seed_, " round ", round));
+    readable += !found.empty();
+  }
+  printf("%d of %d damaged rings still gave records\n", readable, kRounds);
+  EXPECT_GT(readable, kRounds / 2) << "the damage is too coarse to test much";
+}
+
+}  // namespace
+}  // namespace ringlog
