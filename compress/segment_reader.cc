@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kMagicBytes = sizeof(uint32_t);
 
 // A longer frame, or record, is delivered in pieces.
-constexpr size_t kMaxTextBytes = 64 << 20;
+constexpr size_t kMaxTextBytes = 16 << 20;
 
 // How far a file that begins with no frame is searched for one.
 constexpr uint64_t kMaxSearchBytes = 64 << 20;
@@ -69,6 +69,9 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
     const std::string& path, uint64_t limit_bytes) {
   absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
   if (!file.ok()) return file.status();
+  if (file->opened_bytes() == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": empty"));
+  }
   const uint64_t limit = std::min(limit_bytes, file->opened_bytes());
   std::optional<FrameMetadata> first = FirstMetadata(*file, limit);
   if (!first.has_value() && !IsFrameBoundary(*file, 0, limit)) {
@@ -152,7 +155,6 @@ void SegmentReader::BeginFrame() {
 void SegmentReader::ContinueFrame() {
   text_.erase(0, text_begin_);
   text_begin_ = 0;
-  // One more than what is delivered whole, so that there is always progress.
   const FrameDecoder::Result result = decoder_.Decode(kMaxTextBytes, &text_);
   if (!format_.has_value() && !text_.empty()) {
     format_ = text_[0] == '{' ? LineFormat::kJson : LineFormat::kText;
@@ -205,7 +207,7 @@ void SegmentReader::CutFrame() {
   const absl::StatusOr<FrameExtent> extent =
       WalkFrame(file_, frame_begin_, limit_);
   SkippedRegion region;
-  region.begin = extent.ok() ? extent->end : frame_begin_;
+  region.begin = extent.ok() && !text_.empty() ? extent->end : frame_begin_;
   region.end = limit_;
   region.why = "cut off";
   region.is_cut = true;

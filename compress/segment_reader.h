@@ -17,10 +17,9 @@
 // is in. Of the frame that the file is cut in, or that is still being written,
 // every record whose blocks are complete is delivered; what a record of several
 // lines, longer than a block, has in the last one may be missing. Memory is
-// bounded,
-// whatever the file says of itself: a window of 128 MiB and a frame, or record,
-// of 64 MiB (of longer frames, which are not ours, the records come before the
-// checksum).
+// bounded, whatever the file says of itself: a window of 128 MiB and a frame,
+// or record, of 16 MiB (of longer frames, which are not ours, the records come
+// before the checksum).
 //
 // Does not guarantee: that a block of a frame without an end is what was
 // written; its checksum does not exist yet.
@@ -74,7 +73,7 @@ class SegmentReader {
   // Reads only the first `limit_bytes` of the file: for a segment whose ring is
   // at hand, the ring's cursor says how many of them count. What is written to
   // the file after Open() is not read.
-  //   InvalidArgument: not a zstd file
+  //   InvalidArgument: not a zstd file, or empty
   //   others:          those of open(2) and read(2), with the path
   static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(
       const std::string& path, uint64_t limit_bytes = kWholeFile);

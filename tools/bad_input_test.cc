@@ -225,8 +225,8 @@ TEST_F(BadInputTest, BombNeedsNoMoreMemoryThanOthers) {
     int window_log;
   };
   for (const Case& c :
-       {Case{'x', uint64_t{1} << 30, 27}, Case{'\0', uint64_t{1} << 30, 21},
-        Case{'\n', uint64_t{16} << 20, 21}}) {
+       {Case{'x', uint64_t{512} << 20, 27}, Case{'\0', uint64_t{64} << 20, 21},
+        Case{'\n', uint64_t{2} << 20, 21}}) {
     const std::string path =
         File("bomb.log.zst", Bomb(c.size, c.byte, c.window_log));
     for (const char* format : {"--format=text", "--format=json"}) {
