@@ -59,7 +59,8 @@ uint64_t Ring::capacity(Severity severity) const {
   return header_.slot_count - 2 * share;
 }
 
-std::optional<SlotRange> Ring::TryClaim(uint32_t slot_count, uint64_t limit) {
+std::optional<SlotRange> Ring::TryClaim(uint32_t slot_count, uint64_t limit,
+                                        uint64_t* held) {
   // A slot that a stuck writer holds costs the claim that meets it, and the
   // next begins behind it. Where several are stuck there may be no room between
   // them for a long record.
@@ -76,6 +77,7 @@ std::optional<SlotRange> Ring::TryClaim(uint32_t slot_count, uint64_t limit) {
     for (++p; p < end; ++p) {
       if (slots_.ClaimSlot(p)) AbandonSlots(p, p + 1);
     }
+    *held += slot_count;
   }
   return std::nullopt;
 }
@@ -90,9 +92,10 @@ void Ring::AbandonSlots(uint64_t begin, uint64_t end) {
 std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
                                             uint64_t limit) {
   constexpr int kSpins = 64;
+  uint64_t held = 0;  // is no reason to give up before the deadline
   for (int i = 0; i < kSpins; ++i) {
     Pause();
-    if (auto claim = TryClaim(slot_count, limit)) return claim;
+    if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
   }
   const absl::Duration begin = MonotonicTime();
   absl::Duration nap = absl::Microseconds(20);
@@ -100,20 +103,19 @@ std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
     const absl::Duration left = begin + block_deadline_ - MonotonicTime();
     if (left <= absl::ZeroDuration()) return std::nullopt;
     absl::SleepFor(std::min(nap, left));
-    if (auto claim = TryClaim(slot_count, limit)) return claim;
+    if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
     nap = std::min(2 * nap, absl::Milliseconds(1));
   }
 }
 
-// Makes room, or finds that another thread has. False if there is nothing to
-// evict.
-bool Ring::EvictOldest() {
+// Makes room for one slot more, or finds that another thread has.
+void Ring::EvictOldest() {
   const uint64_t oldest = slots_.released();
   switch (slots_.Look(oldest)) {
     case Slots::Seen::kNotClaimed:
-      return slots_.released() != oldest;
+      return;
     case Slots::Seen::kPending:
-      if (slots_.Pass(oldest) == Slots::Passed::kNotPending) return true;
+      if (slots_.Pass(oldest) == Slots::Passed::kNotPending) return;
       break;
     case Slots::Seen::kFilled:
     case Slots::Seen::kPersisting: {
@@ -127,13 +129,15 @@ bool Ring::EvictOldest() {
       break;
   }
   slots_.AdvanceReleasedFrom(oldest);
-  return true;
 }
 
 std::optional<SlotRange> Ring::EvictAndClaim(uint32_t slot_count,
                                              uint64_t limit) {
-  while (EvictOldest()) {
-    if (auto claim = TryClaim(slot_count, limit)) return claim;
+  // After two turns of positions that could not be had it is the slots that
+  // cannot: writers that were passed hold them.
+  for (uint64_t held = 0; held < 2 * header_.slot_count;) {
+    EvictOldest();
+    if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
   }
   return std::nullopt;
 }
@@ -142,7 +146,8 @@ std::optional<SlotRange> Ring::Claim(Severity severity, size_t head_bytes,
                                      size_t body_bytes) {
   const uint32_t count = SlotsNeeded(head_bytes, body_bytes);
   const uint64_t limit = capacity(severity);
-  std::optional<SlotRange> claim = TryClaim(count, limit);
+  uint64_t held = 0;
+  std::optional<SlotRange> claim = TryClaim(count, limit, &held);
   DropCause cause = DropCause::kRingFull;
   if (!claim && overflow_ == OverflowPolicy::kBlock) {
     claim = WaitAndClaim(count, limit);
@@ -184,15 +189,16 @@ Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
   AppendResult result = AppendResult::kAppended;
   if (const size_t most = max_body_bytes(head.size()); body.size() > most) {
     body = body.substr(0, most);
-    Slots::Add(&live_->cut, 1);
     result = AppendResult::kCut;
   }
   for (;;) {
     const std::optional<SlotRange> claim =
         Claim(severity, head.size(), body.size());
     if (!claim) return AppendResult::kDropped;
-    if (Commit(*claim, severity, head, body)) return result;
+    if (Commit(*claim, severity, head, body)) break;
   }
+  if (result == AppendResult::kCut) Slots::Add(&live_->cut, 1);
+  return result;
 }
 
 // ---- The consumer ----
@@ -258,7 +264,8 @@ std::optional<SlotRange> Ring::Skip(uint64_t end) {
         break;
       case Slots::Passed::kRecordGivenUp:
         if (!given_up) given_up = SlotRange{p, 0};
-        given_up->slot_count = static_cast<uint32_t>(p + 1 - given_up->position);
+        given_up->slot_count =
+            static_cast<uint32_t>(p + 1 - given_up->position);
         break;
     }
     SetTakePosition(p + 1);

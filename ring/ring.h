@@ -43,9 +43,11 @@ enum class OverflowPolicy : uint8_t {
   // The caller waits for room, at most RingOptions::block_deadline; then the
   // record is dropped.
   kBlock,
-  // The oldest record goes: a flight recorder, without a consumer. A writer that
+  // The oldest record goes: a flight recorder, without a consumer. A writer
+  // that
   // is still at work on the oldest slot is passed; it appends its record again.
-  // A record is dropped only if writers that were passed hold so many slots that
+  // A record is dropped only if writers that were passed hold so many slots
+  // that
   // there is no room for it between them.
   kOverwriteOldest,
 };
@@ -247,10 +249,13 @@ class Ring {
       const std::string& path, const RingHeader& header,
       const RingOptions& options);
   uint32_t SlotsNeeded(size_t head_bytes, size_t body_bytes) const;
-  std::optional<SlotRange> TryClaim(uint32_t slot_count, uint64_t limit);
+  // `*held` grows by the positions that this took for nothing, for their slots
+  // are held.
+  std::optional<SlotRange> TryClaim(uint32_t slot_count, uint64_t limit,
+                                    uint64_t* held);
   std::optional<SlotRange> WaitAndClaim(uint32_t slot_count, uint64_t limit);
   std::optional<SlotRange> EvictAndClaim(uint32_t slot_count, uint64_t limit);
-  bool EvictOldest();
+  void EvictOldest();
   void AbandonSlots(uint64_t begin, uint64_t end);
   std::optional<Taken> TakeFilled();
   void SetTakePosition(uint64_t position) {

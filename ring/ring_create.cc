@@ -58,11 +58,11 @@ absl::Status Check(const RingOptions& o) {
   const uint64_t slots_bytes =
       o.slot_count * SlotBytes(o.head_bytes, o.body_bytes);
   if (slots_bytes > kMaxRingFileBytes - kSlotsOffset) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "ring options slot_count ", o.slot_count, ", head_bytes ", o.head_bytes,
-        " and body_bytes ", o.body_bytes, " make a file of ",
-        kSlotsOffset + slots_bytes, " bytes; allowed is up to ",
-        kMaxRingFileBytes));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ring options slot_count ", o.slot_count, ", head_bytes ",
+                     o.head_bytes, " and body_bytes ", o.body_bytes,
+                     " make a file of ", kSlotsOffset + slots_bytes,
+                     " bytes; allowed is up to ", kMaxRingFileBytes));
   }
   return absl::OkStatus();
 }
@@ -234,8 +234,8 @@ Ring::Ring(MappedFile file, std::string path, const RingHeader& header,
 
 Ring::~Ring() = default;
 
-// Goes by what recovery makes of the file; the live page, but for the cursor, is
-// made anew from that.
+// Goes by what recovery makes of the file; of the live page only the cursor and
+// the counters stay.
 absl::Status Ring::ResumeAfterDeath() {
   const absl::StatusOr<RecoveredRing> found = RecoverRing(
       absl::string_view(reinterpret_cast<const char*>(file_.bytes().data()),
@@ -243,8 +243,7 @@ absl::Status Ring::ResumeAfterDeath() {
       RecoverFrom::kCursor);
   if (!found.ok()) return found.status();
   const uint64_t tail = found->end_position;
-  uint64_t begin =
-      std::max(header_.first_position, found->cursor.end_position);
+  uint64_t begin = std::max(header_.first_position, found->cursor.end_position);
   if (tail > header_.slot_count) {
     begin = std::max(begin, tail - header_.slot_count);
   }

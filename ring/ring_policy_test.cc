@@ -1,0 +1,207 @@
+// A full ring: what each policy does with a record for which there is no room.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/test_ring.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::ElementsAre;
+
+RingOptions With(OverflowPolicy policy, uint64_t slot_count = 8,
+                 absl::Duration deadline = absl::InfiniteDuration()) {
+  RingOptions options = SmallRing();
+  options.overflow = policy;
+  options.slot_count = slot_count;
+  options.block_deadline = deadline;
+  return options;
+}
+
+int WriteUntilDropped(TestRing& ring, Severity severity) {
+  int written = 0;
+  while (ring.Write("x", severity)) ++written;
+  return written;
+}
+
+// ---- kDropNewest ----
+
+TEST(DropNewestTest, TheOldestStayAndEachDropIsCountedByItsSeverity) {
+  TestRing ring;
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
+  EXPECT_FALSE(ring.Write("no", Severity::kInfo));
+  EXPECT_FALSE(ring.Write("no", Severity::kInfo));
+  EXPECT_FALSE(ring.Write("no", Severity::kError));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kInfo), 2u);
+  EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kError), 1u);
+  EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kFatal), 0u);
+  EXPECT_THAT(ring.ReadAll(),
+              ElementsAre("0", "1", "2", "3", "4", "5", "6", "7"));
+}
+
+TEST(DropNewestTest, ALongRecordIsDroppedWhereAShortOneStillFits) {
+  TestRing ring;
+  for (int i = 0; i < 7; ++i) ASSERT_TRUE(ring.Write("x"));
+  EXPECT_FALSE(ring.Write(std::string(SmallBody(2), 'l')));
+  EXPECT_TRUE(ring.Write("short"));
+}
+
+TEST(DropNewestTest, ADroppedRecordTakesNoPosition) {
+  TestRing ring;
+  WriteUntilDropped(ring, Severity::kInfo);
+  EXPECT_EQ(ring.ring().tail_position(), ring.header().first_position + 8);
+}
+
+TEST(DropNewestTest, SharesOfTheRingAreKeptForWarningAndForFatal) {
+  TestRing ring(With(OverflowPolicy::kDropNewest, 64));
+  EXPECT_EQ(ring.ring().capacity(Severity::kInfo), 56u);
+  EXPECT_EQ(ring.ring().capacity(Severity::kWarning), 60u);
+  EXPECT_EQ(ring.ring().capacity(Severity::kError), 60u);
+  EXPECT_EQ(ring.ring().capacity(Severity::kFatal), 64u);
+  EXPECT_EQ(WriteUntilDropped(ring, Severity::kInfo), 56);
+  EXPECT_EQ(WriteUntilDropped(ring, Severity::kWarning), 4);
+  EXPECT_EQ(WriteUntilDropped(ring, Severity::kError), 0);
+  EXPECT_EQ(WriteUntilDropped(ring, Severity::kFatal), 4);
+  EXPECT_EQ(ring.ReadAll().size(), 64u);
+  ring.Release();
+  EXPECT_EQ(WriteUntilDropped(ring, Severity::kInfo), 56);
+}
+
+// ---- kBlock ----
+
+TEST(BlockTest, WithoutADeadlineEachRecordWaitsForRoomAndNoneIsLost) {
+  TestRing ring(With(OverflowPolicy::kBlock));
+  constexpr int kRecords = 200;
+  std::thread writer([&] {
+    for (int i = 0; i < kRecords; ++i) {
+      EXPECT_TRUE(ring.Write(absl::StrCat(i)));
+    }
+  });
+  int taken = 0;
+  while (taken < kRecords) {
+    if (const auto body = ring.Read()) {
+      EXPECT_EQ(*body, absl::StrCat(taken++));
+    } else {
+      ring.Release();
+      std::this_thread::yield();
+    }
+  }
+  writer.join();
+  EXPECT_EQ(ring.ring().dropped(DropCause::kTimedOut, Severity::kInfo), 0u);
+}
+
+TEST(BlockTest, ALongRecordWaitsUntilAllOfItsSlotsAreFree) {
+  TestRing ring(With(OverflowPolicy::kBlock));
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write("x"));
+  const std::string body(SmallBody(3), 'l');
+  std::thread writer([&] { EXPECT_TRUE(ring.Write(body)); });
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(ring.Read(), "x");
+    ring.Release();
+  }
+  writer.join();
+  EXPECT_EQ(ring.Read(), body);
+}
+
+TEST(BlockTest, AfterTheDeadlineTheRecordIsDroppedAndCountedAsTimedOut) {
+  const absl::Duration deadline = absl::Milliseconds(20);
+  TestRing ring(With(OverflowPolicy::kBlock, 8, deadline));
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write("x"));
+  const absl::Time begin = absl::Now();
+  EXPECT_FALSE(ring.Write("late", Severity::kWarning));
+  EXPECT_GE(absl::Now() - begin, deadline - absl::Milliseconds(1));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kTimedOut, Severity::kWarning), 1u);
+  EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kWarning), 0u);
+}
+
+TEST(BlockTest, ADeadlineOfZeroOrLessDoesNotWait) {
+  for (const auto deadline : {absl::ZeroDuration(), -absl::Hours(1)}) {
+    TestRing ring(With(OverflowPolicy::kBlock, 8, deadline));
+    EXPECT_EQ(WriteUntilDropped(ring, Severity::kInfo), 8);
+  }
+}
+
+// ---- kOverwriteOldest ----
+
+TEST(OverwriteOldestTest, TheLastRecordsAreKeptForEver) {
+  TestRing ring(With(OverflowPolicy::kOverwriteOldest));
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
+  EXPECT_THAT(ring.Recover(), ElementsAre("992", "993", "994", "995", "996",
+                                          "997", "998", "999"));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kOverwritten, Severity::kInfo),
+            992u);
+}
+
+TEST(OverwriteOldestTest, ALongRecordPushesOutAsManyAsItNeeds) {
+  TestRing ring(With(OverflowPolicy::kOverwriteOldest));
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
+  const std::string body(SmallBody(3), 'l');
+  ASSERT_TRUE(ring.Write(body));
+  EXPECT_THAT(ring.Recover(), ElementsAre("3", "4", "5", "6", "7", body));
+}
+
+TEST(OverwriteOldestTest, ALongRecordThatIsPushedOutIsOneRecordLess) {
+  TestRing ring(With(OverflowPolicy::kOverwriteOldest));
+  ASSERT_TRUE(ring.Write(std::string(SmallBody(3), 'l'), Severity::kError));
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kOverwritten, Severity::kError), 1u);
+  EXPECT_EQ(ring.ring().dropped(DropCause::kOverwritten, Severity::kInfo), 0u);
+}
+
+TEST(OverwriteOldestTest, NothingIsTaken) {
+  TestRing ring(With(OverflowPolicy::kOverwriteOldest));
+  ring.Write("x");
+  EXPECT_EQ(ring.Read(), std::nullopt);
+}
+
+TEST(OverwriteOldestTest, AWriterThatIsStuckIsPassedAndLosesItsClaim) {
+  TestRing ring(With(OverflowPolicy::kOverwriteOldest));
+  const auto stuck = ring.ring().Claim(Severity::kInfo, 1, 1);
+  ASSERT_TRUE(stuck.has_value());
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
+  EXPECT_FALSE(ring.ring().Commit(*stuck, Severity::kInfo, "h", "x"));
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
+  EXPECT_EQ(ring.Recover().size(), 8u) << "its slot is used again";
+}
+
+TEST(OverwriteOldestTest, ARecordIsDroppedWhenStuckWritersHoldEverySlot) {
+  TestRing ring(With(OverflowPolicy::kOverwriteOldest));
+  std::vector<SlotRange> stuck;
+  for (int i = 0; i < 8; ++i) {
+    stuck.push_back(*ring.ring().Claim(Severity::kInfo, 1, 1));
+  }
+  EXPECT_FALSE(ring.Write("no slot to be had"));
+  EXPECT_FALSE(ring.Write(std::string(SmallBody(4), 'l')));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kInfo), 2u);
+  for (const SlotRange& claim : stuck) {
+    EXPECT_FALSE(ring.ring().Commit(claim, Severity::kInfo, "h", "late"));
+  }
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(ring.Write(absl::StrCat(i)));
+  EXPECT_EQ(ring.Recover().size(), 8u);
+}
+
+TEST(OverwriteOldestTest, OneSlotThatIsFreeIsFoundBetweenStuckWriters) {
+  for (int free_slot = 0; free_slot < 8; ++free_slot) {
+    TestRing ring(With(OverflowPolicy::kOverwriteOldest));
+    for (int i = 0; i < 8; ++i) {
+      const auto claim = ring.ring().Claim(Severity::kInfo, 1, 1);
+      if (i == free_slot) ring.ring().Abandon(*claim);
+    }
+    for (int i = 0; i < 10; ++i) {
+      EXPECT_TRUE(ring.Write(absl::StrCat(i))) << free_slot;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ringlog
