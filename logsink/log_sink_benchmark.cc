@@ -240,7 +240,8 @@ int main(int argc, char** argv) {
   } else if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
     return 1;
   }
-  // Only the sinks that are measured: before InitializeLog() all goes to stderr.
+  // Only the sinks that are measured: before InitializeLog() all goes to
+  // stderr.
   absl::InitializeLog();
   absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
   ringlog::Register<ringlog::MakeNull>("NullSink");

@@ -58,8 +58,8 @@ enum class RecoverFrom : uint8_t { kEverything, kCursor };
 
 // What `file` holds. The result refers to the bytes of `file`, which must
 // outlive it. Gaps are those of the positions from the cursor on; of drops see
-// DropGaps() (gap.h). A file that ends before its last slot is no error: what is
-// missing becomes gaps. Errors are those of ParseRingHeader().
+// DropGaps() (gap.h). A file that ends before its last slot is no error: what
+// is missing becomes gaps. Errors are those of ParseRingHeader().
 absl::StatusOr<RecoveredRing> RecoverRing(absl::string_view file,
                                           RecoverFrom from);
 

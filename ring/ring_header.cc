@@ -61,14 +61,15 @@ bool ChecksumFits(absl::string_view bytes, const RingHeader& header) {
 
 absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
   const size_t magic_bytes = std::min(bytes.size(), sizeof kRingMagic);
-  if (bytes.empty() || std::memcmp(bytes.data(), kRingMagic, magic_bytes) != 0) {
+  if (bytes.empty() ||
+      std::memcmp(bytes.data(), kRingMagic, magic_bytes) != 0) {
     return absl::InvalidArgumentError(
         "not a ring file: it does not begin with the magic number");
   }
   if (bytes.size() < sizeof(RingHeader)) {
-    return absl::DataLossError(absl::StrCat("ring header cut off: ",
-                                            bytes.size(), " bytes of ",
-                                            sizeof(RingHeader)));
+    return absl::DataLossError(
+        absl::StrCat("ring header cut off: ", bytes.size(), " bytes of ",
+                     sizeof(RingHeader)));
   }
   const auto header = CopyOut<RingHeader>(bytes);
   // These two before the checksum, which another version or byte order may
@@ -106,7 +107,8 @@ absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
 absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file) {
   absl::StatusOr<RingHeader> header = ParseOne(file);
   if (header.ok() || file.size() <= kRingHeaderCopyOffset) return header;
-  absl::StatusOr<RingHeader> copy = ParseOne(file.substr(kRingHeaderCopyOffset));
+  absl::StatusOr<RingHeader> copy =
+      ParseOne(file.substr(kRingHeaderCopyOffset));
   return copy.ok() ? copy : header;
 }
 
@@ -131,9 +133,9 @@ PersistCursor ParsePersistCursor(absl::string_view live_bytes,
            cursor.crc32c ==
                PersistCursorChecksum(ChecksumSeed(header.ring_id), cursor);
   };
-  // The later one that is whole. The selector, which names it, may be of another
-  // time after a power cut; and a kill right before it is moved leaves a whole
-  // cursor that is as true as the one before.
+  // The later one that is whole. The selector, which names it, may be of
+  // another time after a power cut; and a kill right before it is moved leaves
+  // a whole cursor that is as true as the one before.
   const bool valid[2] = {is_valid(live.cursor[0]), is_valid(live.cursor[1])};
   if (valid[0] && valid[1]) {
     return live.cursor[live.cursor[1].sequence > live.cursor[0].sequence];

@@ -1,4 +1,5 @@
-// How a slot's word packs position and state, and what a slot's checksum covers.
+// How a slot's word packs position and state, and what a slot's checksum
+// covers.
 
 #ifndef RINGLOG_RING_SLOT_WORD_H_
 #define RINGLOG_RING_SLOT_WORD_H_
