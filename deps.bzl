@@ -51,10 +51,3 @@ def ringlog_test_deps():
         strip_prefix = "benchmark-1.9.1",
         url = "https://github.com/google/benchmark/archive/refs/tags/v1.9.1.tar.gz",
     )
-    maybe(
-        http_archive,
-        name = "rules_shell",
-        sha256 = "3e114424a5c7e4fd43e0133cc6ecdfe54e45ae8affa14fadd839f29901424043",
-        strip_prefix = "rules_shell-0.4.0",
-        url = "https://github.com/bazelbuild/rules_shell/releases/download/v0.4.0/rules_shell-v0.4.0.tar.gz",
-    )
