@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -29,24 +30,36 @@ std::string ReadSmallFile(const std::string& path) {
   return n > 0 ? std::string(buffer, static_cast<size_t>(n)) : "";
 }
 
-// Field 22 of /proc/PID/stat. Field 2 is the program's name in parentheses, and
-// may itself hold anything.
-uint64_t StartTicks(int64_t process_id) {
-  const std::string stat =
+// What /proc/PID/stat says; zeros if it does not.
+struct ProcessStat {
+  char state = 0;
+  uint64_t threads = 0;
+  uint64_t start_ticks = 0;
+};
+
+ProcessStat ReadStat(int64_t process_id) {
+  const std::string text =
       ReadSmallFile(absl::StrCat("/proc/", process_id, "/stat"));
-  const size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos) return 0;
-  constexpr int kFieldsAfterName = 22 - 2;
-  int field = 0;
-  for (absl::string_view part :
-       absl::StrSplit(absl::string_view(stat).substr(name_end + 1), ' ',
-                      absl::SkipEmpty())) {
-    uint64_t ticks;
-    if (++field == kFieldsAfterName) {
-      return absl::SimpleAtoi(part, &ticks) ? ticks : 0;
-    }
+  // Field 2 is the program's name in parentheses, and may itself hold anything.
+  const size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return {};
+  const std::vector<absl::string_view> fields = absl::StrSplit(
+      absl::string_view(text).substr(name_end + 1), ' ', absl::SkipEmpty());
+  constexpr size_t kState = 3 - 3, kThreads = 20 - 3, kStart = 22 - 3;
+  ProcessStat stat;
+  if (fields.size() <= kStart ||
+      !absl::SimpleAtoi(fields[kThreads], &stat.threads) ||
+      !absl::SimpleAtoi(fields[kStart], &stat.start_ticks)) {
+    return {};
   }
-  return 0;
+  stat.state = fields[kState][0];
+  return stat;
+}
+
+// Ended, and kept only until its parent asks. Its first thread may end before
+// the others do; the process lives on then.
+bool IsZombie(const ProcessStat& stat) {
+  return (stat.state == 'Z' || stat.state == 'X') && stat.threads <= 1;
 }
 
 std::array<uint8_t, 16> BootId() {
@@ -74,7 +87,7 @@ std::array<uint8_t, 16> BootId() {
 ProcessIdentity CurrentProcess() {
   ProcessIdentity identity;
   identity.process_id = getpid();
-  identity.start_ticks = StartTicks(identity.process_id);
+  identity.start_ticks = ReadStat(identity.process_id).start_ticks;
   identity.boot_id = BootId();
   return identity;
 }
@@ -93,8 +106,10 @@ bool MayBeAlive(const ProcessIdentity& process) {
        errno == ESRCH)) {
     return false;
   }
-  const uint64_t start = StartTicks(process.process_id);
-  return process.start_ticks == 0 || start == 0 || start == process.start_ticks;
+  const ProcessStat stat = ReadStat(process.process_id);
+  if (IsZombie(stat)) return false;
+  return process.start_ticks == 0 || stat.start_ticks == 0 ||
+         stat.start_ticks == process.start_ticks;
 }
 
 std::string ProgramName() { return program_invocation_short_name; }

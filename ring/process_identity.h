@@ -23,9 +23,10 @@ struct ProcessIdentity {
 // the answer is another.
 ProcessIdentity CurrentProcess();
 
-// False if it is certain that `process` has ended: another boot, no such id, or
-// an id that started at another time. Of a process in another pid namespace
-// this says nothing true, so a lock has to be asked as well.
+// False if it is certain that `process` has ended: another boot, no such id, an
+// id that started at another time, or one that waits for its parent to ask. Of
+// a process in another pid namespace this says nothing true, so a lock has to
+// be asked as well.
 bool MayBeAlive(const ProcessIdentity& process);
 
 // The running program's name without directories, and the machine's name; empty

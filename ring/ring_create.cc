@@ -135,8 +135,9 @@ absl::Status BindToNode(MappedFile::Bytes bytes, int node) {
                       "a node of this machine");
   }
   const unsigned long mask = 1ul << node;
+  // The kernel looks at one bit less than it is told.
   if (syscall(SYS_mbind, bytes.data(), bytes.size(), MPOL_PREFERRED, &mask,
-              kMaxNode + 1, MPOL_MF_MOVE) != 0) {
+              kMaxNode + 2, MPOL_MF_MOVE) != 0) {
     return absl::ErrnoToStatus(
         errno, absl::StrCat("bind the ring to NUMA node ", node));
   }
