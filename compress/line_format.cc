@@ -46,7 +46,7 @@ char* PutTwoDigits(char* p, uint32_t value) {
       "4041424344454647484950515253545556575859"
       "6061626364656667686970717273747576777879"
       "8081828384858687888990919293949596979899";
-  std::memcpy(p, kPairs + 2 * value, 2);
+  std::memcpy(p, kPairs + size_t{2} * value, 2);
   return p + 2;
 }
 

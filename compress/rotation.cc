@@ -97,7 +97,6 @@ std::string SymlinkName(const RingHeader& header, LineFormat format) {
 }
 
 ParsedFileName ParseFileName(absl::string_view basename) {
-  const ParsedFileName other;
   ParsedFileName parsed;
   const std::vector<absl::string_view> parts = absl::StrSplit(basename, '.');
   if (parts.size() == 6 && parts[5] == kRingSuffix) {
@@ -109,16 +108,16 @@ ParsedFileName ParseFileName(absl::string_view basename) {
         suffix == kJsonSuffix ? LineFormat::kJson : LineFormat::kText;
     if (suffix != SegmentSuffix(parsed.format) ||
         !ParseSegmentNumber(parts[5], &parsed.segment_number)) {
-      return other;
+      return {};
     }
   } else {
-    return other;
+    return {};
   }
   if (!IsNamePart(parts[0]) || !IsNamePart(parts[1]) ||
       !ParseUtc(parts[2], kTimePattern, &parsed.time_ns) ||
       !ParseNumber(parts[3], &parsed.process_id) ||
       !ParseIdPrefix(parts[4], &parsed.ring_id_prefix)) {
-    return other;
+    return {};
   }
   parsed.program = std::string(parts[0]);
   parsed.host = std::string(parts[1]);

@@ -313,8 +313,9 @@ absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
     return absl::DataLossError("segment cursor that is too short");
   }
   const auto major = StructAt<uint16_t>(state, 0);
-  if (major > kSegmentMajorVersion)
+  if (major > kSegmentMajorVersion) {
     return LaterVersion("segment cursor", major);
+  }
   if (state.size() < sizeof(CursorState)) {
     return absl::DataLossError("segment cursor that is too short");
   }

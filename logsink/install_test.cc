@@ -82,8 +82,9 @@ int RunChild(const std::function<void()>& body, std::string* err = nullptr) {
 
 std::vector<std::string> ExpectedTexts() {
   std::vector<std::string> texts;
-  for (int i = 0; i < kRecords; ++i)
+  for (int i = 0; i < kRecords; ++i) {
     texts.push_back(absl::StrCat("record ", i));
+  }
   return texts;
 }
 

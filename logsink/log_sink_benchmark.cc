@@ -215,7 +215,7 @@ int64_t g_iterations = 100 * kBurst;
 
 void Register(const char* name, void (*run)(benchmark::State&),
               void (*set_up)(const benchmark::State&)) {
-  benchmark::RegisterBenchmark(absl::StrCat("BM_Log/", name).c_str(), run)
+  benchmark::RegisterBenchmark(absl::StrCat("BM_Log/", name), run)
       ->Setup(set_up)
       ->Teardown(TearDown)
       ->Threads(1)

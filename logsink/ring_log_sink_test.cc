@@ -82,7 +82,7 @@ TEST_F(RingLogSinkTest, AnEmptyMessageIsALine) {
 }
 
 TEST_F(RingLogSinkTest, BytesThatAreNotTextAreKeptAsTheyAre) {
-  const std::string odd("a\0b\xff\xfe\r\tc", 9);
+  const std::string odd("a\0b\xff\xfe\r\tc", 8);
   EXPECT_EQ(LoggedLine(odd),
             "I20261124 03:03:59.123456 7 file.cc:42] " + odd + "\n");
 }
@@ -108,8 +108,9 @@ TEST_F(RingLogSinkTest, JsonHasEveryField) {
 // Abseil keeps 15,000 bytes of a message less its prefix.
 TEST_F(RingLogSinkTest, TheLongestMessageIsWhole) {
   std::string longest;
-  for (int i = 0; longest.size() < 14000; ++i)
+  for (int i = 0; longest.size() < 14000; ++i) {
     absl::StrAppend(&longest, i, " ");
+  }
   EXPECT_THAT(LoggedLine(longest), EndsWith("] " + longest + "\n"));
 }
 

@@ -165,6 +165,7 @@ TEST(CircularBufferTest, ElementsAreDestroyedWhenPoppedOrPushedOut) {
 TEST(CircularBufferTest, ThrowingMoveLeavesTheRest) {
   struct Bomb {
     explicit Bomb(int v) : value(v) {}
+    // NOLINTNEXTLINE(performance-noexcept-move-constructor): what it is for.
     Bomb(Bomb&& other) : value(other.value) {
       if (value == 13) throw std::runtime_error("13");
     }

@@ -20,7 +20,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr size_t kSize = 3 * 4096;
+constexpr size_t kSize = size_t{3} * 4096;
 
 // Writes its mark into the first bytes.
 void Mark(MappedFile::Bytes bytes) { std::memcpy(bytes.data(), "mark", 4); }

@@ -129,12 +129,12 @@ void InitializeFile(MappedFile::Bytes bytes, const RingHeader& header) {
 // Without libnuma, which users would have to link.
 absl::Status BindToNode(MappedFile::Bytes bytes, int node) {
   if (node < 0) return absl::OkStatus();
-  constexpr int kMaxNode = 8 * sizeof(unsigned long) - 1;
+  constexpr int kMaxNode = 63;
   if (node > kMaxNode) {
     return OutOfRange("numa_node", static_cast<uint64_t>(node),
                       "a node of this machine");
   }
-  const unsigned long mask = 1ul << node;
+  const uint64_t mask = uint64_t{1} << node;
   // The kernel looks at one bit less than it is told.
   if (syscall(SYS_mbind, bytes.data(), bytes.size(), MPOL_PREFERRED, &mask,
               kMaxNode + 2, MPOL_MF_MOVE) != 0) {

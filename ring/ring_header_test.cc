@@ -34,7 +34,7 @@ RingHeader ValidHeader() {
   h.crash_offset = 8192;
   h.crash_bytes = 65536;
   h.slots_offset = 8192 + 65536;
-  h.file_bytes = h.slots_offset + 64 * 512;
+  h.file_bytes = h.slots_offset + uint64_t{64} * 512;
   std::memcpy(h.ring_id, "0123456789abcdef", 16);
   std::memcpy(h.boot_id, "fedcba9876543210", 16);
   h.process_id = 4711;
@@ -109,7 +109,7 @@ TEST_F(RingHeaderTest, OneFlippedBitIsRepairedFromTheCopy) {
 TEST_F(RingHeaderTest, OneFlippedBitInTheCopyIsOfNoConsequence) {
   for (size_t bit = 0; bit < sizeof(RingHeader) * 8; ++bit) {
     PutAt(2048);
-    Flip(2048 * 8 + bit);
+    Flip(size_t{2048} * 8 + bit);
     EXPECT_TRUE(ParsesToWhatWasWritten()) << bit;
   }
 }
@@ -119,7 +119,7 @@ TEST_F(RingHeaderTest, NoFlippedBitInBothEverYieldsAHeader) {
     PutAt(0);
     PutAt(2048);
     Flip(bit);
-    Flip(2048 * 8 + (bit * 7) % (sizeof(RingHeader) * 8));
+    Flip(size_t{2048} * 8 + (bit * 7) % (sizeof(RingHeader) * 8));
     EXPECT_FALSE(Parse().ok()) << bit;
   }
 }

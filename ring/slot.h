@@ -386,8 +386,8 @@ class Slots {
     return (WordPosition(word) == position &&
             WordState(word) <= SlotState::kSkipped) ||
            (position >= layout_.slot_count &&
-            word == PackWord(position - layout_.slot_count,
-                             SlotState::kSkipped));
+            word ==
+                PackWord(position - layout_.slot_count, SlotState::kSkipped));
   }
   // What the slot's word has to be for `position` to claim it.
   uint64_t WordBefore(uint64_t position) const {

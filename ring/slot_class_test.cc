@@ -169,7 +169,7 @@ TEST(SlotClassTest, EveryFlippedBitThatTheChecksumCoversIsFound) {
   const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
   ASSERT_EQ(Classify(whole).slot_class, SlotClass::kPart);
   // From the checksum itself to the end of the payload.
-  for (size_t bit = 8 * 8; bit < (32 + 10) * 8; ++bit) {
+  for (size_t bit = 64; bit < 64 + size_t{34} * 8; ++bit) {
     std::string slot = whole;
     slot[bit / 8] = static_cast<char>(slot[bit / 8] ^ (1 << bit % 8));
     EXPECT_EQ(Classify(slot).slot_class, SlotClass::kBadChecksum) << bit;

@@ -63,7 +63,7 @@ std::string Refused(const std::string& path,
 class BadInputTest : public ::testing::Test {
  protected:
   std::string File(const std::string& name, const std::string& content) {
-    const std::string path = Path(name);
+    std::string path = Path(name);
     WriteFile(path, content);
     return path;
   }

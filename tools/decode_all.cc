@@ -16,8 +16,9 @@ Decoded DecodeAll(const std::vector<std::string>& paths) {
       return true;
     }
     decoded.texts.emplace_back(r.record.text);
-    if (r.origin == Origin::kRing)
+    if (r.origin == Origin::kRing) {
       decoded.ring_texts.emplace_back(r.record.text);
+    }
     return true;
   };
   sink.on_gap = [&](const std::string&, const Gap& gap) {

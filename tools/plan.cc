@@ -101,8 +101,8 @@ class Planner {
                                          const Boundary& boundary);
   // Takes those that belong to `id` out of segments_, in order of number.
   std::vector<SegmentFile> TakeSegments(const RingId& id);
-  void AddSegments(std::vector<SegmentFile> files, const Boundary& boundary,
-                   SourcePlan* plan);
+  void AddSegments(const std::vector<SegmentFile>& files,
+                   const Boundary& boundary, SourcePlan* plan);
   void AddSegmentsWithoutRing();
 
   Inputs inputs_;
@@ -161,7 +161,7 @@ void Planner::AddRing(const InputFile& input) {
   std::vector<SegmentFile> segments = TakeSegments(id);
   const Boundary boundary = FindBoundary(input, *image, segments);
   SourcePlan plan;
-  AddSegments(std::move(segments), boundary, &plan);
+  AddSegments(segments, boundary, &plan);
   plan.ring = MakeRingPart(input, std::move(image), boundary);
   plans_.push_back(std::move(plan));
 }
@@ -283,7 +283,7 @@ std::vector<SegmentFile> Planner::TakeSegments(const RingId& id) {
   return files;
 }
 
-void Planner::AddSegments(std::vector<SegmentFile> files,
+void Planner::AddSegments(const std::vector<SegmentFile>& files,
                           const Boundary& boundary, SourcePlan* plan) {
   const SegmentFile* previous = nullptr;
   for (const SegmentFile& file : files) {
@@ -351,7 +351,7 @@ void Planner::AddSegmentsWithoutRing() {
                        return a.number < b.number;
                      });
     SourcePlan plan;
-    AddSegments(std::move(group), Boundary(), &plan);
+    AddSegments(group, Boundary(), &plan);
     if (!plan.segments.empty()) plans_.push_back(std::move(plan));
   }
 }
