@@ -59,6 +59,7 @@ absl::StatusOr<BlockExtent> WalkBlock(const SegmentFile& file, uint64_t offset,
   const absl::StatusOr<uint64_t> header =
       ReadInteger(file, offset, kBlockHeaderBytes);
   if (!header.ok()) return header.status();
+  constexpr uint64_t kRaw = 0;
   constexpr uint64_t kRunLength = 1;
   constexpr uint64_t kReserved = 3;
   const uint64_t type = *header >> 1 & 3;
@@ -69,6 +70,7 @@ absl::StatusOr<BlockExtent> WalkBlock(const SegmentFile& file, uint64_t offset,
   extent.is_last = (*header & 1) != 0;
   extent.end = offset + kBlockHeaderBytes + (type == kRunLength ? 1 : bytes);
   extent.is_whole = extent.end <= limit;
+  extent.is_raw = type == kRaw;
   return extent;
 }
 
@@ -93,7 +95,10 @@ absl::StatusOr<FrameExtent> WalkFrame(const SegmentFile& file, uint64_t offset,
   for (bool is_last = false; !is_last;) {
     const absl::StatusOr<BlockExtent> block = WalkBlock(file, at, limit);
     if (!block.ok()) return block.status();
-    if (!block->is_whole) return extent;
+    if (!block->is_whole) {
+      if (block->is_raw) extent.cut_raw_bytes = limit - at - kBlockHeaderBytes;
+      return extent;
+    }
     is_last = block->is_last;
     extent.end = at = block->end;
   }

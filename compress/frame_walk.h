@@ -23,6 +23,9 @@ struct FrameExtent {
   uint64_t end = 0;          // of the frame, or of the last whole block in it
   bool is_complete = false;  // the frame, checksum included
   bool has_checksum = false;
+  // Of a block at `end` that holds its text as it is, and is not whole: the
+  // bytes of text that are there.
+  uint64_t cut_raw_bytes = 0;
 };
 
 // The zstd frame at `offset` of `file`, as far as `limit`.
@@ -35,6 +38,7 @@ struct BlockExtent {
   uint64_t end = 0;
   bool is_last = false;
   bool is_whole = false;  // it ends at or before the limit
+  bool is_raw = false;
 };
 absl::StatusOr<BlockExtent> WalkBlock(const SegmentFile& file, uint64_t offset,
                                       uint64_t limit);

@@ -203,9 +203,15 @@ void SegmentReader::CutFrame() {
     FailFrame("the frame's end is not where its headers say");
     return;
   }
-  text_.resize(text_.rfind('\n') + 1);  // npos + 1 is 0
   const absl::StatusOr<FrameExtent> extent =
       WalkFrame(file_, frame_begin_, limit_);
+  // zstd gives out a raw block's bytes as they come. What is not whole may end
+  // between two lines of a record, which nobody would notice.
+  if (extent.ok()) {
+    text_.resize(text_.size() -
+                 std::min<size_t>(text_.size(), extent->cut_raw_bytes));
+  }
+  text_.resize(text_.rfind('\n') + 1);  // npos + 1 is 0
   SkippedRegion region;
   region.begin = extent.ok() && !text_.empty() ? extent->end : frame_begin_;
   region.end = limit_;
@@ -221,8 +227,8 @@ void SegmentReader::FailFrame(absl::string_view why) {
   in_frame_ = false;
   SkippedRegion region;
   region.begin = frame_begin_;
-  region.end =
-      FindFrame(file_, frame_begin_ + kMagicBytes, limit_).value_or(limit_);
+  // The next frame may begin at the very next byte.
+  region.end = FindFrame(file_, frame_begin_ + 1, limit_).value_or(limit_);
   region.why = std::string(why);
   offset_ = region.end;
   skipped_.push_back(std::move(region));
