@@ -82,8 +82,13 @@ bool IsFrameBoundary(const SegmentFile& file, uint64_t offset, uint64_t limit) {
   const absl::StatusOr<size_t> got = file.ReadAt(offset, magic, bytes);
   if (!got.ok() || *got != bytes) return false;
   // A file may be cut within a magic.
-  if (bytes < sizeof magic) return true;
-  return Load32(magic) == kZstdFrameMagic || IsSkippableMagic(Load32(magic));
+  const auto goes_on_as = [&](uint32_t whole_magic) {
+    char whole[kMagicBytes];
+    std::memcpy(whole, &whole_magic, sizeof whole);
+    std::memcpy(whole, magic, bytes);
+    return Load32(whole) == kZstdFrameMagic || IsSkippableMagic(Load32(whole));
+  };
+  return goes_on_as(kZstdFrameMagic) || goes_on_as(kMetadataFrameMagic);
 }
 
 std::optional<uint64_t> FindMetadataFrame(const SegmentFile& file,
