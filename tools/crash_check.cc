@@ -27,6 +27,7 @@ void CrashCounts::Add(const CrashCounts& other) {
   in_segments += other.in_segments;
   in_ring += other.in_ring;
   unacknowledged += other.unacknowledged;
+  unfinished += other.unfinished;
   lost += other.lost;
   duplicated += other.duplicated;
   out_of_order += other.out_of_order;
@@ -55,8 +56,12 @@ CrashCounts CrashCheck::Run(const std::string& directory) {
     Take(decoded);
     return true;
   };
-  sink.on_gap = [](const std::string& path, const Gap& gap) {
-    if (IsLoss(gap.cause)) std::cerr << path << ": " << Describe(gap) << "\n";
+  sink.on_gap = [this](const std::string& path, const Gap& gap) {
+    if (IsLoss(gap.cause)) {
+      std::cerr << path << ": " << Describe(gap) << "\n";
+    } else {
+      counts_.unfinished += gap.end_position - gap.first_position;
+    }
   };
   sink.on_damage = [](const std::string& path, absl::string_view message) {
     std::cerr << path << ": " << message << "\n";

@@ -21,6 +21,8 @@ struct CrashCounts {
   uint64_t in_ring = 0;
   // Found, though LOG() had not returned: at most one for each thread.
   uint64_t unacknowledged = 0;
+  // Slots of records that were being written: they do not exist.
+  uint64_t unfinished = 0;
   // None of these may be.
   uint64_t lost = 0;
   uint64_t duplicated = 0;

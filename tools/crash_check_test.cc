@@ -70,6 +70,7 @@ TEST_F(CrashCheckTest, WhatARightSinkLeavesIsRight) {
   EXPECT_EQ(counts.in_segments, 30);
   EXPECT_EQ(counts.in_ring, 2);
   EXPECT_EQ(counts.unacknowledged, 1);
+  EXPECT_EQ(counts.unfinished, 1);
 }
 
 TEST_F(CrashCheckTest, LostRecordsAreCounted) {

@@ -58,6 +58,7 @@ ABSL_FLAG(bool, recover, true,
           "what its recovery has brought into segments");
 // How the program starts itself again.
 ABSL_FLAG(int, victim_counters, -1, "internal");
+ABSL_FLAG(uint64_t, victim_ring_bytes, 0, "internal");
 ABSL_FLAG(std::string, next_start, "", "internal");
 
 namespace ringlog {
@@ -101,6 +102,7 @@ void Print(const CrashCounts& counts) {
       {"found in segments", counts.in_segments},
       {"found in the ring", counts.in_ring},
       {"found, LOG() had not returned", counts.unacknowledged},
+      {"slots half written, not found", counts.unfinished},
       {"lost", counts.lost},
       {"duplicated", counts.duplicated},
       {"out of order in their thread", counts.out_of_order},
@@ -146,6 +148,10 @@ class Demo {
                : records * static_cast<uint64_t>(absl::GetFlag(FLAGS_threads));
   }
 
+  // In the smallest the threads mostly wait for room, in the largest they
+  // mostly write: both have to be killed at.
+  static uint64_t RingBytes(int kill) { return uint64_t{1} << (20 + kill % 4); }
+
   // Nothing if it could not be done; else whether all was right.
   std::optional<bool> KillOnce(int i, const std::string& directory) {
     std::error_code error;
@@ -168,6 +174,7 @@ class Demo {
                    absl::StrCat("--directory=", directory),
                    absl::StrCat("--input=", absl::GetFlag(FLAGS_input)),
                    absl::StrCat("--records=", absl::GetFlag(FLAGS_records)),
+                   absl::StrCat("--victim_ring_bytes=", RingBytes(i)),
                    absl::StrCat("--threads=", absl::GetFlag(FLAGS_threads))});
     const absl::Status killed =
         victim < 0 ? absl::ErrnoToStatus(errno, "fork")
@@ -295,6 +302,7 @@ int RunAsVictim(const CrashWorkload& workload) {
   options.directory = absl::GetFlag(FLAGS_directory);
   options.threads = absl::GetFlag(FLAGS_threads);
   options.records = absl::GetFlag(FLAGS_records);
+  options.ring_bytes = absl::GetFlag(FLAGS_victim_ring_bytes);
   return RunVictim(options, workload, *counters);
 }
 

@@ -20,12 +20,12 @@ namespace {
 
 // A small ring and small segments: many turns of the one and many of the others
 // in a short life. Nobody may be dropped, so writers wait.
-bool InstallSink(const std::string& directory) {
+bool InstallSink(const std::string& directory, uint64_t ring_bytes) {
   absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
   absl::InitializeLog();
   RingLogSinkOptions options;
   options.directory = directory;
-  options.ring_bytes = 1 << 20;
+  options.ring_bytes = ring_bytes;
   options.max_segment_bytes = 32 << 10;
   options.flush_interval = absl::Milliseconds(20);
   options.overflow = OverflowPolicy::kBlock;
@@ -39,7 +39,7 @@ bool InstallSink(const std::string& directory) {
 
 int RunVictim(const VictimOptions& options, const CrashWorkload& workload,
               const SharedCrashCounters& counters) {
-  if (!InstallSink(options.directory)) return 2;
+  if (!InstallSink(options.directory, options.ring_bytes)) return 2;
   std::vector<std::thread> threads;
   for (int t = 1; t <= options.threads; ++t) {
     threads.emplace_back([&, t] {
@@ -60,7 +60,7 @@ int RunVictim(const VictimOptions& options, const CrashWorkload& workload,
 }
 
 int RunNextStart(const std::string& directory) {
-  if (!InstallSink(directory)) return 2;
+  if (!InstallSink(directory, VictimOptions().ring_bytes)) return 2;
   if (WaitForRecovery(absl::Minutes(5))) return 0;
   std::cerr << "crash_demo: the recovery has not ended in five minutes\n";
   return 2;

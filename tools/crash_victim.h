@@ -16,6 +16,7 @@ struct VictimOptions {
   std::string directory;
   int threads = 4;
   uint64_t records = 0;  // that each thread logs; 0: no end
+  uint64_t ring_bytes = uint64_t{1} << 20;
 };
 
 // Logs until it is killed, or has logged `records`; then waits to be killed.

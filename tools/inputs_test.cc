@@ -75,7 +75,9 @@ TEST_F(InputsTest, DirectoryGivesItsLogsByNameSortedAndNothingElse) {
   File("notes.txt", "x");
   File("d.ring.tmp", "x");
   File("e.zst", kFrame);
-  std::filesystem::create_symlink(Path("b.log.zst"), Path("current.log.zst"));
+  const std::string elsewhere = MakeTestDirectory() + "/elsewhere.log.zst";
+  WriteFile(elsewhere, kFrame);
+  std::filesystem::create_symlink(elsewhere, Path("current.log.zst"));
   std::filesystem::create_directory(Path("directory.ring"));
   const Inputs inputs({directory_}, &report_);
   EXPECT_THAT(Paths(inputs), ElementsAre(Path("a.ring"), Path("b.log.zst"),
