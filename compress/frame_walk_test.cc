@@ -3,6 +3,7 @@
 #include "ringlog/compress/frame_walk.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -69,6 +70,8 @@ class FrameWalkTest : public ::testing::Test {
 
   absl::StatusOr<FrameExtent> Walk(const std::string& bytes, uint64_t offset,
                                    uint64_t limit) {
+    // A new file each time: ext4 puts one that was emptied on the disk at once.
+    unlink(path_.c_str());
     WriteFile(path_, bytes);
     absl::StatusOr<SegmentFile> file = SegmentFile::Open(path_, O_RDONLY);
     if (!file.ok()) return file.status();

@@ -6,6 +6,8 @@
 //   - damage costs the records of the frame that it is in, and is reported
 //   - a cut costs what is not in a whole block, and is reported as a cut
 
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <iostream>
@@ -46,6 +48,8 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
   void Read(const std::string& bytes) {
     text_.clear();
     skipped_.clear();
+    // A new file each time: ext4 puts one that was emptied on the disk at once.
+    unlink(path_.c_str());
     WriteFile(path_, bytes);
     absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
         SegmentReader::Open(path_);

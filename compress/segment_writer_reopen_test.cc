@@ -93,6 +93,12 @@ class SegmentWriterReopenTest : public ::testing::Test {
     return writer->AddBatch(batch).ok() && writer->Write().ok();
   }
 
+  void Put(const std::string& bytes) {
+    // A new file each time: ext4 puts one that was emptied on the disk at once.
+    unlink(path_.c_str());
+    WriteFile(path_, bytes);
+  }
+
   absl::Status Reopen(const SegmentCursor& cursor, bool end) {
     auto writer = SegmentWriter::Reopen(path_, identity_, cursor, options_);
     if (!writer.ok()) return writer.status();
@@ -115,7 +121,7 @@ class SegmentWriterReopenTest : public ::testing::Test {
 
   void ExpectRefused(const std::string& file, const SegmentCursor& cursor,
                      absl::StatusCode code) {
-    WriteFile(path_, file);
+    Put(file);
     EXPECT_EQ(Reopen(cursor, false).code(), code);
     EXPECT_EQ(ReadFile(path_), file) << "it has been changed";
   }
@@ -132,7 +138,7 @@ TEST_F(SegmentWriterReopenTest, CutBehindACursorEveryLengthGivesTheSameFile) {
     std::string expected;
     for (uint64_t length = step.cursor.segment_bytes; length <= whole_.size();
          ++length) {
-      WriteFile(path_, whole_.substr(0, length));
+      Put(whole_.substr(0, length));
       ASSERT_TRUE(Reopen(step.cursor, true).ok());
       const std::string file = ReadFile(path_);
       if (expected.empty()) {
@@ -146,12 +152,12 @@ TEST_F(SegmentWriterReopenTest, CutBehindACursorEveryLengthGivesTheSameFile) {
 
 TEST_F(SegmentWriterReopenTest, InterruptedReopenDoneAgainGivesTheSameFile) {
   for (const Step& step : steps_) {
-    WriteFile(path_, whole_);
+    Put(whole_);
     ASSERT_TRUE(Reopen(step.cursor, true).ok());
     const std::string expected = ReadFile(path_);
     for (uint64_t length = step.cursor.segment_bytes; length <= expected.size();
          ++length) {
-      WriteFile(path_, expected.substr(0, length));
+      Put(expected.substr(0, length));
       ASSERT_TRUE(Reopen(step.cursor, true).ok());
       ASSERT_EQ(ReadFile(path_), expected) << "interrupted at " << length;
     }
@@ -160,7 +166,7 @@ TEST_F(SegmentWriterReopenTest, InterruptedReopenDoneAgainGivesTheSameFile) {
 
 TEST_F(SegmentWriterReopenTest, ReopenAloneMakesAFileThatZstdAccepts) {
   for (const Step& step : steps_) {
-    WriteFile(path_, whole_.substr(0, step.cursor.segment_bytes));
+    Put(whole_.substr(0, step.cursor.segment_bytes));
     ASSERT_TRUE(Reopen(step.cursor, false).ok());
     ASSERT_NO_FATAL_FAILURE(ExpectFile(step.text));
   }
@@ -168,7 +174,7 @@ TEST_F(SegmentWriterReopenTest, ReopenAloneMakesAFileThatZstdAccepts) {
 
 TEST_F(SegmentWriterReopenTest, BatchesAddedLaterFollowThoseOfBefore) {
   for (size_t i = 0; i < kBatchCount; ++i) {
-    WriteFile(path_, whole_);
+    Put(whole_);
     auto writer =
         SegmentWriter::Reopen(path_, identity_, steps_[i].cursor, options_);
     ASSERT_TRUE(writer.ok()) << writer.status();
@@ -190,7 +196,7 @@ TEST_F(SegmentWriterReopenTest, FrameClosedLaterSaysSoAndNamesItsGaps) {
   // In batches 1 to 3 there is one frame, and a gap in batch 2.
   const SegmentCursor& cursor = steps_[2].cursor;
   ASSERT_NE(cursor.frame_offset, cursor.segment_bytes);
-  WriteFile(path_, whole_);
+  Put(whole_);
   ASSERT_TRUE(Reopen(cursor, false).ok());
   const std::string file = ReadFile(path_);
   const char* const frame = file.data() + cursor.frame_offset;
@@ -264,14 +270,14 @@ TEST_F(SegmentWriterReopenTest, CursorThatContradictsTheFileIsRefused) {
 // a record costs that frame when it is read, and not those that follow.
 TEST_F(SegmentWriterReopenTest, FlippedBitIsRefusedOrChangesNoOtherByte) {
   const Step& step = steps_[5];
-  WriteFile(path_, whole_);
+  Put(whole_);
   ASSERT_TRUE(Reopen(step.cursor, true).ok());
   const std::string expected = ReadFile(path_);
   size_t refused = 0;
   for (uint64_t at = 0; at < step.cursor.segment_bytes; ++at) {
     std::string file = whole_;
     file[at] = static_cast<char>(file[at] ^ (1 << (at % 8)));
-    WriteFile(path_, file);
+    Put(file);
     if (!Reopen(step.cursor, true).ok()) {
       ++refused;
       ASSERT_EQ(ReadFile(path_), file) << "it has been changed";
