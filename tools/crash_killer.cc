@@ -94,7 +94,10 @@ KillMoment CrashKiller::Choose(int kill, int kills) {
       static_cast<uint64_t>(share * static_cast<double>(records_)), 1,
       records_);
   moment.at_new_segment = kill % 3 == 0;
-  moment.delay = (moment.at_new_segment ? kRotation : kJitter) * within(0, 1);
+  // Mostly short, or nothing would ever be killed at its first records.
+  const double jitter = within(0, 1);
+  moment.delay = moment.at_new_segment ? kRotation * within(0, 1)
+                                       : kJitter * (jitter * jitter * jitter);
   return moment;
 }
 

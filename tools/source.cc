@@ -34,6 +34,11 @@ std::string Message(const SkippedRegion& region) {
     absl::StrAppend(&message, "; it had the positions ", region.first_position,
                     " to ", region.end_position - 1);
   }
+  if (region.is_cut) {
+    absl::StrAppend(&message,
+                    "; what had not been written here is in the process's "
+                    "ring: give that too, or the directory");
+  }
   return message;
 }
 
