@@ -94,8 +94,9 @@ void ExpectSameMetadata(const FrameMetadata& a, const FrameMetadata& b) {
   ExpectSameSummary(a.summary, b.summary);
   EXPECT_EQ(a.gap_count, b.gap_count);
   ASSERT_EQ(a.gaps.size(), b.gaps.size());
-  for (size_t i = 0; i < a.gaps.size(); ++i)
+  for (size_t i = 0; i < a.gaps.size(); ++i) {
     ExpectSameGap(a.gaps[i], b.gaps[i]);
+  }
 }
 
 std::string Payload(const FrameMetadata& metadata) {

@@ -32,16 +32,16 @@ namespace {
 
 using Frame = SampleSegment::Frame;
 
-constexpr uint64_t kSeed = 20261124;
+constexpr uint64_t kSampleSeed = 20261124;
 constexpr size_t kFrameCount = 10;
 
 class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
  protected:
   SegmentReaderDamageTest()
-      : sample_(MakeSampleSegment(GetParam(), kFrameCount, kSeed)),
+      : sample_(MakeSampleSegment(GetParam(), kFrameCount, kSampleSeed)),
         path_(MakeTestDirectory() + "/damaged"),
-        random_(kSeed) {
-    std::cout << "seed " << kSeed << ", " << sample_.bytes.size() << " bytes\n";
+        random_(seed_) {
+    std::cout << "seed " << seed_ << ", " << sample_.bytes.size() << " bytes\n";
   }
 
   // What the reader makes of a file of `bytes`.
@@ -57,8 +57,9 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
     absl::string_view lines;
     SegmentReader::Result result;
     while ((result = (*reader)->Next(&lines)) != SegmentReader::Result::kEnd) {
-      if (result == SegmentReader::Result::kRecord)
+      if (result == SegmentReader::Result::kRecord) {
         absl::StrAppend(&text_, lines);
+      }
     }
     skipped_ = (*reader)->skipped();
     uint64_t last_end = 0;
@@ -149,6 +150,7 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
 
   const SampleSegment sample_;
   const std::string path_;
+  const uint64_t seed_ = std::random_device{}();
   std::mt19937_64 random_;
   std::string text_;
   std::vector<SkippedRegion> skipped_;
