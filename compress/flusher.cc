@@ -245,7 +245,11 @@ absl::Status Flusher::BeginSegment() {
   identity.format = options_.format;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Create(
       absl::StrCat(options_.directory, "/", name), identity, options_.segment);
-  if (!writer.ok()) return writer.status();
+  if (!writer.ok()) {
+    // Numbers have no holes, however often it is tried.
+    cursor_.segment_number -= 1;
+    return writer.status();
+  }
   writer_ = *std::move(writer);
   Slots::Add(&ring_->flusher_counters()->segments, 1);
   PointSymlink(options_.directory,

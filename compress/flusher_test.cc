@@ -31,6 +31,7 @@
 namespace ringlog {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -252,6 +253,8 @@ TEST_F(FlusherTest, WithoutADirectoryTheRecordsWaitInTheRing) {
   EXPECT_TRUE(flusher->Flush(kLong));
   ASSERT_TRUE(flusher->Stop().ok());
   EXPECT_THAT(AllText(options.directory), HasSubstr("] one\n"));
+  EXPECT_THAT(FilesIn(options.directory, ".zst"),
+              Contains(HasSubstr(".000001.log.zst")));
 }
 
 TEST_F(FlusherTest, StopWithoutADirectorySaysSoAndLeavesTheRecords) {

@@ -149,17 +149,14 @@ class Leftover {
   // The segment that the cursor names, cut there. If it has gone, or is not
   // what the cursor says, it stays as it is and the next number is begun.
   absl::Status OpenSegment() {
-    if (cursor_.segment_bytes != 0) {
-      absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
-          SegmentWriter::Reopen(SegmentPath(), Identity(), cursor_, options_);
-      if (writer.ok()) {
-        writer_ = *std::move(writer);
-        return writer_->Write();
-      }
-      if (!absl::IsNotFound(writer.status()) &&
-          !absl::IsDataLoss(writer.status())) {
-        return writer.status();
-      }
+    if (cursor_.segment_bytes == 0) return absl::OkStatus();
+    absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
+        SegmentWriter::Reopen(SegmentPath(), Identity(), cursor_, options_);
+    if (writer.ok()) {
+      writer_ = *std::move(writer);
+    } else if (!absl::IsNotFound(writer.status()) &&
+               !absl::IsDataLoss(writer.status())) {
+      return writer.status();
     }
     return absl::OkStatus();
   }
