@@ -11,6 +11,7 @@ MAX_LINES = 400
 # What users of the module load: a load from a repository that only our own tests have would break them.
 PACKAGES_OF_USERS = ("ring", "compress", "logsink", "tools")
 FEATURES = ["layering_check", "parse_headers"]
+SERVER = "testing/consumer/app/server.cc"
 PRIVATE = ["//visibility:private"]
 # Paths that one machine has, and names of package mirrors.
 PATHS = re.compile(r"/(home|root|work|Users)/\w|\b(deb|snapshot|security)\.debian\.org|\bmirrors?\.\w+\.\w+")
@@ -114,6 +115,13 @@ def check_text(path, text):
     finding(path, len(lines), "a file ends with one line break")
 
 
+def check_readme(text):
+  with open(SERVER, encoding="utf-8") as file:
+    if f"```cpp\n{file.read()}```" not in text:
+      line = text[:text.find("```cpp")].count("\n") + 1
+      finding("README.md", line, f"the program has to be {SERVER}, which is compiled")
+
+
 def main(paths):
   for path in paths:
     with open(path, "rb") as file:
@@ -122,6 +130,8 @@ def main(paths):
       continue  # no text: a golden file
     text = content.decode("utf-8")
     check_text(path, text)
+    if path == "README.md":
+      check_readme(text)
     if path.endswith("BUILD.bazel") and not path.startswith("testing/consumer/"):
       check_build(path, text)
 
