@@ -1,0 +1,313 @@
+// Many writers and one consumer on a ring so small that it wraps all the time.
+//
+// Invariants checked:
+//  1. a record that is taken is one that some thread appended: its bytes follow
+//     from the thread, sequence and length that it states;
+//  2. each thread's records come in order, none twice;
+//  3. a record is taken exactly if its Append() said so; the others are
+//  counted;
+//  4. positions grow, never overlap, and no position that holds a record is
+//     left out;
+//  5. with kOverwriteOldest: what is left at the end is, of each thread, whole
+//     records in order, and appended = left + overwritten.
+//
+// The same scaffold first runs without threads. Positions start right below
+// 2^32. Each run prints its seed and what it counted.
+//
+//   bazel test -c opt --config=tsan //ring:stress_test
+//     --test_arg=--records=10000000 --test_timeout=3600
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/test_ring.h"
+
+namespace ringlog {
+namespace {
+
+uint64_t records_per_run = 400000;
+uint64_t seed = 0;
+
+constexpr int kWriters = 8;
+constexpr size_t kMostSlots = 5;
+
+// What a record says of itself, before the bytes that follow from it.
+struct Claim {
+  uint32_t thread;
+  uint32_t length;  // of the body, this included
+  uint64_t sequence;
+};
+
+uint64_t Mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+// The body of a thread's n-th record, of 1 to 5 slots.
+void MakeBody(uint32_t thread, uint64_t sequence, std::string* body) {
+  const uint64_t r = Mix(seed + sequence * kWriters + thread);
+  const size_t slots = 1 + r % kMostSlots;
+  const size_t least = slots == 1 ? sizeof(Claim) : SmallBody(slots - 1) + 1;
+  Claim claim;
+  claim.thread = thread;
+  claim.sequence = sequence;
+  claim.length =
+      static_cast<uint32_t>(least + (r >> 32) % (SmallBody(slots) - least + 1));
+  body->resize(claim.length);
+  std::memcpy(&(*body)[0], &claim, sizeof claim);
+  uint64_t x = r;
+  for (size_t i = sizeof claim; i < body->size(); i += 8) {
+    x = Mix(x + 1);
+    std::memcpy(&(*body)[i], &x, std::min<size_t>(8, body->size() - i));
+  }
+}
+
+// Invariant 1. The claim, if the body is the one that it says.
+std::optional<Claim> Believe(absl::string_view head, absl::string_view body) {
+  Claim claim;
+  if (head != "h" || body.size() < sizeof claim) return std::nullopt;
+  std::memcpy(&claim, body.data(), sizeof claim);
+  if (claim.thread >= kWriters || claim.length != body.size()) {
+    return std::nullopt;
+  }
+  std::string expected;
+  MakeBody(claim.thread, claim.sequence, &expected);
+  if (expected != body) return std::nullopt;
+  return claim;
+}
+
+// Written by one writer, read when it has been joined.
+struct alignas(64) WriterLog {
+  std::vector<bool> appended;  // by sequence: what Append() said
+  uint64_t count = 0;          // of those appended
+};
+
+class Stress {
+ public:
+  explicit Stress(OverflowPolicy policy, uint64_t slot_count = 64)
+      : ring_(Options(policy, slot_count)),
+        per_writer_(records_per_run / kWriters) {
+    for (WriterLog& log : logs_) log.appended.reserve(per_writer_);
+  }
+
+  // False if the record was dropped.
+  bool Append(uint32_t thread) {
+    WriterLog& log = logs_[thread];
+    thread_local std::string body;
+    MakeBody(thread, log.appended.size(), &body);
+    const bool appended = ring_.Write(body);
+    log.appended.push_back(appended);
+    log.count += appended;
+    return appended;
+  }
+  void AppendAll(uint32_t thread) {
+    while (!Done(thread)) {
+      // Or a thread would drop all of its records in one slice of time.
+      if (!Append(thread)) std::this_thread::yield();
+    }
+  }
+  // False if there was nothing to take.
+  bool Consume() {
+    const auto taken = ring_.ring().Take();
+    if (!taken) return false;
+    const auto claim = Believe(taken->head, taken->body);
+    if (taken->gap || !claim) {
+      ADD_FAILURE() << "position " << taken->slots.position
+                    << ": not a record that was appended";
+      return true;
+    }
+    EXPECT_GE(taken->slots.position, next_position_);  // invariant 4
+    slots_taken_ += taken->slots.slot_count;
+    next_position_ = taken->slots.end();
+    taken_[claim->thread].push_back(claim->sequence);
+    // At times one by one, at times in batches.
+    if (Mix(next_position_) % 16 < 3) ring_.Release();
+    return true;
+  }
+  bool Done(uint32_t thread) const {
+    return logs_[thread].appended.size() == per_writer_;
+  }
+
+  void RunWithThreads() {
+    const absl::Time begin = absl::Now();
+    std::atomic<int> running{kWriters};
+    std::vector<std::thread> writers;
+    for (uint32_t t = 0; t < kWriters; ++t) {
+      writers.emplace_back([this, t, &running] {
+        AppendAll(t);
+        running.fetch_sub(1, std::memory_order_release);
+      });
+    }
+    for (bool more = true; more;) {
+      const bool writing = running.load(std::memory_order_acquire) > 0;
+      const bool taken = Consume();
+      more = taken || writing;
+      if (taken) continue;
+      ring_.ring().Release();
+      std::this_thread::yield();
+    }
+    for (std::thread& writer : writers) writer.join();
+    seconds_ = absl::ToDoubleSeconds(absl::Now() - begin);
+  }
+  void RunWithoutThreads() {
+    std::mt19937_64 random(seed);
+    for (bool more = true; more;) {
+      const auto t = static_cast<uint32_t>(random() % kWriters);
+      if (!Done(t)) Append(t);
+      if (random() % 3 == 0) {
+        while (Consume() && random() % 8 != 0) {
+        }
+        ring_.Release();
+      }
+      more = false;
+      for (uint32_t i = 0; i < kWriters; ++i) more = more || !Done(i);
+    }
+    while (Consume()) {
+    }
+  }
+
+  // Invariants 2 to 4.
+  void Check() {
+    uint64_t appended = 0;
+    for (uint32_t t = 0; t < kWriters; ++t) {
+      const WriterLog& log = logs_[t];
+      appended += log.count;
+      std::vector<uint64_t> expected;
+      for (uint64_t i = 0; i < log.appended.size(); ++i) {
+        if (log.appended[i]) expected.push_back(i);
+      }
+      EXPECT_TRUE(taken_[t] == expected)
+          << "thread " << t << ": " << expected.size() << " appended, "
+          << taken_[t].size() << " taken, seed " << seed;
+    }
+    EXPECT_EQ(appended + dropped(), per_writer_ * kWriters);
+    EXPECT_EQ(ring_.ring().tail_position() - ring_.header().first_position,
+              slots_taken_);
+    ring_.Release();
+    EXPECT_TRUE(ring_.ring().empty());
+    Print(appended);
+  }
+  void Print(uint64_t appended) const {
+    printf("seed %" PRIu64 ": %" PRIu64 " records appended, %" PRIu64
+           " dropped, %" PRIu64 " turns of the ring, %.1f s\n",
+           seed, appended, dropped(), turns(), seconds_);
+  }
+  uint64_t dropped() const {
+    return ring_.ring().dropped(DropCause::kRingFull, Severity::kInfo) +
+           ring_.ring().dropped(DropCause::kTimedOut, Severity::kInfo);
+  }
+  uint64_t turns() const {
+    return (ring_.ring().tail_position() - ring_.header().first_position) /
+           ring_.header().slot_count;
+  }
+  const WriterLog& log(uint32_t thread) const { return logs_[thread]; }
+  TestRing& ring() { return ring_; }
+
+ private:
+  static RingOptions Options(OverflowPolicy policy, uint64_t slot_count) {
+    RingOptions options = SmallRing();
+    options.slot_count = slot_count;
+    options.overflow = policy;
+    options.block_deadline = absl::InfiniteDuration();
+    return options;
+  }
+
+  mutable TestRing ring_;
+  const uint64_t per_writer_;
+  std::array<WriterLog, kWriters> logs_;
+  // The consumer's.
+  uint64_t next_position_ = 0;
+  uint64_t slots_taken_ = 0;
+  std::array<std::vector<uint64_t>, kWriters> taken_;
+  double seconds_ = 0;
+};
+
+TEST(StressTest, ScaffoldHoldsWithoutThreads) {
+  Stress stress(OverflowPolicy::kDropNewest);
+  stress.RunWithoutThreads();
+  stress.Check();
+  EXPECT_GT(stress.dropped(), 0u) << "the ring was never full";
+}
+
+TEST(StressTest, ABlockingRingLosesNothing) {
+  Stress stress(OverflowPolicy::kBlock);
+  stress.RunWithThreads();
+  EXPECT_EQ(stress.dropped(), 0u);
+  stress.Check();
+}
+
+TEST(StressTest, ADroppingRingLosesExactlyWhatItSaysThatItDrops) {
+  Stress stress(OverflowPolicy::kDropNewest);
+  stress.RunWithThreads();
+  stress.Check();
+}
+
+// Invariant 5.
+TEST(StressTest, AFlightRecorderKeepsTheLastOfAllThatItAcknowledged) {
+  Stress stress(OverflowPolicy::kOverwriteOldest, 256);
+  std::vector<std::thread> writers;
+  for (uint32_t t = 0; t < kWriters; ++t) {
+    writers.emplace_back([&stress, t] { stress.AppendAll(t); });
+  }
+  for (std::thread& writer : writers) writer.join();
+  const std::string bytes = stress.ring().Bytes();
+  const auto found = RecoverRing(bytes, RecoverFrom::kEverything);
+  ASSERT_TRUE(found.ok());
+  EXPECT_TRUE(found->gaps.empty());
+  std::array<std::optional<uint64_t>, kWriters> last;
+  for (const RecoveredRecord& record : found->records) {
+    const auto claim = Believe(record.head, record.body);
+    ASSERT_TRUE(claim.has_value()) << "position " << record.position;
+    auto& previous = last[claim->thread];
+    EXPECT_TRUE(!previous || claim->sequence > *previous);
+    EXPECT_TRUE(stress.log(claim->thread).appended[claim->sequence]);
+    previous = claim->sequence;
+  }
+  uint64_t appended = 0;
+  for (uint32_t t = 0; t < kWriters; ++t) appended += stress.log(t).count;
+  const uint64_t overwritten =
+      stress.ring().ring().dropped(DropCause::kOverwritten, Severity::kInfo);
+  EXPECT_EQ(appended, found->records.size() + overwritten);
+  stress.Print(appended);
+}
+
+}  // namespace
+}  // namespace ringlog
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  ringlog::seed = std::random_device{}();
+  for (int i = 1; i < argc; ++i) {
+    absl::string_view arg = argv[i];
+    uint64_t* const value = absl::StartsWith(arg, "--seed=")
+                                ? &ringlog::seed
+                                : &ringlog::records_per_run;
+    if (!(absl::ConsumePrefix(&arg, "--seed=") ||
+          absl::ConsumePrefix(&arg, "--records=")) ||
+        !absl::SimpleAtoi(arg, value)) {
+      fprintf(stderr, "usage: stress_test [--records=N] [--seed=N]\n");
+      return 2;
+    }
+  }
+  return RUN_ALL_TESTS();
+}
