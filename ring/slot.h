@@ -8,19 +8,16 @@
 // gives up, instead of writing into a slot that is somebody else's by then.
 //
 //   word of slot i before position p = i, i + N, i + 2N, ... claims it:
-//     0                     no position has used the slot
-//     (p - N) << 3 | kFree  the flusher, or a late writer, has let go of it
-//     (p - N) << 3 | kSkipped  a writer of p - N may still write: p does not
-//     get it
+//     0                        no position has used the slot
+//     (p - N) << 3 | kFree     the flusher, or a late writer, has let it go
+//     (p - N) << 3 | kSkipped  its writer may still write: p does not get it
 //
-// Memory ordering: everything that a writer stored before Commit() is visible
-// to the flusher when Take...() has returned that slot; everything that the
-// flusher read of a slot happened before the writer that claims it next stores
-// to it.
+// Memory ordering: what a writer stored before CommitSlot() is visible to the
+// flusher once Look() said kFilled; what the flusher read of a slot happened
+// before the writer that claims it next stores to it.
 //
-// Death at any point leaves words that recovery (recovery.h) can read without
-// the rest: a word says for itself which position it is of and how far that
-// position got.
+// Death at any point leaves words that recovery (recovery.h) reads without the
+// rest: each says which position it is of, and how far that got.
 
 #ifndef RINGLOG_RING_SLOT_H_
 #define RINGLOG_RING_SLOT_H_
@@ -163,8 +160,7 @@ class Slots {
     return false;
   }
 
-  // --- The flusher, or with OverflowPolicy::kOverwriteOldest any writer
-  // -------
+  // --- The flusher; with OverflowPolicy::kOverwriteOldest any writer ---------
 
   enum class Seen {
     kNotClaimed,  // at or beyond the tail
