@@ -124,15 +124,15 @@ absl::StatusOr<MappedFile> MappedFile::Create(
                       O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return Error(errno, "create", temporary);
   // From here on the file goes again, whatever fails.
-  absl::Cleanup remove_file = [&] {
+  auto remove_file = absl::MakeCleanup([&] {
     unlink(temporary.c_str());
     close(fd);
-  };
+  });
   if (!TryLock(fd)) return Error(errno, "lock", temporary);
   if (absl::Status s = Allocate(fd, size, temporary); !s.ok()) return s;
   absl::StatusOr<Bytes> bytes = Map(fd, size, temporary);
   if (!bytes.ok()) return bytes.status();
-  absl::Cleanup unmap = [&] { munmap(bytes->data(), size); };
+  auto unmap = absl::MakeCleanup([&] { munmap(bytes->data(), size); });
   if (absl::Status s = Populate(*bytes, temporary); !s.ok()) return s;
   initialize(*bytes);
   if (absl::Status s = Rename(temporary, path); !s.ok()) return s;
@@ -154,7 +154,7 @@ absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return Error(errno, "open", path);
-  absl::Cleanup close_file = [fd] { close(fd); };
+  auto close_file = absl::MakeCleanup([fd] { close(fd); });
   if (!TryLock(fd)) {
     return absl::FailedPreconditionError(
         absl::StrCat("open ", path, ": another process or ring has it open"));

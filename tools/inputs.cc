@@ -51,7 +51,7 @@ absl::string_view Basename(absl::string_view path) {
 absl::StatusOr<FileKind> ReadKind(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return absl::ErrnoToStatus(errno, "open");
-  const absl::Cleanup closer = [fd] { close(fd); };
+  auto closer = absl::MakeCleanup([fd] { close(fd); });
   char start[8];
   const ssize_t n = pread(fd, start, sizeof start, 0);
   if (n < 0) return absl::ErrnoToStatus(errno, "read");
@@ -124,7 +124,7 @@ void Inputs::AddPath(const std::string& path) {
 absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
   DIR* opened = opendir(path.c_str());
   if (opened == nullptr) return absl::ErrnoToStatus(errno, "open directory");
-  const absl::Cleanup closer = [opened] { closedir(opened); };
+  auto closer = absl::MakeCleanup([opened] { closedir(opened); });
   std::vector<std::string> names;
   while (const dirent* entry = readdir(opened)) {
     if (KindOfName(entry->d_name) != FileKind::kOther) {

@@ -60,7 +60,7 @@ constexpr uint64_t kCursorOffset = offsetof(RingLive, cursor_selector);
 absl::StatusOr<RingImage> RingImage::Read(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return absl::ErrnoToStatus(errno, "open");
-  const absl::Cleanup closer = [fd] { close(fd); };
+  auto closer = absl::MakeCleanup([fd] { close(fd); });
   struct stat st;
   if (fstat(fd, &st) != 0) return absl::ErrnoToStatus(errno, "stat");
   if (!S_ISREG(st.st_mode)) {
