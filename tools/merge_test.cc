@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -195,6 +196,10 @@ TEST(LiveRingTest, WhatHadBeenLoggedIsThereOnce) {
       if (n % 101 == 0) process.EndSegment();
     }
   });
+  const absl::Cleanup join = [&] {
+    stop.store(true);
+    logger.join();
+  };
   for (int i = 0; i < kDecodings && !::testing::Test::HasFailure(); ++i) {
     may_log.fetch_add(kRecordsForADecoding);
     const uint64_t at_least = logged.load();
@@ -206,8 +211,6 @@ TEST(LiveRingTest, WhatHadBeenLoggedIsThereOnce) {
       ASSERT_EQ(decoded.texts[n], absl::StrCat(n)) << "decoding " << i;
     }
   }
-  stop.store(true);
-  logger.join();
 }
 
 }  // namespace
