@@ -29,7 +29,7 @@ struct MetadataPayload {
   int64_t max_time_ns;
   uint64_t records[kSeverityCount];
   uint64_t gap_count;
-  uint32_t text_crc32c;
+  uint32_t text_checksum;
   uint8_t format;
   uint8_t flags;
   uint16_t gap_bytes;    // of one PackedGap as the writer knew it
@@ -203,7 +203,7 @@ std::string EncodeMetadataFrame(const FrameMetadata& metadata) {
   payload.compressed_bytes = metadata.compressed_bytes;
   PackSummary(metadata.summary, &payload);
   payload.gap_count = std::max<uint64_t>(metadata.gap_count, listed);
-  payload.text_crc32c = metadata.text_crc32c;
+  payload.text_checksum = metadata.text_checksum;
   payload.format = static_cast<uint8_t>(metadata.format);
   payload.flags = metadata.recovered ? kRecoveredFlag : 0;
   payload.gap_bytes = sizeof(PackedGap);
@@ -262,7 +262,7 @@ absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
   metadata.format = static_cast<LineFormat>(packed.format);
   metadata.recovered = (packed.flags & kRecoveredFlag) != 0;
   metadata.compressed_bytes = packed.compressed_bytes;
-  metadata.text_crc32c = packed.text_crc32c;
+  metadata.text_checksum = packed.text_checksum;
   metadata.summary = UnpackSummary(packed);
   metadata.gap_count = packed.gap_count;
   for (size_t i = 0; i < packed.listed_gaps; ++i) {

@@ -68,7 +68,9 @@ struct FrameMetadata {
   bool recovered =
       false;  // closed by recovery, not by the process that wrote it
   uint64_t compressed_bytes = 0;  // of the zstd frame right before this one
-  uint32_t text_crc32c = 0;       // of its decompressed content
+  // The frame's last four bytes: the low half of XXH64 of its text. Says that
+  // the two belong together.
+  uint32_t text_checksum = 0;
   FrameSummary summary;
   std::vector<Gap> gaps;  // at most kMaxFrameGaps; `gap_count` has them all
   uint64_t gap_count = 0;

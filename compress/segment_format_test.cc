@@ -50,7 +50,7 @@ FrameMetadata MakeMetadata(size_t gap_count = 2) {
   metadata.format = LineFormat::kJson;
   metadata.recovered = true;
   metadata.compressed_bytes = 88;
-  metadata.text_crc32c = 99;
+  metadata.text_checksum = 99;
   metadata.summary = MakeSummary();
   for (size_t i = 0; i < gap_count; ++i) {
     Gap gap;
@@ -90,7 +90,7 @@ void ExpectSameMetadata(const FrameMetadata& a, const FrameMetadata& b) {
   EXPECT_EQ(a.format, b.format);
   EXPECT_EQ(a.recovered, b.recovered);
   EXPECT_EQ(a.compressed_bytes, b.compressed_bytes);
-  EXPECT_EQ(a.text_crc32c, b.text_crc32c);
+  EXPECT_EQ(a.text_checksum, b.text_checksum);
   ExpectSameSummary(a.summary, b.summary);
   EXPECT_EQ(a.gap_count, b.gap_count);
   ASSERT_EQ(a.gaps.size(), b.gaps.size());

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/crc/crc32c.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/frame_search.h"
 #include "ringlog/compress/frame_walk.h"
@@ -23,13 +22,13 @@ constexpr size_t kMaxTextBytes = 16 << 20;
 constexpr uint64_t kMaxSearchBytes = 64 << 20;
 
 // The four bytes at `offset`; nothing if the file cannot be read there.
-std::optional<uint32_t> Magic(const SegmentFile& file, uint64_t offset) {
-  uint32_t magic;
-  char bytes[kMagicBytes];
+std::optional<uint32_t> Load32(const SegmentFile& file, uint64_t offset) {
+  uint32_t value;
+  char bytes[sizeof value];
   const absl::StatusOr<size_t> got = file.ReadAt(offset, bytes, sizeof bytes);
   if (!got.ok() || *got != sizeof bytes) return std::nullopt;
-  std::memcpy(&magic, bytes, sizeof magic);
-  return magic;
+  std::memcpy(&value, bytes, sizeof value);
+  return value;
 }
 
 // The first frame's metadata.
@@ -132,7 +131,7 @@ std::optional<SegmentReader::Result> SegmentReader::Advance() {
     return std::nullopt;
   }
   frame_begin_ = offset_;
-  const std::optional<uint32_t> magic = Magic(file_, offset_);
+  const std::optional<uint32_t> magic = Load32(file_, offset_);
   if (magic.has_value() && IsSkippableMagic(*magic)) {
     return ReadSkippable(*magic);
   }
@@ -184,15 +183,14 @@ void SegmentReader::EndFrame() {
       ReadMetadataFrame(file_, offset_, limit_, &end);
   const bool is_its =
       metadata.ok() && metadata->compressed_bytes == offset_ - frame_begin_;
-  // zstd has checked its own checksum, where there is one.
-  const bool has_checksum = HasChecksum(file_, frame_begin_);
-  if (is_its &&
-      (metadata->summary.text_bytes != text_.size() ||
-       (!has_checksum &&
-        absl::ComputeCrc32c(text_) != absl::crc32c_t{metadata->text_crc32c}))) {
-    FailFrame("the frame is not what its metadata say");
-  } else if (!is_its && !has_checksum && first_metadata_.has_value()) {
+  const bool is_ours = is_its || first_metadata_.has_value();
+  // zstd has checked the checksum, where there is one.
+  if (is_ours && !HasChecksum(file_, frame_begin_)) {
     FailFrame("the frame has no checksum");
+  } else if (is_its && (metadata->summary.text_bytes != text_.size() ||
+                        metadata->text_checksum !=
+                            Load32(file_, offset_ - sizeof(uint32_t)))) {
+    FailFrame("the frame is not what its metadata say");
   }
 }
 
@@ -252,7 +250,7 @@ std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
   const std::optional<uint32_t> bytes =
       limit_ - offset_ < kSkippableHeaderBytes
           ? std::nullopt
-          : Magic(file_, offset_ + kMagicBytes);
+          : Load32(file_, offset_ + kMagicBytes);
   end = offset_ + kSkippableHeaderBytes + bytes.value_or(0);
   if (bytes.has_value() && IsFrameBoundary(file_, end, limit_)) {
     offset_ = end;

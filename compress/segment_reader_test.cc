@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <iostream>
 #include <memory>
 #include <random>
@@ -97,6 +98,22 @@ std::string Compress(absl::string_view text, bool checksum) {
   return out;
 }
 
+// What a frame with a checksum ends with.
+uint32_t ChecksumOf(absl::string_view frame) {
+  uint32_t checksum;
+  std::memcpy(&checksum, frame.data() + frame.size() - 4, sizeof checksum);
+  return checksum;
+}
+
+// A metadata frame that fits `frame`, which is `text` compressed.
+std::string MetadataFor(absl::string_view frame, absl::string_view text) {
+  FrameMetadata metadata;
+  metadata.compressed_bytes = frame.size();
+  metadata.summary.text_bytes = text.size();
+  metadata.text_checksum = ChecksumOf(frame);
+  return EncodeMetadataFrame(metadata);
+}
+
 class SegmentReaderFormatTest
     : public SegmentReaderTest,
       public ::testing::WithParamInterface<LineFormat> {
@@ -139,6 +156,9 @@ TEST_P(SegmentReaderFormatTest, MetadataFollowTheRecordsThatTheySpeakOf) {
     EXPECT_EQ(metadata.summary.first_position, expected.first_position);
     EXPECT_EQ(metadata.summary.end_position, expected.end_position);
     EXPECT_EQ(metadata.compressed_bytes, expected.end - expected.begin);
+    EXPECT_EQ(
+        metadata.text_checksum,
+        ChecksumOf(absl::string_view(sample_.bytes).substr(0, expected.end)));
     text.clear();
   }
   EXPECT_EQ(frame, sample_.frames.size());
@@ -223,6 +243,30 @@ TEST_F(SegmentReaderTest, SkippableFramesOfOthersArePassedOver) {
                                Compress("two\n", true) + other));
   EXPECT_THAT(pieces_, ElementsAre("one\n", "two\n"));
   EXPECT_THAT(reader_->skipped(), IsEmpty());
+}
+
+TEST_F(SegmentReaderTest, FrameWithTheMetadataOfAnotherIsNotDelivered) {
+  const std::string one = Compress("one\n", true);
+  const std::string two = Compress("two\n", true);
+  ASSERT_EQ(one.size(), two.size());
+  const std::string of_one = MetadataFor(one, "one\n");
+  ASSERT_NO_FATAL_FAILURE(Read(one + of_one + two + MetadataFor(two, "two\n")));
+  EXPECT_THAT(pieces_, ElementsAre("one\n", "two\n"));
+  ASSERT_NO_FATAL_FAILURE(Read(one + of_one + two + of_one));
+  EXPECT_THAT(pieces_, ElementsAre("one\n"));
+  ASSERT_THAT(reader_->skipped(), SizeIs(1));
+  EXPECT_EQ(reader_->skipped()[0].begin, one.size() + of_one.size());
+}
+
+TEST_F(SegmentReaderTest, FrameWithoutAChecksumIsNoneOfOurs) {
+  const std::string one = Compress("one\n", true);
+  const std::string two = Compress("two\n", false);
+  const std::string of_one = MetadataFor(one, "one\n");
+  for (const std::string& rest : {two, two + MetadataFor(two, "two\n")}) {
+    ASSERT_NO_FATAL_FAILURE(Read(one + of_one + rest));
+    EXPECT_THAT(pieces_, ElementsAre("one\n"));
+    EXPECT_THAT(reader_->skipped(), SizeIs(1));
+  }
 }
 
 TEST_F(SegmentReaderTest, FrameLongerThanTheMemoryComesInPieces) {

@@ -5,7 +5,6 @@
 #include <memory>
 #include <utility>
 
-#include "absl/crc/crc32c.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -184,8 +183,6 @@ absl::Status ExamineOpenFrame(const SegmentFile& file,
   constexpr absl::string_view kEmptyLastBlock("\1\0\0", 3);
   tail->has_open_frame = true;
   tail->frame_end = absl::StrCat(kEmptyLastBlock, *checksum);
-  tail->open_frame.text_crc32c =
-      static_cast<uint32_t>(absl::ComputeCrc32c(*text));
   tail->open_frame.compressed_bytes = frame->size() + tail->frame_end.size();
   CollectGaps(*text, &tail->open_frame);
   return absl::OkStatus();

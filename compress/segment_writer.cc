@@ -6,7 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/crc/crc32c.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/line_format.h"
@@ -181,8 +180,6 @@ absl::Status SegmentWriter::AddBatch(const Batch& batch) {
     next_ = written_;
     return context_status_;
   }
-  frame_.text_crc32c = static_cast<uint32_t>(
-      absl::ExtendCrc32c(absl::crc32c_t{frame_.text_crc32c}, batch.lines));
   FrameSummary summary = batch.summary;
   summary.text_bytes = batch.lines.size();
   next_.open_frame.Add(summary);
@@ -200,6 +197,9 @@ absl::Status SegmentWriter::AddBatch(const Batch& batch) {
 }
 
 void SegmentWriter::FinishFrame() {
+  std::memcpy(&frame_.text_checksum,
+              pending_.data() + pending_bytes_ - sizeof frame_.text_checksum,
+              sizeof frame_.text_checksum);
   const std::string metadata = EncodeMetadataFrame(frame_);
   AddToPending(metadata);
   seek_entries_.push_back({static_cast<uint32_t>(frame_.compressed_bytes),
@@ -209,7 +209,6 @@ void SegmentWriter::FinishFrame() {
   next_.open_frame = FrameSummary();
   frame_.recovered = false;
   frame_.compressed_bytes = 0;
-  frame_.text_crc32c = 0;
   frame_.summary = FrameSummary();
   frame_.gaps.clear();
   frame_.gap_count = 0;

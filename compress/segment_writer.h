@@ -133,7 +133,7 @@ class SegmentWriter {
   void AddToPending(absl::string_view bytes);
   absl::Status Compress(absl::string_view text, bool end_frame);
   absl::Status CompressBatch(absl::string_view lines, bool end_frame);
-  // Once the frame's last byte is in pending_.
+  // Once the frame's last bytes are in pending_.
   void FinishFrame();
 
   SegmentFile file_;

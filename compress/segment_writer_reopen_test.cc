@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -209,6 +210,7 @@ TEST_F(SegmentWriterReopenTest, FrameClosedLaterSaysSoAndNamesItsGaps) {
   ASSERT_TRUE(metadata.ok()) << metadata.status();
   EXPECT_TRUE(metadata->recovered);
   EXPECT_EQ(metadata->compressed_bytes, bytes);
+  EXPECT_EQ(std::memcmp(&metadata->text_checksum, frame + bytes - 4, 4), 0);
   EXPECT_EQ(metadata->segment_number, 7u);
   EXPECT_EQ(metadata->ring_id, identity_.ring_id);
   EXPECT_EQ(metadata->summary.first_position, 1u);
