@@ -1,0 +1,360 @@
+// What a record costs on its way through a ring, beside queues in memory that
+// lose it when the process dies, and beside copying its bytes; and how long a
+// leftover ring takes to be read.
+//
+//   bazel run -c opt //ring:ring_benchmark -- --benchmark_repetitions=5
+//     --benchmark_enable_random_interleaving=true
+//     --benchmark_report_aggregates_only=true
+//
+// Compare rows of one run only; times are per record. Every queue has room for
+// 16384 records of 192 bytes, and a consumer that copies each record out. Rings
+// are files in TEST_TMPDIR, or in /tmp.
+
+#include <benchmark/benchmark.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/crc/crc32c.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/mapped_file.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/rival_queues.h"
+
+namespace ringlog {
+namespace {
+
+using Bytes = RivalRecord;
+constexpr size_t kRecordBytes = sizeof(Bytes);
+constexpr size_t kRecordHeadBytes = 60;  // the fixed fields and a file's name
+constexpr size_t kCapacity = kRivalCapacity;
+// The one that may fill the whole ring.
+constexpr Severity kSeverity = Severity::kFatal;
+
+// The smallest of everything, to see that it still runs.
+bool g_once = false;
+
+std::string ScratchPath(const char* name) {
+  const char* const base = getenv("TEST_TMPDIR");
+  static int number = 0;
+  return absl::StrCat(base != nullptr ? base : "/tmp", "/ring_benchmark-",
+                      getpid(), "-", ++number, "-", name);
+}
+
+// ---- What is compared: Push, Pop, and Done when a batch has been popped ----
+
+enum class Storage { kFile, kMemory, kFirstNumaNode };
+
+// `kFit`: slots of the size of the record, instead of the default.
+template <Storage kStorage, bool kFit = false>
+class RingQueue {
+ public:
+  RingQueue() {
+    RingOptions options;
+    options.slot_count = kCapacity;
+    if (kFit) options.body_bytes = 64;
+    if (kStorage == Storage::kFirstNumaNode) options.numa_node = 0;
+    const std::string path = ScratchPath("queue.ring");
+    absl::StatusOr<std::unique_ptr<Ring>> ring =
+        kStorage == Storage::kFile ? Ring::Create(path, options)
+                                   : Ring::CreateAnonymous(options);
+    if (!ring.ok()) {
+      fprintf(stderr, "%s\n", ring.status().ToString().c_str());
+      abort();
+    }
+    // The mapping is all that is needed of it.
+    unlink(path.c_str());
+    ring_ = *std::move(ring);
+  }
+  bool Push(const Bytes& record) {
+    const absl::string_view bytes(record.data(), record.size());
+    return ring_->Append(kSeverity, bytes.substr(0, kRecordHeadBytes),
+                         bytes.substr(kRecordHeadBytes)) ==
+           Ring::AppendResult::kAppended;
+  }
+  bool Pop(Bytes* record) {
+    const auto taken = ring_->Take();
+    if (!taken) return false;
+    std::memcpy(record->data(), taken->head.data(), kRecordBytes);
+    return true;
+  }
+  void Done() { ring_->Release(); }
+
+ private:
+  std::unique_ptr<Ring> ring_;
+};
+
+Bytes MakeRecord() {
+  Bytes record;
+  for (size_t i = 0; i < record.size(); ++i) {
+    record[i] = static_cast<char>(i * 7);
+  }
+  return record;
+}
+
+void ReportPerRecord(int64_t records, benchmark::State* state) {
+  state->counters["per_record"] = benchmark::Counter(
+      static_cast<double>(records),
+      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+// ---- One thread: as many in as out, in batches ----
+
+template <typename Queue>
+void BM_OneThread(benchmark::State& state) {
+  const auto batch = static_cast<int>(state.range(0));
+  Queue queue;
+  Bytes record = MakeRecord();
+  for (auto _ : state) {
+    for (int i = 0; i < batch; ++i) {
+      if (!queue.Push(record)) state.SkipWithError("full");
+    }
+    for (int i = 0; i < batch; ++i) {
+      if (!queue.Pop(&record)) state.SkipWithError("empty");
+    }
+    queue.Done();
+    benchmark::DoNotOptimize(record);
+  }
+  ReportPerRecord(state.iterations() * batch, &state);
+}
+
+// ---- Two threads: how fast the consumer gets records ----
+
+template <typename Queue>
+void BM_TwoThreads(benchmark::State& state) {
+  const auto batch = static_cast<int>(state.range(0));
+  Queue queue;
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    const Bytes record = MakeRecord();
+    while (!stop.load(std::memory_order_relaxed)) {
+      if (!queue.Push(record)) std::this_thread::yield();
+    }
+  });
+  Bytes record;
+  for (auto _ : state) {
+    for (int popped = 0; popped < batch;) {
+      if (queue.Pop(&record)) {
+        ++popped;
+      } else {
+        queue.Done();
+        std::this_thread::yield();
+      }
+    }
+    queue.Done();
+    benchmark::DoNotOptimize(record);
+  }
+  stop = true;
+  writer.join();
+  ReportPerRecord(state.iterations() * batch, &state);
+}
+
+// ---- How long one Push takes, with the clock's own time in it ----
+
+using Clock = std::chrono::steady_clock;
+
+void BM_Clock(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(Clock::now());
+}
+
+void ReportQuantiles(std::vector<uint32_t> ns, benchmark::State* state) {
+  std::sort(ns.begin(), ns.end());
+  constexpr std::pair<const char*, double> kQuantiles[] = {
+      {"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
+  for (const auto& [name, q] : kQuantiles) {
+    const auto rank =
+        static_cast<size_t>(q * static_cast<double>(ns.size() - 1));
+    state->counters[name] = ns[rank];
+  }
+}
+
+template <typename Queue>
+void TimePushes(Queue* queue, size_t count, std::vector<uint32_t>* ns) {
+  const Bytes record = MakeRecord();
+  for (size_t i = 0; i < count; ++i) {
+    const Clock::time_point begin = Clock::now();
+    benchmark::DoNotOptimize(queue->Push(record));
+    const Clock::time_point end = Clock::now();
+    ns->push_back(
+        static_cast<uint32_t>(std::chrono::nanoseconds(end - begin).count()));
+  }
+}
+
+// Bursts that the queue has room for, so that no full queue is measured.
+template <typename Queue>
+void BM_PushLatency(benchmark::State& state) {
+  const auto threads = static_cast<size_t>(state.range(0));
+  const size_t count = kCapacity / 2 / threads;
+  Queue queue;
+  std::vector<uint32_t> all;
+  Bytes record;
+  for (auto _ : state) {
+    std::vector<std::vector<uint32_t>> of_thread(threads);
+    std::vector<std::thread> writers;
+    for (std::vector<uint32_t>& ns : of_thread) {
+      ns.reserve(count);
+      writers.emplace_back([&] { TimePushes(&queue, count, &ns); });
+    }
+    for (std::thread& writer : writers) writer.join();
+    while (queue.Pop(&record)) {
+    }
+    queue.Done();
+    for (const std::vector<uint32_t>& ns : of_thread) {
+      all.insert(all.end(), ns.begin(), ns.end());
+    }
+  }
+  ReportQuantiles(std::move(all), &state);
+}
+
+// ---- What is in it whoever makes the queue ----
+
+void BM_Memcpy(benchmark::State& state) {
+  std::vector<Bytes> to(kCapacity);
+  const Bytes from = MakeRecord();
+  size_t i = 0;
+  for (auto _ : state) {
+    std::memcpy(to[i++ % kCapacity].data(), from.data(), kRecordBytes);
+    benchmark::ClobberMemory();
+  }
+}
+
+void BM_Checksum(benchmark::State& state) {
+  const Bytes record = MakeRecord();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(absl::ExtendCrc32c(
+        absl::crc32c_t{1}, absl::string_view(record.data(), record.size())));
+  }
+}
+
+// ---- A leftover ring ----
+
+// A full ring of `mebibytes`, as its process left it.
+MappedFile MakeLeftover(int64_t mebibytes) {
+  const std::string path = ScratchPath("leftover.ring");
+  RingOptions options;
+  options.slot_count = static_cast<uint64_t>(mebibytes) * 2048;
+  const Bytes record = MakeRecord();
+  const absl::string_view bytes(record.data(), record.size());
+  {
+    const auto ring = Ring::Create(path, options);
+    if (!ring.ok()) abort();
+    while ((*ring)->Append(kSeverity, bytes.substr(0, kRecordHeadBytes),
+                           bytes.substr(kRecordHeadBytes)) ==
+           Ring::AppendResult::kAppended) {
+    }
+  }
+  absl::StatusOr<MappedFile> file = MappedFile::Open(path);
+  unlink(path.c_str());
+  if (!file.ok()) abort();
+  return *std::move(file);
+}
+
+absl::string_view View(MappedFile::Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void BM_Recover(benchmark::State& state) {
+  const MappedFile file = MakeLeftover(state.range(0));
+  uint64_t records = 0;
+  for (auto _ : state) {
+    const auto ring = RecoverRing(View(file.bytes()), RecoverFrom::kCursor);
+    if (!ring.ok() || ring->records.empty()) state.SkipWithError("no records");
+    records += ring->records.size();
+  }
+  ReportPerRecord(static_cast<int64_t>(records), &state);
+  state.SetBytesProcessed(state.iterations() * (state.range(0) << 20));
+}
+
+void BM_CopyLeftover(benchmark::State& state) {
+  const MappedFile file = MakeLeftover(state.range(0));
+  std::vector<unsigned char> to(file.bytes().size());
+  for (auto _ : state) {
+    std::memcpy(to.data(), file.bytes().data(), to.size());
+    benchmark::ClobberMemory();
+  }
+  state.SetBytesProcessed(state.iterations() * (state.range(0) << 20));
+}
+
+// ---- Which of them run ----
+
+benchmark::internal::Benchmark* Register(const std::string& name,
+                                         void (*run)(benchmark::State&)) {
+  auto* const b = benchmark::RegisterBenchmark(name, run);
+  if (g_once) b->Iterations(1);
+  return b;
+}
+
+template <typename Queue>
+void RegisterQueue(const std::string& name) {
+  Register("OneThread/" + name, BM_OneThread<Queue>)
+      ->ArgName("batch")
+      ->Arg(1)
+      ->Arg(64);
+  Register("TwoThreads/" + name, BM_TwoThreads<Queue>)
+      ->ArgName("batch")
+      ->Arg(1)
+      ->Arg(64)
+      ->UseRealTime();
+  Register("PushLatency/" + name, BM_PushLatency<Queue>)
+      ->ArgName("threads")
+      ->Arg(1)
+      ->Arg(2)
+      ->UseRealTime();
+}
+
+void RegisterAll() {
+  RegisterQueue<RingQueue<Storage::kFile>>("Ring");
+  RegisterQueue<RingQueue<Storage::kFile, true>>("RingOfFittingSlots");
+  RegisterQueue<RingQueue<Storage::kMemory>>("RingWithoutFile");
+  RingOptions on_first_node;
+  on_first_node.numa_node = 0;
+  if (Ring::CreateAnonymous(on_first_node).ok()) {
+    RegisterQueue<RingQueue<Storage::kFirstNumaNode>>("RingOnNumaNode0");
+  }
+  RegisterQueue<ArrayQueue>("ArrayQueue");
+  RegisterQueue<MutexQueue>("MutexAndDeque");
+  Register("Memcpy", BM_Memcpy);
+  Register("Checksum", BM_Checksum);
+  Register("Clock", BM_Clock);
+  for (const int64_t mebibytes : {1, 64, 1024}) {
+    if (g_once && mebibytes > 1) break;
+    for (const auto& [name, run] :
+         {std::pair("Recover", BM_Recover),
+          std::pair("CopyLeftover", BM_CopyLeftover)}) {
+      Register(name, run)->ArgName("MiB")->Arg(mebibytes)->Unit(
+          benchmark::kMillisecond);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ringlog
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  // --once: to see that all of it still runs.
+  if (argc == 2 && absl::string_view(argv[1]) == "--once") {
+    ringlog::g_once = true;
+  } else if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
+    return 1;
+  }
+  ringlog::RegisterAll();
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
