@@ -244,8 +244,9 @@ TEST_P(LifeTest, ARecoveryThatWasKilledIsDoneAgainWithTheSameResult) {
 TEST_P(LifeTest, WithoutItsSegmentTheRingsOwnRecordsAreKept) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
-  for (const std::string& path : FilesIn(directory, ".zst"))
+  for (const std::string& path : FilesIn(directory, ".zst")) {
     unlink(path.c_str());
+  }
   const absl::StatusOr<LeftoverReport> report = Recover(directory);
   ASSERT_TRUE(report.ok()) << report.status();
   const std::vector<std::string> all = Messages(logged);

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <iostream>
 #include <limits>
 #include <random>
 #include <string>
@@ -16,6 +15,7 @@
 #include "ringlog/compress/strict_json.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
+#include "ringlog/testing/test_seed.h"
 
 namespace ringlog {
 namespace {
@@ -203,9 +203,7 @@ TEST_P(LineFormatTest, GapSaysAllThatIsKnown) {
 // Invariants checked: random records come back, and a long run of them is cut
 // where each ends, by one formatter that remembers the time.
 TEST_P(LineFormatTest, RandomRecordsComeBackOneByOne) {
-  const uint64_t seed = std::random_device{}();
-  std::cout << "seed " << seed << "\n";
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(TestSeed());
   constexpr absl::string_view kBytes("\n\n\t \r\"\\{}[]:,IWEF0\0\xff\xc3\xa4",
                                      22);
   LineFormatter formatter(GetParam());
@@ -240,9 +238,7 @@ TEST_P(LineFormatTest, RandomRecordsComeBackOneByOne) {
 // Invariants checked: a line that lost bytes or got others never crashes the
 // parser; what it still accepts, it makes the same record of again.
 TEST_P(LineFormatTest, DamagedLinesAreParsedOrRefused) {
-  const uint64_t seed = std::random_device{}();
-  std::cout << "seed " << seed << "\n";
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(TestSeed());
   Record record = MakeRecord("one\ntwo \xff \\ \"");
   record.cut_bytes = 7;
   const std::string lines = Lines(GetParam(), record);

@@ -42,7 +42,8 @@ std::optional<FrameMetadata> FirstMetadata(const SegmentFile& file,
     auto metadata = ReadMetadataFrame(file, *at, limit, &end);
     if (metadata.ok()) return *metadata;
     // Another program's file is not searched for what it cannot have.
-    if (absl::IsNotFound(metadata.status())) return std::nullopt;
+    const std::optional<uint32_t> magic = Load32(file, *at);
+    if (!magic.has_value() || !IsSkippableMagic(*magic)) return std::nullopt;
   }
   at = FindMetadataFrame(file, 0, std::min(limit, kMaxSearchBytes));
   if (!at.has_value()) return std::nullopt;
@@ -252,7 +253,12 @@ std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
           ? std::nullopt
           : Load32(file_, offset_ + kMagicBytes);
   end = offset_ + kSkippableHeaderBytes + bytes.value_or(0);
-  if (bytes.has_value() && IsFrameBoundary(file_, end, limit_)) {
+  // A damaged length may lead to another frame's end.
+  const bool has_swallowed =
+      first_metadata_.has_value() && end <= limit_ &&
+      FindFrame(file_, offset_ + kMagicBytes, end).has_value();
+  if (bytes.has_value() && !has_swallowed &&
+      IsFrameBoundary(file_, end, limit_)) {
     offset_ = end;
   } else if (end > limit_ && !FindFrame(file_, offset_ + kMagicBytes, limit_)) {
     skipped_.push_back({offset_, limit_, "cut off", true});

@@ -10,7 +10,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <iostream>
 #include <memory>
 #include <random>
 #include <string>
@@ -26,6 +25,7 @@
 #include "ringlog/compress/sample_segment.h"
 #include "ringlog/compress/segment_reader.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/test_seed.h"
 
 namespace ringlog {
 namespace {
@@ -40,9 +40,7 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
   SegmentReaderDamageTest()
       : sample_(MakeSampleSegment(GetParam(), kFrameCount, kSampleSeed)),
         path_(MakeTestDirectory() + "/damaged"),
-        random_(seed_) {
-    std::cout << "seed " << seed_ << ", " << sample_.bytes.size() << " bytes\n";
-  }
+        random_(TestSeed()) {}
 
   // What the reader makes of a file of `bytes`.
   void Read(const std::string& bytes) {
@@ -150,7 +148,6 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
 
   const SampleSegment sample_;
   const std::string path_;
-  const uint64_t seed_ = std::random_device{}();
   std::mt19937_64 random_;
   std::string text_;
   std::vector<SkippedRegion> skipped_;
@@ -222,6 +219,30 @@ TEST_P(SegmentReaderDamageTest, DamagedMetadataCostNoRecord) {
         ASSERT_EQ(skipped_[0].begin, frame.end);
         ASSERT_EQ(skipped_[0].end, NextFrame(frame));
       }
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, LengthOfMetadataThatSwallowsFramesIsFound) {
+  for (size_t f = 0; f + 1 < kFrameCount; ++f) {
+    const uint64_t begin = sample_.frames[f].end;
+    const Frame& next = sample_.frames[f + 1];
+    const Frame& last = sample_.frames.back();
+    for (const uint64_t end : {next.end, next.metadata_end, last.end,
+                               last.metadata_end, sample_.bytes.size()}) {
+      SCOPED_TRACE(absl::StrCat("skipping [", begin, "..", end, ")"));
+      std::string bytes = sample_.bytes;
+      const auto length = static_cast<uint32_t>(end - begin - 8);
+      bytes.replace(begin + 4, sizeof length,
+                    reinterpret_cast<const char*>(&length), sizeof length);
+      // Else the payload is one of ours that is damaged.
+      bytes[begin + 8] = '?';
+      ASSERT_NO_FATAL_FAILURE(Read(bytes));
+      ASSERT_EQ(text_, sample_.text());
+      ASSERT_EQ(skipped_.size(), 1u);
+      EXPECT_FALSE(skipped_[0].is_cut);
+      EXPECT_EQ(skipped_[0].begin, begin);
+      EXPECT_EQ(skipped_[0].end, next.begin);
     }
   }
 }

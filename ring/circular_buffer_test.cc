@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <iostream>
 #include <memory>
 #include <random>
 #include <stdexcept>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "ringlog/testing/test_seed.h"
 
 namespace ringlog {
 namespace {
@@ -251,8 +251,7 @@ class Model {
 };
 
 TEST(CircularBufferTest, RandomOperationsAgreeWithADeque) {
-  const uint64_t seed = std::random_device{}();
-  std::cout << "seed " << seed << "\n";
+  const uint64_t seed = TestSeed();
   for (size_t capacity : {1, 2, 3, 5, 8, 17}) {
     SCOPED_TRACE("capacity " + std::to_string(capacity));
     Model model(capacity, seed + capacity);

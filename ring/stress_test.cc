@@ -40,6 +40,7 @@
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/test_ring.h"
+#include "ringlog/testing/test_seed.h"
 
 namespace ringlog {
 namespace {
@@ -296,16 +297,12 @@ TEST(StressTest, AFlightRecorderKeepsTheLastOfAllThatItAcknowledged) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  ringlog::seed = std::random_device{}();
+  ringlog::seed = ringlog::TestSeed();
   for (int i = 1; i < argc; ++i) {
     absl::string_view arg = argv[i];
-    uint64_t* const value = absl::StartsWith(arg, "--seed=")
-                                ? &ringlog::seed
-                                : &ringlog::records_per_run;
-    if (!(absl::ConsumePrefix(&arg, "--seed=") ||
-          absl::ConsumePrefix(&arg, "--records=")) ||
-        !absl::SimpleAtoi(arg, value)) {
-      fprintf(stderr, "usage: stress_test [--records=N] [--seed=N]\n");
+    if (!absl::ConsumePrefix(&arg, "--records=") ||
+        !absl::SimpleAtoi(arg, &ringlog::records_per_run)) {
+      fprintf(stderr, "usage: stress_test [--records=N]\n");
       return 2;
     }
   }

@@ -23,6 +23,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/test_seed.h"
 #include "ringlog/tools/log_files.h"
 #include "ringlog/tools/tool_process.h"
 #include "zstd.h"
@@ -89,9 +90,7 @@ TEST_F(BadInputTest, TextFile) {
 }
 
 TEST_F(BadInputTest, RandomBytesWithAndWithoutAMagic) {
-  const auto seed = std::random_device{}();
-  SCOPED_TRACE(absl::StrCat("seed ", seed));
-  std::mt19937 random(seed);
+  std::mt19937_64 random(TestSeed());
   const std::string ring(reinterpret_cast<const char*>(kRingMagic),
                          sizeof kRingMagic);
   for (const absl::string_view magic :

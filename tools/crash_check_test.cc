@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/record.h"
@@ -212,9 +213,9 @@ TEST(CrashWorkloadTest, MadeUpLinesAreVariedAndAlwaysTheSame) {
     EXPECT_EQ(item.text, again.Get(3, n).text);
     EXPECT_EQ(item.severity, again.Get(3, n).severity);
     empty |= item.text.empty();
-    broken |= item.text.find('\n') != std::string::npos;
+    broken |= absl::StrContains(item.text, '\n');
     large |= item.text.size() > 5000;
-    no_text |= item.text.find('\xFF') != std::string::npos;
+    no_text |= absl::StrContains(item.text, '\xFF');
   }
   EXPECT_TRUE(empty && broken && large && no_text);
 }
