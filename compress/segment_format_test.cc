@@ -10,10 +10,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/hex_dump.h"
+#include "ringlog/testing/read_segments.h"
 #include "zstd.h"
 
 namespace ringlog {
@@ -130,6 +133,25 @@ TEST(MetadataFrameTest, EveryFieldComesBack) {
     ASSERT_TRUE(decoded.ok()) << decoded.status();
     ExpectSameMetadata(*decoded, metadata);
   }
+}
+
+TEST(MetadataFrameTest, IsWhatTheFormatPageShows) {
+  FrameMetadata metadata;
+  for (size_t i = 0; i < metadata.ring_id.size(); ++i) {
+    metadata.ring_id[i] = static_cast<uint8_t>(i);
+  }
+  metadata.segment_number = 1;
+  metadata.compressed_bytes = 65;
+  metadata.text_checksum = 0x12345678;
+  metadata.summary.first_position = 6;
+  metadata.summary.end_position = 7;
+  metadata.summary.records = {0, 1, 0, 0};
+  metadata.summary.min_time_ns = 1795399384123456789;
+  metadata.summary.max_time_ns = 1795399384123456789;
+  metadata.summary.text_bytes = 52;
+  EXPECT_THAT(ReadFile("compress/FORMAT.md"),
+              ::testing::HasSubstr(
+                  "\n\n" + HexDump(EncodeMetadataFrame(metadata)) + "\n"));
 }
 
 TEST(MetadataFrameTest, ZstdPassesOverIt) {

@@ -334,12 +334,14 @@ void RegisterAll() {
   Register("Clock", BM_Clock);
   for (const int64_t mebibytes : {1, 64, 1024}) {
     if (g_once && mebibytes > 1) break;
-    for (const auto& [name, run] :
-         {std::pair("Recover", BM_Recover),
-          std::pair("CopyLeftover", BM_CopyLeftover)}) {
-      Register(name, run)->ArgName("MiB")->Arg(mebibytes)->Unit(
-          benchmark::kMillisecond);
-    }
+    Register("Recover", BM_Recover)
+        ->ArgName("MiB")
+        ->Arg(mebibytes)
+        ->Unit(benchmark::kMillisecond);
+    Register("CopyLeftover", BM_CopyLeftover)
+        ->ArgName("MiB")
+        ->Arg(mebibytes)
+        ->Unit(benchmark::kMillisecond);
   }
 }
 
