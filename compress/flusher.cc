@@ -1,15 +1,18 @@
 #include "ringlog/compress/flusher.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "ringlog/compress/background_thread.h"
+#include "ringlog/compress/complain.h"
+#include "ringlog/ring/monotonic_time.h"
 
 namespace ringlog {
 namespace {
@@ -23,48 +26,40 @@ constexpr absl::Duration kMinRetryDelay = absl::Milliseconds(10);
 constexpr absl::Duration kMaxRetryDelay = absl::Seconds(1);
 // With the process waiting for its end.
 constexpr int kAttemptsWhenStopping = 3;
+// How long the end waits for records that are just being written.
+constexpr absl::Duration kSealTimeout = absl::Milliseconds(500);
 
 constexpr absl::Duration kComplaintInterval = absl::Minutes(1);
 
 // Points NAME in `directory` at `target`, by a rename, so that it is never
-// missing. A convenience for people: what fails is not told.
+// missing. A convenience for people: what fails is not told, and what is there
+// and no symlink stays.
 void PointSymlink(const std::string& directory, const std::string& name,
                   const std::string& target) {
+  const std::string path = absl::StrCat(directory, "/", name);
+  struct stat st;
+  if (lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) return;
   const std::string temporary =
       absl::StrCat(directory, "/.", name, ".", getpid());
   unlink(temporary.c_str());
   if (symlink(target.c_str(), temporary.c_str()) == 0 &&
-      rename(temporary.c_str(), absl::StrCat(directory, "/", name).c_str()) !=
-          0) {
+      rename(temporary.c_str(), path.c_str()) != 0) {
     unlink(temporary.c_str());
   }
 }
 
-DropCounts CurrentDrops(const Ring& ring) {
-  DropCounts counts = {};
-  for (size_t cause = 0; cause < counts.size(); ++cause) {
-    for (size_t severity = 0; severity < counts[cause].size(); ++severity) {
-      counts[cause][severity] = ring.dropped(static_cast<DropCause>(cause),
-                                             static_cast<Severity>(severity));
-    }
-  }
-  return counts;
-}
-
 }  // namespace
 
-std::unique_ptr<Flusher> Flusher::Start(Ring* ring,
-                                        const FlusherOptions& options) {
+absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
+    Ring* ring, const FlusherOptions& options) {
   std::unique_ptr<Flusher> flusher(new Flusher(ring, options));
-  // The thread inherits the mask: a signal meant for the application's own
-  // threads must not end up here.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  flusher->thread_ = std::thread([f = flusher.get()] { f->Run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_setname_np(flusher->thread_.native_handle(), "ringlog");
+  // Recovery goes on in the format of the segments, also before the first one.
+  ring->PublishCursor(ring->take_position(),
+                      EncodeSegmentCursor(flusher->cursor_));
+  const absl::StatusOr<pthread_t> thread =
+      StartBackgroundThread("ringlog", [f = flusher.get()] { f->Run(); });
+  if (!thread.ok()) return thread.status();
+  flusher->thread_ = *thread;
   return flusher;
 }
 
@@ -73,13 +68,15 @@ Flusher::Flusher(Ring* ring, const FlusherOptions& options)
       options_(options),
       persisted_(ring->take_position()),
       batch_(options.format, ring->take_position()),
-      drops_reported_at_(absl::Now()) {
+      drops_reported_at_(absl::Now()),
+      owner_(getpid()) {
   cursor_.format = options.format;
 }
 
 Flusher::~Flusher() { Stop().IgnoreError(); }
 
 bool Flusher::Flush(absl::Duration timeout) {
+  if (!IsOwner()) return false;
   const uint64_t target = ring_->tail_position();
   absl::MutexLock lock(&mutex_);
   flush_target_ = std::max(flush_target_, target);
@@ -90,53 +87,75 @@ bool Flusher::Flush(absl::Duration timeout) {
 }
 
 absl::Status Flusher::Stop() {
+  if (!IsOwner()) return absl::OkStatus();
   absl::call_once(stop_once_, [this] {
+    if (!thread_.has_value()) return;  // it was not to be had
     {
       absl::MutexLock lock(&mutex_);
       stopping_ = true;
     }
-    thread_.join();
+    pthread_join(*thread_, nullptr);
   });
   return result_;
 }
+
+// The mutex of a forked child may be held by a thread that it does not have.
+bool Flusher::IsOwner() const { return getpid() == owner_; }
 
 // True if it is the last.
 bool Flusher::WaitForTurn() {
   absl::MutexLock lock(&mutex_);
   const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || flush_target_ > persisted_;
+    return stopping_ || flush_target_ > std::max(persisted_, tried_target_);
   };
   mutex_.AwaitWithTimeout(absl::Condition(&wanted), kPollInterval);
   return stopping_;
 }
 
 void Flusher::Run() {
-  bool last = false;
-  while (!last) {
-    last = WaitForTurn();
-    if (absl::Status s = TakeAll(); !s.ok()) {
-      if (last) result_ = s;
-      continue;
-    }
-    bool flush = last;
-    {
-      absl::MutexLock lock(&mutex_);
-      flush |= flush_target_ > persisted_;
-    }
-    if (flush || absl::Now() - written_at_ >= options_.flush_interval) {
-      AddDropGaps();
-      const absl::Status status = WriteBatch();
-      if (last) result_ = status;
-    }
-  }
+  while (!WaitForTurn()) Turn(/*flush=*/false).IgnoreError();
+  result_ = Finish();
   result_.Update(EndSegment());
 }
 
+absl::Status Flusher::Turn(bool flush) {
+  {
+    absl::MutexLock lock(&mutex_);
+    flush |= flush_target_ > persisted_;
+    // What is not reached now waits for a writer: it is looked at again after a
+    // while, like everything.
+    tried_target_ = flush_target_;
+  }
+  if (absl::Status s = TakeAll(); !s.ok()) return s;
+  if (!flush && MonotonicTime() - written_at_ < options_.flush_interval) {
+    return absl::OkStatus();
+  }
+  return WriteBatch();
+}
+
+// The last turn, as often as records are still on their way into the ring; when
+// it is sealed there can be no more of them.
+absl::Status Flusher::Finish() {
+  const absl::Duration begin = MonotonicTime();
+  for (;;) {
+    if (absl::Status s = Turn(/*flush=*/true); !s.ok()) return s;
+    if (ring_->Seal()) break;
+    if (MonotonicTime() - begin >= kSealTimeout) {
+      return absl::UnavailableError("records are still being written");
+    }
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  absl::MutexLock lock(&mutex_);
+  persisted_ = std::numeric_limits<uint64_t>::max();
+  return absl::OkStatus();
+}
+
 // Moves what the ring has into the batch, and writes that as often as it is
-// full.
+// full, or holds a quarter of the ring.
 absl::Status Flusher::TakeAll() {
   for (;;) {
-    if (batch_.text_bytes() >= options_.batch_bytes) {
+    if (batch_.text_bytes() >= options_.batch_bytes ||
+        ring_->taken_slots() >= ring_->header().slot_count / 4) {
       if (absl::Status s = WriteBatch(); !s.ok()) return s;
     }
     const std::optional<Ring::Taken> taken = ring_->Take();
@@ -158,7 +177,7 @@ absl::Status Flusher::TakeAll() {
 
 // Every loss is told in the log itself, where it happened.
 void Flusher::AddDropGaps() {
-  const DropCounts now = CurrentDrops(*ring_);
+  const DropCounts now = ring_->dropped();
   if (now == reported_drops_) return;
   const absl::Time time = absl::Now();
   for (Gap& gap : DropGaps(now, reported_drops_, ring_->take_position())) {
@@ -178,9 +197,9 @@ void Flusher::PassStuckWriters() {
     stuck_.reset();
     return;
   }
-  const absl::Time now = absl::Now();
+  const absl::Duration now = MonotonicTime();
   if (!stuck_ || *pending >= stuck_->tail) {
-    stuck_ = Stuck{ring_->tail_position(), now};
+    stuck_ = Stuck{ring_->tail_position(), now, absl::Now()};
     return;
   }
   if (now - stuck_->since < options_.stuck_writer_timeout) return;
@@ -190,8 +209,8 @@ void Flusher::PassStuckWriters() {
   gap.cause = GapCause::kStuckWriter;
   gap.first_position = given_up->position;
   gap.end_position = given_up->end();
-  gap.first_time_ns = absl::ToUnixNanos(stuck_->since);
-  gap.last_time_ns = absl::ToUnixNanos(now);
+  gap.first_time_ns = absl::ToUnixNanos(stuck_->time);
+  gap.last_time_ns = absl::GetCurrentTimeNanos();
   batch_.AddGap(gap, gap.last_time_ns);
   Slots::Add(&ring_->flusher_counters()->skipped_slots, given_up->slot_count);
 }
@@ -243,8 +262,14 @@ absl::Status Flusher::BeginSegment() {
             std::end(ring_->header().ring_id), identity.ring_id.begin());
   identity.number = cursor_.segment_number;
   identity.format = options_.format;
-  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Create(
-      absl::StrCat(options_.directory, "/", name), identity, options_.segment);
+  const std::string path = absl::StrCat(options_.directory, "/", name);
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
+      SegmentWriter::Create(path, identity, options_.segment);
+  // Somebody has removed the directory.
+  if (absl::IsNotFound(writer.status()) &&
+      mkdir(options_.directory.c_str(), 0777) == 0) {
+    writer = SegmentWriter::Create(path, identity, options_.segment);
+  }
   if (!writer.ok()) {
     // Numbers have no holes, however often it is tried.
     cursor_.segment_number -= 1;
@@ -252,8 +277,7 @@ absl::Status Flusher::BeginSegment() {
   }
   writer_ = *std::move(writer);
   Slots::Add(&ring_->flusher_counters()->segments, 1);
-  PointSymlink(options_.directory,
-               SymlinkName(ring_->header(), options_.format), name);
+  PointSymlink(options_.directory, SymlinkName(ring_->header()), name);
   return absl::OkStatus();
 }
 
@@ -272,12 +296,24 @@ absl::Status Flusher::EndSegment() {
   return status;
 }
 
+// For a segment whose compressor or file is of no more use; what has been
+// written is. The next batch begins another one.
+void Flusher::LeaveSegment() {
+  if (writer_->segment_bytes() == 0) {
+    unlink(writer_->path().c_str());
+    cursor_.segment_number -= 1;
+  }
+  closed_segments_bytes_ += writer_->segment_bytes();
+  writer_.reset();
+}
+
 // The batch becomes part of the segment; then the ring is told so; then its
 // slots are free. Death between two of these leaves records both in the segment
 // and in the ring, and the cursor says which of them count.
 //
 // On an error the batch is still there, for the next turn.
 absl::Status Flusher::WriteBatch() {
+  AddDropGaps();
   batch_.SetEnd(ring_->take_position());
   if (!batch_.empty()) {
     if (writer_ == nullptr) {
@@ -285,18 +321,18 @@ absl::Status Flusher::WriteBatch() {
       if (!status.ok()) return status;
     }
     if (absl::Status s = writer_->AddBatch(batch_.batch()); !s.ok()) {
-      // The compressor is of no more use; what it has written is. The next turn
-      // begins another segment.
       Report(s);
-      writer_.reset();
+      LeaveSegment();
+      MayRetry(++failed_batches_);
       return s;
     }
     absl::Status status = Persist([this] { return writer_->Write(); });
     if (!status.ok()) {
-      writer_.reset();
+      LeaveSegment();
       return status;
     }
   }
+  failed_batches_ = 0;
   PublishAndRelease();
   if (writer_ != nullptr &&
       ShouldRotate(options_.rotation, writer_->segment_bytes())) {
@@ -307,7 +343,7 @@ absl::Status Flusher::WriteBatch() {
 
 void Flusher::PublishAndRelease() {
   const uint64_t end = batch_.end_position();
-  written_at_ = absl::Now();
+  written_at_ = MonotonicTime();
   {
     absl::MutexLock lock(&mutex_);
     if (batch_.empty() && end == persisted_) return;
@@ -335,24 +371,22 @@ void Flusher::UpdateCounters() {
     Slots::Set(&counters->compressed_bytes,
                closed_segments_bytes_ + writer_->segment_bytes());
   }
+  const int64_t now = absl::GetCurrentTimeNanos();
   if (batch_.min_time_ns() != 0) {
-    counters->lag_ns = absl::ToUnixNanos(written_at_) - batch_.min_time_ns();
+    counters->lag_ns = now - batch_.min_time_ns();
   }
-  counters->last_write_time_ns = absl::ToUnixNanos(written_at_);
+  counters->last_write_time_ns = now;
 }
 
 void Flusher::Report(const absl::Status& status) {
   FlusherCounters* const counters = ring_->flusher_counters();
   Slots::Add(&counters->write_errors, 1);
   Slots::Set(&counters->last_error, static_cast<uint64_t>(status.raw_code()));
-  const absl::Time now = absl::Now();
+  const absl::Duration now = MonotonicTime();
   if (now - last_complaint_ < kComplaintInterval) return;
   last_complaint_ = now;
-  const std::string line =
-      absl::StrCat("ringlog: ", status.message(),
-                   "; the records stay in the ring, and are tried again\n");
-  // To the descriptor: LOG would come back here, and stdio may be locked.
-  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+  Complain(absl::StrCat(status.message(),
+                        "; the records stay in the ring, and are tried again"));
 }
 
 }  // namespace ringlog

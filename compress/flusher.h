@@ -13,16 +13,19 @@
 #ifndef RINGLOG_COMPRESS_FLUSHER_H_
 #define RINGLOG_COMPRESS_FLUSHER_H_
 
+#include <pthread.h>
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/batch_builder.h"
@@ -35,7 +38,7 @@
 namespace ringlog {
 
 struct FlusherOptions {
-  // Of the segments; must exist.
+  // Of the segments; made when it is missing and its parent is not.
   std::string directory;
   LineFormat format = LineFormat::kText;
   // A record waits no longer than this for its batch to be written.
@@ -48,12 +51,14 @@ struct FlusherOptions {
   RotationOptions rotation;
 };
 
-// Thread-safe. The ring must outlive it, and have no other consumer.
+// Thread-safe. The ring must outlive it, and have no other consumer. In a
+// forked child, which has no such thread, nothing of it does anything.
 class Flusher {
  public:
   // Starts the thread, in which all signals are blocked.
-  static std::unique_ptr<Flusher> Start(Ring* ring,
-                                        const FlusherOptions& options);
+  //   ResourceExhausted: the system has no thread to give
+  static absl::StatusOr<std::unique_ptr<Flusher>> Start(
+      Ring* ring, const FlusherOptions& options);
 
   // Stop().
   ~Flusher();
@@ -65,22 +70,28 @@ class Flusher {
   // any number at once.
   bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Writes what the ring holds, closes the segment, ends the thread. If
-  // something could not be written, its status; the records are then still in
-  // the ring. Does nothing the second time.
+  // Writes what the ring holds, seals the ring, closes the segment, ends the
+  // thread. Does nothing the second time. If it is not OK the ring may hold
+  // records still:
+  //   Unavailable: more were being written all the time, for half a second
+  //   others:      those of writing
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   Flusher(Ring* ring, const FlusherOptions& options);
 
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool IsOwner() const;
   bool WaitForTurn() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Finish() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status TakeAll();
   void AddDropGaps();
   void PassStuckWriters();
   absl::Status WriteBatch();
   absl::Status BeginSegment();
   absl::Status EndSegment();
+  void LeaveSegment();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
   void PublishAndRelease();
@@ -94,25 +105,29 @@ class Flusher {
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t flush_target_ ABSL_GUARDED_BY(mutex_) = 0;  // a position
+  uint64_t tried_target_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last turn
   uint64_t persisted_ ABSL_GUARDED_BY(mutex_) = 0;     // positions below it are
 
   // The thread's own.
   BatchBuilder batch_;
-  absl::Time written_at_ = absl::InfinitePast();
+  absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
+  int failed_batches_ = 0;                                 // in a row
   std::unique_ptr<SegmentWriter> writer_;
   SegmentCursor cursor_;  // as published last
   uint64_t closed_segments_bytes_ = 0;
   DropCounts reported_drops_ = {};
   absl::Time drops_reported_at_;
   struct Stuck {
-    uint64_t tail = 0;  // everything below was claimed at `since`
-    absl::Time since;
+    uint64_t tail = 0;     // everything below was claimed at `since`
+    absl::Duration since;  // monotonic
+    absl::Time time;       // the same moment
   };
   std::optional<Stuck> stuck_;
-  absl::Time last_complaint_ = absl::InfinitePast();
+  absl::Duration last_complaint_ = -absl::InfiniteDuration();  // monotonic
   absl::Status result_;
 
-  std::thread thread_;
+  const pid_t owner_;
+  std::optional<pthread_t> thread_;
   absl::once_flag stop_once_;
 };
 

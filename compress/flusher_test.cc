@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -23,6 +25,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_format.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
@@ -38,6 +41,10 @@ using ::testing::HasSubstr;
 
 // Far longer than anything takes that works.
 constexpr absl::Duration kLong = absl::Seconds(60);
+
+std::string Filler(int n) {
+  return std::string(static_cast<size_t>(n % 300), 'x');
+}
 
 class FlusherTest : public ::testing::Test {
  protected:
@@ -60,6 +67,13 @@ class FlusherTest : public ::testing::Test {
     options.directory = directory_;
     options.flush_interval = absl::Milliseconds(20);
     return options;
+  }
+
+  static std::unique_ptr<Flusher> StartFlusher(Ring* ring,
+                                               const FlusherOptions& options) {
+    auto flusher = Flusher::Start(ring, options);
+    EXPECT_TRUE(flusher.ok()) << flusher.status();
+    return *std::move(flusher);
   }
 
   void Append(absl::string_view text, int64_t tid = 1) {
@@ -89,7 +103,7 @@ class FlusherTest : public ::testing::Test {
 
 TEST_F(FlusherTest, RecordsAreInASegmentAfterStop) {
   MakeRing(64);
-  auto flusher = Flusher::Start(ring_.get(), Options());
+  auto flusher = StartFlusher(ring_.get(), Options());
   Append("one");
   Append("two");
   ASSERT_TRUE(flusher->Stop().ok());
@@ -101,7 +115,7 @@ TEST_F(FlusherTest, FlushReturnsWhenTheRecordIsInASegment) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.flush_interval = absl::Hours(1);
-  auto flusher = Flusher::Start(ring_.get(), options);
+  auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
   EXPECT_TRUE(flusher->Flush(kLong));
   const std::vector<std::string> segments = FilesIn(directory_, ".log.zst");
@@ -111,7 +125,7 @@ TEST_F(FlusherTest, FlushReturnsWhenTheRecordIsInASegment) {
 
 TEST_F(FlusherTest, ARecordIsWrittenWithoutBeingAskedFor) {
   MakeRing(64);
-  auto flusher = Flusher::Start(ring_.get(), Options());
+  auto flusher = StartFlusher(ring_.get(), Options());
   Append("one");
   while (FilesIn(directory_, ".log.zst").empty() || !ring_->empty()) {
     std::this_thread::yield();
@@ -124,7 +138,7 @@ TEST_F(FlusherTest, FlushGivesUpOnARecordThatIsNotCommitted) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.stuck_writer_timeout = kLong;
-  auto flusher = Flusher::Start(ring_.get(), options);
+  auto flusher = StartFlusher(ring_.get(), options);
   auto claim = ring_->Claim(Severity::kInfo, 40, 3);
   ASSERT_TRUE(claim.has_value());
   EXPECT_FALSE(flusher->Flush(absl::Milliseconds(50)));
@@ -138,14 +152,14 @@ TEST_F(FlusherTest, ManyThreadsManySegmentsEachRecordOnceAndInOrder) {
   options.rotation.max_segment_bytes = 4096;
   options.segment.frame_bytes = 8192;
   options.batch_bytes = 2048;
-  auto flusher = Flusher::Start(ring_.get(), options);
+  auto flusher = StartFlusher(ring_.get(), options);
   constexpr int kThreads = 4;
   constexpr int kRecords = 20000;
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([this, t] {
       for (int i = 0; i < kRecords; ++i) {
-        Append(absl::StrCat(t, " ", i, " ", std::string(i % 300, 'x')), t);
+        Append(absl::StrCat(t, " ", i, " ", Filler(i)), t);
       }
     });
   }
@@ -159,7 +173,7 @@ TEST_F(FlusherTest, ManyThreadsManySegmentsEachRecordOnceAndInOrder) {
     ASSERT_TRUE(absl::SimpleAtoi(words[0], &thread)) << text;
     ASSERT_TRUE(absl::SimpleAtoi(words[1], &number)) << text;
     ASSERT_EQ(number, next[thread]++) << text;
-    ASSERT_EQ(words[2], std::string(number % 300, 'x'));
+    ASSERT_EQ(words[2], Filler(number));
   }
   for (int t = 0; t < kThreads; ++t) EXPECT_EQ(next[t], kRecords);
   EXPECT_GT(FilesIn(directory_, ".log.zst").size(), 10);
@@ -173,7 +187,7 @@ TEST_F(FlusherTest, NoSlotIsFreeBeforeTheCursorIsPastIt) {
   FlusherOptions options = Options();
   options.batch_bytes = 512;
   options.rotation.max_segment_bytes = 4096;
-  auto flusher = Flusher::Start(ring_.get(), options);
+  auto flusher = StartFlusher(ring_.get(), options);
   std::atomic<bool> done{false};
   std::thread writer([&] {
     for (int i = 0; i < 50000; ++i) Append(absl::StrCat("record ", i));
@@ -201,7 +215,7 @@ TEST_F(FlusherTest, DroppedRecordsAreNamedInTheLog) {
   MakeRing(16, OverflowPolicy::kDropNewest);
   for (int i = 0; i < 100; ++i) Append(absl::StrCat("record ", i));
   const uint64_t kept = ring_->capacity(Severity::kInfo);
-  auto flusher = Flusher::Start(ring_.get(), Options());
+  auto flusher = StartFlusher(ring_.get(), Options());
   ASSERT_TRUE(flusher->Stop().ok());
   EXPECT_THAT(AllText(directory_),
               HasSubstr(absl::StrCat(100 - kept, " INFO records dropped")));
@@ -210,7 +224,7 @@ TEST_F(FlusherTest, DroppedRecordsAreNamedInTheLog) {
 TEST_F(FlusherTest, DropsAreToldOnce) {
   MakeRing(16, OverflowPolicy::kDropNewest);
   for (int i = 0; i < 100; ++i) Append("x");
-  auto flusher = Flusher::Start(ring_.get(), Options());
+  auto flusher = StartFlusher(ring_.get(), Options());
   ASSERT_TRUE(flusher->Flush(kLong));
   Append("y");
   ASSERT_TRUE(flusher->Stop().ok());
@@ -224,7 +238,7 @@ TEST_F(FlusherTest, AStuckWriterIsPassedAndNamedAndMayComeBack) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.stuck_writer_timeout = absl::Milliseconds(20);
-  auto flusher = Flusher::Start(ring_.get(), options);
+  auto flusher = StartFlusher(ring_.get(), options);
   auto claim = ring_->Claim(Severity::kInfo, 40, 3);
   ASSERT_TRUE(claim.has_value());
   Append("later");
@@ -243,13 +257,13 @@ TEST_F(FlusherTest, AStuckWriterIsPassedAndNamedAndMayComeBack) {
 TEST_F(FlusherTest, WithoutADirectoryTheRecordsWaitInTheRing) {
   MakeRing(64);
   FlusherOptions options = Options();
-  options.directory = directory_ + "/later";
-  auto flusher = Flusher::Start(ring_.get(), options);
+  options.directory = directory_ + "/later/logs";
+  auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
   EXPECT_FALSE(flusher->Flush(absl::Milliseconds(50)));
   EXPECT_FALSE(ring_->empty());
   EXPECT_GT(Slots::Get(&ring_->flusher_counters()->write_errors), 0);
-  ASSERT_EQ(mkdir(options.directory.c_str(), 0700), 0);
+  ASSERT_EQ(mkdir((directory_ + "/later").c_str(), 0700), 0);
   EXPECT_TRUE(flusher->Flush(kLong));
   ASSERT_TRUE(flusher->Stop().ok());
   EXPECT_THAT(AllText(options.directory), HasSubstr("] one\n"));
@@ -260,8 +274,8 @@ TEST_F(FlusherTest, WithoutADirectoryTheRecordsWaitInTheRing) {
 TEST_F(FlusherTest, StopWithoutADirectorySaysSoAndLeavesTheRecords) {
   MakeRing(64);
   FlusherOptions options = Options();
-  options.directory = directory_ + "/missing";
-  auto flusher = Flusher::Start(ring_.get(), options);
+  options.directory = directory_ + "/missing/logs";
+  auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
   const absl::Status status = flusher->Stop();
   EXPECT_THAT(status.message(), HasSubstr("/missing"));
@@ -275,13 +289,14 @@ TEST_F(FlusherTest, AWriteThatFailsHalfwayIsDoneAgainWithoutLossOrDuplicate) {
   signal(SIGXFSZ, SIG_IGN);
   FlusherOptions options = Options();
   options.batch_bytes = 4096;
-  auto flusher = Flusher::Start(ring_.get(), options);
+  auto flusher = StartFlusher(ring_.get(), options);
   Append("first");
   ASSERT_TRUE(flusher->Flush(kLong));
   rlimit before;
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   std::vector<std::string> expected = {"first"};
-  for (rlim_t limit : {100, 150, 200, 300, 1000, 2000, 5000}) {
+  for (const rlim_t limit :
+       std::vector<rlim_t>{100, 150, 200, 300, 1000, 2000, 5000}) {
     rlimit low = before;
     low.rlim_cur = limit;
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
@@ -301,21 +316,117 @@ TEST_F(FlusherTest, AWriteThatFailsHalfwayIsDoneAgainWithoutLossOrDuplicate) {
 
 TEST_F(FlusherTest, TheSymlinkNamesTheSegmentBeingWritten) {
   MakeRing(64);
-  auto flusher = Flusher::Start(ring_.get(), Options());
+  auto flusher = StartFlusher(ring_.get(), Options());
   Append("one");
   ASSERT_TRUE(flusher->Flush(kLong));
   const std::vector<std::string> segments = FilesIn(directory_, ".log.zst");
   ASSERT_EQ(segments.size(), 1);
-  EXPECT_EQ(std::filesystem::read_symlink(directory_ + "/program.log.zst"),
+  EXPECT_EQ(std::filesystem::read_symlink(directory_ + "/program.current.zst"),
             std::filesystem::path(segments[0]).filename());
 }
 
 TEST_F(FlusherTest, NothingLoggedMakesNoSegment) {
   MakeRing(64);
-  auto flusher = Flusher::Start(ring_.get(), Options());
+  auto flusher = StartFlusher(ring_.get(), Options());
   ASSERT_TRUE(flusher->Flush(kLong));
   ASSERT_TRUE(flusher->Stop().ok());
   EXPECT_TRUE(FilesIn(directory_, ".zst").empty());
+}
+
+TEST_F(FlusherTest, ARingThatIsSmallBesideABatchIsEmptiedBeforeItIsFull) {
+  MakeRing(128, OverflowPolicy::kBlock);
+  FlusherOptions options = Options();
+  options.flush_interval = absl::Hours(1);
+  auto flusher = StartFlusher(ring_.get(), options);
+  for (int i = 0; i < 1000; ++i) Append("short");
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_EQ(Texts().size(), 1000u) << "some waited for a minute, in vain";
+}
+
+TEST_F(FlusherTest, DropsAreToldBeforeWhatWasLoggedAfterThem) {
+  MakeRing(64, OverflowPolicy::kDropNewest);
+  for (int i = 0; i < 100; ++i) Append("before");
+  FlusherOptions options = Options();
+  options.batch_bytes = 1;  // the ring is not empty when the first is written
+  auto flusher = StartFlusher(ring_.get(), options);
+  ASSERT_TRUE(flusher->Stop().ok());
+  const std::vector<std::string> texts = Texts();
+  const auto kept = ring_->capacity(Severity::kInfo);
+  ASSERT_GT(texts.size(), kept);
+  EXPECT_THAT(texts[1],
+              HasSubstr(absl::StrCat(100 - kept, " INFO records dropped")));
+}
+
+TEST_F(FlusherTest, ARemovedDirectoryIsMadeAgain) {
+  const std::string directory = directory_ + "/logs";
+  ASSERT_EQ(mkdir(directory.c_str(), 0700), 0);
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.directory = directory;
+  options.rotation.max_segment_bytes = 1;
+  auto flusher = StartFlusher(ring_.get(), options);
+  Append("one");
+  ASSERT_TRUE(flusher->Flush(kLong));
+  std::filesystem::remove_all(directory);
+  Append("two");
+  EXPECT_TRUE(flusher->Flush(kLong));
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_THAT(AllText(directory), EndsWith("] two\n"));
+}
+
+TEST_F(FlusherTest, AFileUnderTheSymlinksNameStays) {
+  WriteFile(directory_ + "/program.current.zst", "a user's");
+  MakeRing(64);
+  auto flusher = StartFlusher(ring_.get(), Options());
+  Append("one");
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_EQ(ReadFile(directory_ + "/program.current.zst"), "a user's");
+}
+
+TEST_F(FlusherTest, StopSaysSoWhenARecordStaysUnfinished) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.stuck_writer_timeout = kLong;
+  auto flusher = StartFlusher(ring_.get(), options);
+  ASSERT_TRUE(ring_->Claim(Severity::kInfo, 40, 3).has_value());
+  Append("behind it");
+  EXPECT_TRUE(absl::IsUnavailable(flusher->Stop()));
+  EXPECT_FALSE(ring_->empty());
+}
+
+TEST_F(FlusherTest, AProgramThatDiesBeforeItsFirstSegmentKeepsItsFormat) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.format = LineFormat::kJson;
+  options.flush_interval = absl::Hours(1);
+  auto flusher = StartFlusher(ring_.get(), options);
+  const auto found = RecoverRing(ReadFile(ring_->path()), RecoverFrom::kCursor);
+  ASSERT_TRUE(found.ok());
+  const auto cursor = DecodeSegmentCursor(
+      absl::string_view(reinterpret_cast<const char*>(found->cursor.state),
+                        found->cursor.state_bytes));
+  ASSERT_TRUE(cursor.ok());
+  EXPECT_EQ(cursor->format, LineFormat::kJson);
+}
+
+TEST_F(FlusherTest, InAForkedChildNothingWaitsAndNothingHappens) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.flush_interval = absl::Hours(1);
+  auto flusher = StartFlusher(ring_.get(), options);
+  Append("one");
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool flushed = flusher->Flush(absl::InfiniteDuration());
+    const bool stopped = flusher->Stop().ok();
+    flusher.reset();
+    _exit(!flushed && stopped ? 0 : 1);
+  }
+  int status;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(flusher->Flush(kLong));
+  EXPECT_THAT(Texts(), ElementsAre("one"));
 }
 
 }  // namespace

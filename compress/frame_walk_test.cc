@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -80,7 +81,8 @@ class FrameWalkTest : public ::testing::Test {
 };
 
 TEST_F(FrameWalkTest, FrameEndsWhereZstdSays) {
-  for (const size_t bytes : {0, 1, 100, 255, 256, 70000, 300000}) {
+  for (const size_t bytes :
+       std::vector<size_t>{0, 1, 100, 255, 256, 70000, 300000}) {
     for (int bits = 0; bits < 16; ++bits) {
       const FrameOptions options = {(bits & 1) != 0, (bits & 2) != 0,
                                     (bits & 4) != 0};
@@ -137,7 +139,7 @@ TEST_F(FrameWalkTest, CutFrameEndsWithItsLastWholeBlock) {
 
 TEST_F(FrameWalkTest, WhatIsNoFrameIsDataLoss) {
   const std::string frame = MakeFrame("text\n", {});
-  for (const uint64_t offset : {1, 2, 3}) {
+  for (uint64_t offset = 1; offset <= 3; ++offset) {
     EXPECT_EQ(Walk(frame + "xxxxx", offset, frame.size()).status().code(),
               absl::StatusCode::kDataLoss);
   }

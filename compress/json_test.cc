@@ -5,6 +5,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -195,7 +196,7 @@ TEST(JsonCursorTest, ObjectsThatAreNoneAreRefused) {
 }
 
 TEST(JsonCursorTest, DepthIsBounded) {
-  for (const size_t depth : {31, 32, 1000, 1000000}) {
+  for (const size_t depth : std::vector<size_t>{31, 32, 1000, 1000000}) {
     const std::string json = std::string(depth, '[') + std::string(depth, ']');
     EXPECT_EQ(JsonCursor(json).SkipValue(), depth < 33) << depth;
     EXPECT_FALSE(JsonCursor(std::string(depth, '[')).SkipValue());

@@ -1,6 +1,5 @@
 #include "ringlog/compress/leftover.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,77 +14,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "ringlog/compress/batch_builder.h"
+#include "ringlog/compress/leftover_file.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/segment_reader.h"
 #include "ringlog/ring/mapped_file.h"
 #include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring_header.h"
 
 namespace ringlog {
 namespace {
 
 constexpr size_t kBatchBytes = 64 << 10;
-
-absl::Status Annotate(const absl::Status& status, absl::string_view path) {
-  return absl::Status(status.code(),
-                      absl::StrCat(path, ": ", status.message()));
-}
-
-absl::Status SyncDirectory(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
-  const int result = fsync(fd);
-  const int error = errno;
-  close(fd);
-  if (result != 0) {
-    return absl::ErrnoToStatus(error, absl::StrCat("fsync ", path));
-  }
-  return absl::OkStatus();
-}
-
-// The whole file. Read, not mapped: somebody may shorten it at any moment.
-absl::StatusOr<std::string> ReadAll(int fd, const std::string& path) {
-  struct stat st;
-  if (fstat(fd, &st) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path));
-  }
-  const auto size = static_cast<uint64_t>(st.st_size);
-  if (!S_ISREG(st.st_mode) || size > kMaxRingFileBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": not a regular file of at most ", kMaxRingFileBytes, " bytes"));
-  }
-  std::string bytes(size, '\0');
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t n =
-        pread(fd, &bytes[done], bytes.size() - done, static_cast<off_t>(done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path));
-    if (n == 0) break;
-    done += static_cast<size_t>(n);
-  }
-  bytes.resize(done);
-  return bytes;
-}
-
-// Opens the ring and takes the lock that a living owner, or another recovery,
-// would hold.
-absl::StatusOr<int> OpenLocked(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
-  auto close_file = absl::MakeCleanup([fd] { close(fd); });
-  if (!TryLock(fd)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": in use by another process"));
-  }
-  // Somebody may have recovered and deleted it between the two calls.
-  struct stat st;
-  if (fstat(fd, &st) == 0 && st.st_nlink == 0) {
-    return absl::NotFoundError(absl::StrCat(path, ": recovered by another"));
-  }
-  std::move(close_file).Cancel();
-  return fd;
-}
 
 ProcessIdentity Owner(const RingHeader& header) {
   ProcessIdentity owner;
@@ -109,7 +50,8 @@ class Leftover {
            const SegmentWriterOptions& options)
       : ring_(ring),
         directory_(std::move(segment_directory)),
-        options_(options) {}
+        options_(options),
+        is_apart_(LatestCursorIsDamaged(ring.live, ring.header)) {}
 
   absl::Status Run(LeftoverReport* report) {
     if (ring_.cursor.sequence != 0) {
@@ -119,13 +61,22 @@ class Leftover {
       if (!cursor.ok()) return cursor.status();
       cursor_ = *cursor;
     }
-    if (absl::Status s = OpenSegment(); !s.ok()) return s;
+    if (is_apart_) {
+      if (FindLastSegment()) return absl::OkStatus();
+    } else if (absl::Status s = OpenSegment(); !s.ok()) {
+      return s;
+    }
     if (absl::Status s = AddRecords(report); !s.ok()) return s;
     if (writer_ == nullptr) return absl::OkStatus();
     if (absl::Status s = writer_->AddEnd(); !s.ok()) return s;
     if (absl::Status s = writer_->Write(); !s.ok()) return s;
     if (absl::Status s = writer_->Sync(); !s.ok()) return s;
-    report->segment_path = writer_->path();
+    report->segment_path = is_apart_ ? SegmentPath() : writer_->path();
+    if (is_apart_ &&
+        rename(writer_->path().c_str(), report->segment_path.c_str()) != 0) {
+      return absl::ErrnoToStatus(
+          errno, absl::StrCat("rename to ", report->segment_path));
+    }
     return SyncDirectory(directory_);
   }
 
@@ -146,17 +97,64 @@ class Leftover {
     return identity;
   }
 
+  // Where the cursor is damaged nobody knows what counts in the segments: they
+  // stay as they are, and what the ring still holds goes into one of its own,
+  // behind them. That gets its name when it is whole, so that it is either
+  // there or not. True if it is there, from an attempt before.
+  bool FindLastSegment() {
+    cursor_.segment_number = 0;
+    cursor_.segment_bytes = 0;
+    const ParsedFileName ring = ParseFileName(RingFileName(ring_.header));
+    std::string last;
+    for (const std::string& name : NamesIn(directory_)) {
+      const ParsedFileName parsed = ParseFileName(name);
+      if (parsed.kind == FileKind::kSegment &&
+          parsed.ring_id_prefix == ring.ring_id_prefix &&
+          parsed.process_id == ring.process_id &&
+          parsed.segment_number > cursor_.segment_number) {
+        cursor_.segment_number = parsed.segment_number;
+        cursor_.format = parsed.format;
+        last = absl::StrCat(directory_, "/", name);
+      }
+    }
+    if (!last.empty()) {
+      const auto reader = SegmentReader::Open(last);
+      const FrameMetadata* const metadata =
+          reader.ok() ? (*reader)->first_metadata() : nullptr;
+      if (metadata != nullptr && metadata->recovered) return true;
+    }
+    cursor_.segment_number += 1;
+    cursor_.segment_open_time_ns = ring_.header.wall_anchor_ns;
+    return false;
+  }
+
   // The segment that the cursor names, cut there. If it has gone, or is not
-  // what the cursor says, it stays as it is and the next number is begun.
+  // what the cursor says, the next number is begun.
   absl::Status OpenSegment() {
     if (cursor_.segment_bytes == 0) return absl::OkStatus();
     absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
         SegmentWriter::Reopen(SegmentPath(), Identity(), cursor_, options_);
     if (writer.ok()) {
       writer_ = *std::move(writer);
-    } else if (!absl::IsNotFound(writer.status()) &&
-               !absl::IsDataLoss(writer.status())) {
+    } else if (absl::IsDataLoss(writer.status())) {
+      return CutDamagedSegment();
+    } else if (!absl::IsNotFound(writer.status())) {
       return writer.status();
+    }
+    return absl::OkStatus();
+  }
+
+  // What is behind the cursor is in the ring too.
+  absl::Status CutDamagedSegment() {
+    const std::string path = SegmentPath();
+    struct stat st;
+    if (stat(path.c_str(), &st) != 0 ||
+        static_cast<uint64_t>(st.st_size) <= cursor_.segment_bytes) {
+      return absl::OkStatus();
+    }
+    if (truncate(path.c_str(), static_cast<off_t>(cursor_.segment_bytes)) !=
+        0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cut ", path));
     }
     return absl::OkStatus();
   }
@@ -164,11 +162,13 @@ class Leftover {
   // Begun with the first record. The name depends on nothing but the ring, so
   // that a second attempt finds what the first one left, and replaces it.
   absl::Status BeginSegment() {
-    if (cursor_.segment_number == 0 || cursor_.segment_bytes != 0) {
+    if (!is_apart_ &&
+        (cursor_.segment_number == 0 || cursor_.segment_bytes != 0)) {
       cursor_.segment_number += 1;
       cursor_.segment_open_time_ns = ring_.header.wall_anchor_ns;
     }
-    const std::string path = SegmentPath();
+    const std::string path =
+        absl::StrCat(SegmentPath(), is_apart_ ? ".tmp" : "");
     if (unlink(path.c_str()) != 0 && errno != ENOENT) {
       return absl::ErrnoToStatus(errno, absl::StrCat("replace ", path));
     }
@@ -190,11 +190,18 @@ class Leftover {
     return absl::OkStatus();
   }
 
+  uint64_t FirstPosition() const {
+    const uint64_t begin =
+        std::max(ring_.header.first_position, ring_.cursor.end_position);
+    return ring_.records.empty()
+               ? begin
+               : std::min(begin, ring_.records.front().position);
+  }
+
   // Records and gaps together, by position; the drops that the log does not
   // tell of yet come last.
   absl::Status AddRecords(LeftoverReport* report) {
-    BatchBuilder batch(cursor_.format, std::max(ring_.header.first_position,
-                                                ring_.cursor.end_position));
+    BatchBuilder batch(cursor_.format, FirstPosition());
     auto gap = ring_.gaps.begin();
     // What a gap's line says: the time of the record that follows it.
     int64_t time_ns = ring_.header.wall_anchor_ns;
@@ -228,13 +235,31 @@ class Leftover {
   const RecoveredRing& ring_;
   const std::string directory_;
   const SegmentWriterOptions options_;
+  const bool is_apart_;
   SegmentCursor cursor_;
   std::unique_ptr<SegmentWriter> writer_;
 };
 
+// Whether the segments of the ring at `path` are in `segment_directory`. What
+// cannot be read is another user's where directories are shared; in a program's
+// own directory it is an error, which reading it will tell.
+bool GoesTo(const std::string& path, const std::string& ring_directory,
+            const std::string& segment_directory) {
+  const bool is_own_directory = ring_directory == segment_directory;
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return is_own_directory;
+  const absl::StatusOr<RingHeader> header = ReadRingHeader(fd, path);
+  close(fd);
+  if (!header.ok()) return is_own_directory;
+  const absl::string_view recorded = SegmentDirectory(*header);
+  return recorded.empty()
+             ? is_own_directory
+             : recorded == SegmentDirectoryField(segment_directory);
+}
+
 // A ring that its maker did not live to give a name holds nothing.
 void RemoveUnfinished(const std::string& path) {
-  absl::StatusOr<int> fd = OpenLocked(path);
+  absl::StatusOr<int> fd = OpenLeftover(path);
   if (!fd.ok()) return;
   unlink(path.c_str());
   close(*fd);
@@ -245,19 +270,24 @@ void RemoveUnfinished(const std::string& path) {
 absl::StatusOr<LeftoverReport> RecoverLeftover(
     const std::string& ring_path, const std::string& segment_directory,
     const SegmentWriterOptions& options) {
-  absl::StatusOr<int> fd = OpenLocked(ring_path);
+  absl::StatusOr<int> fd = OpenLeftover(ring_path);
   if (!fd.ok()) return fd.status();
   // Closing ends the lock, so it comes after the ring has gone.
   auto close_file = absl::MakeCleanup([&fd] { close(*fd); });
-  absl::StatusOr<std::string> bytes = ReadAll(*fd, ring_path);
+  const absl::StatusOr<RingHeader> header = ReadRingHeader(*fd, ring_path);
+  if (!header.ok()) return header.status();
+  if (OwnerMayBeAlive(*header)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(ring_path, ": process ", header->process_id, " is alive"));
+  }
+  const absl::StatusOr<FileBytes> bytes = ReadFileBytes(*fd, ring_path);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RecoveredRing> ring =
-      RecoverRing(*bytes, RecoverFrom::kCursor);
-  if (!ring.ok()) return Annotate(ring.status(), ring_path);
-  if (OwnerMayBeAlive(ring->header)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        ring_path, ": process ", ring->header.process_id, " is alive"));
+      RecoverRing(bytes->view(), RecoverFrom::kCursor);
+  if (ring.ok() && LatestCursorIsDamaged(ring->live, ring->header)) {
+    ring = RecoverRing(bytes->view(), RecoverFrom::kEverything);
   }
+  if (!ring.ok()) return Annotate(ring.status(), ring_path);
   LeftoverReport report;
   report.ring_path = ring_path;
   if (absl::Status s = Leftover(*ring, segment_directory, options).Run(&report);
@@ -274,26 +304,18 @@ LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
                                const std::string& segment_directory,
                                const SegmentWriterOptions& options) {
   LeftoverSweep sweep;
-  DIR* const directory = opendir(ring_directory.c_str());
-  if (directory == nullptr) {
-    sweep.errors.push_back(
-        absl::ErrnoToStatus(errno, absl::StrCat("open ", ring_directory)));
-    return sweep;
-  }
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(directory)) {
-    names.push_back(entry->d_name);
-  }
-  closedir(directory);
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) {
+  absl::Status listed;
+  for (const std::string& name : NamesIn(ring_directory, &listed)) {
     const std::string path = absl::StrCat(ring_directory, "/", name);
     absl::string_view stem = name;
     if (absl::ConsumeSuffix(&stem, ".tmp")) {
       if (ParseFileName(stem).kind == FileKind::kRing) RemoveUnfinished(path);
       continue;
     }
-    if (ParseFileName(name).kind != FileKind::kRing) continue;
+    if (ParseFileName(name).kind != FileKind::kRing ||
+        !GoesTo(path, ring_directory, segment_directory)) {
+      continue;
+    }
     absl::StatusOr<LeftoverReport> report =
         RecoverLeftover(path, segment_directory, options);
     if (report.ok()) {
@@ -303,6 +325,7 @@ LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
       sweep.errors.push_back(report.status());
     }
   }
+  if (!listed.ok()) sweep.errors.push_back(listed);
   return sweep;
 }
 

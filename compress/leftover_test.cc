@@ -4,12 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/batch_builder.h"
-#include "ringlog/compress/rotation.h"
-#include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/leftover_life.h"
 #include "ringlog/compress/segment_writer.h"
-#include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/read_segments.h"
 
@@ -31,170 +24,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-std::string Message(int n) {
-  return absl::StrCat("record ", n, std::string(n * 37 % 1500, 'x'));
-}
-
-// A process with a ring and a flusher, whose every step can be its last. The
-// flusher's steps are made here one by one, in the flusher's order.
-class Victim {
- public:
-  explicit Victim(const std::string& directory) : directory_(directory) {
-    RingOptions options;
-    options.slot_count = 64;
-    options.program = "program";
-    options.host = "host";
-    auto ring = Ring::CreateIn(directory_, RingFileName, options);
-    EXPECT_TRUE(ring.ok()) << ring.status();
-    ring_ = *std::move(ring);
-    batch_.emplace(LineFormat::kText, ring_->take_position());
-  }
-
-  void Log(int count) {
-    for (int i = 0; i < count; ++i) {
-      const std::string text = Message(logged_++);
-      Record record;
-      record.time_ns = 1795489439000000000 + logged_;
-      record.file = "file.cc";
-      record.line = logged_;
-      record.text = text;
-      char head[128];
-      const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
-      ASSERT_EQ(
-          ring_->Append(record.severity, absl::string_view(head, size), text),
-          Ring::AppendResult::kAppended);
-    }
-  }
-
-  void NameSegment() {
-    cursor_.segment_number += 1;
-    cursor_.segment_open_time_ns =
-        1795489439000000000 +
-        static_cast<int64_t>(cursor_.segment_number) * 1000000000;
-    cursor_.segment_bytes = cursor_.frame_offset = 0;
-    cursor_.open_frame = FrameSummary();
-    ring_->PublishCursor(persisted_, EncodeSegmentCursor(cursor_));
-  }
-  void CreateSegment() {
-    SegmentIdentity identity;
-    std::copy(std::begin(ring_->header().ring_id),
-              std::end(ring_->header().ring_id), identity.ring_id.begin());
-    identity.number = cursor_.segment_number;
-    SegmentWriterOptions options;
-    options.frame_bytes = 3000;
-    auto writer = SegmentWriter::Create(
-        absl::StrCat(
-            directory_, "/",
-            SegmentFileName(ring_->header(), cursor_.segment_number,
-                            cursor_.segment_open_time_ns, LineFormat::kText)),
-        identity, options);
-    ASSERT_TRUE(writer.ok()) << writer.status();
-    writer_ = *std::move(writer);
-  }
-  void Take(int count) {
-    for (int i = 0; i < count; ++i) {
-      const std::optional<Ring::Taken> taken = ring_->Take();
-      ASSERT_TRUE(taken.has_value());
-      batch_->AddRecord(taken->slots.position, taken->slots.slot_count,
-                        taken->head, taken->body);
-    }
-  }
-  void Write() {
-    ASSERT_TRUE(writer_->AddBatch(batch_->batch()).ok());
-    ASSERT_TRUE(writer_->Write().ok());
-  }
-  void Publish() {
-    const int64_t open_time_ns = cursor_.segment_open_time_ns;
-    cursor_ = writer_->cursor();
-    cursor_.segment_open_time_ns = open_time_ns;
-    persisted_ = batch_->end_position();
-    ring_->PublishCursor(persisted_, EncodeSegmentCursor(cursor_));
-  }
-  void Release() {
-    ring_->Release();
-    batch_->Clear();
-  }
-  void EndSegment() {
-    ASSERT_TRUE(writer_->AddEnd().ok());
-    ASSERT_TRUE(writer_->Write().ok());
-    writer_.reset();
-  }
-
-  Ring* ring() { return ring_.get(); }
-  int logged() const { return logged_; }
-
- private:
-  const std::string directory_;
-  std::unique_ptr<Ring> ring_;
-  std::unique_ptr<SegmentWriter> writer_;
-  std::optional<BatchBuilder> batch_;
-  SegmentCursor cursor_;
-  uint64_t persisted_ = 0;
-  int logged_ = 0;
-};
-
-// A life with three batches in two segments. It may end after any of these.
-const std::vector<std::function<void(Victim*)>>& Life() {
-  static const auto* const life = new std::vector<std::function<void(Victim*)>>{
-      [](Victim* v) { v->Log(10); },
-      [](Victim* v) { v->NameSegment(); },
-      [](Victim* v) { v->CreateSegment(); },
-      [](Victim* v) { v->Take(4); },
-      [](Victim* v) { v->Write(); },
-      [](Victim* v) { v->Publish(); },
-      [](Victim* v) { v->Release(); },
-      [](Victim* v) { v->Log(5); },
-      [](Victim* v) { v->Take(3); },
-      [](Victim* v) { v->Write(); },
-      [](Victim* v) { v->Publish(); },
-      [](Victim* v) { v->Release(); },
-      [](Victim* v) { v->Take(1); },
-      [](Victim* v) { v->Write(); },
-      [](Victim* v) { v->Publish(); },
-      [](Victim* v) { v->Release(); },
-      [](Victim* v) { v->EndSegment(); },
-      [](Victim* v) { v->NameSegment(); },
-      [](Victim* v) { v->CreateSegment(); },
-      [](Victim* v) { v->Take(2); },
-      [](Victim* v) { v->Write(); },
-      [](Victim* v) { v->Publish(); },
-      [](Victim* v) { v->Release(); },
-      [](Victim* v) { v->Log(3); },
-      [](Victim* v) { v->EndSegment(); },
-  };
-  return *life;
-}
-
-std::vector<std::string> Texts(const std::string& directory) {
-  std::vector<std::string> texts;
-  for (const std::string& line : AllLines(directory)) {
-    texts.push_back(line.substr(line.find("] ") + 2));
-  }
-  return texts;
-}
-
-std::vector<std::string> Messages(int count) {
-  std::vector<std::string> messages;
-  for (int i = 0; i < count; ++i) messages.push_back(Message(i));
-  return messages;
-}
-
-absl::StatusOr<LeftoverReport> Recover(const std::string& directory) {
-  const std::vector<std::string> rings = FilesIn(directory, ".ring");
-  if (rings.size() != 1) return absl::NotFoundError("no ring");
-  return RecoverLeftover(rings[0], directory, SegmentWriterOptions());
-}
-
-class LifeTest : public ::testing::TestWithParam<size_t> {
- protected:
-  // Lives up to the step and dies; returns how many records were logged.
-  int LiveAndDie(const std::string& directory) {
-    Victim victim(directory);
-    for (size_t i = 0; i <= GetParam(); ++i) Life()[i](&victim);
-    return victim.logged();
-  }
-};
 
 TEST_P(LifeTest, EveryRecordIsInTheSegmentsOnce) {
   const std::string directory = MakeTestDirectory();
@@ -310,37 +139,6 @@ TEST(LeftoverTest, ARingWhoseProcessLivesIsNotTouched) {
   EXPECT_EQ(Texts(directory), Messages(3));
 }
 
-TEST(LeftoverTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
-  const std::string directory = MakeTestDirectory();
-  { Victim(directory).Log(3); }
-  const std::string first = FilesIn(directory, ".ring")[0];
-  std::string bytes = ReadFile(first);
-  for (const size_t header : {size_t{0}, size_t{kRingHeaderCopyOffset}}) {
-    bytes[header + 100] = static_cast<char>(bytes[header + 100] ^ 1);
-  }
-  WriteFile(first, bytes);
-  { Victim(directory).Log(2); }
-  const LeftoverSweep sweep =
-      RecoverLeftovers(directory, directory, SegmentWriterOptions());
-  EXPECT_THAT(sweep.recovered, SizeIs(1));
-  ASSERT_THAT(sweep.errors, SizeIs(1));
-  EXPECT_THAT(sweep.errors[0].message(), HasSubstr(first));
-  EXPECT_EQ(FilesIn(directory, ".ring"), std::vector<std::string>{first});
-  EXPECT_EQ(Texts(directory), Messages(2));
-}
-
-TEST(LeftoverTest, ADamagedHeaderWithAWholeCopyCostsNothing) {
-  const std::string directory = MakeTestDirectory();
-  { Victim(directory).Log(3); }
-  const std::string ring = FilesIn(directory, ".ring")[0];
-  std::string bytes = ReadFile(ring);
-  bytes[100] = static_cast<char>(bytes[100] ^ 1);
-  WriteFile(ring, bytes);
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
-  ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(Texts(directory), Messages(3));
-}
-
 TEST(LeftoverTest, ARingThatNeverGotItsNameIsRemoved) {
   const std::string directory = MakeTestDirectory();
   const std::string path =
@@ -365,10 +163,43 @@ TEST(LeftoverTest, DropsThatTheLogDoesNotTellOfAreTold) {
 }
 
 TEST(LeftoverTest, ADirectoryThatCannotBeReadIsAnError) {
+  const std::string path = MakeTestDirectory() + "/file";
+  WriteFile(path, "");
+  const LeftoverSweep sweep =
+      RecoverLeftovers(path, path, SegmentWriterOptions());
+  ASSERT_THAT(sweep.errors, SizeIs(1));
+  EXPECT_THAT(sweep.errors[0].message(), HasSubstr(path));
+}
+
+TEST(LeftoverTest, ADirectoryThatIsNotThereHoldsNothing) {
   const LeftoverSweep sweep =
       RecoverLeftovers("/nonexistent", "/nonexistent", SegmentWriterOptions());
-  ASSERT_THAT(sweep.errors, SizeIs(1));
-  EXPECT_THAT(sweep.errors[0].message(), HasSubstr("/nonexistent"));
+  EXPECT_THAT(sweep.errors, IsEmpty());
+}
+
+TEST(LeftoverTest, ARingInASharedDirectoryGoesOnlyToItsOwnSegments) {
+  const std::string shared = MakeTestDirectory();
+  const std::string mine = MakeTestDirectory();
+  const std::string other = MakeTestDirectory();
+  { Victim(shared, mine).Log(3); }
+  RecoverLeftovers(shared, other, SegmentWriterOptions());
+  RecoverLeftovers(shared, shared, SegmentWriterOptions());
+  EXPECT_THAT(FilesIn(shared, ".ring"), SizeIs(1));
+  EXPECT_THAT(FilesIn(other, ".zst"), IsEmpty());
+  EXPECT_THAT(FilesIn(shared, ".zst"), IsEmpty());
+  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  EXPECT_THAT(FilesIn(shared, ".ring"), IsEmpty());
+  EXPECT_EQ(Texts(mine), Messages(3));
+}
+
+// Whose path is so long that the header has only its end.
+TEST(LeftoverTest, ALongPathOfSegmentsIsKnownByItsEnd) {
+  const std::string shared = MakeTestDirectory();
+  const std::string mine = MakeTestDirectory() + "/" + std::string(200, 'd');
+  std::filesystem::create_directory(mine);
+  { Victim(shared, mine).Log(3); }
+  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  EXPECT_EQ(Texts(mine), Messages(3));
 }
 
 }  // namespace

@@ -92,8 +92,8 @@ std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
                          segment_number, SegmentSuffix(format));
 }
 
-std::string SymlinkName(const RingHeader& header, LineFormat format) {
-  return absl::StrCat(NamePart(header.program), ".", SegmentSuffix(format));
+std::string SymlinkName(const RingHeader& header) {
+  return absl::StrCat(NamePart(header.program), ".current.zst");
 }
 
 ParsedFileName ParseFileName(absl::string_view basename) {

@@ -27,9 +27,9 @@ std::string RingFileName(const RingHeader& header);
 // 999,999 segments only make the number longer.
 std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
                             int64_t open_time_ns, LineFormat format);
-// program.log.zst, or .jsonl.zst: the name of the symlink to the segment that
-// is being written.
-std::string SymlinkName(const RingHeader& header, LineFormat format);
+// program.current.zst: the name of the symlink to the segment that is being
+// written. No pattern that finds the segments finds it too.
+std::string SymlinkName(const RingHeader& header);
 
 // What a file's name says it is. Names prove nothing: readers look inside.
 enum class FileKind { kRing, kSegment, kOther };

@@ -35,20 +35,19 @@ TEST(FileNameTest, SaysProgramHostTimeProcessRingAndNumber) {
             "program.host.20261124-030305.12345.0f3a9c1b.000001.log.zst");
   EXPECT_EQ(SegmentFileName(header, 1234567, kTime, LineFormat::kJson),
             "program.host.20261124-030304.12345.0f3a9c1b.1234567.jsonl.zst");
-  EXPECT_EQ(SymlinkName(header, LineFormat::kText), "program.log.zst");
-  EXPECT_EQ(SymlinkName(header, LineFormat::kJson), "program.jsonl.zst");
+  EXPECT_EQ(SymlinkName(header), "program.current.zst");
 }
 
 TEST(FileNameTest, HostileProgramAndHostStayInTheirPart) {
   EXPECT_EQ(RingFileName(MakeHeader("../../etc/x", "a.b\n c")),
             "______etc_x.a_b__c.20261124-030304.12345.0f3a9c1b.ring");
-  EXPECT_EQ(SymlinkName(MakeHeader("", ""), LineFormat::kText), "_.log.zst");
+  EXPECT_EQ(SymlinkName(MakeHeader("", "")), "_.current.zst");
   EXPECT_EQ(RingFileName(MakeHeader("", "")),
             "_._.20261124-030304.12345.0f3a9c1b.ring");
   // Without a NUL, all of the field counts, and nothing behind it.
   const std::string longest(64, 'p');
-  EXPECT_EQ(SymlinkName(MakeHeader(longest, longest), LineFormat::kText),
-            longest + ".log.zst");
+  EXPECT_EQ(SymlinkName(MakeHeader(longest, longest)),
+            longest + ".current.zst");
 }
 
 TEST(FileNameTest, WhatWasPutInComesBack) {
@@ -82,6 +81,7 @@ TEST(FileNameTest, OtherNamesAreOther) {
         ".ring",
         "a.ring",
         "program.log.zst",
+        "program.current.zst",
         "program.host.20261124-030304.12345.0f3a9c1b",
         "program.host.20261124-030304.12345.0f3a9c1b.ring.tmp",
         ".program.host.20261124-030304.12345.0f3a9c1b.ring",

@@ -334,7 +334,7 @@ TEST_P(SegmentReaderDamageTest, FramesSwappedWithTheirMetadataAreBothRead) {
 TEST_P(SegmentReaderDamageTest, StrangeBytesBetweenFramesCostNoRecord) {
   for (size_t f = 0; f + 1 < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
-    for (const size_t count : {1, 3, 4, 5, 100, 70000}) {
+    for (const size_t count : std::vector<size_t>{1, 3, 4, 5, 100, 70000}) {
       std::string bytes = sample_.bytes;
       bytes.insert(frame.metadata_end, Noise(count));
       ASSERT_NO_FATAL_FAILURE(Read(bytes));

@@ -296,7 +296,7 @@ TEST_F(SegmentWriterTest, FailedWriteLeavesTheFileGoodAndCanBeTriedAgain) {
     const std::string good = ReadFile(path_);
     const std::string good_lines = lines_;
     ASSERT_NO_FATAL_FAILURE(Add(MakeLines(700)));
-    for (const uint64_t room : {0, 1, 30}) {
+    for (const uint64_t room : std::vector<uint64_t>{0, 1, 30}) {
       const absl::Status status =
           WriteWithin(good.size() + room, writer_.get());
       ASSERT_FALSE(status.ok()) << i << ", " << room;

@@ -8,11 +8,13 @@
 
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/base/log_severity.h"
 #include "absl/log/globals.h"
 #include "absl/log/log.h"
+#include "absl/log/log_sink_registry.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -252,6 +254,80 @@ TEST(InstallTest, AForkedChildsExitLeavesTheParentsFilesAlone) {
             }),
             0);
   EXPECT_EQ(Texts(directory), (std::vector<std::string>{"before", "after"}));
+}
+
+TEST(InstallTest, ASinkThatIsRemovedAndClosedIsNoTroubleAtTheEnd) {
+  const std::string directory = MakeTestDirectory();
+  EXPECT_EQ(RunChild([&] {
+              RingLogSink* const sink = MustInstall(Options(directory));
+              LogRecords();
+              absl::RemoveLogSink(sink);
+              if (!sink->Close().ok()) _exit(1);
+            }),
+            0);
+  EXPECT_EQ(Texts(directory), ExpectedTexts());
+}
+
+TEST(InstallTest, ARelativeDirectoryIsTheOneOfTheStart) {
+  const std::string directory = MakeTestDirectory();
+  EXPECT_EQ(RunChild([&] {
+              if (chdir(directory.c_str()) != 0) _exit(1);
+              MustInstall(Options("logs/"));
+              if (chdir("/") != 0) _exit(1);
+              LogRecords();
+            }),
+            0);
+  EXPECT_EQ(Texts(directory + "/logs"), ExpectedTexts());
+  EXPECT_THAT(FilesIn(directory + "/logs", ".ring"), IsEmpty());
+}
+
+TEST(InstallTest, AStartWithAnotherRingDirectoryRecoversBoth) {
+  const std::string directory = MakeTestDirectory();
+  RunChild([&] {
+    MustInstall(Options(directory));
+    LogRecords();
+    raise(SIGKILL);
+  });
+  RingLogSinkOptions options = Options(directory);
+  options.ring_directory = MakeTestDirectory();
+  EXPECT_EQ(RunChild([&] {
+              MustInstall(options);
+              if (!WaitForRecovery(absl::Minutes(10))) _exit(1);
+            }),
+            0);
+  EXPECT_EQ(Texts(directory), ExpectedTexts());
+  EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+}
+
+TEST(InstallTest, AShortLifeRecoversWhatAKillLeft) {
+  const std::string directory = MakeTestDirectory();
+  RunChild([&] {
+    MustInstall(Options(directory));
+    LogRecords();
+    raise(SIGKILL);
+  });
+  EXPECT_EQ(RunChild([&] { MustInstall(Options(directory)); }), 0);
+  EXPECT_EQ(Texts(directory), ExpectedTexts());
+}
+
+// Whether each was kept depends on when it came; that it was kept once, on
+// nothing.
+TEST(InstallTest, WhatOtherThreadsLogWhileTheProcessEndsIsKeptOnceOrDropped) {
+  const std::string directory = MakeTestDirectory();
+  EXPECT_EQ(RunChild([&] {
+              MustInstall(Options(directory));
+              std::thread([] {
+                for (int i = 0;; ++i) LOG(INFO) << "record " << i;
+              }).detach();
+              LOG(INFO) << "first";
+            }),
+            0);
+  RecoverAll(directory);
+  int next = 0;
+  for (const std::string& text : Texts(directory)) {
+    if (text == "first") continue;
+    ASSERT_EQ(text, absl::StrCat("record ", next++));
+  }
 }
 
 }  // namespace

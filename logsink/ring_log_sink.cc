@@ -2,14 +2,14 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <thread>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/base/log_severity.h"
@@ -17,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/types/span.h"
+#include "ringlog/compress/background_thread.h"
+#include "ringlog/compress/complain.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/ring/record.h"
@@ -26,6 +28,8 @@ namespace ringlog {
 namespace {
 
 constexpr absl::Duration kFlushTimeout = absl::Seconds(1);
+// How long the end of the process waits for the recovery of leftovers.
+constexpr absl::Duration kRecoveryTimeout = absl::Seconds(1);
 
 template <typename T>
 absl::Status Invalid(absl::string_view option, const T& value,
@@ -72,9 +76,24 @@ absl::Status MakeDirectory(const std::string& path) {
                              absl::StrCat("make directory ", path));
 }
 
-const std::string& RingDirectory(const RingLogSinkOptions& options) {
-  return options.ring_directory.empty() ? options.directory
-                                        : options.ring_directory;
+// The program may go to another directory later.
+std::string Absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute =
+      std::filesystem::absolute(path, error).lexically_normal();
+  if (error) return path;
+  // "logs/" is "logs".
+  return absolute.has_filename() ? absolute.string()
+                                 : absolute.parent_path().string();
+}
+
+// Both directories absolute, neither empty.
+RingLogSinkOptions Resolved(RingLogSinkOptions options) {
+  options.directory = Absolute(options.directory);
+  options.ring_directory = options.ring_directory.empty()
+                               ? options.directory
+                               : Absolute(options.ring_directory);
+  return options;
 }
 
 RingOptions ToRingOptions(const RingLogSinkOptions& options) {
@@ -87,6 +106,9 @@ RingOptions ToRingOptions(const RingLogSinkOptions& options) {
   }
   ring.overflow = options.overflow;
   ring.block_deadline = options.block_deadline;
+  if (options.ring_directory != options.directory) {
+    ring.segment_directory = options.directory;
+  }
   return ring;
 }
 
@@ -104,52 +126,56 @@ Severity ToSeverity(absl::LogSeverity severity) {
   return static_cast<Severity>(absl::NormalizeLogSeverity(severity));
 }
 
-// Around LOG: it may be what is not working.
-void Complain(absl::string_view what) {
-  const std::string line = absl::StrCat("ringlog: ", what, "\n");
-  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
-    const RingLogSinkOptions& options) {
-  if (absl::Status s = Check(options); !s.ok()) return s;
+    const RingLogSinkOptions& given) {
+  if (absl::Status s = Check(given); !s.ok()) return s;
+  const RingLogSinkOptions options = Resolved(given);
   for (const std::string& directory :
-       {options.directory, RingDirectory(options)}) {
+       {options.directory, options.ring_directory}) {
     if (absl::Status s = MakeDirectory(directory); !s.ok()) return s;
   }
-  absl::StatusOr<std::unique_ptr<Ring>> ring = Ring::CreateIn(
-      RingDirectory(options), &RingFileName, ToRingOptions(options));
-  if (!ring.ok()) return ring.status();
-  return std::unique_ptr<RingLogSink>(
-      new RingLogSink(*std::move(ring), options));
+  return Start(Ring::CreateIn(options.ring_directory, &RingFileName,
+                              ToRingOptions(options)),
+               options);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
-    const RingLogSinkOptions& options) {
-  if (absl::Status s = Check(options); !s.ok()) return s;
-  absl::StatusOr<std::unique_ptr<Ring>> ring =
-      Ring::CreateAnonymous(ToRingOptions(options));
-  if (!ring.ok()) return ring.status();
-  return std::unique_ptr<RingLogSink>(
-      new RingLogSink(*std::move(ring), options));
+    const RingLogSinkOptions& given) {
+  if (absl::Status s = Check(given); !s.ok()) return s;
+  const RingLogSinkOptions options = Resolved(given);
+  return Start(Ring::CreateAnonymous(ToRingOptions(options)), options);
 }
 
-RingLogSink::RingLogSink(std::unique_ptr<Ring> ring,
-                         const RingLogSinkOptions& options)
-    : ring_(std::move(ring)), head_bytes_(ring_->header().head_bytes) {
-  if (options.overflow != OverflowPolicy::kOverwriteOldest) {
-    flusher_ = Flusher::Start(ring_.get(), ToFlusherOptions(options));
+absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Start(
+    absl::StatusOr<std::unique_ptr<Ring>> ring,
+    const RingLogSinkOptions& options) {
+  if (!ring.ok()) return ring.status();
+  std::unique_ptr<RingLogSink> sink(new RingLogSink(*std::move(ring)));
+  if (options.overflow == OverflowPolicy::kOverwriteOldest) return sink;
+  absl::StatusOr<std::unique_ptr<Flusher>> flusher =
+      Flusher::Start(sink->ring_.get(), ToFlusherOptions(options));
+  if (!flusher.ok()) {
+    // There is nothing in it, and nobody would empty it.
+    unlink(sink->ring_path().c_str());
+    return flusher.status();
   }
+  sink->flusher_ = *std::move(flusher);
+  return sink;
 }
+
+RingLogSink::RingLogSink(std::unique_ptr<Ring> ring)
+    : ring_(std::move(ring)),
+      head_bytes_(ring_->header().head_bytes),
+      owner_(getpid()) {}
 
 RingLogSink::~RingLogSink() { Close().IgnoreError(); }
 
 void RingLogSink::Send(const absl::LogEntry& entry) {
   Record record;
   record.severity = ToSeverity(entry.log_severity());
-  // Relaxed: a record that races with Close() may go either way.
+  // Relaxed: one that races with Close() finds the ring sealed.
   if (closed_.load(std::memory_order_relaxed)) {
     ring_->CountDrop(DropCause::kClosed, record.severity);
     return;
@@ -180,10 +206,16 @@ void RingLogSink::Flush() {
 }
 
 absl::Status RingLogSink::Close() {
-  closed_.store(true, std::memory_order_relaxed);
-  if (flusher_ == nullptr) return absl::OkStatus();
+  // The ring and its flusher are the parent's.
+  if (getpid() != owner_) return absl::OkStatus();
+  if (flusher_ == nullptr) {
+    closed_.store(true, std::memory_order_relaxed);
+    return absl::OkStatus();
+  }
+  // Until the ring is sealed it takes what comes.
   absl::Status status = flusher_->Stop();
-  if (status.ok() && !ring_->path().empty() && ring_->empty() &&
+  closed_.store(status.ok(), std::memory_order_relaxed);
+  if (status.ok() && !ring_->path().empty() &&
       unlink(ring_->path().c_str()) != 0 && errno != ENOENT) {
     return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_->path()));
   }
@@ -206,15 +238,20 @@ std::atomic<Installation*> g_installation{nullptr};
 void Recover(const RingLogSinkOptions& options, Installation* installation) {
   SegmentWriterOptions segment;
   segment.compression_level = options.compression_level;
-  const LeftoverSweep sweep =
-      RecoverLeftovers(RingDirectory(options), options.directory, segment);
-  if (!sweep.errors.empty()) {
+  std::vector<absl::Status> errors =
+      RecoverLeftovers(options.directory, options.directory, segment).errors;
+  if (options.ring_directory != options.directory) {
+    const LeftoverSweep elsewhere =
+        RecoverLeftovers(options.ring_directory, options.directory, segment);
+    errors.insert(errors.end(), elsewhere.errors.begin(),
+                  elsewhere.errors.end());
+  }
+  if (!errors.empty()) {
     Complain(absl::StrCat(
         "cannot recover what a process that died has left: ",
-        sweep.errors.front().message(), sweep.errors.size() > 1 ? "; " : "",
-        sweep.errors.size() > 1
-            ? absl::StrCat("and ", sweep.errors.size() - 1, " more")
-            : "",
+        errors.front().message(), errors.size() > 1 ? "; " : "",
+        errors.size() > 1 ? absl::StrCat("and ", errors.size() - 1, " more")
+                          : "",
         "; the files stay"));
   }
   installation->recovered.Notify();
@@ -222,35 +259,42 @@ void Recover(const RingLogSinkOptions& options, Installation* installation) {
 
 void RecoverInBackground(const RingLogSinkOptions& options,
                          Installation* installation) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  // Detached: the end of the process need not wait, for what it cuts short the
-  // next start does again.
-  std::thread([options, installation] {
-    Recover(options, installation);
-  }).detach();
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const absl::StatusOr<pthread_t> thread = StartBackgroundThread(
+      "ringlog-recover",
+      [options, installation] { Recover(options, installation); });
+  if (!thread.ok()) {
+    Complain(absl::StrCat(thread.status().message(),
+                          "; what a process that died has left stays"));
+    installation->recovered.Notify();
+    return;
+  }
+  // The end of the process need not wait: what it cuts short the next start
+  // does again.
+  pthread_detach(*thread);
 }
 
 // Runs after main() has returned and the destructors of static objects have
 // run, which may all have logged.
 __attribute__((destructor)) void CloseAtExit() {
   Installation* const installation = g_installation.load();
-  // A forked child has neither the flusher nor a ring of its own.
+  // Still registered, if the program has not removed it: threads may log.
   if (installation == nullptr || installation->owner != getpid()) return;
-  absl::RemoveLogSink(installation->sink);
+  // Or a program that never lives long would leave all to the next start.
+  installation->recovered.WaitForNotificationWithTimeout(kRecoveryTimeout);
   if (absl::Status s = installation->sink->Close(); !s.ok()) {
-    Complain(absl::StrCat(s.message(), "; the ring stays"));
+    Complain(
+        absl::StrCat(s.message(), installation->sink->ring_path().empty()
+                                      ? "; what has not been written is lost"
+                                      : "; the ring stays"));
   }
 }
 
 }  // namespace
 
-absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
+absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& given) {
   static std::atomic<bool> called{false};
-  if (absl::Status s = Check(options); !s.ok()) return s;
+  if (absl::Status s = Check(given); !s.ok()) return s;
+  const RingLogSinkOptions options = Resolved(given);
   if (called.exchange(true)) {
     return absl::FailedPreconditionError(
         "ringlog::Install() has been called before in this process");
@@ -262,7 +306,10 @@ absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
                           "; records are kept in memory, and do not survive "
                           "the process before they are in a segment"));
     sink = RingLogSink::CreateInMemory(options);
-    if (!sink.ok()) return sink.status();
+    if (!sink.ok()) {
+      called.store(false);
+      return sink.status();
+    }
   }
   auto* const installation = new Installation;
   installation->sink = sink->release();

@@ -17,6 +17,8 @@
 #ifndef RINGLOG_LOGSINK_RING_LOG_SINK_H_
 #define RINGLOG_LOGSINK_RING_LOG_SINK_H_
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +38,8 @@ namespace ringlog {
 
 // The defaults are what most programs keep. Only `directory` has none.
 struct RingLogSinkOptions {
-  // Where segments go; made if it does not exist and its parent does.
+  // Where segments go; made if it does not exist and its parent does. What is
+  // relative is so to the working directory of now.
   std::string directory;
 
   // Where the ring goes; empty: to the segments. On a disk the ring survives
@@ -51,15 +54,16 @@ struct RingLogSinkOptions {
   uint64_t ring_bytes = uint64_t{8} << 20;
 
   // What happens to records that find the ring full. With kOverwriteOldest
-  // there are no segments: the ring holds the last records, for `ringlog cat`.
+  // nothing is written while the process lives: the ring holds the last
+  // records, for `ringlog cat`; the next start moves them into a segment.
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
   absl::Duration block_deadline = absl::Milliseconds(100);
 
   // Lines of text in glog's shape, or of JSON.
   LineFormat format = LineFormat::kText;
 
-  // A record is in the ring at once, and in its segment after this time at the
-  // latest; 1 ms to 1 minute.
+  // A record is in the ring at once, and handed to its segment after this time
+  // and 5 ms at the latest; 1 ms to 1 minute.
   absl::Duration flush_interval = absl::Milliseconds(200);
 
   // A segment of this many compressed bytes is closed, and the next one begun;
@@ -77,6 +81,9 @@ struct RingLogSinkOptions {
 // system call, but for a wait that OverflowPolicy::kBlock asks for. A record
 // that finds no room is counted, and the log says how many there were and
 // where.
+//
+// In a forked child Send() appends to the parent's ring, and the rest does
+// nothing.
 //
 // Does not guarantee: survival of a kernel panic or power loss.
 class RingLogSink final : public absl::LogSink {
@@ -110,11 +117,11 @@ class RingLogSink final : public absl::LogSink {
   void Flush() override;
 
   // Moves what the ring holds into segments, closes the last one, deletes the
-  // ring's file. If something cannot be written the ring stays, for the next
-  // start to recover. Records sent later are dropped and counted. Does nothing
-  // the second time.
-  //
-  // Requires: not registered with Abseil.
+  // ring's file. If something cannot be written, or other threads go on logging
+  // so that the ring is not empty for a moment within half a second, it says so
+  // and the ring stays, for the next start to recover. Else records sent later
+  // are dropped and counted. It may still be registered. Does nothing the
+  // second time.
   absl::Status Close();
 
   // The ring's file; empty if there is none.
@@ -122,10 +129,14 @@ class RingLogSink final : public absl::LogSink {
   const Ring& ring() const { return *ring_; }
 
  private:
-  RingLogSink(std::unique_ptr<Ring> ring, const RingLogSinkOptions& options);
+  explicit RingLogSink(std::unique_ptr<Ring> ring);
+  static absl::StatusOr<std::unique_ptr<RingLogSink>> Start(
+      absl::StatusOr<std::unique_ptr<Ring>> ring,
+      const RingLogSinkOptions& options);
 
   const std::unique_ptr<Ring> ring_;
   const size_t head_bytes_;
+  const pid_t owner_;
   std::atomic<bool> closed_{false};
   std::unique_ptr<Flusher> flusher_;  // none with kOverwriteOldest
 };
@@ -142,6 +153,7 @@ class RingLogSink final : public absl::LogSink {
 //
 //   InvalidArgument     an option, named with its value and what is allowed
 //   FailedPrecondition  called before in this process
+//   ResourceExhausted   no memory, or no thread to be had
 absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options);
 
 // Waits until the recovery that Install() began has been done; false if

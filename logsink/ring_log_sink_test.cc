@@ -1,6 +1,8 @@
 #include "ringlog/logsink/ring_log_sink.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -234,6 +236,37 @@ TEST_F(RingLogSinkTest, AFileInPlaceOfTheDirectoryIsRefusedByName) {
   WriteFile(options_.directory, "");
   EXPECT_THAT(RingLogSink::Create(options_).status().message(),
               HasSubstr(options_.directory));
+}
+
+TEST_F(RingLogSinkTest, AForkedChildsEndLeavesTheRingToItsParent) {
+  Open();
+  const pid_t child = fork();
+  if (child == 0) {
+    sink_->Flush();
+    absl::RemoveLogSink(sink_.get());
+    sink_.reset();
+    _exit(0);
+  }
+  int status;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(FilesIn(options_.directory, ".ring"), SizeIs(1));
+  LOG(INFO) << "after";
+  Close();
+  EXPECT_THAT(AllText(options_.directory), EndsWith("] after\n"));
+}
+
+TEST_F(RingLogSinkTest, AForkedChildLogsThroughItsParentAlsoWithoutAFile) {
+  auto sink = RingLogSink::CreateInMemory(options_);
+  ASSERT_TRUE(sink.ok()) << sink.status();
+  const pid_t child = fork();
+  if (child == 0) {
+    LOG(INFO).ToSinkOnly(sink->get()) << "of the child";
+    _exit(0);
+  }
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  ASSERT_TRUE((*sink)->Close().ok());
+  EXPECT_THAT(AllText(options_.directory), EndsWith("] of the child\n"));
 }
 
 }  // namespace

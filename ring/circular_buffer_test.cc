@@ -252,7 +252,7 @@ class Model {
 
 TEST(CircularBufferTest, RandomOperationsAgreeWithADeque) {
   const uint64_t seed = TestSeed();
-  for (size_t capacity : {1, 2, 3, 5, 8, 17}) {
+  for (size_t capacity : std::vector<size_t>{1, 2, 3, 5, 8, 17}) {
     SCOPED_TRACE("capacity " + std::to_string(capacity));
     Model model(capacity, seed + capacity);
     for (int step = 0; step < 5000 && !::testing::Test::HasFailure(); ++step) {

@@ -70,7 +70,8 @@ absl::Status Allocate(int fd, size_t size, const std::string& path) {
 
 absl::StatusOr<MappedFile::Bytes> Map(int fd, size_t size,
                                       const std::string& path) {
-  const int kind = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  // Shared also without a file: a forked child logs to its parent.
+  const int kind = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
   void* const p = mmap(nullptr, size, PROT_READ | PROT_WRITE, kind, fd, 0);
   if (p == MAP_FAILED) {
     return Error(errno, absl::StrCat("map ", size, " bytes of"), path);
@@ -106,6 +107,26 @@ absl::Status Rename(const std::string& from, const std::string& path) {
   return Error(errno, "rename to", path);
 }
 
+bool IsDeleted(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 && st.st_nlink == 0;
+}
+
+// A new file, and its lock. Between the two calls another process may take the
+// file for one that a dead process has left, and delete it: then it is made
+// again.
+absl::StatusOr<int> CreateLocked(const std::string& path) {
+  constexpr int kAttempts = 100;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const int fd = open(
+        path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return Error(errno, "create", path);
+    if (TryLock(fd) && !IsDeleted(fd)) return fd;
+    close(fd);
+  }
+  return absl::AlreadyExistsError(absl::StrCat("create ", path));
+}
+
 }  // namespace
 
 bool TryLock(int fd) {
@@ -120,15 +141,14 @@ absl::StatusOr<MappedFile> MappedFile::Create(
     const std::string& path, size_t size,
     const std::function<void(Bytes)>& initialize) {
   const std::string temporary = absl::StrCat(path, ".tmp");
-  const int fd = open(temporary.c_str(),
-                      O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return Error(errno, "create", temporary);
+  const absl::StatusOr<int> created = CreateLocked(temporary);
+  if (!created.ok()) return created.status();
+  const int fd = *created;
   // From here on the file goes again, whatever fails.
   auto remove_file = absl::MakeCleanup([&] {
     unlink(temporary.c_str());
     close(fd);
   });
-  if (!TryLock(fd)) return Error(errno, "lock", temporary);
   if (absl::Status s = Allocate(fd, size, temporary); !s.ok()) return s;
   absl::StatusOr<Bytes> bytes = Map(fd, size, temporary);
   if (!bytes.ok()) return bytes.status();
@@ -159,6 +179,7 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
     return absl::FailedPreconditionError(
         absl::StrCat("open ", path, ": another process or ring has it open"));
   }
+  if (IsDeleted(fd)) return Error(ENOENT, "open", path);
   struct stat st;
   if (fstat(fd, &st) != 0) return Error(errno, "stat", path);
   if (st.st_size == 0) {

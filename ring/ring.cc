@@ -1,7 +1,5 @@
 #include "ringlog/ring/ring.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -10,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "ringlog/ring/monotonic_time.h"
 
 namespace ringlog {
 namespace {
@@ -20,13 +19,6 @@ void Pause() {
 #elif defined(__aarch64__)
   asm volatile("yield");
 #endif
-}
-
-// Not the time of day, which may be set back while somebody waits.
-absl::Duration MonotonicTime() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return absl::DurationFromTimespec(now);
 }
 
 }  // namespace
@@ -144,6 +136,11 @@ std::optional<SlotRange> Ring::EvictAndClaim(uint32_t slot_count,
 
 std::optional<SlotRange> Ring::Claim(Severity severity, size_t head_bytes,
                                      size_t body_bytes) {
+  if (head_bytes > header_.head_bytes ||
+      body_bytes > max_body_bytes(head_bytes)) {
+    CountDrop(DropCause::kRingFull, severity);
+    return std::nullopt;
+  }
   const uint32_t count = SlotsNeeded(head_bytes, body_bytes);
   const uint64_t limit = capacity(severity);
   uint64_t held = 0;
@@ -161,6 +158,7 @@ std::optional<SlotRange> Ring::Claim(Severity severity, size_t head_bytes,
 
 bool Ring::Commit(const SlotRange& claim, Severity severity,
                   absl::string_view head, absl::string_view body) {
+  body = body.substr(0, claim.slot_count * payload_bytes_ - head.size());
   const size_t first_bytes =
       std::min(body.size(), payload_bytes_ - head.size());
   const auto count = static_cast<uint16_t>(claim.slot_count);
@@ -294,6 +292,12 @@ void Ring::Release() {
   slots_.AdvanceReleased(release_position_);
 }
 
+// Claims all that there is, which only works if nothing is claimed.
+bool Ring::Seal() {
+  const auto all = static_cast<uint32_t>(header_.slot_count);
+  return slots_.AdvanceTail(all, all).has_value();
+}
+
 // ---- Anybody ----
 
 bool Ring::Contains(const void* p) const {
@@ -327,6 +331,17 @@ absl::Status Ring::Sync(SyncMode mode) {
 uint64_t Ring::dropped(DropCause cause, Severity severity) const {
   return Slots::Get(&live_->dropped[static_cast<size_t>(cause)]
                                    [static_cast<size_t>(severity)]);
+}
+
+DropCounts Ring::dropped() const {
+  DropCounts counts = {};
+  for (size_t cause = 0; cause < counts.size(); ++cause) {
+    for (size_t severity = 0; severity < counts[cause].size(); ++severity) {
+      counts[cause][severity] = dropped(static_cast<DropCause>(cause),
+                                        static_cast<Severity>(severity));
+    }
+  }
+  return counts;
 }
 
 void Ring::CountDrop(DropCause cause, Severity severity) {

@@ -76,6 +76,10 @@ struct RingOptions {
   // As recorded in the header; empty: the running program's and the machine's.
   std::string program;
   std::string host;
+
+  // Where its consumer writes, as an absolute path; empty: to where the ring
+  // is. Recovery brings its records there.
+  std::string segment_directory;
 };
 
 // Thread-safe for any number of producers (Claim, Commit, Abandon, Append) and
@@ -141,14 +145,15 @@ class Ring {
   // know that they are not being written. Nothing if there is no room after
   // `overflow` was followed; the drop has been counted then.
   //
-  // Requires: head_bytes <= RingOptions::head_bytes,
-  // body_bytes <= max_body_bytes(head_bytes).
+  // A record that is too long, with head_bytes > RingOptions::head_bytes or
+  // body_bytes > max_body_bytes(head_bytes), finds no room.
   std::optional<SlotRange> Claim(Severity severity, size_t head_bytes,
                                  size_t body_bytes);
 
   // Copies the record into the claimed slots and makes it exist. False if the
   // consumer has given up on it; it does not exist then, and the slots are the
-  // ring's again. Requires: severity and sizes as claimed.
+  // ring's again. A body that is longer than was claimed loses its end.
+  // Requires: severity and head.size() as claimed.
   bool Commit(const SlotRange& claim, Severity severity, absl::string_view head,
               absl::string_view body);
 
@@ -210,6 +215,12 @@ class Ring {
 
   // Makes the slots of everything taken free.
   void Release();
+  // Slots taken and not released.
+  uint64_t taken_slots() const { return take_position() - release_position_; }
+
+  // Ends the ring, if it is empty: true, and from then on every record is
+  // dropped and counted. False if there is one, or one is on its way.
+  bool Seal();
 
   // ---- Anybody ----
 
@@ -234,6 +245,7 @@ class Ring {
   // The file; empty of a ring without one.
   const std::string& path() const { return path_; }
   uint64_t dropped(DropCause cause, Severity severity) const;
+  DropCounts dropped() const;
   uint64_t cut() const;
   // Counts a record that its caller did not even try to append.
   void CountDrop(DropCause cause, Severity severity);

@@ -117,7 +117,9 @@ struct RingHeader {
   int64_t monotonic_anchor_ns;  // CLOCK_MONOTONIC at the same moment
   char host[64];                // NUL-padded, cut if longer
   char program[64];
-  unsigned char reserved[152];
+  char segment_directory[128];  // where its segments are, NUL-padded, the end
+                                // of it if it is longer; empty: beside the ring
+  unsigned char reserved[24];
   uint32_t reserved_tail;
   uint32_t crc32c;
 };

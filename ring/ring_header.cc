@@ -102,6 +102,18 @@ absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
   return header;
 }
 
+bool IsWhole(const PersistCursor& cursor, const RingHeader& header) {
+  return cursor.sequence != 0 && cursor.state_bytes <= sizeof cursor.state &&
+         cursor.end_position <= kMaxPosition &&
+         cursor.crc32c ==
+             PersistCursorChecksum(ChecksumSeed(header.ring_id), cursor);
+}
+
+bool IsUnused(const PersistCursor& cursor) {
+  const PersistCursor unused = {};
+  return std::memcmp(&cursor, &unused, sizeof cursor) == 0;
+}
+
 }  // namespace
 
 absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file) {
@@ -117,6 +129,16 @@ uint32_t RingHeaderChecksum(const RingHeader& header) {
       reinterpret_cast<const char*>(&header), offsetof(RingHeader, crc32c))));
 }
 
+absl::string_view SegmentDirectoryField(absl::string_view path) {
+  constexpr size_t kMost = sizeof(RingHeader::segment_directory) - 1;
+  return path.substr(path.size() - std::min(path.size(), kMost));
+}
+
+absl::string_view SegmentDirectory(const RingHeader& header) {
+  const char* const field = header.segment_directory;
+  return {field, strnlen(field, sizeof header.segment_directory)};
+}
+
 uint32_t PersistCursorChecksum(absl::crc32c_t seed,
                                const PersistCursor& cursor) {
   return static_cast<uint32_t>(absl::ExtendCrc32c(
@@ -127,21 +149,25 @@ uint32_t PersistCursorChecksum(absl::crc32c_t seed,
 PersistCursor ParsePersistCursor(absl::string_view live_bytes,
                                  const RingHeader& header) {
   const auto live = CopyOut<RingLive>(live_bytes);
-  const auto is_valid = [&](const PersistCursor& cursor) {
-    return cursor.sequence != 0 && cursor.state_bytes <= sizeof cursor.state &&
-           cursor.end_position <= kMaxPosition &&
-           cursor.crc32c ==
-               PersistCursorChecksum(ChecksumSeed(header.ring_id), cursor);
-  };
   // The later one that is whole. The selector, which names it, may be of
   // another time after a power cut; and a kill right before it is moved leaves
   // a whole cursor that is as true as the one before.
-  const bool valid[2] = {is_valid(live.cursor[0]), is_valid(live.cursor[1])};
+  const bool valid[2] = {IsWhole(live.cursor[0], header),
+                         IsWhole(live.cursor[1], header)};
   if (valid[0] && valid[1]) {
     return live.cursor[live.cursor[1].sequence > live.cursor[0].sequence];
   }
   if (valid[0] || valid[1]) return live.cursor[valid[1]];
   return PersistCursor{};
+}
+
+// The selected one is; or none has been selected yet.
+bool LatestCursorIsDamaged(const RingLive& live, const RingHeader& header) {
+  const uint64_t selected = live.cursor_selector & 1;
+  if (IsWhole(live.cursor[selected], header)) return false;
+  const PersistCursor& other = live.cursor[1 - selected];
+  return !IsUnused(live.cursor[selected]) ||
+         !(IsUnused(other) || other.sequence == 1);
 }
 
 }  // namespace ringlog

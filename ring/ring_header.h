@@ -27,7 +27,15 @@ absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file);
 PersistCursor ParsePersistCursor(absl::string_view live,
                                  const RingHeader& header);
 
+// Whether a cursor was published last that is damaged now, so that the one that
+// counts says less than was persisted. No kill does that.
+bool LatestCursorIsDamaged(const RingLive& live, const RingHeader& header);
+
 uint32_t RingHeaderChecksum(const RingHeader& header);
+
+// What RingHeader::segment_directory says of a path: its end, if it is long.
+absl::string_view SegmentDirectoryField(absl::string_view path);
+absl::string_view SegmentDirectory(const RingHeader& header);
 uint32_t PersistCursorChecksum(absl::crc32c_t seed,
                                const PersistCursor& cursor);
 

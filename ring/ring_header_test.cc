@@ -343,5 +343,37 @@ TEST_F(PersistCursorTest, AFileCutInTheCursorLeavesTheOneBefore) {
   EXPECT_EQ(ParsePersistCursor(bytes.substr(0, 1023), header_).sequence, 0u);
 }
 
+// Every moment of a publication at which a process can die.
+TEST_F(PersistCursorTest, NoKillDamagesTheLatest) {
+  EXPECT_FALSE(LatestCursorIsDamaged(live_, header_));
+  for (uint64_t sequence = 1; sequence < 5; ++sequence) {
+    const uint64_t at = 1 - (live_.cursor_selector & 1);
+    const PersistCursor before = live_.cursor[at];
+    const PersistCursor cursor = MakeCursor(sequence, sequence * 10);
+    for (size_t bytes = 1; sequence > 1 && bytes <= sizeof cursor; ++bytes) {
+      live_.cursor[at] = before;
+      std::memcpy(&live_.cursor[at], &cursor, bytes);
+      EXPECT_FALSE(LatestCursorIsDamaged(live_, header_)) << bytes;
+    }
+    live_.cursor[at] = cursor;
+    EXPECT_FALSE(LatestCursorIsDamaged(live_, header_));
+    live_.cursor_selector = at;
+    EXPECT_FALSE(LatestCursorIsDamaged(live_, header_));
+  }
+}
+
+TEST_F(PersistCursorTest, EveryFlippedBitOfTheLatestIsSeen) {
+  live_.cursor[0] = MakeCursor(7, 70);
+  live_.cursor_selector = 1;
+  for (size_t bit = 0; bit < sizeof(PersistCursor) * 8; ++bit) {
+    live_.cursor[1] = MakeCursor(8, 80);
+    reinterpret_cast<unsigned char*>(&live_.cursor[1])[bit / 8] ^=
+        static_cast<unsigned char>(1 << bit % 8);
+    EXPECT_TRUE(LatestCursorIsDamaged(live_, header_)) << bit;
+  }
+  live_.cursor[1] = PersistCursor{};
+  EXPECT_TRUE(LatestCursorIsDamaged(live_, header_)) << "emptied";
+}
+
 }  // namespace
 }  // namespace ringlog

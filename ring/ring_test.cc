@@ -353,5 +353,47 @@ TEST(RingTest, AppendMakesNoSystemCall) {
   EXPECT_EQ(ring.ring().tail_position(), ring.header().first_position + 300);
 }
 
+TEST(RingTest, ASealedRingIsEmptyAndDropsWhatComes) {
+  TestRing ring;
+  ASSERT_TRUE(ring.Write("one"));
+  EXPECT_FALSE(ring.ring().Seal()) << "there is a record in it";
+  ASSERT_EQ(ring.Read(), "one");
+  EXPECT_FALSE(ring.ring().Seal()) << "its slot is not free";
+  ring.Release();
+  const auto claim = ring.ring().Claim(Severity::kInfo, 1, 1);
+  ASSERT_TRUE(claim.has_value());
+  EXPECT_FALSE(ring.ring().Seal()) << "one is on its way";
+  ASSERT_TRUE(ring.ring().Commit(*claim, Severity::kInfo, "h", "b"));
+  ASSERT_EQ(ring.Read(), "b");
+  ring.Release();
+  EXPECT_TRUE(ring.ring().Seal());
+  EXPECT_TRUE(ring.ring().empty());
+  EXPECT_FALSE(ring.Write("two", Severity::kFatal));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kFatal), 1u);
+  EXPECT_EQ(ring.Recover(), std::vector<std::string>{});
+}
+
+TEST(RingTest, WhatIsTooLongFindsNoRoomAndIsCounted) {
+  TestRing ring;
+  const size_t most = ring.ring().max_body_bytes(1);
+  EXPECT_FALSE(ring.ring().Claim(Severity::kInfo, 1, most + 1).has_value());
+  EXPECT_FALSE(
+      ring.ring()
+          .Claim(Severity::kInfo, ring.header().head_bytes + size_t{1}, 1)
+          .has_value());
+  EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kInfo), 2u);
+}
+
+TEST(RingTest, ABodyLongerThanWasClaimedLosesItsEndAndSparesOthers) {
+  TestRing ring;
+  const auto claim = ring.ring().Claim(Severity::kInfo, 1, 1);
+  ASSERT_TRUE(claim.has_value());
+  ASSERT_TRUE(ring.Write("neighbour"));
+  const std::string body(SmallBody(3), 'x');
+  ASSERT_TRUE(ring.ring().Commit(*claim, Severity::kInfo, "h", body));
+  EXPECT_EQ(ring.Read(), body.substr(0, SmallBody(1)));
+  EXPECT_EQ(ring.Read(), "neighbour");
+}
+
 }  // namespace
 }  // namespace ringlog

@@ -81,6 +81,9 @@ class Page {
     Line("ring id", Hex(header_.ring_id, sizeof header_.ring_id));
     Line("program", Text(header_.program));
     Line("host", Text(header_.host));
+    if (header_.segment_directory[0] != '\0') {
+      Line("segments", Text(header_.segment_directory));
+    }
     Line("process",
          absl::StrCat(header_.process_id, ", ", ProcessState(header_)));
     Line("created", UtcTime(header_.wall_anchor_ns));

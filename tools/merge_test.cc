@@ -29,7 +29,7 @@ using ::testing::IsEmpty;
 
 void DamageCursors(const std::string& ring_path) {
   std::string content = ReadFile(ring_path);
-  for (const uint64_t i : {0, 1}) {
+  for (uint64_t i = 0; i < 2; ++i) {
     content[kLiveOffset + offsetof(RingLive, cursor) +
             i * sizeof(PersistCursor) + 8] ^= 0x10;
   }

@@ -132,16 +132,11 @@ void RingImage::FindCursor() {
   cursor_ = ParsePersistCursor(live, header_);
   RingLive raw;
   std::memcpy(&raw, live.data(), sizeof raw);
-  const PersistCursor& newest = raw.cursor[raw.cursor_selector & 1];
-  const PersistCursor none = {};
-  if (cursor_.sequence != 0 && cursor_.sequence == newest.sequence) {
-    cursor_kind_ = CursorKind::kValid;
-  } else if (cursor_.sequence == 0 &&
-             std::memcmp(raw.cursor, &none, sizeof none) == 0 &&
-             std::memcmp(raw.cursor + 1, &none, sizeof none) == 0) {
-    cursor_kind_ = CursorKind::kNone;
-  } else {
+  if (LatestCursorIsDamaged(raw, header_)) {
     cursor_kind_ = CursorKind::kDamaged;
+  } else {
+    cursor_kind_ =
+        cursor_.sequence == 0 ? CursorKind::kNone : CursorKind::kValid;
   }
 }
 

@@ -1,0 +1,17 @@
+// What the library itself has to say.
+
+#ifndef RINGLOG_COMPRESS_COMPLAIN_H_
+#define RINGLOG_COMPRESS_COMPLAIN_H_
+
+#include "absl/strings/string_view.h"
+
+namespace ringlog {
+
+// Writes "ringlog: WHAT" to the descriptor of stderr: not by LOG, which may be
+// what is not working, nor by stdio, which may be locked. Never waits and never
+// ends the process: if nobody reads, the line is lost. Any thread.
+void Complain(absl::string_view what);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_COMPLAIN_H_

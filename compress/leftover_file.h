@@ -1,0 +1,57 @@
+// The files that recovery of leftover rings works with. compress/leftover.cc
+// alone uses it.
+
+#ifndef RINGLOG_COMPRESS_LEFTOVER_FILE_H_
+#define RINGLOG_COMPRESS_LEFTOVER_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+
+// `status` with the path in front.
+absl::Status Annotate(const absl::Status& status, absl::string_view path);
+
+// What is in a directory, sorted. Of one that cannot be read, nothing, and
+// `*status` says why; one that does not exist is empty.
+std::vector<std::string> NamesIn(const std::string& path,
+                                 absl::Status* status = nullptr);
+
+absl::Status SyncDirectory(const std::string& path);
+
+// Bytes of a file. Read, not mapped: somebody may shorten it at any moment.
+struct FileBytes {
+  std::unique_ptr<char[]> data;
+  size_t size = 0;
+
+  absl::string_view view() const { return {data.get(), size}; }
+};
+
+// The file, or its first `most` bytes.
+//   InvalidArgument:   no regular file, or larger than a ring can be
+//   ResourceExhausted: no memory for it
+//   others:            those of fstat(2) and read(2)
+absl::StatusOr<FileBytes> ReadFileBytes(int fd, const std::string& path,
+                                        uint64_t most = kMaxRingFileBytes);
+
+// Errors are those of ReadFileBytes() and ParseRingHeader().
+absl::StatusOr<RingHeader> ReadRingHeader(int fd, const std::string& path);
+
+// Opens a ring, and takes the lock that a living owner, or another recovery,
+// would hold until the descriptor is closed.
+//   FailedPrecondition: one of them does
+//   NotFound:           somebody has recovered and deleted it
+//   others:             those of open(2)
+absl::StatusOr<int> OpenLeftover(const std::string& path);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_LEFTOVER_FILE_H_
