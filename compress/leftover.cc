@@ -94,6 +94,7 @@ class Leftover {
               identity.ring_id.begin());
     identity.number = cursor_.segment_number;
     identity.format = cursor_.format;
+    identity.recovered = is_apart_;
     return identity;
   }
 

@@ -42,6 +42,7 @@ struct SegmentIdentity {
   RingId ring_id = {};
   uint64_t number = 1;
   LineFormat format = LineFormat::kText;
+  bool recovered = false;  // all of it is written by recovery
 };
 
 // What one zstd frame of records holds, or, while it is being written, has held
@@ -66,7 +67,7 @@ struct FrameMetadata {
   uint64_t segment_number = 0;
   LineFormat format = LineFormat::kText;
   bool recovered =
-      false;  // closed by recovery, not by the process that wrote it
+      false;  // closed by recovery, not by the process that logged it
   uint64_t compressed_bytes = 0;  // of the zstd frame right before this one
   // The frame's last four bytes: the low half of XXH64 of its text. Says that
   // the two belong together.

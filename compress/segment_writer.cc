@@ -45,10 +45,12 @@ void SegmentWriter::FreeContext::operator()(ZSTD_CCtx_s* context) const {
 SegmentWriter::SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
                              const SegmentWriterOptions& options)
     : file_(std::move(file)),
-      frame_bytes_(std::min(options.frame_bytes, kMaxFrameBytes)) {
+      frame_bytes_(std::min(options.frame_bytes, kMaxFrameBytes)),
+      is_recovered_(identity.recovered) {
   frame_.ring_id = identity.ring_id;
   frame_.segment_number = identity.number;
   frame_.format = identity.format;
+  frame_.recovered = is_recovered_;
   next_.segment_number = identity.number;
   next_.format = identity.format;
   written_ = next_;
@@ -207,7 +209,7 @@ void SegmentWriter::FinishFrame() {
   seek_entries_.push_back({static_cast<uint32_t>(metadata.size()), 0});
   next_.frame_offset = next_.segment_bytes;
   next_.open_frame = FrameSummary();
-  frame_.recovered = false;
+  frame_.recovered = is_recovered_;
   frame_.compressed_bytes = 0;
   frame_.summary = FrameSummary();
   frame_.gaps.clear();

@@ -138,6 +138,7 @@ class SegmentWriter {
 
   SegmentFile file_;
   const size_t frame_bytes_;
+  const bool is_recovered_;
   std::unique_ptr<ZSTD_CCtx_s, FreeContext> context_;
   absl::Status context_status_;
 

@@ -15,7 +15,8 @@
 namespace ringlog {
 
 std::string MakeTestDirectory() {
-  std::string path = ::testing::TempDir() + "/ringlog.XXXXXX";
+  std::string path =
+      (std::filesystem::path(::testing::TempDir()) / "ringlog.XXXXXX").string();
   EXPECT_NE(mkdtemp(path.data()), nullptr) << path;
   return path;
 }
