@@ -20,7 +20,8 @@ FrameDecoder::FrameDecoder(const SegmentFile* file, uint64_t limit)
     : file_(file),
       limit_(limit),
       context_(ZSTD_createDCtx()),
-      in_(ZSTD_DStreamInSize(), '\0') {
+      in_(ZSTD_DStreamInSize(), '\0'),
+      out_(ZSTD_DStreamOutSize(), '\0') {
   if (context_ == nullptr) return;
   ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
 }
@@ -62,22 +63,19 @@ FrameDecoder::Result FrameDecoder::Decode(size_t max_bytes, std::string* text) {
     error_ = "zstd has no memory";
     return Result::kDamaged;
   }
-  const size_t chunk_bytes = ZSTD_DStreamOutSize();
   while (text->size() < max_bytes) {
-    const size_t before = text->size();
-    text->resize(before + chunk_bytes);
-    ZSTD_outBuffer out = {text->data() + before, chunk_bytes, 0};
+    ZSTD_outBuffer out = {out_.data(), out_.size(), 0};
     ZSTD_inBuffer in = {in_.data(), in_size_, in_pos_};
     const size_t result = ZSTD_decompressStream(context_.get(), &out, &in);
     in_pos_ = in.pos;
-    text->resize(before + out.pos);
+    text->append(out_, 0, out.pos);
     if (ZSTD_isError(result)) {
       error_ = ZSTD_getErrorName(result);
       return Result::kDamaged;
     }
     if (result == 0) return Result::kEnd;
     // With room left in `out`, all that the input had has come out.
-    if (out.pos < chunk_bytes && in_pos_ == in_size_ && !Read()) {
+    if (out.pos < out_.size() && in_pos_ == in_size_ && !Read()) {
       return error_.empty() ? Result::kCut : Result::kDamaged;
     }
   }

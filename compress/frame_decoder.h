@@ -40,7 +40,7 @@ class FrameDecoder {
   // verified before kEnd.
   Result Decode(size_t max_bytes, std::string* text);
 
-  // After kEnd: where the frame ends.
+  // Behind what has been decoded. After kEnd: where the frame ends.
   uint64_t offset() const { return read_offset_ - (in_size_ - in_pos_); }
   const std::string& error() const { return error_; }
 
@@ -58,6 +58,9 @@ class FrameDecoder {
   std::string in_;
   size_t in_size_ = 0;
   size_t in_pos_ = 0;
+  // Not the end of `text`: that would be zeroed first, which for a short frame
+  // takes longer than the frame.
+  std::string out_;
   std::string error_;
 };
 

@@ -1,14 +1,11 @@
 #include "ringlog/compress/frame_search.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstring>
-#include <string>
+#include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "ringlog/compress/frame_walk.h"
 
 namespace ringlog {
@@ -23,31 +20,14 @@ uint32_t Load32(const char* p) {
   return value;
 }
 
-// The first offset whose four bytes are a magic that `is_it` accepts.
-std::optional<uint64_t> Search(
-    const SegmentFile& file, uint64_t offset, uint64_t limit,
-    absl::FunctionRef<bool(uint32_t magic, uint64_t offset)> is_it) {
-  std::string chunk(64 << 10, '\0');
-  while (offset + kMagicBytes <= limit) {
-    const absl::StatusOr<size_t> got = file.ReadAt(
-        offset, chunk.data(),
-        static_cast<size_t>(std::min<uint64_t>(chunk.size(), limit - offset)));
-    if (!got.ok() || *got < kMagicBytes) return std::nullopt;
-    const size_t last = *got - kMagicBytes;
-    for (size_t i = 0; i <= last; ++i) {
-      if (is_it(Load32(chunk.data() + i), offset + i)) return offset + i;
-    }
-    offset += last + 1;
-  }
-  return std::nullopt;
+// All searches of a file may read in vain, beside looking for magics.
+constexpr uint64_t kMinBudgetBytes = 1 << 20;
+uint64_t BudgetBytes(uint64_t file_bytes) {
+  return kMinBudgetBytes + 4 * file_bytes;
 }
 
-bool IsMetadata(const SegmentFile& file, uint32_t magic, uint64_t offset,
-                uint64_t limit) {
-  uint64_t end;
-  return magic == kMetadataFrameMagic &&
-         ReadMetadataFrame(file, offset, limit, &end).ok();
-}
+// To find where a block ends costs as much as to read so many bytes.
+constexpr uint64_t kBytesOfABlock = 32;
 
 }  // namespace
 
@@ -56,13 +36,16 @@ absl::StatusOr<FrameMetadata> ReadMetadataFrame(const SegmentFile& file,
                                                 uint64_t* end) {
   const absl::Status none = absl::NotFoundError(
       absl::StrCat(file.path(), ": no metadata frame at byte ", offset));
-  if (limit < offset + kSkippableHeaderBytes) return none;
-  char header[kSkippableHeaderBytes];
-  absl::StatusOr<size_t> got = file.ReadAt(offset, header, sizeof header);
+  // Before there is memory for the payload, it has to be one of ours.
+  char start[kSkippableHeaderBytes + sizeof kMetadataMagic];
+  if (limit < offset + sizeof start) return none;
+  absl::StatusOr<size_t> got = file.ReadAt(offset, start, sizeof start);
   if (!got.ok()) return got.status();
-  const uint64_t bytes = Load32(header + kMagicBytes);
+  const uint64_t bytes = Load32(start + kMagicBytes);
   const uint64_t begin = offset + kSkippableHeaderBytes;
-  if (*got != sizeof header || Load32(header) != kMetadataFrameMagic ||
+  if (*got != sizeof start || Load32(start) != kMetadataFrameMagic ||
+      std::memcmp(start + kSkippableHeaderBytes, kMetadataMagic,
+                  sizeof kMetadataMagic) != 0 ||
       bytes > kMaxMetadataPayloadBytes || bytes > limit - begin) {
     return none;
   }
@@ -91,20 +74,124 @@ bool IsFrameBoundary(const SegmentFile& file, uint64_t offset, uint64_t limit) {
   return goes_on_as(kZstdFrameMagic) || goes_on_as(kMetadataFrameMagic);
 }
 
-std::optional<uint64_t> FindMetadataFrame(const SegmentFile& file,
-                                          uint64_t offset, uint64_t limit) {
-  return Search(file, offset, limit, [&](uint32_t magic, uint64_t at) {
-    return IsMetadata(file, magic, at, limit);
+void FrameSearch::SetSegment(const RingId& ring_id, uint64_t number) {
+  has_segment_ = true;
+  ring_id_ = ring_id;
+  number_ = number;
+  has_next_ = false;
+}
+
+// What is there from `offset` on, but not all of it; at least a magic, if there
+// is one.
+absl::string_view FrameSearch::BytesFrom(uint64_t offset) {
+  constexpr size_t kChunkBytes = 64 << 10;
+  if (offset < chunk_begin_ ||
+      offset + kMagicBytes > chunk_begin_ + chunk_size_) {
+    chunk_.resize(kChunkBytes);
+    const absl::StatusOr<size_t> got = file_->ReadAt(
+        offset, chunk_.data(),
+        static_cast<size_t>(std::min<uint64_t>(kChunkBytes, limit_ - offset)));
+    chunk_begin_ = offset;
+    chunk_size_ = got.ok() ? *got : 0;
+  }
+  return absl::string_view(chunk_.data(), chunk_size_)
+      .substr(static_cast<size_t>(offset - chunk_begin_));
+}
+
+// The first offset whose four bytes are a magic that `is_it` accepts.
+std::optional<uint64_t> FrameSearch::Search(
+    uint64_t offset,
+    absl::FunctionRef<bool(uint32_t magic, uint64_t offset)> is_it) {
+  const uint64_t budget = BudgetBytes(limit_);
+  while (offset + kMagicBytes <= limit_) {
+    const absl::string_view bytes = BytesFrom(offset);
+    if (bytes.size() < kMagicBytes) return std::nullopt;
+    const size_t last = bytes.size() - kMagicBytes;
+    for (size_t i = 0; i <= last; ++i) {
+      if (spent_ > budget) return std::nullopt;
+      if (is_it(Load32(bytes.data() + i), offset + i)) return offset + i;
+    }
+    offset += last + 1;
+  }
+  return std::nullopt;
+}
+
+// Those of other segments are not read to their end: messages can hold many,
+// and would use the budget up.
+std::optional<FrameMetadata> FrameSearch::ReadMetadata(uint64_t offset) {
+  char start[kSkippableHeaderBytes + kMetadataIdentityBytes];
+  if (limit_ - offset < sizeof start) return std::nullopt;
+  const absl::StatusOr<size_t> got = file_->ReadAt(offset, start, sizeof start);
+  if (!got.ok() || *got != sizeof start) return std::nullopt;
+  const absl::string_view payload(start + kSkippableHeaderBytes,
+                                  kMetadataIdentityBytes);
+  if (has_segment_ && !IsMetadataOf(payload, ring_id_, number_)) {
+    return std::nullopt;
+  }
+  uint64_t end = 0;
+  absl::StatusOr<FrameMetadata> metadata =
+      ReadMetadataFrame(*file_, offset, limit_, &end);
+  if (metadata.ok()) return *std::move(metadata);
+  if (end > offset) Charge(end - offset);
+  return std::nullopt;
+}
+
+std::optional<uint64_t> FrameSearch::FindMetadata(
+    uint64_t offset,
+    absl::FunctionRef<bool(const FrameMetadata&, uint64_t offset)> is_it) {
+  return Search(offset, [&](uint32_t magic, uint64_t at) {
+    if (magic != kMetadataFrameMagic) return false;
+    const std::optional<FrameMetadata> metadata = ReadMetadata(at);
+    return metadata.has_value() && is_it(*metadata, at);
   });
 }
 
-std::optional<uint64_t> FindFrame(const SegmentFile& file, uint64_t offset,
-                                  uint64_t limit) {
-  return Search(file, offset, limit, [&](uint32_t magic, uint64_t at) {
-    if (magic != kZstdFrameMagic) return IsMetadata(file, magic, at, limit);
-    const absl::StatusOr<FrameExtent> extent = WalkFrame(file, at, limit);
-    return extent.ok() &&
-           (!extent->is_complete || IsFrameBoundary(file, extent->end, limit));
+// Frames before `offset` are not of interest; so all walks together are no
+// longer than the file.
+void FrameSearch::FindNext(uint64_t offset) {
+  if (has_next_ && next_from_ <= offset && offset <= next_metadata_) return;
+  has_next_ = true;
+  next_from_ = offset;
+  uint64_t frame = limit_;
+  next_metadata_ =
+      FindMetadata(offset, [&](const FrameMetadata& metadata, uint64_t at) {
+        frame = at - std::min(metadata.compressed_bytes, at);
+        return true;
+      }).value_or(limit_);
+  next_frame_ = next_metadata_;
+  if (frame < offset || frame >= next_metadata_) return;
+  const absl::StatusOr<FrameExtent> extent =
+      WalkFrame(*file_, frame, next_metadata_);
+  if (extent.ok() && extent->is_complete && extent->end == next_metadata_) {
+    next_frame_ = frame;
+  }
+}
+
+std::optional<uint64_t> FrameSearch::FindMetadata(uint64_t offset) {
+  if (!has_segment_) return std::nullopt;
+  FindNext(offset);
+  if (next_metadata_ >= limit_) return std::nullopt;
+  return next_metadata_;
+}
+
+bool FrameSearch::IsZstdFrame(uint64_t offset) {
+  uint64_t blocks = 0;
+  const absl::StatusOr<FrameExtent> extent =
+      WalkFrame(*file_, offset, limit_, &blocks);
+  Charge(blocks * kBytesOfABlock);
+  return extent.ok() &&
+         (!extent->is_complete || IsFrameBoundary(*file_, extent->end, limit_));
+}
+
+std::optional<uint64_t> FrameSearch::FindFrame(uint64_t offset) {
+  if (has_segment_) {
+    const std::optional<uint64_t> metadata = FindMetadata(offset);
+    if (metadata.has_value() && next_frame_ >= offset) return next_frame_;
+    return metadata;
+  }
+  return Search(offset, [&](uint32_t magic, uint64_t at) {
+    if (magic == kZstdFrameMagic) return IsZstdFrame(at);
+    return magic == kMetadataFrameMagic && ReadMetadata(at).has_value();
   });
 }
 

@@ -75,7 +75,7 @@ absl::StatusOr<BlockExtent> WalkBlock(const SegmentFile& file, uint64_t offset,
 }
 
 absl::StatusOr<FrameExtent> WalkFrame(const SegmentFile& file, uint64_t offset,
-                                      uint64_t limit) {
+                                      uint64_t limit, uint64_t* blocks) {
   FrameExtent extent;
   extent.end = offset;
   if (limit < offset + kMagicAndDescriptorBytes) return extent;
@@ -93,6 +93,7 @@ absl::StatusOr<FrameExtent> WalkFrame(const SegmentFile& file, uint64_t offset,
   if (at > limit) return extent;
   extent.end = at;
   for (bool is_last = false; !is_last;) {
+    if (blocks != nullptr) ++*blocks;
     const absl::StatusOr<BlockExtent> block = WalkBlock(file, at, limit);
     if (!block.ok()) return block.status();
     if (!block->is_whole) {

@@ -28,10 +28,12 @@ struct FrameExtent {
   uint64_t cut_raw_bytes = 0;
 };
 
-// The zstd frame at `offset` of `file`, as far as `limit`.
+// The zstd frame at `offset` of `file`, as far as `limit`. Each block costs a
+// read(2); `blocks`, if given, gets how many were looked at.
 //   DataLoss: there is none, or something in it is no block
 absl::StatusOr<FrameExtent> WalkFrame(const SegmentFile& file, uint64_t offset,
-                                      uint64_t limit);
+                                      uint64_t limit,
+                                      uint64_t* blocks = nullptr);
 
 // Where the block at `offset` within a frame ends.
 struct BlockExtent {

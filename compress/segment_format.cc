@@ -272,6 +272,26 @@ absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
   return metadata;
 }
 
+bool IsMetadataPayloadLength(uint64_t bytes) {
+  constexpr uint64_t kLeastBytes = sizeof(MetadataPayload) + sizeof(uint32_t);
+  return bytes >= kLeastBytes &&
+         (bytes - kLeastBytes) % sizeof(PackedGap) == 0 &&
+         (bytes - kLeastBytes) / sizeof(PackedGap) <= kMaxFrameGaps;
+}
+
+bool IsMetadataOf(absl::string_view payload, const RingId& ring_id,
+                  uint64_t segment_number) {
+  constexpr size_t kNumberOffset = offsetof(MetadataPayload, segment_number);
+  static_assert(kNumberOffset + sizeof segment_number == kMetadataIdentityBytes,
+                "frozen in the file format");
+  return payload.size() >= kMetadataIdentityBytes &&
+         std::memcmp(payload.data(), kMetadataMagic, sizeof kMetadataMagic) ==
+             0 &&
+         std::memcmp(payload.data() + offsetof(MetadataPayload, ring_id),
+                     ring_id.data(), ring_id.size()) == 0 &&
+         StructAt<uint64_t>(payload, kNumberOffset) == segment_number;
+}
+
 std::string EncodeSeekTableFrame(const std::vector<SeekEntry>& entries) {
   std::string out;
   out.reserve(kSkippableHeaderBytes + entries.size() * sizeof(SeekEntry) +

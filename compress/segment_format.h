@@ -101,6 +101,15 @@ struct SeekEntry {
   uint32_t decompressed_bytes = 0;
 };
 
+// Whether EncodeMetadataFrame() makes payloads of this length.
+bool IsMetadataPayloadLength(uint64_t bytes);
+
+// Whether a payload that begins with these kMetadataIdentityBytes says that it
+// is of this segment. Its checksum is not looked at.
+inline constexpr size_t kMetadataIdentityBytes = 40;
+bool IsMetadataOf(absl::string_view payload, const RingId& ring_id,
+                  uint64_t segment_number);
+
 std::string EncodeSeekTableFrame(const std::vector<SeekEntry>& entries);
 
 // PersistCursor::state of a ring whose flusher writes segments.

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "ringlog/compress/frame_search.h"
+#include "ringlog/compress/first_metadata.h"
 #include "ringlog/compress/frame_walk.h"
 
 namespace ringlog {
@@ -18,9 +18,6 @@ constexpr size_t kMagicBytes = sizeof(uint32_t);
 // A longer frame, or record, is delivered in pieces.
 constexpr size_t kMaxTextBytes = 16 << 20;
 
-// How far a file that begins with no frame is searched for one.
-constexpr uint64_t kMaxSearchBytes = 64 << 20;
-
 // The four bytes at `offset`; nothing if the file cannot be read there.
 std::optional<uint32_t> Load32(const SegmentFile& file, uint64_t offset) {
   uint32_t value;
@@ -29,27 +26,6 @@ std::optional<uint32_t> Load32(const SegmentFile& file, uint64_t offset) {
   if (!got.ok() || *got != sizeof bytes) return std::nullopt;
   std::memcpy(&value, bytes, sizeof value);
   return value;
-}
-
-// The first frame's metadata.
-std::optional<FrameMetadata> FirstMetadata(const SegmentFile& file,
-                                           uint64_t limit) {
-  const absl::StatusOr<FrameExtent> extent = WalkFrame(file, 0, limit);
-  std::optional<uint64_t> at;
-  if (extent.ok() && extent->is_complete) at = extent->end;
-  uint64_t end;
-  if (at.has_value()) {
-    auto metadata = ReadMetadataFrame(file, *at, limit, &end);
-    if (metadata.ok()) return *metadata;
-    // Another program's file is not searched for what it cannot have.
-    const std::optional<uint32_t> magic = Load32(file, *at);
-    if (!magic.has_value() || !IsSkippableMagic(*magic)) return std::nullopt;
-  }
-  at = FindMetadataFrame(file, 0, std::min(limit, kMaxSearchBytes));
-  if (!at.has_value()) return std::nullopt;
-  auto metadata = ReadMetadataFrame(file, *at, limit, &end);
-  if (!metadata.ok()) return std::nullopt;
-  return *metadata;
 }
 
 bool HasChecksum(const SegmentFile& file, uint64_t frame_begin) {
@@ -73,20 +49,26 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
     return absl::InvalidArgumentError(absl::StrCat(path, ": empty"));
   }
   const uint64_t limit = std::min(limit_bytes, file->opened_bytes());
-  std::optional<FrameMetadata> first = FirstMetadata(*file, limit);
+  std::optional<FrameMetadata> first = FindFirstMetadata(*file, limit);
   if (!first.has_value() && !IsFrameBoundary(*file, 0, limit)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": not a zstd file, as segments are"));
   }
   std::unique_ptr<SegmentReader> reader(
       new SegmentReader(*std::move(file), limit));
-  if (first.has_value()) reader->format_ = first->format;
+  if (first.has_value()) {
+    reader->format_ = first->format;
+    reader->search_.SetSegment(first->ring_id, first->segment_number);
+  }
   reader->first_metadata_ = std::move(first);
   return reader;
 }
 
 SegmentReader::SegmentReader(SegmentFile file, uint64_t limit)
-    : file_(std::move(file)), limit_(limit), decoder_(&file_, limit) {}
+    : file_(std::move(file)),
+      limit_(limit),
+      decoder_(&file_, limit),
+      search_(&file_, limit) {}
 
 SegmentReader::~SegmentReader() = default;
 
@@ -127,11 +109,11 @@ SegmentReader::Result SegmentReader::NextLines(bool all,
 std::optional<SegmentReader::Result> SegmentReader::Advance() {
   if (offset_ >= limit_) return Result::kEnd;
   if (limit_ - offset_ < kMagicBytes) {
-    skipped_.push_back({offset_, limit_, "cut off", true});
-    offset_ = limit_;
+    CutAt(offset_);
     return std::nullopt;
   }
   frame_begin_ = offset_;
+  in_zstd_frame_ = false;
   const std::optional<uint32_t> magic = Load32(file_, offset_);
   if (magic.has_value() && IsSkippableMagic(*magic)) {
     return ReadSkippable(*magic);
@@ -148,6 +130,7 @@ void SegmentReader::BeginFrame() {
   text_.clear();
   text_begin_ = 0;
   is_unverified_ = false;
+  in_zstd_frame_ = true;
   decoder_.Begin(frame_begin_);
   ContinueFrame();
 }
@@ -196,14 +179,15 @@ void SegmentReader::EndFrame() {
 }
 
 // A damaged header may look as if the frame went on to the end of the file; but
-// then there is more behind it.
+// then there is more behind it. Headers that lead to the limit are whole.
 void SegmentReader::CutFrame() {
-  if (FindMetadataFrame(file_, frame_begin_ + kMagicBytes, limit_)) {
+  const absl::StatusOr<FrameExtent> extent =
+      WalkFrame(file_, frame_begin_, limit_);
+  const bool leads_to_limit = extent.ok() && extent->end == limit_;
+  if (!leads_to_limit && search_.FindMetadata(frame_begin_ + kMagicBytes)) {
     FailFrame("the frame's end is not where its headers say");
     return;
   }
-  const absl::StatusOr<FrameExtent> extent =
-      WalkFrame(file_, frame_begin_, limit_);
   // zstd gives out a raw block's bytes as they come. What is not whole may end
   // between two lines of a record, which nobody would notice.
   if (extent.ok()) {
@@ -211,26 +195,29 @@ void SegmentReader::CutFrame() {
                  std::min<size_t>(text_.size(), extent->cut_raw_bytes));
   }
   text_.resize(text_.rfind('\n') + 1);  // npos + 1 is 0
-  SkippedRegion region;
-  region.begin = extent.ok() && !text_.empty() ? extent->end : frame_begin_;
-  region.end = limit_;
-  region.why = "cut off";
-  region.is_cut = true;
-  skipped_.push_back(std::move(region));
+  CutAt(extent.ok() && !text_.empty() ? extent->end : frame_begin_);
+}
+
+void SegmentReader::CutAt(uint64_t offset) {
+  skipped_.push_back({offset, limit_, "cut off", true});
   offset_ = limit_;
 }
 
-void SegmentReader::FailFrame(absl::string_view why) {
+void SegmentReader::FailFrame(absl::string_view why, uint64_t next) {
+  if (in_zstd_frame_) search_.Charge(decoder_.offset() - frame_begin_);
   text_.clear();
   text_begin_ = 0;
   in_frame_ = false;
-  SkippedRegion region;
-  region.begin = frame_begin_;
+  in_zstd_frame_ = false;
   // The next frame may begin at the very next byte.
-  region.end = FindFrame(file_, frame_begin_ + 1, limit_).value_or(limit_);
-  region.why = std::string(why);
-  offset_ = region.end;
-  skipped_.push_back(std::move(region));
+  offset_ =
+      search_.FindFrame(frame_begin_ + 1).value_or(std::min(next, limit_));
+  if (skipped_.size() < kMaxSkippedRegions) {
+    skipped_.push_back({frame_begin_, offset_, std::string(why)});
+    return;
+  }
+  SkippedRegion& last = skipped_.back();
+  last = {last.begin, offset_, "damaged at many places from here on"};
 }
 
 std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
@@ -244,7 +231,7 @@ std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
       return Result::kMetadata;
     }
     if (!absl::IsNotFound(metadata.status())) {
-      FailFrame(metadata.status().message());
+      FailFrame(metadata.status().message(), BehindDamagedMetadata());
       return std::nullopt;
     }
   }
@@ -253,20 +240,31 @@ std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
           ? std::nullopt
           : Load32(file_, offset_ + kMagicBytes);
   end = offset_ + kSkippableHeaderBytes + bytes.value_or(0);
+  const std::optional<uint64_t> next =
+      first_metadata_.has_value() || end > limit_
+          ? search_.FindFrame(offset_ + kMagicBytes)
+          : std::nullopt;
   // A damaged length may lead to another frame's end.
   const bool has_swallowed =
-      first_metadata_.has_value() && end <= limit_ &&
-      FindFrame(file_, offset_ + kMagicBytes, end).has_value();
+      first_metadata_.has_value() && next.value_or(limit_) < end;
   if (bytes.has_value() && !has_swallowed &&
       IsFrameBoundary(file_, end, limit_)) {
     offset_ = end;
-  } else if (end > limit_ && !FindFrame(file_, offset_ + kMagicBytes, limit_)) {
-    skipped_.push_back({offset_, limit_, "cut off", true});
-    offset_ = limit_;
+  } else if (end > limit_ && !next.has_value()) {
+    CutAt(offset_);
   } else {
     FailFrame("no frame follows this skippable frame");
   }
   return std::nullopt;
+}
+
+// A frame that is open has no metadata to be found by; but it begins right
+// behind those before it, if their length is one that metadata have.
+uint64_t SegmentReader::BehindDamagedMetadata() const {
+  const std::optional<uint32_t> bytes = Load32(file_, offset_ + kMagicBytes);
+  if (!bytes.has_value() || !IsMetadataPayloadLength(*bytes)) return limit_;
+  const uint64_t end = offset_ + kSkippableHeaderBytes + *bytes;
+  return Load32(file_, end) == kZstdFrameMagic ? end : limit_;
 }
 
 void SegmentReader::TakeMetadata(const FrameMetadata& metadata, uint64_t end) {

@@ -14,12 +14,19 @@
 //
 // Guarantees: a frame that has its end is delivered if its checksum fits, and
 // not at all if it does not: no line is wrong. Damage costs the frame that it
-// is in. Of the frame that the file is cut in, or that is still being written,
-// every record whose blocks are complete is delivered; what a record of several
-// lines, longer than a block, has in the last one may be missing. Memory is
-// bounded, whatever the file says of itself: a window of 128 MiB and a frame,
-// or record, of 16 MiB (of longer frames, which are not ours, the records come
-// before the checksum).
+// is in, and an open frame behind it, unless the metadata between the two are
+// whole, or damaged but of their length. What a message holds is never taken
+// for frames, not by who knows all but the ring's id: behind damage only
+// metadata of the same segment tell where a frame is. If the first frame is cut
+// or damaged together with its metadata, nothing is known of the segment; then
+// what looks like a frame is one, if the search comes to it. Of the frame that
+// the file is cut in, or that is still being written, every record whose blocks
+// are complete is delivered; what a record of several lines, longer than a
+// block, has in the last one may be missing. Memory is bounded, whatever the
+// file says of itself: a window of 128 MiB and a frame, or record, of 16 MiB
+// (of longer frames, which are not ours, the records come before the checksum).
+// Time is in proportion to the file's length and its text's; a file that is
+// made to take more is a region from some byte on.
 //
 // Does not guarantee: that a block of a frame without an end is what was
 // written; its checksum does not exist yet.
@@ -42,6 +49,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/frame_decoder.h"
+#include "ringlog/compress/frame_search.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/compress/segment_file.h"
 #include "ringlog/compress/segment_format.h"
@@ -49,6 +57,10 @@
 namespace ringlog {
 
 inline constexpr uint64_t kWholeFile = ~uint64_t{0};
+
+// Of a file that is damaged at more places, the last of so many regions goes on
+// to the last of the places; what is whole in it has been delivered.
+inline constexpr size_t kMaxSkippedRegions = 1000;
 
 // Bytes of the file that could not be used.
 struct SkippedRegion {
@@ -107,7 +119,8 @@ class SegmentReader {
     return first_metadata_.has_value() ? &*first_metadata_ : nullptr;
   }
 
-  // So far.
+  // So far: in order, none within another, kMaxSkippedRegions and a cut at the
+  // most. The last one may still change.
   const std::vector<SkippedRegion>& skipped() const { return skipped_; }
 
  private:
@@ -120,17 +133,22 @@ class SegmentReader {
   void ContinueFrame();
   void EndFrame();
   void CutFrame();
-  void FailFrame(absl::string_view why);
+  void CutAt(uint64_t offset);
+  // Goes to the next frame that is found, else to `next`.
+  void FailFrame(absl::string_view why, uint64_t next = kWholeFile);
   std::optional<Result> ReadSkippable(uint32_t magic);
+  uint64_t BehindDamagedMetadata() const;
   void TakeMetadata(const FrameMetadata& metadata, uint64_t end);
 
   SegmentFile file_;
   const uint64_t limit_;
   FrameDecoder decoder_;
+  FrameSearch search_;
   uint64_t offset_ = 0;  // of what has not been looked at
 
   // The frame at hand.
   uint64_t frame_begin_ = 0;
+  bool in_zstd_frame_ = false;  // decoder_ has been at it
   bool in_frame_ = false;       // there is more of it than text_ has
   bool is_unverified_ = false;  // so long that records went out before its end
   std::string text_;
