@@ -5,6 +5,8 @@
 #include <cstring>
 #include <system_error>
 
+#include "absl/strings/strip.h"
+
 namespace ringlog {
 namespace {
 
@@ -98,6 +100,31 @@ bool ParseWhole(absl::string_view digits, Int* out) {
 }
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// How many there are at the beginning.
+size_t Digits(absl::string_view text) {
+  size_t n = 0;
+  while (n < text.size() && IsDigit(text[n])) ++n;
+  return n;
+}
+
+// As the grammar of RFC 8259 has it.
+bool IsNumber(absl::string_view word) {
+  absl::ConsumePrefix(&word, "-");
+  size_t digits = Digits(word);
+  if (digits == 0 || (digits > 1 && word[0] == '0')) return false;
+  word.remove_prefix(digits);
+  if (absl::ConsumePrefix(&word, ".")) {
+    digits = Digits(word);
+    if (digits == 0) return false;
+    word.remove_prefix(digits);
+  }
+  if (word.empty()) return true;
+  if (word[0] != 'e' && word[0] != 'E') return false;
+  word.remove_prefix(1);
+  if (!absl::ConsumePrefix(&word, "+")) absl::ConsumePrefix(&word, "-");
+  return !word.empty() && Digits(word) == word.size();
+}
 
 }  // namespace
 
@@ -272,12 +299,11 @@ bool JsonCursor::SkipValueAt(int depth) {
     } while (Consume(','));
     return Consume(']');
   }
-  // A number, true, false or null: whatever it is made of, it ends with these.
   const size_t n = rest_.find_first_not_of(
       "+-.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
-  if (n == 0) return false;
-  rest_.remove_prefix(n == absl::string_view::npos ? rest_.size() : n);
-  return true;
+  const absl::string_view word = rest_.substr(0, n);
+  rest_.remove_prefix(word.size());
+  return word == "true" || word == "false" || word == "null" || IsNumber(word);
 }
 
 }  // namespace ringlog

@@ -27,7 +27,7 @@ void DecodeOne(const SourcePlan& plan, const DecodeSink& sink, Report* report) {
   if (sink.on_lines != nullptr) bulk_format = sink.lines_format;
   Source source(&plan, report, bulk_format);
   while (source.Next()) {
-    if (!source.lines().empty() && source.lines_format() == bulk_format) {
+    if (source.lines_are_ours() && source.lines_format() == bulk_format) {
       if (!sink.on_lines(source.lines())) return;
     } else if (!Deliver(source.record(), sink, &report->result)) {
       return;

@@ -30,6 +30,9 @@ struct DecodedRecord {
   // a ring.
   absl::string_view lines;
   LineFormat lines_format = LineFormat::kText;
+  // The segment's metadata say that a SegmentWriter wrote it; else the lines
+  // may be anything.
+  bool lines_are_ours = false;
   const std::string* path = nullptr;
 };
 
@@ -39,9 +42,9 @@ struct DecodeSink {
   // False ends the decoding. A line of a foreign zstd file that is no record
   // becomes one of severity INFO that has only a text.
   std::function<bool(const DecodedRecord&)> on_record;
-  // If set: gets records of segments in `lines_format` instead of on_record,
-  // where they need not be understood (there is one source), as their lines,
-  // many at a time. False ends the decoding.
+  // If set: gets records of our segments in `lines_format` instead of
+  // on_record, where they need not be understood (there is one source), as
+  // their lines, many at a time. False ends the decoding.
   std::function<bool(absl::string_view lines)> on_lines;
   LineFormat lines_format = LineFormat::kText;
 

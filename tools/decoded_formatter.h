@@ -16,8 +16,9 @@ class DecodedFormatter {
   explicit DecodedFormatter(LineFormat format)
       : format_(format), formatter_(format) {}
 
-  // Appends what was decoded to `out` as lines in the format: byte for byte
-  // those of the segment, if it has that format.
+  // Appends what was decoded to `out` as lines in the format, the last line
+  // break included: byte for byte those of the segment, if it has that format.
+  // What another program's file has instead of JSON becomes a record's text.
   void Append(const DecodedRecord& decoded, std::string* out);
 
  private:

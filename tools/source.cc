@@ -57,7 +57,7 @@ bool Source::NextInSegments() {
     }
     const SegmentReader::Result result =
         in_bulk_ ? reader_->NextRecords(&lines_) : reader_->Next(&lines_);
-    ReportSkipped();
+    ReportSkipped(result == SegmentReader::Result::kEnd);
     if (result == SegmentReader::Result::kMetadata) {
       TakeMetadata(reader_->metadata());
     } else if (result == SegmentReader::Result::kEnd) {
@@ -128,10 +128,12 @@ void Source::TakeMetadata(const FrameMetadata& metadata) {
   open_losses_ = 0;
 }
 
-void Source::ReportSkipped() {
+// The last one may still change, until there is another or the end.
+void Source::ReportSkipped(bool at_end) {
   const std::vector<SkippedRegion>& skipped = reader_->skipped();
   const SegmentPart& part = plan_->segments[segment_];
-  for (; skipped_reported_ < skipped.size(); ++skipped_reported_) {
+  const size_t known = skipped.size() - (at_end || skipped.empty() ? 0 : 1);
+  for (; skipped_reported_ < known; ++skipped_reported_) {
     const SkippedRegion& region = skipped[skipped_reported_];
     if (region.is_cut && part.is_limited) {
       cut_at_ = region.begin;
@@ -222,6 +224,7 @@ void Source::ParseSegmentLines() {
   current_ = DecodedRecord();
   current_.lines = lines_;
   current_.lines_format = lines_format_;
+  current_.lines_are_ours = lines_are_ours();
   current_.path = &plan_->segments[segment_].path;
   if (ParseLines(lines_format_, lines_, &parsed_)) {
     current_.record = parsed_.record;

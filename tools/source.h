@@ -38,6 +38,10 @@ class Source {
 
   // The record as its segment has it; empty if it is from the ring.
   absl::string_view lines() const { return lines_; }
+  // lines() are whole lines in lines_format(): a SegmentWriter wrote them.
+  bool lines_are_ours() const {
+    return !lines_.empty() && reader_->first_metadata() != nullptr;
+  }
   // Of lines().
   LineFormat lines_format() const { return lines_format_; }
 
@@ -54,7 +58,7 @@ class Source {
   void LookAtOpen();
   void LookAtOpenRecord(absl::string_view lines);
   void TakeMetadata(const FrameMetadata& metadata);
-  void ReportSkipped();
+  void ReportSkipped(bool at_end);
   void CloseSegment();
   void ParseSegmentLines();
   size_t FirstBehindSegments() const;
