@@ -96,7 +96,8 @@ void HandMadeProcess::Publish() {
   SegmentCursor cursor = writer_->cursor();
   cursor.segment_open_time_ns = segment_open_time_ns_;
   cursor.reported_drops = reported_drops_;
-  ring_->PublishCursor(summary_.end_position, EncodeSegmentCursor(cursor));
+  published_position_ = summary_.end_position;
+  ring_->PublishCursor(published_position_, EncodeSegmentCursor(cursor));
 }
 
 void HandMadeProcess::Release() {
@@ -132,6 +133,13 @@ void HandMadeProcess::BeginSegment() {
       absl::StrCat(directory_, "/",
                    SegmentFileName(ring_->header(), identity.number,
                                    segment_open_time_ns_, options_.format)));
+  // As the flusher does: no segment is there that the ring has not named.
+  SegmentCursor cursor;
+  cursor.segment_number = identity.number;
+  cursor.segment_open_time_ns = segment_open_time_ns_;
+  cursor.format = options_.format;
+  cursor.reported_drops = reported_drops_;
+  ring_->PublishCursor(published_position_, EncodeSegmentCursor(cursor));
   SegmentWriterOptions writer;
   writer.frame_bytes = options_.frame_bytes;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> created =

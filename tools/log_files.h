@@ -86,6 +86,7 @@ class HandMadeProcess {
   DropCounts reported_drops_ = {};
   std::vector<std::string> segment_paths_;
   int64_t segment_open_time_ns_ = 0;
+  uint64_t published_position_ = 0;
   int64_t microseconds_ = 0;
 };
 

@@ -1,10 +1,9 @@
 #include "ringlog/tools/plan.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <set>
 #include <tuple>
@@ -14,64 +13,20 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/found_segment.h"
 #include "ringlog/tools/inputs.h"
-#include "ringlog/tools/ring_image.h"
 
 namespace ringlog {
 namespace {
-
-struct SegmentFile {
-  InputFile input;
-  absl::Status status;  // of opening it
-  bool has_metadata = false;
-  RingId ring_id = {};  // if has_metadata
-  uint64_t number = 0;
-};
 
 RingId IdOf(const RingHeader& header) {
   RingId id;
   static_assert(sizeof header.ring_id == sizeof id, "the same thing");
   std::memcpy(id.data(), header.ring_id, id.size());
   return id;
-}
-
-// The part of a ring id that is in the names of its files.
-uint32_t NamePrefix(const RingId& id) {
-  RingHeader header = {};
-  std::memcpy(header.ring_id, id.data(), id.size());
-  return ParseFileName(RingFileName(header)).ring_id_prefix;
-}
-
-// Of segments whose metadata are cut off, the name has to do.
-bool BelongsTo(const SegmentFile& segment, const RingId& id) {
-  if (segment.has_metadata) return segment.ring_id == id;
-  return segment.input.name.kind == FileKind::kSegment &&
-         segment.input.name.ring_id_prefix == NamePrefix(id);
-}
-
-// As large as it is now. 0 if it is not there.
-uint64_t FileBytes(const std::string& path) {
-  struct stat st;
-  return stat(path.c_str(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
-}
-
-SegmentFile Inspect(const InputFile& input) {
-  SegmentFile segment;
-  segment.input = input;
-  segment.number = input.name.segment_number;
-  auto reader = SegmentReader::Open(input.path);
-  if (!reader.ok()) {
-    segment.status = reader.status();
-  } else if (const FrameMetadata* first = (*reader)->first_metadata()) {
-    segment.has_metadata = true;
-    segment.ring_id = first->ring_id;
-    segment.number = first->segment_number;
-  }
-  return segment;
 }
 
 // Where the segments end and the ring begins.
@@ -86,35 +41,38 @@ struct Boundary {
 
 class Planner {
  public:
-  Planner(const std::vector<std::string>& paths, Report* report)
-      : inputs_(paths, report), report_(report) {}
+  Planner(const std::vector<std::string>& paths, Report* report,
+          const RingReader& read_ring)
+      : inputs_(paths, report), report_(report), read_ring_(read_ring) {}
 
   std::vector<SourcePlan> Run();
 
  private:
-  void InspectNewSegments();
+  void InspectSegments();
+  absl::StatusOr<RingImage> ReadRing(const InputFile& input);
   void AddRing(const InputFile& input);
   Boundary FindBoundary(const InputFile& input, const RingImage& image,
-                        const std::vector<SegmentFile>& segments);
+                        const std::vector<FoundSegment>& segments);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
                                          std::shared_ptr<RingImage> image,
                                          const Boundary& boundary);
   // Takes those that belong to `id` out of segments_, in order of number.
-  std::vector<SegmentFile> TakeSegments(const RingId& id);
-  void AddSegments(const std::vector<SegmentFile>& files,
+  std::vector<FoundSegment> TakeSegments(const RingId& id);
+  void AddSegments(const std::vector<FoundSegment>& files,
                    const Boundary& boundary, SourcePlan* plan);
   void AddSegmentsWithoutRing();
 
   Inputs inputs_;
   Report* report_;
-  size_t inspected_ = 0;               // of inputs_.files
-  std::vector<SegmentFile> segments_;  // that no source has taken
+  const RingReader& read_ring_;
+  size_t inspected_ = 0;                // of inputs_.files
+  std::vector<FoundSegment> segments_;  // that no source has taken
   std::map<RingId, std::string> rings_;
   std::vector<SourcePlan> plans_;
 };
 
 std::vector<SourcePlan> Planner::Run() {
-  InspectNewSegments();
+  InspectSegments();
   for (size_t i = 0; i < inputs_.files.size(); ++i) {
     // A copy: the vector grows.
     const InputFile input = inputs_.files[i];
@@ -124,19 +82,58 @@ std::vector<SourcePlan> Planner::Run() {
   return std::move(plans_);
 }
 
-void Planner::InspectNewSegments() {
+// Those that are new, and those of which there was nothing to see yet: a live
+// process may have written to them since.
+void Planner::InspectSegments() {
+  for (FoundSegment& segment : segments_) {
+    if (segment.status.ok()) continue;
+    segment = InspectSegment(segment.input);
+    // Written to at this very moment. It does not become empty again.
+    if (!segment.status.ok() && segment.input.bytes != 0) {
+      segment = InspectSegment(segment.input);
+    }
+  }
   for (; inspected_ < inputs_.files.size(); ++inspected_) {
     const InputFile& input = inputs_.files[inspected_];
-    if (input.kind == FileKind::kSegment) segments_.push_back(Inspect(input));
+    if (input.kind == FileKind::kSegment)
+      segments_.push_back(InspectSegment(input));
+  }
+}
+
+// A ring names its segments before they exist. So if one is there when the ring
+// is read, a ring without a cursor has lost it.
+bool HidesSegments(const RingImage& image,
+                   const std::vector<FoundSegment>& segments) {
+  return image.cursor_kind() == CursorKind::kNone &&
+         std::any_of(segments.begin(), segments.end(),
+                     [](const FoundSegment& segment) {
+                       return segment.has_metadata || segment.number > 1;
+                     });
+}
+
+// What the segments hold is looked at after the ring: what its cursor counts is
+// there then. But what a process has written that began its first segment
+// meanwhile is not what the cursor has lost: the ring has to be read once more.
+absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
+  constexpr int kReadings = 2;
+  for (int reading = 1;; ++reading) {
+    absl::StatusOr<RingImage> read = read_ring_(input.path);
+    // The segment that the cursor names may have been begun after the directory
+    // was read.
+    inputs_.Relist();
+    InspectSegments();
+    if (!read.ok() || reading == kReadings) return read;
+    const RingId id = IdOf(read->header());
+    std::vector<FoundSegment> segments;
+    std::copy_if(segments_.begin(), segments_.end(),
+                 std::back_inserter(segments),
+                 [&](const FoundSegment& s) { return BelongsTo(s, id); });
+    if (!HidesSegments(*read, segments)) return read;
   }
 }
 
 void Planner::AddRing(const InputFile& input) {
-  absl::StatusOr<RingImage> read = RingImage::Read(input.path);
-  // The segment that the cursor names may have been begun after the directory
-  // was read.
-  inputs_.Relist();
-  InspectNewSegments();
+  absl::StatusOr<RingImage> read = ReadRing(input);
   if (absl::IsNotFound(read.status()) && input.from_directory) {
     return;  // recovered meanwhile: its segments have everything
   }
@@ -158,7 +155,7 @@ void Planner::AddRing(const InputFile& input) {
                     absl::StrCat("[", image->file_bytes(), "..",
                                  image->header().file_bytes, "): cut off"));
   }
-  std::vector<SegmentFile> segments = TakeSegments(id);
+  std::vector<FoundSegment> segments = TakeSegments(id);
   const Boundary boundary = FindBoundary(input, *image, segments);
   SourcePlan plan;
   AddSegments(segments, boundary, &plan);
@@ -167,15 +164,16 @@ void Planner::AddRing(const InputFile& input) {
 }
 
 Boundary Planner::FindBoundary(const InputFile& input, const RingImage& image,
-                               const std::vector<SegmentFile>& segments) {
+                               const std::vector<FoundSegment>& segments) {
   Boundary boundary;
-  if (image.cursor_kind() == CursorKind::kNone) {
+  const bool hides = HidesSegments(image, segments);
+  if (image.cursor_kind() == CursorKind::kNone && !hides) {
     boundary.any_segment = false;
     return boundary;
   }
   boundary.from = RecoverFrom::kEverything;
   boundary.overlaps = true;
-  if (image.cursor_kind() == CursorKind::kDamaged) {
+  if (image.cursor_kind() == CursorKind::kDamaged || hides) {
     // Of a ring that was cut in front of it this has been said already.
     if (image.file_bytes() == image.header().file_bytes) {
       report_->Damage(input.path,
@@ -200,7 +198,7 @@ Boundary Planner::FindBoundary(const InputFile& input, const RingImage& image,
   // Where the last one is not, or not all of it, the ring may still have some
   // of what it had.
   const bool is_there = std::any_of(
-      segments.begin(), segments.end(), [&](const SegmentFile& segment) {
+      segments.begin(), segments.end(), [&](const FoundSegment& segment) {
         return segment.number == cursor->segment_number &&
                FileBytes(segment.input.path) >= cursor->segment_bytes;
       });
@@ -269,24 +267,24 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
   return part;
 }
 
-std::vector<SegmentFile> Planner::TakeSegments(const RingId& id) {
+std::vector<FoundSegment> Planner::TakeSegments(const RingId& id) {
   const auto taken = std::stable_partition(
       segments_.begin(), segments_.end(),
-      [&](const SegmentFile& segment) { return !BelongsTo(segment, id); });
-  std::vector<SegmentFile> files(std::make_move_iterator(taken),
-                                 std::make_move_iterator(segments_.end()));
+      [&](const FoundSegment& segment) { return !BelongsTo(segment, id); });
+  std::vector<FoundSegment> files(std::make_move_iterator(taken),
+                                  std::make_move_iterator(segments_.end()));
   segments_.erase(taken, segments_.end());
   std::stable_sort(files.begin(), files.end(),
-                   [](const SegmentFile& a, const SegmentFile& b) {
+                   [](const FoundSegment& a, const FoundSegment& b) {
                      return a.number < b.number;
                    });
   return files;
 }
 
-void Planner::AddSegments(const std::vector<SegmentFile>& files,
+void Planner::AddSegments(const std::vector<FoundSegment>& files,
                           const Boundary& boundary, SourcePlan* plan) {
-  const SegmentFile* previous = nullptr;
-  for (const SegmentFile& file : files) {
+  const FoundSegment* previous = nullptr;
+  for (const FoundSegment& file : files) {
     // Begun, but nothing in it was published: the ring has it.
     if (!boundary.any_segment || file.number > boundary.last_number) continue;
     const std::string& path = file.input.path;
@@ -320,19 +318,20 @@ void Planner::AddSegments(const std::vector<SegmentFile>& files,
 }
 
 void Planner::AddSegmentsWithoutRing() {
+  InspectSegments();
   // Those without metadata come with those of the same ring that have them.
   std::vector<RingId> ids;
-  for (const SegmentFile& segment : segments_) {
+  for (const FoundSegment& segment : segments_) {
     if (segment.has_metadata &&
         std::find(ids.begin(), ids.end(), segment.ring_id) == ids.end()) {
       ids.push_back(segment.ring_id);
     }
   }
-  std::vector<std::vector<SegmentFile>> groups;
+  std::vector<std::vector<FoundSegment>> groups;
   for (const RingId& id : ids) groups.push_back(TakeSegments(id));
   // The rest by their names, or each alone.
   std::map<std::tuple<std::string, int64_t, uint32_t>, size_t> by_name;
-  for (SegmentFile& segment : segments_) {
+  for (FoundSegment& segment : segments_) {
     const ParsedFileName& name = segment.input.name;
     if (name.kind == FileKind::kSegment) {
       const auto [place, is_new] = by_name.emplace(
@@ -345,9 +344,9 @@ void Planner::AddSegmentsWithoutRing() {
       groups.back().push_back(std::move(segment));
     }
   }
-  for (std::vector<SegmentFile>& group : groups) {
+  for (std::vector<FoundSegment>& group : groups) {
     std::stable_sort(group.begin(), group.end(),
-                     [](const SegmentFile& a, const SegmentFile& b) {
+                     [](const FoundSegment& a, const FoundSegment& b) {
                        return a.number < b.number;
                      });
     SourcePlan plan;
@@ -359,8 +358,8 @@ void Planner::AddSegmentsWithoutRing() {
 }  // namespace
 
 std::vector<SourcePlan> MakePlan(const std::vector<std::string>& paths,
-                                 Report* report) {
-  return Planner(paths, report).Run();
+                                 Report* report, const RingReader& read_ring) {
+  return Planner(paths, report, read_ring).Run();
 }
 
 }  // namespace ringlog

@@ -5,14 +5,17 @@
 #define RINGLOG_TOOLS_PLAN_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment_reader.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/tools/report.h"
+#include "ringlog/tools/ring_image.h"
 
 namespace ringlog {
 
@@ -47,9 +50,15 @@ struct SourcePlan {
   std::unique_ptr<RingPart> ring;  // nullptr if none is among the inputs
 };
 
-// Reports what cannot be used. Rings are read here, segments only opened.
+using RingReader =
+    std::function<absl::StatusOr<RingImage>(const std::string& path)>;
+
+// Reports what cannot be used. Rings are read here, by `read_ring`, segments
+// only opened. Whatever live processes do at any moment of it, the plan has all
+// that was in their files when it began.
 std::vector<SourcePlan> MakePlan(const std::vector<std::string>& paths,
-                                 Report* report);
+                                 Report* report,
+                                 const RingReader& read_ring = RingImage::Read);
 
 }  // namespace ringlog
 
