@@ -129,23 +129,23 @@ Severity ToSeverity(absl::LogSeverity severity) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
-    const RingLogSinkOptions& given) {
-  if (absl::Status s = Check(given); !s.ok()) return s;
-  const RingLogSinkOptions options = Resolved(given);
+    const RingLogSinkOptions& options) {
+  if (absl::Status s = Check(options); !s.ok()) return s;
+  const RingLogSinkOptions resolved = Resolved(options);
   for (const std::string& directory :
-       {options.directory, options.ring_directory}) {
+       {resolved.directory, resolved.ring_directory}) {
     if (absl::Status s = MakeDirectory(directory); !s.ok()) return s;
   }
-  return Start(Ring::CreateIn(options.ring_directory, &RingFileName,
-                              ToRingOptions(options)),
-               options);
+  return Start(Ring::CreateIn(resolved.ring_directory, &RingFileName,
+                              ToRingOptions(resolved)),
+               resolved);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
-    const RingLogSinkOptions& given) {
-  if (absl::Status s = Check(given); !s.ok()) return s;
-  const RingLogSinkOptions options = Resolved(given);
-  return Start(Ring::CreateAnonymous(ToRingOptions(options)), options);
+    const RingLogSinkOptions& options) {
+  if (absl::Status s = Check(options); !s.ok()) return s;
+  const RingLogSinkOptions resolved = Resolved(options);
+  return Start(Ring::CreateAnonymous(ToRingOptions(resolved)), resolved);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Start(
@@ -291,21 +291,21 @@ __attribute__((destructor)) void CloseAtExit() {
 
 }  // namespace
 
-absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& given) {
+absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
   static std::atomic<bool> called{false};
-  if (absl::Status s = Check(given); !s.ok()) return s;
-  const RingLogSinkOptions options = Resolved(given);
+  if (absl::Status s = Check(options); !s.ok()) return s;
+  const RingLogSinkOptions resolved = Resolved(options);
   if (called.exchange(true)) {
     return absl::FailedPreconditionError(
         "ringlog::Install() has been called before in this process");
   }
   absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
-      RingLogSink::Create(options);
+      RingLogSink::Create(resolved);
   if (!sink.ok()) {
     Complain(absl::StrCat(sink.status().message(),
                           "; records are kept in memory, and do not survive "
                           "the process before they are in a segment"));
-    sink = RingLogSink::CreateInMemory(options);
+    sink = RingLogSink::CreateInMemory(resolved);
     if (!sink.ok()) {
       called.store(false);
       return sink.status();
@@ -316,7 +316,7 @@ absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& given) {
   installation->owner = getpid();
   absl::AddLogSink(installation->sink);
   g_installation.store(installation);
-  RecoverInBackground(options, installation);
+  RecoverInBackground(resolved, installation);
   return installation->sink;
 }
 
