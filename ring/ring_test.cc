@@ -33,6 +33,10 @@ thread_local uint64_t allocations = 0;
   if (void* p = malloc(size == 0 ? 1 : size)) return p;
   abort();
 }
+[[gnu::noinline]] void* operator new(size_t size,
+                                     const std::nothrow_t&) noexcept {
+  return operator new(size);
+}
 [[gnu::noinline]] void operator delete(void* p) noexcept { free(p); }
 [[gnu::noinline]] void operator delete(void* p, size_t) noexcept { free(p); }
 
