@@ -415,6 +415,7 @@ TEST_F(FlusherTest, InAForkedChildNothingWaitsAndNothingHappens) {
   options.flush_interval = absl::Hours(1);
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
+  ASSERT_TRUE(flusher->Flush(kLong));
   const pid_t child = fork();
   if (child == 0) {
     const bool flushed = flusher->Flush(absl::InfiniteDuration());
@@ -425,8 +426,9 @@ TEST_F(FlusherTest, InAForkedChildNothingWaitsAndNothingHappens) {
   int status;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+  Append("two");
   EXPECT_TRUE(flusher->Flush(kLong));
-  EXPECT_THAT(Texts(), ElementsAre("one"));
+  EXPECT_THAT(Texts(), ElementsAre("one", "two"));
 }
 
 }  // namespace

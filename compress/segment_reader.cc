@@ -16,7 +16,7 @@ namespace {
 constexpr size_t kMagicBytes = sizeof(uint32_t);
 
 // A longer frame, or record, is delivered in pieces.
-constexpr size_t kMaxTextBytes = 16 << 20;
+constexpr size_t kMaxTextBytes = 4 << 20;
 
 // The four bytes at `offset`; nothing if the file cannot be read there.
 std::optional<uint32_t> Load32(const SegmentFile& file, uint64_t offset) {

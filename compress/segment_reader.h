@@ -23,7 +23,7 @@
 // the file is cut in, or that is still being written, every record whose blocks
 // are complete is delivered; what a record of several lines, longer than a
 // block, has in the last one may be missing. Memory is bounded, whatever the
-// file says of itself: a window of 128 MiB and a frame, or record, of 16 MiB
+// file says of itself: a window of 128 MiB and a frame, or record, of 4 MiB
 // (of longer frames, which are not ours, the records come before the checksum).
 // Time is in proportion to the file's length and its text's; a file that is
 // made to take more is a region from some byte on.

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -34,6 +35,14 @@ using Frame = SampleSegment::Frame;
 
 constexpr uint64_t kSampleSeed = 20261124;
 constexpr size_t kFrameCount = 10;
+
+// A sanitizer makes all of it take ten minutes: there each run takes other
+// bytes, of which over some runs all are tried.
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+constexpr uint64_t kStride = 11;
+#else
+constexpr uint64_t kStride = 1;
+#endif
 
 class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
  protected:
@@ -140,6 +149,8 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
                                                   : frame.metadata_end;
   }
 
+  bool IsTried(uint64_t at) const { return (at + phase_) % kStride == 0; }
+
   std::string Noise(size_t bytes) {
     std::string noise(bytes, '\0');
     for (char& c : noise) c = static_cast<char>(random_());
@@ -149,12 +160,14 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
   const SampleSegment sample_;
   const std::string path_;
   std::mt19937_64 random_;
+  const uint64_t phase_ = random_() % kStride;
   std::string text_;
   std::vector<SkippedRegion> skipped_;
 };
 
 TEST_P(SegmentReaderDamageTest, CutAnywhereCostsOnlyWhatIsInNoWholeBlock) {
   for (uint64_t length = 1; length <= sample_.bytes.size(); ++length) {
+    if (!IsTried(length)) continue;
     SCOPED_TRACE(absl::StrCat("cut at ", length));
     ASSERT_NO_FATAL_FAILURE(Read(sample_.bytes.substr(0, length)));
     uint64_t cut_begin = 0;
@@ -174,6 +187,7 @@ TEST_P(SegmentReaderDamageTest, FlippedBitCostsAtMostItsFrameAndIsReported) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     for (uint64_t at = frame.begin; at < frame.end; ++at) {
+      if (!IsTried(at)) continue;
       for (const unsigned bit : BitsAt(frame, at)) {
         SCOPED_TRACE(absl::StrCat("bit ", bit, " of byte ", at));
         ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
@@ -207,6 +221,7 @@ TEST_P(SegmentReaderDamageTest, FlippedBitOfContentIsNeverUnseen) {
 TEST_P(SegmentReaderDamageTest, DamagedMetadataCostNoRecord) {
   for (const Frame& frame : sample_.frames) {
     for (uint64_t at = frame.end; at < frame.metadata_end; ++at) {
+      if (!IsTried(at)) continue;
       for (const unsigned bit : BitsAt(frame, at)) {
         SCOPED_TRACE(absl::StrCat("bit ", bit, " of byte ", at));
         ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
@@ -250,6 +265,7 @@ TEST_P(SegmentReaderDamageTest, LengthOfMetadataThatSwallowsFramesIsFound) {
 TEST_P(SegmentReaderDamageTest, DamagedSeekTableCostsNoRecord) {
   for (uint64_t at = sample_.frames.back().metadata_end;
        at < sample_.bytes.size(); ++at) {
+    if (!IsTried(at)) continue;
     for (unsigned bit = 0; bit < 8; ++bit) {
       ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
       ASSERT_EQ(text_, sample_.text()) << "bit " << bit << " of byte " << at;
@@ -261,6 +277,7 @@ TEST_P(SegmentReaderDamageTest, MissingByteCostsAtMostItsFrameAndIsReported) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     for (uint64_t at = frame.begin; at < frame.metadata_end; ++at) {
+      if (!IsTried(at)) continue;
       SCOPED_TRACE(absl::StrCat("without byte ", at));
       std::string bytes = sample_.bytes;
       bytes.erase(at, 1);
@@ -274,6 +291,7 @@ TEST_P(SegmentReaderDamageTest, StrangeByteCostsAtMostItsFrameAndIsReported) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     for (uint64_t at = frame.begin + 1; at < frame.metadata_end; ++at) {
+      if (!IsTried(at)) continue;
       SCOPED_TRACE(absl::StrCat("a byte before byte ", at));
       std::string bytes = sample_.bytes;
       bytes.insert(at, Noise(1));

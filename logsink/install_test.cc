@@ -246,6 +246,9 @@ TEST(InstallTest, AForkedChildsExitLeavesTheParentsFilesAlone) {
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
               LOG(INFO) << "before";
+              // A sanitizer's allocator must not be in use while it forks.
+              WaitForRecovery(absl::Minutes(10));
+              absl::FlushLogSinks();
               const pid_t child = fork();
               if (child == 0) exit(0);
               int status;

@@ -240,6 +240,8 @@ TEST_F(RingLogSinkTest, AFileInPlaceOfTheDirectoryIsRefusedByName) {
 
 TEST_F(RingLogSinkTest, AForkedChildsEndLeavesTheRingToItsParent) {
   Open();
+  LOG(INFO) << "before";
+  absl::FlushLogSinks();
   const pid_t child = fork();
   if (child == 0) {
     sink_->Flush();

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -38,7 +39,7 @@ using ::testing::StartsWith;
 constexpr int64_t kMaxRssKib = 256 << 10;
 
 // What a sanitizer keeps beside the program's own memory is not of interest.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
 constexpr bool kMemoryIsTheProgramsOwn = false;
 #else
 constexpr bool kMemoryIsTheProgramsOwn = true;
@@ -224,7 +225,8 @@ TEST_F(BadInputTest, BombNeedsNoMoreMemoryThanOthers) {
     int window_log;
   };
   for (const Case& c :
-       {Case{'x', uint64_t{512} << 20, 27}, Case{'\0', uint64_t{64} << 20, 21},
+       {Case{'x', uint64_t{512} << 20, 27}, Case{'\0', uint64_t{64} << 20, 27},
+        Case{'\xff', uint64_t{64} << 20, 27},
         Case{'\n', uint64_t{2} << 20, 21}}) {
     const std::string path =
         File("bomb.log.zst", Bomb(c.size, c.byte, c.window_log));
