@@ -91,8 +91,9 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
   std::string Noise(size_t bytes) {
     std::string noise(bytes, ' ');
     for (char& c : noise) {
-      do c = static_cast<char>(random_());
-      while (c == '\n');
+      do {
+        c = static_cast<char>(random_());
+      } while (c == '\n');
     }
     return noise;
   }
