@@ -28,7 +28,7 @@ class ForeignFileTest : public ::testing::Test {
                                        text.size(), /*compressionLevel=*/3);
     EXPECT_FALSE(ZSTD_isError(bytes));
     frame.resize(bytes);
-    const std::string path = absl::StrCat(directory_, "/", name);
+    std::string path = absl::StrCat(directory_, "/", name);
     WriteFile(path, frame);
     return path;
   }
