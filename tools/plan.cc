@@ -95,8 +95,9 @@ void Planner::InspectSegments() {
   }
   for (; inspected_ < inputs_.files.size(); ++inspected_) {
     const InputFile& input = inputs_.files[inspected_];
-    if (input.kind == FileKind::kSegment)
+    if (input.kind == FileKind::kSegment) {
       segments_.push_back(InspectSegment(input));
+    }
   }
 }
 
