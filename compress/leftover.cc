@@ -71,7 +71,7 @@ class Leftover {
     if (absl::Status s = writer_->AddEnd(); !s.ok()) return s;
     if (absl::Status s = writer_->Write(); !s.ok()) return s;
     if (absl::Status s = writer_->Sync(); !s.ok()) return s;
-    report->segment_path = is_apart_ ? SegmentPath() : writer_->path();
+    report->segment_path = SegmentPath();
     if (is_apart_ &&
         rename(writer_->path().c_str(), report->segment_path.c_str()) != 0) {
       return absl::ErrnoToStatus(

@@ -99,9 +99,7 @@ absl::StatusOr<int> OpenLeftover(const std::string& path) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": in use by another process"));
   }
-  // Somebody may have recovered and deleted it between the two calls.
-  struct stat st;
-  if (fstat(fd, &st) == 0 && st.st_nlink == 0) {
+  if (IsDeleted(fd)) {
     return absl::NotFoundError(absl::StrCat(path, ": recovered by another"));
   }
   std::move(close_file).Cancel();

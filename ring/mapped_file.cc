@@ -107,11 +107,6 @@ absl::Status Rename(const std::string& from, const std::string& path) {
   return Error(errno, "rename to", path);
 }
 
-bool IsDeleted(int fd) {
-  struct stat st;
-  return fstat(fd, &st) == 0 && st.st_nlink == 0;
-}
-
 // A new file, and its lock. Between the two calls another process may take the
 // file for one that a dead process has left, and delete it: then it is made
 // again.
@@ -135,6 +130,11 @@ bool TryLock(int fd) {
     result = flock(fd, LOCK_EX | LOCK_NB);
   } while (result != 0 && errno == EINTR);
   return result == 0;
+}
+
+bool IsDeleted(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 && st.st_nlink == 0;
 }
 
 absl::StatusOr<MappedFile> MappedFile::Create(

@@ -70,6 +70,10 @@ class MappedFile {
 // has it.
 bool TryLock(int fd);
 
+// Whether the file has lost its last name: somebody may delete it between the
+// moments at which it is opened and locked.
+bool IsDeleted(int fd);
+
 }  // namespace ringlog
 
 #endif  // RINGLOG_RING_MAPPED_FILE_H_
