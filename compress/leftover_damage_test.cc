@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/leftover_life.h"
+#include "ringlog/compress/read_records.h"
 #include "ringlog/compress/segment_reader.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring_format.h"
@@ -75,12 +76,8 @@ TEST_P(LifeTest, ADamagedSegmentIsNotCopiedFromTheRing) {
   for (const std::string& path : FilesIn(directory, ".zst")) {
     auto reader = SegmentReader::Open(path);
     if (!reader.ok()) continue;
-    absl::string_view lines;
-    SegmentReader::Result result;
-    while ((result = (*reader)->Next(&lines)) != SegmentReader::Result::kEnd) {
-      if (result == SegmentReader::Result::kRecord) {
-        ++counts[std::string(lines.substr(lines.find("] ") + 2))];
-      }
+    for (const std::string& record : ReadRecords(reader->get())) {
+      ++counts[record.substr(record.find("] ") + 2)];
     }
   }
   for (const auto& [text, count] : counts) EXPECT_EQ(count, 1) << text;

@@ -20,9 +20,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/compress/read_records.h"
 #include "ringlog/compress/sample_segment.h"
 #include "ringlog/compress/segment_reader.h"
 #include "ringlog/testing/read_segments.h"
@@ -61,13 +63,7 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
     absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
         SegmentReader::Open(path_);
     ASSERT_TRUE(reader.ok()) << reader.status();
-    absl::string_view lines;
-    SegmentReader::Result result;
-    while ((result = (*reader)->Next(&lines)) != SegmentReader::Result::kEnd) {
-      if (result == SegmentReader::Result::kRecord) {
-        absl::StrAppend(&text_, lines);
-      }
-    }
+    text_ = absl::StrJoin(ReadRecords(reader->get()), "");
     skipped_ = (*reader)->skipped();
     uint64_t last_end = 0;
     for (const SkippedRegion& region : skipped_) {

@@ -21,9 +21,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/compress/read_records.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_reader.h"
 #include "ringlog/compress/segment_writer.h"
@@ -144,13 +146,7 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
     absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
         SegmentReader::Open(path);
     ASSERT_TRUE(reader.ok()) << reader.status();
-    absl::string_view lines;
-    SegmentReader::Result result;
-    while ((result = (*reader)->Next(&lines)) != SegmentReader::Result::kEnd) {
-      if (result == SegmentReader::Result::kRecord) {
-        absl::StrAppend(&text_, lines);
-      }
-    }
+    text_ = absl::StrJoin(ReadRecords(reader->get()), "");
     skipped_ = (*reader)->skipped();
     if ((*reader)->first_metadata() != nullptr) {
       EXPECT_EQ((*reader)->first_metadata()->ring_id, identity_.ring_id);

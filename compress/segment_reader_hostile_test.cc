@@ -17,8 +17,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
+#include "ringlog/compress/read_records.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_reader.h"
 #include "ringlog/testing/read_segments.h"
@@ -68,14 +70,7 @@ class SegmentReaderHostileTest : public ::testing::Test {
     absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
         SegmentReader::Open(path);
     ASSERT_TRUE(reader.ok()) << reader.status();
-    absl::string_view lines;
-    text_.clear();
-    SegmentReader::Result result;
-    while ((result = (*reader)->Next(&lines)) != SegmentReader::Result::kEnd) {
-      if (result == SegmentReader::Result::kRecord) {
-        absl::StrAppend(&text_, lines);
-      }
-    }
+    text_ = absl::StrJoin(ReadRecords(reader->get()), "");
     skipped_ = (*reader)->skipped();
     EXPECT_LE(skipped_.size(), kMostRegions);
     uint64_t last_end = 0;
