@@ -28,10 +28,10 @@ struct LeftoverReport {
 // again, by this process or another: the result is the same.
 //
 //   FailedPrecondition: the ring's process is alive, or another one is
-//   recovering it: nothing was touched NotFound:           no such ring
-//   (another one has recovered it) others:             those of
-//   ParseRingHeader, and of reading and writing; the ring is left for the next
-//   try
+//                       recovering it; nothing was touched
+//   NotFound:           no such ring: another one has recovered it
+//   others:             those of ParseRingHeader, and of reading and writing;
+//                       the ring is left for the next try
 absl::StatusOr<LeftoverReport> RecoverLeftover(
     const std::string& ring_path, const std::string& segment_directory,
     const SegmentWriterOptions& options);

@@ -19,10 +19,11 @@ enum class GapCause : uint8_t {
   kTimedOut = 1,     // dropped, DropCause::kTimedOut
   kOverwritten = 2,  // dropped, DropCause::kOverwritten
   kClosed = 3,       // dropped, DropCause::kClosed
-  kUnfinished = 4,   // the process died while the record was being written: it
-                     // was never acknowledged
-  kStuckWriter =
-      5,  // a live writer did not finish in time, and the flusher went past it
+  // The process died while the record was being written: it was never
+  // acknowledged.
+  kUnfinished = 4,
+  // A live writer did not finish in time, and the flusher went past it.
+  kStuckWriter = 5,
   kChecksumMismatch = 6,  // the record's bytes are not those that were written
   kMissing = 7,           // the slot holds something else
 };
@@ -42,10 +43,10 @@ struct Gap {
   // one: both are then the position of the record that follows the drop.
   uint64_t first_position = 0;
   uint64_t end_position = 0;
-  std::array<uint64_t, kSeverityCount> records =
-      {};  // of dropped records, how many by severity; zeros otherwise
-  int64_t first_time_ns =
-      0;  // Unix time between which it happened; 0: not known
+  // Of dropped records, how many by severity; zeros otherwise.
+  std::array<uint64_t, kSeverityCount> records = {};
+  // Unix time between which it happened; 0: not known.
+  int64_t first_time_ns = 0;
   int64_t last_time_ns = 0;
 };
 

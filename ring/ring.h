@@ -44,11 +44,9 @@ enum class OverflowPolicy : uint8_t {
   // record is dropped.
   kBlock,
   // The oldest record goes: a flight recorder, without a consumer. A writer
-  // that
-  // is still at work on the oldest slot is passed; it appends its record again.
-  // A record is dropped only if writers that were passed hold so many slots
-  // that
-  // there is no room for it between them.
+  // that is still at work on the oldest slot is passed; it appends its record
+  // again. A record is dropped only if writers that were passed hold so many
+  // slots that there is no room for it between them.
   kOverwriteOldest,
 };
 
