@@ -175,6 +175,11 @@ class Recovery {
     result_.gaps.push_back(gap);
   }
 
+  bool EndsInUnfinished(uint64_t p) const {
+    return !result_.gaps.empty() && result_.gaps.back().end_position == p &&
+           result_.gaps.back().cause == GapCause::kUnfinished;
+  }
+
   // Takes in what position `p` holds; returns how many positions that is.
   uint64_t Visit(uint64_t p) {
     const ClassifiedSlot slot = Classify(p);
@@ -242,6 +247,9 @@ class Recovery {
         recovered.body = result_.assembled.back();
       }
       result_.records.push_back(recovered);
+    } else if (EndsInUnfinished(p)) {
+      // A part of what was being written there: one record is one gap.
+      AddGap(p, 1, GapCause::kUnfinished);
     }
     return record.slot_count;
   }
