@@ -18,6 +18,7 @@
 //
 // Death at any point leaves words that recovery (recovery.h) reads without the
 // rest: each says which position it is of, and how far that got.
+// slot.pml is all this as a model, which spin goes through: change both.
 
 #ifndef RINGLOG_RING_SLOT_H_
 #define RINGLOG_RING_SLOT_H_
@@ -34,8 +35,7 @@
 
 namespace ringlog {
 
-// The slots of one mapped ring. Thread-safe as each method says. Does not own
-// the mapping.
+// The slots of a mapping that it does not own. Thread-safe as each method says.
 class Slots {
  public:
   struct Layout {

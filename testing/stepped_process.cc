@@ -1,0 +1,176 @@
+#include "ringlog/testing/stepped_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace ringlog {
+namespace {
+
+constexpr int kFreeze = SIGUSR1;
+constexpr int kBegin = SIGUSR2;
+constexpr int kEnd = SIGURG;
+
+// In the type that glibc declares for it.
+template <typename Request>
+long Trace(Request request, pid_t tid, long data = 0) {
+  return ptrace(request, tid, nullptr, data);
+}
+
+}  // namespace
+
+void SteppedProcess::Freeze() { raise(kFreeze); }
+void SteppedProcess::BeginSteps() { raise(kBegin); }
+void SteppedProcess::EndSteps() { raise(kEnd); }
+
+SteppedProcess::SteppedProcess(Thread thread, const std::function<void()>& body)
+    : thread_(thread), main_(fork()) {
+  if (main_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    raise(SIGSTOP);  // until it is traced
+    body();
+    _exit(0);
+  }
+}
+
+SteppedProcess::~SteppedProcess() { Kill(); }
+
+void SteppedProcess::Kill() {
+  if (main_ <= 0) return;
+  kill(main_, SIGKILL);
+  // The first thread can be asked for when the others are gone.
+  int status;
+  pid_t tid;
+  do {
+    tid = waitpid(-1, &status, __WALL);
+  } while (tid > 0 || (tid < 0 && errno == EINTR));
+  main_ = 0;
+}
+
+bool SteppedProcess::Fail(const std::string& what) {
+  if (error_.empty()) error_ = what;
+  return false;
+}
+
+SteppedProcess::Stop SteppedProcess::Wait() {
+  Stop stop;
+  int status;
+  do {
+    stop.tid = waitpid(-1, &status, __WALL);
+  } while (stop.tid < 0 && errno == EINTR);
+  if (stop.tid < 0) {
+    Fail(absl::StrCat("waitpid: ", strerror(errno)));
+  } else if (WIFSTOPPED(status)) {
+    stop.signal = WSTOPSIG(status);
+    stop.is_event = (status >> 16) != 0;
+  } else {
+    stop.ended = true;
+    if (stop.tid == main_) {
+      Fail(
+          absl::StrCat("the process ended before EndSteps(), status ", status));
+    }
+  }
+  return stop;
+}
+
+// Other threads run, or begin to be, meanwhile.
+bool SteppedProcess::RunMainTo(int signal) {
+  if (Trace(PTRACE_CONT, main_) != 0) {
+    return Fail(absl::StrCat("PTRACE_CONT: ", strerror(errno)));
+  }
+  while (error_.empty()) {
+    const Stop stop = Wait();
+    if (!error_.empty()) break;
+    if (stop.tid == main_ && !stop.is_event && stop.signal == signal) {
+      return true;
+    }
+    if (stop.tid != main_ && stop.ended) {
+      other_.reset();
+      continue;
+    }
+    if (stop.tid != main_) other_ = stop.tid;
+    const int deliver =
+        stop.is_event || stop.signal == SIGCONT ? 0 : stop.signal;
+    if (deliver == SIGSEGV || deliver == SIGABRT) {
+      return Fail(absl::StrCat("the process got signal ", deliver));
+    }
+    Trace(PTRACE_CONT, stop.tid, deliver);
+  }
+  return false;
+}
+
+bool SteppedProcess::FreezeOther() {
+  if (!other_) return true;
+  if (Trace(PTRACE_INTERRUPT, *other_) != 0) {
+    return Fail(absl::StrCat("PTRACE_INTERRUPT: ", strerror(errno)));
+  }
+  for (;;) {
+    const Stop stop = Wait();
+    if (!error_.empty()) return false;
+    if (stop.tid == *other_) return !stop.ended || Fail("the thread ended");
+  }
+}
+
+bool SteppedProcess::Start() {
+  int status;
+  if (main_ < 0 || waitpid(main_, &status, WUNTRACED) != main_) {
+    return Fail(absl::StrCat("fork: ", strerror(errno)));
+  }
+  if (Trace(PTRACE_SEIZE, main_, PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE) !=
+      0) {
+    return Fail(absl::StrCat("PTRACE_SEIZE: ", strerror(errno)));
+  }
+  kill(main_, SIGCONT);
+  const Stop stop = Wait();
+  if (!error_.empty()) return false;
+  if (stop.tid != main_) return Fail("another process stopped");
+  if (!RunMainTo(kFreeze) || !FreezeOther() || !RunMainTo(kBegin)) return false;
+  if (thread_ == Thread::kMain) return true;
+  if (!other_) return Fail("there is no other thread");
+  if (Trace(PTRACE_CONT, main_) != 0) return Fail("the first thread is lost");
+  return true;
+}
+
+bool SteppedProcess::Step() {
+  const pid_t tid = thread_ == Thread::kMain ? main_ : other_.value_or(0);
+  if (tid != 0 && Trace(PTRACE_SINGLESTEP, tid) != 0) {
+    return Fail(absl::StrCat("PTRACE_SINGLESTEP: ", strerror(errno)));
+  }
+  for (;;) {
+    const Stop stop = Wait();
+    if (!error_.empty()) return false;
+    if (stop.tid == main_ && !stop.is_event && stop.signal == kEnd) {
+      return false;
+    }
+    if (stop.ended) {
+      other_.reset();  // and the first one goes on to EndSteps()
+    } else if (stop.tid == tid && stop.signal == SIGTRAP) {
+      return true;
+    } else {
+      return Fail(
+          absl::StrCat("thread ", stop.tid, " got signal ", stop.signal));
+    }
+  }
+}
+
+bool SteppedProcess::made_system_call() const {
+#ifdef __x86_64__
+  const pid_t tid = thread_ == Thread::kMain ? main_ : other_.value_or(0);
+  user_regs_struct registers;
+  if (ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return true;
+  // The instruction leaves in rcx where it returns to.
+  return registers.rcx == registers.rip;
+#else
+  return true;
+#endif
+}
+
+}  // namespace ringlog
