@@ -250,6 +250,7 @@ std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
   if (bytes.has_value() && !has_swallowed &&
       IsFrameBoundary(file_, end, limit_)) {
     offset_ = end;
+    is_closed_ |= magic == kSeekTableFrameMagic;
   } else if (end > limit_ && !next.has_value()) {
     CutAt(offset_);
   } else {

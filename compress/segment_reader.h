@@ -119,6 +119,10 @@ class SegmentReader {
     return first_metadata_.has_value() ? &*first_metadata_ : nullptr;
   }
 
+  // The seek table has been read: the segment was closed, so that its frames
+  // are all there.
+  bool is_closed() const { return is_closed_; }
+
   // So far: in order, none within another, kMaxSkippedRegions and a cut at the
   // most. The last one may still change.
   const std::vector<SkippedRegion>& skipped() const { return skipped_; }
@@ -157,6 +161,7 @@ class SegmentReader {
   FrameMetadata metadata_;
   std::optional<FrameMetadata> first_metadata_;
   std::optional<LineFormat> format_;
+  bool is_closed_ = false;
   std::vector<SkippedRegion> skipped_;
 };
 

@@ -149,6 +149,54 @@ TEST(DecodeSegmentsTest, OneThatWasNotClosedGivesAllThatWasWritten) {
   }
 }
 
+TEST(DecodeSegmentsTest, OneThatIsMissingBetweenOthersIsTold) {
+  HandMadeProcess process(MakeTestDirectory());
+  for (const char* text : {"1", "2", "3", "4"}) {
+    process.Log(text);
+    process.Flush();
+    process.EndSegment();
+  }
+  const Decoded decoded =
+      DecodeAll({process.segment_path(1), process.segment_path(4)});
+  EXPECT_THAT(decoded.texts, ElementsAre("1", "4"));
+  EXPECT_THAT(decoded.damage,
+              ElementsAre(AllOf(HasSubstr(process.segment_path(4)),
+                                HasSubstr("positions 2 to 3 are missing"),
+                                HasSubstr("2 of them"))));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+  // The oldest are removed, in time, and the newest may not be of interest.
+  EXPECT_EQ(DecodeAll({process.segment_path(2), process.segment_path(3)})
+                .result.exit_status(),
+            0);
+}
+
+TEST(DecodeSegmentsTest, OneThatHasLostItsLastFramesIsTold) {
+  HandMadeProcess process(MakeTestDirectory());
+  process.Log("1");
+  process.Flush();
+  const size_t first_frame = ReadFile(process.segment_path(1)).size();
+  process.Log("2");
+  process.Flush();
+  process.EndSegment();
+  process.Log("3");
+  process.Flush();
+  process.EndSegment();
+  std::filesystem::resize_file(process.segment_path(1), first_frame);
+  const Decoded decoded =
+      DecodeAll({process.segment_path(1), process.segment_path(2)});
+  EXPECT_THAT(decoded.texts, ElementsAre("1", "3"));
+  EXPECT_THAT(decoded.damage,
+              ElementsAre(AllOf(HasSubstr(process.segment_path(2)),
+                                HasSubstr("positions 2 to 2 are missing"),
+                                HasSubstr("lost its end"))));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+  // The same without one that goes on.
+  const Decoded alone = DecodeAll({process.segment_path(1)});
+  EXPECT_THAT(alone.damage, ElementsAre(AllOf(HasSubstr("was not closed"),
+                                              HasSubstr("ring"))));
+  EXPECT_EQ(alone.result.exit_status(), 1);
+}
+
 TEST(DecodeSegmentsTest, FrameThatIsCutIsToldWithItsBytes) {
   HandMadeProcess process(MakeTestDirectory());
   process.Log("a");

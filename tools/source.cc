@@ -15,6 +15,10 @@
 namespace ringlog {
 namespace {
 
+constexpr absl::string_view kGiveTheRing =
+    "; what had not been written here is in the process's ring: give that too, "
+    "or the directory";
+
 // What every gap's lines have.
 absl::string_view GapMark(LineFormat format) {
   return format == LineFormat::kText ? " ringlog:0] " : ",\"gap\":";
@@ -35,9 +39,7 @@ std::string Message(const SkippedRegion& region) {
                     " to ", region.end_position - 1);
   }
   if (region.is_cut) {
-    absl::StrAppend(&message,
-                    "; what had not been written here is in the process's "
-                    "ring: give that too, or the directory");
+    absl::StrAppend(&message, kGiveTheRing);
   }
   return message;
 }
@@ -70,6 +72,7 @@ bool Source::NextInSegments() {
     }
   }
   lines_ = {};
+  LookForEnd();
   return false;
 }
 
@@ -79,6 +82,7 @@ bool Source::OpenSegment() {
       SegmentReader::Open(part.path, part.limit_bytes);
   if (!reader.ok()) {
     report_->Unusable(part.path, reader.status());
+    is_hole_known_ = true;
     return false;
   }
   reader_ = *std::move(reader);
@@ -86,6 +90,7 @@ bool Source::OpenSegment() {
   in_bulk_ = reader_->first_metadata() != nullptr &&
              bulk_format_ == reader_->format() && !overlaps();
   skipped_reported_ = 0;
+  skipped_before_ = 0;
   cut_at_.reset();
   open_records_ = 0;
   open_losses_ = 0;
@@ -123,9 +128,42 @@ void Source::TakeMetadata(const FrameMetadata& metadata) {
   for (const Gap& gap : metadata.gaps) {
     if (IsLoss(gap.cause)) ++report_->result.losses;
   }
+  LookForHole(metadata);
   segments_end_position_ = metadata.summary.end_position;
+  segments_end_number_ = metadata.segment_number;
+  skipped_before_ = reader_->skipped().size();
+  is_hole_known_ = false;
   open_records_ = 0;
   open_losses_ = 0;
+}
+
+// A ring's frames go on where the one before ended, over all of its segments.
+// What came before the first that is here, others have removed on purpose.
+void Source::LookForHole(const FrameMetadata& metadata) {
+  is_end_missing_ = false;
+  const uint64_t first = metadata.summary.first_position;
+  if (segments_end_position_ == 0 || first <= segments_end_position_ ||
+      is_hole_known_ || reader_->skipped().size() != skipped_before_) {
+    return;
+  }
+  const uint64_t absent = metadata.segment_number - segments_end_number_ - 1;
+  report_->Damage(
+      plan_->segments[segment_].path,
+      absl::StrCat("the positions ", segments_end_position_, " to ", first - 1,
+                   " are missing before it: ",
+                   metadata.segment_number > segments_end_number_ + 1
+                       ? absl::StrCat("they were in segments that are not "
+                                      "here, ",
+                                      absent, " of them")
+                       : "the segment before has lost its end"));
+}
+
+// Of the last segment nobody else tells that it has lost its end.
+void Source::LookForEnd() {
+  if (!is_end_missing_ || plan_->ring != nullptr) return;
+  is_end_missing_ = false;
+  report_->Damage(plan_->segments.back().path,
+                  absl::StrCat("was not closed", kGiveTheRing));
 }
 
 // The last one may still change, until there is another or the end.
@@ -161,6 +199,9 @@ void Source::CloseSegment() {
     }
   }
   report_->result.losses += open_losses_;
+  is_hole_known_ |= reader_->skipped().size() != skipped_before_;
+  is_end_missing_ = reader_->first_metadata() != nullptr &&
+                    !reader_->is_closed() && !is_hole_known_;
   reader_.reset();
 }
 

@@ -58,6 +58,8 @@ class Source {
   void LookAtOpen();
   void LookAtOpenRecord(absl::string_view lines);
   void TakeMetadata(const FrameMetadata& metadata);
+  void LookForHole(const FrameMetadata& metadata);
+  void LookForEnd();
   void ReportSkipped(bool at_end);
   void CloseSegment();
   void ParseSegmentLines();
@@ -78,7 +80,16 @@ class Source {
   uint64_t open_losses_ = 0;
   uint64_t open_records_ = 0;
   std::string last_open_record_;
+  // Of the last metadata: where the next have to go on.
   uint64_t segments_end_position_ = 0;
+  uint64_t segments_end_number_ = 0;
+  // How much of reader_->skipped() was before them. What is missing behind them
+  // has been told of, if there is more, or if it was a segment's end.
+  size_t skipped_before_ = 0;
+  bool is_hole_known_ = false;
+  // The segment ended behind a frame, and was not closed: whether that was all
+  // is not known before the next one.
+  bool is_end_missing_ = false;
 
   size_t ring_record_ = 0;
   bool ring_begun_ = false;
