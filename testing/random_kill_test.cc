@@ -251,7 +251,7 @@ TEST_F(RandomKillTest, LosesAndDoublesNothing) {
     ExpectAllIsThere(kLivesInADirectory);
     // The directory stays, to be looked at.
     ASSERT_FALSE(HasFatalFailure())
-        << "before kill " << kill + 10 << " in " << directory_;
+        << "before kill " << kill + kLivesInADirectory << " in " << directory_;
     DeleteDirectory();
   }
   const std::chrono::duration<double> seconds =

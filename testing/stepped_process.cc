@@ -18,6 +18,7 @@ namespace {
 constexpr int kFreeze = SIGUSR1;
 constexpr int kBegin = SIGUSR2;
 constexpr int kEnd = SIGURG;
+constexpr int kSystemCallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
 
 // In the type that glibc declares for it.
 template <typename Request>
@@ -124,7 +125,8 @@ bool SteppedProcess::Start() {
   if (main_ < 0 || waitpid(main_, &status, WUNTRACED) != main_) {
     return Fail(absl::StrCat("fork: ", strerror(errno)));
   }
-  if (Trace(PTRACE_SEIZE, main_, PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE) !=
+  if (Trace(PTRACE_SEIZE, main_,
+            PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD) !=
       0) {
     return Fail(absl::StrCat("PTRACE_SEIZE: ", strerror(errno)));
   }
@@ -139,10 +141,17 @@ bool SteppedProcess::Start() {
   return true;
 }
 
-bool SteppedProcess::Step() {
-  const pid_t tid = thread_ == Thread::kMain ? main_ : other_.value_or(0);
-  if (tid != 0 && Trace(PTRACE_SINGLESTEP, tid) != 0) {
-    return Fail(absl::StrCat("PTRACE_SINGLESTEP: ", strerror(errno)));
+pid_t SteppedProcess::tid() const {
+  return thread_ == Thread::kMain ? main_ : other_.value_or(0);
+}
+
+// By one instruction, or to where the next system call begins or ends.
+bool SteppedProcess::Resume(bool to_system_call) {
+  const pid_t stepped = tid();
+  const long done = to_system_call ? Trace(PTRACE_SYSCALL, stepped)
+                                   : Trace(PTRACE_SINGLESTEP, stepped);
+  if (stepped != 0 && done != 0) {
+    return Fail(absl::StrCat("ptrace: ", strerror(errno)));
   }
   for (;;) {
     const Stop stop = Wait();
@@ -152,7 +161,8 @@ bool SteppedProcess::Step() {
     }
     if (stop.ended) {
       other_.reset();  // and the first one goes on to EndSteps()
-    } else if (stop.tid == tid && stop.signal == SIGTRAP) {
+    } else if (stop.tid == stepped &&
+               stop.signal == (to_system_call ? kSystemCallStop : SIGTRAP)) {
       return true;
     } else {
       return Fail(
@@ -161,16 +171,63 @@ bool SteppedProcess::Step() {
   }
 }
 
-bool SteppedProcess::made_system_call() const {
+bool SteppedProcess::Step() { return Resume(/*to_system_call=*/false); }
+
 #ifdef __x86_64__
-  const pid_t tid = thread_ == Thread::kMain ? main_ : other_.value_or(0);
+
+bool SteppedProcess::made_system_call() const {
   user_regs_struct registers;
-  if (ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return true;
+  if (ptrace(PTRACE_GETREGS, tid(), nullptr, &registers) != 0) return true;
   // The instruction leaves in rcx where it returns to.
   return registers.rcx == registers.rip;
-#else
-  return true;
-#endif
 }
+
+std::optional<uint64_t> SteppedProcess::NextSystemCall() {
+  user_regs_struct registers;
+  if (in_system_call_) {
+    in_system_call_ = false;
+    if (!Resume(/*to_system_call=*/true)) return std::nullopt;
+    if (injected_error_) {
+      ptrace(PTRACE_GETREGS, tid(), nullptr, &registers);
+      registers.rax = static_cast<uint64_t>(-int64_t{*injected_error_});
+      ptrace(PTRACE_SETREGS, tid(), nullptr, &registers);
+      injected_error_.reset();
+    }
+  }
+  if (!Resume(/*to_system_call=*/true)) return std::nullopt;
+  in_system_call_ = true;
+  if (ptrace(PTRACE_GETREGS, tid(), nullptr, &registers) != 0) {
+    Fail(absl::StrCat("PTRACE_GETREGS: ", strerror(errno)));
+    return std::nullopt;
+  }
+  return registers.orig_rax;
+}
+
+void SteppedProcess::FailSystemCall(int error) {
+  user_regs_struct registers;
+  ptrace(PTRACE_GETREGS, tid(), nullptr, &registers);
+  registers.orig_rax = ~uint64_t{0};  // none has this number
+  ptrace(PTRACE_SETREGS, tid(), nullptr, &registers);
+  injected_error_ = error;
+}
+
+void SteppedProcess::HalveSystemCall() {
+  user_regs_struct registers;
+  ptrace(PTRACE_GETREGS, tid(), nullptr, &registers);
+  registers.rdx = (registers.rdx + 1) / 2;
+  ptrace(PTRACE_SETREGS, tid(), nullptr, &registers);
+}
+
+#else
+
+bool SteppedProcess::made_system_call() const { return true; }
+std::optional<uint64_t> SteppedProcess::NextSystemCall() {
+  Fail("system calls are known on x86-64 alone");
+  return std::nullopt;
+}
+void SteppedProcess::FailSystemCall(int /*error*/) {}
+void SteppedProcess::HalveSystemCall() {}
+
+#endif
 
 }  // namespace ringlog

@@ -1,13 +1,15 @@
 // SteppedProcess
 //
 // A process that goes one machine instruction at a time, so that a test can
-// look at what it leaves behind after each of them, or kill it there.
+// look at what it leaves behind after each of them, or kill it there; or one
+// system call at a time, so that a test can let it fail.
 
 #ifndef RINGLOG_TESTING_STEPPED_PROCESS_H_
 #define RINGLOG_TESTING_STEPPED_PROCESS_H_
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -47,6 +49,15 @@ class SteppedProcess {
   bool made_system_call() const;
   const std::string& error() const { return error_; }
 
+  // Runs to the next system call; its number, nothing when the process has come
+  // to EndSteps(), or on an error(). The kernel has not seen it yet, and will
+  // when this is called again. x86-64 alone. Not to be mixed with Step().
+  std::optional<uint64_t> NextSystemCall();
+  // It is not done, and fails with the errno `error`.
+  void FailSystemCall(int error);
+  // It is done with half of its third argument: for write(2) and its like.
+  void HalveSystemCall();
+
   // SIGKILL, and waits until all of the process is gone.
   void Kill();
 
@@ -59,6 +70,8 @@ class SteppedProcess {
     bool is_event = false;
   };
   Stop Wait();
+  pid_t tid() const;
+  bool Resume(bool to_system_call);
   bool RunMainTo(int signal);
   bool FreezeOther();
   bool Fail(const std::string& what);
@@ -66,6 +79,8 @@ class SteppedProcess {
   const Thread thread_;
   pid_t main_ = 0;
   std::optional<pid_t> other_;
+  bool in_system_call_ = false;
+  std::optional<int> injected_error_;
   std::string error_;
 };
 

@@ -1,0 +1,46 @@
+// What a process that is going to be killed has said, and what has to be left
+// of it.
+
+#ifndef RINGLOG_TESTING_KILL_ORACLE_H_
+#define RINGLOG_TESTING_KILL_ORACLE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace ringlog {
+
+// In a page that the process shares with its parent, and that outlives it.
+struct KillOracle {
+  static constexpr size_t kMaxRecords = 64;
+
+  struct Said {
+    uint32_t begun;         // records whose Append() was called
+    uint32_t acknowledged;  // of these, whose Append() has returned
+    uint32_t dropped;       // of the acknowledged, those with kDropped
+  };
+  std::atomic<uint32_t> begun{0};
+  std::atomic<uint32_t> acknowledged{0};
+  std::atomic<uint32_t> dropped{0};
+  std::atomic<uint32_t> lengths[kMaxRecords] = {};  // of texts; 0: dropped
+
+  Said Now() const { return {begun, acknowledged, dropped}; }
+};
+
+// In such a page, which is never given back.
+KillOracle* NewKillOracle();
+
+// The text of record `number`, of so many bytes.
+std::string KillText(uint32_t number, size_t length);
+
+// Recovers what is in `directory`, and compares it with what was said: a test
+// failure if anything acknowledged is missing, or there twice, changed or out
+// of order, or if a gap tells of a loss. The `overwritten` oldest records may
+// be gone.
+void ExpectAllIsThere(const std::string& directory, const KillOracle& oracle,
+                      const KillOracle::Said& said, uint32_t overwritten);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TESTING_KILL_ORACLE_H_

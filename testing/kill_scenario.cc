@@ -1,0 +1,227 @@
+#include "ringlog/testing/kill_scenario.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "absl/log/check.h"
+#include "absl/strings/match.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "ringlog/compress/flusher.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+// The process that is to die; lives in the child.
+class Program {
+ public:
+  Program(const std::string& directory, KillOracle* oracle,
+          OverflowPolicy overflow = OverflowPolicy::kDropNewest)
+      : directory_(directory), oracle_(oracle) {
+    RingOptions options;
+    options.slot_count = 16;
+    options.head_bytes = 64;
+    options.body_bytes = 160;
+    options.overflow = overflow;
+    options.program = "program";
+    options.host = "host";
+    auto ring = Ring::CreateIn(directory, RingFileName, options);
+    CHECK(ring.ok()) << ring.status();
+    ring_ = *std::move(ring);
+  }
+
+  void StartFlusher(FlusherOptions options = FlusherOptions()) {
+    options.directory = directory_;
+    auto flusher = Flusher::Start(ring_.get(), options);
+    CHECK(flusher.ok()) << flusher.status();
+    flusher_ = *std::move(flusher);
+  }
+  Flusher* flusher() { return flusher_.get(); }
+
+  // A record whose text has `length` bytes, or fewer if the ring cuts it.
+  void Log(size_t length) {
+    const uint32_t number = oracle_->begun.load();
+    const std::string text = KillText(number, length);
+    Record record;
+    record.time_ns = 1795489439000000000 + number;
+    record.file = "file.cc";
+    record.line = 7;
+    record.text = text;
+    char head[64];
+    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
+    const size_t longest = ring_->max_body_bytes(size);
+    oracle_->lengths[number] =
+        static_cast<uint32_t>(std::min(text.size(), longest));
+    oracle_->begun.store(number + 1);
+    const auto result = ring_->Append(Severity::kInfo, {head, size}, text);
+    if (result == Ring::AppendResult::kDropped) {
+      oracle_->lengths[number] = 0;
+      oracle_->dropped.fetch_add(1);
+    }
+    oracle_->acknowledged.store(number + 1);
+  }
+  void LogMany(int count) {
+    for (int i = 0; i < count; ++i) Log(20);
+  }
+
+ private:
+  const std::string directory_;
+  KillOracle* const oracle_;
+  std::unique_ptr<Ring> ring_;
+  std::unique_ptr<Flusher> flusher_;
+};
+
+void Steps(const std::function<void()>& what) {
+  SteppedProcess::BeginSteps();
+  what();
+  SteppedProcess::EndSteps();
+}
+
+constexpr size_t kOneSlot = 100;
+constexpr size_t kThreeSlots = 500;
+
+KillScenario AppendScenario(
+    const std::string& name, int before, size_t length,
+    OverflowPolicy overflow = OverflowPolicy::kDropNewest) {
+  KillScenario scenario;
+  scenario.name = name;
+  scenario.body = [=](const std::string& directory, KillOracle* oracle) {
+    Program program(directory, oracle, overflow);
+    program.LogMany(before);
+    SteppedProcess::Freeze();
+    Steps([&] { program.Log(length); });
+  };
+  return scenario;
+}
+
+KillScenario Wrap() {
+  KillScenario scenario;
+  scenario.name = "AppendOverTheEndOfTheRing";
+  scenario.body = [](const std::string& directory, KillOracle* oracle) {
+    Program program(directory, oracle);
+    program.StartFlusher();
+    program.LogMany(12);
+    CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
+    SteppedProcess::Freeze();
+    program.Log(kOneSlot);
+    Steps([&] { program.Log(kThreeSlots); });
+  };
+  return scenario;
+}
+
+KillScenario FlusherTurn(const std::string& name, size_t frame_bytes) {
+  KillScenario scenario;
+  scenario.name = name;
+  scenario.thread = SteppedProcess::Thread::kOther;
+  scenario.body = [=](const std::string& directory, KillOracle* oracle) {
+    Program program(directory, oracle);
+    FlusherOptions options;
+    options.segment.frame_bytes = frame_bytes;
+    program.StartFlusher(options);
+    program.LogMany(2);
+    CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
+    SteppedProcess::Freeze();
+    program.Log(kOneSlot);
+    program.Log(kThreeSlots);
+    Steps([&] { CHECK(program.flusher()->Flush(absl::InfiniteDuration())); });
+  };
+  return scenario;
+}
+
+// The first segment, and a second one that ends with the process.
+KillScenario Rotation() {
+  KillScenario scenario;
+  scenario.name = "Rotation";
+  scenario.thread = SteppedProcess::Thread::kOther;
+  scenario.body = [](const std::string& directory, KillOracle* oracle) {
+    Program program(directory, oracle);
+    FlusherOptions options;
+    options.rotation.max_segment_bytes = 1;
+    program.StartFlusher(options);
+    program.LogMany(2);
+    CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
+    SteppedProcess::Freeze();
+    program.LogMany(3);
+    Steps([&] { program.flusher()->Stop().IgnoreError(); });
+  };
+  return scenario;
+}
+
+// Of a segment that is cut in the middle of a frame, and what the ring has
+// after it.
+KillScenario Recovery() {
+  KillScenario scenario;
+  scenario.name = "Recovery";
+  scenario.before = [](const std::string& directory, KillOracle* oracle) {
+    auto* const program = new Program(directory, oracle);
+    program->StartFlusher();
+    program->LogMany(3);
+    CHECK(program->flusher()->Flush(absl::InfiniteDuration()));
+    program->Log(kThreeSlots);
+    program->Log(kOneSlot);
+  };
+  scenario.body = [](const std::string& directory, KillOracle*) {
+    SteppedProcess::Freeze();
+    Steps([&] {
+      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+    });
+  };
+  return scenario;
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const KillScenario& scenario) {
+  return out << scenario.name;
+}
+
+std::vector<KillScenario> AppendScenarios() {
+  KillScenario overwrite =
+      AppendScenario("AppendThatOverwrites", 16, kThreeSlots,
+                     OverflowPolicy::kOverwriteOldest);
+  // What 16 records of a slot and one of three leave in 16 slots.
+  overwrite.overwritten = 5;
+  return {AppendScenario("AppendOneSlot", 1, kOneSlot),
+          AppendScenario("AppendThreeSlots", 1, kThreeSlots),
+          Wrap(),
+          AppendScenario("AppendThatIsCut", 1, 5000),
+          AppendScenario("AppendToAFullRing", 14, kOneSlot),
+          overwrite};
+}
+
+std::vector<KillScenario> BackgroundScenarios() {
+  return {FlusherTurn("FlusherTurn", 1 << 20),
+          FlusherTurn("FlusherTurnThatEndsAFrame", 1), Rotation(), Recovery()};
+}
+
+void KillScenarioTest::NewRun() {
+  directory_ = MakeTestDirectory();
+  oracle_ = NewKillOracle();
+  const auto& before = GetParam().before;
+  if (!before) return;
+  SteppedProcess process(SteppedProcess::Thread::kMain, [&] {
+    before(directory_, oracle_);
+    SteppedProcess::Freeze();
+    SteppedProcess::BeginSteps();
+  });
+  if (!process.Start()) GTEST_SKIP() << process.error();
+}
+
+std::unique_ptr<SteppedProcess> KillScenarioTest::Start() {
+  auto process = std::make_unique<SteppedProcess>(
+      GetParam().thread, [this] { GetParam().body(directory_, oracle_); });
+  if (process->Start()) return process;
+  if (!absl::StrContains(process->error(), "PTRACE_SEIZE")) {
+    ADD_FAILURE() << process->error();
+  }
+  return nullptr;
+}
+
+}  // namespace ringlog

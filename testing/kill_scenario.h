@@ -1,0 +1,58 @@
+// Moments in the life of a program with a ring and a flusher, for tests that
+// end it or let it fail there.
+
+#ifndef RINGLOG_TESTING_KILL_SCENARIO_H_
+#define RINGLOG_TESTING_KILL_SCENARIO_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "ringlog/testing/kill_oracle.h"
+#include "ringlog/testing/stepped_process.h"
+
+namespace ringlog {
+
+struct KillScenario {
+  std::string name;
+  SteppedProcess::Thread thread = SteppedProcess::Thread::kMain;
+  // Runs in the process that is stepped.
+  std::function<void(const std::string& directory, KillOracle*)> body;
+  // Runs in a process that ends before; may be empty.
+  std::function<void(const std::string& directory, KillOracle*)> before;
+  // So many of the oldest may be gone: a flight recorder.
+  uint32_t overwritten = 0;
+};
+
+std::ostream& operator<<(std::ostream& out, const KillScenario& scenario);
+
+// A record that is appended, in each way in which that can go.
+std::vector<KillScenario> AppendScenarios();
+// What goes on behind it: a turn of the flusher, a rotation, a recovery.
+std::vector<KillScenario> BackgroundScenarios();
+
+class KillScenarioTest : public ::testing::TestWithParam<KillScenario> {
+ protected:
+  void SetUp() override { NewRun(); }
+
+  // A new directory, in which what is to happen before has happened.
+  void NewRun();
+  // The process, where it is to be stepped. nullptr if the system does not
+  // allow that; on every other error the test has failed.
+  std::unique_ptr<SteppedProcess> Start();
+  void ExpectAllIsThere(const KillOracle::Said& said) {
+    ringlog::ExpectAllIsThere(directory_, *oracle_, said,
+                              GetParam().overwritten);
+  }
+
+  std::string directory_;
+  KillOracle* oracle_ = nullptr;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TESTING_KILL_SCENARIO_H_
