@@ -49,8 +49,8 @@ struct SegmentIdentity {
 // so far.
 struct FrameSummary {
   uint64_t first_position = 0;
-  uint64_t end_position =
-      0;  // one past the last; gaps at either side belong to the range
+  // One past the last; gaps at either side belong to the range.
+  uint64_t end_position = 0;
   std::array<uint64_t, kSeverityCount> records = {};
   int64_t min_time_ns = 0;  // of the records; both 0 if there are none
   int64_t max_time_ns = 0;
@@ -66,8 +66,8 @@ struct FrameMetadata {
   RingId ring_id = {};
   uint64_t segment_number = 0;
   LineFormat format = LineFormat::kText;
-  bool recovered =
-      false;  // closed by recovery, not by the process that logged it
+  // Closed by recovery, not by the process that logged it.
+  bool recovered = false;
   uint64_t compressed_bytes = 0;  // of the zstd frame right before this one
   // The frame's last four bytes: the low half of XXH64 of its text. Says that
   // the two belong together.
@@ -115,12 +115,12 @@ std::string EncodeSeekTableFrame(const std::vector<SeekEntry>& entries);
 // PersistCursor::state of a ring whose flusher writes segments.
 struct SegmentCursor {
   uint64_t segment_number = 0;  // 0: none has been begun
-  int64_t segment_open_time_ns =
-      0;  // gives the segment's name, together with the number and the ring
-  uint64_t segment_bytes =
-      0;  // what is behind this in the file is also still in the ring
-  uint64_t frame_offset = 0;  // of the frame that is open at segment_bytes; ==
-                              // segment_bytes if none is
+  // Gives the segment's name, together with the number and the ring.
+  int64_t segment_open_time_ns = 0;
+  // What is behind this in the file is also still in the ring.
+  uint64_t segment_bytes = 0;
+  // Of the frame that is open at segment_bytes; == segment_bytes if none is.
+  uint64_t frame_offset = 0;
   LineFormat format = LineFormat::kText;
   FrameSummary open_frame;         // of the open frame up to here
   DropCounts reported_drops = {};  // the drops that the log already tells of

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 
 namespace ringlog {
@@ -22,8 +24,8 @@ constexpr int kSystemCallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
 
 // In the type that glibc declares for it.
 template <typename Request>
-long Trace(Request request, pid_t tid, long data = 0) {
-  return ptrace(request, tid, nullptr, data);
+bool Trace(Request request, pid_t tid, intptr_t data = 0) {
+  return ptrace(request, tid, nullptr, data) == 0;
 }
 
 }  // namespace
@@ -84,7 +86,7 @@ SteppedProcess::Stop SteppedProcess::Wait() {
 
 // Other threads run, or begin to be, meanwhile.
 bool SteppedProcess::RunMainTo(int signal) {
-  if (Trace(PTRACE_CONT, main_) != 0) {
+  if (!Trace(PTRACE_CONT, main_)) {
     return Fail(absl::StrCat("PTRACE_CONT: ", strerror(errno)));
   }
   while (error_.empty()) {
@@ -110,7 +112,7 @@ bool SteppedProcess::RunMainTo(int signal) {
 
 bool SteppedProcess::FreezeOther() {
   if (!other_) return true;
-  if (Trace(PTRACE_INTERRUPT, *other_) != 0) {
+  if (!Trace(PTRACE_INTERRUPT, *other_)) {
     return Fail(absl::StrCat("PTRACE_INTERRUPT: ", strerror(errno)));
   }
   for (;;) {
@@ -125,9 +127,8 @@ bool SteppedProcess::Start() {
   if (main_ < 0 || waitpid(main_, &status, WUNTRACED) != main_) {
     return Fail(absl::StrCat("fork: ", strerror(errno)));
   }
-  if (Trace(PTRACE_SEIZE, main_,
-            PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD) !=
-      0) {
+  if (!Trace(PTRACE_SEIZE, main_,
+             PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD)) {
     return Fail(absl::StrCat("PTRACE_SEIZE: ", strerror(errno)));
   }
   kill(main_, SIGCONT);
@@ -137,7 +138,7 @@ bool SteppedProcess::Start() {
   if (!RunMainTo(kFreeze) || !FreezeOther() || !RunMainTo(kBegin)) return false;
   if (thread_ == Thread::kMain) return true;
   if (!other_) return Fail("there is no other thread");
-  if (Trace(PTRACE_CONT, main_) != 0) return Fail("the first thread is lost");
+  if (!Trace(PTRACE_CONT, main_)) return Fail("the first thread is lost");
   return true;
 }
 
@@ -148,9 +149,9 @@ pid_t SteppedProcess::tid() const {
 // By one instruction, or to where the next system call begins or ends.
 bool SteppedProcess::Resume(bool to_system_call) {
   const pid_t stepped = tid();
-  const long done = to_system_call ? Trace(PTRACE_SYSCALL, stepped)
-                                   : Trace(PTRACE_SINGLESTEP, stepped);
-  if (stepped != 0 && done != 0) {
+  const bool goes_on = to_system_call ? Trace(PTRACE_SYSCALL, stepped)
+                                      : Trace(PTRACE_SINGLESTEP, stepped);
+  if (stepped != 0 && !goes_on) {
     return Fail(absl::StrCat("ptrace: ", strerror(errno)));
   }
   for (;;) {
