@@ -260,9 +260,11 @@ TEST_F(FlusherTest, WithoutADirectoryTheRecordsWaitInTheRing) {
   options.directory = directory_ + "/later/logs";
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
-  EXPECT_FALSE(flusher->Flush(absl::Milliseconds(50)));
+  // Until it has tried.
+  do {
+    EXPECT_FALSE(flusher->Flush(absl::Milliseconds(5)));
+  } while (Slots::Get(&ring_->flusher_counters()->write_errors) == 0);
   EXPECT_FALSE(ring_->empty());
-  EXPECT_GT(Slots::Get(&ring_->flusher_counters()->write_errors), 0);
   ASSERT_EQ(mkdir((directory_ + "/later").c_str(), 0700), 0);
   EXPECT_TRUE(flusher->Flush(kLong));
   ASSERT_TRUE(flusher->Stop().ok());
