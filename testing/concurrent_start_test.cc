@@ -1,0 +1,158 @@
+// Many processes of one program start in one directory at the same moment, in
+// which as many have just died: each gets a ring of its own, none takes a ring
+// from one that lives, and what the dead have left is in the log once, although
+// all try to recover it.
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <new>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/log_severity.h"
+#include "absl/log/check.h"
+#include "absl/log/globals.h"
+#include "absl/log/initialize.h"
+#include "absl/log/log.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/long_mode.h"
+#include "ringlog/testing/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::IsEmpty;
+
+constexpr size_t kProcesses = 8;
+constexpr int kStarts = 200;
+constexpr int kStartsInLongMode = 1000;
+
+// In a page that all share.
+struct Meeting {
+  pthread_barrier_t begin;
+  pthread_barrier_t has_logged;
+  pthread_barrier_t has_looked;
+  std::array<std::atomic<bool>, kProcesses> still_had_its_ring = {};
+  std::array<char[256], kProcesses> ring_paths = {};
+};
+
+Meeting* NewMeeting() {
+  void* const page = mmap(nullptr, sizeof(Meeting), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(page != MAP_FAILED);
+  auto* const meeting = new (page) Meeting;
+  pthread_barrierattr_t shared;
+  pthread_barrierattr_init(&shared);
+  pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+  for (pthread_barrier_t* barrier :
+       {&meeting->begin, &meeting->has_logged, &meeting->has_looked}) {
+    CHECK_EQ(pthread_barrier_init(barrier, &shared, kProcesses), 0);
+  }
+  return meeting;
+}
+
+std::string TextOf(int start, size_t process) {
+  return absl::StrCat("start ", start, " process ", process);
+}
+
+[[noreturn]] void Live(const std::string& directory, int start, size_t process,
+                       Meeting* meeting) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+  absl::InitializeLog();
+  RingLogSinkOptions options;
+  options.directory = directory;
+  options.ring_bytes = 64 << 10;
+  pthread_barrier_wait(&meeting->begin);
+  const auto sink = Install(options);
+  CHECK(sink.ok()) << sink.status();
+  LOG(INFO) << TextOf(start, process);
+  const std::string& path = (*sink)->ring_path();
+  path.copy(meeting->ring_paths[process], sizeof meeting->ring_paths[0] - 1);
+  pthread_barrier_wait(&meeting->has_logged);
+  // By now each has seen the others' rings, and recovered what it believed to
+  // be left.
+  WaitForRecovery(absl::InfiniteDuration());
+  pthread_barrier_wait(&meeting->has_looked);
+  meeting->still_had_its_ring[process] = std::filesystem::exists(path);
+  raise(SIGKILL);
+  _exit(1);
+}
+
+// The barriers are never left by one that has died before.
+void AwaitAll(std::vector<pid_t> children) {
+  for (size_t left = children.size(); left > 0; --left) {
+    int status = 0;
+    ASSERT_GT(waitpid(-1, &status, 0), 0);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) continue;
+    for (const pid_t child : children) kill(child, SIGKILL);
+    while (waitpid(-1, &status, 0) > 0) {
+    }
+    FAIL() << "a process ended by itself, status " << status;
+  }
+}
+
+void StartAll(const std::string& directory, int start) {
+  Meeting* const meeting = NewMeeting();
+  std::vector<pid_t> children;
+  for (size_t process = 0; process < kProcesses; ++process) {
+    children.push_back(fork());
+    ASSERT_GE(children.back(), 0);
+    if (children.back() == 0) Live(directory, start, process, meeting);
+  }
+  ASSERT_NO_FATAL_FAILURE(AwaitAll(children));
+  std::set<std::string> paths;
+  for (size_t process = 0; process < kProcesses; ++process) {
+    EXPECT_TRUE(meeting->still_had_its_ring[process])
+        << "start " << start << ": " << meeting->ring_paths[process];
+    EXPECT_NE(meeting->ring_paths[process][0], '\0') << "it had no file";
+    paths.insert(meeting->ring_paths[process]);
+  }
+  EXPECT_EQ(paths.size(), kProcesses);
+  // Those of the start before are gone.
+  EXPECT_EQ(FilesIn(directory, ".ring").size(), kProcesses);
+  munmap(meeting, sizeof *meeting);
+}
+
+TEST(ConcurrentStartTest, EachHasItsRingAndWhatTheDeadHadIsThereOnce) {
+  const std::string directory = MakeTestDirectory();
+  const int starts = IsLongMode() ? kStartsInLongMode : kStarts;
+  for (int start = 0; start < starts; ++start) {
+    StartAll(directory, start);
+    ASSERT_FALSE(HasFailure()) << directory;
+  }
+  ASSERT_THAT(
+      RecoverLeftovers(directory, directory, SegmentWriterOptions()).errors,
+      IsEmpty());
+  std::map<std::string, int> found;
+  for (const std::string& line : AllLines(directory)) {
+    ++found[line.substr(line.find("] ") + 2)];
+  }
+  for (int start = 0; start < starts; ++start) {
+    for (size_t process = 0; process < kProcesses; ++process) {
+      EXPECT_EQ(found[TextOf(start, process)], 1) << TextOf(start, process);
+    }
+  }
+  EXPECT_EQ(found.size(), static_cast<size_t>(starts) * kProcesses);
+}
+
+}  // namespace
+}  // namespace ringlog
