@@ -1,0 +1,127 @@
+// What a ring's file holds after the machine has died: of each page, or of each
+// sector, what it was at one time or another. A record that is returned is one
+// that was logged, at its position, whole, and once; all else may be missing.
+//
+// Segments are not in here: a block of a frame without an end has no checksum.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <map>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/long_mode.h"
+#include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/test_seed.h"
+
+namespace ringlog {
+namespace {
+
+constexpr int kImages = 20000;
+constexpr int kImagesInLongMode = 1000000;
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kSectorBytes = 512;
+
+class TornPageTest : public ::testing::Test {
+ protected:
+  uint64_t UpTo(uint64_t most) { return random_() % (most + 1); }
+
+  // A process that logs and persists, looked at after each thing it does.
+  void Record(int actions) {
+    RingOptions options;
+    options.slot_count = 64;
+    options.head_bytes = 40;
+    options.body_bytes = 300;
+    auto ring = Ring::Create(MakeTestDirectory() + "/a.ring", options);
+    ASSERT_TRUE(ring.ok()) << ring.status();
+    for (int i = 0; i < actions; ++i) {
+      switch (UpTo(4)) {
+        case 0:
+          for (uint64_t n = UpTo(8); n > 0 && (*ring)->Take(); --n) {
+          }
+          break;
+        case 1:
+          (*ring)->PublishCursor((*ring)->take_position(),
+                                 absl::StrCat("state ", i));
+          (*ring)->Release();
+          break;
+        default:
+          Append(ring->get());
+          break;
+      }
+      moments_.push_back(ReadFile((*ring)->path()));
+    }
+  }
+
+  void Append(Ring* ring) {
+    const uint64_t position = ring->tail_position();
+    std::string text = absl::StrCat("text ", logged_.size(), " ");
+    text.resize(text.size() + UpTo(1200),
+                static_cast<char>('a' + logged_.size() % 26));
+    if (ring->Append(Severity::kInfo, "head", text) ==
+        Ring::AppendResult::kAppended) {
+      logged_[position] = std::move(text);
+    }
+  }
+
+  // Some of it as it was at one moment, the rest as it was at a later one.
+  std::string Tear() {
+    const size_t last = moments_.size() - 1;
+    const size_t newer = UpTo(last);
+    const size_t older = newer - std::min<size_t>(newer, UpTo(40));
+    const size_t unit = UpTo(1) == 0 ? kPageBytes : kSectorBytes;
+    std::string image = moments_[newer];
+    for (size_t at = 0; at < image.size(); at += unit) {
+      if (UpTo(1) == 0) image.replace(at, unit, moments_[older], at, unit);
+    }
+    return image;
+  }
+
+  void ExpectNothingWrong(const std::string& image, RecoverFrom from) {
+    const auto ring = RecoverRing(image, from);
+    ASSERT_TRUE(ring.ok()) << ring.status();
+    uint64_t next = 0;
+    for (const RecoveredRecord& record : ring->records) {
+      ASSERT_GE(record.position, next);
+      next = record.position + record.slot_count;
+      ASSERT_EQ(record.head, "head");
+      const auto logged = logged_.find(record.position);
+      ASSERT_NE(logged, logged_.end()) << record.position;
+      ASSERT_EQ(record.body, logged->second);
+      ++records_;
+    }
+    gaps_ += ring->gaps.size();
+  }
+
+  std::mt19937_64 random_{TestSeed()};
+  std::vector<std::string> moments_;
+  std::map<uint64_t, std::string> logged_;  // by position
+  uint64_t records_ = 0;
+  uint64_t gaps_ = 0;
+};
+
+TEST_F(TornPageTest, NoRecordIsWrongOrThereTwice) {
+  Record(2000);
+  const int images = IsLongMode() ? kImagesInLongMode : kImages;
+  for (int i = 0; i < images; ++i) {
+    const std::string image = Tear();
+    ExpectNothingWrong(image, RecoverFrom::kEverything);
+    ExpectNothingWrong(image, RecoverFrom::kCursor);
+    ASSERT_FALSE(HasFailure()) << "image " << i;
+  }
+  std::cout << images << " images, " << records_ << " records, " << gaps_
+            << " gaps" << std::endl;
+  EXPECT_GT(records_, 0u);
+  EXPECT_GT(gaps_, 0u);
+}
+
+}  // namespace
+}  // namespace ringlog
