@@ -1,0 +1,390 @@
+#!/usr/bin/env python3
+"""Reads a ring file or a segment, by what their format pages (ring/FORMAT.md, compress/FORMAT.md) say and nothing else.
+
+  independent_reader.py ring FILE...     prints the records and the gaps that recovery returns, one JSON object a line
+  independent_reader.py segment FILE...  prints the text's length and CRC-32C, the metadata frames, and about the seek
+                                         table
+
+It is an oracle: it shares no code with the implementation, and prefers being plain to being fast.
+After each file comes its status: 0 well-formed, 1 damaged or cut (stderr says what), 2 it is neither. The exit status is
+the worst of them.
+"""
+
+import json
+import struct
+import subprocess
+import sys
+
+damage = []  # What is wrong with the file, in the order in which it was found.
+
+
+class NotThisFormat(Exception):
+  """The file is none that this program may read."""
+
+
+def complain(what):
+  damage.append(what)
+  print('independent_reader: ' + what, file=sys.stderr)
+
+
+def print_json(**fields):
+  print(json.dumps(fields, separators=(',', ':')))
+
+
+def make_crc_table():
+  table = []
+  for value in range(256):
+    for _ in range(8):
+      value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+    table.append(value)
+  return table
+
+
+CRC_TABLE = make_crc_table()
+
+
+def crc32c(data):
+  crc = 0xFFFFFFFF
+  for byte in data:
+    crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+  return crc ^ 0xFFFFFFFF
+
+
+# ---- Rings ----
+
+RING_MAGIC = b'\x89RINGLOG'
+FREE, FILLING, FILLED, PERSISTING, SKIPPED = range(5)
+
+
+class Header:
+
+  def __init__(self, data):
+    magic, order, major, _, size, incompatible, _, self.slot_bytes, self.slot_count = struct.unpack_from(
+        '<8sIHHIIIIQ', data)
+    self.file_bytes, self.live, _, _, self.slots, self.ring_id = struct.unpack_from('<QQQQQ16s', data, 48)
+    self.first_position, = struct.unpack_from('<Q', data, 136)
+    if (magic != RING_MAGIC or not 448 <= size <= len(data) or
+        crc32c(data[:size - 4]) != struct.unpack_from('<I', data, size - 4)[0]):
+      raise ValueError('no magic, or the checksum does not fit')
+    # The checksum fits: whatever is strange from here on is of another version, not damage.
+    if order != 0x01020304 or major > 1 or incompatible:
+      raise NotThisFormat('a ring of another byte order, a greater major version, or with unknown flags')
+    if (self.slot_bytes % 64 or not self.slot_bytes or self.slot_count & (self.slot_count - 1)
+        or not 2 <= self.slot_count <= 2**26):
+      raise NotThisFormat('a ring with a slot size or a slot count that is not allowed')
+
+
+def read_header(data):
+  for offset in (0, 2048):
+    try:
+      return Header(data[offset:offset + 2048].ljust(2048, b'\0'))
+    except ValueError as error:
+      complain(f'header at {offset}: {error}')
+  raise NotThisFormat('no ring: neither header is good')
+
+
+def read_cursor(data, header):
+  """Returns from which position on the ring's records count, and whether a cursor says so."""
+  live = data[header.live:header.live + 1536].ljust(1536, b'\0')
+  named = live[448] & 1
+  for index in (named, 1 - named):
+    cursor = live[512 + 512 * index:1024 + 512 * index]
+    if crc32c(header.ring_id + cursor[:508]) == struct.unpack_from('<I', cursor, 508)[0]:
+      return struct.unpack_from('<Q', cursor, 8)[0], True
+    complain(f'cursor {index}: the checksum does not fit')
+  return header.first_position, False
+
+
+class Slot:
+  """What a slot's bytes say."""
+
+  def __init__(self, data, index, header):
+    self.is_absent = len(data) < header.slot_bytes
+    data = data.ljust(header.slot_bytes, b'\0')
+    word, checksum, self.part, self.parts, said, head_bytes, _, _, body_bytes = struct.unpack_from('<QIHHQHBBI', data)
+    self.position, self.state = word >> 3, word & 7
+    end = 32 + head_bytes + body_bytes
+    self.head, self.body = data[32:32 + head_bytes], data[32 + head_bytes:end]
+    fits = end <= header.slot_bytes and said != 0 and crc32c(header.ring_id + data[12:end]) == checksum
+    self.content = said if fits else None  # the position that it is of
+    self.is_zero = word == 0
+    self.is_strange = not self.is_zero and (self.state > SKIPPED or self.position % header.slot_count != index)
+    self.is_committed = not self.is_strange and self.state in (FILLED, PERSISTING)
+    self.is_good = self.is_committed and self.content == self.position
+
+
+def bounds(slots, cursor):
+  """Returns the range of positions in use."""
+  held = [slot.position for slot in slots if slot.is_good]
+  named = [slot.content for slot in slots if slot.content is not None and (slot.is_committed or slot.is_strange)]
+  words = [slot.position for slot in slots
+           if not slot.is_absent and not slot.is_zero and not slot.is_strange and not slot.is_good
+           and (not slot.is_committed or slot.content is None)]
+  reach = min(held, default=cursor) + len(slots)
+  end = max([cursor] + [p + 1 for p in named + held] + [min(p + 1, reach) for p in words])
+  return max(cursor, end - len(slots)), end
+
+
+def decode_record(slots):
+  """Returns the fields of the record in these slots, or None if its head is not one."""
+  head, body = slots[0].head, b''.join(slot.body for slot in slots)
+  if len(head) < 40:
+    return None
+  time, tid, line, _, _, severity, _, fixed_bytes, file_bytes = struct.unpack_from('<qqiiIBBHH', head)
+  if severity > 3 or fixed_bytes < 40 or fixed_bytes + file_bytes > len(head):
+    return None
+  name = head[fixed_bytes:fixed_bytes + file_bytes]
+  return dict(position=slots[0].position, slots=len(slots), time_ns=time, tid=tid, line=line, severity=severity,
+              file=name.decode('latin-1'), text=body.decode('latin-1'))
+
+
+def visit(p, slots, has_cursor):
+  """Returns how many positions this is about, a gap's name or None, and a record's fields or None."""
+  slot = slots[p % len(slots)]
+  is_of_p = not slot.is_zero and slot.position == p
+  if slot.is_absent or slot.is_strange or (slot.is_committed and not is_of_p):
+    return 1, 'missing', None
+  if not slot.is_committed:
+    if is_of_p and slot.state == FREE:
+      return 1, 'missing' if has_cursor and slot.content == p else None, None
+    return 1, 'missing' if not is_of_p and slot.content == p else 'unfinished', None
+  if not slot.is_good:
+    return 1, 'checksum_mismatch', None
+  if slot.parts == 0:
+    return 1, None, None
+  if slot.part != 0:
+    return 1, 'part', None
+  parts = [slots[q % len(slots)] for q in range(p, p + slot.parts)]
+  for i, part in enumerate(parts):
+    if not part.is_good or part.position != p + i or (part.part, part.parts) != (i, slot.parts):
+      is_mismatch = part.is_committed and not part.is_good
+      return slot.parts, 'checksum_mismatch' if is_mismatch else 'missing', None
+  record = decode_record(parts)
+  if record is None:
+    complain(f'position {p}: not a log record')
+  return slot.parts, None, record
+
+
+def read_ring(data):
+  header = read_header(data)
+  if len(data) != header.file_bytes:
+    complain(f'the file has {len(data)} bytes, its header says {header.file_bytes}')
+  cursor, has_cursor = read_cursor(data, header)
+  slots = []
+  for index in range(header.slot_count):
+    begin = header.slots + index * header.slot_bytes
+    slots.append(Slot(data[begin:begin + header.slot_bytes], index, header))
+  p, end = bounds(slots, cursor)
+  gaps = []
+  while p < end:
+    count, gap, record = visit(p, slots, has_cursor)
+    if gap == 'part':
+      # Of the unfinished record right before it; else its beginning is lost, and told already.
+      gap = 'unfinished' if gaps and gaps[-1][:2] == ['unfinished', p] else None
+    if record:
+      print_json(**record)
+    if gap and gaps and gaps[-1][:2] == [gap, p]:
+      gaps[-1][1] = p + count
+    elif gap:
+      gaps.append([gap, p + count, p])
+    p += count
+  for gap, end, first in gaps:
+    print_json(gap=gap, first=first, end=end)
+    if gap != 'unfinished':
+      complain(f'{gap}: positions {first} to {end - 1}')
+
+
+# ---- Segments ----
+
+ZSTD_MAGIC = 0xFD2FB528
+METADATA_MAGIC = 0x184D2A57
+SEEK_TABLE_MAGIC = 0x184D2A5E
+
+
+def frame_end(data, begin):
+  """Returns where the zstd frame that begins at `begin` ends. Raises EOFError if the file ends first."""
+  if begin + 5 > len(data):
+    raise EOFError
+  descriptor = data[begin + 4]
+  single = descriptor >> 5 & 1
+  if descriptor & 8 or not descriptor & 4:
+    raise ValueError('a reserved bit is set, or the frame has no content checksum')
+  content_size = (single, 2, 4, 8)[descriptor >> 6]
+  offset = begin + 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3] + content_size
+  last = 0
+  while not last:
+    if offset + 3 > len(data):
+      raise EOFError
+    block = int.from_bytes(data[offset:offset + 3], 'little')
+    last, kind, size = block & 1, block >> 1 & 3, block >> 3
+    if kind == 3:
+      raise ValueError('a block of the reserved type')
+    offset += 3 + (1 if kind == 1 else size)
+  if offset + 4 > len(data):
+    raise EOFError
+  return offset + 4
+
+
+def decompress(frame):
+  result = subprocess.run(['zstd', '-dcq'], input=frame, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+  if result.returncode:
+    raise ValueError('a frame that does not decompress, or whose content checksum does not fit')
+  return result.stdout
+
+
+def parse_metadata(body):
+  """Returns the fields behind the 8 bytes of the skippable frame's header, or raises ValueError."""
+  if len(body) < 148 or body[:8] != b'\x89RLOGMET':
+    raise ValueError('not the magic or too short')
+  # The checksum covers the table's offsets from 0 on: the example shows that the skippable frame's header is not in it.
+  if crc32c(body[:-4]) != struct.unpack_from('<I', body, len(body) - 4)[0]:
+    raise ValueError('the checksum does not fit')
+  major, _, gaps_begin, ring_id = struct.unpack_from('<HHI16s', body, 8)
+  if major > 1:
+    raise NotThisFormat('a segment of a greater major version')
+  number, compressed, text, first, end, _, _, *counts = struct.unpack_from('<QQQQQQQ5Q', body, 32)
+  checksum, _, _, gap_bytes, listed = struct.unpack_from('<IBBHI', body, 128)
+  # Open: whether a later minor version may have something behind the gaps. Taken as no.
+  if gaps_begin < 144 or gaps_begin + gap_bytes * listed + 4 != len(body) or listed > 256 or listed > counts[4]:
+    raise ValueError('the listed gaps do not fill the frame')
+  return dict(ring_id=ring_id, number=number, compressed=compressed, text=text, first=first, end=end,
+              records=counts[:4], gaps=counts[4], checksum=checksum)
+
+
+def read_segment(data):
+  # No skippable frame comes first. If that magic is damaged, the metadata still say that it is a segment.
+  if data[:4] != struct.pack('<I', ZSTD_MAGIC) and not next_metadata(data, 0, None):
+    raise NotThisFormat('no segment: neither a zstd frame first nor metadata anywhere')
+  text = b''
+  entries = offset = 0
+  frames = []  # (compressed, decompressed size) of every frame, as the seek table has them.
+  metadata = []
+  before = None  # The frame that still waits for its metadata: (begin, end, bytes of text).
+  lost = table = False
+  while offset < len(data):
+    try:
+      if offset + 8 > len(data):
+        raise EOFError
+      magic, size = struct.unpack_from('<II', data, offset)
+      if magic == ZSTD_MAGIC and not table:
+        if before:
+          complain(f'offset {offset}: no metadata behind the frame at {before[0]}')
+          before = None
+        end = frame_end(data, offset)
+        content = decompress(data[offset:end])
+        text += content
+        frames.append((end - offset, len(content)))
+        before = (offset, end, len(content))
+        offset = end
+        continue
+      if magic not in (METADATA_MAGIC, SEEK_TABLE_MAGIC) or table:
+        raise ValueError('not what may come here')
+      body = data[offset + 8:offset + 8 + size]
+      if len(body) < size:
+        raise EOFError
+      if magic == SEEK_TABLE_MAGIC:
+        entries = check_seek_table(body, frames)
+        table = True
+      else:
+        fields = parse_metadata(body)
+        if metadata and any(fields[key] != metadata[0][key] for key in ('ring_id', 'number')):
+          complain(f'offset {offset}: metadata of another ring or segment')
+        if before:
+          check_metadata(offset, fields, data, before)
+        else:
+          # The table was written before the damage, so it has the frame that is lost.
+          frames.append((fields['compressed'], fields['text']))
+          if not lost:
+            complain(f'offset {offset}: metadata with no frame before')
+        metadata.append(fields)
+        frames.append((8 + size, 0))
+        before = None
+        lost = False
+      offset += 8 + size
+    except (EOFError, ValueError) as error:
+      # A damaged size looks like the end of the file too, so metadata are looked for in both cases.
+      complain(f'offset {offset}: {str(error) or "the file ends within a frame that begins here"}')
+      # Which bytes are frames is no longer known, so the next metadata must say it. The frame they are of is taken if
+      # all of it is behind the damage.
+      found = None if table else next_metadata(data, offset + 1, metadata[0] if metadata else None)
+      if found is None:
+        break
+      begin = found[0] - found[1]['compressed']
+      lost = begin <= offset
+      before = None
+      offset = found[0] if lost else begin
+  if before:
+    complain(f'no metadata behind the frame at {before[0]}')
+  print_json(bytes=len(text), crc32c=crc32c(text))
+  for fields in metadata:
+    print_json(**{key: fields[key] for key in ('number', 'first', 'end', 'records', 'gaps', 'compressed', 'text')})
+  print_json(seek_table=table, entries=entries)
+
+
+def check_metadata(offset, fields, data, before):
+  begin, end, text = before
+  if fields['compressed'] != end - begin:
+    complain(f'offset {offset}: the frame before has {end - begin} bytes, not {fields["compressed"]}')
+  if fields['text'] != text:
+    complain(f'offset {offset}: the frame before has {text} bytes of text, not {fields["text"]}')
+  if fields['checksum'] != struct.unpack_from('<I', data, end - 4)[0]:
+    complain(f'offset {offset}: not the checksum of the frame before')
+
+
+def next_metadata(data, begin, like):
+  """Returns the offset and the fields of the next metadata of the ring and segment of `like`, or None."""
+  at = data.find(struct.pack('<I', METADATA_MAGIC), begin)
+  while at >= 0:
+    size = int.from_bytes(data[at + 4:at + 8], 'little')
+    try:
+      fields = parse_metadata(data[at + 8:at + 8 + size])
+      if like is None or (fields['ring_id'], fields['number']) == (like['ring_id'], like['number']):
+        return at, fields
+    except ValueError:
+      pass  # Bytes of a message that look like metadata, or damaged metadata.
+    at = data.find(struct.pack('<I', METADATA_MAGIC), at + 1)
+  return None
+
+
+def check_seek_table(body, frames):
+  """Returns the number of entries."""
+  if len(body) < 9 or len(body) % 8 != 1:
+    raise ValueError('the size of the seek table is not one of whole entries')
+  count, flags, magic = struct.unpack_from('<IBI', body, len(body) - 9)
+  if magic != 0x8F92EAB1 or flags != 0 or count * 8 + 9 != len(body):
+    raise ValueError('the end of the seek table is wrong')
+  if [struct.unpack_from('<II', body, 8 * i) for i in range(count)] != frames:
+    complain('the seek table does not say what the frames are')
+  return count
+
+
+def read(kind, path):
+  """Returns the exit status of this file alone."""
+  damage.clear()
+  try:
+    with open(path, 'rb') as file:
+      data = file.read()
+    if kind == 'ring':
+      read_ring(data)
+    else:
+      read_segment(data)
+  except (NotThisFormat, OSError) as error:
+    complain(str(error))
+    return 2
+  return 1 if damage else 0
+
+
+def main(arguments):
+  if len(arguments) < 3 or arguments[1] not in ('ring', 'segment'):
+    print(__doc__, file=sys.stderr)
+    return 2
+  worst = 0
+  for path in arguments[2:]:
+    status = read(arguments[1], path)
+    print_json(file=path, status=status)
+    worst = max(worst, status)
+  return worst
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv))
