@@ -244,7 +244,6 @@ def parse_metadata(body):
     raise NotThisFormat('a segment of a greater major version')
   number, compressed, text, first, end, _, _, *counts = struct.unpack_from('<QQQQQQQ5Q', body, 32)
   checksum, _, _, gap_bytes, listed = struct.unpack_from('<IBBHI', body, 128)
-  # Open: whether a later minor version may have something behind the gaps. Taken as no.
   if gaps_begin < 144 or gaps_begin + gap_bytes * listed + 4 != len(body) or listed > 256 or listed > counts[4]:
     raise ValueError('the listed gaps do not fill the frame')
   return dict(ring_id=ring_id, number=number, compressed=compressed, text=text, first=first, end=end,
