@@ -98,7 +98,7 @@ std::string TextOf(int start, size_t process) {
 }
 
 // The barriers are never left by one that has died before.
-void AwaitAll(std::vector<pid_t> children) {
+void AwaitAll(const std::vector<pid_t>& children) {
   for (size_t left = children.size(); left > 0; --left) {
     int status = 0;
     ASSERT_GT(waitpid(-1, &status, 0), 0);

@@ -131,7 +131,7 @@ class IndependentReaderTest : public ::testing::Test {
     options.slot_count = 32;
     options.head_bytes = 64;
     options.body_bytes = 100;
-    const std::string path = absl::StrCat(directory_, "/", ++files_, ".ring");
+    std::string path = absl::StrCat(directory_, "/", ++files_, ".ring");
     auto ring = Ring::Create(path, options);
     EXPECT_TRUE(ring.ok()) << ring.status();
     (*ring)->PublishCursor((*ring)->take_position(), "");
@@ -140,7 +140,7 @@ class IndependentReaderTest : public ::testing::Test {
   }
 
   std::string MakeSegment() {
-    const std::string path = absl::StrCat(directory_, "/", ++files_, ".zst");
+    std::string path = absl::StrCat(directory_, "/", ++files_, ".zst");
     SegmentIdentity identity;
     identity.ring_id[3] = 7;
     identity.number = UpTo(1000);
