@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/base/log_severity.h"
 #include "absl/log/check.h"
 #include "absl/log/globals.h"
@@ -42,7 +43,11 @@ namespace {
 using ::testing::IsEmpty;
 
 constexpr size_t kProcesses = 8;
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+constexpr int kStarts = 40;  // each fork copies the shadow
+#else
 constexpr int kStarts = 200;
+#endif
 constexpr int kStartsInLongMode = 1000;
 
 // In a page that all share.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/crc/crc32c.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -39,7 +40,11 @@ namespace {
 
 using ::testing::StartsWith;
 
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+constexpr int kFiles = 200;
+#else
 constexpr int kFiles = 1000;
+#endif
 constexpr int kFilesInLongMode = 20000;
 
 class IndependentReaderTest : public ::testing::Test {
