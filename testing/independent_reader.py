@@ -86,13 +86,14 @@ def read_header(data):
 def read_cursor(data, header):
   """Returns from which position on the ring's records count, and whether a cursor says so."""
   live = data[header.live:header.live + 1536].ljust(1536, b'\0')
-  named = live[448] & 1
-  for index in (named, 1 - named):
+  whole = []
+  for index in (0, 1):
     cursor = live[512 + 512 * index:1024 + 512 * index]
     if crc32c(header.ring_id + cursor[:508]) == struct.unpack_from('<I', cursor, 508)[0]:
-      return struct.unpack_from('<Q', cursor, 8)[0], True
-    complain(f'cursor {index}: the checksum does not fit')
-  return header.first_position, False
+      whole.append(struct.unpack_from('<QQ', cursor))
+    elif index == live[448] & 1:
+      complain(f'cursor {index}: the checksum does not fit')
+  return (max(whole)[1], True) if whole else (header.first_position, False)
 
 
 class Slot:
@@ -100,7 +101,8 @@ class Slot:
 
   def __init__(self, data, index, header):
     self.is_absent = len(data) < header.slot_bytes
-    data = data.ljust(header.slot_bytes, b'\0')
+    if self.is_absent:
+      data = bytes(header.slot_bytes)
     word, checksum, self.part, self.parts, said, head_bytes, _, _, body_bytes = struct.unpack_from('<QIHHQHBBI', data)
     self.position, self.state = word >> 3, word & 7
     end = 32 + head_bytes + body_bytes

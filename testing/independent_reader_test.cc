@@ -2,6 +2,7 @@
 // reads them, which was written from the two format pages alone: it finds what
 // the project's own readers find.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -189,6 +190,18 @@ class IndependentReaderTest : public ::testing::Test {
     }
     WriteFile(path, bytes);
   }
+  // Many bytes, for a flipped bit may be one that one release of zstd looks at
+  // and another does not. Without its first magic it is no zstd file to the
+  // reader.
+  void DamageSegment(const std::string& path) {
+    std::string bytes = ReadFile(path);
+    const size_t begin =
+        sizeof(uint32_t) + UpTo(bytes.size() - sizeof(uint32_t) - 1);
+    for (size_t i = begin; i < std::min(bytes.size(), begin + 64); ++i) {
+      bytes[i] = static_cast<char>(bytes[i] ^ 0x55);
+    }
+    WriteFile(path, bytes);
+  }
   // Somewhere from `begin` on.
   void FlipBit(const std::string& path, size_t begin) {
     std::string bytes = ReadFile(path);
@@ -284,8 +297,7 @@ TEST_F(IndependentReaderTest, FindsTheSameInSegments) {
   std::vector<std::string> paths;
   for (int i = 0; i < Files(); ++i) {
     paths.push_back(MakeSegment());
-    // Without its first magic it is no zstd file to the reader.
-    if (i % 2 == 1) FlipBit(paths.back(), sizeof(uint32_t));
+    if (i % 2 == 1) DamageSegment(paths.back());
   }
   const std::vector<std::string> read = Read("segment", paths);
   for (size_t i = 0; i < paths.size(); ++i) {

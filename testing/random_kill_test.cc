@@ -213,7 +213,8 @@ class RandomKillTest : public ::testing::Test {
           absl::string_view(line).substr(line.find("] ") + 2);
       const std::vector<absl::string_view> words = absl::StrSplit(text, ' ');
       if (words[0] == "position" || words[0] == "positions") continue;
-      uint64_t life, thread;
+      uint64_t life = 0;
+      uint64_t thread = 0;
       ASSERT_TRUE(words.size() == 7 && absl::SimpleAtoi(words[1], &life) &&
                   absl::SimpleAtoi(words[3], &thread) && life < lives &&
                   thread < kMaxThreads)
