@@ -161,10 +161,15 @@ class Recovery {
     }
   }
 
+  // Whether there is a gap of that cause right before `position`.
+  bool GapsEndIn(GapCause cause, uint64_t position) const {
+    return !result_.gaps.empty() && result_.gaps.back().cause == cause &&
+           result_.gaps.back().end_position == position;
+  }
+
   void AddGap(uint64_t position, uint64_t count, GapCause cause) {
     if (position < gaps_from_) return;
-    if (!result_.gaps.empty() && result_.gaps.back().cause == cause &&
-        result_.gaps.back().end_position == position) {
+    if (GapsEndIn(cause, position)) {
       result_.gaps.back().end_position += count;
       return;
     }
@@ -173,11 +178,6 @@ class Recovery {
     gap.first_position = position;
     gap.end_position = position + count;
     result_.gaps.push_back(gap);
-  }
-
-  bool EndsInUnfinished(uint64_t p) const {
-    return !result_.gaps.empty() && result_.gaps.back().end_position == p &&
-           result_.gaps.back().cause == GapCause::kUnfinished;
   }
 
   // Takes in what position `p` holds; returns how many positions that is.
@@ -247,7 +247,7 @@ class Recovery {
         recovered.body = result_.assembled.back();
       }
       result_.records.push_back(recovered);
-    } else if (EndsInUnfinished(p)) {
+    } else if (GapsEndIn(GapCause::kUnfinished, p)) {
       // A part of what was being written there: one record is one gap.
       AddGap(p, 1, GapCause::kUnfinished);
     }

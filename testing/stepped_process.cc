@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -176,6 +175,18 @@ bool SteppedProcess::Step() { return Resume(/*to_system_call=*/false); }
 
 #ifdef __x86_64__
 
+namespace {
+
+template <typename Change>
+void ChangeRegisters(pid_t tid, Change change) {
+  user_regs_struct registers;
+  if (ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return;
+  change(&registers);
+  ptrace(PTRACE_SETREGS, tid, nullptr, &registers);
+}
+
+}  // namespace
+
 bool SteppedProcess::made_system_call() const {
   user_regs_struct registers;
   if (ptrace(PTRACE_GETREGS, tid(), nullptr, &registers) != 0) return true;
@@ -184,19 +195,19 @@ bool SteppedProcess::made_system_call() const {
 }
 
 std::optional<uint64_t> SteppedProcess::NextSystemCall() {
-  user_regs_struct registers;
   if (in_system_call_) {
     in_system_call_ = false;
     if (!Resume(/*to_system_call=*/true)) return std::nullopt;
     if (injected_error_) {
-      ptrace(PTRACE_GETREGS, tid(), nullptr, &registers);
-      registers.rax = static_cast<uint64_t>(-int64_t{*injected_error_});
-      ptrace(PTRACE_SETREGS, tid(), nullptr, &registers);
+      ChangeRegisters(tid(), [this](user_regs_struct* registers) {
+        registers->rax = static_cast<uint64_t>(-int64_t{*injected_error_});
+      });
       injected_error_.reset();
     }
   }
   if (!Resume(/*to_system_call=*/true)) return std::nullopt;
   in_system_call_ = true;
+  user_regs_struct registers;
   if (ptrace(PTRACE_GETREGS, tid(), nullptr, &registers) != 0) {
     Fail(absl::StrCat("PTRACE_GETREGS: ", strerror(errno)));
     return std::nullopt;
@@ -205,18 +216,16 @@ std::optional<uint64_t> SteppedProcess::NextSystemCall() {
 }
 
 void SteppedProcess::FailSystemCall(int error) {
-  user_regs_struct registers;
-  ptrace(PTRACE_GETREGS, tid(), nullptr, &registers);
-  registers.orig_rax = ~uint64_t{0};  // none has this number
-  ptrace(PTRACE_SETREGS, tid(), nullptr, &registers);
+  ChangeRegisters(tid(), [](user_regs_struct* registers) {
+    registers->orig_rax = ~uint64_t{0};  // none has this number
+  });
   injected_error_ = error;
 }
 
 void SteppedProcess::HalveSystemCall() {
-  user_regs_struct registers;
-  ptrace(PTRACE_GETREGS, tid(), nullptr, &registers);
-  registers.rdx = (registers.rdx + 1) / 2;
-  ptrace(PTRACE_SETREGS, tid(), nullptr, &registers);
+  ChangeRegisters(tid(), [](user_regs_struct* registers) {
+    registers->rdx = (registers->rdx + 1) / 2;
+  });
 }
 
 #else

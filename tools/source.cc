@@ -146,16 +146,17 @@ void Source::LookForHole(const FrameMetadata& metadata) {
       is_hole_known_ || reader_->skipped().size() != skipped_before_) {
     return;
   }
-  const uint64_t absent = metadata.segment_number - segments_end_number_ - 1;
+  const uint64_t next_number = segments_end_number_ + 1;
   report_->Damage(
       plan_->segments[segment_].path,
-      absl::StrCat("the positions ", segments_end_position_, " to ", first - 1,
-                   " are missing before it: ",
-                   metadata.segment_number > segments_end_number_ + 1
-                       ? absl::StrCat("they were in segments that are not "
-                                      "here, ",
-                                      absent, " of them")
-                       : "the segment before has lost its end"));
+      absl::StrCat(
+          "the positions ", segments_end_position_, " to ", first - 1,
+          " are missing before it: ",
+          metadata.segment_number > next_number
+              ? absl::StrCat("they were in segments that are not "
+                             "here, ",
+                             metadata.segment_number - next_number, " of them")
+              : "the segment before has lost its end"));
 }
 
 // Of the last segment nobody else tells that it has lost its end.
