@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +15,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <new>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,6 +34,7 @@
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/long_mode.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/shared_page.h"
 
 namespace ringlog {
 namespace {
@@ -50,29 +49,23 @@ constexpr int kStarts = 200;
 #endif
 constexpr int kStartsInLongMode = 1000;
 
-// In a page that all share.
+// Of the processes.
 struct Meeting {
+  Meeting() {
+    pthread_barrierattr_t shared;
+    pthread_barrierattr_init(&shared);
+    pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+    for (pthread_barrier_t* barrier : {&begin, &has_logged, &has_looked}) {
+      CHECK_EQ(pthread_barrier_init(barrier, &shared, kProcesses), 0);
+    }
+  }
+
   pthread_barrier_t begin;
   pthread_barrier_t has_logged;
   pthread_barrier_t has_looked;
   std::array<std::atomic<bool>, kProcesses> still_had_its_ring = {};
   std::array<char[256], kProcesses> ring_paths = {};
 };
-
-Meeting* NewMeeting() {
-  void* const page = mmap(nullptr, sizeof(Meeting), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  CHECK(page != MAP_FAILED);
-  auto* const meeting = new (page) Meeting;
-  pthread_barrierattr_t shared;
-  pthread_barrierattr_init(&shared);
-  pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-  for (pthread_barrier_t* barrier :
-       {&meeting->begin, &meeting->has_logged, &meeting->has_looked}) {
-    CHECK_EQ(pthread_barrier_init(barrier, &shared, kProcesses), 0);
-  }
-  return meeting;
-}
 
 std::string TextOf(int start, size_t process) {
   return absl::StrCat("start ", start, " process ", process);
@@ -116,12 +109,12 @@ void AwaitAll(const std::vector<pid_t>& children) {
 }
 
 void StartAll(const std::string& directory, int start) {
-  Meeting* const meeting = NewMeeting();
+  const SharedPage<Meeting> meeting;
   std::vector<pid_t> children;
   for (size_t process = 0; process < kProcesses; ++process) {
     children.push_back(fork());
     ASSERT_GE(children.back(), 0);
-    if (children.back() == 0) Live(directory, start, process, meeting);
+    if (children.back() == 0) Live(directory, start, process, meeting.get());
   }
   ASSERT_NO_FATAL_FAILURE(AwaitAll(children));
   std::set<std::string> paths;
@@ -134,7 +127,6 @@ void StartAll(const std::string& directory, int start) {
   EXPECT_EQ(paths.size(), kProcesses);
   // Those of the start before are gone.
   EXPECT_EQ(FilesIn(directory, ".ring").size(), kProcesses);
-  munmap(meeting, sizeof *meeting);
 }
 
 TEST(ConcurrentStartTest, EachHasItsRingAndWhatTheDeadHadIsThereOnce) {

@@ -1,12 +1,8 @@
 #include "ringlog/testing/kill_oracle.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <new>
 #include <vector>
 
-#include "absl/log/check.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -42,13 +38,6 @@ void ExpectTexts(const std::vector<std::string>& texts,
 }
 
 }  // namespace
-
-KillOracle* NewKillOracle() {
-  void* const page = mmap(nullptr, sizeof(KillOracle), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  CHECK(page != MAP_FAILED);
-  return new (page) KillOracle;
-}
 
 std::string KillText(uint32_t number, size_t length) {
   std::string text = absl::StrCat("record ", number, " ");

@@ -11,7 +11,7 @@
 
 namespace ringlog {
 
-// In a page that the process shares with its parent, and that outlives it.
+// In a SharedPage.
 struct KillOracle {
   static constexpr size_t kMaxRecords = 64;
 
@@ -27,9 +27,6 @@ struct KillOracle {
 
   Said Now() const { return {begun, acknowledged, dropped}; }
 };
-
-// In such a page, which is never given back.
-KillOracle* NewKillOracle();
 
 // The text of record `number`, of so many bytes.
 std::string KillText(uint32_t number, size_t length);

@@ -203,7 +203,7 @@ std::vector<KillScenario> BackgroundScenarios() {
 
 void KillScenarioTest::NewRun() {
   directory_ = MakeTestDirectory();
-  oracle_ = NewKillOracle();
+  oracle_ = page_.emplace().get();
   const auto& before = GetParam().before;
   if (!before) return;
   SteppedProcess process(SteppedProcess::Thread::kMain, [&] {

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "ringlog/testing/kill_oracle.h"
+#include "ringlog/testing/shared_page.h"
 #include "ringlog/testing/stepped_process.h"
 
 namespace ringlog {
@@ -51,6 +53,9 @@ class KillScenarioTest : public ::testing::TestWithParam<KillScenario> {
 
   std::string directory_;
   KillOracle* oracle_ = nullptr;
+
+ private:
+  std::optional<SharedPage<KillOracle>> page_;
 };
 
 }  // namespace ringlog

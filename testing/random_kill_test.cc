@@ -7,7 +7,6 @@
 // decoder.
 
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,8 +19,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
-#include <new>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -48,6 +47,7 @@
 #include "ringlog/ring/recovery.h"
 #include "ringlog/testing/long_mode.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/shared_page.h"
 #include "ringlog/testing/test_seed.h"
 
 namespace ringlog {
@@ -127,20 +127,12 @@ class RandomKillTest : public ::testing::Test {
  protected:
   void NewDirectory() {
     directory_ = MakeTestDirectory();
-    void* const pages = mmap(nullptr, sizeof(Lives), PROT_READ | PROT_WRITE,
-                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ASSERT_NE(pages, MAP_FAILED);
-    lives_ = new (pages) Lives;
-  }
-  void DeleteDirectory() {
-    munmap(lives_, sizeof(Lives));
-    lives_ = nullptr;
-    std::filesystem::remove_all(directory_);
+    lives_.emplace();
   }
 
   void LiveAndDie(uint64_t number) {
     const std::vector<std::string> leftovers = FilesIn(directory_, ".ring");
-    Life* const life = &(*lives_)[number];
+    Life* const life = &(**lives_)[number];
     const uint64_t threads = 1 + random_() % kMaxThreads;
     const pid_t child = fork();
     ASSERT_GE(child, 0);
@@ -225,7 +217,7 @@ class RandomKillTest : public ::testing::Test {
     }
     for (uint64_t life = 0; life < lives; ++life) {
       for (uint64_t thread = 0; thread < kMaxThreads; ++thread) {
-        const uint64_t acknowledged = (*lives_)[life].acknowledged[thread];
+        const uint64_t acknowledged = (**lives_)[life].acknowledged[thread];
         ASSERT_GE(found[life][thread], acknowledged) << life << " " << thread;
         ASSERT_LE(found[life][thread], acknowledged + 1);
         records_ += acknowledged;
@@ -235,7 +227,7 @@ class RandomKillTest : public ::testing::Test {
 
   std::mt19937_64 random_{TestSeed()};
   std::string directory_;
-  Lives* lives_ = nullptr;
+  std::optional<SharedPage<Lives>> lives_;
   uint64_t records_ = 0;
   Caught caught_;
 };
@@ -253,7 +245,7 @@ TEST_F(RandomKillTest, LosesAndDoublesNothing) {
     // The directory stays, to be looked at.
     ASSERT_FALSE(HasFatalFailure())
         << "before kill " << kill + kLivesInADirectory << " in " << directory_;
-    DeleteDirectory();
+    std::filesystem::remove_all(directory_);
   }
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - begin;
