@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_reader.h"
+#include "ringlog/compress/segment_tail.h"
 #include "ringlog/ring/mapped_file.h"
 #include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/recovery.h"
@@ -138,24 +138,10 @@ class Leftover {
     if (writer.ok()) {
       writer_ = *std::move(writer);
     } else if (absl::IsDataLoss(writer.status())) {
-      return CutDamagedSegment();
+      // What is behind the cursor is in the ring too.
+      return EndDamagedSegment(SegmentPath(), Identity(), cursor_);
     } else if (!absl::IsNotFound(writer.status())) {
       return writer.status();
-    }
-    return absl::OkStatus();
-  }
-
-  // What is behind the cursor is in the ring too.
-  absl::Status CutDamagedSegment() {
-    const std::string path = SegmentPath();
-    struct stat st;
-    if (stat(path.c_str(), &st) != 0 ||
-        static_cast<uint64_t>(st.st_size) <= cursor_.segment_bytes) {
-      return absl::OkStatus();
-    }
-    if (truncate(path.c_str(), static_cast<off_t>(cursor_.segment_bytes)) !=
-        0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cut ", path));
     }
     return absl::OkStatus();
   }

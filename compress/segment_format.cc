@@ -65,6 +65,8 @@ struct CursorState {
   int64_t segment_open_time_ns;
   uint64_t segment_bytes;
   uint64_t frame_offset;
+  uint32_t open_frame_crc32c;
+  uint32_t reserved2;
   uint64_t text_bytes;
   uint64_t first_position;
   uint64_t end_position;
@@ -73,7 +75,7 @@ struct CursorState {
   uint64_t records[kSeverityCount];
   uint64_t reported_drops[kDropCauseCount][kSeverityCount];
 };
-static_assert(sizeof(CursorState) == 240, "frozen in the file format");
+static_assert(sizeof(CursorState) == 248, "frozen in the file format");
 static_assert(sizeof(CursorState) <= sizeof(PersistCursor::state),
               "the ring has no room for more");
 
@@ -316,6 +318,7 @@ std::string EncodeSegmentCursor(const SegmentCursor& cursor) {
   state.segment_open_time_ns = cursor.segment_open_time_ns;
   state.segment_bytes = cursor.segment_bytes;
   state.frame_offset = cursor.frame_offset;
+  state.open_frame_crc32c = static_cast<uint32_t>(cursor.open_frame_checksum);
   PackSummary(cursor.open_frame, &state);
   for (size_t cause = 0; cause < kDropCauseCount; ++cause) {
     for (size_t severity = 0; severity < kSeverityCount; ++severity) {
@@ -349,6 +352,7 @@ absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
   cursor.segment_open_time_ns = packed.segment_open_time_ns;
   cursor.segment_bytes = packed.segment_bytes;
   cursor.frame_offset = packed.frame_offset;
+  cursor.open_frame_checksum = absl::crc32c_t{packed.open_frame_crc32c};
   cursor.format = static_cast<LineFormat>(packed.format);
   cursor.open_frame = UnpackSummary(packed);
   for (size_t cause = 0; cause < kDropCauseCount; ++cause) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/crc/crc32c.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/line_format.h"
@@ -121,6 +122,9 @@ struct SegmentCursor {
   uint64_t segment_bytes = 0;
   // Of the frame that is open at segment_bytes; == segment_bytes if none is.
   uint64_t frame_offset = 0;
+  // Of the bytes between the two, as they were written. zstd's own checksum of
+  // the frame is not there before its end.
+  absl::crc32c_t open_frame_checksum{0};
   LineFormat format = LineFormat::kText;
   FrameSummary open_frame;         // of the open frame up to here
   DropCounts reported_drops = {};  // the drops that the log already tells of

@@ -1,13 +1,18 @@
 #include "ringlog/compress/segment_tail.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 
+#include "absl/crc/crc32c.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/first_metadata.h"
 #include "ringlog/compress/frame_walk.h"
 #include "ringlog/compress/line_format.h"
 #include "zstd.h"
@@ -159,6 +164,19 @@ void CollectGaps(absl::string_view text, FrameMetadata* frame) {
   }
 }
 
+constexpr absl::string_view kEmptyLastBlock("\1\0\0", 3);
+
+// The bytes of the frame that is open at the cursor.
+absl::StatusOr<std::string> ReadOpenFrame(const SegmentFile& file,
+                                          const SegmentCursor& cursor) {
+  absl::StatusOr<std::string> frame =
+      ReadRange(file, cursor.frame_offset, cursor.segment_bytes);
+  if (frame.ok() && absl::ComputeCrc32c(*frame) != cursor.open_frame_checksum) {
+    return Damaged(file, "the open frame is not what has been written");
+  }
+  return frame;
+}
+
 absl::Status ExamineOpenFrame(const SegmentFile& file,
                               const SegmentCursor& cursor, SegmentTail* tail) {
   absl::StatusOr<FrameExtent> extent =
@@ -171,21 +189,44 @@ absl::Status ExamineOpenFrame(const SegmentFile& file,
                    absl::StrCat("no open frame from byte ", cursor.frame_offset,
                                 " to ", cursor.segment_bytes));
   }
-  absl::StatusOr<std::string> frame =
-      ReadRange(file, cursor.frame_offset, cursor.segment_bytes);
+  absl::StatusOr<std::string> frame = ReadOpenFrame(file, cursor);
   if (!frame.ok()) return frame.status();
   absl::StatusOr<std::string> text =
       Decompress(file, *frame, cursor.open_frame.text_bytes);
   if (!text.ok()) return text.status();
   absl::StatusOr<std::string> checksum = ContentChecksum(*text);
   if (!checksum.ok()) return checksum.status();
-
-  constexpr absl::string_view kEmptyLastBlock("\1\0\0", 3);
-  tail->has_open_frame = true;
   tail->frame_end = absl::StrCat(kEmptyLastBlock, *checksum);
-  tail->open_frame.compressed_bytes = frame->size() + tail->frame_end.size();
   CollectGaps(*text, &tail->open_frame);
   return absl::OkStatus();
+}
+
+bool HasOpenFrame(const SegmentCursor& cursor) {
+  return cursor.frame_offset < cursor.segment_bytes;
+}
+
+// All but frame_end and what depends on it.
+SegmentTail TailOf(const SegmentIdentity& identity,
+                   const SegmentCursor& cursor) {
+  SegmentTail tail;
+  tail.has_open_frame = HasOpenFrame(cursor);
+  if (!tail.has_open_frame) return tail;
+  constexpr uint64_t kEndBytes = kEmptyLastBlock.size() + sizeof(uint32_t);
+  tail.open_frame.ring_id = identity.ring_id;
+  tail.open_frame.segment_number = identity.number;
+  tail.open_frame.format = identity.format;
+  tail.open_frame.recovered = true;
+  tail.open_frame.compressed_bytes =
+      cursor.segment_bytes - cursor.frame_offset + kEndBytes;
+  tail.open_frame.summary = cursor.open_frame;
+  return tail;
+}
+
+// No frame that can be read begins with what another ring's begins with.
+bool IsAnothers(const SegmentFile& file, const SegmentIdentity& identity) {
+  const std::optional<FrameMetadata> first =
+      FindFirstMetadata(file, file.opened_bytes());
+  return first.has_value() && first->ring_id != identity.ring_id;
 }
 
 }  // namespace
@@ -204,28 +245,55 @@ absl::StatusOr<SegmentTail> ExamineTail(const SegmentFile& file,
         file, absl::StrCat("it has ", file.opened_bytes(), " bytes, and had ",
                            cursor.segment_bytes, " once"));
   }
-  const bool has_open_frame = cursor.frame_offset < cursor.segment_bytes;
-  if (has_open_frame && (cursor.frame_offset == 0 ||
-                         cursor.open_frame.text_bytes > kMaxFrameTextBytes)) {
+  if (HasOpenFrame(cursor) &&
+      (cursor.frame_offset == 0 ||
+       cursor.open_frame.text_bytes > kMaxFrameTextBytes)) {
     // The first frame is never left open: it says whose the file is.
     return Damaged(file, "the cursor speaks of no frame that can be");
   }
-  SegmentTail tail;
-  if (absl::Status s =
-          WalkCompleteFrames(file, identity, cursor.frame_offset, &tail);
-      !s.ok()) {
-    return s;
+  SegmentTail tail = TailOf(identity, cursor);
+  absl::Status status =
+      WalkCompleteFrames(file, identity, cursor.frame_offset, &tail);
+  if (status.ok() && tail.has_open_frame) {
+    status = ExamineOpenFrame(file, cursor, &tail);
   }
-  if (!has_open_frame) return tail;
-  tail.open_frame.ring_id = identity.ring_id;
-  tail.open_frame.segment_number = identity.number;
-  tail.open_frame.format = identity.format;
-  tail.open_frame.recovered = true;
-  tail.open_frame.summary = cursor.open_frame;
-  if (absl::Status s = ExamineOpenFrame(file, cursor, &tail); !s.ok()) {
-    return s;
-  }
+  if (!status.ok()) return status;
   return tail;
+}
+
+absl::Status CheckOpenFrame(const std::string& path,
+                            const SegmentCursor& cursor) {
+  if (!HasOpenFrame(cursor)) return absl::OkStatus();
+  absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
+  if (!file.ok()) return file.status();
+  return ReadOpenFrame(*file, cursor).status();
+}
+
+absl::Status EndDamagedSegment(const std::string& path,
+                               const SegmentIdentity& identity,
+                               const SegmentCursor& cursor) {
+  absl::StatusOr<SegmentFile> file =
+      SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
+  if (!file.ok()) return file.status();
+  if (IsAnothers(*file, identity)) return absl::OkStatus();
+  if (absl::Status s = file->Truncate(cursor.segment_bytes); !s.ok()) return s;
+  SegmentTail tail = TailOf(identity, cursor);
+  if (tail.has_open_frame) {
+    if (!ExamineOpenFrame(*file, cursor, &tail).ok()) {
+      // As good as any other: it fits one text of four thousand millions.
+      constexpr absl::string_view kUnfitChecksum("\0\0\0\0", 4);
+      tail.frame_end = absl::StrCat(kEmptyLastBlock, kUnfitChecksum);
+    }
+    std::memcpy(&tail.open_frame.text_checksum,
+                tail.frame_end.data() + kEmptyLastBlock.size(),
+                sizeof tail.open_frame.text_checksum);
+    const std::string end =
+        absl::StrCat(tail.frame_end, EncodeMetadataFrame(tail.open_frame));
+    if (absl::Status s = file->WriteAt(cursor.segment_bytes, end); !s.ok()) {
+      return s;
+    }
+  }
+  return file->Sync();
 }
 
 }  // namespace ringlog

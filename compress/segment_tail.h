@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ringlog/compress/segment_file.h"
 #include "ringlog/compress/segment_format.h"
@@ -28,9 +29,9 @@ struct SegmentTail {
 
 // Reads `file` as far as `cursor` says that it is good. Every frame before the
 // open one must have headers that lead to the next, and metadata that name
-// `identity`; of the open one, every block must be whole, and its text as long
-// as the cursor says. What is not read is the content of the frames before: a
-// record damaged there is not saved by giving up those that follow.
+// `identity`; the open one must have the bytes that the cursor's checksum is
+// of. What is not read is the content of the frames before: a record damaged
+// there is not saved by giving up those that follow.
 //   InvalidArgument: `cursor` is not one of `identity`
 //   DataLoss:        the file is another one, or too short, or damaged
 //   Internal:        zstd has no memory
@@ -38,6 +39,26 @@ struct SegmentTail {
 absl::StatusOr<SegmentTail> ExamineTail(const SegmentFile& file,
                                         const SegmentIdentity& identity,
                                         const SegmentCursor& cursor);
+
+// Whether the open frame's bytes in the segment at `path` are those that the
+// cursor's checksum is of.
+//   DataLoss: they are not, or not all there
+//   others:   those of open(2) and read(2)
+absl::Status CheckOpenFrame(const std::string& path,
+                            const SegmentCursor& cursor);
+
+// Ends a segment that ExamineTail() calls damaged, so that no reader believes
+// more of it than is known to be right, and nothing of it is thrown away: the
+// file gets the length that the cursor says; the frame that is open there gets
+// its end, or, if it is damaged itself, an end whose checksum fits nothing; the
+// metadata behind it name its positions. May be done again after a kill. A file
+// that is another ring's stays as it is.
+//   NotFound: no such file
+//   others:   those of open(2), read(2), write(2), ftruncate(2) and
+//   fdatasync(2)
+absl::Status EndDamagedSegment(const std::string& path,
+                               const SegmentIdentity& identity,
+                               const SegmentCursor& cursor);
 
 }  // namespace ringlog
 

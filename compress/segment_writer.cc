@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/crc/crc32c.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/line_format.h"
@@ -111,6 +112,7 @@ void SegmentWriter::ResumeAfter(const SegmentCursor& cursor, SegmentTail tail) {
   written_.segment_bytes = cursor.segment_bytes;
   written_.frame_offset = cursor.frame_offset;
   written_.open_frame = cursor.open_frame;
+  written_.open_frame_checksum = cursor.open_frame_checksum;
   next_ = written_;
   if (!tail.has_open_frame) {
     written_.open_frame = next_.open_frame = FrameSummary();
@@ -145,7 +147,11 @@ absl::Status SegmentWriter::Compress(absl::string_view text, bool end_frame) {
     left = ZSTD_compressStream2(context_.get(), &out, &in,
                                 end_frame ? ZSTD_e_end : ZSTD_e_flush);
     if (ZSTD_isError(left)) return ZstdError(left);
-    next_.segment_bytes += out.pos - pending_bytes_;
+    const size_t made = out.pos - pending_bytes_;
+    next_.open_frame_checksum = absl::ExtendCrc32c(
+        next_.open_frame_checksum,
+        absl::string_view(pending_.data() + pending_bytes_, made));
+    next_.segment_bytes += made;
     pending_bytes_ = out.pos;
   } while (left != 0);
   return absl::OkStatus();
@@ -209,6 +215,7 @@ void SegmentWriter::FinishFrame() {
   seek_entries_.push_back({static_cast<uint32_t>(metadata.size()), 0});
   next_.frame_offset = next_.segment_bytes;
   next_.open_frame = FrameSummary();
+  next_.open_frame_checksum = absl::crc32c_t{0};
   frame_.recovered = is_recovered_;
   frame_.compressed_bytes = 0;
   frame_.summary = FrameSummary();

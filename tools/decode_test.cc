@@ -304,6 +304,27 @@ TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
   EXPECT_EQ(result.losses, 1);
 }
 
+TEST(DecodeRingTest, OpenFrameWithAChangedByteGivesNoWrongText) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory, LongFrames());
+  process.Log("first");
+  process.Flush();
+  const uint64_t frame = std::filesystem::file_size(process.segment_path(1));
+  process.Log("in the open frame");
+  process.Flush();
+  process.Log("in the ring");
+  const std::string segment = ReadFile(process.segment_path(1));
+  for (uint64_t at = frame; at < segment.size(); ++at) {
+    WriteFile(process.segment_path(1), segment);
+    FlipByte(process.segment_path(1), at);
+    const Decoded decoded = DecodeAll({directory});
+    EXPECT_THAT(decoded.texts, ElementsAre("first", "in the ring")) << at;
+    EXPECT_THAT(decoded.damage,
+                ElementsAre(AllOf(HasSubstr(process.segment_path(1)),
+                                  HasSubstr("the positions 2 to 2"))));
+  }
+}
+
 TEST(DecodeDirectoryTest, FileThatIsGivenTwiceIsReadOnce) {
   const std::string directory = MakeTestDirectory();
   HandMadeProcess process(directory);

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/segment_tail.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/found_segment.h"
@@ -51,6 +52,9 @@ class Planner {
   void InspectSegments();
   absl::StatusOr<RingImage> ReadRing(const InputFile& input);
   void AddRing(const InputFile& input);
+  void LeaveDamagedFrame(const SegmentCursor& cursor,
+                         const std::vector<FoundSegment>& segments,
+                         Boundary* boundary);
   Boundary FindBoundary(const InputFile& input, const RingImage& image,
                         const std::vector<FoundSegment>& segments);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
@@ -164,6 +168,24 @@ void Planner::AddRing(const InputFile& input) {
   plans_.push_back(std::move(plan));
 }
 
+// What the frame that is open at the cursor has to be, only the cursor says.
+void Planner::LeaveDamagedFrame(const SegmentCursor& cursor,
+                                const std::vector<FoundSegment>& segments,
+                                Boundary* boundary) {
+  for (const FoundSegment& segment : segments) {
+    if (segment.number != cursor.segment_number) continue;
+    const std::string& path = segment.input.path;
+    if (!absl::IsDataLoss(CheckOpenFrame(path, cursor))) continue;
+    report_->Damage(
+        path, absl::StrCat("[", cursor.frame_offset, "..", cursor.segment_bytes,
+                           "): not what the ring's cursor says was written; it "
+                           "had the positions ",
+                           cursor.open_frame.first_position, " to ",
+                           cursor.open_frame.end_position - 1));
+    boundary->last_bytes = cursor.frame_offset;
+  }
+}
+
 Boundary Planner::FindBoundary(const InputFile& input, const RingImage& image,
                                const std::vector<FoundSegment>& segments) {
   Boundary boundary;
@@ -208,6 +230,7 @@ Boundary Planner::FindBoundary(const InputFile& input, const RingImage& image,
     boundary.overlaps = false;
     boundary.reported_drops = cursor->reported_drops;
   }
+  LeaveDamagedFrame(*cursor, segments, &boundary);
   return boundary;
 }
 
