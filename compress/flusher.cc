@@ -1,7 +1,5 @@
 #include "ringlog/compress/flusher.h"
 
-#include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,21 +29,13 @@ constexpr absl::Duration kSealTimeout = absl::Milliseconds(500);
 
 constexpr absl::Duration kComplaintInterval = absl::Minutes(1);
 
-// Points NAME in `directory` at `target`, by a rename, so that it is never
-// missing. A convenience for people: what fails is not told, and what is there
-// and no symlink stays.
-void PointSymlink(const std::string& directory, const std::string& name,
-                  const std::string& target) {
-  const std::string path = absl::StrCat(directory, "/", name);
-  struct stat st;
-  if (lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) return;
-  const std::string temporary =
-      absl::StrCat(directory, "/.", name, ".", getpid());
-  unlink(temporary.c_str());
-  if (symlink(target.c_str(), temporary.c_str()) == 0 &&
-      rename(temporary.c_str(), path.c_str()) != 0) {
-    unlink(temporary.c_str());
-  }
+SegmentSequenceOptions SequenceOptions(const FlusherOptions& options) {
+  SegmentSequenceOptions segments;
+  segments.directory = options.directory;
+  segments.format = options.format;
+  segments.segment = options.segment;
+  segments.sync = options.sync;
+  return segments;
 }
 
 }  // namespace
@@ -53,9 +43,6 @@ void PointSymlink(const std::string& directory, const std::string& name,
 absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
     Ring* ring, const FlusherOptions& options) {
   std::unique_ptr<Flusher> flusher(new Flusher(ring, options));
-  // Recovery goes on in the format of the segments, also before the first one.
-  ring->PublishCursor(ring->take_position(),
-                      EncodeSegmentCursor(flusher->cursor_));
   const absl::StatusOr<pthread_t> thread =
       StartBackgroundThread("ringlog", [f = flusher.get()] { f->Run(); });
   if (!thread.ok()) return thread.status();
@@ -68,10 +55,9 @@ Flusher::Flusher(Ring* ring, const FlusherOptions& options)
       options_(options),
       persisted_(ring->take_position()),
       batch_(options.format, ring->take_position()),
+      segments_(ring, SequenceOptions(options)),
       drops_reported_at_(absl::Now()),
-      owner_(getpid()) {
-  cursor_.format = options.format;
-}
+      owner_(getpid()) {}
 
 Flusher::~Flusher() { Stop().IgnoreError(); }
 
@@ -127,10 +113,17 @@ absl::Status Flusher::Turn(bool flush) {
     tried_target_ = flush_target_;
   }
   if (absl::Status s = TakeAll(); !s.ok()) return s;
-  if (!flush && MonotonicTime() - written_at_ < options_.flush_interval) {
-    return absl::OkStatus();
-  }
-  return WriteBatch();
+  return IsDue(flush) ? WriteBatch() : absl::OkStatus();
+}
+
+bool Flusher::IsDue(bool flush) const {
+  const absl::Duration waited = MonotonicTime() - written_at_;
+  if (!options_.sync) return flush || waited >= options_.flush_interval;
+  if (flush || waited >= options_.sync_interval) return true;
+  const FrameSummary summary = batch_.batch().summary;
+  const auto urgent = summary.records.begin() + options_.sync_severity;
+  return std::any_of(urgent, summary.records.end(),
+                     [](uint64_t n) { return n != 0; });
 }
 
 // The last turn, as often as records are still on their way into the ring; when
@@ -153,8 +146,10 @@ absl::Status Flusher::Finish() {
 // Moves what the ring has into the batch, and writes that as often as it is
 // full, or holds a quarter of the ring.
 absl::Status Flusher::TakeAll() {
+  const size_t batch_bytes =
+      options_.sync ? options_.segment.frame_bytes : options_.batch_bytes;
   for (;;) {
-    if (batch_.text_bytes() >= options_.batch_bytes ||
+    if (batch_.text_bytes() >= batch_bytes ||
         ring_->taken_slots() >= ring_->header().slot_count / 4) {
       if (absl::Status s = WriteBatch(); !s.ok()) return s;
     }
@@ -220,10 +215,8 @@ void Flusher::PassStuckWriters() {
 template <typename Attempt>
 absl::Status Flusher::Persist(Attempt attempt) {
   for (int attempts = 1;; ++attempts) {
-    absl::Status status = attempt();
-    if (status.ok()) return status;
-    Report(status);
-    if (!MayRetry(attempts)) return status;
+    absl::Status status = Reported(attempt());
+    if (status.ok() || !MayRetry(attempts)) return status;
   }
 }
 
@@ -243,68 +236,15 @@ bool Flusher::MayRetry(int attempt) {
   return true;
 }
 
-absl::Status Flusher::BeginSegment() {
-  cursor_.segment_number += 1;
-  cursor_.segment_open_time_ns = absl::GetCurrentTimeNanos();
-  cursor_.segment_bytes = cursor_.frame_offset = 0;
-  cursor_.open_frame = FrameSummary();
-  // The ring names the file before it exists: a kill in between leaves a name
-  // for recovery to begin anew, and never a file that nobody knows of.
-  {
-    absl::MutexLock lock(&mutex_);
-    ring_->PublishCursor(persisted_, EncodeSegmentCursor(cursor_));
-  }
-  const std::string name =
-      SegmentFileName(ring_->header(), cursor_.segment_number,
-                      cursor_.segment_open_time_ns, options_.format);
-  SegmentIdentity identity;
-  std::copy(std::begin(ring_->header().ring_id),
-            std::end(ring_->header().ring_id), identity.ring_id.begin());
-  identity.number = cursor_.segment_number;
-  identity.format = options_.format;
-  const std::string path = absl::StrCat(options_.directory, "/", name);
-  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
-      SegmentWriter::Create(path, identity, options_.segment);
-  // Somebody has removed the directory.
-  if (absl::IsNotFound(writer.status()) &&
-      mkdir(options_.directory.c_str(), 0777) == 0) {
-    writer = SegmentWriter::Create(path, identity, options_.segment);
-  }
-  if (!writer.ok()) {
-    // Numbers have no holes, however often it is tried.
-    cursor_.segment_number -= 1;
-    return writer.status();
-  }
-  writer_ = *std::move(writer);
-  Slots::Add(&ring_->flusher_counters()->segments, 1);
-  PointSymlink(options_.directory, SymlinkName(ring_->header()), name);
-  return absl::OkStatus();
-}
-
 absl::Status Flusher::EndSegment() {
-  if (writer_ == nullptr) return absl::OkStatus();
+  if (!segments_.is_open()) return absl::OkStatus();
   // The cursor stays where it was before the end: recovery ends the segment
   // again, and may add to it.
-  absl::Status status = writer_->AddEnd();
-  if (status.ok()) {
-    status = Persist([this] { return writer_->Write(); });
-  } else {
-    Report(status);
-  }
-  closed_segments_bytes_ += writer_->segment_bytes();
-  writer_.reset();
+  absl::Status status = Reported(segments_.AddEnd());
+  if (status.ok()) status = Persist([this] { return segments_.Write(); });
+  if (status.ok()) status = Reported(segments_.Sync());
+  segments_.Leave();
   return status;
-}
-
-// For a segment whose compressor or file is of no more use; what has been
-// written is. The next batch begins another one.
-void Flusher::LeaveSegment() {
-  if (writer_->segment_bytes() == 0) {
-    unlink(writer_->path().c_str());
-    cursor_.segment_number -= 1;
-  }
-  closed_segments_bytes_ += writer_->segment_bytes();
-  writer_.reset();
 }
 
 // The batch becomes part of the segment; then the ring is told so; then its
@@ -316,29 +256,35 @@ absl::Status Flusher::WriteBatch() {
   AddDropGaps();
   batch_.SetEnd(ring_->take_position());
   if (!batch_.empty()) {
-    if (writer_ == nullptr) {
-      absl::Status status = Persist([this] { return BeginSegment(); });
-      if (!status.ok()) return status;
-    }
-    if (absl::Status s = writer_->AddBatch(batch_.batch()); !s.ok()) {
-      Report(s);
-      LeaveSegment();
-      MayRetry(++failed_batches_);
-      return s;
-    }
-    absl::Status status = Persist([this] { return writer_->Write(); });
-    if (!status.ok()) {
-      LeaveSegment();
-      return status;
-    }
+    if (absl::Status s = WriteToSegment(); !s.ok()) return s;
   }
   failed_batches_ = 0;
   PublishAndRelease();
-  if (writer_ != nullptr &&
-      ShouldRotate(options_.rotation, writer_->segment_bytes())) {
+  if (ShouldRotate(options_.rotation, segments_.segment_bytes())) {
     return EndSegment();
   }
   return absl::OkStatus();
+}
+
+// After an error the segment's compressor or file may be of no more use; what
+// has been written is. The next batch begins another one, after a while.
+absl::Status Flusher::WriteToSegment() {
+  if (!segments_.is_open()) {
+    absl::Status status = Persist([this] { return segments_.Begin(); });
+    if (!status.ok()) return status;
+    Slots::Add(&ring_->flusher_counters()->segments, 1);
+  }
+  absl::Status status = Reported(segments_.Add(batch_.batch()));
+  if (status.ok()) status = Persist([this] { return segments_.Write(); });
+  if (status.ok()) {
+    status = Reported(segments_.Sync());
+    if (status.ok()) return status;
+    // The batch comes again in the next segment, and may not be in two.
+    Persist([this] { return segments_.CutBack(); }).IgnoreError();
+  }
+  segments_.Leave();
+  MayRetry(++failed_batches_);
+  return status;
 }
 
 void Flusher::PublishAndRelease() {
@@ -348,13 +294,7 @@ void Flusher::PublishAndRelease() {
     absl::MutexLock lock(&mutex_);
     if (batch_.empty() && end == persisted_) return;
   }
-  if (writer_ != nullptr) {
-    const int64_t open_time_ns = cursor_.segment_open_time_ns;
-    cursor_ = writer_->cursor();
-    cursor_.segment_open_time_ns = open_time_ns;
-  }
-  cursor_.reported_drops = reported_drops_;
-  ring_->PublishCursor(end, EncodeSegmentCursor(cursor_));
+  segments_.Publish(end, reported_drops_);
   ring_->Release();
   UpdateCounters();
   batch_.Clear();
@@ -367,10 +307,7 @@ void Flusher::UpdateCounters() {
   const SegmentWriter::Batch batch = batch_.batch();
   Slots::Add(&counters->records, batch.summary.record_count());
   Slots::Add(&counters->text_bytes, batch.lines.size());
-  if (writer_ != nullptr) {
-    Slots::Set(&counters->compressed_bytes,
-               closed_segments_bytes_ + writer_->segment_bytes());
-  }
+  Slots::Set(&counters->compressed_bytes, segments_.total_bytes());
   const int64_t now = absl::GetCurrentTimeNanos();
   if (batch_.min_time_ns() != 0) {
     counters->lag_ns = now - batch_.min_time_ns();
@@ -378,15 +315,18 @@ void Flusher::UpdateCounters() {
   counters->last_write_time_ns = now;
 }
 
-void Flusher::Report(const absl::Status& status) {
+// Counts and tells an error.
+absl::Status Flusher::Reported(absl::Status status) {
+  if (status.ok()) return status;
   FlusherCounters* const counters = ring_->flusher_counters();
   Slots::Add(&counters->write_errors, 1);
   Slots::Set(&counters->last_error, static_cast<uint64_t>(status.raw_code()));
   const absl::Duration now = MonotonicTime();
-  if (now - last_complaint_ < kComplaintInterval) return;
+  if (now - last_complaint_ < kComplaintInterval) return status;
   last_complaint_ = now;
   Complain(absl::StrCat(status.message(),
                         "; the records stay in the ring, and are tried again"));
+  return status;
 }
 
 }  // namespace ringlog

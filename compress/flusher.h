@@ -32,8 +32,10 @@
 #include "ringlog/compress/line_format.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/segment_sequence.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
 
@@ -45,6 +47,13 @@ struct FlusherOptions {
   absl::Duration flush_interval = absl::Milliseconds(200);
   // Of text; a batch of this size is written at once.
   size_t batch_bytes = 64 << 10;
+  // A slot is freed only when its record is on the disk, by fdatasync(2), which
+  // is called for a frame at a time. A record waits for it no longer than
+  // sync_interval, which takes the place of flush_interval, and one of severity
+  // sync_severity or above, not at all; kSeverityCount: none is.
+  bool sync = false;
+  absl::Duration sync_interval = absl::Seconds(1);
+  int sync_severity = static_cast<int>(Severity::kError);
   // A writer that holds others up for longer than this is gone past.
   absl::Duration stuck_writer_timeout = absl::Seconds(1);
   SegmentWriterOptions segment;
@@ -66,8 +75,8 @@ class Flusher {
   Flusher& operator=(const Flusher&) = delete;
 
   // Returns when every record that was committed before the call is in a
-  // segment, or when `timeout` has passed: true in the first case. Any thread,
-  // any number at once.
+  // segment, with `sync` on the disk, or when `timeout` has passed: true in the
+  // first case. Any thread, any number at once.
   bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Writes what the ring holds, seals the ring, closes the segment, ends the
@@ -88,15 +97,15 @@ class Flusher {
   absl::Status TakeAll();
   void AddDropGaps();
   void PassStuckWriters();
+  bool IsDue(bool flush) const;
   absl::Status WriteBatch();
-  absl::Status BeginSegment();
+  absl::Status WriteToSegment();
   absl::Status EndSegment();
-  void LeaveSegment();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
   void PublishAndRelease();
   void UpdateCounters();
-  void Report(const absl::Status& status);
+  absl::Status Reported(absl::Status status);
   bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Ring* const ring_;
@@ -112,9 +121,7 @@ class Flusher {
   BatchBuilder batch_;
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
-  std::unique_ptr<SegmentWriter> writer_;
-  SegmentCursor cursor_;  // as published last
-  uint64_t closed_segments_bytes_ = 0;
+  SegmentSequence segments_;
   DropCounts reported_drops_ = {};
   absl::Time drops_reported_at_;
   struct Stuck {

@@ -15,6 +15,7 @@
 #include "ringlog/compress/batch_builder.h"
 #include "ringlog/compress/leftover_file.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_file.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_reader.h"
 #include "ringlog/compress/segment_tail.h"

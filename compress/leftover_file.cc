@@ -40,18 +40,6 @@ std::vector<std::string> NamesIn(const std::string& path,
   return names;
 }
 
-absl::Status SyncDirectory(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
-  const int result = fsync(fd);
-  const int error = errno;
-  close(fd);
-  if (result != 0) {
-    return absl::ErrnoToStatus(error, absl::StrCat("fsync ", path));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<FileBytes> ReadFileBytes(int fd, const std::string& path,
                                         uint64_t most) {
   struct stat st;

@@ -25,8 +25,6 @@ absl::Status Annotate(const absl::Status& status, absl::string_view path);
 std::vector<std::string> NamesIn(const std::string& path,
                                  absl::Status* status = nullptr);
 
-absl::Status SyncDirectory(const std::string& path);
-
 // Bytes of a file. Read, not mapped: somebody may shorten it at any moment.
 struct FileBytes {
   std::unique_ptr<char[]> data;

@@ -89,4 +89,16 @@ absl::Status SegmentFile::Sync() {
   return absl::OkStatus();
 }
 
+absl::Status SyncDirectory(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  const int result = fsync(fd);
+  const int error = errno;
+  close(fd);
+  if (result != 0) {
+    return absl::ErrnoToStatus(error, absl::StrCat("fsync ", path));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace ringlog

@@ -48,6 +48,11 @@ class SegmentFile {
   uint64_t opened_bytes_;
 };
 
+// fsync: files that have been made or renamed in it have their names then, also
+// when the machine dies. Errors are those of open(2) and fsync(2), with the
+// path.
+absl::Status SyncDirectory(const std::string& path);
+
 }  // namespace ringlog
 
 #endif  // RINGLOG_COMPRESS_SEGMENT_FILE_H_

@@ -54,7 +54,7 @@ SegmentWriter::SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
   frame_.recovered = is_recovered_;
   next_.segment_number = identity.number;
   next_.format = identity.format;
-  written_ = next_;
+  written_ = synced_ = next_;
   context_status_ = PrepareContext(options.compression_level);
 }
 
@@ -114,6 +114,8 @@ void SegmentWriter::ResumeAfter(const SegmentCursor& cursor, SegmentTail tail) {
   written_.open_frame = cursor.open_frame;
   written_.open_frame_checksum = cursor.open_frame_checksum;
   next_ = written_;
+  synced_ = written_;
+  synced_text_bytes_ = written_text_bytes_;
   if (!tail.has_open_frame) {
     written_.open_frame = next_.open_frame = FrameSummary();
     return;
@@ -255,6 +257,24 @@ absl::Status SegmentWriter::Write() {
   return absl::OkStatus();
 }
 
-absl::Status SegmentWriter::Sync() { return file_.Sync(); }
+absl::Status SegmentWriter::Sync() {
+  absl::Status status = file_.Sync();
+  if (status.ok()) {
+    synced_ = written_;
+    synced_text_bytes_ = written_text_bytes_;
+  } else {
+    context_status_ = status;
+  }
+  return status;
+}
+
+absl::Status SegmentWriter::CutBack() {
+  context_status_.Update(absl::FailedPreconditionError("it was cut back"));
+  if (absl::Status s = file_.Truncate(synced_.segment_bytes); !s.ok()) return s;
+  written_ = next_ = synced_;
+  written_text_bytes_ = next_text_bytes_ = synced_text_bytes_;
+  pending_bytes_ = 0;
+  return absl::OkStatus();
+}
 
 }  // namespace ringlog

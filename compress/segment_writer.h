@@ -103,11 +103,17 @@ class SegmentWriter {
   // called again. Does nothing if there is nothing to write.
   ABSL_MUST_USE_RESULT absl::Status Write();
 
-  // fdatasync. An error is final for this file: what it failed on may be lost
-  // though a second call succeeds.
+  // fdatasync. An error is final for this file, for what it failed on may be
+  // lost though a second call succeeds: nothing more can be added.
   absl::Status Sync();
 
-  // How far the file is good: what the last Write() that succeeded left. The
+  // Cuts the file back to what was on the disk at the last Sync(). Nothing more
+  // can be added; may be called again after an error, which is one of
+  // ftruncate(2).
+  absl::Status CutBack();
+
+  // How far the file is good: what the last Write() or CutBack() that succeeded
+  // left. The
   // fields that the writer does not know, segment_open_time_ns and
   // reported_drops, are zero.
   const SegmentCursor& cursor() const { return written_; }
@@ -142,10 +148,13 @@ class SegmentWriter {
   std::unique_ptr<ZSTD_CCtx_s, FreeContext> context_;
   absl::Status context_status_;
 
-  // What the file holds, and what it holds once pending_ has been written.
+  // What the file holds, what of it is on the disk, and what it holds once
+  // pending_ has been written.
   SegmentCursor written_;
+  SegmentCursor synced_;
   SegmentCursor next_;
   uint64_t written_text_bytes_ = 0;
+  uint64_t synced_text_bytes_ = 0;
   uint64_t next_text_bytes_ = 0;
   std::vector<char> pending_;  // the first pending_bytes_ count
   size_t pending_bytes_ = 0;

@@ -55,6 +55,11 @@ absl::Status Check(const RingLogSinkOptions& o) {
     return Invalid("flush_interval", absl::FormatDuration(o.flush_interval),
                    "1ms to 1m");
   }
+  if (o.sync_interval < absl::Milliseconds(1) ||
+      o.sync_interval > absl::Minutes(1)) {
+    return Invalid("sync_interval", absl::FormatDuration(o.sync_interval),
+                   "1ms to 1m");
+  }
   if (o.max_segment_bytes != 0 && o.max_segment_bytes < 4096) {
     return Invalid("max_segment_bytes", o.max_segment_bytes,
                    "4096 or more, or 0 for no limit");
@@ -117,6 +122,10 @@ FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options) {
   flusher.directory = options.directory;
   flusher.format = options.format;
   flusher.flush_interval = options.flush_interval;
+  flusher.sync = options.sync;
+  flusher.sync_interval = options.sync_interval;
+  flusher.sync_severity =
+      std::min(static_cast<int>(options.sync_severity), kSeverityCount);
   flusher.segment.compression_level = options.compression_level;
   flusher.rotation.max_segment_bytes = options.max_segment_bytes;
   return flusher;

@@ -25,6 +25,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/log_severity.h"
 #include "absl/log/log_entry.h"
 #include "absl/log/log_sink.h"
 #include "absl/status/status.h"
@@ -66,6 +67,17 @@ struct RingLogSinkOptions {
   // and 5 ms at the latest; 1 ms to 1 minute.
   absl::Duration flush_interval = absl::Milliseconds(200);
 
+  // What has been logged outlives the machine too, its power and its kernel,
+  // but for records of the last sync_interval (and 5 ms): fdatasync(2) is
+  // called before their slots are free. It is called for a megabyte at a time,
+  // at the latest after sync_interval (1 ms to 1 minute), which then counts
+  // instead of flush_interval, and at once for records of sync_severity and
+  // above. LOG() does not wait for it; Flush() does. A file on which it has
+  // failed is cut back and left; its records go into another one.
+  bool sync = false;
+  absl::Duration sync_interval = absl::Seconds(1);
+  absl::LogSeverityAtLeast sync_severity = absl::LogSeverityAtLeast::kError;
+
   // A segment of this many compressed bytes is closed, and the next one begun;
   // at least 4 KiB, or 0 for never.
   uint64_t max_segment_bytes = uint64_t{64} << 20;
@@ -85,7 +97,8 @@ struct RingLogSinkOptions {
 // In a forked child Send() appends to the parent's ring, and the rest does
 // nothing.
 //
-// Does not guarantee: survival of a kernel panic or power loss.
+// Does not guarantee: survival of a kernel panic or power loss, but as
+// RingLogSinkOptions::sync says.
 class RingLogSink final : public absl::LogSink {
  public:
   // A sink that is not registered. Its flusher runs until Close().
@@ -111,9 +124,10 @@ class RingLogSink final : public absl::LogSink {
   // Context: any thread.
   void Send(const absl::LogEntry& entry) override;
 
-  // Waits until the records sent so far are in segments, a second at the most;
-  // they were safe in the ring before. Called by absl::FlushLogSinks(), and by
-  // Abseil before it ends the process for a FATAL record.
+  // Waits until the records sent so far are in segments, with options.sync on
+  // the disk, a second at the most; they were safe in the ring before. Called
+  // by absl::FlushLogSinks(), and by Abseil before it ends the process for a
+  // FATAL record.
   void Flush() override;
 
   // Moves what the ring holds into segments, closes the last one, deletes the

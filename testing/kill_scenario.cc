@@ -116,14 +116,14 @@ KillScenario Wrap() {
   return scenario;
 }
 
-KillScenario FlusherTurn(const std::string& name, size_t frame_bytes) {
+KillScenario FlusherTurn(const std::string& name, bool sync) {
   KillScenario scenario;
   scenario.name = name;
   scenario.thread = SteppedProcess::Thread::kOther;
   scenario.body = [=](const std::string& directory, KillOracle* oracle) {
     Program program(directory, oracle);
     FlusherOptions options;
-    options.segment.frame_bytes = frame_bytes;
+    options.sync = sync;
     program.StartFlusher(options);
     program.LogMany(2);
     CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
@@ -136,13 +136,14 @@ KillScenario FlusherTurn(const std::string& name, size_t frame_bytes) {
 }
 
 // The first segment, and a second one that ends with the process.
-KillScenario Rotation() {
+KillScenario Rotation(const std::string& name, bool sync) {
   KillScenario scenario;
-  scenario.name = "Rotation";
+  scenario.name = name;
   scenario.thread = SteppedProcess::Thread::kOther;
-  scenario.body = [](const std::string& directory, KillOracle* oracle) {
+  scenario.body = [=](const std::string& directory, KillOracle* oracle) {
     Program program(directory, oracle);
     FlusherOptions options;
+    options.sync = sync;
     options.rotation.max_segment_bytes = 1;
     program.StartFlusher(options);
     program.LogMany(2);
@@ -197,8 +198,10 @@ std::vector<KillScenario> AppendScenarios() {
 }
 
 std::vector<KillScenario> BackgroundScenarios() {
-  return {FlusherTurn("FlusherTurn", 1 << 20),
-          FlusherTurn("FlusherTurnThatEndsAFrame", 1), Rotation(), Recovery()};
+  return {FlusherTurn("FlusherTurn", false),
+          FlusherTurn("FlusherTurnThatSyncs", true),
+          Rotation("Rotation", false), Rotation("RotationThatSyncs", true),
+          Recovery()};
 }
 
 void KillScenarioTest::NewRun() {

@@ -1,0 +1,143 @@
+#include "ringlog/compress/segment_sequence.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_file.h"
+
+namespace ringlog {
+namespace {
+
+// Points NAME in `directory` at `target`, by a rename, so that it is never
+// missing. A convenience for people: what fails is not told, and what is there
+// and no symlink stays.
+void PointSymlink(const std::string& directory, const std::string& name,
+                  const std::string& target) {
+  const std::string path = absl::StrCat(directory, "/", name);
+  struct stat st;
+  if (lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) return;
+  const std::string temporary =
+      absl::StrCat(directory, "/.", name, ".", getpid());
+  unlink(temporary.c_str());
+  if (symlink(target.c_str(), temporary.c_str()) == 0 &&
+      rename(temporary.c_str(), path.c_str()) != 0) {
+    unlink(temporary.c_str());
+  }
+}
+
+// A batch that reaches this ends its frame.
+SegmentSequenceOptions WithFrames(SegmentSequenceOptions options) {
+  if (options.sync) options.segment.frame_bytes = 1;
+  return options;
+}
+
+}  // namespace
+
+SegmentSequence::SegmentSequence(Ring* ring,
+                                 const SegmentSequenceOptions& options)
+    : ring_(ring),
+      options_(WithFrames(options)),
+      published_end_(ring->take_position()) {
+  cursor_.format = options.format;
+  // Recovery goes on in the format of the segments, also before the first one.
+  ring_->PublishCursor(published_end_, EncodeSegmentCursor(cursor_));
+}
+
+SegmentSequence::~SegmentSequence() = default;
+
+uint64_t SegmentSequence::segment_bytes() const {
+  return writer_ == nullptr ? 0 : writer_->segment_bytes();
+}
+
+absl::Status SegmentSequence::Begin() {
+  cursor_.segment_number += 1;
+  cursor_.segment_open_time_ns = absl::GetCurrentTimeNanos();
+  cursor_.segment_bytes = cursor_.frame_offset = 0;
+  cursor_.open_frame = FrameSummary();
+  cursor_.open_frame_checksum = absl::crc32c_t{0};
+  // The ring names the file before it exists: a kill in between leaves a name
+  // for recovery to begin anew, and never a file that nobody knows of.
+  ring_->PublishCursor(published_end_, EncodeSegmentCursor(cursor_));
+  const std::string name =
+      SegmentFileName(ring_->header(), cursor_.segment_number,
+                      cursor_.segment_open_time_ns, options_.format);
+  const std::string path = absl::StrCat(options_.directory, "/", name);
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = CreateSegment(path);
+  if (writer.ok() && options_.sync) {
+    if (absl::Status s = SyncDirectory(options_.directory); !s.ok()) {
+      unlink(path.c_str());
+      writer = s;
+    }
+  }
+  if (!writer.ok()) {
+    // Numbers have no holes, however often it is tried.
+    cursor_.segment_number -= 1;
+    return writer.status();
+  }
+  writer_ = *std::move(writer);
+  PointSymlink(options_.directory, SymlinkName(ring_->header()), name);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentSequence::CreateSegment(
+    const std::string& path) {
+  SegmentIdentity identity;
+  std::copy(std::begin(ring_->header().ring_id),
+            std::end(ring_->header().ring_id), identity.ring_id.begin());
+  identity.number = cursor_.segment_number;
+  identity.format = options_.format;
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
+      SegmentWriter::Create(path, identity, options_.segment);
+  // Somebody has removed the directory.
+  if (absl::IsNotFound(writer.status()) &&
+      mkdir(options_.directory.c_str(), 0777) == 0) {
+    writer = SegmentWriter::Create(path, identity, options_.segment);
+  }
+  return writer;
+}
+
+absl::Status SegmentSequence::Add(const SegmentWriter::Batch& batch) {
+  return writer_->AddBatch(batch);
+}
+
+absl::Status SegmentSequence::AddEnd() { return writer_->AddEnd(); }
+
+absl::Status SegmentSequence::Write() { return writer_->Write(); }
+
+absl::Status SegmentSequence::Sync() {
+  return options_.sync ? writer_->Sync() : absl::OkStatus();
+}
+
+absl::Status SegmentSequence::CutBack() { return writer_->CutBack(); }
+
+void SegmentSequence::Publish(uint64_t end_position,
+                              const DropCounts& reported_drops) {
+  if (writer_ != nullptr) {
+    const int64_t open_time_ns = cursor_.segment_open_time_ns;
+    cursor_ = writer_->cursor();
+    cursor_.segment_open_time_ns = open_time_ns;
+  }
+  cursor_.reported_drops = reported_drops;
+  published_end_ = end_position;
+  ring_->PublishCursor(end_position, EncodeSegmentCursor(cursor_));
+}
+
+void SegmentSequence::Leave() {
+  if (writer_->segment_bytes() == 0) {
+    unlink(writer_->path().c_str());
+    cursor_.segment_number -= 1;
+  }
+  left_bytes_ += writer_->segment_bytes();
+  writer_.reset();
+}
+
+}  // namespace ringlog

@@ -1,0 +1,97 @@
+// SegmentSequence
+//
+// The segments that a flusher writes for one ring, one after the other: makes
+// their files and names, and tells the ring how far they are good. When one is
+// full, and what to do about an error, the flusher decides.
+//
+//   if (!segments.is_open()) segments.Begin();
+//   segments.Add(batch);                  // compresses into memory
+//   while (!segments.Write().ok()) Wait();
+//   segments.Sync();                      // where that is wanted
+//   segments.Publish(batch_end, drops);   // from here on the batch counts
+//
+// Death between two of these leaves what the ring's cursor does not vouch for;
+// recovery cuts that off, and has it from the ring (compress/FORMAT.md).
+//
+// Thread-compatible.
+
+#ifndef RINGLOG_COMPRESS_SEGMENT_SEQUENCE_H_
+#define RINGLOG_COMPRESS_SEGMENT_SEQUENCE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/ring/ring.h"
+
+namespace ringlog {
+
+struct SegmentSequenceOptions {
+  std::string directory;  // made when it is missing and its parent is not
+  LineFormat format = LineFormat::kText;
+  SegmentWriterOptions segment;
+  // Each batch is a frame of its own, with a checksum and metadata, and is on
+  // the disk, the file's name too, before Publish(): what is below the released
+  // positions outlives the machine, and recovery can tell it from what does
+  // not, without a cursor.
+  bool sync = false;
+};
+
+class SegmentSequence {
+ public:
+  // `ring` must outlive it.
+  SegmentSequence(Ring* ring, const SegmentSequenceOptions& options);
+  ~SegmentSequence();
+  SegmentSequence(const SegmentSequence&) = delete;
+  SegmentSequence& operator=(const SegmentSequence&) = delete;
+
+  bool is_open() const { return writer_ != nullptr; }
+  // Compressed, as published: of the current segment, and of all.
+  uint64_t segment_bytes() const;
+  uint64_t total_bytes() const { return left_bytes_ + segment_bytes(); }
+
+  // Begins the next segment. Requires: !is_open(). Errors are those of open(2)
+  // and, with `sync`, of fsync(2) of the directory.
+  absl::Status Begin();
+
+  // Compresses a batch, or the segment's end. On an error nothing more can be
+  // added to this segment.
+  absl::Status Add(const SegmentWriter::Batch& batch);
+  absl::Status AddEnd();
+
+  // Writes what was added; may be called again after an error.
+  absl::Status Write();
+
+  // Without `sync` does nothing. On an error, which is final for the file,
+  // nothing more can be added to it; before its records are written anywhere
+  // else it has to be cut back to what was on the disk.
+  absl::Status Sync();
+  // May be called again after an error.
+  absl::Status CutBack();
+
+  // Says in the ring's cursor that everything below `end_position` is in the
+  // segments, and these drops are told of there.
+  void Publish(uint64_t end_position, const DropCounts& reported_drops);
+
+  // Closes the file as it is. A segment in which nothing is good is deleted.
+  void Leave();
+
+ private:
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
+      const std::string& path);
+
+  Ring* const ring_;
+  const SegmentSequenceOptions options_;
+  std::unique_ptr<SegmentWriter> writer_;
+  SegmentCursor cursor_;  // as published last
+  uint64_t published_end_;
+  uint64_t left_bytes_ = 0;  // of segments before the current one
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_SEGMENT_SEQUENCE_H_
