@@ -4,22 +4,15 @@
 #ifndef RINGLOG_COMPRESS_LEFTOVER_H_
 #define RINGLOG_COMPRESS_LEFTOVER_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ringlog/compress/leftover_segments.h"
 #include "ringlog/compress/segment_writer.h"
 
 namespace ringlog {
-
-struct LeftoverReport {
-  std::string ring_path;
-  std::string segment_path;  // that got the records; empty if there were none
-  uint64_t records = 0;      // that were only in the ring
-  uint64_t gaps = 0;
-};
 
 // Brings the leftover ring at `ring_path` into segments beside
 // `segment_directory`, then deletes it: the segment that the persist cursor

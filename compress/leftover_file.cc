@@ -3,19 +3,51 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <new>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/mapped_file.h"
+#include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_header.h"
 
 namespace ringlog {
+namespace {
+
+ProcessIdentity Owner(const RingHeader& header) {
+  ProcessIdentity owner;
+  owner.process_id = header.process_id;
+  owner.start_ticks = header.process_start_ticks;
+  std::copy(std::begin(header.boot_id), std::end(header.boot_id),
+            owner.boot_id.begin());
+  return owner;
+}
+
+// The calling process's own rings are locked; a pid that it has by chance in
+// common with a process of another container is no sign of life.
+bool OwnerMayBeAlive(const RingHeader& header) {
+  return header.process_id != getpid() && MayBeAlive(Owner(header));
+}
+
+// Whether somebody has the ring locked. Who tries to lock it at this very
+// moment finds it in use.
+bool IsLocked(int fd) {
+  int result;
+  do {
+    result = flock(fd, LOCK_SH | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) flock(fd, LOCK_UN);
+  return result != 0;
+}
+
+}  // namespace
 
 absl::Status Annotate(const absl::Status& status, absl::string_view path) {
   return absl::Status(status.code(),
@@ -32,10 +64,19 @@ std::vector<std::string> NamesIn(const std::string& path,
     }
     return names;
   }
+  errno = 0;
   while (const dirent* entry = readdir(directory)) {
     names.push_back(entry->d_name);
+    errno = 0;
   }
+  const int error = errno;
   closedir(directory);
+  if (error != 0) {
+    if (status != nullptr) {
+      *status = absl::ErrnoToStatus(error, absl::StrCat("read ", path));
+    }
+    return {};
+  }
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -71,8 +112,11 @@ absl::StatusOr<FileBytes> ReadFileBytes(int fd, const std::string& path,
   return bytes;
 }
 
-absl::StatusOr<RingHeader> ReadRingHeader(int fd, const std::string& path) {
+absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
   const absl::StatusOr<FileBytes> bytes = ReadFileBytes(fd, path, kLiveOffset);
+  close(fd);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
   if (!header.ok()) return Annotate(header.status(), path);
@@ -92,6 +136,36 @@ absl::StatusOr<int> OpenLeftover(const std::string& path) {
   }
   std::move(close_file).Cancel();
   return fd;
+}
+
+absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {
+  absl::StatusOr<FileBytes> bytes = ReadFileBytes(fd, path);
+  if (!bytes.ok()) return bytes.status();
+  LeftoverRing leftover = {*std::move(bytes), {}};
+  absl::StatusOr<RecoveredRing> ring =
+      RecoverRing(leftover.bytes.view(), RecoverFrom::kCursor);
+  if (!ring.ok()) return Annotate(ring.status(), path);
+  if (OwnerMayBeAlive(ring->header)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": process ", ring->header.process_id, " is alive"));
+  }
+  if (LatestCursorIsDamaged(ring->live, ring->header)) {
+    ring = RecoverRing(leftover.bytes.view(), RecoverFrom::kEverything);
+    if (!ring.ok()) return Annotate(ring.status(), path);
+  }
+  leftover.ring = *std::move(ring);
+  return leftover;
+}
+
+absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  auto close_file = absl::MakeCleanup([fd] { close(fd); });
+  if (IsLocked(fd)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": in use by another process"));
+  }
+  return ReadLeftover(fd, path);
 }
 
 }  // namespace ringlog

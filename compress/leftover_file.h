@@ -1,5 +1,4 @@
-// The files that recovery of leftover rings works with. compress/leftover.cc
-// alone uses it.
+// The files that recovery of leftover rings works with.
 
 #ifndef RINGLOG_COMPRESS_LEFTOVER_FILE_H_
 #define RINGLOG_COMPRESS_LEFTOVER_FILE_H_
@@ -13,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -40,8 +40,9 @@ struct FileBytes {
 absl::StatusOr<FileBytes> ReadFileBytes(int fd, const std::string& path,
                                         uint64_t most = kMaxRingFileBytes);
 
-// Errors are those of ReadFileBytes() and ParseRingHeader().
-absl::StatusOr<RingHeader> ReadRingHeader(int fd, const std::string& path);
+// Errors are those of open(2), ReadFileBytes() and ParseRingHeader(). A symlink
+// is not followed.
+absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path);
 
 // Opens a ring, and takes the lock that a living owner, or another recovery,
 // would hold until the descriptor is closed.
@@ -49,6 +50,22 @@ absl::StatusOr<RingHeader> ReadRingHeader(int fd, const std::string& path);
 //   NotFound:           somebody has recovered and deleted it
 //   others:             those of open(2)
 absl::StatusOr<int> OpenLeftover(const std::string& path);
+
+struct LeftoverRing {
+  FileBytes bytes;
+  RecoveredRing ring;  // what the segments do not have; refers to `bytes`
+};
+
+// What the open ring `fd`, which nobody has locked, holds for its segments. All
+// of it, if it is not known how much they have.
+//   FailedPrecondition: its process is alive
+//   others:             those of ReadFileBytes() and RecoverRing()
+absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path);
+
+// The same for a ring that is to stay: opened for reading, and the lock only
+// asked for. That nobody has it is enough, for nobody writes to the ring of a
+// process that has died.
+absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path);
 
 }  // namespace ringlog
 

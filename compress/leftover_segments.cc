@@ -1,0 +1,230 @@
+#include "ringlog/compress/leftover_segments.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/compress/batch_builder.h"
+#include "ringlog/compress/leftover_file.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_file.h"
+#include "ringlog/compress/segment_reader.h"
+#include "ringlog/compress/segment_tail.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/ring_header.h"
+
+namespace ringlog {
+namespace {
+
+constexpr size_t kBatchBytes = 64 << 10;
+
+class Leftover {
+ public:
+  Leftover(const RecoveredRing& ring, std::string segment_directory,
+           const SegmentWriterOptions& options)
+      : ring_(ring),
+        directory_(std::move(segment_directory)),
+        options_(options),
+        is_apart_(LatestCursorIsDamaged(ring.live, ring.header)) {}
+
+  absl::Status Run(LeftoverReport* report) {
+    const absl::StatusOr<SegmentCursor> cursor = CursorOf(ring_);
+    if (!cursor.ok()) return cursor.status();
+    cursor_ = *cursor;
+    if (is_apart_) {
+      const absl::StatusOr<bool> is_done = FindLastSegment();
+      if (!is_done.ok()) return is_done.status();
+      if (*is_done) return absl::OkStatus();
+    } else if (absl::Status s = OpenSegment(); !s.ok()) {
+      return s;
+    }
+    if (absl::Status s = AddRecords(report); !s.ok()) return s;
+    if (writer_ == nullptr) return absl::OkStatus();
+    if (absl::Status s = writer_->AddEnd(); !s.ok()) return s;
+    if (absl::Status s = writer_->Write(); !s.ok()) return s;
+    if (absl::Status s = writer_->Sync(); !s.ok()) return s;
+    report->segment_path = SegmentPath();
+    if (is_apart_ &&
+        rename(writer_->path().c_str(), report->segment_path.c_str()) != 0) {
+      return absl::ErrnoToStatus(
+          errno, absl::StrCat("rename to ", report->segment_path));
+    }
+    return SyncDirectory(directory_);
+  }
+
+ private:
+  std::string SegmentPath() const {
+    return absl::StrCat(
+        directory_, "/",
+        SegmentFileName(ring_.header, cursor_.segment_number,
+                        cursor_.segment_open_time_ns, cursor_.format));
+  }
+
+  SegmentIdentity Identity() const {
+    SegmentIdentity identity;
+    std::copy(std::begin(ring_.header.ring_id), std::end(ring_.header.ring_id),
+              identity.ring_id.begin());
+    identity.number = cursor_.segment_number;
+    identity.format = cursor_.format;
+    identity.recovered = is_apart_;
+    return identity;
+  }
+
+  // Where the cursor is damaged nobody knows what counts in the segments: they
+  // stay as they are, and what the ring still holds goes into one of its own,
+  // behind them. That gets its name when it is whole, so that it is either
+  // there or not. True if it is there, from an attempt before.
+  absl::StatusOr<bool> FindLastSegment() {
+    cursor_.segment_number = 0;
+    cursor_.segment_bytes = 0;
+    const ParsedFileName ring = ParseFileName(RingFileName(ring_.header));
+    std::string last;
+    absl::Status listed;
+    for (const std::string& name : NamesIn(directory_, &listed)) {
+      const ParsedFileName parsed = ParseFileName(name);
+      if (parsed.kind == FileKind::kSegment &&
+          parsed.ring_id_prefix == ring.ring_id_prefix &&
+          parsed.process_id == ring.process_id &&
+          parsed.segment_number > cursor_.segment_number) {
+        cursor_.segment_number = parsed.segment_number;
+        cursor_.format = parsed.format;
+        last = absl::StrCat(directory_, "/", name);
+      }
+    }
+    if (!listed.ok()) return listed;
+    if (!last.empty()) {
+      const auto reader = SegmentReader::Open(last);
+      const FrameMetadata* const metadata =
+          reader.ok() ? (*reader)->first_metadata() : nullptr;
+      if (metadata != nullptr && metadata->recovered) return true;
+    }
+    cursor_.segment_number += 1;
+    cursor_.segment_open_time_ns = ring_.header.wall_anchor_ns;
+    return false;
+  }
+
+  // The segment that the cursor names, cut there. If it has gone, or is not
+  // what the cursor says, the next number is begun.
+  absl::Status OpenSegment() {
+    if (cursor_.segment_bytes == 0) return absl::OkStatus();
+    absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
+        SegmentWriter::Reopen(SegmentPath(), Identity(), cursor_, options_);
+    if (writer.ok()) {
+      writer_ = *std::move(writer);
+    } else if (absl::IsDataLoss(writer.status())) {
+      // What is behind the cursor is in the ring too.
+      return EndDamagedSegment(SegmentPath(), Identity(), cursor_);
+    } else if (!absl::IsNotFound(writer.status())) {
+      return writer.status();
+    }
+    return absl::OkStatus();
+  }
+
+  // Begun with the first record. The name depends on nothing but the ring, so
+  // that a second attempt finds what the first one left, and replaces it.
+  absl::Status BeginSegment() {
+    if (!is_apart_ &&
+        (cursor_.segment_number == 0 || cursor_.segment_bytes != 0)) {
+      cursor_.segment_number += 1;
+      cursor_.segment_open_time_ns = ring_.header.wall_anchor_ns;
+    }
+    const std::string path =
+        absl::StrCat(SegmentPath(), is_apart_ ? ".tmp" : "");
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("replace ", path));
+    }
+    absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
+        SegmentWriter::Create(path, Identity(), options_);
+    if (!writer.ok()) return writer.status();
+    writer_ = *std::move(writer);
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteBatch(BatchBuilder* batch) {
+    if (batch->empty()) return absl::OkStatus();
+    if (writer_ == nullptr) {
+      if (absl::Status s = BeginSegment(); !s.ok()) return s;
+    }
+    if (absl::Status s = writer_->AddBatch(batch->batch()); !s.ok()) return s;
+    if (absl::Status s = writer_->Write(); !s.ok()) return s;
+    batch->Clear();
+    return absl::OkStatus();
+  }
+
+  uint64_t FirstPosition() const {
+    const uint64_t begin =
+        std::max(ring_.header.first_position, ring_.cursor.end_position);
+    return ring_.records.empty()
+               ? begin
+               : std::min(begin, ring_.records.front().position);
+  }
+
+  // Records and gaps together, by position; the drops that the log does not
+  // tell of yet come last.
+  absl::Status AddRecords(LeftoverReport* report) {
+    BatchBuilder batch(cursor_.format, FirstPosition());
+    auto gap = ring_.gaps.begin();
+    // What a gap's line says: the time of the record that follows it.
+    int64_t time_ns = ring_.header.wall_anchor_ns;
+    const auto add_gaps_before = [&](uint64_t position) {
+      for (; gap != ring_.gaps.end() && gap->first_position < position; ++gap) {
+        batch.AddGap(*gap, time_ns);
+        ++report->gaps;
+      }
+    };
+    for (const RecoveredRecord& r : ring_.records) {
+      Record record;
+      if (DecodeRecord(r.head, r.body, &record)) time_ns = record.time_ns;
+      add_gaps_before(r.position);
+      batch.AddRecord(r.position, r.slot_count, r.head, r.body);
+      ++report->records;
+      if (batch.text_bytes() >= kBatchBytes) {
+        if (absl::Status s = WriteBatch(&batch); !s.ok()) return s;
+      }
+    }
+    add_gaps_before(ring_.end_position);
+    DropCounts drops;
+    std::memcpy(&drops, &ring_.live.dropped, sizeof drops);
+    for (const Gap& dropped :
+         DropGaps(drops, cursor_.reported_drops, ring_.end_position)) {
+      batch.AddGap(dropped, time_ns);
+      ++report->gaps;
+    }
+    return WriteBatch(&batch);
+  }
+
+  const RecoveredRing& ring_;
+  const std::string directory_;
+  const SegmentWriterOptions options_;
+  const bool is_apart_;
+  SegmentCursor cursor_;
+  std::unique_ptr<SegmentWriter> writer_;
+};
+
+}  // namespace
+
+absl::StatusOr<SegmentCursor> CursorOf(const RecoveredRing& ring) {
+  if (ring.cursor.sequence == 0) return SegmentCursor();
+  return DecodeSegmentCursor(
+      absl::string_view(reinterpret_cast<const char*>(ring.cursor.state),
+                        ring.cursor.state_bytes));
+}
+
+absl::Status AddToSegments(const RecoveredRing& ring,
+                           const std::string& directory,
+                           const SegmentWriterOptions& options,
+                           LeftoverReport* report) {
+  return Leftover(ring, directory, options).Run(report);
+}
+
+}  // namespace ringlog
