@@ -20,6 +20,7 @@
 #include "ringlog/compress/segment_reader.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/other_boot.h"
 #include "ringlog/testing/read_segments.h"
 
 namespace ringlog {
@@ -208,6 +209,16 @@ TEST_F(OpenFrameTest, AnotherRingsFileOfThatNameStaysAsItIs) {
   WriteFile(segment_, others);
   ASSERT_TRUE(Recover(directory_).ok());
   EXPECT_EQ(ReadFile(segment_), others);
+}
+
+// What the ring says of its segments may then be old, and is asked of them.
+TEST_P(LifeTest, AfterTheMachineHasDiedNothingThatIsThereIsLostOrDoubled) {
+  const std::string directory = MakeTestDirectory();
+  const int logged = LiveAndDie(directory);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  ASSERT_TRUE(Recover(directory).ok());
+  EXPECT_EQ(Texts(directory), Messages(logged));
 }
 
 INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, LifeTest,

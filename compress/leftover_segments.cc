@@ -10,6 +10,7 @@
 #include <iterator>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -17,9 +18,10 @@
 #include "ringlog/compress/leftover_file.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_file.h"
-#include "ringlog/compress/segment_reader.h"
+#include "ringlog/compress/segment_survey.h"
 #include "ringlog/compress/segment_tail.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_header.h"
 
@@ -28,6 +30,12 @@ namespace {
 
 constexpr size_t kBatchBytes = 64 << 10;
 
+bool IsOfAnotherBoot(const RingHeader& header) {
+  const ProcessIdentity self = CurrentProcess();
+  return !std::equal(self.boot_id.begin(), self.boot_id.end(),
+                     std::begin(header.boot_id));
+}
+
 class Leftover {
  public:
   Leftover(const RecoveredRing& ring, std::string segment_directory,
@@ -35,7 +43,11 @@ class Leftover {
       : ring_(ring),
         directory_(std::move(segment_directory)),
         options_(options),
-        is_apart_(LatestCursorIsDamaged(ring.live, ring.header)) {}
+        machine_died_(IsOfAnotherBoot(ring.header)),
+        is_apart_(!machine_died_ &&
+                  LatestCursorIsDamaged(ring.live, ring.header)),
+        begin_(std::max(ring.header.first_position, ring.cursor.end_position)) {
+  }
 
   absl::Status Run(LeftoverReport* report) {
     const absl::StatusOr<SegmentCursor> cursor = CursorOf(ring_);
@@ -45,8 +57,11 @@ class Leftover {
       const absl::StatusOr<bool> is_done = FindLastSegment();
       if (!is_done.ok()) return is_done.status();
       if (*is_done) return absl::OkStatus();
-    } else if (absl::Status s = OpenSegment(); !s.ok()) {
-      return s;
+    } else {
+      if (machine_died_) {
+        if (absl::Status s = AdvanceCursor(); !s.ok()) return s;
+      }
+      if (absl::Status s = OpenSegment(); !s.ok()) return s;
     }
     if (absl::Status s = AddRecords(report); !s.ok()) return s;
     if (writer_ == nullptr) return absl::OkStatus();
@@ -81,36 +96,80 @@ class Leftover {
   }
 
   // Where the cursor is damaged nobody knows what counts in the segments: they
-  // stay as they are, and what the ring still holds goes into one of its own,
-  // behind them. That gets its name when it is whole, so that it is either
-  // there or not. True if it is there, from an attempt before.
+  // stay as they are, and what the ring holds, of the positions that no whole
+  // frame has, goes into one of its own, behind them. That gets its name when
+  // it is whole, so that it is either there or not. True if it is there, from
+  // an attempt before.
   absl::StatusOr<bool> FindLastSegment() {
-    cursor_.segment_number = 0;
-    cursor_.segment_bytes = 0;
-    const ParsedFileName ring = ParseFileName(RingFileName(ring_.header));
-    std::string last;
-    absl::Status listed;
-    for (const std::string& name : NamesIn(directory_, &listed)) {
-      const ParsedFileName parsed = ParseFileName(name);
-      if (parsed.kind == FileKind::kSegment &&
-          parsed.ring_id_prefix == ring.ring_id_prefix &&
-          parsed.process_id == ring.process_id &&
-          parsed.segment_number > cursor_.segment_number) {
-        cursor_.segment_number = parsed.segment_number;
-        cursor_.format = parsed.format;
-        last = absl::StrCat(directory_, "/", name);
+    absl::StatusOr<std::vector<SurveyedSegment>> segments =
+        SurveySegments(ring_.header, directory_, 0, 0);
+    if (!segments.ok()) return segments.status();
+    cursor_.segment_number = cursor_.segment_bytes = 0;
+    for (const SurveyedSegment& segment : *segments) {
+      cursor_.segment_number = segment.number;
+      cursor_.segment_open_time_ns = segment.open_time_ns;
+      cursor_.format = segment.format;
+      begin_ = std::max(begin_, segment.end_position);
+      if (segment.is_recovered) return true;
+    }
+    NameNextSegment();
+    return false;
+  }
+
+  // What the disk has of a ring is of different moments, one for each page; so
+  // its cursor may be older than the segments. What they prove counts then:
+  // what is behind it is given up, and what the ring has of it passed over. The
+  // machine need not have died; it does no harm where it did not.
+  absl::Status AdvanceCursor() {
+    absl::StatusOr<std::vector<SurveyedSegment>> segments = SurveySegments(
+        ring_.header, directory_, cursor_.segment_number, begin_);
+    if (!segments.ok()) return segments.status();
+    const SurveyedSegment* last = nullptr;
+    for (const SurveyedSegment& segment : *segments) {
+      if (segment.end_position > begin_) last = &segment;
+    }
+    for (const SurveyedSegment& segment : *segments) {
+      if (absl::Status s = KeepProven(segment, last); !s.ok()) return s;
+    }
+    if (last == nullptr) return absl::OkStatus();
+    cursor_.segment_number = last->number;
+    cursor_.segment_open_time_ns = last->open_time_ns;
+    cursor_.segment_bytes = cursor_.frame_offset = last->proven_bytes;
+    cursor_.format = last->format;
+    begin_ = last->end_position;
+    return absl::OkStatus();
+  }
+
+  // The last segment itself is cut when it is opened.
+  absl::Status KeepProven(const SurveyedSegment& segment,
+                          const SurveyedSegment* last) {
+    for (size_t cause = 0; cause < segment.drops.size(); ++cause) {
+      for (size_t s = 0; s < segment.drops[cause].size(); ++s) {
+        cursor_.reported_drops[cause][s] += segment.drops[cause][s];
       }
     }
-    if (!listed.ok()) return listed;
-    if (!last.empty()) {
-      const auto reader = SegmentReader::Open(last);
-      const FrameMetadata* const metadata =
-          reader.ok() ? (*reader)->first_metadata() : nullptr;
-      if (metadata != nullptr && metadata->recovered) return true;
+    const bool is_behind = last != nullptr
+                               ? segment.number > last->number
+                               : segment.number > cursor_.segment_number ||
+                                     cursor_.segment_bytes == 0;
+    int result = 0;
+    if (is_behind) {
+      result = unlink(segment.path.c_str());
+    } else if (last != nullptr && segment.number < last->number &&
+               !segment.is_closed) {
+      result = truncate(segment.path.c_str(),
+                        static_cast<off_t>(segment.proven_bytes));
+    }
+    if (result == 0) return absl::OkStatus();
+    return absl::ErrnoToStatus(errno, absl::StrCat("cut ", segment.path));
+  }
+
+  // Its name comes right behind that of the segment before.
+  void NameNextSegment() {
+    if (cursor_.segment_number == 0) {
+      cursor_.segment_open_time_ns = ring_.header.wall_anchor_ns;
     }
     cursor_.segment_number += 1;
-    cursor_.segment_open_time_ns = ring_.header.wall_anchor_ns;
-    return false;
   }
 
   // The segment that the cursor names, cut there. If it has gone, or is not
@@ -135,8 +194,7 @@ class Leftover {
   absl::Status BeginSegment() {
     if (!is_apart_ &&
         (cursor_.segment_number == 0 || cursor_.segment_bytes != 0)) {
-      cursor_.segment_number += 1;
-      cursor_.segment_open_time_ns = ring_.header.wall_anchor_ns;
+      NameNextSegment();
     }
     const std::string path =
         absl::StrCat(SegmentPath(), is_apart_ ? ".tmp" : "");
@@ -161,28 +219,25 @@ class Leftover {
     return absl::OkStatus();
   }
 
-  uint64_t FirstPosition() const {
-    const uint64_t begin =
-        std::max(ring_.header.first_position, ring_.cursor.end_position);
-    return ring_.records.empty()
-               ? begin
-               : std::min(begin, ring_.records.front().position);
-  }
-
   // Records and gaps together, by position; the drops that the log does not
   // tell of yet come last.
   absl::Status AddRecords(LeftoverReport* report) {
-    BatchBuilder batch(cursor_.format, FirstPosition());
+    BatchBuilder batch(cursor_.format, begin_);
+    const uint64_t end = std::max(begin_, ring_.end_position);
     auto gap = ring_.gaps.begin();
     // What a gap's line says: the time of the record that follows it.
     int64_t time_ns = ring_.header.wall_anchor_ns;
     const auto add_gaps_before = [&](uint64_t position) {
       for (; gap != ring_.gaps.end() && gap->first_position < position; ++gap) {
-        batch.AddGap(*gap, time_ns);
+        if (gap->end_position <= begin_) continue;
+        Gap behind = *gap;
+        behind.first_position = std::max(behind.first_position, begin_);
+        batch.AddGap(behind, time_ns);
         ++report->gaps;
       }
     };
     for (const RecoveredRecord& r : ring_.records) {
+      if (r.position < begin_) continue;
       Record record;
       if (DecodeRecord(r.head, r.body, &record)) time_ns = record.time_ns;
       add_gaps_before(r.position);
@@ -192,11 +247,10 @@ class Leftover {
         if (absl::Status s = WriteBatch(&batch); !s.ok()) return s;
       }
     }
-    add_gaps_before(ring_.end_position);
+    add_gaps_before(end);
     DropCounts drops;
     std::memcpy(&drops, &ring_.live.dropped, sizeof drops);
-    for (const Gap& dropped :
-         DropGaps(drops, cursor_.reported_drops, ring_.end_position)) {
+    for (const Gap& dropped : DropGaps(drops, cursor_.reported_drops, end)) {
       batch.AddGap(dropped, time_ns);
       ++report->gaps;
     }
@@ -206,8 +260,10 @@ class Leftover {
   const RecoveredRing& ring_;
   const std::string directory_;
   const SegmentWriterOptions options_;
+  const bool machine_died_;
   const bool is_apart_;
   SegmentCursor cursor_;
+  uint64_t begin_;  // positions below it are in segments
   std::unique_ptr<SegmentWriter> writer_;
 };
 

@@ -276,7 +276,7 @@ void SegmentReader::TakeMetadata(const FrameMetadata& metadata, uint64_t end) {
     skipped_.back().end_position = metadata.summary.end_position;
   }
   metadata_ = metadata;
-  offset_ = end;
+  offset_ = metadata_end_ = end;
 }
 
 }  // namespace ringlog

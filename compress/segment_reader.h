@@ -108,6 +108,8 @@ class SegmentReader {
   Result NextRecords(absl::string_view* lines);
 
   const FrameMetadata& metadata() const { return metadata_; }
+  // Where the metadata end in the file; 0 before the first.
+  uint64_t metadata_end() const { return metadata_end_; }
 
   // Of the lines. From the first metadata frame if there is one; of a file
   // without, by its first byte, when that has been read.
@@ -159,6 +161,7 @@ class SegmentReader {
   size_t text_begin_ = 0;  // of what has not been delivered
 
   FrameMetadata metadata_;
+  uint64_t metadata_end_ = 0;
   std::optional<FrameMetadata> first_metadata_;
   std::optional<LineFormat> format_;
   bool is_closed_ = false;

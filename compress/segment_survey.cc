@@ -1,0 +1,90 @@
+#include "ringlog/compress/segment_survey.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/compress/leftover_file.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_reader.h"
+#include "ringlog/ring/gap.h"
+
+namespace ringlog {
+namespace {
+
+void AddDrops(const FrameMetadata& metadata, DropCounts* drops) {
+  for (const Gap& gap : metadata.gaps) {
+    const auto cause = static_cast<size_t>(gap.cause);
+    if (cause >= drops->size()) continue;
+    for (size_t severity = 0; severity < gap.records.size(); ++severity) {
+      (*drops)[cause][severity] += gap.records[severity];
+    }
+  }
+}
+
+void Read(const RingHeader& header, uint64_t from, SurveyedSegment* segment) {
+  absl::StatusOr<std::unique_ptr<SegmentReader>> opened =
+      SegmentReader::Open(segment->path);
+  if (!opened.ok()) return;
+  SegmentReader& reader = **opened;
+  size_t skipped = 0;
+  absl::string_view lines;
+  SegmentReader::Result result;
+  while ((result = reader.NextRecords(&lines)) != SegmentReader::Result::kEnd) {
+    if (result != SegmentReader::Result::kMetadata) continue;
+    const FrameMetadata& metadata = reader.metadata();
+    const bool is_whole = reader.skipped().size() == skipped;
+    skipped = reader.skipped().size();
+    if (!is_whole || metadata.segment_number != segment->number ||
+        !std::equal(metadata.ring_id.begin(), metadata.ring_id.end(),
+                    std::begin(header.ring_id))) {
+      continue;
+    }
+    segment->proven_bytes = reader.metadata_end();
+    segment->end_position = metadata.summary.end_position;
+    if (metadata.summary.end_position > from) {
+      AddDrops(metadata, &segment->drops);
+    }
+  }
+  segment->is_closed = reader.is_closed();
+  segment->is_recovered =
+      reader.first_metadata() != nullptr && reader.first_metadata()->recovered;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
+    const RingHeader& header, const std::string& directory,
+    uint64_t first_number, uint64_t from) {
+  const ParsedFileName ring = ParseFileName(RingFileName(header));
+  std::vector<SurveyedSegment> segments;
+  absl::Status listed;
+  for (const std::string& name : NamesIn(directory, &listed)) {
+    const ParsedFileName parsed = ParseFileName(name);
+    if (parsed.kind != FileKind::kSegment ||
+        parsed.ring_id_prefix != ring.ring_id_prefix ||
+        parsed.process_id != ring.process_id ||
+        parsed.segment_number < first_number) {
+      continue;
+    }
+    SurveyedSegment segment;
+    segment.path = absl::StrCat(directory, "/", name);
+    segment.number = parsed.segment_number;
+    segment.open_time_ns = parsed.time_ns;
+    segment.format = parsed.format;
+    Read(header, from, &segment);
+    segments.push_back(segment);
+  }
+  if (!listed.ok()) return listed;
+  std::stable_sort(segments.begin(), segments.end(),
+                   [](const SurveyedSegment& a, const SurveyedSegment& b) {
+                     return a.number < b.number;
+                   });
+  return segments;
+}
+
+}  // namespace ringlog

@@ -1,0 +1,43 @@
+// What the segments of a ring prove by themselves: their whole frames have
+// checksums and metadata. For when the ring's persist cursor cannot be asked,
+// or may be older than the segments are.
+
+#ifndef RINGLOG_COMPRESS_SEGMENT_SURVEY_H_
+#define RINGLOG_COMPRESS_SEGMENT_SURVEY_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+
+struct SurveyedSegment {
+  std::string path;
+  uint64_t number = 0;
+  int64_t open_time_ns = 0;  // to the second, as its name says
+  LineFormat format = LineFormat::kText;
+  // Behind the last frame that is whole, its metadata too, and where that
+  // frame's positions end; 0 if there is none.
+  uint64_t proven_bytes = 0;
+  uint64_t end_position = 0;
+  bool is_closed = false;     // it has its seek table
+  bool is_recovered = false;  // all of it is recovery's
+  // What its whole frames behind `from` tell of, as their metadata list it.
+  DropCounts drops = {};
+};
+
+// Reads the segments in `directory` that are of the ring with this header, from
+// `first_number` on; by number. What cannot be read proves nothing.
+//   errors are those of opendir(3) and readdir(3)
+absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
+    const RingHeader& header, const std::string& directory,
+    uint64_t first_number, uint64_t from);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_SEGMENT_SURVEY_H_

@@ -1,0 +1,280 @@
+// What the disk holds after the machine has died: of each page, or sector, of a
+// ring and of its segments what it was at one time or another, and of the
+// segments what was synced. After the next start no record is wrong, there
+// twice or out of order; and with `sync` everything that was synced is there.
+//
+// The oracle: what was logged and when it was synced, and zstd's own decoder.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/batch_builder.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/read_records.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/segment_reader.h"
+#include "ringlog/compress/segment_sequence.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/long_mode.h"
+#include "ringlog/testing/other_boot.h"
+#include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/test_seed.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::IsEmpty;
+
+constexpr int kImages = 1000;
+constexpr int kImagesInLongMode = 100000;
+constexpr int kActions = 120;
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kSectorBytes = 512;
+
+// What the files held, and what of it was on the disk for certain.
+struct Moment {
+  std::string ring;
+  std::map<std::string, std::string> segments;  // by name
+  std::map<std::string, size_t> synced_bytes;   // of these
+  int synced_records = 0;
+};
+
+class MachineDeathTest : public ::testing::TestWithParam<bool> {
+ protected:
+  uint64_t UpTo(uint64_t most) { return random_() % (most + 1); }
+  static bool sync() { return GetParam(); }
+
+  // A process that logs and persists, looked at after each thing it does. The
+  // flusher's steps are made one by one, in its order.
+  void Record() {
+    RingOptions options;
+    options.slot_count = 32;
+    options.head_bytes = 64;
+    options.body_bytes = 160;
+    options.program = "program";
+    options.host = "host";
+    auto ring = Ring::CreateIn(directory_, RingFileName, options);
+    ASSERT_TRUE(ring.ok()) << ring.status();
+    ring_ = *std::move(ring);
+    SegmentSequenceOptions sequence;
+    sequence.directory = directory_;
+    sequence.sync = sync();
+    sequence.segment.frame_bytes = 800;
+    segments_.emplace(ring_.get(), sequence);
+    BatchBuilder batch(LineFormat::kText, ring_->take_position());
+    Look();
+    for (int i = 0; i < kActions; ++i) {
+      for (uint64_t n = UpTo(6); n > 0; --n) Log();
+      if (UpTo(2) != 0) Flush(&batch);
+    }
+    ring_.reset();
+  }
+
+  void Log() {
+    std::string text = absl::StrCat(logged_.size(), " ");
+    text.resize(text.size() + UpTo(UpTo(5) == 0 ? 1000 : 60),
+                static_cast<char>('a' + logged_.size() % 26));
+    ringlog::Record record;
+    record.time_ns = 1795489439000000000 + static_cast<int64_t>(logged_.size());
+    record.file = "file.cc";
+    record.text = text;
+    char head[64];
+    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
+    if (ring_->Append(record.severity, {head, size}, text) ==
+        Ring::AppendResult::kAppended) {
+      logged_.push_back(text);
+    }
+    Look();
+  }
+
+  void Flush(BatchBuilder* batch) {
+    while (const std::optional<Ring::Taken> taken = ring_->Take()) {
+      batch->AddRecord(taken->slots.position, taken->slots.slot_count,
+                       taken->head, taken->body);
+    }
+    batch->SetEnd(ring_->take_position());
+    if (batch->empty()) return;
+    if (!segments_->is_open()) {
+      ASSERT_TRUE(segments_->Begin().ok());
+    }
+    Look();
+    ASSERT_TRUE(segments_->Add(batch->batch()).ok());
+    ASSERT_TRUE(segments_->Write().ok());
+    Look();
+    if (sync()) Sync();
+    segments_->Publish(batch->end_position(), DropCounts());
+    Look();
+    ring_->Release();
+    batch->Clear();
+    Look();
+    if (segments_->segment_bytes() < 3000) return;
+    ASSERT_TRUE(segments_->AddEnd().ok());
+    ASSERT_TRUE(segments_->Write().ok());
+    Look();
+    if (sync()) Sync();
+    segments_->Leave();
+    Look();
+  }
+
+  void Sync() {
+    ASSERT_TRUE(segments_->Sync().ok());
+    Look();
+    Moment& now = moments_.back();
+    now.synced_records = static_cast<int>(logged_.size());
+    for (const auto& [name, content] : now.segments) {
+      now.synced_bytes[name] = content.size();
+    }
+  }
+
+  void Look() {
+    Moment now;
+    if (!moments_.empty()) {
+      now.synced_bytes = moments_.back().synced_bytes;
+      now.synced_records = moments_.back().synced_records;
+    }
+    now.ring = OfAnotherBoot(ReadFile(ring_->path()));
+    for (const std::string& path : FilesIn(directory_, ".log.zst")) {
+      now.segments[std::filesystem::path(path).filename()] = ReadFile(path);
+    }
+    moments_.push_back(std::move(now));
+  }
+
+  // `newer`, with some of its units as they were before; what is behind the end
+  // of that is zeros. What was synced is there.
+  std::string Tear(const std::string& newer, const std::string& older,
+                   size_t synced) {
+    const size_t unit = UpTo(1) == 0 ? kPageBytes : kSectorBytes;
+    std::string image = newer;
+    for (size_t at = synced / unit * unit; at < image.size(); at += unit) {
+      if (UpTo(1) == 0) continue;
+      for (size_t i = std::max(at, synced);
+           i < std::min(at + unit, image.size()); ++i) {
+        image[i] = i < older.size() ? older[i] : '\0';
+      }
+    }
+    // Its length is a thing of its own.
+    if (UpTo(3) == 0) image.resize(synced + UpTo(image.size() - synced));
+    return image;
+  }
+
+  // The files of a machine that dies at moment `at`, in a directory of its own.
+  void WriteImage(size_t at, const std::string& directory) {
+    const Moment& now = moments_[at];
+    const Moment& before = moments_[at - std::min<size_t>(at, UpTo(60))];
+    for (const auto& [name, content] : now.segments) {
+      const auto synced = now.synced_bytes.find(name);
+      const bool is_synced = synced != now.synced_bytes.end();
+      // Its name may not be there yet.
+      if (!sync() && before.segments.count(name) == 0 && UpTo(1) == 0) continue;
+      const auto older = before.segments.find(name);
+      WriteFile(
+          directory + "/" + name,
+          Tear(content, older == before.segments.end() ? "" : older->second,
+               is_synced ? synced->second : 0));
+    }
+    std::string ring = now.ring;
+    const size_t unit = UpTo(1) == 0 ? kPageBytes : kSectorBytes;
+    for (size_t i = 0; i < ring.size(); i += unit) {
+      if (UpTo(1) == 0) ring.replace(i, unit, before.ring, i, unit);
+    }
+    WriteFile(directory + "/" + ring_name_, ring);
+  }
+
+  // The numbers of the records that are there.
+  std::vector<int> Recover(const std::string& directory) {
+    const LeftoverSweep sweep =
+        RecoverLeftovers(directory, directory, SegmentWriterOptions());
+    EXPECT_THAT(sweep.errors, IsEmpty());
+    EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+    std::vector<int> numbers;
+    for (const std::string& path : FilesIn(directory, ".log.zst")) {
+      auto reader = SegmentReader::Open(path);
+      if (!reader.ok()) continue;
+      for (const std::string& lines : ReadRecords(reader->get())) {
+        if (lines[0] == 'W') continue;  // of a gap
+        const std::string text = lines.substr(
+            lines.find("] ") + 2, lines.size() - lines.find("] ") - 3);
+        int number = -1;
+        EXPECT_TRUE(absl::SimpleAtoi(text.substr(0, text.find(' ')), &number) &&
+                    number >= 0 &&
+                    static_cast<size_t>(number) < logged_.size() &&
+                    text == logged_[static_cast<size_t>(number)])
+            << lines;
+        numbers.push_back(number);
+      }
+    }
+    return numbers;
+  }
+
+  void ExpectRightAt(size_t at) {
+    const std::string directory = MakeTestDirectory();
+    WriteImage(at, directory);
+    const std::vector<int> numbers = Recover(directory);
+    for (size_t i = 1; i < numbers.size(); ++i) {
+      ASSERT_LT(numbers[i - 1], numbers[i]) << directory;
+    }
+    const auto synced = static_cast<size_t>(moments_[at].synced_records);
+    ASSERT_GE(numbers.size(), synced) << directory;
+    for (size_t i = 0; i < synced; ++i) {
+      ASSERT_EQ(numbers[i], static_cast<int>(i)) << directory;
+    }
+    synced_ += synced;
+    found_ += numbers.size();
+    ASSERT_FALSE(HasFailure()) << directory;
+    std::filesystem::remove_all(directory);
+  }
+
+  std::mt19937_64 random_{TestSeed()};
+  const std::string directory_ = MakeTestDirectory();
+  std::unique_ptr<Ring> ring_;
+  std::optional<SegmentSequence> segments_;
+  std::string ring_name_;
+  std::vector<Moment> moments_;
+  std::vector<std::string> logged_;
+  size_t synced_ = 0;
+  size_t found_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(, MachineDeathTest, ::testing::Bool(),
+                         [](const auto& mode) {
+                           return std::string(mode.param ? "Synced"
+                                                         : "NotSynced");
+                         });
+
+TEST_P(MachineDeathTest, NothingIsWrongOrTwiceAndWhatWasSyncedIsThere) {
+  Record();
+  ring_name_ =
+      std::filesystem::path(FilesIn(directory_, ".ring")[0]).filename();
+  const int images = IsLongMode() ? kImagesInLongMode : kImages;
+  for (int i = 0; i < images; ++i) {
+    ExpectRightAt(UpTo(moments_.size() - 1));
+    ASSERT_FALSE(HasFailure()) << "image " << i;
+  }
+  std::cout << images << " images of " << moments_.size() << " moments, "
+            << synced_ << " records synced, " << found_ << " found"
+            << std::endl;
+  EXPECT_EQ(synced_ > 0, sync());
+}
+
+}  // namespace
+}  // namespace ringlog
