@@ -7,8 +7,10 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "ringlog/compress/frame_search.h"
 #include "ringlog/compress/frame_walk.h"
+#include "ringlog/compress/rotation.h"
 
 namespace ringlog {
 namespace {
@@ -86,24 +88,46 @@ class Walk {
   std::optional<FrameMetadata> metadata_;
 };
 
+// Names of others say nothing.
+bool MayBeNamed(absl::string_view path, const FrameMetadata& metadata) {
+  const ParsedFileName name =
+      ParseFileName(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
+  return name.kind != FileKind::kSegment ||
+         (name.ring_id_prefix == RingIdPrefix(metadata.ring_id) &&
+          name.segment_number == metadata.segment_number);
+}
+
 std::optional<FrameMetadata> Search(
     const SegmentFile& file, uint64_t offset, uint64_t limit,
-    absl::FunctionRef<bool(const FrameMetadata&, uint64_t offset)> is_it) {
+    absl::FunctionRef<bool(const FrameMetadata&, uint64_t offset,
+                           uint64_t* blocks_walked)>
+        is_it) {
   FrameSearch search(&file, std::min(limit, kMaxSearchBytes));
   std::optional<FrameMetadata> found;
   search.FindMetadata(offset, [&](const FrameMetadata& metadata, uint64_t at) {
-    if (!is_it(metadata, at)) return false;
+    if (!MayBeNamed(file.path(), metadata)) return false;
+    uint64_t blocks = 0;
+    const bool found_it = is_it(metadata, at, &blocks);
+    search.ChargeBlocks(blocks);
+    if (!found_it) return false;
     found = metadata;
     return true;
   });
   return found;
 }
 
+bool IsWholeFrame(const SegmentFile& file, uint64_t begin, uint64_t end,
+                  uint64_t* blocks) {
+  const absl::StatusOr<FrameExtent> extent =
+      WalkFrame(file, begin, end, blocks);
+  return extent.ok() && extent->is_complete && extent->end == end;
+}
+
 // Those of a damaged frame that began at `begin`.
 std::optional<FrameMetadata> OfFrameAt(const SegmentFile& file, uint64_t begin,
                                        uint64_t limit) {
   return Search(file, begin, limit,
-                [begin](const FrameMetadata& metadata, uint64_t at) {
+                [begin](const FrameMetadata& metadata, uint64_t at, uint64_t*) {
                   const uint64_t bytes = at - begin;
                   return std::max(bytes, metadata.compressed_bytes) -
                              std::min(bytes, metadata.compressed_bytes) <=
@@ -117,13 +141,25 @@ std::optional<FrameMetadata> OfFrameBehindMetadataAt(const SegmentFile& file,
                                                      uint64_t limit) {
   const uint64_t payload = offset + kSkippableHeaderBytes;
   return Search(
-      file, offset, limit, [&](const FrameMetadata& metadata, uint64_t at) {
+      file, offset, limit,
+      [&](const FrameMetadata& metadata, uint64_t at, uint64_t* blocks) {
         const uint64_t begin = at - std::min(at, metadata.compressed_bytes);
-        if (begin < payload || !IsMetadataPayloadLength(begin - payload)) {
-          return false;
-        }
-        const auto extent = WalkFrame(file, begin, at);
-        return extent.ok() && extent->is_complete && extent->end == at;
+        return begin >= payload && IsMetadataPayloadLength(begin - payload) &&
+               IsWholeFrame(file, begin, at, blocks);
+      });
+}
+
+// Those of any frame that is whole and has another behind its metadata.
+std::optional<FrameMetadata> OfAnyFrame(const SegmentFile& file,
+                                        uint64_t limit) {
+  return Search(
+      file, 0, limit,
+      [&](const FrameMetadata& metadata, uint64_t at, uint64_t* blocks) {
+        uint64_t end = 0;
+        return IsWholeFrame(file, at - std::min(at, metadata.compressed_bytes),
+                            at, blocks) &&
+               ReadMetadataFrame(file, at, limit, &end).ok() &&
+               IsFrameBoundary(file, end, limit);
       });
 }
 
@@ -140,8 +176,7 @@ std::optional<FrameMetadata> FindFirstMetadata(const SegmentFile& file,
   if (walk.frame_end() != 0) {
     return OfFrameBehindMetadataAt(file, walk.frame_end(), limit);
   }
-  return Search(file, 0, limit,
-                [](const FrameMetadata&, uint64_t) { return true; });
+  return OfAnyFrame(file, limit);
 }
 
 }  // namespace ringlog

@@ -16,7 +16,9 @@ namespace ringlog {
 // the other from byte 0. Where those lead nowhere, the file is searched for
 // metadata that say that their frame began where the headers lead to, or behind
 // other metadata there. Only if the first frame and its metadata are gone, any
-// metadata will do. nullopt if a first frame is cut.
+// metadata will do that have their frame before them and another behind. What
+// is searched for has to be what the file's name says, if that is one of ours:
+// a message may hold metadata too. nullopt if a first frame is cut.
 std::optional<FrameMetadata> FindFirstMetadata(const SegmentFile& file,
                                                uint64_t limit);
 

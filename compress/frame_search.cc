@@ -174,11 +174,15 @@ std::optional<uint64_t> FrameSearch::FindMetadata(uint64_t offset) {
   return next_metadata_;
 }
 
+void FrameSearch::ChargeBlocks(uint64_t blocks) {
+  Charge(blocks * kBytesOfABlock);
+}
+
 bool FrameSearch::IsZstdFrame(uint64_t offset) {
   uint64_t blocks = 0;
   const absl::StatusOr<FrameExtent> extent =
       WalkFrame(*file_, offset, limit_, &blocks);
-  Charge(blocks * kBytesOfABlock);
+  ChargeBlocks(blocks);
   return extent.ok() &&
          (!extent->is_complete || IsFrameBoundary(*file_, extent->end, limit_));
 }

@@ -67,6 +67,8 @@ class FrameSearch {
 
   // So many bytes were read in vain.
   void Charge(uint64_t bytes) { spent_ += bytes; }
+  // So many blocks were looked at by WalkFrame() in vain.
+  void ChargeBlocks(uint64_t blocks);
 
  private:
   std::optional<uint64_t> Search(

@@ -41,12 +41,6 @@ std::string NamePart(const char (&field)[kBytes]) {
   return part;
 }
 
-uint32_t RingIdPrefix(const uint8_t (&ring_id)[16]) {
-  uint32_t prefix = 0;
-  for (size_t i = 0; i < 4; ++i) prefix = prefix << 8 | ring_id[i];
-  return prefix;
-}
-
 // program.host.TIME.pid.id
 std::string Stem(const RingHeader& header, int64_t time_ns) {
   char time[kTimePattern.size()];
@@ -81,6 +75,12 @@ bool ParseIdPrefix(absl::string_view digits, uint32_t* out) {
 }
 
 }  // namespace
+
+uint32_t RingIdPrefix(absl::Span<const uint8_t> ring_id) {
+  uint32_t prefix = 0;
+  for (const uint8_t byte : ring_id.subspan(0, 4)) prefix = prefix << 8 | byte;
+  return prefix;
+}
 
 std::string RingFileName(const RingHeader& header) {
   return absl::StrCat(Stem(header, header.wall_anchor_ns), ".", kRingSuffix);

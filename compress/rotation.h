@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -31,6 +32,10 @@ std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
 // written. No pattern that finds the segments finds it too.
 std::string SymlinkName(const RingHeader& header);
 
+// The part of a ring's id that is in the names of its files: its first four
+// bytes, as a number written in hexadecimal.
+uint32_t RingIdPrefix(absl::Span<const uint8_t> ring_id);
+
 // What a file's name says it is. Names prove nothing: readers look inside.
 enum class FileKind { kRing, kSegment, kOther };
 struct ParsedFileName {
@@ -38,8 +43,7 @@ struct ParsedFileName {
   std::string program;
   std::string host;
   int64_t process_id = 0;
-  uint32_t ring_id_prefix = 0;  // the first four bytes of the ring id, as a
-                                // number written in hexadecimal
+  uint32_t ring_id_prefix = 0;  // RingIdPrefix()
   int64_t time_ns = 0;
   uint64_t segment_number = 0;            // of a segment
   LineFormat format = LineFormat::kText;  // of a segment

@@ -25,12 +25,13 @@ constexpr uint64_t kChecksumBytes = 4;
 
 class Maker {
  public:
-  Maker(LineFormat format, uint64_t seed) : batch_(format, 100), random_(seed) {
+  Maker(LineFormat format, uint64_t seed, size_t frame_bytes)
+      : batch_(format, 100), random_(seed) {
     SegmentIdentity identity;
     identity.ring_id = {1, 2, 3};
     identity.format = format;
     SegmentWriterOptions options;
-    options.frame_bytes = 700;
+    options.frame_bytes = frame_bytes;
     path_ = absl::StrCat(MakeTestDirectory(), "/segment");
     absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
         SegmentWriter::Create(path_, identity, options);
@@ -145,8 +146,8 @@ std::string SampleSegment::TextWithout(size_t lost) const {
 }
 
 SampleSegment MakeSampleSegment(LineFormat format, size_t frame_count,
-                                uint64_t seed) {
-  Maker maker(format, seed);
+                                uint64_t seed, size_t frame_bytes) {
+  Maker maker(format, seed, frame_bytes);
   for (size_t i = 0; i < frame_count; ++i) maker.AddFrame();
   return maker.Finish();
 }

@@ -42,9 +42,10 @@ struct SampleSegment {
 
 // `frame_count` frames, all but the first of three blocks or more, some with a
 // gap; each begins with a short record of several lines that zstd cannot
-// compress. The same for the same arguments.
+// compress. A frame ends with the batch that has brought it to
+// `frame_bytes` of text. The same for the same arguments.
 SampleSegment MakeSampleSegment(LineFormat format, size_t frame_count,
-                                uint64_t seed);
+                                uint64_t seed, size_t frame_bytes = 700);
 
 }  // namespace ringlog
 

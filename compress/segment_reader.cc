@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/first_metadata.h"
 #include "ringlog/compress/frame_walk.h"
@@ -15,8 +16,8 @@ namespace {
 
 constexpr size_t kMagicBytes = sizeof(uint32_t);
 
-// A longer frame, or record, is delivered in pieces.
-constexpr size_t kMaxTextBytes = 4 << 20;
+// More than a segment has.
+constexpr size_t kMaxKnownFrames = 100000;
 
 // The four bytes at `offset`; nothing if the file cannot be read there.
 std::optional<uint32_t> Load32(const SegmentFile& file, uint64_t offset) {
@@ -91,7 +92,7 @@ SegmentReader::Result SegmentReader::NextLines(bool all,
     } else if (in_frame_) {
       bytes = CompleteRecordsBytes(format(), rest);
     }
-    if (bytes == 0 && rest.size() >= kMaxTextBytes) bytes = rest.size();
+    if (bytes == 0 && rest.size() >= kMaxWholeBytes) bytes = rest.size();
     if (bytes != 0) {
       text_begin_ += bytes;
       *lines = rest.substr(0, bytes);
@@ -138,7 +139,7 @@ void SegmentReader::BeginFrame() {
 void SegmentReader::ContinueFrame() {
   text_.erase(0, text_begin_);
   text_begin_ = 0;
-  const FrameDecoder::Result result = decoder_.Decode(kMaxTextBytes, &text_);
+  const FrameDecoder::Result result = decoder_.Decode(kMaxWholeBytes, &text_);
   if (!format_.has_value() && !text_.empty()) {
     format_ = text_[0] == '{' ? LineFormat::kJson : LineFormat::kText;
   }
@@ -151,23 +152,24 @@ void SegmentReader::ContinueFrame() {
       EndFrame();
       break;
     case FrameDecoder::Result::kCut:
-      CutFrame();
+      if (!CutFrameAtZeros()) CutFrame();
       break;
     case FrameDecoder::Result::kDamaged:
-      FailFrame(decoder_.error());
+      if (!CutFrameAtZeros()) FailFrame(decoder_.error());
       break;
   }
 }
 
 void SegmentReader::EndFrame() {
   offset_ = decoder_.offset();
-  if (is_unverified_) return;
   uint64_t end;
   const absl::StatusOr<FrameMetadata> metadata =
       ReadMetadataFrame(file_, offset_, limit_, &end);
   const bool is_its =
       metadata.ok() && metadata->compressed_bytes == offset_ - frame_begin_;
   const bool is_ours = is_its || first_metadata_.has_value();
+  lacks_metadata_ = is_ours;
+  if (is_unverified_) return;
   // zstd has checked the checksum, where there is one.
   if (is_ours && !HasChecksum(file_, frame_begin_)) {
     FailFrame("the frame has no checksum");
@@ -175,7 +177,16 @@ void SegmentReader::EndFrame() {
                         metadata->text_checksum !=
                             Load32(file_, offset_ - sizeof(uint32_t)))) {
     FailFrame("the frame is not what its metadata say");
+  } else if (is_its && !IsNew(*metadata)) {
+    FailFrame("the frame has been there before");
   }
+}
+
+bool SegmentReader::IsNew(const FrameMetadata& metadata) {
+  const std::pair id(metadata.summary.first_position, metadata.text_checksum);
+  return known_frames_.size() < kMaxKnownFrames
+             ? known_frames_.insert(id).second
+             : known_frames_.count(id) == 0;
 }
 
 // A damaged header may look as if the frame went on to the end of the file; but
@@ -198,6 +209,53 @@ void SegmentReader::CutFrame() {
   CutAt(extent.ok() && !text_.empty() ? extent->end : frame_begin_);
 }
 
+// Where the zeros begin that the file ends with.
+uint64_t SegmentReader::ZerosAtEnd() {
+  if (zeros_at_end_.has_value()) return *zeros_at_end_;
+  uint64_t begin = limit_;
+  char bytes[4096];
+  for (size_t n = sizeof bytes, zeros = n; begin > 0 && zeros == n;) {
+    n = static_cast<size_t>(std::min<uint64_t>(sizeof bytes, begin));
+    const absl::StatusOr<size_t> got = file_.ReadAt(begin - n, bytes, n);
+    if (!got.ok() || *got != n) break;
+    const absl::string_view rest(bytes, n);
+    zeros = n - 1 - rest.find_last_not_of('\0');  // npos is -1
+    begin -= zeros;
+  }
+  zeros_at_end_ = begin;
+  return begin;
+}
+
+// zstd takes zeros for empty blocks, or for a block's content. False if it is
+// not zeros that the frame goes on with.
+bool SegmentReader::CutFrameAtZeros() {
+  const uint64_t zeros = ZerosAtEnd();
+  if (is_unverified_ || zeros == limit_ || zeros <= frame_begin_ ||
+      search_.FindMetadata(frame_begin_ + kMagicBytes)) {
+    return false;
+  }
+  // One zero, the count of its sequences, may be a block's own end. What a
+  // block holds ends with a line break.
+  for (const uint64_t limit : {zeros + 1, zeros}) {
+    uint64_t blocks = 0;
+    const absl::StatusOr<FrameExtent> extent =
+        WalkFrame(file_, frame_begin_, limit, &blocks);
+    search_.ChargeBlocks(blocks);
+    if (!extent.ok() || extent->is_complete) continue;
+    text_.clear();
+    FrameDecoder decoder(&file_, extent->end);
+    decoder.Begin(frame_begin_);
+    if (decoder.Decode(kMaxWholeBytes, &text_) != FrameDecoder::Result::kCut ||
+        (limit > zeros && !absl::EndsWith(text_, "\n"))) {
+      continue;
+    }
+    text_.resize(text_.rfind('\n') + 1);  // npos + 1 is 0
+    CutAt(text_.empty() ? frame_begin_ : extent->end);
+    return true;
+  }
+  return false;
+}
+
 void SegmentReader::CutAt(uint64_t offset) {
   skipped_.push_back({offset, limit_, "cut off", true});
   offset_ = limit_;
@@ -209,11 +267,17 @@ void SegmentReader::FailFrame(absl::string_view why, uint64_t next) {
   text_begin_ = 0;
   in_frame_ = false;
   in_zstd_frame_ = false;
+  lacks_metadata_ = false;
   // The next frame may begin at the very next byte.
   offset_ =
       search_.FindFrame(frame_begin_ + 1).value_or(std::min(next, limit_));
+  SkipRegion(frame_begin_, why);
+}
+
+// From `begin` to offset_.
+void SegmentReader::SkipRegion(uint64_t begin, absl::string_view why) {
   if (skipped_.size() < kMaxSkippedRegions) {
-    skipped_.push_back({frame_begin_, offset_, std::string(why)});
+    skipped_.push_back({begin, offset_, std::string(why)});
     return;
   }
   SkippedRegion& last = skipped_.back();
@@ -226,20 +290,22 @@ std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
   if (magic == kMetadataFrameMagic) {
     const absl::StatusOr<FrameMetadata> metadata =
         ReadMetadataFrame(file_, offset_, limit_, &end);
-    if (metadata.ok()) {
-      TakeMetadata(*metadata, end);
-      return Result::kMetadata;
-    }
+    if (metadata.ok()) return TakeMetadata(*metadata, end);
     if (!absl::IsNotFound(metadata.status())) {
       FailFrame(metadata.status().message(), BehindDamagedMetadata());
       return std::nullopt;
     }
   }
+  PassSkippable(magic);
+  return std::nullopt;
+}
+
+void SegmentReader::PassSkippable(uint32_t magic) {
   const std::optional<uint32_t> bytes =
       limit_ - offset_ < kSkippableHeaderBytes
           ? std::nullopt
           : Load32(file_, offset_ + kMagicBytes);
-  end = offset_ + kSkippableHeaderBytes + bytes.value_or(0);
+  const uint64_t end = offset_ + kSkippableHeaderBytes + bytes.value_or(0);
   const std::optional<uint64_t> next =
       first_metadata_.has_value() || end > limit_
           ? search_.FindFrame(offset_ + kMagicBytes)
@@ -251,12 +317,13 @@ std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
       IsFrameBoundary(file_, end, limit_)) {
     offset_ = end;
     is_closed_ |= magic == kSeekTableFrameMagic;
+    if (lacks_metadata_) SkipRegion(frame_begin_, "no metadata of the frame");
+    lacks_metadata_ = false;
   } else if (end > limit_ && !next.has_value()) {
     CutAt(offset_);
   } else {
     FailFrame("no frame follows this skippable frame");
   }
-  return std::nullopt;
 }
 
 // A frame that is open has no metadata to be found by; but it begins right
@@ -268,15 +335,24 @@ uint64_t SegmentReader::BehindDamagedMetadata() const {
   return Load32(file_, end) == kZstdFrameMagic ? end : limit_;
 }
 
-void SegmentReader::TakeMetadata(const FrameMetadata& metadata, uint64_t end) {
-  if (!skipped_.empty() && skipped_.back().end == offset_ &&
-      !skipped_.back().is_cut &&
-      skipped_.back().begin + metadata.compressed_bytes == offset_) {
+std::optional<SegmentReader::Result> SegmentReader::TakeMetadata(
+    const FrameMetadata& metadata, uint64_t end) {
+  const uint64_t begin = std::exchange(offset_, end);
+  const bool is_behind_damage = !skipped_.empty() && !skipped_.back().is_cut &&
+                                skipped_.back().end == begin;
+  if (!is_behind_damage && !lacks_metadata_) {
+    SkipRegion(begin, "metadata without their frame");
+    return std::nullopt;
+  }
+  if (is_behind_damage &&
+      skipped_.back().begin + metadata.compressed_bytes == begin) {
     skipped_.back().first_position = metadata.summary.first_position;
     skipped_.back().end_position = metadata.summary.end_position;
   }
   metadata_ = metadata;
-  offset_ = metadata_end_ = end;
+  metadata_end_ = end;
+  lacks_metadata_ = false;
+  return Result::kMetadata;
 }
 
 }  // namespace ringlog

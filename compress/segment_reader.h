@@ -28,6 +28,10 @@
 // Time is in proportion to the file's length and its text's; a file that is
 // made to take more is a region from some byte on.
 //
+// A frame of ours that has been delivered before is a region: what was written
+// twice is read once. Zeros that a file ends with, as one may that a
+// file system had made room for, are its end.
+//
 // Does not guarantee: that a block of a frame without an end is what was
 // written; its checksum does not exist yet.
 //
@@ -42,7 +46,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -61,6 +67,9 @@ inline constexpr uint64_t kWholeFile = ~uint64_t{0};
 // Of a file that is damaged at more places, the last of so many regions goes on
 // to the last of the places; what is whole in it has been delivered.
 inline constexpr size_t kMaxSkippedRegions = 1000;
+
+// A longer frame, or record, is delivered in pieces of this size or more.
+inline constexpr size_t kMaxWholeBytes = 4 << 20;
 
 // Bytes of the file that could not be used.
 struct SkippedRegion {
@@ -138,13 +147,19 @@ class SegmentReader {
   void BeginFrame();
   void ContinueFrame();
   void EndFrame();
+  bool IsNew(const FrameMetadata& metadata);
   void CutFrame();
+  bool CutFrameAtZeros();
+  uint64_t ZerosAtEnd();
   void CutAt(uint64_t offset);
   // Goes to the next frame that is found, else to `next`.
   void FailFrame(absl::string_view why, uint64_t next = kWholeFile);
   std::optional<Result> ReadSkippable(uint32_t magic);
+  void PassSkippable(uint32_t magic);
   uint64_t BehindDamagedMetadata() const;
-  void TakeMetadata(const FrameMetadata& metadata, uint64_t end);
+  std::optional<Result> TakeMetadata(const FrameMetadata& metadata,
+                                     uint64_t end);
+  void SkipRegion(uint64_t begin, absl::string_view why);
 
   SegmentFile file_;
   const uint64_t limit_;
@@ -159,6 +174,13 @@ class SegmentReader {
   bool is_unverified_ = false;  // so long that records went out before its end
   std::string text_;
   size_t text_begin_ = 0;  // of what has not been delivered
+
+  // A frame of ours has ended, and its metadata have not come.
+  bool lacks_metadata_ = false;
+  // Position and checksum of frames that have been delivered; only the first
+  // kMaxKnownFrames.
+  std::set<std::pair<uint64_t, uint32_t>> known_frames_;
+  std::optional<uint64_t> zeros_at_end_;
 
   FrameMetadata metadata_;
   uint64_t metadata_end_ = 0;

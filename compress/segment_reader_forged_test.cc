@@ -139,7 +139,7 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
   }
 
   void Read(const std::string& bytes) {
-    const std::string path = path_ + ".read";
+    const std::string path = name_.empty() ? path_ + ".read" : name_;
     unlink(path.c_str());
     WriteFile(path, bytes);
     text_.clear();
@@ -164,6 +164,7 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
 
   SegmentIdentity identity_;
   const std::string path_;
+  std::string name_;  // of the file that is read; empty: one of no meaning
   std::mt19937_64 random_;
   std::unique_ptr<SegmentWriter> writer_;
   std::vector<std::string> forgeries_;
@@ -244,6 +245,44 @@ TEST_P(SegmentReaderForgedTest, DamageCostsAtMostItsFrame) {
     bad.replace(begin, 20, std::string(20, '\0'));
     ASSERT_NO_FATAL_FAILURE(Read(bad));
     ASSERT_EQ(text_, Lines(f, f + 1));
+  }
+}
+
+// Neither the first frame nor its metadata are left, and in the second frame a
+// message holds what could be the first frame's.
+TEST_P(SegmentReaderForgedTest, NameOfTheFileSaysWhichMetadataAreBelieved) {
+  name_ = absl::StrCat(
+      MakeTestDirectory(), "/server.host.20261124-034019.1.03010401.000001.",
+      GetParam() == LineFormat::kText ? "log" : "jsonl", ".zst");
+  // Where the message is, the first attempt tells.
+  uint64_t distance = 0;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    ASSERT_NO_FATAL_FAILURE(Begin(1));
+    ASSERT_NO_FATAL_FAILURE(Add("a frame of its own"));
+    ASSERT_NO_FATAL_FAILURE(Add(
+        absl::StrCat(Noise(3000), Forgery(distance), Forgery(0), Noise(100))));
+    ASSERT_NO_FATAL_FAILURE(Add("genuine"));
+    distance = Bytes().find(forgeries_[0]);
+  }
+  std::string bytes = Bytes();
+  bytes.replace(0, 20, std::string(20, 'x'));
+  bytes[ends_[0] - 1] ^= 1;
+  ASSERT_NO_FATAL_FAILURE(Read(bytes));
+  EXPECT_EQ(text_, Lines(0, 1));
+  ASSERT_EQ(skipped_.size(), 1u);
+  EXPECT_EQ(skipped_[0].begin, 0u);
+  EXPECT_EQ(skipped_[0].end, ends_[0]);
+}
+
+TEST_P(SegmentReaderForgedTest, FileThatOnlyHoldsAFrameAndMetadataIsRefused) {
+  for (const char* name : {"/some.log.zst",
+                           "/server.host.20261124-034019.1.03010401.000001."
+                           "log.zst"}) {
+    const std::string path = MakeTestDirectory() + name;
+    WriteFile(path, absl::StrCat("a text ", Noise(1000), Forgery(), Noise(100),
+                                 Forgery(200), " and more of it"));
+    EXPECT_EQ(SegmentReader::Open(path).status().code(),
+              absl::StatusCode::kInvalidArgument);
   }
 }
 

@@ -30,6 +30,8 @@ struct DecodedRecord {
   // a ring.
   absl::string_view lines;
   LineFormat lines_format = LineFormat::kText;
+  // False if it is lines that are no record's: `record` then has them as text.
+  bool is_record = false;
   // The segment's metadata say that a SegmentWriter wrote it; else the lines
   // may be anything.
   bool lines_are_ours = false;

@@ -2,28 +2,15 @@
 
 #include <sys/stat.h>
 
-#include <cstring>
-
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_reader.h"
-#include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
-namespace {
-
-// The part of a ring id that is in the names of its files.
-uint32_t NamePrefix(const RingId& id) {
-  RingHeader header = {};
-  std::memcpy(header.ring_id, id.data(), id.size());
-  return ParseFileName(RingFileName(header)).ring_id_prefix;
-}
-
-}  // namespace
 
 bool BelongsTo(const FoundSegment& segment, const RingId& id) {
   if (segment.has_metadata) return segment.ring_id == id;
   return segment.input.name.kind == FileKind::kSegment &&
-         segment.input.name.ring_id_prefix == NamePrefix(id);
+         segment.input.name.ring_id_prefix == RingIdPrefix(id);
 }
 
 uint64_t FileBytes(const std::string& path) {

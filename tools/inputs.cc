@@ -59,8 +59,10 @@ absl::StatusOr<FileKind> ReadKind(const std::string& path) {
     return absl::InvalidArgumentError(
         "empty; a ring or a segment has at least its header");
   }
-  const FileKind kind =
+  FileKind kind =
       KindOfContent(absl::string_view(start, static_cast<size_t>(n)));
+  // Its first bytes may be damaged: then whoever reads it finds out.
+  if (kind == FileKind::kOther) kind = KindOfName(Basename(path));
   if (kind == FileKind::kOther) {
     return absl::InvalidArgumentError(
         "neither a ring nor a zstd file; give *.ring, *.log.zst or "

@@ -20,8 +20,8 @@ namespace ringlog {
 
 struct InputFile {
   std::string path;
-  FileKind kind = FileKind::kOther;  // by its first bytes if it was named, by
-                                     // its name if a directory has it
+  FileKind kind = FileKind::kOther;  // by its first bytes, if it was named
+                                     // and they tell, else by its name
   bool from_directory = false;
   ParsedFileName name;
   uint64_t bytes = 0;

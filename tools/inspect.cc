@@ -18,7 +18,6 @@
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
@@ -43,15 +42,6 @@ absl::string_view Text(const char (&field)[kSize]) {
 std::string Hex(const uint8_t* bytes, size_t size) {
   return absl::BytesToHexString(
       absl::string_view(reinterpret_cast<const char*>(bytes), size));
-}
-
-std::string ProcessState(const RingHeader& header) {
-  ProcessIdentity process;
-  process.process_id = header.process_id;
-  process.start_ticks = header.process_start_ticks;
-  static_assert(sizeof process.boot_id == sizeof header.boot_id, "the same");
-  std::memcpy(process.boot_id.data(), header.boot_id, sizeof header.boot_id);
-  return MayBeAlive(process) ? "alive" : "dead";
 }
 
 // What is known of one ring, as lines of a name and a value.
@@ -79,13 +69,14 @@ class Page {
 
   void AddHeader() {
     Line("ring id", Hex(header_.ring_id, sizeof header_.ring_id));
-    Line("program", Text(header_.program));
+    Line("program", image_.program());
     Line("host", Text(header_.host));
     if (header_.segment_directory[0] != '\0') {
       Line("segments", Text(header_.segment_directory));
     }
     Line("process",
-         absl::StrCat(header_.process_id, ", ", ProcessState(header_)));
+         absl::StrCat(header_.process_id, ", ",
+                      image_.owner_may_be_alive() ? "alive" : "dead"));
     Line("created", UtcTime(header_.wall_anchor_ns));
     Line("version",
          absl::StrCat(header_.major_version, ".", header_.minor_version));

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_tail.h"
 #include "ringlog/ring/recovery.h"
@@ -269,6 +270,9 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
   auto part = std::make_unique<RingPart>();
   part->path = input.path;
   part->overlaps_segments = boundary.overlaps;
+  part->program = image->program();
+  part->process_id = image->header().process_id;
+  part->may_be_alive = image->owner_may_be_alive();
   for (const Gap& gap : ring->gaps) {
     if (static_cast<int>(gap.cause) >= kDropCauseCount) {
       part->gaps.push_back(gap);
@@ -332,6 +336,7 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
     previous = &file;
     SegmentPart part;
     part.path = path;
+    part.is_named_as_segment = file.input.name.kind == FileKind::kSegment;
     if (file.number == boundary.last_number &&
         boundary.last_bytes != kWholeFile) {
       part.limit_bytes = boundary.last_bytes;

@@ -35,6 +35,10 @@ struct RingPart {
   // metadata tell of, and what follows it up to their last record, is then
   // passed over in the ring.
   bool overlaps_segments = false;
+  // Whose it is.
+  std::string program;
+  int64_t process_id = 0;
+  bool may_be_alive = false;
 };
 
 struct SegmentPart {
@@ -43,6 +47,7 @@ struct SegmentPart {
   uint64_t limit_bytes = kWholeFile;
   // The limit is a ring's cursor: a frame that is open there is whole.
   bool is_limited = false;
+  bool is_named_as_segment = false;  // ours, by its name
 };
 
 struct SourcePlan {

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/process_identity.h"
 
 namespace ringlog {
 namespace {
@@ -164,6 +165,20 @@ absl::StatusOr<RecoveredRing> RingImage::Recover(RecoverFrom from) const {
   }
   ring->gaps = std::move(gaps);
   return ring;
+}
+
+std::string RingImage::program() const {
+  return std::string(header_.program,
+                     strnlen(header_.program, sizeof header_.program));
+}
+
+bool RingImage::owner_may_be_alive() const {
+  ProcessIdentity process;
+  process.process_id = header_.process_id;
+  process.start_ticks = header_.process_start_ticks;
+  static_assert(sizeof process.boot_id == sizeof header_.boot_id, "the same");
+  std::memcpy(process.boot_id.data(), header_.boot_id, sizeof header_.boot_id);
+  return MayBeAlive(process);
 }
 
 absl::string_view RingImage::crash_area() const {

@@ -39,6 +39,9 @@ class RingImage {
   CursorKind cursor_kind() const { return cursor_kind_; }
   // Requires: cursor_kind() == kValid.
   const PersistCursor& cursor() const { return cursor_; }
+  // Of the process that made it.
+  std::string program() const;
+  bool owner_may_be_alive() const;
   // The file's length when it was read; less than header().file_bytes if it has
   // been cut.
   uint64_t file_bytes() const { return file_bytes_; }

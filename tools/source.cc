@@ -125,6 +125,10 @@ void Source::LookAtOpenRecord(absl::string_view lines) {
 
 // The metadata say exactly which gaps the frame's lines tell of.
 void Source::TakeMetadata(const FrameMetadata& metadata) {
+  if (listener_ != nullptr) {
+    listener_->on_frame(segment_, metadata,
+                        reader_->skipped().size() == skipped_before_);
+  }
   for (const Gap& gap : metadata.gaps) {
     if (IsLoss(gap.cause)) ++report_->result.losses;
   }
@@ -199,10 +203,12 @@ void Source::CloseSegment() {
                        "written"));
     }
   }
+  if (listener_ != nullptr) listener_->on_end(segment_, *reader_);
   report_->result.losses += open_losses_;
   is_hole_known_ |= reader_->skipped().size() != skipped_before_;
-  is_end_missing_ = reader_->first_metadata() != nullptr &&
-                    !reader_->is_closed() && !is_hole_known_;
+  const bool is_ours =
+      reader_->first_metadata() != nullptr || part.is_named_as_segment;
+  is_end_missing_ = is_ours && !reader_->is_closed() && !is_hole_known_;
   reader_.reset();
 }
 
@@ -248,6 +254,7 @@ bool Source::NextInRing() {
       continue;
     }
     current_.position = found.position;
+    current_.is_record = true;
     current_.origin = Origin::kRing;
     current_.path = &ring.path;
     is_parsed_ = true;
@@ -269,6 +276,7 @@ void Source::ParseSegmentLines() {
   current_.lines_are_ours = lines_are_ours();
   current_.path = &plan_->segments[segment_].path;
   if (ParseLines(lines_format_, lines_, &parsed_)) {
+    current_.is_record = true;
     current_.record = parsed_.record;
     current_.position = parsed_.position;
     if (parsed_.is_gap) current_.gap = &parsed_.gap;

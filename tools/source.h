@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,14 +24,29 @@
 
 namespace ringlog {
 
-// Thread-compatible. `plan` and `report` must outlive it.
+// What there is to know of segments beside records: called by Next(), with the
+// segment's index in the plan. Both have to be set.
+struct SegmentListener {
+  // The frame whose records came since the last is complete. Not `is_whole`: it
+  // is damaged, or something before it is.
+  std::function<void(size_t segment, const FrameMetadata&, bool is_whole)>
+      on_frame;
+  std::function<void(size_t segment, const SegmentReader&)> on_end;
+};
+
+// Thread-compatible. `plan` and `report` must outlive it, and a listener, if
+// there is one.
 class Source {
  public:
   // With `bulk_format`, records of segments in that format come many at a time
   // where nobody here needs to look at each; record() is of no use then.
   Source(const SourcePlan* plan, Report* report,
-         std::optional<LineFormat> bulk_format = std::nullopt)
-      : plan_(plan), report_(report), bulk_format_(bulk_format) {}
+         std::optional<LineFormat> bulk_format = std::nullopt,
+         const SegmentListener* listener = nullptr)
+      : plan_(plan),
+        report_(report),
+        bulk_format_(bulk_format),
+        listener_(listener) {}
 
   // Goes to the next record, or records; false if there is none. What is not a
   // record is reported on the way.
@@ -68,6 +84,7 @@ class Source {
   const SourcePlan* plan_;
   Report* report_;
   std::optional<LineFormat> bulk_format_;
+  const SegmentListener* listener_;
 
   size_t segment_ = 0;  // of plan_->segments
   std::unique_ptr<SegmentReader> reader_;
