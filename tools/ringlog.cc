@@ -19,6 +19,7 @@
 #include "ringlog/tools/inspect.h"
 #include "ringlog/tools/message.h"
 #include "ringlog/tools/output.h"
+#include "ringlog/tools/verify.h"
 #include "ringlog/tools/working_directory.h"
 
 namespace ringlog {
@@ -33,6 +34,7 @@ constexpr absl::string_view kHelp =
 what a crashed one has left in its ring.
 
   ringlog cat PATH...      prints records
+  ringlog verify PATH...   checks that all is there, and says what is not
   ringlog inspect RING...  prints what a ring says of itself
   ringlog help COMMAND     tells more
   ringlog --version
@@ -59,6 +61,19 @@ that is still running may be looked at too.
 On a terminal, control bytes in records are shown as \xHH.
 
   ringlog cat /var/log/app --last 100
+)";
+
+constexpr absl::string_view kVerifyHelp =
+    R"(ringlog verify PATH...
+
+Reads all that cat would print, and compares what rings and segments say of
+themselves, and of each other, with what they hold. Prints a line for each file,
+one below it for each thing that was found, and one with the sums at the end:
+damage with its bytes, "[begin..end): why"; positions that are missing; records
+that were dropped, and why; metadata or a seek table that are not what the
+frames are. A wrong seek table costs no record and is no reason for status 1.
+
+  ringlog verify /var/log/app
 )";
 
 constexpr absl::string_view kInspectHelp =
@@ -154,6 +169,18 @@ int RunCat(std::vector<std::string> words) {
   return Cat(arguments.paths, options);
 }
 
+int RunVerify(std::vector<std::string> words) {
+  Arguments arguments(std::move(words));
+  while (std::optional<std::string> flag = arguments.NextFlag()) {
+    if (*flag == "--help" || *flag == "-h") return Print(kVerifyHelp);
+    return UnknownFlag(*flag, "verify");
+  }
+  if (arguments.paths.empty()) {
+    return Fail("verify", "no path given; see ringlog help verify");
+  }
+  return Verify(arguments.paths);
+}
+
 int RunInspect(std::vector<std::string> words) {
   Arguments arguments(std::move(words));
   while (std::optional<std::string> flag = arguments.NextFlag()) {
@@ -169,19 +196,21 @@ int RunInspect(std::vector<std::string> words) {
 int RunHelp(const std::vector<std::string>& words) {
   if (words.empty()) return Print(kHelp);
   if (words[0] == "cat") return Print(kCatHelp);
+  if (words[0] == "verify") return Print(kVerifyHelp);
   if (words[0] == "inspect") return Print(kInspectHelp);
-  return Fail(words[0], "no such command; there are cat and inspect");
+  return Fail(words[0], "no such command; there are cat, verify and inspect");
 }
 
 int Run(std::vector<std::string> words) {
   if (words.empty()) {
     return Fail("usage",
-                "ringlog cat PATH... or ringlog inspect RING...; see "
-                "ringlog --help");
+                "ringlog cat PATH..., ringlog verify PATH... or ringlog "
+                "inspect RING...; see ringlog --help");
   }
   const std::string command = words[0];
   words.erase(words.begin());
   if (command == "cat") return RunCat(std::move(words));
+  if (command == "verify") return RunVerify(std::move(words));
   if (command == "inspect") return RunInspect(std::move(words));
   if (command == "help" || command == "--help" || command == "-h") {
     return RunHelp(words);

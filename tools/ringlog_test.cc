@@ -296,6 +296,8 @@ TEST(UsageTest, HelpGoesToStandardOutput) {
                                              {"help"},
                                              {"cat", "--help"},
                                              {"help", "cat"},
+                                             {"verify", "--help"},
+                                             {"help", "verify"},
                                              {"inspect", "--help"},
                                              {"help", "inspect"},
                                              {"--version"}}) {
@@ -311,6 +313,8 @@ TEST(UsageTest, WhatIsWrongIsNamed) {
       {{}, "ringlog cat PATH..."},
       {{"dog"}, "dog: no such command"},
       {{"cat"}, "no path given"},
+      {{"verify"}, "no path given"},
+      {{"verify", "x", "--last=1"}, "--last: no such flag"},
       {{"inspect"}, "no ring given"},
       {{"cat", "--colour", "x"}, "--colour: no such flag"},
       {{"cat", "x", "--colour=red"}, "--colour: no such flag"},
