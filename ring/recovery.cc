@@ -35,6 +35,8 @@ class Recovery {
         file.substr(std::min<uint64_t>(file.size(), header.live_offset));
     result_.live = CopyOut<RingLive>(live);
     result_.cursor = ParsePersistCursor(live, header);
+    cursor_is_latest_ = result_.cursor.sequence != 0 &&
+                        !LatestCursorIsDamaged(result_.live, header);
   }
 
   RecoveredRing Run() {
@@ -86,90 +88,93 @@ class Recovery {
     }
   }
 
-  // Which positions to go through. The words of slots that hold no record have
-  // no checksum, and a damaged one can name any position: so what they say
-  // counts only as far as the ring can have got, which is one turn from the
-  // lowest record that it holds.
+  // What a slot says of positions in use, beside what its content proves. Words
+  // have no checksum: see EndOf().
+  void AddClaims(uint64_t index, const ClassifiedSlot& slot, bool has_content) {
+    const bool is_committed = slot.slot_class == SlotClass::kBadChecksum;
+    const bool is_word = slot.slot_class == SlotClass::kFree ||
+                         slot.slot_class == SlotClass::kUnfinished ||
+                         slot.slot_class == SlotClass::kSkipped || is_committed;
+    if (is_word && !(has_content && is_committed)) {
+      claims_.push_back(slot.position);
+    }
+    if (has_content || result_.live.tail == 0) return;
+    // A slot that says nothing still held the last position that falls on it.
+    const uint64_t last = result_.live.tail - 1;
+    const uint64_t back = (last - index) & (geometry_.slot_count - 1);
+    if (back <= last && !(is_word && slot.position == last - back) &&
+        !MayPrecede(slot, last - back)) {
+      claims_.push_back(last - back);
+    }
+  }
+
+  // Whether the slot can be one that position `p` has not been claimed in yet.
+  bool MayPrecede(const ClassifiedSlot& slot, uint64_t p) const {
+    const uint64_t count = geometry_.slot_count;
+    if (SlotAt(p).empty()) return false;
+    if (slot.slot_class == SlotClass::kNeverUsed) {
+      return p < result_.header.first_position + count;
+    }
+    return (slot.slot_class == SlotClass::kFree ||
+            slot.slot_class == SlotClass::kSkipped) &&
+           slot.position + count == p;
+  }
+
+  // Which positions to go through.
   void FindBounds() {
     cursor_ =
         std::max(result_.header.first_position, result_.cursor.end_position);
-    uint64_t lowest_word = kNone;
-    uint64_t lowest_held = kNone;
-    uint64_t highest = cursor_;
-    uint64_t highest_held = cursor_;
+    uint64_t proven_end = cursor_;
     for (uint64_t i = 0; i < geometry_.slot_count; ++i) {
+      const ClassifiedSlot slot = Classify(i);
+      std::optional<uint64_t> content;
       if (SlotAt(i).empty()) {
         ++result_.slots.absent;
-        continue;
+      } else {
+        Count(slot, CopyOut<uint64_t>(SlotAt(i)));
+        content = ContentPosition(SlotAt(i), geometry_, seed_);
       }
-      const ClassifiedSlot slot = Classify(i);
-      Count(slot, CopyOut<uint64_t>(SlotAt(i)));
-      switch (slot.slot_class) {
-        case SlotClass::kNeverUsed:
-          break;
-        case SlotClass::kPart:
-        case SlotClass::kAbandoned:
-          lowest_held = std::min(lowest_held, slot.position);
-          highest_held = std::max(highest_held, slot.position + 1);
-          break;
-        case SlotClass::kImplausible:
-        case SlotClass::kBadChecksum:
-          // If only the word is damaged, the content says what it was.
-          if (const auto content =
-                  ContentPosition(SlotAt(i), geometry_, seed_)) {
-            highest_held = std::max(highest_held, *content + 1);
-          } else if (slot.slot_class == SlotClass::kBadChecksum) {
-            highest = std::max(highest, slot.position + 1);
-          }
-          break;
-        case SlotClass::kFree:
-        case SlotClass::kUnfinished:
-        case SlotClass::kSkipped:
-          lowest_word = std::min(lowest_word, slot.position);
-          highest = std::max(highest, slot.position + 1);
-          break;
+      if (content) proven_end = std::max(proven_end, *content + 1);
+      if (slot.slot_class == SlotClass::kPart ||
+          slot.slot_class == SlotClass::kAbandoned) {
+        lowest_held_ = std::min(lowest_held_, slot.position);
+      } else {
+        AddClaims(i, slot, content.has_value());
       }
     }
-    SetBounds(lowest_word, lowest_held, highest, highest_held);
-  }
-
-  void SetBounds(uint64_t lowest_word, uint64_t lowest_held, uint64_t highest,
-                 uint64_t highest_held) {
-    uint64_t reach;
-    if (lowest_held != kNone) {
-      reach = lowest_held + geometry_.slot_count;
-    } else if (result_.cursor.sequence != 0 || lowest_word == kNone) {
-      reach = cursor_ + geometry_.slot_count;
-    } else {
-      // Slots that have been claimed and not yet taken in hand are still of the
-      // turn before.
-      reach = lowest_word + 2 * geometry_.slot_count;
-    }
-    end_ = std::max(highest_held, std::min(highest, reach));
+    end_ = EndOf(proven_end);
     begin_ = from_ == RecoverFrom::kCursor ? cursor_
-                                           : std::min(cursor_, lowest_held);
+                                           : std::min(cursor_, lowest_held_);
     if (end_ > geometry_.slot_count) {
       begin_ = std::max(begin_, end_ - geometry_.slot_count);
     }
     gaps_from_ = cursor_;
-    // A ring whose consumer publishes no cursor still says what it has
-    // released; believed as far as it agrees with the slots.
+    // What was released is believed as far as it agrees with the slots.
     const uint64_t released = result_.live.released;
-    if (result_.cursor.sequence == 0 &&
-        released <= std::min(lowest_held, end_)) {
+    if (!cursor_is_latest_ && released <= std::min(lowest_held_, end_)) {
       gaps_from_ = std::max(gaps_from_, released);
     }
   }
 
-  // Whether there is a gap of that cause right before `position`.
-  bool GapsEndIn(GapCause cause, uint64_t position) const {
-    return !result_.gaps.empty() && result_.gaps.back().cause == cause &&
-           result_.gaps.back().end_position == position;
+  // A damaged word can claim any position of its slot, and one a turn ahead
+  // would make a whole turn of positions seem to be in use. So a claim needs a
+  // second witness: the tail, or those of all positions before it.
+  uint64_t EndOf(uint64_t proven_end) {
+    const uint64_t reach =
+        std::min(lowest_held_, proven_end) + geometry_.slot_count;
+    std::sort(claims_.begin(), claims_.end());
+    uint64_t end = proven_end;
+    for (const uint64_t p : claims_) {
+      if (p < end || p >= reach) continue;
+      if (p < result_.live.tail || p == end) end = p + 1;
+    }
+    return end;
   }
 
   void AddGap(uint64_t position, uint64_t count, GapCause cause) {
     if (position < gaps_from_) return;
-    if (GapsEndIn(cause, position)) {
+    if (!result_.gaps.empty() && result_.gaps.back().cause == cause &&
+        result_.gaps.back().end_position == position) {
       result_.gaps.back().end_position += count;
       return;
     }
@@ -201,7 +206,7 @@ class Recovery {
         break;
       case SlotClass::kFree:
         if (is_of_p) {
-          if (WasNotPersisted(p)) AddGap(p, 1, GapCause::kMissing);
+          if (WasNotReleased(p)) AddGap(p, 1, GapCause::kMissing);
           break;
         }
         [[fallthrough]];
@@ -209,9 +214,9 @@ class Recovery {
       case SlotClass::kUnfinished:
       case SlotClass::kSkipped:
         AddGap(p, 1,
-               SlotAt(p).empty() || (!is_of_p && HoldsContentOf(p))
-                   ? GapCause::kMissing
-                   : GapCause::kUnfinished);
+               is_of_p || (MayPrecede(slot, p) && !HoldsContentOf(p))
+                   ? GapCause::kUnfinished
+                   : GapCause::kMissing);
         break;
     }
     return 1;
@@ -223,11 +228,12 @@ class Recovery {
     return ContentPosition(SlotAt(p), geometry_, seed_) == p;
   }
 
-  // A slot is freed when the cursor is past it, or by a writer that was passed
-  // itself, which wipes it first. So content that the cursor does not cover has
-  // lost its word.
-  bool WasNotPersisted(uint64_t p) const {
-    return result_.cursor.sequence != 0 && p >= cursor_ && HoldsContentOf(p);
+  // A slot is released when the cursor is past it, in order; or by a writer
+  // that was passed itself, which wipes it first. So other content in a free
+  // slot has lost its word.
+  bool WasNotReleased(uint64_t p) const {
+    return p >= result_.live.released &&
+           (cursor_is_latest_ || p > lowest_held_) && HoldsContentOf(p);
   }
 
   uint64_t Assemble(uint64_t p) {
@@ -247,9 +253,9 @@ class Recovery {
         recovered.body = result_.assembled.back();
       }
       result_.records.push_back(recovered);
-    } else if (GapsEndIn(GapCause::kUnfinished, p)) {
-      // A part of what was being written there: one record is one gap.
-      AddGap(p, 1, GapCause::kUnfinished);
+    } else if (!result_.gaps.empty() && result_.gaps.back().end_position == p) {
+      // Of the record whose beginning is in that gap: one record is one gap.
+      ++result_.gaps.back().end_position;
     }
     return record.slot_count;
   }
@@ -259,6 +265,9 @@ class Recovery {
   const SlotGeometry geometry_;
   const absl::crc32c_t seed_;
   uint64_t cursor_ = 0;  // what is below has been persisted, or never was
+  bool cursor_is_latest_ = false;  // it is the one that was published last
+  uint64_t lowest_held_ = kNone;   // committed, and its checksum fits
+  std::vector<uint64_t> claims_;   // positions that words, or the tail, name
   uint64_t begin_ = 0;
   uint64_t end_ = 0;
   uint64_t gaps_from_ = 0;

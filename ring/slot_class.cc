@@ -90,7 +90,8 @@ std::optional<uint64_t> ContentPosition(absl::string_view slot,
                                         const SlotGeometry& geometry,
                                         absl::crc32c_t seed) {
   const SlotHeader header = HeaderOf(slot);
-  if (header.position == 0 || !ChecksumFits(header, slot, geometry, seed)) {
+  if (header.position == 0 || header.position > kMaxPosition ||
+      !ChecksumFits(header, slot, geometry, seed)) {
     return std::nullopt;
   }
   return header.position;

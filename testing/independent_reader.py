@@ -83,17 +83,22 @@ def read_header(data):
   raise NotThisFormat('no ring: neither header is good')
 
 
-def read_cursor(data, header):
-  """Returns from which position on the ring's records count, and whether a cursor says so."""
-  live = data[header.live:header.live + 1536].ljust(1536, b'\0')
-  whole = []
-  for index in (0, 1):
-    cursor = live[512 + 512 * index:1024 + 512 * index]
-    if crc32c(header.ring_id + cursor[:508]) == struct.unpack_from('<I', cursor, 508)[0]:
-      whole.append(struct.unpack_from('<QQ', cursor))
-    elif index == live[448] & 1:
-      complain(f'cursor {index}: the checksum does not fit')
-  return (max(whole)[1], True) if whole else (header.first_position, False)
+class Live:
+  """What changes while the process lives."""
+
+  def __init__(self, data, header):
+    live = data[header.live:header.live + 1536].ljust(1536, b'\0')
+    self.tail, = struct.unpack_from('<Q', live)
+    self.released, = struct.unpack_from('<Q', live, 64)
+    cursors = [live[512:1024], live[1024:]]
+    whole = [crc32c(header.ring_id + cursor[:508]) == struct.unpack_from('<I', cursor, 508)[0] for cursor in cursors]
+    numbers = [struct.unpack_from('<QQ', cursor) for cursor in cursors]
+    last = live[448] & 1
+    is_first = not any(cursors[last]) and numbers[1 - last][0] <= 1  # none has been published before
+    self.has_cursor = any(whole) and (whole[last] or is_first)
+    if not whole[last] and not is_first:
+      complain(f'cursor {last}: the checksum does not fit')
+    self.cursor = max((n for n, fits in zip(numbers, whole) if fits), default=(0, header.first_position))[1]
 
 
 class Slot:
@@ -115,16 +120,36 @@ class Slot:
     self.is_good = self.is_committed and self.content == self.position
 
 
-def bounds(slots, cursor):
-  """Returns the range of positions in use."""
-  held = [slot.position for slot in slots if slot.is_good]
-  named = [slot.content for slot in slots if slot.content is not None and (slot.is_committed or slot.is_strange)]
-  words = [slot.position for slot in slots
-           if not slot.is_absent and not slot.is_zero and not slot.is_strange and not slot.is_good
-           and (not slot.is_committed or slot.content is None)]
-  reach = min(held, default=cursor) + len(slots)
-  end = max([cursor] + [p + 1 for p in named + held] + [min(p + 1, reach) for p in words])
-  return max(cursor, end - len(slots)), end
+def may_precede(slot, p, slots, header):
+  """Whether the slot may be one that position p has not been claimed in yet."""
+  if slot.is_absent or slot.is_strange:
+    return False
+  if slot.is_zero:
+    return p < header.first_position + len(slots)
+  return slot.state in (FREE, SKIPPED) and slot.position + len(slots) == p
+
+
+def bounds(slots, live, header):
+  """Returns the range of positions in use, and the lowest that is held."""
+  lowest_held = min((slot.position for slot in slots if slot.is_good), default=float('inf'))
+  end = max([live.cursor] + [slot.content + 1 for slot in slots if slot.content is not None])
+  reach = min(lowest_held, end) + len(slots)
+  also = []
+  for index, slot in enumerate(slots):
+    is_word = not slot.is_absent and not slot.is_zero and not slot.is_strange
+    if is_word and (slot.content is None or not slot.is_committed):
+      also.append(slot.position)
+    last = live.tail - 1 - (live.tail - 1 - index) % len(slots)
+    if (slot.content is None and last >= 0 and not (is_word and slot.position == last)
+        and not may_precede(slot, last, slots, header)):
+      also.append(last)
+  for p in sorted(also):
+    if end <= p < reach and (p < live.tail or p == end):
+      end = p + 1
+  begin = max(live.cursor, end - len(slots))
+  if not live.has_cursor and live.released <= min(lowest_held, end):
+    begin = max(begin, live.released)
+  return begin, end, lowest_held
 
 
 def decode_record(slots):
@@ -140,7 +165,7 @@ def decode_record(slots):
               file=name.decode('latin-1'), text=body.decode('latin-1'))
 
 
-def visit(p, slots, has_cursor):
+def visit(p, slots, live, lowest_held, header):
   """Returns how many positions this is about, a gap's name or None, and a record's fields or None."""
   slot = slots[p % len(slots)]
   is_of_p = not slot.is_zero and slot.position == p
@@ -148,8 +173,10 @@ def visit(p, slots, has_cursor):
     return 1, 'missing', None
   if not slot.is_committed:
     if is_of_p and slot.state == FREE:
-      return 1, 'missing' if has_cursor and slot.content == p else None, None
-    return 1, 'missing' if not is_of_p and slot.content == p else 'unfinished', None
+      is_released = p < live.released or not (live.has_cursor or p > lowest_held)
+      return 1, 'missing' if slot.content == p and not is_released else None, None
+    is_unfinished = is_of_p or (may_precede(slot, p, slots, header) and slot.content != p)
+    return 1, 'unfinished' if is_unfinished else 'missing', None
   if not slot.is_good:
     return 1, 'checksum_mismatch', None
   if slot.parts == 0:
@@ -171,18 +198,18 @@ def read_ring(data):
   header = read_header(data)
   if len(data) != header.file_bytes:
     complain(f'the file has {len(data)} bytes, its header says {header.file_bytes}')
-  cursor, has_cursor = read_cursor(data, header)
+  live = Live(data, header)
   slots = []
   for index in range(header.slot_count):
     begin = header.slots + index * header.slot_bytes
     slots.append(Slot(data[begin:begin + header.slot_bytes], index, header))
-  p, end = bounds(slots, cursor)
+  p, end, lowest_held = bounds(slots, live, header)
   gaps = []
   while p < end:
-    count, gap, record = visit(p, slots, has_cursor)
+    count, gap, record = visit(p, slots, live, lowest_held, header)
     if gap == 'part':
-      # Of the unfinished record right before it; else its beginning is lost, and told already.
-      gap = 'unfinished' if gaps and gaps[-1][:2] == ['unfinished', p] else None
+      # Of the record whose beginning the gap right before it tells of, if there is one.
+      gap = gaps[-1][0] if gaps and gaps[-1][1] == p else None
     if record:
       print_json(**record)
     if gap and gaps and gaps[-1][:2] == [gap, p]:
