@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <random>
 #include <string>
@@ -31,6 +32,7 @@
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_header.h"
 #include "ringlog/testing/long_mode.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/test_seed.h"
@@ -170,12 +172,14 @@ class IndependentReaderTest : public ::testing::Test {
     return path;
   }
 
-  // A bit, a sector, or the end; of all but the first header.
+  // A bit, a sector, the end, or a word; of all but the first header. Often of
+  // what changes while the process lives.
   void Damage(const std::string& path) {
     std::string bytes = ReadFile(path);
-    const size_t at =
+    size_t at =
         kRingHeaderCopyOffset + UpTo(bytes.size() - kRingHeaderCopyOffset - 1);
-    switch (UpTo(2)) {
+    if (UpTo(3) == 0) at = kLiveOffset + UpTo(sizeof(RingLive) - 1);
+    switch (UpTo(3)) {
       case 0:
         bytes.resize(at);
         break;
@@ -184,10 +188,21 @@ class IndependentReaderTest : public ::testing::Test {
           if (i < bytes.size()) bytes[i] = '\0';
         }
         break;
+      case 2:
+        SetAnyWord(&bytes);
+        break;
       default:
         bytes[at] = static_cast<char>(bytes[at] ^ (1 << UpTo(7)));
     }
     WriteFile(path, bytes);
+  }
+  // One that its slot can have, turns before or ahead.
+  void SetAnyWord(std::string* bytes) {
+    const RingHeader header = *ParseRingHeader(*bytes);
+    const uint64_t index = UpTo(header.slot_count - 1);
+    const uint64_t word = (index + UpTo(6) * header.slot_count) << 3 | UpTo(5);
+    std::memcpy(&(*bytes)[header.slots_offset + index * header.slot_bytes],
+                &word, sizeof word);
   }
   // Many bytes, for a flipped bit may be one that one release of zstd looks at
   // and another does not. Without its first magic it is no zstd file to the
