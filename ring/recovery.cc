@@ -280,7 +280,12 @@ absl::StatusOr<RecoveredRing> RecoverRing(absl::string_view file,
                                           RecoverFrom from) {
   absl::StatusOr<RingHeader> header = ParseRingHeader(file);
   if (!header.ok()) return header.status();
-  return Recovery(file, *header, from).Run();
+  return RecoverRing(file, *header, from);
+}
+
+RecoveredRing RecoverRing(absl::string_view file, const RingHeader& header,
+                          RecoverFrom from) {
+  return Recovery(file, header, from).Run();
 }
 
 }  // namespace ringlog

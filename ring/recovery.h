@@ -63,6 +63,11 @@ enum class RecoverFrom : uint8_t { kEverything, kCursor };
 absl::StatusOr<RecoveredRing> RecoverRing(absl::string_view file,
                                           RecoverFrom from);
 
+// The same by a header that the file has lost. Requires: RebuildRingHeader()
+// (ring_header_scan.h) made it of this file; or it is the file's own.
+RecoveredRing RecoverRing(absl::string_view file, const RingHeader& header,
+                          RecoverFrom from);
+
 }  // namespace ringlog
 
 #endif  // RINGLOG_RING_RECOVERY_H_

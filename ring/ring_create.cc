@@ -25,9 +25,6 @@
 namespace ringlog {
 namespace {
 
-constexpr uint64_t kCrashBytes = 64 << 10;
-constexpr uint64_t kSlotsOffset = kCrashOffset + kCrashBytes;
-
 uint32_t SlotBytes(uint64_t head_bytes, uint64_t body_bytes) {
   const uint64_t used = sizeof(SlotHeader) + head_bytes + body_bytes;
   return static_cast<uint32_t>((used + kCacheLineBytes - 1) / kCacheLineBytes *

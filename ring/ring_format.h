@@ -197,9 +197,12 @@ static_assert(sizeof(RingHeader) <= kRingHeaderCopyOffset &&
                       kRingHeaderAreaBytes,
               "both have room");
 
-// Where Create puts things. Readers use the offsets in the header.
+// Where Create puts things. Readers use the offsets in the header, while there
+// is one.
 inline constexpr uint64_t kLiveOffset = 4096;
 inline constexpr uint64_t kCrashOffset = 8192;
+inline constexpr uint64_t kCrashBytes = 64 << 10;
+inline constexpr uint64_t kSlotsOffset = kCrashOffset + kCrashBytes;
 
 // Limits on what a reader believes.
 inline constexpr uint64_t kMaxFirstPosition = uint64_t{1} << 60;

@@ -121,7 +121,15 @@ absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file) {
   if (header.ok() || file.size() <= kRingHeaderCopyOffset) return header;
   absl::StatusOr<RingHeader> copy =
       ParseOne(file.substr(kRingHeaderCopyOffset));
-  return copy.ok() ? copy : header;
+  if (copy.ok()) return copy;
+  // One bit makes a damaged header look like one of a later version: where the
+  // other is one of this ring's too, that is no more than damage.
+  if (absl::IsDataLoss(copy.status()) &&
+      !(absl::IsUnimplemented(header.status()) &&
+        ChecksumFits(file, CopyOut<RingHeader>(file)))) {
+    return copy;
+  }
+  return header;
 }
 
 uint32_t RingHeaderChecksum(const RingHeader& header) {

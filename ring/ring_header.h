@@ -17,8 +17,8 @@ namespace ringlog {
 // given; or of its copy, if the header is damaged and the copy is whole.
 //   InvalidArgument  not a ring file
 //   DataLoss         a ring file whose header and its copy are damaged or cut
-//   off Unimplemented    of a version, byte order or with a feature that this
-//   code
+//                    off; RebuildRingHeader() may help
+//   Unimplemented    of a version, byte order or with a feature that this code
 //                    does not know
 absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file);
 

@@ -135,6 +135,16 @@ TEST_F(RingHeaderTest, WhatIsDamagedTwiceIsDataLoss) {
   ExpectError(absl::StatusCode::kDataLoss, "checksum");
 }
 
+TEST_F(RingHeaderTest, ADamagedVersionIsDamageIfTheCopyIsOfThisVersion) {
+  for (const size_t first : {size_t{0}, size_t{2048}}) {
+    PutAt(0);
+    PutAt(2048);
+    Flip((first + offsetof(RingHeader, major_version)) * 8 + 3);
+    Flip((2048 - first + offsetof(RingHeader, ring_id)) * 8);
+    ExpectError(absl::StatusCode::kDataLoss, "checksum");
+  }
+}
+
 TEST_F(RingHeaderTest, AFileCutInTheHeaderIsDataLossAndOneWithoutMagicNoRing) {
   for (size_t size = 0; size < sizeof(RingHeader); ++size) {
     EXPECT_EQ(ParseRingHeader(file_.substr(0, size)).status().code(),

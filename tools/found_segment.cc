@@ -2,15 +2,50 @@
 
 #include <sys/stat.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "absl/crc/crc32c.h"
+#include "absl/strings/string_view.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_reader.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_header_scan.h"
 
 namespace ringlog {
+namespace {
+
+// What the checksums of its ring begin with.
+absl::crc32c_t Seed(const RingId& id) {
+  return absl::ComputeCrc32c(
+      absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
+}
+
+}  // namespace
 
 bool BelongsTo(const FoundSegment& segment, const RingId& id) {
   if (segment.has_metadata) return segment.ring_id == id;
   return segment.input.name.kind == FileKind::kSegment &&
          segment.input.name.ring_id_prefix == RingIdPrefix(id);
+}
+
+RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
+                       const std::vector<FoundSegment>& segments) {
+  for (const FoundSegment& segment : segments) {
+    if (segment.has_metadata && Seed(segment.ring_id) == Seed(rebuilt)) {
+      return segment.ring_id;
+    }
+  }
+  RingHeader header = {};
+  for (size_t i = 0; i < sizeof ring.name.ring_id_prefix; ++i) {
+    header.ring_id[i] =
+        static_cast<uint8_t>(ring.name.ring_id_prefix >> (24 - 8 * i));
+  }
+  SetChecksumSeed(Seed(rebuilt), header.ring_id);
+  RingId id;
+  std::memcpy(id.data(), header.ring_id, id.size());
+  return id;
 }
 
 uint64_t FileBytes(const std::string& path) {

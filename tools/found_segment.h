@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "ringlog/compress/segment_format.h"
@@ -25,6 +26,13 @@ FoundSegment InspectSegment(const InputFile& input);
 
 // Of segments whose metadata are cut off, the name has to do.
 bool BelongsTo(const FoundSegment& segment, const RingId& id);
+
+// The id of the ring `ring` whose header was rebuilt, so that only the CRC-32C
+// of `rebuilt` is right: that of those of `segments` which have metadata and
+// the same. If none has, one that begins as the ring's name says, for
+// BelongsTo() to go by.
+RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
+                       const std::vector<FoundSegment>& segments);
 
 // As large as it is now. 0 if it is not there.
 uint64_t FileBytes(const std::string& path);

@@ -68,16 +68,14 @@ class Page {
   }
 
   void AddHeader() {
-    Line("ring id", Hex(header_.ring_id, sizeof header_.ring_id));
-    Line("program", image_.program());
-    Line("host", Text(header_.host));
-    if (header_.segment_directory[0] != '\0') {
-      Line("segments", Text(header_.segment_directory));
+    if (image_.header_is_rebuilt()) {
+      Line("header",
+           absl::StrCat("damaged, and its copy; rebuilt from what the slots "
+                        "hold, which is not whose they are: ",
+                        image_.DescribeRebuilt()));
+    } else {
+      AddOwner();
     }
-    Line("process",
-         absl::StrCat(header_.process_id, ", ",
-                      image_.owner_may_be_alive() ? "alive" : "dead"));
-    Line("created", UtcTime(header_.wall_anchor_ns));
     Line("version",
          absl::StrCat(header_.major_version, ".", header_.minor_version));
     Line("file",
@@ -89,6 +87,19 @@ class Page {
          absl::StrCat(header_.slot_count, " of ", header_.slot_bytes,
                       " bytes, the head of a record up to ", header_.head_bytes,
                       ", ", header_.body_bytes, " of body beside it"));
+  }
+
+  void AddOwner() {
+    Line("ring id", Hex(header_.ring_id, sizeof header_.ring_id));
+    Line("program", image_.program());
+    Line("host", Text(header_.host));
+    if (header_.segment_directory[0] != '\0') {
+      Line("segments", Text(header_.segment_directory));
+    }
+    Line("process",
+         absl::StrCat(header_.process_id, ", ",
+                      image_.owner_may_be_alive() ? "alive" : "dead"));
+    Line("created", UtcTime(header_.wall_anchor_ns));
   }
 
   void AddContent() {
@@ -179,10 +190,13 @@ class Page {
       Line("segment", "none begun");
       return;
     }
-    Line("segment", absl::StrCat(SegmentFileName(header_, state->segment_number,
-                                                 state->segment_open_time_ns,
-                                                 state->format),
-                                 ", ", state->segment_bytes, " bytes of it"));
+    const std::string name =
+        image_.header_is_rebuilt()
+            ? absl::StrCat("number ", state->segment_number)
+            : SegmentFileName(header_, state->segment_number,
+                              state->segment_open_time_ns, state->format);
+    Line("segment",
+         absl::StrCat(name, ", ", state->segment_bytes, " bytes of it"));
   }
 
   void AddGaps() {
@@ -227,19 +241,19 @@ int Inspect(const std::vector<std::string>& paths) {
   int exit_status = 0;
   for (const std::string& path : paths) {
     absl::StatusOr<RingImage> image = RingImage::Read(path);
-    absl::StatusOr<RecoveredRing> ring =
-        image.ok() ? image->Recover(RecoverFrom::kCursor) : image.status();
-    if (!ring.ok()) {
-      PrintMessage(path, absl::StrCat(ring.status().message(),
+    if (!image.ok()) {
+      PrintMessage(path, absl::StrCat(image.status().message(),
                                       "; inspect reads *.ring files"));
       exit_status = 2;
       continue;
     }
-    if (HasLoss(*ring) || image->file_bytes() < ring->header.file_bytes ||
+    const RecoveredRing ring = image->Recover(RecoverFrom::kCursor);
+    if (HasLoss(ring) || image->file_bytes() < ring.header.file_bytes ||
+        image->header_is_rebuilt() ||
         image->cursor_kind() == CursorKind::kDamaged) {
       exit_status = std::max(exit_status, 1);
     }
-    output.Append(Page(*image, *ring).Make(path));
+    output.Append(Page(*image, ring).Make(path));
   }
   return FinishStandardOutput(&output) ? exit_status : 2;
 }

@@ -26,6 +26,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 void DamageCursors(const std::string& ring_path) {
   std::string content = ReadFile(ring_path);
@@ -93,6 +94,38 @@ TEST_P(MergeTest, TheCursorSaysWhereTheSegmentEndsAndTheRingBegins) {
   EXPECT_THAT(decoded.texts, ElementsAre("published", "written, not published",
                                          "not written"));
   EXPECT_THAT(decoded.ring_texts,
+              ElementsAre("written, not published", "not written"));
+}
+
+void ZeroHeaders(const std::string& ring_path) {
+  std::string content = ReadFile(ring_path);
+  content.replace(0, kRingHeaderAreaBytes, kRingHeaderAreaBytes, '\0');
+  WriteFile(ring_path, content);
+}
+
+TEST_P(MergeTest, ARingWithoutItsHeadersIsMergedByWhatItsSlotsSay) {
+  HandMadeProcess other(directory_, Frames());
+  other.Log("other's, persisted");
+  other.Flush();
+  process_.Log("persisted");
+  process_.Flush();
+  process_.Log("written, not published");
+  process_.TakeAndWrite();
+  process_.Log("not written");
+  for (const bool is_lost : {false, true}) {
+    if (is_lost) ZeroHeaders(process_.ring_path());
+    const Decoded decoded = DecodeAll({directory_});
+    EXPECT_THAT(decoded.texts,
+                UnorderedElementsAre("other's, persisted", "persisted",
+                                     "written, not published", "not written"));
+    EXPECT_THAT(decoded.ring_texts,
+                ElementsAre("written, not published", "not written"));
+    EXPECT_EQ(decoded.result.exit_status(), is_lost);
+    EXPECT_EQ(decoded.damage.size(), is_lost);
+  }
+  EXPECT_THAT(DecodeAll({directory_}).damage,
+              ElementsAre(HasSubstr("the header and its copy are damaged")));
+  EXPECT_THAT(DecodeAll({process_.ring_path()}).texts,
               ElementsAre("written, not published", "not written"));
 }
 

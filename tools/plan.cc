@@ -128,7 +128,11 @@ absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
     // was read.
     inputs_.Relist();
     InspectSegments();
-    if (!read.ok() || reading == kReadings) return read;
+    if (!read.ok()) return read;
+    if (read->header_is_rebuilt()) {
+      read->SetRingId(IdOfRebuiltRing(IdOf(read->header()), input, segments_));
+    }
+    if (reading == kReadings) return read;
     const RingId id = IdOf(read->header());
     std::vector<FoundSegment> segments;
     std::copy_if(segments_.begin(), segments_.end(),
@@ -155,6 +159,13 @@ void Planner::AddRing(const InputFile& input) {
                                       "another copy of the ring ",
                                       other->second, "; give one of them")));
     return;
+  }
+  if (image->header_is_rebuilt()) {
+    report_->Damage(
+        input.path,
+        absl::StrCat("the header and its copy are damaged; what it holds tells "
+                     "of ",
+                     image->DescribeRebuilt(), ", not whose it is"));
   }
   if (image->file_bytes() < image->header().file_bytes) {
     report_->Damage(input.path,
@@ -262,35 +273,31 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
     std::shared_ptr<RingImage> image;
     RecoveredRing ring;
   };
-  absl::StatusOr<RecoveredRing> ring = image->Recover(boundary.from);
-  if (!ring.ok()) {
-    report_->Unusable(input.path, ring.status());
-    return nullptr;
-  }
+  RecoveredRing ring = image->Recover(boundary.from);
   auto part = std::make_unique<RingPart>();
   part->path = input.path;
   part->overlaps_segments = boundary.overlaps;
   part->program = image->program();
   part->process_id = image->header().process_id;
   part->may_be_alive = image->owner_may_be_alive();
-  for (const Gap& gap : ring->gaps) {
+  for (const Gap& gap : ring.gaps) {
     if (static_cast<int>(gap.cause) >= kDropCauseCount) {
       part->gaps.push_back(gap);
     }
   }
   DropCounts drops;
-  static_assert(sizeof drops == sizeof ring->live.dropped, "the same counts");
-  std::memcpy(&drops, &ring->live.dropped, sizeof drops);
+  static_assert(sizeof drops == sizeof ring.live.dropped, "the same counts");
+  std::memcpy(&drops, &ring.live.dropped, sizeof drops);
   for (const Gap& gap :
-       DropGaps(drops, boundary.reported_drops, ring->end_position)) {
+       DropGaps(drops, boundary.reported_drops, ring.end_position)) {
     part->gaps.push_back(gap);
   }
-  for (const RecoveredRecord& record : ring->records) {
+  for (const RecoveredRecord& record : ring.records) {
     part->records.push_back({record.position, record.head, record.body});
   }
   const uint64_t ring_bytes = image->header().file_bytes;
   part->memory =
-      std::make_shared<Memory>(Memory{std::move(image), *std::move(ring)});
+      std::make_shared<Memory>(Memory{std::move(image), std::move(ring)});
   Compact(part.get(), ring_bytes);
   return part;
 }

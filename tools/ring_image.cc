@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/process_identity.h"
+#include "ringlog/ring/ring_header.h"
+#include "ringlog/ring/ring_header_scan.h"
 
 namespace ringlog {
 namespace {
@@ -34,6 +36,25 @@ absl::StatusOr<size_t> ReadAt(int fd, uint64_t offset, uint64_t length,
     done += static_cast<size_t>(n);
   }
   return done;
+}
+
+// Of a ring whose header cannot be read, for that reason, and neither can the
+// copy. A file that does not even have their magic is no ring, unless its slots
+// say that it is.
+absl::StatusOr<RingHeader> Rebuild(int fd, uint64_t size,
+                                   const absl::Status& reason) {
+  if (absl::IsUnimplemented(reason) || size > kMaxRingFileBytes) return reason;
+  // Not zeroed: it may be gigabytes.
+  const std::unique_ptr<char[]> bytes(new char[size]);
+  const absl::StatusOr<size_t> n = ReadAt(fd, 0, size, bytes.get());
+  if (!n.ok()) return n.status();
+  absl::StatusOr<RingHeader> header =
+      RebuildRingHeader(absl::string_view(bytes.get(), *n));
+  if (header.ok() || !absl::IsDataLoss(reason)) {
+    return header.ok() ? header : reason;
+  }
+  return absl::DataLossError(
+      absl::StrCat(reason.message(), "; ", header.status().message()));
 }
 
 // Reads the live part until two readings are the same, so that no cursor is
@@ -69,23 +90,33 @@ absl::StatusOr<RingImage> RingImage::Read(const std::string& path) {
   }
   RingImage image;
   image.file_bytes_ = static_cast<uint64_t>(st.st_size);
-  std::string start(std::min(image.file_bytes_, kHeaderReadBytes), '\0');
+  absl::Status found = image.FindHeader(fd);
+  if (!found.ok()) return found;
+  absl::Status loaded =
+      image.Load(fd, std::min(image.file_bytes_, image.header_.file_bytes));
+  if (!loaded.ok()) return loaded;
+  image.FindCursor();
+  return image;
+}
+
+absl::Status RingImage::FindHeader(int fd) {
+  std::string start(std::min(file_bytes_, kHeaderReadBytes), '\0');
   absl::StatusOr<size_t> n = ReadAt(fd, 0, start.size(), start.data());
   if (!n.ok()) return n.status();
   start.resize(*n);
   absl::StatusOr<RingHeader> header = ParseRingHeader(start);
+  if (!header.ok()) {
+    header_is_rebuilt_ = true;
+    header = Rebuild(fd, file_bytes_, header.status());
+  }
   if (!header.ok()) return header.status();
   if (header->file_bytes > kMaxRingFileBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("a ring of ", header->file_bytes, " bytes; at most ",
                      kMaxRingFileBytes, " are read"));
   }
-  image.header_ = *header;
-  absl::Status loaded =
-      image.Load(fd, std::min(image.file_bytes_, header->file_bytes));
-  if (!loaded.ok()) return loaded;
-  image.FindCursor();
-  return image;
+  header_ = *header;
+  return absl::OkStatus();
 }
 
 // What a live process does meanwhile, and why the result is still of one
@@ -141,16 +172,16 @@ void RingImage::FindCursor() {
   }
 }
 
-absl::StatusOr<RecoveredRing> RingImage::Recover(RecoverFrom from) const {
-  absl::StatusOr<RecoveredRing> ring = RecoverRing(bytes(), from);
-  if (!ring.ok() || end_position_ == kMaxPosition) return ring;
+RecoveredRing RingImage::Recover(RecoverFrom from) const {
+  RecoveredRing ring = RecoverRing(bytes(), header_, from);
+  if (end_position_ == kMaxPosition) return ring;
   // The oldest that was still there when the reading ended may have been
   // overwritten while it lasted.
   const uint64_t slots = header_.slot_count;
   const uint64_t first =
-      ring->end_position > slots ? ring->end_position - slots : 0;
-  ring->end_position = std::min(ring->end_position, end_position_);
-  auto& records = ring->records;
+      ring.end_position > slots ? ring.end_position - slots : 0;
+  ring.end_position = std::min(ring.end_position, end_position_);
+  auto& records = ring.records;
   records.erase(std::remove_if(records.begin(), records.end(),
                                [this](const RecoveredRecord& r) {
                                  return r.position + r.slot_count >
@@ -158,12 +189,12 @@ absl::StatusOr<RecoveredRing> RingImage::Recover(RecoverFrom from) const {
                                }),
                 records.end());
   std::vector<Gap> gaps;
-  for (Gap& gap : ring->gaps) {
+  for (Gap& gap : ring.gaps) {
     gap.end_position = std::min(gap.end_position, end_position_);
     gap.first_position = std::max(gap.first_position, first);
     if (gap.first_position < gap.end_position) gaps.push_back(gap);
   }
-  ring->gaps = std::move(gaps);
+  ring.gaps = std::move(gaps);
   return ring;
 }
 
@@ -179,6 +210,15 @@ bool RingImage::owner_may_be_alive() const {
   static_assert(sizeof process.boot_id == sizeof header_.boot_id, "the same");
   std::memcpy(process.boot_id.data(), header_.boot_id, sizeof header_.boot_id);
   return MayBeAlive(process);
+}
+
+std::string RingImage::DescribeRebuilt() const {
+  return absl::StrCat("slots of ", header_.slot_bytes, " bytes, ",
+                      header_.slot_count, " of them");
+}
+
+void RingImage::SetRingId(const std::array<uint8_t, 16>& id) {
+  std::memcpy(header_.ring_id, id.data(), id.size());
 }
 
 absl::string_view RingImage::crash_area() const {

@@ -7,11 +7,13 @@
 #ifndef RINGLOG_TOOLS_RING_IMAGE_H_
 #define RINGLOG_TOOLS_RING_IMAGE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/recovery.h"
@@ -28,14 +30,24 @@ enum class CursorKind {
 // Thread-compatible.
 class RingImage {
  public:
-  // Reads a file, of which nothing but the header is believed.
+  // Reads a file, of which nothing but the header is believed. If that and its
+  // copy are lost, they are rebuilt from the slots.
   //   InvalidArgument     not a ring file, or too large to be one
-  //   DataLoss            a ring whose header is damaged or cut off
+  //   DataLoss            a ring whose header is damaged or cut off, and cannot
+  //                       be rebuilt
   //   Unimplemented       a ring that this program does not know how to read
   //   others              those of open(2) and read(2)
   static absl::StatusOr<RingImage> Read(const std::string& path);
 
   const RingHeader& header() const { return header_; }
+  // header() is what RebuildRingHeader() made of the slots: it does not say
+  // whose ring it is.
+  bool header_is_rebuilt() const { return header_is_rebuilt_; }
+  // "slots of 512 bytes, 16384 of them": what it does say.
+  std::string DescribeRebuilt() const;
+  // The ring's true id, once it is known. Requires: header_is_rebuilt(), and
+  // the CRC-32C of `id` is that of header().ring_id.
+  void SetRingId(const std::array<uint8_t, 16>& id);
   CursorKind cursor_kind() const { return cursor_kind_; }
   // Requires: cursor_kind() == kValid.
   const PersistCursor& cursor() const { return cursor_; }
@@ -47,7 +59,7 @@ class RingImage {
   uint64_t file_bytes() const { return file_bytes_; }
 
   // What was in the ring at that moment. Refers to this image.
-  absl::StatusOr<RecoveredRing> Recover(RecoverFrom from) const;
+  RecoveredRing Recover(RecoverFrom from) const;
 
   // The crash area: a report that a signal handler wrote. Empty if there is
   // none.
@@ -56,6 +68,7 @@ class RingImage {
  private:
   absl::string_view bytes() const { return {bytes_.get(), size_}; }
   absl::string_view At(uint64_t offset, uint64_t length) const;
+  absl::Status FindHeader(int fd);
   absl::Status Load(int fd, uint64_t size);
   void FindCursor();
 
@@ -63,6 +76,7 @@ class RingImage {
   size_t size_ = 0;
   uint64_t file_bytes_ = 0;
   RingHeader header_ = {};
+  bool header_is_rebuilt_ = false;
   CursorKind cursor_kind_ = CursorKind::kNone;
   PersistCursor cursor_ = {};
   // If the ring was in use while it was read: the position that was claimed

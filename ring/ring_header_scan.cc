@@ -1,0 +1,204 @@
+#include "ringlog/ring/ring_header_scan.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/ring/ring_header.h"
+#include "ringlog/ring/slot_word.h"
+
+namespace ringlog {
+namespace {
+
+constexpr uint64_t kMinSlotBytes = 2 * kCacheLineBytes;  // a head alone is 40
+constexpr uint64_t kMaxSlotBytes = kMaxHeadBytes + kMaxBodyBytes + 1024;
+
+// A checksum of the file, and what it begins with if the rest of it is right.
+struct Witness {
+  uint32_t seed = 0;
+  uint64_t position = 0;
+
+  bool operator<(const Witness& other) const {
+    return std::tie(seed, position) < std::tie(other.seed, other.position);
+  }
+};
+
+uint32_t SeedOf(uint32_t checksum, absl::string_view covered) {
+  return static_cast<uint32_t>(absl::RemoveCrc32cSuffix(
+      absl::crc32c_t{checksum}, absl::ComputeCrc32c(covered), covered.size()));
+}
+
+// Nothing if the slot cannot be the one with that index.
+std::optional<Witness> WitnessOf(absl::string_view slot, uint64_t index,
+                                 uint64_t slot_count) {
+  SlotHeader header;
+  std::memcpy(&header, slot.data(), sizeof header);
+  const size_t payload = size_t{header.head_bytes} + header.body_bytes;
+  if (header.position == 0 || header.position > kMaxPosition ||
+      (header.position & (slot_count - 1)) != index ||
+      header.head_bytes > kMaxHeadBytes ||
+      payload > slot.size() - sizeof header) {
+    return std::nullopt;
+  }
+  constexpr size_t kBegin = offsetof(SlotHeader, part_index);
+  return Witness{SeedOf(header.crc32c,
+                        slot.substr(kBegin, sizeof header - kBegin + payload)),
+                 header.position};
+}
+
+// Of the persist cursors; that of each seed once.
+std::vector<Witness> CursorWitnesses(absl::string_view file) {
+  std::vector<Witness> witnesses;
+  for (const size_t i : {0, 1}) {
+    const absl::string_view bytes = file.substr(
+        kLiveOffset + offsetof(RingLive, cursor) + i * sizeof(PersistCursor),
+        sizeof(PersistCursor));
+    PersistCursor cursor;
+    std::memcpy(&cursor, bytes.data(), sizeof cursor);
+    if (cursor.sequence == 0 || cursor.state_bytes > sizeof cursor.state) {
+      continue;
+    }
+    const uint32_t seed =
+        SeedOf(cursor.crc32c, bytes.substr(0, offsetof(PersistCursor, crc32c)));
+    if (witnesses.empty() || witnesses[0].seed != seed) {
+      witnesses.push_back({seed, kMaxPosition});
+    }
+  }
+  return witnesses;
+}
+
+// One guess at the slots' size, and how well it fits.
+struct Geometry {
+  uint64_t slot_count = 0;
+  uint64_t slot_bytes = 0;
+  uint32_t seed = 0;
+  size_t agreeing = 0;          // witnesses with that seed
+  uint64_t first_position = 0;  // the lowest of theirs
+  int64_t fitting_words = 0;    // more than there are that do not fit
+
+  bool FitsBetterThan(const Geometry& other) const {
+    return std::tie(agreeing, fitting_words) >
+           std::tie(other.agreeing, other.fitting_words);
+  }
+};
+
+// Sets the seed on which most of them agree, a cursor's counting once.
+void CountVotes(std::vector<Witness> witnesses, Geometry* geometry) {
+  std::sort(witnesses.begin(), witnesses.end());
+  for (size_t begin = 0, end; begin < witnesses.size(); begin = end) {
+    end = begin + 1;
+    while (end < witnesses.size() &&
+           witnesses[end].seed == witnesses[begin].seed) {
+      ++end;
+    }
+    if (end - begin > geometry->agreeing) {
+      geometry->agreeing = end - begin;
+      geometry->seed = witnesses[begin].seed;
+      geometry->first_position = witnesses[begin].position;
+    }
+  }
+}
+
+Geometry Try(absl::string_view slots, uint64_t slot_count,
+             const std::vector<Witness>& cursors) {
+  Geometry geometry;
+  geometry.slot_count = slot_count;
+  geometry.slot_bytes = slots.size() / slot_count;
+  std::vector<Witness> witnesses = cursors;
+  for (uint64_t i = 0; i < slot_count; ++i) {
+    const absl::string_view slot =
+        slots.substr(i * geometry.slot_bytes, geometry.slot_bytes);
+    uint64_t word;
+    std::memcpy(&word, slot.data(), sizeof word);
+    if (word != 0) {
+      const bool fits = (WordPosition(word) & (slot_count - 1)) == i &&
+                        WordState(word) <= SlotState::kSkipped;
+      geometry.fitting_words += fits ? 1 : -1;
+    }
+    if (const auto witness = WitnessOf(slot, i, slot_count)) {
+      witnesses.push_back(*witness);
+    }
+  }
+  CountVotes(std::move(witnesses), &geometry);
+  return geometry;
+}
+
+RingHeader MakeHeader(const Geometry& geometry, uint64_t file_bytes) {
+  RingHeader h = {};
+  std::memcpy(h.magic, kRingMagic, sizeof h.magic);
+  h.endian_mark = kRingEndianMark;
+  h.major_version = kRingMajorVersion;
+  h.minor_version = kRingMinorVersion;
+  h.header_bytes = sizeof h;
+  h.slot_count = geometry.slot_count;
+  h.slot_bytes = static_cast<uint32_t>(geometry.slot_bytes);
+  const auto payload = static_cast<uint32_t>(h.slot_bytes - sizeof(SlotHeader));
+  h.head_bytes = std::min(payload, kMaxHeadBytes);
+  h.body_bytes = payload - h.head_bytes;
+  h.file_bytes = file_bytes;
+  h.live_offset = kLiveOffset;
+  h.crash_offset = kCrashOffset;
+  h.crash_bytes = kCrashBytes;
+  h.slots_offset = kSlotsOffset;
+  h.first_position = geometry.first_position;
+  SetChecksumSeed(absl::crc32c_t{geometry.seed}, h.ring_id);
+  h.crc32c = RingHeaderChecksum(h);
+  return h;
+}
+
+}  // namespace
+
+absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file) {
+  Geometry best;
+  bool has_size_of_ring = false;
+  if (file.size() > kSlotsOffset && file.size() <= kMaxRingFileBytes) {
+    const absl::string_view slots = file.substr(kSlotsOffset);
+    const std::vector<Witness> cursors = CursorWitnesses(file);
+    // The most slots first, so that of equals they are the smallest.
+    for (uint64_t count = kMaxSlotCount; count >= kMinSlotCount; count /= 2) {
+      const uint64_t slot_bytes = slots.size() / count;
+      if (slot_bytes * count != slots.size() ||
+          slot_bytes % kCacheLineBytes != 0 || slot_bytes < kMinSlotBytes ||
+          slot_bytes > kMaxSlotBytes) {
+        continue;
+      }
+      has_size_of_ring = true;
+      const Geometry geometry = Try(slots, count, cursors);
+      if (geometry.FitsBetterThan(best)) best = geometry;
+    }
+  }
+  if (!has_size_of_ring) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "no ring has ", file.size(), " bytes; it has ", kSlotsOffset,
+        " and those of its slots, up to ", kMaxRingFileBytes));
+  }
+  if (best.agreeing < 2) {
+    return absl::DataLossError(
+        "its slots do not say what the header said: less than two checksums "
+        "agree, of slots, or of a slot and the persist cursor");
+  }
+  return MakeHeader(best, file.size());
+}
+
+// Four bytes more change a CRC-32C as four zeros do if they are added to it
+// first. So what they have to be is the difference between the CRC that four
+// zeros would make `seed`, and the one that there is.
+void SetChecksumSeed(absl::crc32c_t seed, uint8_t (&ring_id)[16]) {
+  constexpr size_t kSuffix = sizeof(uint32_t);
+  constexpr char kZeros[kSuffix] = {};
+  const auto before = static_cast<uint32_t>(absl::RemoveCrc32cSuffix(
+      seed, absl::ComputeCrc32c(absl::string_view(kZeros, kSuffix)), kSuffix));
+  const auto prefix =
+      static_cast<uint32_t>(absl::ComputeCrc32c(absl::string_view(
+          reinterpret_cast<const char*>(ring_id), sizeof ring_id - kSuffix)));
+  const uint32_t suffix = before ^ prefix;
+  std::memcpy(ring_id + sizeof ring_id - kSuffix, &suffix, kSuffix);
+}
+
+}  // namespace ringlog
