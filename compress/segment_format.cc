@@ -251,6 +251,9 @@ absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
   const auto packed = StructAt<MetadataPayload>(covered, 0);
   if (packed.fixed_bytes < sizeof packed ||
       packed.fixed_bytes > covered.size() || !IsLineFormat(packed.format) ||
+      packed.first_position > packed.end_position ||
+      packed.listed_gaps >
+          std::min<uint64_t>(packed.gap_count, kMaxFrameGaps) ||
       (packed.listed_gaps != 0 && packed.gap_bytes < sizeof(PackedGap)) ||
       (covered.size() - packed.fixed_bytes) /
               std::max<size_t>(packed.gap_bytes, 1) <
