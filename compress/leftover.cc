@@ -1,6 +1,7 @@
 #include "ringlog/compress/leftover.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -23,7 +24,7 @@ namespace {
 bool GoesTo(const std::string& path, const std::string& ring_directory,
             const std::string& segment_directory) {
   const bool is_own_directory = ring_directory == segment_directory;
-  const absl::StatusOr<RingHeader> header = ReadRingHeader(path);
+  const absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
   if (!header.ok()) return is_own_directory;
   const absl::string_view recorded = SegmentDirectory(*header);
   return recorded.empty()

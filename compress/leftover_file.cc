@@ -81,8 +81,8 @@ std::vector<std::string> NamesIn(const std::string& path,
   return names;
 }
 
-absl::StatusOr<FileBytes> ReadFileBytes(int fd, const std::string& path,
-                                        uint64_t most) {
+absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
+                                            uint64_t most) {
   struct stat st;
   if (fstat(fd, &st) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path));
@@ -93,7 +93,7 @@ absl::StatusOr<FileBytes> ReadFileBytes(int fd, const std::string& path,
         path, ": not a regular file of at most ", kMaxRingFileBytes, " bytes"));
   }
   const auto wanted = static_cast<size_t>(std::min(file_bytes, most));
-  FileBytes bytes;
+  FileContent bytes;
   // The host program does not end because a ring is large.
   bytes.data.reset(new (std::nothrow) char[wanted]);
   if (bytes.data == nullptr) {
@@ -112,10 +112,11 @@ absl::StatusOr<FileBytes> ReadFileBytes(int fd, const std::string& path,
   return bytes;
 }
 
-absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
-  const absl::StatusOr<FileBytes> bytes = ReadFileBytes(fd, path, kLiveOffset);
+  const absl::StatusOr<FileContent> bytes =
+      ReadFileContent(fd, path, kLiveOffset);
   close(fd);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
@@ -139,7 +140,7 @@ absl::StatusOr<int> OpenLeftover(const std::string& path) {
 }
 
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {
-  absl::StatusOr<FileBytes> bytes = ReadFileBytes(fd, path);
+  absl::StatusOr<FileContent> bytes = ReadFileContent(fd, path);
   if (!bytes.ok()) return bytes.status();
   LeftoverRing leftover = {*std::move(bytes), {}};
   absl::StatusOr<RecoveredRing> ring =

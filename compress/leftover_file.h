@@ -26,7 +26,7 @@ std::vector<std::string> NamesIn(const std::string& path,
                                  absl::Status* status = nullptr);
 
 // Bytes of a file. Read, not mapped: somebody may shorten it at any moment.
-struct FileBytes {
+struct FileContent {
   std::unique_ptr<char[]> data;
   size_t size = 0;
 
@@ -37,12 +37,12 @@ struct FileBytes {
 //   InvalidArgument:   no regular file, or larger than a ring can be
 //   ResourceExhausted: no memory for it
 //   others:            those of fstat(2) and read(2)
-absl::StatusOr<FileBytes> ReadFileBytes(int fd, const std::string& path,
-                                        uint64_t most = kMaxRingFileBytes);
+absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
+                                            uint64_t most = kMaxRingFileBytes);
 
-// Errors are those of open(2), ReadFileBytes() and ParseRingHeader(). A symlink
-// is not followed.
-absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path);
+// `flags` are added to those of open(2). Errors are those of open(2),
+// ReadFileContent() and ParseRingHeader().
+absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 
 // Opens a ring, and takes the lock that a living owner, or another recovery,
 // would hold until the descriptor is closed.
@@ -52,14 +52,14 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path);
 absl::StatusOr<int> OpenLeftover(const std::string& path);
 
 struct LeftoverRing {
-  FileBytes bytes;
+  FileContent bytes;
   RecoveredRing ring;  // what the segments do not have; refers to `bytes`
 };
 
 // What the open ring `fd`, which nobody has locked, holds for its segments. All
 // of it, if it is not known how much they have.
 //   FailedPrecondition: its process is alive
-//   others:             those of ReadFileBytes() and RecoverRing()
+//   others:             those of ReadFileContent() and RecoverRing()
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path);
 
 // The same for a ring that is to stay: opened for reading, and the lock only

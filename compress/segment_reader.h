@@ -120,6 +120,11 @@ class SegmentReader {
   // Where the metadata end in the file; 0 before the first.
   uint64_t metadata_end() const { return metadata_end_; }
 
+  // Where in the file the zstd frame of these records, or this metadata frame,
+  // begins; and where that ends, once the records are its last.
+  uint64_t frame_begin() const { return frame_begin_; }
+  uint64_t offset() const { return offset_; }
+
   // Of the lines. From the first metadata frame if there is one; of a file
   // without, by its first byte, when that has been read.
   LineFormat format() const { return format_.value_or(LineFormat::kText); }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <utility>
 
@@ -16,18 +15,12 @@
 #include "ringlog/tools/decode.h"
 #include "ringlog/tools/decode_sink.h"
 #include "ringlog/tools/decoded_formatter.h"
+#include "ringlog/tools/gap_messages.h"
 #include "ringlog/tools/message.h"
 #include "ringlog/tools/output.h"
 
 namespace ringlog {
 namespace {
-
-// Records that were being written when their process died, of one ring.
-struct Unfinished {
-  uint64_t first_position = 0;
-  uint64_t end_position = 0;
-  uint64_t positions = 0;
-};
 
 // What --last keeps in memory, whatever records there are.
 constexpr size_t kMaxLastBytes = size_t{256} << 20;
@@ -45,7 +38,7 @@ class Printer {
     const DecodeResult result = Decode(paths, MakeSink());
     PrintLast();
     const bool written = FinishStandardOutput(&output_);
-    for (const auto& [path, unfinished] : unfinished_) Tell(path, unfinished);
+    gaps_.Finish();
     if (!written) return 2;
     return std::max(result.exit_status(), last_is_short_ ? 1 : 0);
   }
@@ -72,7 +65,7 @@ class Printer {
       sink.lines_format = options_.format;
     }
     sink.on_gap = [this](const std::string& path, const Gap& gap) {
-      OnGap(path, gap);
+      gaps_.Tell(path, gap);
     };
     sink.on_damage = sink.on_note = PrintMessage;
     sink.on_unusable = [](const std::string& path, const absl::Status& status) {
@@ -99,29 +92,6 @@ class Printer {
     last_->push_back(line_);
   }
 
-  void OnGap(const std::string& path, const Gap& gap) {
-    if (gap.cause != GapCause::kUnfinished) {
-      PrintMessage(path, Describe(gap));
-      return;
-    }
-    Unfinished& unfinished = unfinished_[path];
-    if (unfinished.positions == 0) {
-      unfinished.first_position = gap.first_position;
-    }
-    unfinished.end_position = gap.end_position;
-    unfinished.positions += gap.end_position - gap.first_position;
-  }
-
-  static void Tell(const std::string& path, const Unfinished& unfinished) {
-    PrintMessage(
-        path, absl::StrCat(
-                  "not finished when the ring was left: ", unfinished.positions,
-                  " slots of records, positions ", unfinished.first_position,
-                  " to ", unfinished.end_position - 1,
-                  "; whoever logged them had not been told that they are "
-                  "safe"));
-  }
-
   const CatOptions options_;
   DecodedFormatter formatter_;
   Output output_;
@@ -129,7 +99,7 @@ class Printer {
   size_t last_bytes_ = 0;
   bool last_is_short_ = false;
   std::string line_;
-  std::map<std::string, Unfinished> unfinished_;
+  GapMessages gaps_;
 };
 
 }  // namespace

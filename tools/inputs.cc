@@ -85,6 +85,12 @@ void Inputs::Relist() {
   }
 }
 
+void Inputs::AddBeside(const std::string& directory) {
+  const size_t known = files.size();
+  AddDirectory(directory).status().IgnoreError();
+  for (size_t i = known; i < files.size(); ++i) files[i].is_beside = true;
+}
+
 void Inputs::AddPath(const std::string& path) {
   struct stat st;
   if (stat(path.c_str(), &st) != 0) {
@@ -128,11 +134,14 @@ absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
   if (opened == nullptr) return absl::ErrnoToStatus(errno, "open directory");
   auto closer = absl::MakeCleanup([opened] { closedir(opened); });
   std::vector<std::string> names;
+  errno = 0;
   while (const dirent* entry = readdir(opened)) {
     if (KindOfName(entry->d_name) != FileKind::kOther) {
       names.push_back(entry->d_name);
     }
+    errno = 0;
   }
+  if (errno != 0) return absl::ErrnoToStatus(errno, "read directory");
   std::sort(names.begin(), names.end());
   size_t logs = 0;
   for (const std::string& name : names) {
@@ -140,7 +149,11 @@ absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
     file.path = absl::StrCat(path, absl::EndsWith(path, "/") ? "" : "/", name);
     struct stat st;
     // Not an error if it is gone: retention and recovery delete files.
-    if (lstat(file.path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+    if (lstat(file.path.c_str(), &st) != 0) {
+      if (errno == ENOENT) continue;
+      return absl::ErrnoToStatus(errno, absl::StrCat("stat ", file.path));
+    }
+    if (!S_ISREG(st.st_mode)) continue;
     ++logs;
     file.kind = KindOfName(name);
     file.from_directory = true;

@@ -23,6 +23,7 @@ struct InputFile {
   FileKind kind = FileKind::kOther;  // by its first bytes, if it was named
                                      // and they tell, else by its name
   bool from_directory = false;
+  bool is_beside = false;  // AddBeside() has found it
   ParsedFileName name;
   uint64_t bytes = 0;
 };
@@ -36,6 +37,9 @@ class Inputs {
   // Looks into the directories again, for a live process may have begun files
   // since: `files` gets the new ones at its end.
   void Relist();
+
+  // `files` gets what is in `directory` too, if it exists and can be read.
+  void AddBeside(const std::string& directory);
 
   // Only kRing and kSegment, each file once.
   std::vector<InputFile> files;

@@ -1,4 +1,5 @@
-// ringlog: prints what logs and crashed processes' rings hold.
+// ringlog: prints what logs and crashed processes' rings hold, and makes whole
+// segments of it.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include "ringlog/tools/inspect.h"
 #include "ringlog/tools/message.h"
 #include "ringlog/tools/output.h"
+#include "ringlog/tools/recover.h"
 #include "ringlog/tools/verify.h"
 #include "ringlog/tools/working_directory.h"
 
@@ -36,11 +38,13 @@ what a crashed one has left in its ring.
   ringlog cat PATH...      prints records
   ringlog verify PATH...   checks that all is there, and says what is not
   ringlog inspect RING...  prints what a ring says of itself
+  ringlog recover PATH... --out DIR
+                           makes closed segments of what a crash left
   ringlog help COMMAND     tells more
   ringlog --version
 
 A PATH is a ring (*.ring), a segment (*.log.zst, *.jsonl.zst), or a directory
-with such files. Nothing that is read is changed.
+with such files. Nothing that is read is changed, but by a recovery in place.
 
 Exit status: 0 complete; 1 records are missing, or a file is damaged; 2 an
 input could not be used, or the command was not understood.
@@ -84,6 +88,29 @@ how its slots are used, what was dropped and why, how far it has been written
 into segments, what a signal handler reported.
 
   ringlog inspect /var/log/app/*.ring
+)";
+
+constexpr absl::string_view kRecoverHelp =
+    R"(ringlog recover PATH... --out DIR
+
+Makes what a crashed program left into ordinary closed segments in DIR, without
+starting the program again, on its host or another one. Every ring among the
+paths gets all of its segments there, the earlier ones too, and the records that
+only the ring has; segments without a ring are copied, and what was not closed or
+is damaged is mended. So DIR alone is the whole log of what was given. A ring's
+segments are looked for among the paths, beside it, and where it says that they
+were. DIR is made if the directory that is to have it exists.
+
+The rings and segments that are read stay as they are. Only if DIR is where a
+ring's segments are, they are recovered in place, as the next start of the
+program would: the ring is then deleted. A ring whose process may still be alive
+is refused.
+
+May be killed and done again. Files in DIR that are something else are never
+overwritten. Prints a line for each segment; what is missing or damaged is told
+on standard error.
+
+  ringlog recover /mnt/crashed/var/log/app --out /tmp/app-log
 )";
 
 int Fail(absl::string_view subject, absl::string_view message) {
@@ -193,25 +220,46 @@ int RunInspect(std::vector<std::string> words) {
   return Inspect(arguments.paths);
 }
 
+int RunRecover(std::vector<std::string> words) {
+  Arguments arguments(std::move(words));
+  std::string output;
+  while (std::optional<std::string> flag = arguments.NextFlag()) {
+    if (*flag == "--help" || *flag == "-h") return Print(kRecoverHelp);
+    if (*flag != "--out") return UnknownFlag(*flag, "recover");
+    output = arguments.Value().value_or("");
+    if (output.empty()) return Fail("--out", "must be a directory");
+  }
+  if (arguments.paths.empty() || output.empty()) {
+    return Fail("recover",
+                absl::StrCat("no ", arguments.paths.empty() ? "path" : "--out",
+                             " given; see ringlog help recover"));
+  }
+  return Recover(arguments.paths, output);
+}
+
 int RunHelp(const std::vector<std::string>& words) {
   if (words.empty()) return Print(kHelp);
   if (words[0] == "cat") return Print(kCatHelp);
   if (words[0] == "verify") return Print(kVerifyHelp);
   if (words[0] == "inspect") return Print(kInspectHelp);
-  return Fail(words[0], "no such command; there are cat, verify and inspect");
+  if (words[0] == "recover") return Print(kRecoverHelp);
+  return Fail(words[0],
+              "no such command; there are cat, verify, inspect and recover");
 }
 
 int Run(std::vector<std::string> words) {
   if (words.empty()) {
     return Fail("usage",
-                "ringlog cat PATH..., ringlog verify PATH... or ringlog "
-                "inspect RING...; see ringlog --help");
+  if (words[0] == "recover") return Print(kRecoverHelp);
+  return Fail(words[0],
+              "no such command; there are cat, verify, inspect and recover");
   }
   const std::string command = words[0];
   words.erase(words.begin());
   if (command == "cat") return RunCat(std::move(words));
   if (command == "verify") return RunVerify(std::move(words));
   if (command == "inspect") return RunInspect(std::move(words));
+  if (command == "recover") return RunRecover(std::move(words));
   if (command == "help" || command == "--help" || command == "-h") {
     return RunHelp(words);
   }

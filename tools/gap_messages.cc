@@ -1,0 +1,34 @@
+#include "ringlog/tools/gap_messages.h"
+
+#include "absl/strings/str_cat.h"
+#include "ringlog/tools/message.h"
+
+namespace ringlog {
+
+void GapMessages::Tell(const std::string& path, const Gap& gap) {
+  if (gap.cause != GapCause::kUnfinished) {
+    PrintMessage(path, Describe(gap));
+    return;
+  }
+  Unfinished& unfinished = unfinished_[path];
+  if (unfinished.positions == 0) {
+    unfinished.first_position = gap.first_position;
+  }
+  unfinished.end_position = gap.end_position;
+  unfinished.positions += gap.end_position - gap.first_position;
+}
+
+void GapMessages::Finish() {
+  for (const auto& [path, unfinished] : unfinished_) {
+    PrintMessage(
+        path, absl::StrCat(
+                  "not finished when the ring was left: ", unfinished.positions,
+                  " slots of records, positions ", unfinished.first_position,
+                  " to ", unfinished.end_position - 1,
+                  "; whoever logged them had not been told that they are "
+                  "safe"));
+  }
+  unfinished_.clear();
+}
+
+}  // namespace ringlog

@@ -1,0 +1,384 @@
+#include "ringlog/tools/recover.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/leftover_file.h"
+#include "ringlog/compress/leftover_segments.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_content.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/compress/segment_mend.h"
+#include "ringlog/compress/segment_reader.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_header.h"
+#include "ringlog/tools/decode_sink.h"
+#include "ringlog/tools/found_segment.h"
+#include "ringlog/tools/gap_messages.h"
+#include "ringlog/tools/message.h"
+#include "ringlog/tools/output.h"
+#include "ringlog/tools/recover_output.h"
+#include "ringlog/tools/recover_sources.h"
+#include "ringlog/tools/report.h"
+
+namespace ringlog {
+namespace {
+
+std::string Basename(absl::string_view path) {
+  return std::string(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
+}
+
+// A ring without its bytes: what its segments need.
+struct RingEnd {
+  RingHeader header = {};
+  SegmentCursor cursor;
+  bool is_cursor_damaged = false;
+  std::vector<Gap> gaps;
+};
+
+RingEnd EndOf(const RecoveredRing& ring, const SegmentCursor& cursor) {
+  RingEnd end = {ring.header, cursor, false, ring.gaps};
+  end.is_cursor_damaged = LatestCursorIsDamaged(ring.live, ring.header);
+  DropCounts drops;
+  static_assert(sizeof drops == sizeof ring.live.dropped, "the same counts");
+  std::memcpy(&drops, &ring.live.dropped, sizeof drops);
+  for (const Gap& gap :
+       DropGaps(drops, cursor.reported_drops, ring.end_position)) {
+    end.gaps.push_back(gap);
+  }
+  return end;
+}
+
+class Recovery {
+ public:
+  explicit Recovery(const std::vector<std::string>& paths)
+      : sink_(MakeSink()),
+        report_(&sink_),
+        sources_(paths, &report_),
+        stdout_(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1) {}
+
+  int Run(const std::string& output) {
+    absl::StatusOr<std::unique_ptr<RecoverOutput>> opened =
+        RecoverOutput::Open(output);
+    if (!opened.ok()) {
+      report_.Unusable(output, opened.status());
+      return report_.result.exit_status();
+    }
+    output_ = *std::move(opened);
+    for (const FoundRing& ring : sources_.rings) {
+      Tell(ring.input.path, RecoverOne(ring));
+    }
+    Segments segments;
+    while (!(segments = sources_.TakeSegmentsWithoutRing()).empty()) {
+      Tell(segments.front().input.path, RecoverSegments(segments));
+    }
+    gaps_.Finish();
+    return FinishStandardOutput(&stdout_) ? report_.result.exit_status() : 2;
+  }
+
+ private:
+  using Segments = std::vector<FoundSegment>;
+
+  DecodeSink MakeSink() {
+    DecodeSink sink;
+    sink.on_gap = [this](const std::string& path, const Gap& gap) {
+      gaps_.Tell(path, gap);
+    };
+    sink.on_damage = sink.on_note = PrintMessage;
+    sink.on_unusable = [](const std::string& path, const absl::Status& status) {
+      absl::string_view message = status.message();
+      absl::ConsumePrefix(&message, absl::StrCat(path, ": "));
+      PrintMessage(path, message);
+    };
+    return sink;
+  }
+
+  void Tell(const std::string& path, const absl::Status& status) {
+    if (!status.ok()) report_.Unusable(path, status);
+  }
+
+  absl::Status RecoverOne(const FoundRing& found) {
+    const std::string& path = found.input.path;
+    Segments segments = sources_.TakeSegments(found.id);
+    absl::StatusOr<LeftoverRing> ring = ReadLeftover(path);
+    // What a live process writes is left to it.
+    if (absl::IsFailedPrecondition(ring.status())) return ring.status();
+    absl::StatusOr<SegmentCursor> cursor = ring.status();
+    if (ring.ok()) cursor = CursorOf(ring->ring);
+    if (!cursor.ok()) {
+      sources_.PutBack(std::move(segments));
+      // Recovered meanwhile: its segments have everything.
+      const bool is_gone = absl::IsNotFound(ring.status());
+      return is_gone && found.input.from_directory ? absl::OkStatus()
+                                                   : cursor.status();
+    }
+    const RingEnd end = EndOf(ring->ring, *cursor);
+    RemoveUncounted(end, &segments);
+    sources_.RemoveCopies(&segments);
+    LookForMissing(found, end, segments);
+    if (ring->bytes.size < end.header.file_bytes) {
+      report_.Damage(path, absl::StrCat("[", ring->bytes.size, "..",
+                                        end.header.file_bytes, "): cut off"));
+    }
+    for (const Gap& gap : end.gaps) report_.RingGap(path, gap);
+    if (output_->Is(HomeOf(found, segments))) {
+      ring = absl::CancelledError();  // its memory is needed a second time
+      return RecoverInPlace(path);
+    }
+    return RecoverIntoOutput(found, *ring, end, segments);
+  }
+
+  // What the cursor does not name yet is in the ring.
+  static void RemoveUncounted(const RingEnd& end, Segments* segments) {
+    if (end.is_cursor_damaged) return;
+    const SegmentCursor& cursor = end.cursor;
+    segments->erase(
+        std::remove_if(segments->begin(), segments->end(),
+                       [&](const FoundSegment& segment) {
+                         return segment.number > cursor.segment_number ||
+                                (segment.number == cursor.segment_number &&
+                                 cursor.segment_bytes == 0);
+                       }),
+        segments->end());
+  }
+
+  void LookForMissing(const FoundRing& found, const RingEnd& end,
+                      const Segments& segments) {
+    const std::string& path = found.input.path;
+    if (end.is_cursor_damaged) {
+      report_.Damage(path,
+                     "the persist cursor is damaged: what the ring holds may "
+                     "be in its segments too");
+      return;
+    }
+    const SegmentCursor& cursor = end.cursor;
+    const uint64_t last =
+        cursor.segment_number - (cursor.segment_bytes == 0 ? 1 : 0);
+    if (cursor.segment_number == 0 || last == 0) return;
+    const auto tell = [&](uint64_t from, uint64_t to) {
+      if (from > to) return;
+      report_.Damage(path, absl::StrCat("its segments ", from, " to ", to,
+                                        " are not here; give their directory"));
+    };
+    // What came before the first that is here, others have removed on purpose.
+    uint64_t next = segments.empty() ? 1 : segments.front().number;
+    for (const FoundSegment& segment : segments) {
+      tell(next, segment.number - 1);
+      next = segment.number + 1;
+    }
+    tell(next, last);
+    if (segments.empty() || segments.back().number != cursor.segment_number) {
+      return;
+    }
+    const std::string& last_path = segments.back().input.path;
+    const uint64_t bytes = FileBytes(last_path);
+    if (bytes >= cursor.segment_bytes) return;
+    report_.Damage(last_path,
+                   absl::StrCat("[", bytes, "..", cursor.segment_bytes,
+                                "): cut off; the ring's cursor says that this "
+                                "had been written"));
+  }
+
+  // Where the next start of the program would put the records.
+  static std::string HomeOf(const FoundRing& found, const Segments& segments) {
+    if (!segments.empty()) return DirectoryOf(segments.back().input.path);
+    const std::string& recorded = found.segment_directory;
+    if (absl::StartsWith(recorded, "/") &&
+        access(recorded.c_str(), F_OK) == 0) {
+      return recorded;
+    }
+    return DirectoryOf(found.input.path);
+  }
+
+  absl::Status RecoverInPlace(const std::string& path) {
+    const absl::StatusOr<LeftoverReport> report =
+        RecoverLeftover(path, output_->path(), SegmentWriterOptions());
+    if (!report.ok()) return report.status();
+    if (report->segment_path.empty()) return absl::OkStatus();
+    const absl::StatusOr<SegmentContent> content =
+        ReadSegmentContent(report->segment_path);
+    if (!content.ok()) return content.status();
+    PrintSegment(report->segment_path, *content);
+    return absl::OkStatus();
+  }
+
+  absl::Status RecoverIntoOutput(const FoundRing& found,
+                                 const LeftoverRing& ring, const RingEnd& end,
+                                 const Segments& segments) {
+    const absl::StatusOr<std::unique_ptr<Staging>> staging =
+        Staging::Create(output_.get(), found.id);
+    if (!staging.ok()) return staging.status();
+    std::map<std::string, std::string> sources;
+    std::string last;
+    for (const FoundSegment& segment : segments) {
+      const std::string& from = segment.input.path;
+      const bool is_cut =
+          !end.is_cursor_damaged && segment.number == end.cursor.segment_number;
+      const std::string name =
+          is_cut ? SegmentFileName(end.header, segment.number,
+                                   end.cursor.segment_open_time_ns,
+                                   end.cursor.format)
+                 : Basename(from);
+      if (absl::Status s =
+              CopySegment(from, is_cut ? end.cursor.segment_bytes : kWholeFile,
+                          (*staging)->PathOf(name));
+          !s.ok()) {
+        return s;
+      }
+      sources[name] = from;
+      last = name;
+    }
+    LeftoverReport unused;
+    if (absl::Status s = AddToSegments(ring.ring, (*staging)->path(),
+                                       SegmentWriterOptions(), &unused);
+        !s.ok()) {
+      return s;
+    }
+    return Finish(**staging, sources, last);
+  }
+
+  // Closes and mends what is staged, and publishes it. What is cut off
+  // `expected_cut` is in the ring.
+  absl::Status Finish(const Staging& staging,
+                      const std::map<std::string, std::string>& sources,
+                      const std::string& expected_cut) {
+    absl::Status listed;
+    std::vector<Staging::Segment> segments;
+    for (const std::string& name : NamesIn(staging.path(), &listed)) {
+      if (name == "." || name == "..") continue;
+      const auto source = sources.find(name);
+      const std::string path = staging.PathOf(name);
+      absl::StatusOr<std::optional<Staging::Segment>> segment =
+          FinishOne(path, source == sources.end() ? path : source->second,
+                    name == expected_cut);
+      if (!segment.ok()) return segment.status();
+      if (!segment->has_value()) continue;
+      (*segment)->name = name;
+      segments.push_back(**std::move(segment));
+    }
+    if (!listed.ok()) return listed;
+    if (absl::Status s = staging.Publish(&segments); !s.ok()) return s;
+    for (const Staging::Segment& segment : segments) {
+      PrintSegment(absl::StrCat(output_->path(), "/", segment.name),
+                   segment.content);
+    }
+    return absl::OkStatus();
+  }
+
+  // Nothing if nothing of it can be read.
+  absl::StatusOr<std::optional<Staging::Segment>> FinishOne(
+      const std::string& path, const std::string& source,
+      bool is_cut_expected) {
+    absl::StatusOr<SegmentContent> content = ReadSegmentContent(path);
+    if (absl::IsNotFound(content.status()) ||
+        absl::IsInvalidArgument(content.status())) {
+      report_.Damage(source, "cut or damaged where it says whose it is");
+      return std::nullopt;
+    }
+    if (!content.ok()) return content.status();
+    Staging::Segment segment;
+    if (!content->is_whole) {
+      segment.is_damaged = TellDamage(source, *content, is_cut_expected);
+      if (content->frames.empty()) return std::nullopt;
+      const std::string mended = absl::StrCat(path, ".tmp");
+      if (absl::Status s = MendSegment(path, *content, mended); !s.ok()) {
+        return s;
+      }
+      if (rename(mended.c_str(), path.c_str()) != 0) {
+        return absl::ErrnoToStatus(errno, absl::StrCat("rename to ", path));
+      }
+      content = ReadSegmentContent(path);
+      if (!content.ok()) return content.status();
+    }
+    report_.result.losses += content->losses;
+    segment.content = *std::move(content);
+    return segment;
+  }
+
+  bool TellDamage(const std::string& source, const SegmentContent& content,
+                  bool is_cut_expected) {
+    bool any = false;
+    for (const SkippedRegion& region : content.skipped) {
+      if (region.is_cut && is_cut_expected) continue;
+      report_.Damage(source, ToString(region));
+      any = true;
+    }
+    if (!any && !content.is_closed && !is_cut_expected) {
+      report_.Damage(source,
+                     "was not closed; what else there was is in its ring: give "
+                     "the ring, or its directory");
+      any = true;
+    }
+    return any;
+  }
+
+  void PrintSegment(const std::string& path, const SegmentContent& content) {
+    stdout_.Append(absl::StrCat(path, ": ", content.records, " records, ",
+                                content.gaps, " gaps\n"));
+  }
+
+  absl::Status RecoverSegments(const Segments& segments) {
+    const absl::StatusOr<std::unique_ptr<Staging>> staging =
+        Staging::Create(output_.get(), segments.front().ring_id);
+    if (!staging.ok()) return staging.status();
+    std::map<std::string, std::string> sources;
+    for (const FoundSegment& segment : segments) {
+      const std::string& from = segment.input.path;
+      if (output_->Is(DirectoryOf(from))) {
+        if (absl::Status s = LookInPlace(from); !s.ok()) return s;
+        continue;
+      }
+      const std::string name = Basename(from);
+      if (absl::Status s =
+              CopySegment(from, kWholeFile, (*staging)->PathOf(name));
+          !s.ok()) {
+        return s;
+      }
+      sources[name] = from;
+    }
+    return Finish(**staging, sources, "");
+  }
+
+  // Only its ring could tell what is right: it stays as it is.
+  absl::Status LookInPlace(const std::string& path) {
+    const absl::StatusOr<SegmentContent> content = ReadSegmentContent(path);
+    if (!content.ok()) return content.status();
+    if (!content->is_whole) TellDamage(path, *content, false);
+    report_.result.losses += content->losses;
+    return absl::OkStatus();
+  }
+
+  GapMessages gaps_;
+  const DecodeSink sink_;
+  Report report_;
+  RecoverSources sources_;
+  Output stdout_;
+  std::unique_ptr<RecoverOutput> output_;
+};
+
+}  // namespace
+
+int Recover(const std::vector<std::string>& paths, const std::string& output) {
+  return Recovery(paths).Run(output);
+}
+
+}  // namespace ringlog

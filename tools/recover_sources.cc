@@ -1,0 +1,140 @@
+#include "ringlog/tools/recover_sources.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/compress/leftover_file.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_header.h"
+
+namespace ringlog {
+
+std::string DirectoryOf(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == absl::string_view::npos) return ".";
+  return std::string(slash == 0 ? "/" : path.substr(0, slash));
+}
+
+RecoverSources::RecoverSources(const std::vector<std::string>& paths,
+                               Report* report)
+    : report_(report), inputs_(paths, report) {
+  FindRings();
+  for (const InputFile& file : inputs_.files) {
+    if (file.kind == FileKind::kSegment) {
+      segments_.push_back(InspectSegment(file));
+    }
+  }
+}
+
+// The rings, and what is beside them or where their headers say.
+void RecoverSources::FindRings() {
+  for (size_t i = 0; i < inputs_.files.size(); ++i) {
+    const InputFile input = inputs_.files[i];  // a copy: the vector grows
+    if (input.kind != FileKind::kRing || input.is_beside) continue;
+    const absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
+    if (absl::IsNotFound(header.status()) && input.from_directory) continue;
+    if (!header.ok()) {
+      report_->Unusable(input.path, header.status());
+      continue;
+    }
+    FoundRing ring;
+    ring.input = input;
+    std::copy(std::begin(header->ring_id), std::end(header->ring_id),
+              ring.id.begin());
+    ring.segment_directory = std::string(SegmentDirectory(*header));
+    const auto same = std::find_if(
+        rings.begin(), rings.end(),
+        [&](const FoundRing& other) { return other.id == ring.id; });
+    if (same != rings.end()) {
+      report_->Unusable(input.path,
+                        absl::InvalidArgumentError(absl::StrCat(
+                            "another copy of the ring ", same->input.path,
+                            "; give one of them")));
+      continue;
+    }
+    inputs_.AddBeside(DirectoryOf(input.path));
+    if (absl::StartsWith(ring.segment_directory, "/")) {
+      inputs_.AddBeside(ring.segment_directory);
+    }
+    rings.push_back(std::move(ring));
+  }
+}
+
+std::vector<FoundSegment> RecoverSources::TakeSegments(const RingId& id) {
+  const auto taken = std::stable_partition(
+      segments_.begin(), segments_.end(),
+      [&](const FoundSegment& segment) { return !BelongsTo(segment, id); });
+  std::vector<FoundSegment> found(std::make_move_iterator(taken),
+                                  std::make_move_iterator(segments_.end()));
+  segments_.erase(taken, segments_.end());
+  std::stable_sort(found.begin(), found.end(),
+                   [](const FoundSegment& a, const FoundSegment& b) {
+                     return a.number < b.number;
+                   });
+  return found;
+}
+
+void RecoverSources::PutBack(std::vector<FoundSegment> segments) {
+  std::move(segments.begin(), segments.end(), std::back_inserter(segments_));
+}
+
+void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
+  std::vector<FoundSegment> kept;
+  for (FoundSegment& segment : *segments) {
+    if (kept.empty() || kept.back().number != segment.number) {
+      kept.push_back(std::move(segment));
+    } else if (!segment.input.is_beside) {
+      report_->Unusable(segment.input.path,
+                        absl::InvalidArgumentError(absl::StrCat(
+                            "another copy of the segment ",
+                            kept.back().input.path, "; give one of them")));
+    }
+  }
+  *segments = std::move(kept);
+}
+
+std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
+  for (const FoundSegment& segment : segments_) {
+    if (!segment.has_metadata) TellUnknown(segment);
+  }
+  segments_.erase(std::remove_if(segments_.begin(), segments_.end(),
+                                 [](const FoundSegment& segment) {
+                                   return segment.input.is_beside ||
+                                          !segment.has_metadata;
+                                 }),
+                  segments_.end());
+  if (segments_.empty()) return {};
+  const RingId id = segments_.front().ring_id;
+  std::vector<FoundSegment> segments = TakeSegments(id);
+  RemoveCopies(&segments);
+  return segments;
+}
+
+void RecoverSources::TellUnknown(const FoundSegment& segment) {
+  const InputFile& input = segment.input;
+  if (input.is_beside) return;
+  if (!segment.status.ok()) {
+    if (input.from_directory && absl::IsNotFound(segment.status)) return;
+    if (input.from_directory && input.bytes == 0) {
+      report_->Note(input.path, "empty: nothing was written to it");
+    } else {
+      report_->Unusable(input.path, segment.status);
+    }
+  } else if (input.name.kind == FileKind::kSegment) {
+    report_->Damage(input.path, "cut or damaged where it says whose it is");
+  } else if (input.from_directory) {
+    report_->Note(input.path, "no segment of ringlog's: left out");
+  } else {
+    report_->Unusable(input.path,
+                      absl::InvalidArgumentError("no segment of ringlog's"));
+  }
+}
+
+}  // namespace ringlog

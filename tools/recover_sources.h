@@ -1,0 +1,61 @@
+// What `ringlog recover` is to work on: leftover rings, each with its segments,
+// and segments without a ring.
+
+#ifndef RINGLOG_TOOLS_RECOVER_SOURCES_H_
+#define RINGLOG_TOOLS_RECOVER_SOURCES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/tools/found_segment.h"
+#include "ringlog/tools/inputs.h"
+#include "ringlog/tools/report.h"
+
+namespace ringlog {
+
+struct FoundRing {
+  InputFile input;
+  RingId id = {};
+  std::string segment_directory;  // as the header has it; may be its end only
+};
+
+// The directory that has the file.
+std::string DirectoryOf(absl::string_view path);
+
+// Thread-compatible.
+class RecoverSources {
+ public:
+  // Looks at `paths`, beside the rings that they lead to, and where those say
+  // that their segments are. What cannot be used is reported. `report` must
+  // outlive it.
+  RecoverSources(const std::vector<std::string>& paths, Report* report);
+
+  std::vector<FoundRing> rings;  // each id once
+
+  // The segments that belong to `id`, in order of number. They are nobody
+  // else's from then on.
+  std::vector<FoundSegment> TakeSegments(const RingId& id);
+  // As if they had not been taken.
+  void PutBack(std::vector<FoundSegment> segments);
+  // Those of a ring that is not here, as far as they are inputs; empty if no
+  // more are left. Requires: all rings have taken theirs.
+  std::vector<FoundSegment> TakeSegmentsWithoutRing();
+
+  // Leaves one of each number. What is beside is only there for what is not
+  // among the inputs.
+  void RemoveCopies(std::vector<FoundSegment>* segments);
+
+ private:
+  void FindRings();
+  void TellUnknown(const FoundSegment& segment);
+
+  Report* const report_;
+  Inputs inputs_;
+  std::vector<FoundSegment> segments_;  // that nobody has taken
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TOOLS_RECOVER_SOURCES_H_
