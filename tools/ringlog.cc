@@ -96,10 +96,10 @@ constexpr absl::string_view kRecoverHelp =
 Makes what a crashed program left into ordinary closed segments in DIR, without
 starting the program again, on its host or another one. Every ring among the
 paths gets all of its segments there, the earlier ones too, and the records that
-only the ring has; segments without a ring are copied, and what was not closed or
-is damaged is mended. So DIR alone is the whole log of what was given. A ring's
-segments are looked for among the paths, beside it, and where it says that they
-were. DIR is made if the directory that is to have it exists.
+only the ring has; segments without a ring are copied, and what was not closed
+or is damaged is mended. So DIR alone is the whole log of what was given. A
+ring's segments are looked for among the paths, beside it, and where it says
+that they were. DIR is made if the directory that is to have it exists.
 
 The rings and segments that are read stay as they are. Only if DIR is where a
 ring's segments are, they are recovered in place, as the next start of the
@@ -250,9 +250,8 @@ int RunHelp(const std::vector<std::string>& words) {
 int Run(std::vector<std::string> words) {
   if (words.empty()) {
     return Fail("usage",
-  if (words[0] == "recover") return Print(kRecoverHelp);
-  return Fail(words[0],
-              "no such command; there are cat, verify, inspect and recover");
+                "ringlog cat PATH..., verify PATH..., inspect RING... or "
+                "recover PATH... --out DIR; see ringlog --help");
   }
   const std::string command = words[0];
   words.erase(words.begin());
