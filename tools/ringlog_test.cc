@@ -28,6 +28,7 @@ namespace ringlog {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 ToolRun Ringlog(const std::vector<std::string>& arguments,
@@ -232,6 +233,20 @@ TEST_F(RinglogTest, InspectTellsOwnerContentAndCursor) {
         absl::StrCat(OddTexts().size() - OddTexts().size() / 2, " records")}) {
     EXPECT_THAT(run.out, HasSubstr(part));
   }
+}
+
+TEST_F(RinglogTest, InspectOfARingWithoutItsHeadersSaysWhatItDoesNotKnow) {
+  std::string bytes = ReadFile(process_.ring_path());
+  bytes.replace(0, 4096, 4096, '\0');
+  WriteFile(process_.ring_path(), bytes);
+  const ToolRun run = Ringlog({"inspect", process_.ring_path()});
+  EXPECT_EQ(run.exit_status, 1) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("rebuilt from what the slots hold"));
+  EXPECT_THAT(run.out, HasSubstr(", 256 of them"));
+  EXPECT_THAT(run.out, Not(HasSubstr("process")));
+  EXPECT_THAT(run.out,
+              HasSubstr(absl::StrCat(OddTexts().size() - OddTexts().size() / 2,
+                                     " records")));
 }
 
 TEST_F(RinglogTest, InspectCountsDropsAndSaysSoInItsStatus) {
