@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <iterator>
@@ -31,9 +32,10 @@ namespace {
 constexpr size_t kBatchBytes = 64 << 10;
 
 bool IsOfAnotherBoot(const RingHeader& header) {
-  const ProcessIdentity self = CurrentProcess();
-  return !std::equal(self.boot_id.begin(), self.boot_id.end(),
-                     std::begin(header.boot_id));
+  std::array<uint8_t, 16> boot_id;
+  std::copy(std::begin(header.boot_id), std::end(header.boot_id),
+            boot_id.begin());
+  return !IsOfThisBoot(boot_id);
 }
 
 class Leftover {
@@ -143,11 +145,7 @@ class Leftover {
   // The last segment itself is cut when it is opened.
   absl::Status KeepProven(const SurveyedSegment& segment,
                           const SurveyedSegment* last) {
-    for (size_t cause = 0; cause < segment.drops.size(); ++cause) {
-      for (size_t s = 0; s < segment.drops[cause].size(); ++s) {
-        cursor_.reported_drops[cause][s] += segment.drops[cause][s];
-      }
-    }
+    AddDrops(segment.drops, &cursor_.reported_drops);
     const bool is_behind = last != nullptr
                                ? segment.number > last->number
                                : segment.number > cursor_.segment_number ||

@@ -16,7 +16,7 @@
 namespace ringlog {
 namespace {
 
-void AddDrops(const FrameMetadata& metadata, DropCounts* drops) {
+void AddToldDrops(const FrameMetadata& metadata, DropCounts* drops) {
   for (const Gap& gap : metadata.gaps) {
     const auto cause = static_cast<size_t>(gap.cause);
     if (cause >= drops->size()) continue;
@@ -47,7 +47,7 @@ void Read(const RingHeader& header, uint64_t from, SurveyedSegment* segment) {
     segment->proven_bytes = reader.metadata_end();
     segment->end_position = metadata.summary.end_position;
     if (metadata.summary.end_position > from) {
-      AddDrops(metadata, &segment->drops);
+      AddToldDrops(metadata, &segment->drops);
     }
   }
   segment->is_closed = reader.is_closed();
@@ -56,6 +56,23 @@ void Read(const RingHeader& header, uint64_t from, SurveyedSegment* segment) {
 }
 
 }  // namespace
+
+SurveyedSegment SurveySegment(const RingHeader& header, const std::string& path,
+                              uint64_t number, uint64_t from) {
+  SurveyedSegment segment;
+  segment.path = path;
+  segment.number = number;
+  Read(header, from, &segment);
+  return segment;
+}
+
+void AddDrops(const DropCounts& more, DropCounts* drops) {
+  for (size_t cause = 0; cause < drops->size(); ++cause) {
+    for (size_t severity = 0; severity < more[cause].size(); ++severity) {
+      (*drops)[cause][severity] += more[cause][severity];
+    }
+  }
+}
 
 absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
     const RingHeader& header, const std::string& directory,
@@ -71,12 +88,11 @@ absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
         parsed.segment_number < first_number) {
       continue;
     }
-    SurveyedSegment segment;
-    segment.path = absl::StrCat(directory, "/", name);
-    segment.number = parsed.segment_number;
+    SurveyedSegment segment =
+        SurveySegment(header, absl::StrCat(directory, "/", name),
+                      parsed.segment_number, from);
     segment.open_time_ns = parsed.time_ns;
     segment.format = parsed.format;
-    Read(header, from, &segment);
     segments.push_back(segment);
   }
   if (!listed.ok()) return listed;

@@ -31,12 +31,20 @@ struct SurveyedSegment {
   DropCounts drops = {};
 };
 
+// Reads one segment of the ring with this header. What cannot be read proves
+// nothing.
+SurveyedSegment SurveySegment(const RingHeader& header, const std::string& path,
+                              uint64_t number, uint64_t from);
+
 // Reads the segments in `directory` that are of the ring with this header, from
-// `first_number` on; by number. What cannot be read proves nothing.
+// `first_number` on; by number.
 //   errors are those of opendir(3) and readdir(3)
 absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
     const RingHeader& header, const std::string& directory,
     uint64_t first_number, uint64_t from);
+
+// Adds `more` to `drops`.
+void AddDrops(const DropCounts& more, DropCounts* drops);
 
 }  // namespace ringlog
 

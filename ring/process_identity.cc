@@ -112,6 +112,10 @@ bool MayBeAlive(const ProcessIdentity& process) {
          stat.start_ticks == process.start_ticks;
 }
 
+bool IsOfThisBoot(const std::array<uint8_t, 16>& boot_id) {
+  return boot_id == BootId();
+}
+
 std::string ProgramName() { return program_invocation_short_name; }
 
 std::string HostName() {

@@ -29,6 +29,9 @@ ProcessIdentity CurrentProcess();
 // be asked as well.
 bool MayBeAlive(const ProcessIdentity& process);
 
+// Whether a boot id is that of the running system, or both are not known.
+bool IsOfThisBoot(const std::array<uint8_t, 16>& boot_id);
+
 // The running program's name without directories, and the machine's name; empty
 // if the system does not say.
 std::string ProgramName();

@@ -15,9 +15,9 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
-#include "ringlog/compress/segment_tail.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/boundary.h"
 #include "ringlog/tools/found_segment.h"
 #include "ringlog/tools/inputs.h"
 
@@ -31,16 +31,6 @@ RingId IdOf(const RingHeader& header) {
   return id;
 }
 
-// Where the segments end and the ring begins.
-struct Boundary {
-  RecoverFrom from = RecoverFrom::kCursor;
-  bool overlaps = false;
-  bool any_segment = true;  // false: what segments there are do not count
-  uint64_t last_number = ~uint64_t{0};  // segments of a higher one do not count
-  uint64_t last_bytes = kWholeFile;     // of the last one, that many count
-  DropCounts reported_drops = {};
-};
-
 class Planner {
  public:
   Planner(const std::vector<std::string>& paths, Report* report,
@@ -53,11 +43,6 @@ class Planner {
   void InspectSegments();
   absl::StatusOr<RingImage> ReadRing(const InputFile& input);
   void AddRing(const InputFile& input);
-  void LeaveDamagedFrame(const SegmentCursor& cursor,
-                         const std::vector<FoundSegment>& segments,
-                         Boundary* boundary);
-  Boundary FindBoundary(const InputFile& input, const RingImage& image,
-                        const std::vector<FoundSegment>& segments);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
                                          std::shared_ptr<RingImage> image,
                                          const Boundary& boundary);
@@ -104,17 +89,6 @@ void Planner::InspectSegments() {
       segments_.push_back(InspectSegment(input));
     }
   }
-}
-
-// A ring names its segments before they exist. So if one is there when the ring
-// is read, a ring without a cursor has lost it.
-bool HidesSegments(const RingImage& image,
-                   const std::vector<FoundSegment>& segments) {
-  return image.cursor_kind() == CursorKind::kNone &&
-         std::any_of(segments.begin(), segments.end(),
-                     [](const FoundSegment& segment) {
-                       return segment.has_metadata || segment.number > 1;
-                     });
 }
 
 // What the segments hold is looked at after the ring: what its cursor counts is
@@ -173,77 +147,11 @@ void Planner::AddRing(const InputFile& input) {
                                  image->header().file_bytes, "): cut off"));
   }
   std::vector<FoundSegment> segments = TakeSegments(id);
-  const Boundary boundary = FindBoundary(input, *image, segments);
+  const Boundary boundary = FindBoundary(input.path, *image, segments, report_);
   SourcePlan plan;
   AddSegments(segments, boundary, &plan);
   plan.ring = MakeRingPart(input, std::move(image), boundary);
   plans_.push_back(std::move(plan));
-}
-
-// What the frame that is open at the cursor has to be, only the cursor says.
-void Planner::LeaveDamagedFrame(const SegmentCursor& cursor,
-                                const std::vector<FoundSegment>& segments,
-                                Boundary* boundary) {
-  for (const FoundSegment& segment : segments) {
-    if (segment.number != cursor.segment_number) continue;
-    const std::string& path = segment.input.path;
-    if (!absl::IsDataLoss(CheckOpenFrame(path, cursor))) continue;
-    report_->Damage(
-        path, absl::StrCat("[", cursor.frame_offset, "..", cursor.segment_bytes,
-                           "): not what the ring's cursor says was written; it "
-                           "had the positions ",
-                           cursor.open_frame.first_position, " to ",
-                           cursor.open_frame.end_position - 1));
-    boundary->last_bytes = cursor.frame_offset;
-  }
-}
-
-Boundary Planner::FindBoundary(const InputFile& input, const RingImage& image,
-                               const std::vector<FoundSegment>& segments) {
-  Boundary boundary;
-  const bool hides = HidesSegments(image, segments);
-  if (image.cursor_kind() == CursorKind::kNone && !hides) {
-    boundary.any_segment = false;
-    return boundary;
-  }
-  boundary.from = RecoverFrom::kEverything;
-  boundary.overlaps = true;
-  if (image.cursor_kind() == CursorKind::kDamaged || hides) {
-    // Of a ring that was cut in front of it this has been said already.
-    if (image.file_bytes() == image.header().file_bytes) {
-      report_->Damage(input.path,
-                      "the persist cursor is damaged; what is in the ring and "
-                      "in its segments is told apart by the segments");
-    }
-    return boundary;
-  }
-  const PersistCursor& published = image.cursor();
-  absl::StatusOr<SegmentCursor> cursor = DecodeSegmentCursor(absl::string_view(
-      reinterpret_cast<const char*>(published.state), published.state_bytes));
-  if (!cursor.ok()) {
-    report_->Damage(input.path, absl::StrCat("the persist cursor's state: ",
-                                             cursor.status().message()));
-    return boundary;
-  }
-  // A segment is named before it is made: with no bytes it need not be there.
-  const bool has_bytes = cursor->segment_bytes != 0;
-  boundary.last_number = cursor->segment_number - (has_bytes ? 0 : 1);
-  boundary.last_bytes = has_bytes ? cursor->segment_bytes : kWholeFile;
-  boundary.any_segment = has_bytes || cursor->segment_number > 1;
-  // Where the last one is not, or not all of it, the ring may still have some
-  // of what it had.
-  const bool is_there = std::any_of(
-      segments.begin(), segments.end(), [&](const FoundSegment& segment) {
-        return segment.number == cursor->segment_number &&
-               FileBytes(segment.input.path) >= cursor->segment_bytes;
-      });
-  if (is_there || !has_bytes) {
-    boundary.from = RecoverFrom::kCursor;
-    boundary.overlaps = false;
-    boundary.reported_drops = cursor->reported_drops;
-  }
-  LeaveDamagedFrame(*cursor, segments, &boundary);
-  return boundary;
 }
 
 // The records that a flusher has not written are mostly a small part of the
@@ -280,8 +188,10 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
   part->program = image->program();
   part->process_id = image->header().process_id;
   part->may_be_alive = image->owner_may_be_alive();
-  for (const Gap& gap : ring.gaps) {
-    if (static_cast<int>(gap.cause) >= kDropCauseCount) {
+  for (Gap gap : ring.gaps) {
+    gap.first_position = std::max(gap.first_position, boundary.first_position);
+    if (static_cast<int>(gap.cause) >= kDropCauseCount &&
+        gap.first_position < gap.end_position) {
       part->gaps.push_back(gap);
     }
   }
@@ -293,6 +203,7 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
     part->gaps.push_back(gap);
   }
   for (const RecoveredRecord& record : ring.records) {
+    if (record.position < boundary.first_position) continue;
     part->records.push_back({record.position, record.head, record.body});
   }
   const uint64_t ring_bytes = image->header().file_bytes;

@@ -54,6 +54,7 @@ class RingImage {
   // Of the process that made it.
   std::string program() const;
   bool owner_may_be_alive() const;
+  bool is_of_another_boot() const;
   // The file's length when it was read; less than header().file_bytes if it has
   // been cut.
   uint64_t file_bytes() const { return file_bytes_; }
