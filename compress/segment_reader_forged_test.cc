@@ -259,10 +259,11 @@ TEST_P(SegmentReaderForgedTest, NameOfTheFileSaysWhichMetadataAreBelieved) {
   for (int attempt = 0; attempt < 2; ++attempt) {
     ASSERT_NO_FATAL_FAILURE(Begin(1));
     ASSERT_NO_FATAL_FAILURE(Add("a frame of its own"));
-    ASSERT_NO_FATAL_FAILURE(Add(
-        absl::StrCat(Noise(3000), Forgery(distance), Forgery(0), Noise(100))));
+    const std::string forgery = Forgery(distance);
+    ASSERT_NO_FATAL_FAILURE(
+        Add(absl::StrCat(Noise(9000), forgery, Noise(25000))));
     ASSERT_NO_FATAL_FAILURE(Add("genuine"));
-    distance = Bytes().find(forgeries_[0]);
+    distance = Bytes().find(forgery);
   }
   std::string bytes = Bytes();
   bytes.replace(0, 20, std::string(20, 'x'));
