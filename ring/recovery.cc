@@ -29,7 +29,8 @@ class Recovery {
       : file_(file),
         from_(from),
         geometry_(GeometryOf(header)),
-        seed_(ChecksumSeed(header.ring_id)) {
+        seed_(ChecksumSeed(header.ring_id)),
+        slots_present_(SlotsIn(file, header)) {
     result_.header = header;
     const absl::string_view live =
         file.substr(std::min<uint64_t>(file.size(), header.live_offset));
@@ -41,12 +42,27 @@ class Recovery {
 
   RecoveredRing Run() {
     FindBounds();
-    for (uint64_t p = begin_; p < end_;) p += Visit(p);
+    for (uint64_t p = begin_; p < end_;) {
+      const uint64_t absent = std::min(AbsentFrom(p), end_ - p);
+      p += absent != 0 ? PassOver(p, absent) : Visit(p);
+    }
     result_.end_position = end_;
     return std::move(result_);
   }
 
  private:
+  static uint64_t SlotsIn(absl::string_view file, const RingHeader& header) {
+    const uint64_t bytes =
+        file.size() - std::min<uint64_t>(file.size(), header.slots_offset);
+    return std::min(header.slot_count, bytes / header.slot_bytes);
+  }
+
+  // From the slot of `position` on, how many the file ends before.
+  uint64_t AbsentFrom(uint64_t position) const {
+    const uint64_t index = position & (geometry_.slot_count - 1);
+    return index < slots_present_ ? 0 : geometry_.slot_count - index;
+  }
+
   // Empty if the file ends before the slot does.
   absl::string_view SlotAt(uint64_t position) const {
     const uint64_t offset =
@@ -111,7 +127,6 @@ class Recovery {
   // Whether the slot can be one that position `p` has not been claimed in yet.
   bool MayPrecede(const ClassifiedSlot& slot, uint64_t p) const {
     const uint64_t count = geometry_.slot_count;
-    if (SlotAt(p).empty()) return false;
     if (slot.slot_class == SlotClass::kNeverUsed) {
       return p < result_.header.first_position + count;
     }
@@ -125,15 +140,12 @@ class Recovery {
     cursor_ =
         std::max(result_.header.first_position, result_.cursor.end_position);
     uint64_t proven_end = cursor_;
-    for (uint64_t i = 0; i < geometry_.slot_count; ++i) {
+    result_.slots.absent = geometry_.slot_count - slots_present_;
+    for (uint64_t i = 0; i < slots_present_; ++i) {
       const ClassifiedSlot slot = Classify(i);
-      std::optional<uint64_t> content;
-      if (SlotAt(i).empty()) {
-        ++result_.slots.absent;
-      } else {
-        Count(slot, CopyOut<uint64_t>(SlotAt(i)));
-        content = ContentPosition(SlotAt(i), geometry_, seed_);
-      }
+      Count(slot, CopyOut<uint64_t>(SlotAt(i)));
+      const std::optional<uint64_t> content =
+          ContentPosition(SlotAt(i), geometry_, seed_);
       if (content) proven_end = std::max(proven_end, *content + 1);
       if (slot.slot_class == SlotClass::kPart ||
           slot.slot_class == SlotClass::kAbandoned) {
@@ -156,12 +168,26 @@ class Recovery {
     }
   }
 
+  // Slots that the file does not have claim the tail's last turn. Of all these
+  // claims the last one counts that is before `end`.
+  void AddClaimOfAbsent(uint64_t end) {
+    if (result_.slots.absent == 0 || end == 0) return;
+    uint64_t p = end - 1;
+    const uint64_t index = p & (geometry_.slot_count - 1);
+    if (index < slots_present_) {
+      if (p <= index) return;
+      p -= index + 1;
+    }
+    if (p + geometry_.slot_count >= result_.live.tail) claims_.push_back(p);
+  }
+
   // A damaged word can claim any position of its slot, and one a turn ahead
   // would make a whole turn of positions seem to be in use. So a claim needs a
   // second witness: the tail, or those of all positions before it.
   uint64_t EndOf(uint64_t proven_end) {
     const uint64_t reach =
         std::min(lowest_held_, proven_end) + geometry_.slot_count;
+    AddClaimOfAbsent(std::min(reach, result_.live.tail));
     std::sort(claims_.begin(), claims_.end());
     uint64_t end = proven_end;
     for (const uint64_t p : claims_) {
@@ -222,6 +248,14 @@ class Recovery {
     return 1;
   }
 
+  // Takes in `count` positions whose slots the file does not have, at once: a
+  // header can claim millions.
+  uint64_t PassOver(uint64_t p, uint64_t count) {
+    const uint64_t first = std::max(p, std::min(gaps_from_, p + count));
+    if (first < p + count) AddGap(first, p + count - first, GapCause::kMissing);
+    return count;
+  }
+
   // A slot gets content only after its word is of that position. So if the word
   // is of another, it is the word that is damaged.
   bool HoldsContentOf(uint64_t p) const {
@@ -264,6 +298,7 @@ class Recovery {
   const RecoverFrom from_;
   const SlotGeometry geometry_;
   const absl::crc32c_t seed_;
+  const uint64_t slots_present_;  // the file ends before the others
   uint64_t cursor_ = 0;  // what is below has been persisted, or never was
   bool cursor_is_latest_ = false;  // it is the one that was published last
   uint64_t lowest_held_ = kNone;   // committed, and its checksum fits
