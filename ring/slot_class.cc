@@ -12,6 +12,8 @@ namespace {
 // The slot's bytes need not be aligned. What is behind their end is zero.
 SlotHeader HeaderOf(absl::string_view slot) {
   SlotHeader header = {};
+  // The slot that a cut file does not have has no address either.
+  if (slot.empty()) return header;
   std::memcpy(&header, slot.data(), std::min(slot.size(), sizeof header));
   return header;
 }
