@@ -332,7 +332,9 @@ uint64_t SegmentReader::BehindDamagedMetadata() const {
   const std::optional<uint32_t> bytes = Load32(file_, offset_ + kMagicBytes);
   if (!bytes.has_value() || !IsMetadataPayloadLength(*bytes)) return limit_;
   const uint64_t end = offset_ + kSkippableHeaderBytes + *bytes;
-  return Load32(file_, end) == kZstdFrameMagic ? end : limit_;
+  const bool is_frame =
+      end + kMagicBytes <= limit_ && Load32(file_, end) == kZstdFrameMagic;
+  return is_frame ? end : limit_;
 }
 
 std::optional<SegmentReader::Result> SegmentReader::TakeMetadata(
