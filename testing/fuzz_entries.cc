@@ -12,17 +12,24 @@ namespace {
 // Lines have no checksum.
 void RepairNothing(std::string*, RepairChoice) {}
 
+// Most of the time a changed geometry says something else than the file's
+// length beside it, and is refused for that alone.
+void RepairRing(std::string* ring, RepairChoice choose) {
+  if (choose()) RepairRingGeometry(ring);
+  RepairRingChecksums(ring, choose);
+}
+
 void RepairRecoverInput(std::string* input, RepairChoice choose) {
   const RecoverInput split = SplitRecoverInput(*input);
   std::string ring(split.ring);
   std::string segment(split.segment);
-  RepairRingChecksums(&ring, choose);
+  RepairRing(&ring, choose);
   RepairSegmentChecksums(&segment, choose);
   *input = JoinRecoverInput(ring, segment);
 }
 
 constexpr FuzzEntry kEntries[] = {
-    {"ring", FuzzRing, RingSeeds, 16 << 10, RepairRingChecksums},
+    {"ring", FuzzRing, RingSeeds, 16 << 10, RepairRing},
     {"segment", FuzzSegment, SegmentSeeds, 16 << 10, RepairSegmentChecksums},
     {"recover", FuzzRecover, RecoverSeeds, 128 << 10, RepairRecoverInput},
     {"lines", FuzzLines, LinesSeeds, 16 << 10, RepairNothing},

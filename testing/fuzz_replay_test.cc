@@ -66,9 +66,12 @@ class FuzzReplayTest : public ::testing::TestWithParam<FuzzEntry> {
     const std::string directory =
         absl::StrCat("testing/fuzz_corpus/", entry().name);
     if (!std::filesystem::exists(directory)) return inputs;
-    for (const std::string& path : FilesIn(directory, "")) {
-      inputs.push_back(ReadFile(path));
+    std::vector<std::string> paths;
+    for (const auto& file : std::filesystem::directory_iterator(directory)) {
+      paths.push_back(file.path().string());
     }
+    std::sort(paths.begin(), paths.end());
+    for (const std::string& path : paths) inputs.push_back(ReadFile(path));
     return inputs;
   }
 

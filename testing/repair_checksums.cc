@@ -103,6 +103,15 @@ void RepairRingChecksums(std::string* ring, RepairChoice choose) {
   RingRepair(ring, choose).Run();
 }
 
+void RepairRingGeometry(std::string* ring) {
+  if (ring->size() < kHeaderOffsets[1] + kMinHeaderBytes) return;
+  const uint64_t file_bytes =
+      IntAt<uint64_t>(*ring, 80) +
+      IntAt<uint32_t>(*ring, 28) * IntAt<uint64_t>(*ring, 32);
+  std::memcpy(ring->data() + 48, &file_bytes, sizeof file_bytes);
+  std::memcpy(ring->data() + kHeaderOffsets[1], ring->data(), kMinHeaderBytes);
+}
+
 void RepairSegmentChecksums(std::string* segment, RepairChoice choose) {
   const absl::string_view all(*segment);
   for (size_t at = 0;

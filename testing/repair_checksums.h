@@ -21,6 +21,10 @@ inline bool RepairAll() { return true; }
 // What was never used, and what does not lie within the file, stays.
 void RepairRingChecksums(std::string* ring, RepairChoice choose = RepairAll);
 
+// The header at offset 0 with the file's length as its slots have it, and the
+// same at its other place. Their checksums are not repaired.
+void RepairRingGeometry(std::string* ring);
+
 // Whatever begins as metadata frames do, and lies within the file.
 void RepairSegmentChecksums(std::string* segment,
                             RepairChoice choose = RepairAll);
