@@ -145,6 +145,16 @@ std::string SampleSegment::TextWithout(size_t lost) const {
   return text;
 }
 
+std::string SampleSegment::TextUpTo(uint64_t cut) const {
+  std::string text;
+  for (const Frame& frame : frames) {
+    for (const Block& block : frame.blocks) {
+      if (block.end <= cut) text += block.text;
+    }
+  }
+  return text;
+}
+
 SampleSegment MakeSampleSegment(LineFormat format, size_t frame_count,
                                 uint64_t seed, size_t frame_bytes) {
   Maker maker(format, seed, frame_bytes);

@@ -37,6 +37,8 @@ struct SampleSegment {
 
   // Of all frames but `lost`.
   std::string TextWithout(size_t lost) const;
+  // That can be read of a file that is cut there.
+  std::string TextUpTo(uint64_t cut) const;
   std::string text() const { return TextWithout(frames.size()); }
 };
 

@@ -17,7 +17,11 @@ namespace ringlog {
 
 void DirectoryImage::Restore(const std::string& directory) const {
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    std::filesystem::remove(entry.path());
+    std::filesystem::remove_all(entry.path());
+  }
+  // Sorted: each comes before what is in it.
+  for (const std::string& name : directories) {
+    std::filesystem::create_directory(absl::StrCat(directory, "/", name));
   }
   for (const auto& [name, content] : files) {
     WriteFile(absl::StrCat(directory, "/", name), *content);
@@ -49,8 +53,14 @@ bool DirectoryWatch::Changed(bool all_files) {
 bool DirectoryWatch::ReadAll() {
   DirectoryImage now;
   bool changed = false;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
-    const std::string name = entry.path().filename();
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(directory_)) {
+    const std::string name =
+        entry.path().lexically_relative(directory_).string();
+    if (entry.is_directory()) {
+      now.directories.insert(name);
+      continue;
+    }
     if (entry.is_symlink()) {
       now.symlinks[name] = std::filesystem::read_symlink(entry.path());
       continue;
@@ -65,6 +75,7 @@ bool DirectoryWatch::ReadAll() {
     }
   }
   changed |= now.symlinks != image_.symlinks ||
+             now.directories != image_.directories ||
              now.files.size() != image_.files.size();
   if (!changed) return false;
   image_ = std::move(now);

@@ -9,12 +9,14 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace ringlog {
 
-// Regular files and symlinks; no directories.
+// By paths within the directory.
 struct DirectoryImage {
+  std::set<std::string> directories;
   std::map<std::string, std::shared_ptr<const std::string>> files;
   std::map<std::string, std::string> symlinks;
 

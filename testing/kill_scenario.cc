@@ -15,6 +15,7 @@
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/tools/recover.h"
 
 namespace ringlog {
 namespace {
@@ -157,22 +158,56 @@ KillScenario Rotation(const std::string& name, bool sync) {
 
 // Of a segment that is cut in the middle of a frame, and what the ring has
 // after it.
+void LeaveSegmentAndRing(const std::string& directory, KillOracle* oracle) {
+  auto* const program = new Program(directory, oracle);
+  program->StartFlusher();
+  program->LogMany(3);
+  CHECK(program->flusher()->Flush(absl::InfiniteDuration()));
+  program->Log(kThreeSlots);
+  program->Log(kOneSlot);
+}
+
 KillScenario Recovery() {
   KillScenario scenario;
   scenario.name = "Recovery";
-  scenario.before = [](const std::string& directory, KillOracle* oracle) {
-    auto* const program = new Program(directory, oracle);
-    program->StartFlusher();
-    program->LogMany(3);
-    CHECK(program->flusher()->Flush(absl::InfiniteDuration()));
-    program->Log(kThreeSlots);
-    program->Log(kOneSlot);
-  };
+  scenario.before = LeaveSegmentAndRing;
   scenario.body = [](const std::string& directory, KillOracle*) {
     SteppedProcess::Freeze();
     Steps([&] {
       RecoverLeftovers(directory, directory, SegmentWriterOptions());
     });
+  };
+  return scenario;
+}
+
+std::string OutputIn(const std::string& directory) {
+  return directory + "/out";
+}
+
+// What is in the other directory afterwards is what a run gives that nothing
+// has disturbed, and the log is still in the first one.
+KillScenario RecoveryIntoAnotherDirectory() {
+  KillScenario scenario;
+  scenario.name = "RecoveryIntoAnotherDirectory";
+  scenario.before = LeaveSegmentAndRing;
+  scenario.body = [](const std::string& directory, KillOracle*) {
+    SteppedProcess::Freeze();
+    Steps([&] { Recover({directory}, OutputIn(directory)); });
+  };
+  scenario.after = [](const std::string& directory) {
+    const std::string output = OutputIn(directory);
+    const std::string undisturbed = MakeTestDirectory();
+    ASSERT_EQ(Recover({directory}, output), 0);
+    ASSERT_EQ(Recover({directory}, undisturbed), 0);
+    const std::vector<std::string> files = FilesIn(output, "");
+    const std::vector<std::string> expected = FilesIn(undisturbed, "");
+    ASSERT_EQ(files.size(), expected.size());
+    for (size_t i = 0; i < files.size(); ++i) {
+      EXPECT_EQ(files[i].substr(output.size()),
+                expected[i].substr(undisturbed.size()));
+      EXPECT_EQ(ReadFile(files[i]), ReadFile(expected[i]));
+    }
+    EXPECT_EQ(AllText(output), AllText(undisturbed));
   };
   return scenario;
 }
@@ -200,8 +235,10 @@ std::vector<KillScenario> AppendScenarios() {
 std::vector<KillScenario> BackgroundScenarios() {
   return {FlusherTurn("FlusherTurn", false),
           FlusherTurn("FlusherTurnThatSyncs", true),
-          Rotation("Rotation", false), Rotation("RotationThatSyncs", true),
-          Recovery()};
+          Rotation("Rotation", false),
+          Rotation("RotationThatSyncs", true),
+          Recovery(),
+          RecoveryIntoAnotherDirectory()};
 }
 
 void KillScenarioTest::NewRun() {
@@ -215,6 +252,11 @@ void KillScenarioTest::NewRun() {
     SteppedProcess::BeginSteps();
   });
   if (!process.Start()) GTEST_SKIP() << process.error();
+}
+
+void KillScenarioTest::ExpectAllIsThere(const KillOracle::Said& said) {
+  if (GetParam().after) GetParam().after(directory_);
+  ringlog::ExpectAllIsThere(directory_, *oracle_, said, GetParam().overwritten);
 }
 
 std::unique_ptr<SteppedProcess> KillScenarioTest::Start() {

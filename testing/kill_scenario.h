@@ -26,6 +26,8 @@ struct KillScenario {
   std::function<void(const std::string& directory, KillOracle*)> body;
   // Runs in a process that ends before; may be empty.
   std::function<void(const std::string& directory, KillOracle*)> before;
+  // Runs in the test, whatever has become of the process; may be empty.
+  std::function<void(const std::string& directory)> after;
   // So many of the oldest may be gone: a flight recorder.
   uint32_t overwritten = 0;
 };
@@ -34,7 +36,8 @@ std::ostream& operator<<(std::ostream& out, const KillScenario& scenario);
 
 // A record that is appended, in each way in which that can go.
 std::vector<KillScenario> AppendScenarios();
-// What goes on behind it: a turn of the flusher, a rotation, a recovery.
+// What goes on behind it: a turn of the flusher, a rotation, a recovery, one
+// into another directory.
 std::vector<KillScenario> BackgroundScenarios();
 
 class KillScenarioTest : public ::testing::TestWithParam<KillScenario> {
@@ -46,10 +49,7 @@ class KillScenarioTest : public ::testing::TestWithParam<KillScenario> {
   // The process, where it is to be stepped. nullptr if the system does not
   // allow that; on every other error the test has failed.
   std::unique_ptr<SteppedProcess> Start();
-  void ExpectAllIsThere(const KillOracle::Said& said) {
-    ringlog::ExpectAllIsThere(directory_, *oracle_, said,
-                              GetParam().overwritten);
-  }
+  void ExpectAllIsThere(const KillOracle::Said& said);
 
   std::string directory_;
   KillOracle* oracle_ = nullptr;

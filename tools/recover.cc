@@ -70,17 +70,18 @@ RingEnd EndOf(const RecoveredRing& ring, const SegmentCursor& cursor) {
 
 class Recovery {
  public:
-  explicit Recovery(const std::vector<std::string>& paths)
-      : sink_(MakeSink()),
+  Recovery(const std::vector<std::string>& paths, const std::string& output)
+      : path_(output),
+        sink_(MakeSink()),
         report_(&sink_),
-        sources_(paths, &report_),
+        sources_(paths, output, &report_),
         stdout_(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1) {}
 
-  int Run(const std::string& output) {
+  int Run() {
     absl::StatusOr<std::unique_ptr<RecoverOutput>> opened =
-        RecoverOutput::Open(output);
+        RecoverOutput::Open(path_);
     if (!opened.ok()) {
-      report_.Unusable(output, opened.status());
+      report_.Unusable(path_, opened.status());
       return report_.result.exit_status();
     }
     output_ = *std::move(opened);
@@ -122,8 +123,8 @@ class Recovery {
     absl::StatusOr<LeftoverRing> ring = ReadLeftover(path);
     // What a live process writes is left to it.
     if (absl::IsFailedPrecondition(ring.status())) return ring.status();
-    absl::StatusOr<SegmentCursor> cursor = ring.status();
-    if (ring.ok()) cursor = CursorOf(ring->ring);
+    const absl::StatusOr<SegmentCursor> cursor =
+        ring.ok() ? CursorOf(ring->ring) : ring.status();
     if (!cursor.ok()) {
       sources_.PutBack(std::move(segments));
       // Recovered meanwhile: its segments have everything.
@@ -367,6 +368,7 @@ class Recovery {
     return absl::OkStatus();
   }
 
+  const std::string path_;  // of the output
   GapMessages gaps_;
   const DecodeSink sink_;
   Report report_;
@@ -378,7 +380,7 @@ class Recovery {
 }  // namespace
 
 int Recover(const std::vector<std::string>& paths, const std::string& output) {
-  return Recovery(paths).Run(output);
+  return Recovery(paths, output).Run();
 }
 
 }  // namespace ringlog

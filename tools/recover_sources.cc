@@ -1,5 +1,7 @@
 #include "ringlog/tools/recover_sources.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
@@ -22,10 +24,23 @@ std::string DirectoryOf(absl::string_view path) {
   return std::string(slash == 0 ? "/" : path.substr(0, slash));
 }
 
+namespace {
+
+// Absolute and without symlinks; empty if there is no such file.
+std::string WholePath(const std::string& path) {
+  char* const resolved = realpath(path.c_str(), nullptr);
+  if (resolved == nullptr) return "";
+  std::string whole = resolved;
+  free(resolved);
+  return whole;
+}
+
+}  // namespace
+
 RecoverSources::RecoverSources(const std::vector<std::string>& paths,
-                               Report* report)
+                               const std::string& output, Report* report)
     : report_(report), inputs_(paths, report) {
-  FindRings();
+  FindRings(output);
   for (const InputFile& file : inputs_.files) {
     if (file.kind == FileKind::kSegment) {
       segments_.push_back(InspectSegment(file));
@@ -34,7 +49,8 @@ RecoverSources::RecoverSources(const std::vector<std::string>& paths,
 }
 
 // The rings, and what is beside them or where their headers say.
-void RecoverSources::FindRings() {
+void RecoverSources::FindRings(const std::string& output) {
+  const std::string whole_output = WholePath(output);
   for (size_t i = 0; i < inputs_.files.size(); ++i) {
     const InputFile input = inputs_.files[i];  // a copy: the vector grows
     if (input.kind != FileKind::kRing || input.is_beside) continue;
@@ -49,6 +65,10 @@ void RecoverSources::FindRings() {
     std::copy(std::begin(header->ring_id), std::end(header->ring_id),
               ring.id.begin());
     ring.segment_directory = std::string(SegmentDirectory(*header));
+    if (!ring.segment_directory.empty() &&
+        ring.segment_directory == SegmentDirectoryField(whole_output)) {
+      ring.segment_directory = whole_output;
+    }
     const auto same = std::find_if(
         rings.begin(), rings.end(),
         [&](const FoundRing& other) { return other.id == ring.id; });

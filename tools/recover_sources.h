@@ -18,7 +18,9 @@ namespace ringlog {
 struct FoundRing {
   InputFile input;
   RingId id = {};
-  std::string segment_directory;  // as the header has it; may be its end only
+  // Where the header says that its segments are; if it has only the end of a
+  // long path, that.
+  std::string segment_directory;
 };
 
 // The directory that has the file.
@@ -28,9 +30,10 @@ std::string DirectoryOf(absl::string_view path);
 class RecoverSources {
  public:
   // Looks at `paths`, beside the rings that they lead to, and where those say
-  // that their segments are. What cannot be used is reported. `report` must
-  // outlive it.
-  RecoverSources(const std::vector<std::string>& paths, Report* report);
+  // that their segments are, which may be `output`. What cannot be used is
+  // reported. `report` must outlive it.
+  RecoverSources(const std::vector<std::string>& paths,
+                 const std::string& output, Report* report);
 
   std::vector<FoundRing> rings;  // each id once
 
@@ -48,7 +51,7 @@ class RecoverSources {
   void RemoveCopies(std::vector<FoundSegment>* segments);
 
  private:
-  void FindRings();
+  void FindRings(const std::string& output);
   void TellUnknown(const FoundSegment& segment);
 
   Report* const report_;
