@@ -19,13 +19,15 @@ struct KillOracle {
     uint32_t begun;         // records whose Append() was called
     uint32_t acknowledged;  // of these, whose Append() has returned
     uint32_t dropped;       // of the acknowledged, those with kDropped
+    bool is_recovered;      // a recovery into another directory returned 0
   };
   std::atomic<uint32_t> begun{0};
   std::atomic<uint32_t> acknowledged{0};
   std::atomic<uint32_t> dropped{0};
+  std::atomic<bool> is_recovered{false};
   std::atomic<uint32_t> lengths[kMaxRecords] = {};  // of texts; 0: dropped
 
-  Said Now() const { return {begun, acknowledged, dropped}; }
+  Said Now() const { return {begun, acknowledged, dropped, is_recovered}; }
 };
 
 // The text of record `number`, of so many bytes.

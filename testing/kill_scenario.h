@@ -26,8 +26,9 @@ struct KillScenario {
   std::function<void(const std::string& directory, KillOracle*)> body;
   // Runs in a process that ends before; may be empty.
   std::function<void(const std::string& directory, KillOracle*)> before;
-  // Runs in the test, whatever has become of the process; may be empty.
-  std::function<void(const std::string& directory)> after;
+  // Recovers into OutputIn(directory), and writes to no mapping: what is on
+  // disk changes with system calls alone.
+  bool into_output = false;
   // So many of the oldest may be gone: a flight recorder.
   uint32_t overwritten = 0;
 };
