@@ -93,13 +93,13 @@ into segments, what a signal handler reported.
 constexpr absl::string_view kRecoverHelp =
     R"(ringlog recover PATH... --out DIR
 
-Makes what a crashed program left into ordinary closed segments in DIR, without
-starting the program again, on its host or another one. Every ring among the
-paths gets all of its segments there, the earlier ones too, and the records that
-only the ring has; segments without a ring are copied, and what was not closed
+Makes ordinary closed segments in DIR of what a crashed program left, without
+starting the program again, on its host or on another one. For every ring among
+the paths, DIR gets all of its segments, the earlier ones too, with the records
+that only the ring has; segments without a ring are copied. What was not closed
 or is damaged is mended. So DIR alone is the whole log of what was given. A
-ring's segments are looked for among the paths, beside it, and where it says
-that they were. DIR is made if the directory that is to have it exists.
+ring's segments are looked for among the paths, beside the ring, and where it
+says that they are. DIR is made if the directory that is to have it exists.
 
 The rings and segments that are read stay as they are. Only if DIR is where a
 ring's segments are, they are recovered in place, as the next start of the
