@@ -144,17 +144,21 @@ class Recovery {
     for (uint64_t i = 0; i < slots_present_; ++i) {
       const ClassifiedSlot slot = Classify(i);
       Count(slot, CopyOut<uint64_t>(SlotAt(i)));
-      const std::optional<uint64_t> content =
-          ContentPosition(SlotAt(i), geometry_, seed_);
-      if (content) proven_end = std::max(proven_end, *content + 1);
       if (slot.slot_class == SlotClass::kPart ||
           slot.slot_class == SlotClass::kAbandoned) {
         lowest_held_ = std::min(lowest_held_, slot.position);
-      } else {
-        AddClaims(i, slot, content.has_value());
+        proven_end = std::max(proven_end, slot.position + 1);
+        continue;
       }
+      const auto content = ContentPosition(SlotAt(i), geometry_, seed_);
+      if (content) proven_end = std::max(proven_end, *content + 1);
+      AddClaims(i, slot, content.has_value());
     }
-    end_ = EndOf(proven_end);
+    SetBounds(EndOf(proven_end));
+  }
+
+  void SetBounds(uint64_t end) {
+    end_ = end;
     begin_ = from_ == RecoverFrom::kCursor ? cursor_
                                            : std::min(cursor_, lowest_held_);
     if (end_ > geometry_.slot_count) {
