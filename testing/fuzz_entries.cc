@@ -23,13 +23,14 @@ void RepairRecoverInput(std::string* input, RepairChoice choose) {
   const RecoverInput split = SplitRecoverInput(*input);
   std::string ring(split.ring);
   std::string segment(split.segment);
-  RepairRing(&ring, choose);
   RepairSegmentChecksums(&segment, choose);
+  if (choose()) RepairOpenFrameChecksum(segment, &ring);
+  RepairRing(&ring, choose);
   *input = JoinRecoverInput(ring, segment);
 }
 
 constexpr FuzzEntry kEntries[] = {
-    {"ring", FuzzRing, RingSeeds, 16 << 10, RepairRing},
+    {"ring", FuzzRing, RingSeeds, 160 << 10, RepairRing},
     {"segment", FuzzSegment, SegmentSeeds, 16 << 10, RepairSegmentChecksums},
     {"recover", FuzzRecover, RecoverSeeds, 128 << 10, RepairRecoverInput},
     {"lines", FuzzLines, LinesSeeds, 16 << 10, RepairNothing},

@@ -1,5 +1,6 @@
 // Invariants checked:
-//   - A header that is accepted has all that it speaks of within its file.
+//   - A header that is accepted, or made of what the slots say, has all that it
+//     speaks of within its file.
 //   - Recovery fails where the header does, and nowhere else.
 //   - Records are in order of position and do not overlap, neither each other
 //     nor a gap; nor do gaps. All are within one turn of the ring.
@@ -23,19 +24,13 @@
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
+#include "ringlog/ring/ring_header_scan.h"
 
 namespace ringlog {
 namespace {
 
-void CheckHeader(absl::string_view file) {
-  const absl::StatusOr<RingHeader> header = ParseRingHeader(file);
-  if (!header.ok()) {
-    CHECK(!header.status().message().empty());
-    return;
-  }
-  const RingHeader& h = *header;
-  CHECK_EQ(std::memcmp(h.magic, kRingMagic, sizeof h.magic), 0);
-  CHECK_EQ(h.incompatible_flags, 0u);
+// What recovery builds on.
+void CheckGeometry(const RingHeader& h) {
   CHECK_EQ(h.slot_count & (h.slot_count - 1), 0u);
   CHECK_GE(h.slot_count, 2u);
   CHECK_GE(h.slot_bytes, 32 + uint64_t{h.head_bytes} + h.body_bytes);
@@ -114,23 +109,26 @@ std::string Summary(const RecoveredRing& ring) {
 }
 
 void CheckRecovery(absl::string_view file, absl::string_view copy,
-                   RecoverFrom from) {
-  const absl::StatusOr<RecoveredRing> ring = RecoverRing(file, from);
-  CHECK_EQ(ring.status(), ParseRingHeader(file).status());
-  if (!ring.ok()) return;
-  const SlotCounts& n = ring->slots;
+                   const RingHeader& header, RecoverFrom from) {
+  const RecoveredRing ring = RecoverRing(file, header, from);
+  const SlotCounts& n = ring.slots;
   CHECK_EQ(n.never_used + n.free + n.filling + n.filled + n.persisting +
                n.skipped + n.damaged + n.absent,
-           ring->header.slot_count);
-  for (const RecoveredRecord& record : ring->records) {
-    CheckRecord(*ring, record, file);
+           header.slot_count);
+  for (const RecoveredRecord& record : ring.records) {
+    CheckRecord(ring, record, file);
   }
-  for (const Gap& gap : ring->gaps) CheckGap(*ring, gap);
-  CHECK_LE(ring->end_position, kMaxPosition + 1);
-  CheckOrder(*ring);
-  const absl::StatusOr<RecoveredRing> again = RecoverRing(copy, from);
-  CHECK_OK(again);
-  CHECK_EQ(Summary(*ring), Summary(*again));
+  for (const Gap& gap : ring.gaps) CheckGap(ring, gap);
+  CHECK_LE(ring.end_position, kMaxPosition + 1);
+  CheckOrder(ring);
+  CHECK_EQ(Summary(ring), Summary(RecoverRing(copy, header, from)));
+}
+
+void CheckBoth(absl::string_view file, absl::string_view copy,
+               const RingHeader& header) {
+  CheckGeometry(header);
+  CheckRecovery(file, copy, header, RecoverFrom::kEverything);
+  CheckRecovery(file, copy, header, RecoverFrom::kCursor);
 }
 
 }  // namespace
@@ -140,10 +138,16 @@ int FuzzRing(const uint8_t* data, size_t size) {
   // Not aligned, and with nothing readable behind it.
   const std::string shifted = absl::StrCat("#", file);
   const absl::string_view copy = absl::string_view(shifted).substr(1);
-  // Whatever reads a ring's bytes has a line here.
-  CheckHeader(file);
-  CheckRecovery(file, copy, RecoverFrom::kEverything);
-  CheckRecovery(file, copy, RecoverFrom::kCursor);
+  // Whatever reads a ring's bytes is called here.
+  const absl::StatusOr<RingHeader> header = ParseRingHeader(file);
+  CHECK_EQ(RecoverRing(file, RecoverFrom::kCursor).status(), header.status());
+  if (header.ok()) {
+    CHECK_EQ(std::memcmp(header->magic, kRingMagic, sizeof header->magic), 0);
+    CHECK_EQ(header->incompatible_flags, 0u);
+    CheckBoth(file, copy, *header);
+  }
+  const absl::StatusOr<RingHeader> rebuilt = RebuildRingHeader(file);
+  if (rebuilt.ok()) CheckBoth(file, copy, *rebuilt);
   return 0;
 }
 

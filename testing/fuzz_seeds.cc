@@ -139,6 +139,11 @@ std::vector<std::string> RingSeeds() {
   FlipByteAt(100, &damaged);  // of the header
   FlipByteAt(damaged.size() - 100, &damaged);
   seeds.push_back(damaged.substr(0, damaged.size() - 40));
+  // Without headers a ring is known by its slots, where version 1.0 has them.
+  std::string headless = ReadFile(path);
+  FlipByteAt(100, &headless);
+  FlipByteAt(kRingHeaderCopyOffset + 100, &headless);
+  seeds.push_back(headless);
   return seeds;
 }
 

@@ -1,5 +1,5 @@
 // What the fuzz entries begin with: healthy and damaged files, made by the code
-// that writes them. Rings are without their crash area, for that is most of a
+// that writes them. Most rings are without their crash area, which is most of a
 // small one.
 
 #ifndef RINGLOG_TESTING_FUZZ_SEEDS_H_

@@ -145,10 +145,10 @@ int FuzzSegment(const uint8_t* data, size_t size) {
   if (one_by_one.is_all && together.is_all) {
     CHECK_EQ(one_by_one.summary, together.summary);
   }
-  if (file.empty()) return 0;
-  // Anywhere, but for the same input the same.
-  const size_t limit =
-      1 + static_cast<uint32_t>(absl::ComputeCrc32c(file)) % file.size();
+  // Not of each, for it takes time; anywhere; but for the same input the same.
+  const auto hash = static_cast<uint32_t>(absl::ComputeCrc32c(file));
+  if (file.empty() || hash % 4 != 0) return 0;
+  const size_t limit = 1 + hash / 4 % file.size();
   const Reading limited = Read(file, limit, false);
   const Reading cut = Read(file.substr(0, limit), kWholeFile, false);
   if (limited.is_all && cut.is_all) CHECK_EQ(limited.summary, cut.summary);

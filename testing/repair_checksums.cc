@@ -17,6 +17,7 @@ constexpr size_t kRingIdOffset = 88;
 constexpr size_t kRingIdBytes = 16;
 constexpr uint64_t kCursorOffsets[] = {512, 1024};  // from live_offset on
 constexpr uint64_t kCursorBytes = 512;
+constexpr uint64_t kStateOffset = 24;  // in a cursor
 constexpr uint64_t kSlotHeaderBytes = 32;
 constexpr absl::string_view kMetadataFrameMagic("\x57\x2a\x4d\x18", 4);
 constexpr absl::string_view kMetadataMagic("\x89RLOGMET", 8);
@@ -110,6 +111,21 @@ void RepairRingGeometry(std::string* ring) {
       IntAt<uint32_t>(*ring, 28) * IntAt<uint64_t>(*ring, 32);
   std::memcpy(ring->data() + 48, &file_bytes, sizeof file_bytes);
   std::memcpy(ring->data() + kHeaderOffsets[1], ring->data(), kMinHeaderBytes);
+}
+
+void RepairOpenFrameChecksum(absl::string_view segment, std::string* ring) {
+  const uint64_t live = IntAt<uint64_t>(*ring, 56);
+  for (const uint64_t offset : kCursorOffsets) {
+    if (live > ring->size() || ring->size() - live < offset + kCursorBytes) {
+      continue;
+    }
+    const uint64_t state = live + offset + kStateOffset;
+    const uint64_t end = IntAt<uint64_t>(*ring, state + 24);
+    const uint64_t begin = IntAt<uint64_t>(*ring, state + 32);
+    if (begin > end || end > segment.size()) continue;
+    Put(state + 40, absl::ComputeCrc32c(segment.substr(begin, end - begin)),
+        ring);
+  }
 }
 
 void RepairSegmentChecksums(std::string* segment, RepairChoice choose) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
 
 namespace ringlog {
 
@@ -24,6 +25,10 @@ void RepairRingChecksums(std::string* ring, RepairChoice choose = RepairAll);
 // The header at offset 0 with the file's length as its slots have it, and the
 // same at its other place. Their checksums are not repaired.
 void RepairRingGeometry(std::string* ring);
+
+// What the cursors of `ring` say of the bytes of the frame that is open at the
+// end of `segment`. The cursors' own checksums are not repaired.
+void RepairOpenFrameChecksum(absl::string_view segment, std::string* ring);
 
 // Whatever begins as metadata frames do, and lies within the file.
 void RepairSegmentChecksums(std::string* segment,
