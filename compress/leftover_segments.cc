@@ -231,7 +231,7 @@ class Leftover {
         Gap behind = *gap;
         behind.first_position = std::max(behind.first_position, begin_);
         batch.AddGap(behind, time_ns);
-        ++report->gaps;
+        report->gaps.push_back(behind);
       }
     };
     for (const RecoveredRecord& r : ring_.records) {
@@ -250,7 +250,7 @@ class Leftover {
     std::memcpy(&drops, &ring_.live.dropped, sizeof drops);
     for (const Gap& dropped : DropGaps(drops, cursor_.reported_drops, end)) {
       batch.AddGap(dropped, time_ns);
-      ++report->gaps;
+      report->gaps.push_back(dropped);
     }
     return WriteBatch(&batch);
   }
@@ -272,6 +272,11 @@ absl::StatusOr<SegmentCursor> CursorOf(const RecoveredRing& ring) {
   return DecodeSegmentCursor(
       absl::string_view(reinterpret_cast<const char*>(ring.cursor.state),
                         ring.cursor.state_bytes));
+}
+
+bool CursorDecides(const RecoveredRing& ring) {
+  return !IsOfAnotherBoot(ring.header) &&
+         !LatestCursorIsDamaged(ring.live, ring.header);
 }
 
 absl::Status AddToSegments(const RecoveredRing& ring,

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_writer.h"
+#include "ringlog/ring/gap.h"
 #include "ringlog/ring/recovery.h"
 
 namespace ringlog {
@@ -18,12 +20,16 @@ struct LeftoverReport {
   std::string ring_path;
   std::string segment_path;  // that got the records; empty if there were none
   uint64_t records = 0;      // that were only in the ring
-  uint64_t gaps = 0;
+  std::vector<Gap> gaps;     // by which others are missing
 };
 
 // What the ring's persist cursor says of its segments; zeros if there is none.
 //   those of DecodeSegmentCursor()
 absl::StatusOr<SegmentCursor> CursorOf(const RecoveredRing& ring);
+
+// Whether the cursor alone says what counts of the segments. If not, all of
+// them have to be there for AddToSegments(), whole: they say it.
+bool CursorDecides(const RecoveredRing& ring);
 
 // Cuts and closes the segment in `directory` that the cursor of `ring` names,
 // with the ring's records behind it, or in the next one if that segment has

@@ -30,7 +30,7 @@ TEST_P(LifeTest, EveryRecordIsInTheSegmentsOnce) {
   const int logged = LiveAndDie(directory);
   const absl::StatusOr<LeftoverReport> report = Recover(directory);
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(report->gaps, 0);
+  EXPECT_THAT(report->gaps, IsEmpty());
   EXPECT_EQ(Texts(directory), Messages(logged));
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
@@ -100,7 +100,7 @@ TEST(LeftoverTest, UnfinishedRecordsAreNamedInTheLog) {
   const absl::StatusOr<LeftoverReport> report = Recover(directory);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->records, 3);
-  EXPECT_EQ(report->gaps, 1);
+  EXPECT_THAT(report->gaps, SizeIs(1));
   EXPECT_THAT(AllText(directory),
               HasSubstr(absl::StrCat("position ", position, " missing")));
 }

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -51,22 +50,9 @@ std::string Basename(absl::string_view path) {
 struct RingEnd {
   RingHeader header = {};
   SegmentCursor cursor;
+  bool cursor_decides = false;
   bool is_cursor_damaged = false;
-  std::vector<Gap> gaps;
 };
-
-RingEnd EndOf(const RecoveredRing& ring, const SegmentCursor& cursor) {
-  RingEnd end = {ring.header, cursor, false, ring.gaps};
-  end.is_cursor_damaged = LatestCursorIsDamaged(ring.live, ring.header);
-  DropCounts drops;
-  static_assert(sizeof drops == sizeof ring.live.dropped, "the same counts");
-  std::memcpy(&drops, &ring.live.dropped, sizeof drops);
-  for (const Gap& gap :
-       DropGaps(drops, cursor.reported_drops, ring.end_position)) {
-    end.gaps.push_back(gap);
-  }
-  return end;
-}
 
 class Recovery {
  public:
@@ -98,6 +84,12 @@ class Recovery {
 
  private:
   using Segments = std::vector<FoundSegment>;
+
+  struct Source {
+    std::string path;
+    bool may_be_cut = false;  // the ring has what is not there
+  };
+  using Sources = std::map<std::string, Source>;  // by the staged file's name
 
   DecodeSink MakeSink() {
     DecodeSink sink;
@@ -132,7 +124,9 @@ class Recovery {
       return is_gone && found.input.from_directory ? absl::OkStatus()
                                                    : cursor.status();
     }
-    const RingEnd end = EndOf(ring->ring, *cursor);
+    const RingEnd end = {
+        ring->ring.header, *cursor, CursorDecides(ring->ring),
+        LatestCursorIsDamaged(ring->ring.live, ring->ring.header)};
     RemoveUncounted(end, &segments);
     sources_.RemoveCopies(&segments);
     LookForMissing(found, end, segments);
@@ -140,7 +134,6 @@ class Recovery {
       report_.Damage(path, absl::StrCat("[", ring->bytes.size, "..",
                                         end.header.file_bytes, "): cut off"));
     }
-    for (const Gap& gap : end.gaps) report_.RingGap(path, gap);
     if (output_->Is(HomeOf(found, segments))) {
       ring = absl::CancelledError();  // its memory is needed a second time
       return RecoverInPlace(path);
@@ -150,7 +143,7 @@ class Recovery {
 
   // What the cursor does not name yet is in the ring.
   static void RemoveUncounted(const RingEnd& end, Segments* segments) {
-    if (end.is_cursor_damaged) return;
+    if (!end.cursor_decides) return;
     const SegmentCursor& cursor = end.cursor;
     segments->erase(
         std::remove_if(segments->begin(), segments->end(),
@@ -167,8 +160,8 @@ class Recovery {
     const std::string& path = found.input.path;
     if (end.is_cursor_damaged) {
       report_.Damage(path,
-                     "the persist cursor is damaged: what the ring holds may "
-                     "be in its segments too");
+                     "the persist cursor is damaged; what is in the ring and "
+                     "in its segments is told apart by the segments");
       return;
     }
     const SegmentCursor& cursor = end.cursor;
@@ -214,6 +207,7 @@ class Recovery {
     const absl::StatusOr<LeftoverReport> report =
         RecoverLeftover(path, output_->path(), SegmentWriterOptions());
     if (!report.ok()) return report.status();
+    for (const Gap& gap : report->gaps) report_.RingGap(path, gap);
     if (report->segment_path.empty()) return absl::OkStatus();
     const absl::StatusOr<SegmentContent> content =
         ReadSegmentContent(report->segment_path);
@@ -228,49 +222,45 @@ class Recovery {
     const absl::StatusOr<std::unique_ptr<Staging>> staging =
         Staging::Create(output_.get(), found.id);
     if (!staging.ok()) return staging.status();
-    std::map<std::string, std::string> sources;
-    std::string last;
+    Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
-      const bool is_cut =
-          !end.is_cursor_damaged && segment.number == end.cursor.segment_number;
+      const bool is_last = segment.number == end.cursor.segment_number;
       const std::string name =
-          is_cut ? SegmentFileName(end.header, segment.number,
-                                   end.cursor.segment_open_time_ns,
-                                   end.cursor.format)
-                 : Basename(from);
-      if (absl::Status s =
-              CopySegment(from, is_cut ? end.cursor.segment_bytes : kWholeFile,
-                          (*staging)->PathOf(name));
+          is_last ? SegmentFileName(end.header, segment.number,
+                                    end.cursor.segment_open_time_ns,
+                                    end.cursor.format)
+                  : Basename(from);
+      const uint64_t limit =
+          is_last && end.cursor_decides ? end.cursor.segment_bytes : kWholeFile;
+      if (absl::Status s = CopySegment(from, limit, (*staging)->PathOf(name));
           !s.ok()) {
         return s;
       }
-      sources[name] = from;
-      last = name;
+      sources[name] = {from, segment.number >= end.cursor.segment_number};
     }
-    LeftoverReport unused;
+    LeftoverReport report;
     if (absl::Status s = AddToSegments(ring.ring, (*staging)->path(),
-                                       SegmentWriterOptions(), &unused);
+                                       SegmentWriterOptions(), &report);
         !s.ok()) {
       return s;
     }
-    return Finish(**staging, sources, last);
+    for (const Gap& gap : report.gaps) {
+      report_.RingGap(found.input.path, gap);
+    }
+    return Finish(**staging, sources);
   }
 
-  // Closes and mends what is staged, and publishes it. What is cut off
-  // `expected_cut` is in the ring.
-  absl::Status Finish(const Staging& staging,
-                      const std::map<std::string, std::string>& sources,
-                      const std::string& expected_cut) {
+  // Closes and mends what is staged, and publishes it.
+  absl::Status Finish(const Staging& staging, const Sources& sources) {
     absl::Status listed;
     std::vector<Staging::Segment> segments;
     for (const std::string& name : NamesIn(staging.path(), &listed)) {
       if (name == "." || name == "..") continue;
-      const auto source = sources.find(name);
+      const auto known = sources.find(name);
       const std::string path = staging.PathOf(name);
-      absl::StatusOr<std::optional<Staging::Segment>> segment =
-          FinishOne(path, source == sources.end() ? path : source->second,
-                    name == expected_cut);
+      absl::StatusOr<std::optional<Staging::Segment>> segment = FinishOne(
+          path, known == sources.end() ? Source{path, true} : known->second);
       if (!segment.ok()) return segment.status();
       if (!segment->has_value()) continue;
       (*segment)->name = name;
@@ -287,18 +277,17 @@ class Recovery {
 
   // Nothing if nothing of it can be read.
   absl::StatusOr<std::optional<Staging::Segment>> FinishOne(
-      const std::string& path, const std::string& source,
-      bool is_cut_expected) {
+      const std::string& path, const Source& source) {
     absl::StatusOr<SegmentContent> content = ReadSegmentContent(path);
     if (absl::IsNotFound(content.status()) ||
         absl::IsInvalidArgument(content.status())) {
-      report_.Damage(source, "cut or damaged where it says whose it is");
+      report_.Damage(source.path, "cut or damaged where it says whose it is");
       return std::nullopt;
     }
     if (!content.ok()) return content.status();
     Staging::Segment segment;
     if (!content->is_whole) {
-      segment.is_damaged = TellDamage(source, *content, is_cut_expected);
+      segment.is_damaged = TellDamage(source, *content);
       if (content->frames.empty()) return std::nullopt;
       const std::string mended = absl::StrCat(path, ".tmp");
       if (absl::Status s = MendSegment(path, *content, mended); !s.ok()) {
@@ -315,16 +304,15 @@ class Recovery {
     return segment;
   }
 
-  bool TellDamage(const std::string& source, const SegmentContent& content,
-                  bool is_cut_expected) {
+  bool TellDamage(const Source& source, const SegmentContent& content) {
     bool any = false;
     for (const SkippedRegion& region : content.skipped) {
-      if (region.is_cut && is_cut_expected) continue;
-      report_.Damage(source, ToString(region));
+      if (region.is_cut && source.may_be_cut) continue;
+      report_.Damage(source.path, ToString(region));
       any = true;
     }
-    if (!any && !content.is_closed && !is_cut_expected) {
-      report_.Damage(source,
+    if (!any && !content.is_closed && !source.may_be_cut) {
+      report_.Damage(source.path,
                      "was not closed; what else there was is in its ring: give "
                      "the ring, or its directory");
       any = true;
@@ -341,7 +329,7 @@ class Recovery {
     const absl::StatusOr<std::unique_ptr<Staging>> staging =
         Staging::Create(output_.get(), segments.front().ring_id);
     if (!staging.ok()) return staging.status();
-    std::map<std::string, std::string> sources;
+    Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
       if (output_->Is(DirectoryOf(from))) {
@@ -354,16 +342,16 @@ class Recovery {
           !s.ok()) {
         return s;
       }
-      sources[name] = from;
+      sources[name] = {from, false};
     }
-    return Finish(**staging, sources, "");
+    return Finish(**staging, sources);
   }
 
   // Only its ring could tell what is right: it stays as it is.
   absl::Status LookInPlace(const std::string& path) {
     const absl::StatusOr<SegmentContent> content = ReadSegmentContent(path);
     if (!content.ok()) return content.status();
-    if (!content->is_whole) TellDamage(path, *content, false);
+    if (!content->is_whole) TellDamage({path, false}, *content);
     report_.result.losses += content->losses;
     return absl::OkStatus();
   }

@@ -25,7 +25,7 @@
 #include "ringlog/compress/leftover_life.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/ring/ring_header.h"
+#include "ringlog/testing/other_boot.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/tools/tool_process.h"
 
@@ -62,14 +62,7 @@ std::string RingIn(const std::string& directory) {
 // What a ring looks like that was brought here: its process id, which is this
 // test's, means nothing then.
 void BringFromOtherHost(const std::string& ring_path) {
-  std::string bytes = ReadFile(ring_path);
-  RingHeader header;
-  std::memcpy(&header, bytes.data(), sizeof header);
-  header.boot_id[3] ^= 1;
-  header.crc32c = RingHeaderChecksum(header);
-  std::memcpy(bytes.data(), &header, sizeof header);
-  std::memcpy(bytes.data() + kRingHeaderCopyOffset, &header, sizeof header);
-  WriteFile(ring_path, bytes);
+  WriteFile(ring_path, OfAnotherBoot(ReadFile(ring_path)));
 }
 
 // A directory with what a process has left that logged `count` records. Some
