@@ -151,8 +151,11 @@ class Recovery {
         continue;
       }
       const auto content = ContentPosition(SlotAt(i), geometry_, seed_);
-      if (content) proven_end = std::max(proven_end, *content + 1);
-      AddClaims(i, slot, content.has_value());
+      // Another slot's content says nothing of this one.
+      const bool has_content =
+          content && (*content & (geometry_.slot_count - 1)) == i;
+      if (has_content) proven_end = std::max(proven_end, *content + 1);
+      AddClaims(i, slot, has_content);
     }
     SetBounds(EndOf(proven_end));
   }

@@ -48,7 +48,8 @@ struct RecoveredRing {
   SlotCounts slots;
   std::vector<RecoveredRecord> records;  // by position
   std::vector<Gap> gaps;                 // by position
-  uint64_t end_position = 0;  // no slot says that it was used from here on
+  uint64_t end_position = 0;  // nothing that can be believed says that
+                              // positions were used from here on
   std::list<std::string> assembled;
 };
 

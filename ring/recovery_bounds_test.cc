@@ -93,7 +93,7 @@ TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
   ClaimOnly();
   Die();
   // Two of them had moved the tail only.
-  for (const uint64_t offset : {9, 11}) {
+  for (const uint64_t offset : {9u, 11u}) {
     const size_t slot = SlotOffset(ring_.header(), first_ + offset);
     bytes_.replace(slot, 128, before, slot, 128);
   }
@@ -123,6 +123,8 @@ TEST_F(RecoveryBoundsTest, TheLastRecordIsNamedWhateverItsSlotHolds) {
     Fill(9, with);
     EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
   }
+  std::memcpy(SlotAt(9), SlotAt(8), 128);
+  EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
   bytes_ = whole;
   std::memset(SlotAt(9), 0, 8);  // the word alone
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));

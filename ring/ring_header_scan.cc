@@ -55,7 +55,7 @@ std::optional<Witness> WitnessOf(absl::string_view slot, uint64_t index,
 // Of the persist cursors; that of each seed once.
 std::vector<Witness> CursorWitnesses(absl::string_view file) {
   std::vector<Witness> witnesses;
-  for (const size_t i : {0, 1}) {
+  for (const size_t i : {size_t{0}, size_t{1}}) {
     const absl::string_view bytes = file.substr(
         kLiveOffset + offsetof(RingLive, cursor) + i * sizeof(PersistCursor),
         sizeof(PersistCursor));

@@ -102,7 +102,7 @@ std::string UsedRing(const RingOptions& options, int records) {
 }
 
 TEST(RingHeaderScanTest, EveryGeometryIsFoundByItsSlots) {
-  for (const uint64_t slots : {2, 4, 8, 64, 1024}) {
+  for (const uint64_t slots : {2u, 4u, 8u, 64u, 1024u}) {
     for (const auto& [head, body] :
          {std::pair(40, 1), std::pair(40, 56), std::pair(128, 352),
           std::pair(128, 500), std::pair(4096, 9000)}) {
@@ -138,6 +138,12 @@ TEST(RingHeaderScanTest, OneUsedSlotNeedsTheCursorToConfirmIt) {
   ExpectRebuilt(ring.Bytes(), "one slot, one cursor");
   ring.ring().PublishCursor(1, "state");
   ExpectRebuilt(ring.Bytes(), "one slot, two cursors");
+}
+
+TEST(RingHeaderScanTest, WithoutTheLivePartNothingIsToldOfSlotsNeverUsed) {
+  std::string bytes = UsedRing(Options(16, 40, 56, 1000), 3);
+  std::memset(&bytes[kLiveOffset], 0, sizeof(RingLive));
+  ExpectRebuilt(bytes, "headers and live part");
 }
 
 TEST(RingHeaderScanTest, NothingUsedIsAnErrorThatSaysSo) {
@@ -214,7 +220,7 @@ TEST(RingHeaderScanTest, RandomBytesAreNoRing) {
 // the same.
 TEST(RingHeaderScanTest, HostileSlotsAreNoRing) {
   for (const uint32_t body_bytes : {uint32_t{96}, uint32_t{97}, UINT32_MAX}) {
-    for (const uint64_t step : {0, 1}) {
+    for (const uint64_t step : {0u, 1u}) {
       std::string bytes(kSlotsOffset + (size_t{1} << 20), '\0');
       for (size_t at = kSlotsOffset; at < bytes.size(); at += 128) {
         SlotHeader header = {};
@@ -233,13 +239,13 @@ TEST(RingHeaderScanTest, HostileSlotsAreNoRing) {
 
 TEST(RingHeaderScanTest, AnIdCanBeMadeForEverySeed) {
   std::mt19937_64 random(TestSeed());
-  for (int i = 0; i < 1000; ++i) {
+  for (uint64_t i = 0; i < 1000; ++i) {
     uint8_t id[16];
     for (uint8_t& byte : id) byte = static_cast<uint8_t>(random());
     uint8_t made[16];
     std::memcpy(made, id, sizeof made);
     const auto seed =
-        absl::crc32c_t{static_cast<uint32_t>(i < 2 ? -i : random())};
+        absl::crc32c_t{static_cast<uint32_t>(i < 2 ? 0 - i : random())};
     SetChecksumSeed(seed, made);
     EXPECT_EQ(ChecksumSeed(made), seed);
     EXPECT_EQ(std::memcmp(made, id, 12), 0);

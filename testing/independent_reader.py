@@ -112,7 +112,8 @@ class Slot:
     self.position, self.state = word >> 3, word & 7
     end = 32 + head_bytes + body_bytes
     self.head, self.body = data[32:32 + head_bytes], data[32 + head_bytes:end]
-    fits = end <= header.slot_bytes and said != 0 and crc32c(header.ring_id + data[12:end]) == checksum
+    fits = (end <= header.slot_bytes and said != 0 and said % header.slot_count == index
+            and crc32c(header.ring_id + data[12:end]) == checksum)
     self.content = said if fits else None  # the position that it is of
     self.is_zero = word == 0
     self.is_strange = not self.is_zero and (self.state > SKIPPED or self.position % header.slot_count != index)

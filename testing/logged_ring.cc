@@ -88,6 +88,7 @@ LoggedRing MakeLoggedRing() {
   victim.Log(3);
   victim.AbandonOne();
   for (uint64_t i = 0; i < 6; ++i) victim.Log(i % 2 == 0 ? 1 : 3);
+  victim.Log(1);
   victim.Persist(3);
   return victim.Die();
 }
