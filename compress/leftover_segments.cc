@@ -155,6 +155,12 @@ class Leftover {
       result = unlink(segment.path.c_str());
     } else if (last != nullptr && segment.number < last->number &&
                !segment.is_closed) {
+      // An attempt before this one may have ended it as damaged, and gone on in
+      // the next.
+      if (segment.number == cursor_.segment_number &&
+          segment.proven_bytes < cursor_.segment_bytes) {
+        return EndDamagedSegment(segment.path, Identity(), cursor_);
+      }
       result = truncate(segment.path.c_str(),
                         static_cast<off_t>(segment.proven_bytes));
     }
