@@ -154,7 +154,8 @@ int FuzzRecover(const uint8_t* data, size_t size) {
     for (const LeftoverReport& report : sweep.recovered) {
       CHECK_EQ(report.ring_path, ring);
       CHECK_NE(access(ring.c_str(), F_OK), 0);
-      CHECK(report.records + report.gaps == 0 || !report.segment_path.empty());
+      CHECK(!report.segment_path.empty() ||
+            (report.records == 0 && report.gaps.empty()));
     }
     return ReadDirectory(path);
   };
