@@ -26,6 +26,8 @@ absl::Status Damaged(const SegmentFile& file, absl::string_view what) {
 
 absl::StatusOr<std::string> ReadRange(const SegmentFile& file, uint64_t begin,
                                       uint64_t end) {
+  // What is claimed need not be there, and may be more than there is memory.
+  if (end > file.opened_bytes()) return Damaged(file, "it is shorter");
   std::string bytes(static_cast<size_t>(end - begin), '\0');
   absl::StatusOr<size_t> got = file.ReadAt(begin, bytes.data(), bytes.size());
   if (!got.ok()) return got.status();
@@ -275,11 +277,16 @@ absl::Status EndDamagedSegment(const std::string& path,
   absl::StatusOr<SegmentFile> file =
       SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (!file.ok()) return file.status();
-  if (IsAnothers(*file, identity)) return absl::OkStatus();
-  if (absl::Status s = file->Truncate(cursor.segment_bytes); !s.ok()) return s;
+  // No frame is so long that the file can have lost so much of it.
+  const bool is_possible =
+      cursor.segment_bytes <= file->opened_bytes() + kMaxFrameTextBytes;
+  if (!is_possible || IsAnothers(*file, identity)) return absl::OkStatus();
   SegmentTail tail = TailOf(identity, cursor);
+  const bool is_whole =
+      tail.has_open_frame && ExamineOpenFrame(*file, cursor, &tail).ok();
+  if (absl::Status s = file->Truncate(cursor.segment_bytes); !s.ok()) return s;
   if (tail.has_open_frame) {
-    if (!ExamineOpenFrame(*file, cursor, &tail).ok()) {
+    if (!is_whole) {
       // As good as any other: it fits one text of four thousand millions.
       constexpr absl::string_view kUnfitChecksum("\0\0\0\0", 4);
       tail.frame_end = absl::StrCat(kEmptyLastBlock, kUnfitChecksum);
