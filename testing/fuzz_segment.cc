@@ -131,7 +131,7 @@ Reading Read(absl::string_view bytes, uint64_t limit, bool one_by_one) {
   const absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
       SegmentReader::Open(file.path(), limit);
   if (!reader.ok()) return {reader.status().ToString()};
-  const Reading reading = Reader(reader->get(), one_by_one).Read();
+  Reading reading = Reader(reader->get(), one_by_one).Read();
   CheckRegions(**reader, bytes.size());
   return reading;
 }

@@ -146,11 +146,11 @@ class Script {
     }
     cut_ += is_cut ? 1 : 0;
     records_.emplace_back(
-        tail_, absl::StrCat("{\"position\":", tail_, ",\"slots\":", slots,
-                            ",\"time_ns\":", kGoldenTimeNs + number * 1000,
-                            ",\"tid\":7,\"line\":", number,
-                            ",\"severity\":", number % 4, ",\"file\":\"", kFile,
-                            "\",\"text\":\"", text, "\"}\n"));
+        tail_, absl::StrCat(
+                   "{\"position\":", tail_, ",\"slots\":", slots,
+                   ",\"time_ns\":", kGoldenTimeNs + int64_t{number} * 1000,
+                   ",\"tid\":7,\"line\":", number, ",\"severity\":", number % 4,
+                   ",\"file\":\"", kFile, "\",\"text\":\"", text, "\"}\n"));
     tail_ += slots;
   }
 
@@ -193,7 +193,7 @@ std::string AsGolden(std::string ring) {
 absl::string_view GoldenHead(int number, absl::string_view text) {
   static char head[64];
   Record record;
-  record.time_ns = kGoldenTimeNs + number * 1000;
+  record.time_ns = kGoldenTimeNs + int64_t{number} * 1000;
   record.tid = 7;
   record.line = number;
   record.severity = static_cast<Severity>(number % 4);

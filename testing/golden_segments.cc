@@ -98,8 +98,9 @@ class Maker {
       absl::StrAppend(&lines_, Json(number_, kSeverities[severity]),
                       ",\"tid\":7,\"file\":\"file.cc\",\"line\":", number_,
                       ",\"text\":", text.json);
-      if (cut_bytes != 0)
+      if (cut_bytes != 0) {
         absl::StrAppend(&lines_, ",\"cut_bytes\":", cut_bytes);
+      }
       absl::StrAppend(&lines_, ",\"position\":", position_, "}\n");
     } else {
       absl::StrAppend(&lines_, "IWEF"[severity] + Head(number_, 7),
@@ -136,7 +137,7 @@ class Maker {
                             : absl::StrCat("positions ", position_, " to ",
                                            position_ + 1, " missing");
     }
-    batch_.AddGap(gap, kGoldenTimeNs + number_ * 1000);
+    batch_.AddGap(gap, kGoldenTimeNs + int64_t{number_} * 1000);
     AddGapLine(
         absl::StrCat(says, ": ", kCauses[cause].because),
         absl::StrCat("{\"cause\":\"", kCauses[cause].name,
