@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/config.h"
 #include "absl/crc/crc32c.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -43,11 +42,7 @@ namespace {
 
 using ::testing::StartsWith;
 
-#ifdef ABSL_HAVE_ADDRESS_SANITIZER
-constexpr int kFiles = 200;
-#else
-constexpr int kFiles = 1000;
-#endif
+constexpr int kFiles = 400;
 constexpr int kFilesInLongMode = 20000;
 
 class IndependentReaderTest : public ::testing::Test {
