@@ -253,7 +253,8 @@ absl::Status Flusher::EndSegment() {
 //
 // On an error the batch is still there, for the next turn.
 absl::Status Flusher::WriteBatch() {
-  AddDropGaps();
+  // A batch that is tried again tells of them already.
+  if (failed_batches_ == 0) AddDropGaps();
   batch_.SetEnd(ring_->take_position());
   if (!batch_.empty()) {
     if (absl::Status s = WriteToSegment(); !s.ok()) return s;

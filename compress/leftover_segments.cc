@@ -1,6 +1,7 @@
 #include "ringlog/compress/leftover_segments.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -98,8 +99,8 @@ class Leftover {
   }
 
   // Where the cursor is damaged nobody knows what counts in the segments: they
-  // stay as they are, and what the ring holds, of the positions that no whole
-  // frame has, goes into one of its own, behind them. That gets its name when
+  // stay as they are, and what the ring holds, of the positions behind the last
+  // whole frame, goes into one of its own, behind them. That gets its name when
   // it is whole, so that it is either there or not. True if it is there, from
   // an attempt before.
   absl::StatusOr<bool> FindLastSegment() {
@@ -150,22 +151,23 @@ class Leftover {
                                ? segment.number > last->number
                                : segment.number > cursor_.segment_number ||
                                      cursor_.segment_bytes == 0;
-    int result = 0;
     if (is_behind) {
-      result = unlink(segment.path.c_str());
-    } else if (last != nullptr && segment.number < last->number &&
-               !segment.is_closed) {
+      if (unlink(segment.path.c_str()) == 0) return absl::OkStatus();
+      return absl::ErrnoToStatus(errno, absl::StrCat("delete ", segment.path));
+    }
+    if (last != nullptr && segment.number < last->number &&
+        !segment.is_closed) {
       // An attempt before this one may have ended it as damaged, and gone on in
       // the next.
       if (segment.number == cursor_.segment_number &&
           segment.proven_bytes < cursor_.segment_bytes) {
         return EndDamagedSegment(segment.path, Identity(), cursor_);
       }
-      result = truncate(segment.path.c_str(),
-                        static_cast<off_t>(segment.proven_bytes));
+      absl::StatusOr<SegmentFile> file =
+          SegmentFile::Open(segment.path, O_WRONLY | O_NOFOLLOW);
+      return file.ok() ? file->Truncate(segment.proven_bytes) : file.status();
     }
-    if (result == 0) return absl::OkStatus();
-    return absl::ErrnoToStatus(errno, absl::StrCat("cut ", segment.path));
+    return absl::OkStatus();
   }
 
   // Its name comes right behind that of the segment before.

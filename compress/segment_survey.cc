@@ -1,9 +1,12 @@
 #include "ringlog/compress/segment_survey.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -26,11 +29,23 @@ void AddToldDrops(const FrameMetadata& metadata, DropCounts* drops) {
   }
 }
 
-void Read(const RingHeader& header, uint64_t from, SurveyedSegment* segment) {
+bool IsOf(const FrameMetadata& metadata, const RingHeader& header) {
+  return std::equal(metadata.ring_id.begin(), metadata.ring_id.end(),
+                    std::begin(header.ring_id));
+}
+
+absl::Status Read(const RingHeader& header, uint64_t from,
+                  SurveyedSegment* segment) {
   absl::StatusOr<std::unique_ptr<SegmentReader>> opened =
       SegmentReader::Open(segment->path);
-  if (!opened.ok()) return;
+  if (absl::IsInvalidArgument(opened.status())) return absl::OkStatus();
+  if (!opened.ok()) return opened.status();
   SegmentReader& reader = **opened;
+  if (reader.first_metadata() != nullptr &&
+      !IsOf(*reader.first_metadata(), header)) {
+    return absl::NotFoundError(
+        absl::StrCat(segment->path, ": is another ring's"));
+  }
   size_t skipped = 0;
   absl::string_view lines;
   SegmentReader::Result result;
@@ -40,8 +55,7 @@ void Read(const RingHeader& header, uint64_t from, SurveyedSegment* segment) {
     const bool is_whole = reader.skipped().size() == skipped;
     skipped = reader.skipped().size();
     if (!is_whole || metadata.segment_number != segment->number ||
-        !std::equal(metadata.ring_id.begin(), metadata.ring_id.end(),
-                    std::begin(header.ring_id))) {
+        !IsOf(metadata, header)) {
       continue;
     }
     segment->proven_bytes = reader.metadata_end();
@@ -53,16 +67,18 @@ void Read(const RingHeader& header, uint64_t from, SurveyedSegment* segment) {
   segment->is_closed = reader.is_closed();
   segment->is_recovered =
       reader.first_metadata() != nullptr && reader.first_metadata()->recovered;
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-SurveyedSegment SurveySegment(const RingHeader& header, const std::string& path,
-                              uint64_t number, uint64_t from) {
+absl::StatusOr<SurveyedSegment> SurveySegment(const RingHeader& header,
+                                              const std::string& path,
+                                              uint64_t number, uint64_t from) {
   SurveyedSegment segment;
   segment.path = path;
   segment.number = number;
-  Read(header, from, &segment);
+  if (absl::Status s = Read(header, from, &segment); !s.ok()) return s;
   return segment;
 }
 
@@ -88,12 +104,16 @@ absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
         parsed.segment_number < first_number) {
       continue;
     }
-    SurveyedSegment segment =
-        SurveySegment(header, absl::StrCat(directory, "/", name),
-                      parsed.segment_number, from);
-    segment.open_time_ns = parsed.time_ns;
-    segment.format = parsed.format;
-    segments.push_back(segment);
+    const std::string path = absl::StrCat(directory, "/", name);
+    struct stat st;
+    if (lstat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) continue;
+    absl::StatusOr<SurveyedSegment> segment =
+        SurveySegment(header, path, parsed.segment_number, from);
+    if (absl::IsNotFound(segment.status())) continue;
+    if (!segment.ok()) return segment.status();
+    segment->open_time_ns = parsed.time_ns;
+    segment->format = parsed.format;
+    segments.push_back(*std::move(segment));
   }
   if (!listed.ok()) return listed;
   std::stable_sort(segments.begin(), segments.end(),

@@ -31,14 +31,18 @@ struct SurveyedSegment {
   DropCounts drops = {};
 };
 
-// Reads one segment of the ring with this header. What cannot be read proves
+// Reads one segment of the ring with this header. What is no zstd file proves
 // nothing.
-SurveyedSegment SurveySegment(const RingHeader& header, const std::string& path,
-                              uint64_t number, uint64_t from);
+//   NotFound: no such file, or it is another ring's
+//   others:   those of open(2) and read(2)
+absl::StatusOr<SurveyedSegment> SurveySegment(const RingHeader& header,
+                                              const std::string& path,
+                                              uint64_t number, uint64_t from);
 
 // Reads the segments in `directory` that are of the ring with this header, from
 // `first_number` on; by number.
-//   errors are those of opendir(3) and readdir(3)
+//   errors are those of opendir(3) and readdir(3), and of SurveySegment(): what
+//   could not be read may hold everything
 absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
     const RingHeader& header, const std::string& directory,
     uint64_t first_number, uint64_t from);

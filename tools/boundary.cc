@@ -41,13 +41,14 @@ bool AdvanceBoundary(const RingImage& image, const SegmentCursor& cursor,
   uint64_t end = cursor_end;
   for (const FoundSegment& found : segments) {
     if (found.number < cursor.segment_number) continue;
-    const SurveyedSegment segment = SurveySegment(
+    const absl::StatusOr<SurveyedSegment> segment = SurveySegment(
         image.header(), found.input.path, found.number, cursor_end);
-    AddDrops(segment.drops, &drops);
-    if (segment.end_position <= end) continue;
-    end = segment.end_position;
-    boundary->last_number = segment.number;
-    boundary->last_bytes = segment.proven_bytes;
+    if (!segment.ok()) continue;  // whoever reads it says so
+    AddDrops(segment->drops, &drops);
+    if (segment->end_position <= end) continue;
+    end = segment->end_position;
+    boundary->last_number = segment->number;
+    boundary->last_bytes = segment->proven_bytes;
   }
   if (end == cursor_end) return false;
   boundary->from = RecoverFrom::kCursor;

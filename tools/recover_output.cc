@@ -28,6 +28,11 @@ std::string ParentOf(std::string path) {
 }
 
 absl::Status RemoveDirectory(const std::string& path) {
+  struct stat st;
+  if (lstat(path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat(path, ": is there, and is no directory; move it away"));
+  }
   absl::Status listed;
   for (const std::string& name : NamesIn(path, &listed)) {
     if (name == "." || name == "..") continue;
@@ -117,7 +122,11 @@ absl::StatusOr<Staging::Place> Staging::LookAtPlace(Segment* segment) const {
                      ": is there, and is not this segment; move it away, or "
                      "give another --out"));
   }
-  if (!there->is_whole || !segment->is_damaged) return Place::kFree;
+  // What is there may be of a later moment, or have been whole then.
+  const bool is_better =
+      there->is_whole &&
+      (segment->is_damaged || there->records > segment->content.records);
+  if (!is_better) return Place::kFree;
   segment->content = *std::move(there);
   return Place::kTaken;
 }
