@@ -292,9 +292,11 @@ absl::Status EndDamagedSegment(const std::string& path,
   absl::StatusOr<SegmentFile> file =
       SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (!file.ok()) return file.status();
-  // No frame is so long that the file can have lost so much of it.
+  // A file that has lost more is not worth as many zeros, which every reader
+  // would have to go through.
+  constexpr uint64_t kMaxLostBytes = 64 << 20;
   const bool is_possible =
-      cursor.segment_bytes <= file->opened_bytes() + kMaxFrameTextBytes;
+      cursor.segment_bytes <= file->opened_bytes() + kMaxLostBytes;
   if (!is_possible || IsAnothers(*file, identity)) return absl::OkStatus();
   SegmentTail tail = TailOf(identity, cursor);
   const bool is_whole =

@@ -52,10 +52,10 @@ absl::Status CheckOpenFrame(const std::string& path,
 // file gets the length that the cursor says; the frame that is open there gets
 // its end, or, if it is damaged itself, an end whose checksum fits nothing; the
 // metadata behind it name its positions. May be done again after a kill. A file
-// that is another ring's stays as it is.
+// that is another ring's, or has lost more than 64 MiB, stays as it is.
 //   NotFound: no such file
 //   others:   those of open(2), read(2), write(2), ftruncate(2) and
-//   fdatasync(2)
+//             fdatasync(2)
 absl::Status EndDamagedSegment(const std::string& path,
                                const SegmentIdentity& identity,
                                const SegmentCursor& cursor);
