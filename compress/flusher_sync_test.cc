@@ -286,4 +286,6 @@ TEST_F(FlusherSyncTest, WithoutItNothingIsSynced) {
 }  // namespace
 }  // namespace ringlog
 
-extern "C" int fdatasync(int fd) { return ringlog::Syncs::Get().OnCall(fd); }
+extern "C" int fdatasync(int fildes) {
+  return ringlog::Syncs::Get().OnCall(fildes);
+}

@@ -224,6 +224,23 @@ std::string EncodeMetadataFrame(const FrameMetadata& metadata) {
   return out;
 }
 
+namespace {
+
+// Of `covered_bytes` the checksum is.
+bool IsConsistent(const MetadataPayload& packed, size_t covered_bytes) {
+  return packed.fixed_bytes >= sizeof packed &&
+         packed.fixed_bytes <= covered_bytes && IsLineFormat(packed.format) &&
+         packed.first_position <= packed.end_position &&
+         packed.listed_gaps <=
+             std::min<uint64_t>(packed.gap_count, kMaxFrameGaps) &&
+         (packed.listed_gaps == 0 || packed.gap_bytes >= sizeof(PackedGap)) &&
+         (covered_bytes - packed.fixed_bytes) /
+                 std::max<size_t>(packed.gap_bytes, 1) >=
+             packed.listed_gaps;
+}
+
+}  // namespace
+
 absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
   if (payload.size() < sizeof kMetadataMagic ||
       std::memcmp(payload.data(), kMetadataMagic, sizeof kMetadataMagic) != 0) {
@@ -249,15 +266,7 @@ absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
     return absl::DataLossError("metadata frame that is too short");
   }
   const auto packed = StructAt<MetadataPayload>(covered, 0);
-  if (packed.fixed_bytes < sizeof packed ||
-      packed.fixed_bytes > covered.size() || !IsLineFormat(packed.format) ||
-      packed.first_position > packed.end_position ||
-      packed.listed_gaps >
-          std::min<uint64_t>(packed.gap_count, kMaxFrameGaps) ||
-      (packed.listed_gaps != 0 && packed.gap_bytes < sizeof(PackedGap)) ||
-      (covered.size() - packed.fixed_bytes) /
-              std::max<size_t>(packed.gap_bytes, 1) <
-          packed.listed_gaps) {
+  if (!IsConsistent(packed, covered.size())) {
     return absl::DataLossError("metadata frame that contradicts itself");
   }
   FrameMetadata metadata;

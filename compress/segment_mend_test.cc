@@ -31,7 +31,7 @@ class SegmentMendTest : public ::testing::TestWithParam<LineFormat> {
   // The file that `bytes` become; it is whole, and mending it again changes
   // nothing.
   std::string Mend(const std::string& bytes) {
-    const std::string once = MendOnce(bytes);
+    std::string once = MendOnce(bytes);
     EXPECT_EQ(MendOnce(once), once);
     return once;
   }

@@ -191,7 +191,7 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
       if (!sync() && before.segments.count(name) == 0 && UpTo(1) == 0) continue;
       const auto older = before.segments.find(name);
       WriteFile(
-          directory + "/" + name,
+          absl::StrCat(directory, "/", name),
           Tear(content, older == before.segments.end() ? "" : older->second,
                is_synced ? synced->second : 0));
     }

@@ -19,7 +19,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <iostream>
 #include <random>
 #include <string>
@@ -28,7 +27,9 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/line_format.h"
@@ -104,9 +105,14 @@ class SegmentDamageTest : public ::testing::TestWithParam<LineFormat> {
   // A message has bytes, of which `at` is one.
   bool IsNamed(uint64_t at) const {
     for (const std::string& message : messages_) {
-      unsigned long long begin, end;
-      if (std::sscanf(message.c_str(), "[%llu..%llu)", &begin, &end) == 2 &&
-          begin <= at && at < end) {
+      const std::vector<absl::string_view> words =
+          absl::StrSplit(absl::string_view(message), absl::ByAnyChar("[.)"),
+                         absl::SkipEmpty());
+      uint64_t begin = 0;
+      uint64_t end = 0;
+      if (message[0] == '[' && words.size() >= 2 &&
+          absl::SimpleAtoi(words[0], &begin) &&
+          absl::SimpleAtoi(words[1], &end) && begin <= at && at < end) {
         return true;
       }
     }

@@ -34,8 +34,7 @@ class RecoverSegmentTest : public ::testing::TestWithParam<LineFormat> {
   ToolRun RunRecover(const std::string& bytes) {
     WriteFile(path_, bytes);
     std::filesystem::remove_all(output_);
-    const ToolRun run =
-        RunTool("ringlog", {"recover", path_, "--out", output_});
+    ToolRun run = RunTool("ringlog", {"recover", path_, "--out", output_});
     EXPECT_EQ(ReadFile(path_), bytes);
     return run;
   }

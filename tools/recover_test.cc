@@ -68,7 +68,7 @@ void BringFromOtherHost(const std::string& ring_path) {
 // A directory with what a process has left that logged `count` records. Some
 // are in a segment, if it had as many.
 std::string CrashedDirectory(int count) {
-  const std::string directory = MakeTestDirectory();
+  std::string directory = MakeTestDirectory();
   {
     Victim victim(directory);
     if (count > 5) {
@@ -292,13 +292,13 @@ TEST(RecoverTest, AnOutputThatCannotBeWrittenIsNamed) {
   ASSERT_EQ(chmod(output.c_str(), 0500), 0);
   ToolOptions options;
   options.drop_file_rights = true;
-  for (const std::string& path :
+  for (const std::string& place :
        {output, output + "/below", directory + "/no/such",
         directory + "/file"}) {
     WriteFile(directory + "/file", "");
-    const ToolRun run = RunRecover(directory, path, options);
-    EXPECT_EQ(run.exit_status, 2) << path;
-    EXPECT_THAT(run.err, HasSubstr(path));
+    const ToolRun run = RunRecover(directory, place, options);
+    EXPECT_EQ(run.exit_status, 2) << place;
+    EXPECT_THAT(run.err, HasSubstr(place));
     EXPECT_EQ(run.out, "");
   }
 }

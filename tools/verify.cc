@@ -85,7 +85,10 @@ class Verifier {
     const std::vector<SourcePlan> plans = MakePlan(paths, &report_);
     for (const SourcePlan& plan : plans) CheckSource(plan);
     // What is no part of a source: what could not be read, and empty files.
-    while (!order_.empty()) PrintFile(order_.front(), "");
+    while (!order_.empty()) {
+      const std::string path = order_.front();  // which it removes
+      PrintFile(path, "");
+    }
     Print(absl::StrCat("total: ", Counted(files_, "file"), ", ",
                        Counted(records_, "record"), ", ", Counted(gaps_, "gap"),
                        ", ", damaged_, " damaged, ", report_.result.unusable,
@@ -260,7 +263,7 @@ class Verifier {
   }
 
   // The lines of a file, of which nothing is kept.
-  void PrintFile(std::string path, absl::string_view title) {
+  void PrintFile(const std::string& path, absl::string_view title) {
     Findings findings;
     if (const auto found = findings_.find(path); found != findings_.end()) {
       findings = std::move(found->second);

@@ -214,7 +214,8 @@ TEST_P(VerifyTest, MetadataThatAreNotWhatTheRecordsAreAreNamed) {
 TEST_P(VerifyTest, EveryEntryOfTheSeekTableIsChecked) {
   Close();
   const std::string content = ReadFile(segment());
-  const size_t entries = content.size() - 9 - 6 * 8;  // 3 frames and metadata
+  const size_t entries =
+      content.size() - 9 - size_t{6} * 8;  // 3 frames and metadata
   for (size_t at = entries; at < content.size() - 9; at += 4) {
     WriteFile(segment(), content);
     Flip(segment(), at);
