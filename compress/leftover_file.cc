@@ -21,19 +21,10 @@
 namespace ringlog {
 namespace {
 
-ProcessIdentity Owner(const RingHeader& header) {
-  ProcessIdentity owner;
-  owner.process_id = header.process_id;
-  owner.start_ticks = header.process_start_ticks;
-  std::copy(std::begin(header.boot_id), std::end(header.boot_id),
-            owner.boot_id.begin());
-  return owner;
-}
-
 // The calling process's own rings are locked; a pid that it has by chance in
 // common with a process of another container is no sign of life.
 bool OwnerMayBeAlive(const RingHeader& header) {
-  return header.process_id != getpid() && MayBeAlive(Owner(header));
+  return header.process_id != getpid() && MayBeAlive(OwnerOf(header));
 }
 
 // Whether somebody has the ring locked. Who tries to lock it at this very

@@ -81,8 +81,7 @@ class Victim {
   }
   void CreateSegment() {
     SegmentIdentity identity;
-    std::copy(std::begin(ring_->header().ring_id),
-              std::end(ring_->header().ring_id), identity.ring_id.begin());
+    identity.ring_id = RingIdOf(ring_->header());
     identity.number = cursor_.segment_number;
     SegmentWriterOptions options;
     options.frame_bytes = 3000;

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstring>
 #include <iterator>
@@ -33,10 +32,7 @@ namespace {
 constexpr size_t kBatchBytes = 64 << 10;
 
 bool IsOfAnotherBoot(const RingHeader& header) {
-  std::array<uint8_t, 16> boot_id;
-  std::copy(std::begin(header.boot_id), std::end(header.boot_id),
-            boot_id.begin());
-  return !IsOfThisBoot(boot_id);
+  return !IsOfThisBoot(OwnerOf(header).boot_id);
 }
 
 class Leftover {
@@ -90,8 +86,7 @@ class Leftover {
 
   SegmentIdentity Identity() const {
     SegmentIdentity identity;
-    std::copy(std::begin(ring_.header.ring_id), std::end(ring_.header.ring_id),
-              identity.ring_id.begin());
+    identity.ring_id = RingIdOf(ring_.header);
     identity.number = cursor_.segment_number;
     identity.format = cursor_.format;
     identity.recovered = is_apart_;

@@ -172,6 +172,13 @@ uint32_t Crc32c(absl::string_view bytes) {
 
 }  // namespace
 
+RingId RingIdOf(const RingHeader& header) {
+  RingId id;
+  static_assert(sizeof header.ring_id == sizeof id, "the same thing");
+  std::memcpy(id.data(), header.ring_id, id.size());
+  return id;
+}
+
 uint64_t FrameSummary::record_count() const {
   uint64_t count = 0;
   for (const uint64_t n : records) count += n;

@@ -24,6 +24,8 @@ using RingId = std::array<uint8_t, 16>;
 using DropCounts =
     std::array<std::array<uint64_t, kSeverityCount>, kDropCauseCount>;
 
+RingId RingIdOf(const RingHeader& header);
+
 // Skippable frames begin with a magic of zstd's and the length of what follows,
 // four bytes each.
 inline constexpr uint32_t kMetadataFrameMagic = 0x184D2A57;

@@ -352,7 +352,6 @@ std::optional<SegmentReader::Result> SegmentReader::TakeMetadata(
     skipped_.back().end_position = metadata.summary.end_position;
   }
   metadata_ = metadata;
-  metadata_end_ = end;
   lacks_metadata_ = false;
   return Result::kMetadata;
 }

@@ -117,8 +117,6 @@ class SegmentReader {
   Result NextRecords(absl::string_view* lines);
 
   const FrameMetadata& metadata() const { return metadata_; }
-  // Where the metadata end in the file; 0 before the first.
-  uint64_t metadata_end() const { return metadata_end_; }
 
   // Where in the file the zstd frame of these records, or this metadata frame,
   // begins; and where that ends, once the records are its last.
@@ -188,7 +186,6 @@ class SegmentReader {
   std::optional<uint64_t> zeros_at_end_;
 
   FrameMetadata metadata_;
-  uint64_t metadata_end_ = 0;
   std::optional<FrameMetadata> first_metadata_;
   std::optional<LineFormat> format_;
   bool is_closed_ = false;

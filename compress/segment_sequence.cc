@@ -91,8 +91,7 @@ absl::Status SegmentSequence::Begin() {
 absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentSequence::CreateSegment(
     const std::string& path) {
   SegmentIdentity identity;
-  std::copy(std::begin(ring_->header().ring_id),
-            std::end(ring_->header().ring_id), identity.ring_id.begin());
+  identity.ring_id = RingIdOf(ring_->header());
   identity.number = cursor_.segment_number;
   identity.format = options_.format;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =

@@ -29,11 +29,6 @@ void AddToldDrops(const FrameMetadata& metadata, DropCounts* drops) {
   }
 }
 
-bool IsOf(const FrameMetadata& metadata, const RingHeader& header) {
-  return std::equal(metadata.ring_id.begin(), metadata.ring_id.end(),
-                    std::begin(header.ring_id));
-}
-
 absl::Status Read(const RingHeader& header, uint64_t from,
                   SurveyedSegment* segment) {
   absl::StatusOr<std::unique_ptr<SegmentReader>> opened =
@@ -41,8 +36,9 @@ absl::Status Read(const RingHeader& header, uint64_t from,
   if (absl::IsInvalidArgument(opened.status())) return absl::OkStatus();
   if (!opened.ok()) return opened.status();
   SegmentReader& reader = **opened;
+  const RingId ring_id = RingIdOf(header);
   if (reader.first_metadata() != nullptr &&
-      !IsOf(*reader.first_metadata(), header)) {
+      reader.first_metadata()->ring_id != ring_id) {
     return absl::NotFoundError(
         absl::StrCat(segment->path, ": is another ring's"));
   }
@@ -55,10 +51,10 @@ absl::Status Read(const RingHeader& header, uint64_t from,
     const bool is_whole = reader.skipped().size() == skipped;
     skipped = reader.skipped().size();
     if (!is_whole || metadata.segment_number != segment->number ||
-        !IsOf(metadata, header)) {
+        metadata.ring_id != ring_id) {
       continue;
     }
-    segment->proven_bytes = reader.metadata_end();
+    segment->proven_bytes = reader.offset();
     segment->end_position = metadata.summary.end_position;
     if (metadata.summary.end_position > from) {
       AddToldDrops(metadata, &segment->drops);

@@ -132,6 +132,15 @@ absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file) {
   return header;
 }
 
+ProcessIdentity OwnerOf(const RingHeader& header) {
+  ProcessIdentity owner;
+  owner.process_id = header.process_id;
+  owner.start_ticks = header.process_start_ticks;
+  static_assert(sizeof owner.boot_id == sizeof header.boot_id, "the same");
+  std::memcpy(owner.boot_id.data(), header.boot_id, sizeof header.boot_id);
+  return owner;
+}
+
 uint32_t RingHeaderChecksum(const RingHeader& header) {
   return static_cast<uint32_t>(absl::ComputeCrc32c(absl::string_view(
       reinterpret_cast<const char*>(&header), offsetof(RingHeader, crc32c))));

@@ -9,6 +9,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -30,6 +31,9 @@ PersistCursor ParsePersistCursor(absl::string_view live,
 // Whether a cursor was published last that is damaged now, so that the one that
 // counts says less than was persisted. No kill does that.
 bool LatestCursorIsDamaged(const RingLive& live, const RingHeader& header);
+
+// The process that made the ring.
+ProcessIdentity OwnerOf(const RingHeader& header);
 
 uint32_t RingHeaderChecksum(const RingHeader& header);
 

@@ -2,9 +2,11 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
@@ -30,6 +32,21 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id) {
          segment.input.name.ring_id_prefix == RingIdPrefix(id);
 }
 
+std::vector<FoundSegment> TakeSegments(const RingId& id,
+                                       std::vector<FoundSegment>* segments) {
+  const auto taken = std::stable_partition(
+      segments->begin(), segments->end(),
+      [&](const FoundSegment& segment) { return !BelongsTo(segment, id); });
+  std::vector<FoundSegment> found(std::make_move_iterator(taken),
+                                  std::make_move_iterator(segments->end()));
+  segments->erase(taken, segments->end());
+  std::stable_sort(found.begin(), found.end(),
+                   [](const FoundSegment& a, const FoundSegment& b) {
+                     return a.number < b.number;
+                   });
+  return found;
+}
+
 RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
                        const std::vector<FoundSegment>& segments) {
   for (const FoundSegment& segment : segments) {
@@ -43,9 +60,7 @@ RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
         static_cast<uint8_t>(ring.name.ring_id_prefix >> (24 - 8 * i));
   }
   SetChecksumSeed(Seed(rebuilt), header.ring_id);
-  RingId id;
-  std::memcpy(id.data(), header.ring_id, id.size());
-  return id;
+  return RingIdOf(header);
 }
 
 uint64_t FileBytes(const std::string& path) {

@@ -27,6 +27,10 @@ FoundSegment InspectSegment(const InputFile& input);
 // Of segments whose metadata are cut off, the name has to do.
 bool BelongsTo(const FoundSegment& segment, const RingId& id);
 
+// Takes those that belong to `id` out of `segments`, in order of number.
+std::vector<FoundSegment> TakeSegments(const RingId& id,
+                                       std::vector<FoundSegment>* segments);
+
 // The id of the ring `ring` whose header was rebuilt, so that only the CRC-32C
 // of `rebuilt` is right: that of those of `segments` which have metadata and
 // the same. If none has, one that begins as the ring's name says, for

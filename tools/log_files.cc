@@ -123,8 +123,7 @@ void HandMadeProcess::EndSegment() {
 
 void HandMadeProcess::BeginSegment() {
   SegmentIdentity identity;
-  std::copy(std::begin(ring_->header().ring_id),
-            std::end(ring_->header().ring_id), identity.ring_id.begin());
+  identity.ring_id = RingIdOf(ring_->header());
   identity.number = segment_paths_.size() + 1;
   identity.format = options_.format;
   segment_open_time_ns_ =

@@ -24,13 +24,6 @@
 namespace ringlog {
 namespace {
 
-RingId IdOf(const RingHeader& header) {
-  RingId id;
-  static_assert(sizeof header.ring_id == sizeof id, "the same thing");
-  std::memcpy(id.data(), header.ring_id, id.size());
-  return id;
-}
-
 class Planner {
  public:
   Planner(const std::vector<std::string>& paths, Report* report,
@@ -46,8 +39,6 @@ class Planner {
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
                                          std::shared_ptr<RingImage> image,
                                          const Boundary& boundary);
-  // Takes those that belong to `id` out of segments_, in order of number.
-  std::vector<FoundSegment> TakeSegments(const RingId& id);
   void AddSegments(const std::vector<FoundSegment>& files,
                    const Boundary& boundary, SourcePlan* plan);
   void AddSegmentsWithoutRing();
@@ -104,10 +95,11 @@ absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
     InspectSegments();
     if (!read.ok()) return read;
     if (read->header_is_rebuilt()) {
-      read->SetRingId(IdOfRebuiltRing(IdOf(read->header()), input, segments_));
+      read->SetRingId(
+          IdOfRebuiltRing(RingIdOf(read->header()), input, segments_));
     }
     if (reading == kReadings) return read;
-    const RingId id = IdOf(read->header());
+    const RingId id = RingIdOf(read->header());
     std::vector<FoundSegment> segments;
     std::copy_if(segments_.begin(), segments_.end(),
                  std::back_inserter(segments),
@@ -126,7 +118,7 @@ void Planner::AddRing(const InputFile& input) {
     return;
   }
   auto image = std::make_shared<RingImage>(*std::move(read));
-  const RingId id = IdOf(image->header());
+  const RingId id = RingIdOf(image->header());
   const auto [other, is_new] = rings_.emplace(id, input.path);
   if (!is_new) {
     report_->Unusable(input.path, absl::InvalidArgumentError(absl::StrCat(
@@ -146,7 +138,7 @@ void Planner::AddRing(const InputFile& input) {
                     absl::StrCat("[", image->file_bytes(), "..",
                                  image->header().file_bytes, "): cut off"));
   }
-  std::vector<FoundSegment> segments = TakeSegments(id);
+  std::vector<FoundSegment> segments = TakeSegments(id, &segments_);
   const Boundary boundary = FindBoundary(input.path, *image, segments, report_);
   SourcePlan plan;
   AddSegments(segments, boundary, &plan);
@@ -213,20 +205,6 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
   return part;
 }
 
-std::vector<FoundSegment> Planner::TakeSegments(const RingId& id) {
-  const auto taken = std::stable_partition(
-      segments_.begin(), segments_.end(),
-      [&](const FoundSegment& segment) { return !BelongsTo(segment, id); });
-  std::vector<FoundSegment> files(std::make_move_iterator(taken),
-                                  std::make_move_iterator(segments_.end()));
-  segments_.erase(taken, segments_.end());
-  std::stable_sort(files.begin(), files.end(),
-                   [](const FoundSegment& a, const FoundSegment& b) {
-                     return a.number < b.number;
-                   });
-  return files;
-}
-
 void Planner::AddSegments(const std::vector<FoundSegment>& files,
                           const Boundary& boundary, SourcePlan* plan) {
   const FoundSegment* previous = nullptr;
@@ -275,7 +253,7 @@ void Planner::AddSegmentsWithoutRing() {
     }
   }
   std::vector<std::vector<FoundSegment>> groups;
-  for (const RingId& id : ids) groups.push_back(TakeSegments(id));
+  for (const RingId& id : ids) groups.push_back(TakeSegments(id, &segments_));
   // The rest by their names, or each alone.
   std::map<std::tuple<std::string, int64_t, uint32_t>, size_t> by_name;
   for (FoundSegment& segment : segments_) {

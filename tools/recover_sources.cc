@@ -62,8 +62,7 @@ void RecoverSources::FindRings(const std::string& output) {
     }
     FoundRing ring;
     ring.input = input;
-    std::copy(std::begin(header->ring_id), std::end(header->ring_id),
-              ring.id.begin());
+    ring.id = RingIdOf(*header);
     ring.segment_directory = std::string(SegmentDirectory(*header));
     if (!ring.segment_directory.empty() &&
         ring.segment_directory == SegmentDirectoryField(whole_output)) {
@@ -88,17 +87,7 @@ void RecoverSources::FindRings(const std::string& output) {
 }
 
 std::vector<FoundSegment> RecoverSources::TakeSegments(const RingId& id) {
-  const auto taken = std::stable_partition(
-      segments_.begin(), segments_.end(),
-      [&](const FoundSegment& segment) { return !BelongsTo(segment, id); });
-  std::vector<FoundSegment> found(std::make_move_iterator(taken),
-                                  std::make_move_iterator(segments_.end()));
-  segments_.erase(taken, segments_.end());
-  std::stable_sort(found.begin(), found.end(),
-                   [](const FoundSegment& a, const FoundSegment& b) {
-                     return a.number < b.number;
-                   });
-  return found;
+  return ringlog::TakeSegments(id, &segments_);
 }
 
 void RecoverSources::PutBack(std::vector<FoundSegment> segments) {

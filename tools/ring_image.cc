@@ -77,15 +77,6 @@ absl::Status ReadLive(int fd, uint64_t offset, uint64_t length, char* out) {
 // the time are not part of the comparison that ReadLive makes.
 constexpr uint64_t kCursorOffset = offsetof(RingLive, cursor_selector);
 
-ProcessIdentity Owner(const RingHeader& header) {
-  ProcessIdentity process;
-  process.process_id = header.process_id;
-  process.start_ticks = header.process_start_ticks;
-  static_assert(sizeof process.boot_id == sizeof header.boot_id, "the same");
-  std::memcpy(process.boot_id.data(), header.boot_id, sizeof header.boot_id);
-  return process;
-}
-
 }  // namespace
 
 absl::StatusOr<RingImage> RingImage::Read(const std::string& path) {
@@ -213,11 +204,11 @@ std::string RingImage::program() const {
 }
 
 bool RingImage::owner_may_be_alive() const {
-  return MayBeAlive(Owner(header_));
+  return MayBeAlive(OwnerOf(header_));
 }
 
 bool RingImage::is_of_another_boot() const {
-  return !IsOfThisBoot(Owner(header_).boot_id);
+  return !IsOfThisBoot(OwnerOf(header_).boot_id);
 }
 
 std::string RingImage::DescribeRebuilt() const {
