@@ -5,11 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/base/log_severity.h"
@@ -21,6 +18,7 @@
 #include "ringlog/compress/complain.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/logsink/resolved_options.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -30,45 +28,6 @@ namespace {
 constexpr absl::Duration kFlushTimeout = absl::Seconds(1);
 // How long the end of the process waits for the recovery of leftovers.
 constexpr absl::Duration kRecoveryTimeout = absl::Seconds(1);
-
-template <typename T>
-absl::Status Invalid(absl::string_view option, const T& value,
-                     absl::string_view allowed) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "ringlog option ", option, " is ", value, "; allowed is ", allowed));
-}
-
-absl::Status Check(const RingLogSinkOptions& o) {
-  if (o.directory.empty()) {
-    return Invalid("directory", "empty", "a directory for the log files");
-  }
-  if (o.ring_bytes < (64 << 10) || o.ring_bytes > (uint64_t{1} << 30)) {
-    return Invalid("ring_bytes", o.ring_bytes, "65536 to 1073741824");
-  }
-  if (o.block_deadline < absl::ZeroDuration() ||
-      o.block_deadline > absl::Hours(1)) {
-    return Invalid("block_deadline", absl::FormatDuration(o.block_deadline),
-                   "0 to 1h");
-  }
-  if (o.flush_interval < absl::Milliseconds(1) ||
-      o.flush_interval > absl::Minutes(1)) {
-    return Invalid("flush_interval", absl::FormatDuration(o.flush_interval),
-                   "1ms to 1m");
-  }
-  if (o.sync_interval < absl::Milliseconds(1) ||
-      o.sync_interval > absl::Minutes(1)) {
-    return Invalid("sync_interval", absl::FormatDuration(o.sync_interval),
-                   "1ms to 1m");
-  }
-  if (o.max_segment_bytes != 0 && o.max_segment_bytes < 4096) {
-    return Invalid("max_segment_bytes", o.max_segment_bytes,
-                   "4096 or more, or 0 for no limit");
-  }
-  if (o.compression_level < 1 || o.compression_level > 19) {
-    return Invalid("compression_level", o.compression_level, "1 to 19");
-  }
-  return absl::OkStatus();
-}
 
 absl::Status MakeDirectory(const std::string& path) {
   if (mkdir(path.c_str(), 0777) == 0) return absl::OkStatus();
@@ -81,56 +40,6 @@ absl::Status MakeDirectory(const std::string& path) {
                              absl::StrCat("make directory ", path));
 }
 
-// The program may go to another directory later.
-std::string Absolute(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path absolute =
-      std::filesystem::absolute(path, error).lexically_normal();
-  if (error) return path;
-  // "logs/" is "logs".
-  return absolute.has_filename() ? absolute.string()
-                                 : absolute.parent_path().string();
-}
-
-// Both directories absolute, neither empty.
-RingLogSinkOptions Resolved(RingLogSinkOptions options) {
-  options.directory = Absolute(options.directory);
-  options.ring_directory = options.ring_directory.empty()
-                               ? options.directory
-                               : Absolute(options.ring_directory);
-  return options;
-}
-
-RingOptions ToRingOptions(const RingLogSinkOptions& options) {
-  RingOptions ring;
-  const uint64_t slot_bytes =
-      sizeof(SlotHeader) + ring.head_bytes + ring.body_bytes;
-  ring.slot_count = 1;
-  while (ring.slot_count * slot_bytes < options.ring_bytes) {
-    ring.slot_count *= 2;
-  }
-  ring.overflow = options.overflow;
-  ring.block_deadline = options.block_deadline;
-  if (options.ring_directory != options.directory) {
-    ring.segment_directory = options.directory;
-  }
-  return ring;
-}
-
-FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options) {
-  FlusherOptions flusher;
-  flusher.directory = options.directory;
-  flusher.format = options.format;
-  flusher.flush_interval = options.flush_interval;
-  flusher.sync = options.sync;
-  flusher.sync_interval = options.sync_interval;
-  flusher.sync_severity =
-      std::min(static_cast<int>(options.sync_severity), kSeverityCount);
-  flusher.segment.compression_level = options.compression_level;
-  flusher.rotation.max_segment_bytes = options.max_segment_bytes;
-  return flusher;
-}
-
 Severity ToSeverity(absl::LogSeverity severity) {
   return static_cast<Severity>(absl::NormalizeLogSeverity(severity));
 }
@@ -139,7 +48,7 @@ Severity ToSeverity(absl::LogSeverity severity) {
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
     const RingLogSinkOptions& options) {
-  if (absl::Status s = Check(options); !s.ok()) return s;
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   const RingLogSinkOptions resolved = Resolved(options);
   for (const std::string& directory :
        {resolved.directory, resolved.ring_directory}) {
@@ -152,7 +61,7 @@ absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
     const RingLogSinkOptions& options) {
-  if (absl::Status s = Check(options); !s.ok()) return s;
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   const RingLogSinkOptions resolved = Resolved(options);
   return Start(Ring::CreateAnonymous(ToRingOptions(resolved)), resolved);
 }
@@ -302,7 +211,7 @@ __attribute__((destructor)) void CloseAtExit() {
 
 absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
   static std::atomic<bool> called{false};
-  if (absl::Status s = Check(options); !s.ok()) return s;
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   const RingLogSinkOptions resolved = Resolved(options);
   if (called.exchange(true)) {
     return absl::FailedPreconditionError(

@@ -1,0 +1,71 @@
+// What an application can ask of its log sink.
+
+#ifndef RINGLOG_LOGSINK_OPTIONS_H_
+#define RINGLOG_LOGSINK_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/base/log_severity.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/ring/ring.h"
+
+namespace ringlog {
+
+// The defaults are what most programs keep. Only `directory` has none.
+struct RingLogSinkOptions {
+  // Where segments go; made if it does not exist and its parent does. What is
+  // relative is so to the working directory of now.
+  std::string directory;
+
+  // Where the ring goes; empty: to the segments. On a disk the ring survives
+  // the restart of a container and of the machine, and a store into it may wait
+  // for the disk, rarely, for some milliseconds. /dev/shm never waits; what it
+  // holds is gone when the machine restarts.
+  std::string ring_directory;
+
+  // How much the flusher may be behind: 64 KiB to 1 GiB, rounded up to a power
+  // of two. A record takes 512 bytes, or a multiple of that if it is long. Half
+  // of this is the longest record.
+  uint64_t ring_bytes = uint64_t{8} << 20;
+
+  // What happens to records that find the ring full. With kOverwriteOldest
+  // nothing is written while the process lives: the ring holds the last
+  // records, for `ringlog cat`; the next start moves them into a segment.
+  OverflowPolicy overflow = OverflowPolicy::kDropNewest;
+  absl::Duration block_deadline = absl::Milliseconds(100);
+
+  // Lines of text in glog's shape, or of JSON.
+  LineFormat format = LineFormat::kText;
+
+  // A record is in the ring at once, and handed to its segment after this time
+  // and 5 ms at the latest; 1 ms to 1 minute.
+  absl::Duration flush_interval = absl::Milliseconds(200);
+
+  // What has been logged outlives the machine too, its power and its kernel,
+  // but for records of the last sync_interval (and 5 ms): fdatasync(2) is
+  // called before their slots are free. It is called for a megabyte at a time,
+  // at the latest after sync_interval (1 ms to 1 minute), which then counts
+  // instead of flush_interval, and at once for records of sync_severity and
+  // above. LOG() does not wait for it; Flush() does. A file on which it has
+  // failed is cut back and left; its records go into another one.
+  bool sync = false;
+  absl::Duration sync_interval = absl::Seconds(1);
+  absl::LogSeverityAtLeast sync_severity = absl::LogSeverityAtLeast::kError;
+
+  // A segment of this many compressed bytes is closed, and the next one begun;
+  // at least 4 KiB, or 0 for never.
+  uint64_t max_segment_bytes = uint64_t{64} << 20;
+
+  // Of zstd, 1 to 19. On logs 1 compresses as well as 3, and faster.
+  int compression_level = 1;
+};
+
+// InvalidArgument: an option, named with its value and what is allowed.
+absl::Status CheckOptions(const RingLogSinkOptions& options);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_LOGSINK_OPTIONS_H_

@@ -1,0 +1,65 @@
+#include "ringlog/logsink/resolved_options.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+namespace {
+
+// The program may go to another directory later.
+std::string Absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute =
+      std::filesystem::absolute(path, error).lexically_normal();
+  if (error) return path;
+  // "logs/" is "logs".
+  return absolute.has_filename() ? absolute.string()
+                                 : absolute.parent_path().string();
+}
+
+}  // namespace
+
+RingLogSinkOptions Resolved(RingLogSinkOptions options) {
+  options.directory = Absolute(options.directory);
+  options.ring_directory = options.ring_directory.empty()
+                               ? options.directory
+                               : Absolute(options.ring_directory);
+  return options;
+}
+
+RingOptions ToRingOptions(const RingLogSinkOptions& options) {
+  RingOptions ring;
+  const uint64_t slot_bytes =
+      sizeof(SlotHeader) + ring.head_bytes + ring.body_bytes;
+  ring.slot_count = 1;
+  while (ring.slot_count * slot_bytes < options.ring_bytes) {
+    ring.slot_count *= 2;
+  }
+  ring.overflow = options.overflow;
+  ring.block_deadline = options.block_deadline;
+  if (options.ring_directory != options.directory) {
+    ring.segment_directory = options.directory;
+  }
+  return ring;
+}
+
+FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options) {
+  FlusherOptions flusher;
+  flusher.directory = options.directory;
+  flusher.format = options.format;
+  flusher.flush_interval = options.flush_interval;
+  flusher.sync = options.sync;
+  flusher.sync_interval = options.sync_interval;
+  flusher.sync_severity =
+      std::min(static_cast<int>(options.sync_severity), kSeverityCount);
+  flusher.segment.compression_level = options.compression_level;
+  flusher.rotation.max_segment_bytes = options.max_segment_bytes;
+  return flusher;
+}
+
+}  // namespace ringlog
