@@ -38,6 +38,26 @@ bool IsLocked(int fd) {
   return result != 0;
 }
 
+// For reading. FailedPrecondition if somebody has it locked.
+absl::StatusOr<int> OpenUnlocked(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  if (!IsLocked(fd)) return fd;
+  close(fd);
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": in use by another process"));
+}
+
+LeftoverRing Recovered(FileContent bytes, const RingHeader& header) {
+  LeftoverRing leftover = {std::move(bytes), {}};
+  const absl::string_view view = leftover.bytes.view();
+  leftover.ring = RecoverRing(view, header, RecoverFrom::kCursor);
+  if (LatestCursorIsDamaged(leftover.ring.live, header)) {
+    leftover.ring = RecoverRing(view, header, RecoverFrom::kEverything);
+  }
+  return leftover;
+}
+
 }  // namespace
 
 absl::Status Annotate(const absl::Status& status, absl::string_view path) {
@@ -133,31 +153,30 @@ absl::StatusOr<int> OpenLeftover(const std::string& path) {
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {
   absl::StatusOr<FileContent> bytes = ReadFileContent(fd, path);
   if (!bytes.ok()) return bytes.status();
-  LeftoverRing leftover = {*std::move(bytes), {}};
-  absl::StatusOr<RecoveredRing> ring =
-      RecoverRing(leftover.bytes.view(), RecoverFrom::kCursor);
-  if (!ring.ok()) return Annotate(ring.status(), path);
-  if (OwnerMayBeAlive(ring->header)) {
+  const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
+  if (!header.ok()) return Annotate(header.status(), path);
+  if (OwnerMayBeAlive(*header)) {
     return absl::FailedPreconditionError(
-        absl::StrCat(path, ": process ", ring->header.process_id, " is alive"));
+        absl::StrCat(path, ": process ", header->process_id, " is alive"));
   }
-  if (LatestCursorIsDamaged(ring->live, ring->header)) {
-    ring = RecoverRing(leftover.bytes.view(), RecoverFrom::kEverything);
-    if (!ring.ok()) return Annotate(ring.status(), path);
-  }
-  leftover.ring = *std::move(ring);
-  return leftover;
+  return Recovered(*std::move(bytes), *header);
 }
 
 absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
-  auto close_file = absl::MakeCleanup([fd] { close(fd); });
-  if (IsLocked(fd)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": in use by another process"));
-  }
-  return ReadLeftover(fd, path);
+  const absl::StatusOr<int> fd = OpenUnlocked(path);
+  if (!fd.ok()) return fd.status();
+  auto close_file = absl::MakeCleanup([&fd] { close(*fd); });
+  return ReadLeftover(*fd, path);
+}
+
+absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path,
+                                          const RingHeader& header) {
+  const absl::StatusOr<int> fd = OpenUnlocked(path);
+  if (!fd.ok()) return fd.status();
+  auto close_file = absl::MakeCleanup([&fd] { close(*fd); });
+  absl::StatusOr<FileContent> bytes = ReadFileContent(*fd, path);
+  if (!bytes.ok()) return bytes.status();
+  return Recovered(*std::move(bytes), header);
 }
 
 }  // namespace ringlog

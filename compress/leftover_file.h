@@ -67,6 +67,12 @@ absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path);
 // process that has died.
 absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path);
 
+// The same for a ring that has lost its headers, by one that was made up for it
+// (RebuildRingHeader()). Whose it is nobody knows, so that only the lock tells
+// whether its process is alive.
+absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path,
+                                          const RingHeader& header);
+
 }  // namespace ringlog
 
 #endif  // RINGLOG_COMPRESS_LEFTOVER_FILE_H_

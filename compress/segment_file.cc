@@ -38,7 +38,8 @@ absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
 SegmentFile::SegmentFile(SegmentFile&& other) noexcept
     : path_(std::move(other.path_)),
       fd_(std::exchange(other.fd_, -1)),
-      opened_bytes_(other.opened_bytes_) {}
+      opened_bytes_(other.opened_bytes_),
+      read_status_(std::move(other.read_status_)) {}
 
 SegmentFile::~SegmentFile() {
   if (fd_ >= 0) close(fd_);
@@ -56,7 +57,11 @@ absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,
     const ssize_t n =
         pread(fd_, out + done, bytes - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error(errno, "read");
+    if (n < 0) {
+      const absl::Status status = Error(errno, "read");
+      read_status_.Update(status);
+      return status;
+    }
     if (n == 0) break;
     done += static_cast<size_t>(n);
   }

@@ -15,7 +15,7 @@
 
 namespace ringlog {
 
-// Thread-compatible. Owns the descriptor.
+// Thread-compatible; ReadAt() counts as a change. Owns the descriptor.
 class SegmentFile {
  public:
   // `flags` are those of open(2); O_CLOEXEC is added. What is no regular file
@@ -32,6 +32,8 @@ class SegmentFile {
 
   // Fewer than `bytes` only where the file ends.
   absl::StatusOr<size_t> ReadAt(uint64_t offset, char* out, size_t bytes) const;
+  // The first error of ReadAt(), if there was one.
+  const absl::Status& read_status() const { return read_status_; }
   // All of them, or an error: some of them may then be there.
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes);
   absl::Status Truncate(uint64_t bytes);
@@ -46,6 +48,7 @@ class SegmentFile {
   std::string path_;
   int fd_;
   uint64_t opened_bytes_;
+  mutable absl::Status read_status_;
 };
 
 // fsync: files that have been made or renamed in it have their names then, also

@@ -141,6 +141,11 @@ class SegmentReader {
   // most. The last one may still change.
   const std::vector<SkippedRegion>& skipped() const { return skipped_; }
 
+  // The first error of read(2), if there was one. Bytes that could not be read
+  // are skipped(), as if they were damaged; only this tells that they may be
+  // good.
+  const absl::Status& read_status() const { return file_.read_status(); }
+
  private:
   SegmentReader(SegmentFile file, uint64_t limit);
 

@@ -60,6 +60,7 @@ absl::Status Read(const RingHeader& header, uint64_t from,
       AddToldDrops(metadata, &segment->drops);
     }
   }
+  if (!reader.read_status().ok()) return reader.read_status();
   segment->is_closed = reader.is_closed();
   segment->is_recovered =
       reader.first_metadata() != nullptr && reader.first_metadata()->recovered;

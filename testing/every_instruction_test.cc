@@ -75,7 +75,7 @@ TEST_P(EveryInstructionTest, MayBeTheLast) {
   }
 
   // A hundred thousand instructions are seconds.
-  const uint64_t kills = IsLongMode() ? 1000 : steps < 20000 ? 20 : 2;
+  const uint64_t kills = IsLongMode() ? 50 : steps < 20000 ? 20 : 2;
   for (uint64_t kill = 0; kill < kills; ++kill) {
     const uint64_t last = steps * kill / kills;
     NewRun();

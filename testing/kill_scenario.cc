@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
+#include <ios>
 #include <utility>
 
 #include "absl/log/check.h"
@@ -15,6 +17,8 @@
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/other_boot.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/tools/recover.h"
 
@@ -71,6 +75,15 @@ class Program {
   }
   void LogMany(int count) {
     for (int i = 0; i < count; ++i) Log(20);
+  }
+
+  // The ring's header says so from now on.
+  void MoveToAnotherBoot() {
+    const std::string other = OfAnotherBoot(ReadFile(ring_->path()));
+    std::fstream file(ring_->path(),
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.write(other.data(), kRingHeaderAreaBytes);
+    CHECK(file.flush()) << ring_->path();
   }
 
  private:
@@ -181,6 +194,31 @@ KillScenario Recovery() {
   return scenario;
 }
 
+// Of a machine that was started anew: the segments say how far they are good.
+KillScenario RecoveryOfAnotherBoot() {
+  KillScenario scenario;
+  scenario.name = "RecoveryOfAnotherBoot";
+  scenario.before = [](const std::string& directory, KillOracle* oracle) {
+    auto* const program = new Program(directory, oracle);
+    FlusherOptions options;
+    options.sync = true;
+    program->StartFlusher(options);
+    for (int frame = 0; frame < 2; ++frame) {
+      program->LogMany(2);
+      CHECK(program->flusher()->Flush(absl::InfiniteDuration()));
+    }
+    program->Log(kThreeSlots);
+    program->MoveToAnotherBoot();
+  };
+  scenario.body = [](const std::string& directory, KillOracle*) {
+    SteppedProcess::Freeze();
+    Steps([&] {
+      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+    });
+  };
+  return scenario;
+}
+
 std::string OutputIn(const std::string& directory) {
   return directory + "/out";
 }
@@ -226,6 +264,7 @@ std::vector<KillScenario> BackgroundScenarios() {
           Rotation("Rotation", false),
           Rotation("RotationThatSyncs", true),
           Recovery(),
+          RecoveryOfAnotherBoot(),
           RecoveryIntoAnotherDirectory()};
 }
 

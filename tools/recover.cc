@@ -112,7 +112,9 @@ class Recovery {
   absl::Status RecoverOne(const FoundRing& found) {
     const std::string& path = found.input.path;
     Segments segments = sources_.TakeSegments(found.id);
-    absl::StatusOr<LeftoverRing> ring = ReadLeftover(path);
+    absl::StatusOr<LeftoverRing> ring =
+        found.rebuilt_header ? ReadLeftover(path, *found.rebuilt_header)
+                             : ReadLeftover(path);
     // What a live process writes is left to it.
     if (absl::IsFailedPrecondition(ring.status())) return ring.status();
     const absl::StatusOr<SegmentCursor> cursor =
@@ -135,6 +137,11 @@ class Recovery {
                                         end.header.file_bytes, "): cut off"));
     }
     if (output_->Is(HomeOf(found, segments))) {
+      if (found.rebuilt_header) {
+        return absl::InvalidArgumentError(
+            "a ring that has lost its headers is not recovered in its own "
+            "directory; give another one with --out");
+      }
       ring = absl::CancelledError();  // its memory is needed a second time
       return RecoverInPlace(path);
     }

@@ -15,6 +15,7 @@
 #include "ringlog/compress/rotation.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
+#include "ringlog/tools/ring_image.h"
 
 namespace ringlog {
 
@@ -35,6 +36,21 @@ std::string WholePath(const std::string& path) {
   return whole;
 }
 
+absl::StatusOr<RingHeader> Rebuild(const std::string& path) {
+  const absl::StatusOr<RingImage> image = RingImage::Read(path);
+  if (!image.ok()) return image.status();
+  return image->header();
+}
+
+void SetIdentity(const RingId& id, const ParsedFileName& name,
+                 RingHeader* header) {
+  std::copy(id.begin(), id.end(), header->ring_id);
+  name.program.copy(header->program, sizeof header->program);
+  name.host.copy(header->host, sizeof header->host);
+  header->process_id = name.process_id;
+  header->wall_anchor_ns = name.time_ns;
+}
+
 }  // namespace
 
 RecoverSources::RecoverSources(const std::vector<std::string>& paths,
@@ -46,6 +62,7 @@ RecoverSources::RecoverSources(const std::vector<std::string>& paths,
       segments_.push_back(InspectSegment(file));
     }
   }
+  IdentifyRebuiltRings();
 }
 
 // The rings, and what is beside them or where their headers say.
@@ -54,36 +71,66 @@ void RecoverSources::FindRings(const std::string& output) {
   for (size_t i = 0; i < inputs_.files.size(); ++i) {
     const InputFile input = inputs_.files[i];  // a copy: the vector grows
     if (input.kind != FileKind::kRing || input.is_beside) continue;
-    const absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
+    FoundRing ring;
+    ring.input = input;
+    absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
     if (absl::IsNotFound(header.status()) && input.from_directory) continue;
+    if (absl::IsDataLoss(header.status()) ||
+        absl::IsInvalidArgument(header.status())) {
+      header = Rebuild(input.path);
+      if (header.ok()) ring.rebuilt_header = *header;
+    }
     if (!header.ok()) {
       report_->Unusable(input.path, header.status());
       continue;
     }
-    FoundRing ring;
-    ring.input = input;
     ring.id = RingIdOf(*header);
     ring.segment_directory = std::string(SegmentDirectory(*header));
     if (!ring.segment_directory.empty() &&
         ring.segment_directory == SegmentDirectoryField(whole_output)) {
       ring.segment_directory = whole_output;
     }
-    const auto same = std::find_if(
-        rings.begin(), rings.end(),
-        [&](const FoundRing& other) { return other.id == ring.id; });
-    if (same != rings.end()) {
-      report_->Unusable(input.path,
-                        absl::InvalidArgumentError(absl::StrCat(
-                            "another copy of the ring ", same->input.path,
-                            "; give one of them")));
-      continue;
-    }
+    if (!ring.rebuilt_header && IsCopy(ring)) continue;
     inputs_.AddBeside(DirectoryOf(input.path));
     if (absl::StartsWith(ring.segment_directory, "/")) {
       inputs_.AddBeside(ring.segment_directory);
     }
     rings.push_back(std::move(ring));
   }
+}
+
+// Their segments have the ids; program, host and process are in names alone.
+void RecoverSources::IdentifyRebuiltRings() {
+  std::vector<FoundRing> found = std::move(rings);
+  rings.clear();
+  for (FoundRing& ring : found) {
+    if (ring.rebuilt_header) {
+      ring.id = IdOfRebuiltRing(ring.id, ring.input, segments_);
+      ParsedFileName name = ring.input.name;
+      for (const FoundSegment& segment : segments_) {
+        if (BelongsTo(segment, ring.id)) name = segment.input.name;
+      }
+      SetIdentity(ring.id, name, &*ring.rebuilt_header);
+      report_->Damage(ring.input.path,
+                      "the header and its copy are damaged; what it holds is "
+                      "told by its slots");
+      if (IsCopy(ring)) continue;
+    }
+    rings.push_back(std::move(ring));
+  }
+}
+
+// Tells it.
+bool RecoverSources::IsCopy(const FoundRing& ring) {
+  const auto same =
+      std::find_if(rings.begin(), rings.end(),
+                   [&](const FoundRing& other) { return other.id == ring.id; });
+  if (same == rings.end()) return false;
+  report_->Unusable(ring.input.path,
+                    absl::InvalidArgumentError(
+                        absl::StrCat("another copy of the ring ",
+                                     same->input.path, "; give one of them")));
+  return true;
 }
 
 std::vector<FoundSegment> RecoverSources::TakeSegments(const RingId& id) {

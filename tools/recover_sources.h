@@ -4,11 +4,13 @@
 #ifndef RINGLOG_TOOLS_RECOVER_SOURCES_H_
 #define RINGLOG_TOOLS_RECOVER_SOURCES_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment_format.h"
+#include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/found_segment.h"
 #include "ringlog/tools/inputs.h"
 #include "ringlog/tools/report.h"
@@ -21,6 +23,9 @@ struct FoundRing {
   // Where the header says that its segments are; if it has only the end of a
   // long path, that.
   std::string segment_directory;
+  // Of a ring that has lost its header and the copy: what its slots, its name
+  // and its segments say instead.
+  std::optional<RingHeader> rebuilt_header;
 };
 
 // The directory that has the file.
@@ -52,6 +57,8 @@ class RecoverSources {
 
  private:
   void FindRings(const std::string& output);
+  void IdentifyRebuiltRings();
+  bool IsCopy(const FoundRing& ring);
   void TellUnknown(const FoundSegment& segment);
 
   Report* const report_;

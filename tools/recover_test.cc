@@ -330,6 +330,40 @@ TEST(RecoverTest, GapsOfTheRingAreToldAndDroppedRecordsAreALoss) {
   EXPECT_THAT(dropped.err, HasSubstr("1 WARNING record dropped"));
 }
 
+// Its header and the copy are as if they had never been written.
+void LoseHeaders(const std::string& ring_path) {
+  std::string bytes = ReadFile(ring_path);
+  bytes.replace(0, kRingHeaderAreaBytes, kRingHeaderAreaBytes, '\0');
+  WriteFile(ring_path, bytes);
+}
+
+TEST(RecoverTest, ARingThatHasLostItsHeadersGivesWhatItGaveWithThem) {
+  const std::string directory = CrashedDirectory(10);
+  ASSERT_EQ(RunRecover(directory, directory + "/whole").exit_status, 0);
+  LoseHeaders(RingIn(directory));
+  const auto before = Contents(directory);
+  const std::string output = MakeTestDirectory();
+  const ToolRun run = RunRecover(directory, output);
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.err, HasSubstr(RingIn(directory) + ": the header"));
+  EXPECT_EQ(Contents(output), Contents(directory + "/whole"));
+  EXPECT_EQ(Texts(output), Messages(10));
+  EXPECT_EQ(Contents(directory), before);
+
+  const ToolRun in_place = RunRecover(directory, directory);
+  EXPECT_EQ(in_place.exit_status, 2);
+  EXPECT_THAT(in_place.err, HasSubstr("give another one with --out"));
+  EXPECT_EQ(Contents(directory), before);
+}
+
+TEST(RecoverTest, NorDoesItNeedSegmentsForThat) {
+  const std::string directory = CrashedDirectory(3);
+  LoseHeaders(RingIn(directory));
+  const std::string output = MakeTestDirectory();
+  EXPECT_EQ(RunRecover(directory, output).exit_status, 1);
+  EXPECT_EQ(Texts(output), Messages(3));
+}
+
 TEST(RecoverTest, ADamagedSegmentCostsWhatIsDamagedAndIsNamed) {
   const std::string directory = CrashedDirectory(10);
   const std::string segment = FilesIn(directory, ".zst").at(0);
