@@ -52,6 +52,7 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
   const uint64_t limit = std::min(limit_bytes, file->opened_bytes());
   std::optional<FrameMetadata> first = FindFirstMetadata(*file, limit);
   if (!first.has_value() && !IsFrameBoundary(*file, 0, limit)) {
+    if (!file->read_status().ok()) return file->read_status();
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": not a zstd file, as segments are"));
   }

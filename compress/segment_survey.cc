@@ -36,6 +36,7 @@ absl::Status Read(const RingHeader& header, uint64_t from,
   if (absl::IsInvalidArgument(opened.status())) return absl::OkStatus();
   if (!opened.ok()) return opened.status();
   SegmentReader& reader = **opened;
+  if (!reader.read_status().ok()) return reader.read_status();
   const RingId ring_id = RingIdOf(header);
   if (reader.first_metadata() != nullptr &&
       reader.first_metadata()->ring_id != ring_id) {

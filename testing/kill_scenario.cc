@@ -77,12 +77,17 @@ class Program {
     for (int i = 0; i < count; ++i) Log(20);
   }
 
-  // The ring's header says so from now on.
+  // The ring's header says so from now on; and the machine died before it had
+  // written a cursor.
   void MoveToAnotherBoot() {
-    const std::string other = OfAnotherBoot(ReadFile(ring_->path()));
+    std::string other = OfAnotherBoot(ReadFile(ring_->path()));
+    constexpr size_t kCursors =
+        kLiveOffset + offsetof(RingLive, cursor_selector);
+    std::fill(other.begin() + kCursors,
+              other.begin() + kLiveOffset + sizeof(RingLive), '\0');
     std::fstream file(ring_->path(),
                       std::ios::in | std::ios::out | std::ios::binary);
-    file.write(other.data(), kRingHeaderAreaBytes);
+    file.write(other.data(), kLiveOffset + sizeof(RingLive));
     CHECK(file.flush()) << ring_->path();
   }
 
