@@ -220,8 +220,8 @@ class Leftover {
     return absl::OkStatus();
   }
 
-  // Records and gaps together, by position; the drops that the log does not
-  // tell of yet come last.
+  // Records and gaps together, by position; then the drops that the log does
+  // not tell of yet; what the process died of comes last.
   absl::Status AddRecords(LeftoverReport* report) {
     BatchBuilder batch(cursor_.format, begin_);
     const uint64_t end = std::max(begin_, ring_.end_position);
@@ -237,16 +237,19 @@ class Leftover {
         report->gaps.push_back(behind);
       }
     };
-    for (const RecoveredRecord& r : ring_.records) {
-      if (r.position < begin_) continue;
-      Record record;
-      if (DecodeRecord(r.head, r.body, &record)) time_ns = record.time_ns;
-      add_gaps_before(r.position);
+    const auto add_record = [&](const RecoveredRecord& r) {
       batch.AddRecord(r.position, r.slot_count, r.head, r.body);
       ++report->records;
-      if (batch.text_bytes() >= kBatchBytes) {
-        if (absl::Status s = WriteBatch(&batch); !s.ok()) return s;
-      }
+      return batch.text_bytes() >= kBatchBytes ? WriteBatch(&batch)
+                                               : absl::OkStatus();
+    };
+    auto r = ring_.records.begin();
+    for (; r != ring_.records.end() && !r->is_crash_report; ++r) {
+      if (r->position < begin_) continue;
+      Record record;
+      if (DecodeRecord(r->head, r->body, &record)) time_ns = record.time_ns;
+      add_gaps_before(r->position);
+      if (absl::Status s = add_record(*r); !s.ok()) return s;
     }
     add_gaps_before(end);
     DropCounts drops;
@@ -254,6 +257,11 @@ class Leftover {
     for (const Gap& dropped : DropGaps(drops, cursor_.reported_drops, end)) {
       batch.AddGap(dropped, time_ns);
       report->gaps.push_back(dropped);
+    }
+    // Their positions tell an attempt after another boot that they are there.
+    for (; r != ring_.records.end(); ++r) {
+      if (r->position < begin_) continue;
+      if (absl::Status s = add_record(*r); !s.ok()) return s;
     }
     return WriteBatch(&batch);
   }

@@ -18,6 +18,7 @@
 #include "ringlog/compress/complain.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/logsink/failure_target.h"
 #include "ringlog/logsink/resolved_options.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_format.h"
@@ -133,7 +134,8 @@ absl::Status RingLogSink::Close() {
   // Until the ring is sealed it takes what comes.
   absl::Status status = flusher_->Stop();
   closed_.store(status.ok(), std::memory_order_relaxed);
-  if (status.ok() && !ring_->path().empty() &&
+  // A crash report gets into a segment as all of them do: by recovery.
+  if (status.ok() && !ring_->path().empty() && ring_->crash_area().empty() &&
       unlink(ring_->path().c_str()) != 0 && errno != ENOENT) {
     return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_->path()));
   }
@@ -232,6 +234,7 @@ absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
   auto* const installation = new Installation;
   installation->sink = sink->release();
   installation->owner = getpid();
+  SetFailureTarget(&installation->sink->ring().crash_area());
   absl::AddLogSink(installation->sink);
   g_installation.store(installation);
   RecoverInBackground(resolved, installation);

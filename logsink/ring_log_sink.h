@@ -83,8 +83,9 @@ class RingLogSink final : public absl::LogSink {
   // ring's file. If something cannot be written, or other threads go on logging
   // so that the ring is not empty for a moment within half a second, it says so
   // and the ring stays, for the next start to recover. Else records sent later
-  // are dropped and counted. It may still be registered. Does nothing the
-  // second time.
+  // are dropped and counted; the ring stays only if it has a crash report
+  // (failure_writer.h), for the same reason. It may still be registered. Does
+  // nothing the second time.
   absl::Status Close();
 
   // The ring's file; empty if there is none.

@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/slot.h"
@@ -17,6 +18,22 @@
 
 namespace ringlog {
 namespace {
+
+TEST(FormatPageTest, TheCrashCellShownIsTheCellWritten) {
+  alignas(kCacheLineBytes) unsigned char memory[2 * sizeof(CrashCell)] = {};
+  uint8_t id[16];
+  for (size_t i = 0; i < sizeof id; ++i) id[i] = static_cast<uint8_t>(i);
+  const CrashArea area(absl::MakeSpan(memory), ChecksumSeed(id));
+  area.Append(12345, 1795399384123456789,
+              "*** SIGSEGV received at time=1795399384 ***\n");
+  EXPECT_THAT(ReadFile("ring/FORMAT.md"),
+              ::testing::HasSubstr(
+                  "\n\n" +
+                  HexDump(absl::string_view(
+                      reinterpret_cast<char*>(memory) + sizeof(CrashCell),
+                      sizeof(CrashCell))) +
+                  "\n"));
+}
 
 TEST(FormatPageTest, TheSlotShownIsTheSlotWritten) {
   constexpr size_t kSlotCount = 2;

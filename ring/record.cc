@@ -46,8 +46,9 @@ size_t EncodeRecordHead(const Record& record, absl::Span<char> out) {
   fixed.tid = record.tid;
   fixed.line = record.line;
   fixed.verbosity = record.verbosity;
-  fixed.text_bytes = static_cast<uint32_t>(std::min<size_t>(
-      record.text.size(), std::numeric_limits<uint32_t>::max()));
+  fixed.text_bytes = static_cast<uint32_t>(
+      std::min<size_t>(record.text.size() + record.cut_bytes,
+                       std::numeric_limits<uint32_t>::max()));
   fixed.severity = static_cast<uint8_t>(record.severity);
   fixed.kind = static_cast<uint8_t>(record.kind);
   fixed.fixed_bytes = kRecordHeadFixedBytes;

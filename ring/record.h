@@ -49,7 +49,7 @@ struct Record {
   Severity severity = Severity::kInfo;
   RecordKind kind = RecordKind::kLog;
   uint32_t cut_bytes = 0;  // bytes that the text lost because the record was
-                           // too long for the ring; EncodeRecordHead ignores it
+                           // too long for where it was
   absl::string_view file;  // as __FILE__ had it
   absl::string_view text;
 };

@@ -7,6 +7,9 @@
 #include <utility>
 
 #include "absl/crc/crc32c.h"
+#include "absl/types/span.h"
+#include "ringlog/ring/crash_report.h"
+#include "ringlog/ring/record.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
@@ -20,6 +23,26 @@ T CopyOut(absl::string_view bytes) {
   T value = {};
   std::memcpy(&value, bytes.data(), std::min(bytes.size(), sizeof value));
   return value;
+}
+
+// A report as the record that it becomes: of severity FATAL, from "signal:11".
+// Takes the last line break off its text.
+std::string HeadOf(CrashReport& report) {
+  constexpr absl::string_view kFile = "signal";
+  if (!report.text.empty() && report.text.back() == '\n') {
+    report.text.pop_back();
+  }
+  Record record;
+  record.time_ns = report.time_ns;
+  record.tid = report.tid;
+  record.line = report.signal;
+  record.severity = Severity::kFatal;
+  record.file = kFile;
+  record.text = report.text;
+  record.cut_bytes = static_cast<uint32_t>(std::min<uint64_t>(
+      report.lost_bytes, std::numeric_limits<uint32_t>::max()));
+  char head[kRecordHeadFixedBytes + kFile.size()];
+  return std::string(head, EncodeRecordHead(record, absl::MakeSpan(head)));
 }
 
 // The work of RecoverRing: what it knows of a file while it goes through it.
@@ -47,6 +70,7 @@ class Recovery {
       p += absent != 0 ? PassOver(p, absent) : Visit(p);
     }
     result_.end_position = end_;
+    AddCrashReports();
     return std::move(result_);
   }
 
@@ -299,6 +323,24 @@ class Recovery {
       ++result_.gaps.back().end_position;
     }
     return record.slot_count;
+  }
+
+  // The process has died of them, so they come behind all that it logged.
+  void AddCrashReports() {
+    const RingHeader& header = result_.header;
+    const absl::string_view area =
+        file_.substr(std::min<uint64_t>(file_.size(), header.crash_offset),
+                     header.crash_bytes);
+    uint64_t position = end_;
+    for (CrashReport& report : ReadCrashArea(area, seed_)) {
+      RecoveredRecord recovered;
+      recovered.position = position++;
+      recovered.slot_count = 1;
+      recovered.is_crash_report = true;
+      recovered.head = result_.assembled.emplace_back(HeadOf(report));
+      recovered.body = result_.assembled.emplace_back(std::move(report.text));
+      result_.records.push_back(recovered);
+    }
   }
 
   const absl::string_view file_;

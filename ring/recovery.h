@@ -26,8 +26,11 @@ namespace ringlog {
 struct RecoveredRecord {
   uint64_t position = 0;    // of its first slot
   uint32_t slot_count = 0;  // positions that it takes
-  absl::string_view head;   // into the file's bytes
+  absl::string_view head;   // into the file's bytes, or `assembled`
   absl::string_view body;   // into the file's bytes, or `assembled`
+  // Not of a slot: what a signal handler wrote into the crash area. These come
+  // last, at the positions from RecoveredRing::end_position on.
+  bool is_crash_report = false;
 };
 
 struct SlotCounts {
@@ -54,7 +57,7 @@ struct RecoveredRing {
 };
 
 // What to return: all that is in the ring, or only what the cursor does not
-// say is persisted.
+// say is persisted. Crash reports are never persisted before recovery.
 enum class RecoverFrom : uint8_t { kEverything, kCursor };
 
 // What `file` holds. The result refers to the bytes of `file`, which must

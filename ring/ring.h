@@ -26,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/mapped_file.h"
 #include "ringlog/ring/record.h"
@@ -239,6 +240,9 @@ class Ring {
   enum class SyncMode { kStart, kWait };
   absl::Status Sync(SyncMode mode);
 
+  // For signal handlers.
+  const CrashArea& crash_area() const { return crash_area_; }
+
   const RingHeader& header() const { return header_; }
   // The file; empty of a ring without one.
   const std::string& path() const { return path_; }
@@ -277,6 +281,7 @@ class Ring {
   const std::string path_;
   const RingHeader header_;
   RingLive* const live_;
+  const CrashArea crash_area_;
   const SlotGeometry geometry_;
   const size_t payload_bytes_;  // of a slot
   const OverflowPolicy overflow_;

@@ -217,6 +217,9 @@ Ring::Ring(MappedFile file, std::string path, const RingHeader& header,
       header_(header),
       live_(reinterpret_cast<RingLive*>(file_.bytes().data() +
                                         header.live_offset)),
+      crash_area_(
+          file_.bytes().subspan(header.crash_offset, header.crash_bytes),
+          ChecksumSeed(header.ring_id)),
       geometry_(GeometryOf(header)),
       payload_bytes_(header.slot_bytes - sizeof(SlotHeader)),
       overflow_(options.overflow),

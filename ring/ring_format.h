@@ -187,6 +187,39 @@ static_assert(sizeof(RingLive) == 1536, "frozen in the file format");
 static_assert(std::is_trivially_copyable_v<RingLive>,
               "recovery copies it out of untrusted bytes");
 
+// The crash area: what signal handlers had to say, in cells of which each is
+// whole or counts for nothing. The head is where the first cell would be. A
+// file of zeros has nothing in it.
+struct CrashAreaHead {
+  uint64_t used_cells;  // that writers have asked for, beyond the last one too
+  uint64_t lost_bytes;  // of text that found no cell
+  uint64_t reserved[6];
+};
+static_assert(sizeof(CrashAreaHead) == 64, "frozen in the file format");
+
+// These values are frozen in the file format; 0 is a cell that was never used.
+enum class CrashCellKind : uint8_t {
+  kText = 1,  // goes on with the thread's report, or begins one
+  kEnd = 2,   // the thread's report is complete
+};
+
+inline constexpr size_t kCrashTextBytes = 44;
+
+struct CrashCell {
+  uint32_t crc32c;  // of ring id, then the rest of the cell
+  int32_t tid;
+  int64_t time_ns;     // Unix time
+  uint8_t kind;        // a reader passes over those that it does not know
+  uint8_t text_bytes;  // of `text`, the rest of which is zero
+  uint16_t reserved;
+  char text[kCrashTextBytes];
+};
+static_assert(sizeof(CrashCell) == 64, "frozen in the file format");
+static_assert(sizeof(CrashCell) == sizeof(CrashAreaHead),
+              "cell number i is at i times its size");
+static_assert(std::is_trivially_copyable_v<CrashCell>,
+              "recovery copies it out of untrusted bytes");
+
 // The header is there twice, so that damage to it does not cost the ring. A
 // header of a later minor version may be longer than ours, but not reach the
 // copy.

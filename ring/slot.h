@@ -1,5 +1,5 @@
 // The protocol by which slots go from writers to the flusher and back. Every
-// atomic access to the mapping is in this file.
+// atomic access to the mapping is in this file, but for those of crash_area.cc.
 //
 // A position belongs to whoever moved the tail past it; its slot belongs to
 // whoever then moved the slot's word from exactly what the position before left

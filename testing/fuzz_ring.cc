@@ -5,6 +5,7 @@
 //   - Records are in order of position and do not overlap, neither each other
 //     nor a gap; nor do gaps. All are within one turn of the ring.
 //   - What a record refers to is in the file, or in `assembled`.
+//   - Crash reports come last, behind the end, and can be decoded.
 //   - No gap is of what the cursor says is persisted.
 //   - The same bytes at another place in memory give the same.
 
@@ -48,16 +49,25 @@ bool IsWithin(absl::string_view part, absl::string_view whole) {
                                          part.data() + part.size()));
 }
 
+bool IsAssembled(const RecoveredRing& ring, absl::string_view part) {
+  return std::any_of(
+      ring.assembled.begin(), ring.assembled.end(),
+      [&](const std::string& whole) { return IsWithin(part, whole); });
+}
+
 void CheckRecord(const RecoveredRing& ring, const RecoveredRecord& found,
                  absl::string_view file) {
   CHECK_GE(found.slot_count, 1u);
-  CHECK(IsWithin(found.head, file));
-  CHECK(IsWithin(found.body, file) ||
-        std::any_of(
-            ring.assembled.begin(), ring.assembled.end(),
-            [&](const std::string& a) { return IsWithin(found.body, a); }));
-  CHECK_LE(found.head.size(), ring.header.head_bytes);
+  CHECK(IsWithin(found.body, file) || IsAssembled(ring, found.body));
   Record record;
+  if (found.is_crash_report) {
+    CHECK(IsAssembled(ring, found.head));
+    CHECK(DecodeRecord(found.head, found.body, &record));
+    CHECK(record.severity == Severity::kFatal);
+  } else {
+    CHECK(IsWithin(found.head, file));
+    CHECK_LE(found.head.size(), ring.header.head_bytes);
+  }
   if (!DecodeRecord(found.head, found.body, &record)) return;
   CHECK(IsWithin(record.file, found.head));
   CHECK(IsWithin(record.text, found.body));
@@ -86,7 +96,8 @@ void CheckOrder(const RecoveredRing& ring) {
     CHECK_GE(begin, end);
     end = is_record ? begin + record->slot_count : gap->end_position;
     if (is_record) {
-      CHECK_LE(end, ring.end_position);
+      CHECK(record->is_crash_report ? begin >= ring.end_position
+                                    : end <= ring.end_position);
       ++record;
     } else {
       ++gap;

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
+#include "ringlog/ring/crash_report.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
@@ -58,7 +59,7 @@ class Page {
     AddFlusher();
     AddCursor();
     AddGaps();
-    AddCrashArea();
+    AddCrashReports();
     return std::move(out_);
   }
 
@@ -206,16 +207,29 @@ class Page {
     }
   }
 
-  void AddCrashArea() {
-    absl::string_view report = image_.crash_area();
-    if (report.empty()) return;
-    Line("crash report", absl::StrCat(report.size(), " bytes"));
-    while (!report.empty()) {
-      const size_t end = std::min(report.find('\n'), report.size());
+  void AddCrashReports() {
+    for (const CrashReport& report : image_.crash_reports()) {
+      Line("crash report",
+           absl::StrCat(
+               "thread ", report.tid, ", ",
+               report.signal != 0 ? absl::StrCat("signal ", report.signal, ", ")
+                                  : "",
+               UtcTime(report.time_ns),
+               report.is_complete ? "" : ", its end is missing",
+               report.lost_bytes != 0
+                   ? absl::StrCat(", ", report.lost_bytes, " bytes cut")
+                   : ""));
+      AddReportText(report.text);
+    }
+  }
+
+  void AddReportText(absl::string_view text) {
+    while (!text.empty()) {
+      const size_t end = std::min(text.find('\n'), text.size());
       absl::StrAppend(&out_, "    ");
-      AppendVisible(report.substr(0, end), &out_);
+      AppendVisible(text.substr(0, end), &out_);
       out_ += '\n';
-      report.remove_prefix(std::min(end + 1, report.size()));
+      text.remove_prefix(std::min(end + 1, text.size()));
     }
   }
 

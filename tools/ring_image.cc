@@ -17,6 +17,7 @@
 #include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/ring_header_scan.h"
+#include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
 namespace {
@@ -184,8 +185,9 @@ RecoveredRing RingImage::Recover(RecoverFrom from) const {
   auto& records = ring.records;
   records.erase(std::remove_if(records.begin(), records.end(),
                                [this](const RecoveredRecord& r) {
-                                 return r.position + r.slot_count >
-                                        end_position_;
+                                 return !r.is_crash_report &&
+                                        r.position + r.slot_count >
+                                            end_position_;
                                }),
                 records.end());
   std::vector<Gap> gaps;
@@ -220,12 +222,9 @@ void RingImage::SetRingId(const std::array<uint8_t, 16>& id) {
   std::memcpy(header_.ring_id, id.data(), id.size());
 }
 
-absl::string_view RingImage::crash_area() const {
-  const absl::string_view area =
-      At(header_.crash_offset, std::min(header_.crash_bytes, kMaxCrashBytes));
-  const size_t end = area.find_last_not_of('\0');
-  return end == absl::string_view::npos ? absl::string_view()
-                                        : area.substr(0, end + 1);
+std::vector<CrashReport> RingImage::crash_reports() const {
+  return ReadCrashArea(At(header_.crash_offset, header_.crash_bytes),
+                       ChecksumSeed(header_.ring_id));
 }
 
 absl::string_view RingImage::At(uint64_t offset, uint64_t length) const {

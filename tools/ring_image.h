@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/crash_report.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -62,9 +64,9 @@ class RingImage {
   // What was in the ring at that moment. Refers to this image.
   RecoveredRing Recover(RecoverFrom from) const;
 
-  // The crash area: a report that a signal handler wrote. Empty if there is
-  // none.
-  absl::string_view crash_area() const;
+  // What signal handlers wrote into the crash area. Recover() has them too, as
+  // records.
+  std::vector<CrashReport> crash_reports() const;
 
  private:
   absl::string_view bytes() const { return {bytes_.get(), size_}; }

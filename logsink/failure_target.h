@@ -1,0 +1,23 @@
+// Where FailureWriter() writes: the crash area of the ring that the process
+// logs into.
+
+#ifndef RINGLOG_LOGSINK_FAILURE_TARGET_H_
+#define RINGLOG_LOGSINK_FAILURE_TARGET_H_
+
+#include "ringlog/ring/crash_area.h"
+
+namespace ringlog {
+
+// From now on. `area` must live as long as the process; nullptr: nowhere. A
+// forked child that gets a ring of its own calls it again; before that, nothing
+// is written, for the area is its parent's. Thread-safe.
+void SetFailureTarget(const CrashArea* area);
+
+// nullptr if there is none, or if it is another process's.
+//
+// Context: any thread, also in a signal handler.
+const CrashArea* FailureTarget();
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_LOGSINK_FAILURE_TARGET_H_
