@@ -17,12 +17,19 @@
 namespace ringlog {
 namespace {
 
+// As nearly every area is. memcmp(3) is many times faster than a loop.
+bool IsZero(absl::string_view bytes) {
+  return bytes.empty() ||
+         (bytes[0] == '\0' &&
+          std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
 class Reader {
  public:
   explicit Reader(absl::crc32c_t seed) : seed_(seed) {}
 
   void Add(const CrashCell& cell) {
-    if (cell.crc32c != CrashCellChecksum(seed_, cell)) {
+    if (cell.crc32c == 0 || cell.crc32c != CrashCellChecksum(seed_, cell)) {
       ++unfit_cells_;
       return;
     }
@@ -87,7 +94,7 @@ class Reader {
 
 std::vector<CrashReport> ReadCrashArea(absl::string_view area,
                                        absl::crc32c_t seed) {
-  if (area.find_first_not_of('\0') == absl::string_view::npos) return {};
+  if (IsZero(area)) return {};
   const size_t count = area.size() / sizeof(CrashCell);
   Reader reader(seed);
   for (size_t i = 1; i < count; ++i) {

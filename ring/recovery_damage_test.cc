@@ -129,7 +129,7 @@ class RecoveryDamageTest : public ::testing::Test {
   bool InSlots(size_t offset) const {
     return offset >= ring_.header().slots_offset;
   }
-  // What the crash area holds, nobody here reads.
+  // It is empty; crash_area_test damages what it holds.
   bool InCrashArea(size_t offset) const {
     return offset >= ring_.header().crash_offset && !InSlots(offset);
   }

@@ -11,6 +11,8 @@ the worst of them.
 """
 
 import json
+import re
+import signal
 import struct
 import subprocess
 import sys
@@ -61,7 +63,8 @@ class Header:
   def __init__(self, data):
     magic, order, major, _, size, incompatible, _, self.slot_bytes, self.slot_count = struct.unpack_from(
         '<8sIHHIIIIQ', data)
-    self.file_bytes, self.live, _, _, self.slots, self.ring_id = struct.unpack_from('<QQQQQ16s', data, 48)
+    self.file_bytes, self.live, self.crash, self.crash_bytes, self.slots, self.ring_id = struct.unpack_from(
+        '<QQQQQ16s', data, 48)
     self.first_position, = struct.unpack_from('<Q', data, 136)
     if (magic != RING_MAGIC or not 448 <= size <= len(data) or
         crc32c(data[:size - 4]) != struct.unpack_from('<I', data, size - 4)[0]):
@@ -195,6 +198,46 @@ def visit(p, slots, live, lowest_held, header):
   return slot.parts, None, record
 
 
+def signal_of(text):
+  begin = re.match(rb'\*\*\* (SIG(?:SEGV|ILL|FPE|ABRT|TERM|BUS|TRAP)|Signal (\d+)) received', text)
+  if not begin:
+    return 0
+  number = int(begin[2]) if begin[2] else signal.Signals[begin[1].decode()].value
+  return number if number <= 64 else 0
+
+
+def read_crash_reports(data, header):
+  """Returns the reports in the crash area, as lists: thread, time, text, whether it has an end, unfit cells before."""
+  area = data[header.crash:header.crash + header.crash_bytes]
+  reports = []
+  unfit = 0
+  for offset in range(64, len(area) - 63, 64):
+    cell = area[offset:offset + 64]
+    checksum, tid, time, kind, size = struct.unpack_from('<IiqBB', cell)
+    if checksum == 0 or (crc32c(header.ring_id + cell[4:]) or 1) != checksum:
+      unfit += 1
+      continue
+    report = next((r for r in reports if r[0] == tid and not r[3]), None)
+    if kind == 2 and report:
+      report[3] = True
+    elif kind == 1:
+      if not report:
+        report = [tid, time, b'', False, unfit]
+        reports.append(report)
+      if unfit != report[4]:
+        report[2] += b'[up to %d bytes are missing here]' % (44 * (unfit - report[4]))
+        report[4] = unfit
+      report[2] += cell[20:20 + min(size, 44)]
+  return reports
+
+
+def print_crash_reports(data, header, position):
+  for tid, time, text, _, _ in read_crash_reports(data, header):
+    print_json(position=position, slots=1, time_ns=time, tid=tid, line=signal_of(text), severity=3, file='signal',
+               text=(text[:-1] if text.endswith(b'\n') else text).decode('latin-1'))
+    position += 1
+
+
 def read_ring(data):
   header = read_header(data)
   if len(data) != header.file_bytes:
@@ -205,6 +248,7 @@ def read_ring(data):
     begin = header.slots + index * header.slot_bytes
     slots.append(Slot(data[begin:begin + header.slot_bytes], index, header))
   p, end, lowest_held = bounds(slots, live, header)
+  end_position = end
   gaps = []
   while p < end:
     count, gap, record = visit(p, slots, live, lowest_held, header)
@@ -218,6 +262,7 @@ def read_ring(data):
     elif gap:
       gaps.append([gap, p + count, p])
     p += count
+  print_crash_reports(data, header, end_position)
   for gap, end, first in gaps:
     print_json(gap=gap, first=first, end=end)
     if gap != 'unfinished':

@@ -97,10 +97,30 @@ class IndependentReaderTest : public ::testing::Test {
     return record;
   }
 
+  // What a signal handler of one of three threads has to say; rarely so much
+  // that there is no room for it.
+  void Report(Ring* ring, const Record& record) {
+    const auto tid = static_cast<int32_t>(UpTo(2));
+    switch (UpTo(3)) {
+      case 0:
+        ring->crash_area().End(tid, record.time_ns);
+        break;
+      case 1:
+        ring->crash_area().Append(
+            tid, record.time_ns,
+            UpTo(1) == 0 ? "*** SIGBUS received" : "*** Signal 64 received");
+        break;
+      default:
+        ring->crash_area().Append(
+            tid, record.time_ns,
+            std::string(UpTo(50) == 0 ? 40000 : 1 + UpTo(100), 'r'));
+    }
+  }
+
   // Whatever can happen to a ring, in any order.
   void DoSomething(Ring* ring) {
     const Record record = NewRecord(UpTo(3) == 0 ? 600 : 60);
-    switch (UpTo(9)) {
+    switch (UpTo(10)) {
       case 0:
         ring->Claim(record.severity, head_.size(), text_.size());
         break;  // and never committed
@@ -123,6 +143,9 @@ class IndependentReaderTest : public ::testing::Test {
       case 5:
         ring->PublishCursor(ring->take_position(), "");
         if (UpTo(1) == 0) ring->Release();
+        break;
+      case 6:
+        Report(ring, record);
         break;
       default:
         ring->Append(record.severity, head_, text_);
@@ -168,12 +191,13 @@ class IndependentReaderTest : public ::testing::Test {
   }
 
   // A bit, a sector, the end, or a word; of all but the first header. Often of
-  // what changes while the process lives.
+  // what changes while the process lives, or of a crash report.
   void Damage(const std::string& path) {
     std::string bytes = ReadFile(path);
     size_t at =
         kRingHeaderCopyOffset + UpTo(bytes.size() - kRingHeaderCopyOffset - 1);
     if (UpTo(3) == 0) at = kLiveOffset + UpTo(sizeof(RingLive) - 1);
+    if (UpTo(3) == 0) at = kCrashOffset + UpTo(2047);
     switch (UpTo(3)) {
       case 0:
         bytes.resize(at);

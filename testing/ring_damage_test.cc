@@ -81,7 +81,7 @@ class RingDamageTest : public ::testing::Test {
 
   uint64_t UpTo(uint64_t most) { return random_() % (most + 1); }
   bool InSlots(size_t at) const { return at >= header_.slots_offset; }
-  // Nothing writes to it, and nothing reads it, but to show it.
+  // It is empty; //ring:crash_area_test damages what it holds.
   bool InCrashArea(size_t at) const {
     return at >= header_.crash_offset && !InSlots(at);
   }

@@ -19,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/compress/parsed_record.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/tools/log_files.h"
@@ -233,6 +234,29 @@ TEST_F(RinglogTest, InspectTellsOwnerContentAndCursor) {
         absl::StrCat(OddTexts().size() - OddTexts().size() / 2, " records")}) {
     EXPECT_THAT(run.out, HasSubstr(part));
   }
+}
+
+TEST_F(RinglogTest, CrashReportsAreTheLastRecordsAndInspectTellsOfThem) {
+  const CrashArea& area = process_.ring()->crash_area();
+  area.Append(42, kTestTimeNs, "*** SIGSEGV received at time=1 ***\n");
+  area.Append(42, kTestTimeNs, "    @ 0x1  \033[31mred\n");
+  area.Append(43, kTestTimeNs, "cut short");
+  area.End(42, kTestTimeNs);
+  const ToolRun cat = Ringlog({"cat", directory_, "--last", "2"});
+  EXPECT_EQ(cat.exit_status, 0) << cat.err;
+  EXPECT_THAT(cat.out, StartsWith("F20261124 03:40:19.000000 42 signal:11] *** "
+                                  "SIGSEGV received at time=1 ***\n\t    @ "));
+  EXPECT_TRUE(absl::EndsWith(
+      cat.out, "\nF20261124 03:40:19.000000 43 signal:0] cut short\n"));
+  const ToolRun run = Ringlog({"inspect", process_.ring_path()});
+  EXPECT_EQ(run.exit_status, 0) << run.err;
+  EXPECT_THAT(run.out,
+              HasSubstr("crash report    thread 42, signal 11, 2026-11-24 "
+                        "03:40:19.000000 UTC\n    *** SIGSEGV received"));
+  EXPECT_THAT(run.out, HasSubstr("@ 0x1  \\x1b[31mred\n"));
+  EXPECT_THAT(run.out,
+              HasSubstr("crash report    thread 43, 2026-11-24 "
+                        "03:40:19.000000 UTC, its end is missing\n    cut"));
 }
 
 TEST_F(RinglogTest, InspectOfARingWithoutItsHeadersSaysWhatItDoesNotKnow) {

@@ -1,0 +1,160 @@
+// A process that wrote a crash report before it died: recovery brings it into a
+// segment behind all else, once, however often it is killed and done again.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/leftover_life.h"
+#include "ringlog/compress/leftover_segments.h"
+#include "ringlog/compress/segment_format.h"
+#include "ringlog/ring/crash_area.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/other_boot.h"
+#include "ringlog/testing/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr char kReport[] = "*** SIGSEGV received at time=1 ***";
+constexpr int kThread = 12345;
+constexpr int64_t kTime = 1795489440000000000;
+
+class ReportTest : public ::testing::TestWithParam<size_t> {
+ protected:
+  // Lives up to the step, and dies of a signal; returns how many records were
+  // logged.
+  int LiveAndReport() {
+    Victim victim(directory_);
+    for (size_t i = 0; i <= GetParam(); ++i) Life()[i](&victim);
+    ring_path_ = victim.ring()->path();
+    const CrashArea& area = victim.ring()->crash_area();
+    area.Append(kThread, kTime, kReport);
+    area.Append(kThread, kTime, "\n");
+    area.End(kThread, kTime);
+    return victim.logged();
+  }
+
+  static std::vector<std::string> MessagesAndReport(int count) {
+    std::vector<std::string> messages = Messages(count);
+    messages.push_back(kReport);
+    return messages;
+  }
+
+  // Recovers again and again, of the segment a bit more each time, as a kill
+  // leaves it: always what the first one gave.
+  void ExpectTheSameAfterAKill(const std::string& ring, size_t from) {
+    WriteFile(ring_path_, ring);
+    const absl::StatusOr<LeftoverReport> report = Recover(directory_);
+    ASSERT_TRUE(report.ok()) << report.status();
+    ASSERT_FALSE(report->segment_path.empty());
+    const std::string whole = ReadFile(report->segment_path);
+    const std::vector<std::string> texts = Texts(directory_);
+    for (size_t length = from; length <= whole.size();
+         length += length + 20 < whole.size() ? 131 : 3) {
+      WriteFile(ring_path_, ring);
+      WriteFile(report->segment_path, whole.substr(0, length));
+      const absl::StatusOr<LeftoverReport> again = Recover(directory_);
+      ASSERT_TRUE(again.ok()) << again.status() << " at " << length;
+      ASSERT_EQ(Texts(directory_), texts) << " at " << length;
+    }
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+  std::string ring_path_;
+};
+
+INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, ReportTest,
+                         ::testing::Range(size_t{0}, Life().size()));
+
+TEST_P(ReportTest, ComesOnceBehindAllRecords) {
+  const int logged = LiveAndReport();
+  ASSERT_TRUE(Recover(directory_).ok());
+  EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
+  EXPECT_THAT(AllLines(directory_).back(),
+              HasSubstr(absl::StrCat(" ", kThread, " signal:11] ", kReport)));
+  EXPECT_TRUE(absl::StartsWith(AllLines(directory_).back(), "F2026"));
+  EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
+}
+
+// What the cursor says is in the segment is there, whoever was killed.
+TEST_P(ReportTest, ComesOnceThoughTheRecoveryIsKilled) {
+  const int logged = LiveAndReport();
+  const std::string ring = ReadFile(ring_path_);
+  const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
+  ASSERT_TRUE(parsed.ok());
+  const absl::StatusOr<SegmentCursor> cursor = CursorOf(*parsed);
+  ASSERT_TRUE(cursor.ok());
+  ExpectTheSameAfterAKill(ring, cursor->segment_bytes);
+  EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
+}
+
+// The segments say what counts then.
+TEST_P(ReportTest, ComesOnceAfterAnotherBootThoughTheRecoveryIsKilled) {
+  const int logged = LiveAndReport();
+  const std::string ring = OfAnotherBoot(ReadFile(ring_path_));
+  const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
+  ASSERT_TRUE(parsed.ok());
+  const absl::StatusOr<SegmentCursor> cursor = CursorOf(*parsed);
+  ASSERT_TRUE(cursor.ok());
+  ExpectTheSameAfterAKill(ring, cursor->segment_bytes);
+  EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
+}
+
+TEST_P(ReportTest, ComesOnceThoughTheCursorIsDamaged) {
+  const int logged = LiveAndReport();
+  std::string ring = ReadFile(ring_path_);
+  const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
+  ASSERT_TRUE(parsed.ok());
+  if (parsed->cursor.sequence == 0) return;
+  const size_t selector = kLiveOffset + offsetof(RingLive, cursor_selector);
+  const size_t cursor = kLiveOffset + offsetof(RingLive, cursor) +
+                        (ring[selector] & 1) * sizeof(PersistCursor);
+  ring[cursor] = static_cast<char>(ring[cursor] ^ 1);
+  WriteFile(ring_path_, ring);
+  ASSERT_TRUE(Recover(directory_).ok());
+  // And again: it had not got to deleting the ring.
+  WriteFile(ring_path_, ring);
+  ASSERT_TRUE(Recover(directory_).ok());
+  int reports = 0;
+  for (const std::string& path : FilesIn(directory_, ".zst")) {
+    const std::string text = Decompress(path);
+    for (size_t at = 0; (at = text.find(kReport, at)) != std::string::npos;
+         ++at) {
+      ++reports;
+    }
+  }
+  EXPECT_EQ(reports, 1);
+  EXPECT_GT(logged, 0);
+}
+
+TEST(DropsAndReportTest, DropsAreToldBeforeTheReport) {
+  const std::string directory = MakeTestDirectory();
+  {
+    Victim victim(directory);
+    victim.Log(3);
+    victim.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
+    victim.ring()->crash_area().Append(kThread, kTime, kReport);
+  }
+  ASSERT_TRUE(Recover(directory).ok());
+  const std::vector<std::string> lines = AllLines(directory);
+  ASSERT_EQ(lines.size(), 6u);
+  EXPECT_THAT(lines[3], HasSubstr("1 WARNING record dropped"));
+  EXPECT_THAT(lines[5], HasSubstr(kReport));
+}
+
+}  // namespace
+}  // namespace ringlog
