@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
+#include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/tools/decode.h"
@@ -54,6 +55,7 @@ RingLogSink* MustInstall(const RingLogSinkOptions& options) {
 
 void FillRing(RingLogSink* sink, const RingLogSinkOptions& options) {
   std::filesystem::remove_all(options.directory);
+  WriteFile(options.directory, "a file, which the flusher cannot use");
   while (sink->ring().dropped(DropCause::kRingFull, Severity::kInfo) == 0) {
     LOG(INFO) << "fills the ring";
   }
@@ -81,6 +83,10 @@ std::vector<LoggedRecord> ReadLog(const std::string& directory) {
                        record.line, std::string(record.text)});
     return true;
   };
+  sink.on_gap = [](const std::string& path, const Gap& gap) {
+    if (!IsLoss(gap.cause) || gap.cause == GapCause::kRingFull) return;
+    ADD_FAILURE() << path << ": " << Describe(gap);
+  };
   sink.on_damage = [](const std::string& path, absl::string_view message) {
     ADD_FAILURE() << path << ": " << message;
   };
@@ -89,8 +95,7 @@ std::vector<LoggedRecord> ReadLog(const std::string& directory) {
   };
   const RingLogSinkOptions options = DyingOptions(directory);
   std::vector<std::string> paths = FilesIn(options.ring_directory, ".ring");
-  // Which FillRing() takes away.
-  if (std::filesystem::exists(options.directory)) {
+  if (std::filesystem::is_directory(options.directory)) {
     for (std::string& path : FilesIn(options.directory, ".zst")) {
       paths.push_back(std::move(path));
     }
@@ -102,6 +107,9 @@ std::vector<LoggedRecord> ReadLog(const std::string& directory) {
 std::vector<LoggedRecord> ReadLogAndRecover(const std::string& directory) {
   const std::vector<LoggedRecord> before = ReadLog(directory);
   const RingLogSinkOptions options = DyingOptions(directory);
+  if (!std::filesystem::is_directory(options.directory)) {
+    std::filesystem::remove(options.directory);  // FillRing()'s
+  }
   EXPECT_EQ(RunToDeath([&] { MustInstall(options); }), 0);
   EXPECT_EQ(FilesIn(options.ring_directory, ".ring"),
             std::vector<std::string>());

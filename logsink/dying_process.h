@@ -27,8 +27,8 @@ RingLogSinkOptions DyingOptions(const std::string& directory);
 // Install(), or the end of the process with status 100.
 RingLogSink* MustInstall(const RingLogSinkOptions& options);
 
-// Logs until the ring is full for INFO; takes away the flusher's directory
-// before, which cannot write then.
+// Logs until the ring is full for INFO. The flusher cannot empty it: there is a
+// file where its directory was.
 void FillRing(RingLogSink* sink, const RingLogSinkOptions& options);
 
 struct LoggedRecord {
@@ -41,8 +41,8 @@ struct LoggedRecord {
 bool operator==(const LoggedRecord& a, const LoggedRecord& b);
 std::ostream& operator<<(std::ostream& out, const LoggedRecord& record);
 
-// All that the decoder finds in the files of DyingOptions(directory), but gaps;
-// nothing may be damaged.
+// All that the decoder finds in the files of DyingOptions(directory), but gaps.
+// Nothing may be damaged, nor lost but for want of room in the ring.
 std::vector<LoggedRecord> ReadLog(const std::string& directory);
 
 // The same before and after the next start of the program has recovered what

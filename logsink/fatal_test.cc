@@ -87,6 +87,7 @@ void ExpectMessageAndStack(std::vector<LoggedRecord> records,
   if (!death.has_stack) return;
   EXPECT_TRUE(IsStack(records[1])) << records[1];
   EXPECT_THAT(records[1].text.substr(kStackBegin.size()), HasSubstr("@ "));
+  EXPECT_FALSE(absl::EndsWith(records[1].text, "\n"));
   EXPECT_EQ(records[1].tid, records[0].tid);
   EXPECT_EQ(records[1].line, records[0].line);
 }

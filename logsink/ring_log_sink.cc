@@ -12,6 +12,7 @@
 #include "absl/base/log_severity.h"
 #include "absl/log/log_sink_registry.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
 #include "absl/types/span.h"
 #include "ringlog/compress/background_thread.h"
@@ -107,7 +108,8 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   record.text = entry.text_message();
   if (!entry.stacktrace().empty()) {
     record.kind = RecordKind::kStackTrace;
-    record.text = entry.stacktrace();
+    // Which ends in a line break, as no message does.
+    record.text = absl::StripSuffix(entry.stacktrace(), "\n");
   }
   // Formatted before the ring is asked for slots: nothing of ours can stop
   // between claim and commit but the death of the process.

@@ -18,6 +18,7 @@
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/sample_segment.h"
 #include "ringlog/compress/segment_format.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
@@ -29,19 +30,25 @@
 namespace ringlog {
 namespace {
 
+// Room for seven cells.
+constexpr size_t kCompactCrashBytes = 512;
+
 // As a process left it that nobody takes for a living one: of another boot.
 std::string DeadAndCompact(const std::string& file) {
   RingHeader header;
   std::memcpy(&header, file.data(), sizeof header);
+  const std::string crash_area =
+      file.substr(header.crash_offset, kCompactCrashBytes);
   const uint64_t slots = header.slots_offset;
   std::fill(std::begin(header.boot_id), std::end(header.boot_id), uint8_t{1});
   header.process_id = 12345;
-  header.slots_offset = header.crash_offset =
-      header.live_offset + sizeof(RingLive);
-  header.crash_bytes = 0;
+  header.crash_offset = header.live_offset + sizeof(RingLive);
+  header.crash_bytes = kCompactCrashBytes;
+  header.slots_offset = header.crash_offset + kCompactCrashBytes;
   header.file_bytes =
       header.slots_offset + header.slot_count * header.slot_bytes;
-  std::string out = file.substr(0, header.slots_offset) + file.substr(slots);
+  std::string out =
+      file.substr(0, header.crash_offset) + crash_area + file.substr(slots);
   std::memcpy(&out[0], &header, sizeof header);
   std::memcpy(&out[kRingHeaderCopyOffset], &header, sizeof header);
   RepairRingChecksums(&out);
@@ -60,6 +67,13 @@ void Append(Ring* ring, size_t text_bytes) {
   char head[64];
   const size_t bytes = EncodeRecordHead(record, absl::MakeSpan(head));
   ring->Append(record.severity, {head, bytes}, text);
+}
+
+void Report(Ring* ring) {
+  const CrashArea& area = ring->crash_area();
+  area.Append(7, 1795489439000000000, "*** SIGSEGV received at time=1 ***\n");
+  area.Append(8, 1795489439000000000, std::string(50, 'r'));
+  area.End(7, 1795489439000000000);
 }
 
 // One more of what can happen to a ring in each.
@@ -89,6 +103,7 @@ std::vector<std::function<void(Ring*)>> RingSteps() {
       [](Ring* ring) {
         for (int i = 0; i < 8; ++i) Append(ring, 30);
       },
+      Report,
       [](Ring* ring) { ring->Take(); },
   };
 }
@@ -169,6 +184,7 @@ std::vector<std::string> RecoverSeeds() {
     {
       Victim victim(directory);
       for (size_t i = 0; i < end; ++i) Life()[i](&victim);
+      if (end % 2 == 0) Report(victim.ring());
     }
     const std::string ring = ReadFile(FilesIn(directory, ".ring").at(0));
     std::string segment = NamedSegment(directory, ring);

@@ -19,6 +19,7 @@ constexpr uint64_t kCursorOffsets[] = {512, 1024};  // from live_offset on
 constexpr uint64_t kCursorBytes = 512;
 constexpr uint64_t kStateOffset = 24;  // in a cursor
 constexpr uint64_t kSlotHeaderBytes = 32;
+constexpr uint64_t kCellBytes = 64;  // of the crash area
 constexpr absl::string_view kMetadataFrameMagic("\x57\x2a\x4d\x18", 4);
 constexpr absl::string_view kMetadataMagic("\x89RLOGMET", 8);
 
@@ -50,6 +51,7 @@ class RingRepair {
     for (const uint64_t offset : kCursorOffsets) {
       if (live <= ring_->size()) RepairCursor(live + offset);
     }
+    RepairCells(IntAt<uint64_t>(*ring_, 64), IntAt<uint64_t>(*ring_, 72));
     const uint64_t slots = IntAt<uint64_t>(*ring_, 80);
     const uint64_t slot_bytes = IntAt<uint32_t>(*ring_, 28);
     if (slot_bytes < kSlotHeaderBytes) return;
@@ -79,6 +81,20 @@ class RingRepair {
     Put(offset + kCursorBytes - 4,
         absl::ComputeCrc32c(id_ + ring_->substr(offset, kCursorBytes - 4)),
         ring_);
+  }
+
+  // Those that something is in.
+  void RepairCells(uint64_t offset, uint64_t bytes) {
+    for (uint64_t at = kCellBytes;
+         at + kCellBytes <= bytes && offset <= ring_->size() &&
+         ring_->size() - offset >= at + kCellBytes;
+         at += kCellBytes) {
+      const std::string rest = ring_->substr(offset + at + 4, kCellBytes - 4);
+      if (rest.find_first_not_of('\0') == std::string::npos || !choose_()) {
+        continue;
+      }
+      Put(offset + at, absl::ComputeCrc32c(id_ + rest), ring_);
+    }
   }
 
   void RepairSlot(uint64_t offset, uint64_t slot_bytes) {
