@@ -324,6 +324,12 @@ uint64_t Ring::unprocessed_count() const {
   return end - std::min(begin, end);
 }
 
+uint64_t Ring::used_slots() const {
+  // In this order: the tail may only move on meanwhile.
+  const uint64_t begin = slots_.released();
+  return std::min(slots_.tail() - begin, header_.slot_count);
+}
+
 absl::Status Ring::Sync(SyncMode mode) {
   return file_.Sync(mode == SyncMode::kWait);
 }

@@ -83,7 +83,8 @@ struct RingOptions {
 // Thread-safe for any number of producers (Claim, Commit, Abandon, Append) and
 // one consumer at a time (Take, Skip, PublishCursor, Release). One file belongs
 // to one process: Create and Open take a lock on it that lasts as long as the
-// Ring.
+// Ring. A forked child has neither the file nor its memory: what it does with
+// its parent's Ring nobody sees.
 //
 // Guarantees: a record whose Append() or Commit() returned survives any end of
 // the process. A record is taken once, in order of position; the records of one
@@ -228,6 +229,8 @@ class Ring {
   bool empty() const;
   // Positions claimed and not yet taken; approximate while others are at work.
   uint64_t unprocessed_count() const;
+  // Slots that are not free: claimed, and not released since.
+  uint64_t used_slots() const;
   // The next position to be claimed.
   uint64_t tail_position() const { return slots_.tail(); }
   // The next position to be taken. The consumer's.
@@ -247,9 +250,10 @@ class Ring {
   uint64_t cut() const;
   // Counts a record that its caller did not even try to append.
   void CountDrop(DropCause cause, Severity severity);
-  // The consumer's to set, by Slots::Set() and Slots::Add(): what `ringlog
-  // inspect` shows of it.
+  // The consumer's to set, by Slots::Set() and Slots::Add(); anybody's to read,
+  // by Slots::Get(): what `ringlog inspect` shows of it.
   FlusherCounters* flusher_counters() { return &live_->flusher; }
+  const FlusherCounters& flusher_counters() const { return live_->flusher; }
 
  private:
   Ring(MappedFile file, std::string path, const RingHeader& header,

@@ -1,5 +1,5 @@
 // The protocol by which slots go from writers to the flusher and back. Every
-// atomic access to the mapping is in this file.
+// atomic access to the mapping is in this file, or in slot_header.h.
 //
 // A position belongs to whoever moved the tail past it; its slot belongs to
 // whoever then moved the slot's word from exactly what the position before left
@@ -31,6 +31,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/slot_header.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
@@ -126,7 +127,7 @@ class Slots {
     header.head_bytes = static_cast<uint16_t>(head.size());
     header.severity = severity;
     header.body_bytes = static_cast<uint32_t>(body.size());
-    StoreHeader(slot, header);
+    StoreSlotHeader(slot, header);
     unsigned char* const payload = slot + sizeof header;
     if (!head.empty()) std::memcpy(payload, head.data(), head.size());
     if (!body.empty()) {
@@ -134,7 +135,7 @@ class Slots {
     }
     header.crc32c = static_cast<uint32_t>(
         SlotChecksum(layout_.seed, slot, head.size() + body.size()));
-    StoreHeader(slot, header);
+    StoreSlotHeader(slot, header);
   }
 
   // kFilling -> kFilled: the moment that the record exists, when it is the slot
@@ -151,7 +152,7 @@ class Slots {
       return true;
     }
     // Recovery must not take what is in it for a record that lost its word.
-    StoreHeader(SlotOf(position), SlotHeader{});
+    StoreSlotHeader(SlotOf(position), SlotHeader{});
     // The mark may move on to later positions while this thread looks.
     while (WordState(seen) == SlotState::kSkipped) {
       const uint64_t free = PackWord(WordPosition(seen), SlotState::kFree);
@@ -259,7 +260,7 @@ class Slots {
     // Pairs with the release in CommitSlot(). What is read of the header counts
     // only if the word is still the same after it.
     if (Load(word, __ATOMIC_ACQUIRE) != seen) return false;
-    const SlotHeader header = LoadHeader(SlotOf(position));
+    const SlotHeader header = LoadSlotHeader(SlotOf(position));
     // The bound counts in a file that is damaged: the severity is an index.
     *severity = header.part_index == 0 && header.part_count != 0 &&
                         header.severity < kSeverityCount
@@ -316,29 +317,18 @@ class Slots {
     return layout_.slots +
            (position & (layout_.slot_count - 1)) * layout_.slot_bytes;
   }
-  // All of the header but its word. Requires: Look() said kFilled or
-  // kPersisting, or the caller checks the word afterwards.
-  static SlotHeader LoadHeader(const unsigned char* slot) {
-    const auto* const words = reinterpret_cast<const uint64_t*>(slot);
-    uint64_t copy[kHeaderWords] = {};
-    for (size_t i = 1; i < kHeaderWords; ++i) {
-      copy[i] = Load(words + i, __ATOMIC_RELAXED);
-    }
-    SlotHeader header;
-    std::memcpy(&header, copy, sizeof header);
-    return header;
-  }
-
   // Counters: relaxed, for they order nothing; a reader from outside may see
   // one a moment before another.
   static void Add(uint64_t* counter, uint64_t n) {
     __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
   }
-  static uint64_t Get(const uint64_t* counter) {
-    return Load(counter, __ATOMIC_RELAXED);
+  template <typename T>
+  static T Get(const T* counter) {
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
   }
-  static void Set(uint64_t* counter, uint64_t n) {
-    Store(counter, n, __ATOMIC_RELAXED);
+  template <typename T>
+  static void Set(T* counter, T n) {
+    __atomic_store_n(counter, n, __ATOMIC_RELAXED);
   }
   // The persist cursor's selector: release, so that the cursor is whole before
   // it is the one that counts. Death between the two leaves the old one valid.
@@ -347,19 +337,6 @@ class Slots {
   }
 
  private:
-  static constexpr size_t kHeaderWords = sizeof(SlotHeader) / sizeof(uint64_t);
-
-  // All but the word. Relaxed atomics, for EvictSlot() may look at a header
-  // that is being overwritten; it finds that out by the word.
-  static void StoreHeader(unsigned char* slot, const SlotHeader& header) {
-    auto* const words = reinterpret_cast<uint64_t*>(slot);
-    uint64_t copy[kHeaderWords];
-    std::memcpy(copy, &header, sizeof header);
-    for (size_t i = 1; i < kHeaderWords; ++i) {
-      Store(words + i, copy[i], __ATOMIC_RELAXED);
-    }
-  }
-
   static uint64_t Load(const uint64_t* p, int order) {
     return __atomic_load_n(p, order);
   }
