@@ -197,9 +197,10 @@ void Flusher::PassStuckWriters() {
     return;
   }
   if (now - stuck_->since < options_.stuck_writer_timeout) return;
-  const std::optional<SlotRange> given_up = ring_->Skip(stuck_->tail);
-  if (!given_up) return;
   Gap gap;
+  const std::optional<SlotRange> given_up =
+      ring_->Skip(stuck_->tail, &gap.thread_id);
+  if (!given_up) return;
   gap.cause = GapCause::kStuckWriter;
   gap.first_position = given_up->position;
   gap.end_position = given_up->end();

@@ -5,9 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,8 +19,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/leftover.h"
@@ -33,6 +35,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/run_child.h"
+#include "ringlog/testing/stopping_page.h"
 #include "ringlog/tools/decode.h"
 #include "ringlog/tools/decode_sink.h"
 #include "ringlog/tools/tool_process.h"
@@ -257,8 +260,8 @@ TEST_F(OverflowTest, AFlightRecorderHasTheLastRecordsOfAKilledProcess) {
   EXPECT_EQ(Count(log.gaps[0], Severity::kInfo), 1000 - log.texts.size());
 }
 
-// A thread that stops between claim and commit, as a debugger or a cancellation
-// may stop one.
+// A record as the sink would append it, but with a text that stops its thread
+// in the middle of that, which no text of a LOG() can.
 TEST_F(OverflowTest, AThreadThatIsStuckIsNamedAndHoldsNobodyUp) {
   auto sink = RingLogSink::Create(options_);
   ASSERT_TRUE(sink.ok()) << sink.status();
@@ -266,24 +269,34 @@ TEST_F(OverflowTest, AThreadThatIsStuckIsNamedAndHoldsNobodyUp) {
   absl::AddLogSink(sink_.get());
   LOG(INFO) << "before";
   auto& ring = const_cast<Ring&>(sink_->ring());
-  std::optional<SlotRange> claim;
-  std::thread([&] { claim = ring.Claim(Severity::kInfo, 40, 5); }).join();
-  ASSERT_TRUE(claim.has_value());
+  StoppingPage page;
+  Record record;
+  record.tid = 4711;
+  record.text = page.text();
+  std::thread stuck([&] {
+    std::array<char, kRecordHeadFixedBytes> head;
+    EncodeRecordHead(record, absl::MakeSpan(head));
+    ring.Append(Severity::kInfo, absl::string_view(head.data(), head.size()),
+                record.text);
+  });
+  page.AwaitReader();
+  const uint64_t position = ring.tail_position() - 1;
   LOG(INFO) << "after";
   while (sink_->counters().skipped_slots == 0) absl::FlushLogSinks();
-  EXPECT_FALSE(
-      ring.Commit(*claim, Severity::kInfo, std::string(40, '\0'), "x"));
-  EXPECT_EQ(sink_->counters().skipped_slots, 1u);
+  page.LetGo();
+  stuck.join();
   Close();
   const Log log = ReadLog(options_.directory);
-  EXPECT_THAT(log.texts, ElementsAre("before", "after"));
+  EXPECT_THAT(log.texts, ElementsAre("before", "after", record.text))
+      << "it appends its record again";
   ASSERT_THAT(log.gaps, SizeIs(1));
   EXPECT_EQ(log.gaps[0].cause, GapCause::kStuckWriter);
-  EXPECT_EQ(log.gaps[0].first_position, claim->position);
-  EXPECT_EQ(log.gaps[0].end_position, claim->end());
+  EXPECT_EQ(log.gaps[0].first_position, position);
+  EXPECT_EQ(log.gaps[0].end_position, position + 1);
+  EXPECT_EQ(log.gaps[0].thread_id, 4711);
   EXPECT_THAT(AllText(options_.directory),
-              HasSubstr(absl::StrCat("position ", claim->position,
-                                     " missing: the writer did not finish")));
+              HasSubstr(absl::StrCat("position ", position, " missing: thread ",
+                                     record.tid, " did not finish in time\n")));
 }
 
 }  // namespace

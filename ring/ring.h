@@ -203,9 +203,10 @@ class Ring {
   // Goes past pending(), and what is like it right behind it, but not beyond
   // `end`: for writers that have been stuck for so long that the rest shall not
   // wait for them. Their slots are not used again before they let go of them.
-  // Returns the positions of what was given up; nothing if it moved after all,
-  // or was not begun: its writer will then append it again.
-  std::optional<SlotRange> Skip(uint64_t end);
+  // Returns the positions of what was given up, of one writer where its thread
+  // is known, which `*thread_id` then names; it is 0 if not. Nothing if it
+  // moved after all, or was not begun: its writer will then append it again.
+  std::optional<SlotRange> Skip(uint64_t end, int64_t* thread_id = nullptr);
 
   // Says how far the ring has been persisted; see PersistCursor. `state` is the
   // consumer's own, at most sizeof(PersistCursor::state) bytes. A kill leaves

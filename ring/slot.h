@@ -114,6 +114,12 @@ class Slots {
     }
   }
 
+  // Says in a claimed slot whose it is, until it is filled: a store to a cache
+  // line that its writer has anyway. Requires: the caller's own slot, kFilling.
+  void NameWriter(uint64_t position, uint32_t thread_id) {
+    StoreSlotWriter(SlotOf(position), thread_id);
+  }
+
   // Fills a claimed slot. With part_count 0 it is an abandoned one. Requires:
   // the caller's own slot, kFilling; the sizes fit.
   void FillSlot(uint64_t position, uint16_t part_index, uint16_t part_count,
@@ -127,14 +133,15 @@ class Slots {
     header.head_bytes = static_cast<uint16_t>(head.size());
     header.severity = severity;
     header.body_bytes = static_cast<uint32_t>(body.size());
-    StoreSlotHeader(slot, header);
     unsigned char* const payload = slot + sizeof header;
     if (!head.empty()) std::memcpy(payload, head.data(), head.size());
     if (!body.empty()) {
       std::memcpy(payload + head.size(), body.data(), body.size());
     }
     header.crc32c = static_cast<uint32_t>(
-        SlotChecksum(layout_.seed, slot, head.size() + body.size()));
+        SlotChecksum(layout_.seed, header,
+                     absl::string_view(reinterpret_cast<const char*>(payload),
+                                       head.size() + body.size())));
     StoreSlotHeader(slot, header);
   }
 
@@ -234,6 +241,13 @@ class Slots {
                           __ATOMIC_RELAXED)
                ? passed
                : Passed::kNotPending;
+  }
+
+  // The thread that NameWriter() named, low 32 bits; nothing if the slot has
+  // not got so far, or is filled. Requires: Look() has said kPending; it counts
+  // if Pass() then says kRecordGivenUp.
+  std::optional<uint32_t> WriterOf(uint64_t position) const {
+    return LoadSlotWriter(SlotOf(position));
   }
 
   // kFilled or kPersisting -> kFree. False if the slot is in another state,
