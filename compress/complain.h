@@ -8,8 +8,10 @@
 namespace ringlog {
 
 // Writes "ringlog: WHAT" to the descriptor of stderr: not by LOG, which may be
-// what is not working, nor by stdio, which may be locked. Never waits and never
-// ends the process: if nobody reads, the line is lost. Any thread.
+// what is not working, nor by stdio, which may be locked. One line a minute,
+// for the whole process; the next one says how many there would have been.
+// Never ends the process, nor waits for who reads a pipe, a socket or a
+// terminal: if nobody does, the line is lost. Any thread.
 void Complain(absl::string_view what);
 
 }  // namespace ringlog

@@ -1,7 +1,5 @@
 #include "ringlog/compress/flusher.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -10,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "ringlog/compress/background_thread.h"
 #include "ringlog/compress/complain.h"
+#include "ringlog/ring/fork_generation.h"
 #include "ringlog/ring/monotonic_time.h"
 
 namespace ringlog {
@@ -26,8 +25,6 @@ constexpr absl::Duration kMaxRetryDelay = absl::Seconds(1);
 constexpr int kAttemptsWhenStopping = 3;
 // How long the end waits for records that are just being written.
 constexpr absl::Duration kSealTimeout = absl::Milliseconds(500);
-
-constexpr absl::Duration kComplaintInterval = absl::Minutes(1);
 
 SegmentSequenceOptions SequenceOptions(const FlusherOptions& options) {
   SegmentSequenceOptions segments;
@@ -57,19 +54,19 @@ Flusher::Flusher(Ring* ring, const FlusherOptions& options)
       batch_(options.format, ring->take_position()),
       segments_(ring, SequenceOptions(options)),
       drops_reported_at_(absl::Now()),
-      owner_(getpid()) {}
+      fork_generation_(ForkGeneration::Now()) {}
 
 Flusher::~Flusher() { Stop().IgnoreError(); }
 
 bool Flusher::Flush(absl::Duration timeout) {
   if (!IsOwner()) return false;
   const uint64_t target = ring_->tail_position();
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(&monitor_);
   flush_target_ = std::max(flush_target_, target);
-  const auto done = [this, target]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+  const auto done = [this, target]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
     return persisted_ >= target;
   };
-  return mutex_.AwaitWithTimeout(absl::Condition(&done), timeout);
+  return monitor_.AwaitWithTimeout(done, timeout);
 }
 
 absl::Status Flusher::Stop() {
@@ -77,7 +74,7 @@ absl::Status Flusher::Stop() {
   absl::call_once(stop_once_, [this] {
     if (!thread_.has_value()) return;  // it was not to be had
     {
-      absl::MutexLock lock(&mutex_);
+      MonitorLock lock(&monitor_);
       stopping_ = true;
     }
     pthread_join(*thread_, nullptr);
@@ -85,16 +82,18 @@ absl::Status Flusher::Stop() {
   return result_;
 }
 
-// The mutex of a forked child may be held by a thread that it does not have.
-bool Flusher::IsOwner() const { return getpid() == owner_; }
+// The monitor of a forked child may be held by a thread that it does not have.
+bool Flusher::IsOwner() const {
+  return ForkGeneration::Now() == fork_generation_;
+}
 
 // True if it is the last.
 bool Flusher::WaitForTurn() {
-  absl::MutexLock lock(&mutex_);
-  const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+  MonitorLock lock(&monitor_);
+  const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
     return stopping_ || flush_target_ > std::max(persisted_, tried_target_);
   };
-  mutex_.AwaitWithTimeout(absl::Condition(&wanted), kPollInterval);
+  monitor_.AwaitWithTimeout(wanted, kPollInterval);
   return stopping_;
 }
 
@@ -106,7 +105,7 @@ void Flusher::Run() {
 
 absl::Status Flusher::Turn(bool flush) {
   {
-    absl::MutexLock lock(&mutex_);
+    MonitorLock lock(&monitor_);
     flush |= flush_target_ > persisted_;
     // What is not reached now waits for a writer: it is looked at again after a
     // while, like everything.
@@ -138,7 +137,7 @@ absl::Status Flusher::Finish() {
     }
     absl::SleepFor(absl::Milliseconds(1));
   }
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(&monitor_);
   persisted_ = std::numeric_limits<uint64_t>::max();
   return absl::OkStatus();
 }
@@ -198,9 +197,10 @@ void Flusher::PassStuckWriters() {
     return;
   }
   if (now - stuck_->since < options_.stuck_writer_timeout) return;
-  const std::optional<SlotRange> given_up = ring_->Skip(stuck_->tail);
-  if (!given_up) return;
   Gap gap;
+  const std::optional<SlotRange> given_up =
+      ring_->Skip(stuck_->tail, &gap.thread_id);
+  if (!given_up) return;
   gap.cause = GapCause::kStuckWriter;
   gap.first_position = given_up->position;
   gap.end_position = given_up->end();
@@ -224,14 +224,17 @@ absl::Status Flusher::Persist(Attempt attempt) {
 bool Flusher::MayRetry(int attempt) {
   const absl::Duration delay = std::min(
       kMaxRetryDelay, kMinRetryDelay * (1 << std::min(attempt - 1, 10)));
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(&monitor_);
   if (stopping_ && attempt >= kAttemptsWhenStopping) return false;
   if (stopping_) {
     // Nobody wakes us again.
     const auto never = []() { return false; };
-    mutex_.AwaitWithTimeout(absl::Condition(&never), kMinRetryDelay);
+    monitor_.AwaitWithTimeout(never, kMinRetryDelay);
   } else {
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), delay);
+    const auto is_stopping = [this]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
+      return stopping_;
+    };
+    monitor_.AwaitWithTimeout(is_stopping, delay);
   }
   return true;
 }
@@ -292,14 +295,14 @@ void Flusher::PublishAndRelease() {
   const uint64_t end = batch_.end_position();
   written_at_ = MonotonicTime();
   {
-    absl::MutexLock lock(&mutex_);
+    MonitorLock lock(&monitor_);
     if (batch_.empty() && end == persisted_) return;
   }
   segments_.Publish(end, reported_drops_);
   ring_->Release();
   UpdateCounters();
   batch_.Clear();
-  absl::MutexLock lock(&mutex_);
+  MonitorLock lock(&monitor_);
   persisted_ = end;
 }
 
@@ -311,9 +314,9 @@ void Flusher::UpdateCounters() {
   Slots::Set(&counters->compressed_bytes, segments_.total_bytes());
   const int64_t now = absl::GetCurrentTimeNanos();
   if (batch_.min_time_ns() != 0) {
-    counters->lag_ns = now - batch_.min_time_ns();
+    Slots::Set(&counters->lag_ns, now - batch_.min_time_ns());
   }
-  counters->last_write_time_ns = now;
+  Slots::Set(&counters->last_write_time_ns, now);
 }
 
 // Counts and tells an error.
@@ -322,9 +325,6 @@ absl::Status Flusher::Reported(absl::Status status) {
   FlusherCounters* const counters = ring_->flusher_counters();
   Slots::Add(&counters->write_errors, 1);
   Slots::Set(&counters->last_error, static_cast<uint64_t>(status.raw_code()));
-  const absl::Duration now = MonotonicTime();
-  if (now - last_complaint_ < kComplaintInterval) return status;
-  last_complaint_ = now;
   Complain(absl::StrCat(status.message(),
                         "; the records stay in the ring, and are tried again"));
   return status;

@@ -14,7 +14,6 @@
 #define RINGLOG_COMPRESS_FLUSHER_H_
 
 #include <pthread.h>
-#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -26,10 +25,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/batch_builder.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/compress/monitor.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_sequence.h"
@@ -77,23 +76,23 @@ class Flusher {
   // Returns when every record that was committed before the call is in a
   // segment, with `sync` on the disk, or when `timeout` has passed: true in the
   // first case. Any thread, any number at once.
-  bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(monitor_);
 
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
   // records still:
   //   Unavailable: more were being written all the time, for half a second
   //   others:      those of writing
-  absl::Status Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
 
  private:
   Flusher(Ring* ring, const FlusherOptions& options);
 
-  void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Run() ABSL_LOCKS_EXCLUDED(monitor_);
   bool IsOwner() const;
-  bool WaitForTurn() ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status Finish() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool WaitForTurn() ABSL_LOCKS_EXCLUDED(monitor_);
+  absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(monitor_);
+  absl::Status Finish() ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status TakeAll();
   void AddDropGaps();
   void PassStuckWriters();
@@ -106,16 +105,16 @@ class Flusher {
   void PublishAndRelease();
   void UpdateCounters();
   absl::Status Reported(absl::Status status);
-  bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(monitor_);
 
   Ring* const ring_;
   const FlusherOptions options_;
 
-  absl::Mutex mutex_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  uint64_t flush_target_ ABSL_GUARDED_BY(mutex_) = 0;  // a position
-  uint64_t tried_target_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last turn
-  uint64_t persisted_ ABSL_GUARDED_BY(mutex_) = 0;     // positions below it are
+  Monitor monitor_;
+  bool stopping_ ABSL_GUARDED_BY(monitor_) = false;
+  uint64_t flush_target_ ABSL_GUARDED_BY(monitor_) = 0;  // a position
+  uint64_t tried_target_ ABSL_GUARDED_BY(monitor_) = 0;  // of the last turn
+  uint64_t persisted_ ABSL_GUARDED_BY(monitor_) = 0;  // positions below it are
 
   // The thread's own.
   BatchBuilder batch_;
@@ -130,10 +129,9 @@ class Flusher {
     absl::Time time;       // the same moment
   };
   std::optional<Stuck> stuck_;
-  absl::Duration last_complaint_ = -absl::InfiniteDuration();  // monotonic
   absl::Status result_;
 
-  const pid_t owner_;
+  const uint32_t fork_generation_;
   std::optional<pthread_t> thread_;
   absl::once_flag stop_once_;
 };

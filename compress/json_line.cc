@@ -81,6 +81,7 @@ bool ReadGap(JsonCursor* json, Gap* out) {
       return has_end = json->ReadUint64(&out->end_position);
     }
     if (key == "records") return json->ReadObject(read_counts);
+    if (key == "tid") return json->ReadInt64(&out->thread_id);
     if (key == "first_time") return ReadTime(json, &out->first_time_ns);
     if (key == "last_time") return ReadTime(json, &out->last_time_ns);
     return json->SkipValue();
@@ -183,6 +184,7 @@ void AppendJsonGapObject(const Gap& gap, std::string* out) {
     before = ",\"";
   }
   if (before == ",\"") out->push_back('}');
+  if (gap.thread_id != 0) absl::StrAppend(out, ",\"tid\":", gap.thread_id);
   if (gap.first_time_ns != 0) {
     AppendTime("first_time", gap.first_time_ns, out);
   }

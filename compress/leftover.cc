@@ -6,7 +6,6 @@
 
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -14,6 +13,7 @@
 #include "ringlog/compress/rotation.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
+#include "ringlog/ring/unshared_file.h"
 
 namespace ringlog {
 namespace {
@@ -34,10 +34,8 @@ bool GoesTo(const std::string& path, const std::string& ring_directory,
 
 // A ring that its maker did not live to give a name holds nothing.
 void RemoveUnfinished(const std::string& path) {
-  absl::StatusOr<int> fd = OpenLeftover(path);
-  if (!fd.ok()) return;
-  unlink(path.c_str());
-  close(*fd);
+  const absl::StatusOr<UnsharedFile> fd = OpenLeftover(path);
+  if (fd.ok()) unlink(path.c_str());
 }
 
 }  // namespace
@@ -45,11 +43,11 @@ void RemoveUnfinished(const std::string& path) {
 absl::StatusOr<LeftoverReport> RecoverLeftover(
     const std::string& ring_path, const std::string& segment_directory,
     const SegmentWriterOptions& options) {
-  absl::StatusOr<int> fd = OpenLeftover(ring_path);
-  if (!fd.ok()) return fd.status();
   // Closing ends the lock, so it comes after the ring has gone.
-  auto close_file = absl::MakeCleanup([&fd] { close(*fd); });
-  const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(*fd, ring_path);
+  const absl::StatusOr<UnsharedFile> fd = OpenLeftover(ring_path);
+  if (!fd.ok()) return fd.status();
+  const absl::StatusOr<LeftoverRing> leftover =
+      ReadLeftover(fd->fd(), ring_path);
   if (!leftover.ok()) return leftover.status();
   LeftoverReport report;
   report.ring_path = ring_path;

@@ -21,10 +21,13 @@
 namespace ringlog {
 namespace {
 
-// The calling process's own rings are locked; a pid that it has by chance in
-// common with a process of another container is no sign of life.
-bool OwnerMayBeAlive(const RingHeader& header) {
-  return header.process_id != getpid() && MayBeAlive(OwnerOf(header));
+// Of a ring that nobody has locked. The calling process's own are locked; a pid
+// that it has by chance in common with a process of another container is no
+// sign of life. A process that has closed a file behind our back has it mapped
+// still; one that has called exec(2) has not.
+bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
+  return header.process_id != getpid() && MayBeAlive(OwnerOf(header)) &&
+         MayHaveMapped(header.process_id, path.substr(path.rfind('/') + 1));
 }
 
 // Whether somebody has the ring locked. Who tries to lock it at this very
@@ -135,18 +138,18 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   return header;
 }
 
-absl::StatusOr<int> OpenLeftover(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
-  auto close_file = absl::MakeCleanup([fd] { close(fd); });
-  if (!TryLock(fd)) {
+absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path) {
+  UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW);
+  if (fd.fd() < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  }
+  if (!TryLock(fd.fd())) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": in use by another process"));
   }
-  if (IsDeleted(fd)) {
+  if (IsDeleted(fd.fd())) {
     return absl::NotFoundError(absl::StrCat(path, ": recovered by another"));
   }
-  std::move(close_file).Cancel();
   return fd;
 }
 
@@ -155,7 +158,7 @@ absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {
   if (!bytes.ok()) return bytes.status();
   const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
   if (!header.ok()) return Annotate(header.status(), path);
-  if (OwnerMayBeAlive(*header)) {
+  if (OwnerMayBeAlive(*header, path)) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": process ", header->process_id, " is alive"));
   }

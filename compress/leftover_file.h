@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/unshared_file.h"
 
 namespace ringlog {
 
@@ -45,11 +46,11 @@ absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 
 // Opens a ring, and takes the lock that a living owner, or another recovery,
-// would hold until the descriptor is closed.
+// would hold until the descriptor is closed; a forked child has neither.
 //   FailedPrecondition: one of them does
 //   NotFound:           somebody has recovered and deleted it
 //   others:             those of open(2)
-absl::StatusOr<int> OpenLeftover(const std::string& path);
+absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path);
 
 struct LeftoverRing {
   FileContent bytes;

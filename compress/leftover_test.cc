@@ -1,7 +1,6 @@
 #include "ringlog/compress/leftover.h"
 
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -17,6 +16,7 @@
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/run_child.h"
 
 namespace ringlog {
 namespace {
@@ -115,27 +115,46 @@ TEST(LeftoverTest, ARingThatIsInUseIsNotTouched) {
   EXPECT_THAT(FilesIn(directory, ".zst"), IsEmpty());
 }
 
-// A process that closed the ring without emptying it, and still runs.
+// A process that closes every file that it does not know, as some do when they
+// start, and goes on to log.
 TEST(LeftoverTest, ARingWhoseProcessLivesIsNotTouched) {
   const std::string directory = MakeTestDirectory();
-  int ready[2];
-  ASSERT_EQ(pipe(ready), 0);
-  int go_on[2];
-  ASSERT_EQ(pipe(go_on), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    { Victim(directory).Log(3); }
-    char c = 'x';
-    if (write(ready[1], &c, 1) != 1 || read(go_on[0], &c, 1) != 1) _exit(1);
+  Signal is_ready, may_go_on;
+  const pid_t child = StartChild([&] {
+    Victim victim(directory);
+    victim.Log(2);
+    for (int fd = 3; fd < 1000; ++fd) {
+      if (fd != is_ready.write_fd() && fd != may_go_on.read_fd()) close(fd);
+    }
+    is_ready.Send();
+    may_go_on.Await();
+    victim.Log(1);
     _exit(0);
-  }
-  char c;
-  ASSERT_EQ(read(ready[0], &c, 1), 1);
+  });
+  is_ready.Await();
   EXPECT_TRUE(absl::IsFailedPrecondition(Recover(directory).status()));
-  ASSERT_EQ(write(go_on[1], "x", 1), 1);
-  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  may_go_on.Send();
+  ASSERT_EQ(AwaitChild(child), 0);
   const absl::StatusOr<LeftoverReport> report = Recover(directory);
   ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(Texts(directory), Messages(3));
+}
+
+// It cannot log into it any more.
+TEST(LeftoverTest, ARingThatALivingProcessHasLetGoIsRecovered) {
+  const std::string directory = MakeTestDirectory();
+  Signal is_ready, may_end;
+  const pid_t child = StartChild([&] {
+    { Victim(directory).Log(3); }
+    is_ready.Send();
+    may_end.Await();
+    _exit(0);
+  });
+  is_ready.Await();
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  EXPECT_TRUE(report.ok()) << report.status();
+  may_end.Send();
+  ASSERT_EQ(AwaitChild(child), 0);
   EXPECT_EQ(Texts(directory), Messages(3));
 }
 

@@ -182,6 +182,7 @@ TEST_P(LineFormatTest, GapSaysAllThatIsKnown) {
     gap.end_position = std::numeric_limits<uint64_t>::max() - cause;
     if (cause % 2 == 0) gap.records = {1, 0, 3, 4};
     if (cause % 3 == 0) gap.first_time_ns = kTime;
+    if (gap.cause == GapCause::kStuckWriter) gap.thread_id = 4711;
     if (cause % 3 != 1) gap.last_time_ns = kTime + 1;
     std::string lines;
     AppendGap(GetParam(), gap, kTime, &lines);
@@ -193,6 +194,7 @@ TEST_P(LineFormatTest, GapSaysAllThatIsKnown) {
     EXPECT_EQ(parsed.gap.first_position, gap.first_position);
     EXPECT_EQ(parsed.gap.end_position, gap.end_position);
     EXPECT_EQ(parsed.gap.records, gap.records);
+    EXPECT_EQ(parsed.gap.thread_id, gap.thread_id);
     EXPECT_EQ(parsed.gap.first_time_ns, gap.first_time_ns);
     EXPECT_EQ(parsed.gap.last_time_ns, gap.last_time_ns);
     ExpectOneRecord(lines);

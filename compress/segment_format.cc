@@ -45,7 +45,8 @@ struct PackedGap {
   int64_t first_time_ns;
   int64_t last_time_ns;
   uint8_t cause;
-  uint8_t reserved[7];
+  uint8_t reserved[3];
+  uint32_t thread_id;  // zero before there was such a field
 };
 static_assert(sizeof(PackedGap) == 72, "frozen in the file format");
 
@@ -138,6 +139,7 @@ PackedGap PackGap(const Gap& gap) {
   packed.first_time_ns = gap.first_time_ns;
   packed.last_time_ns = gap.last_time_ns;
   packed.cause = static_cast<uint8_t>(gap.cause);
+  packed.thread_id = static_cast<uint32_t>(gap.thread_id);
   return packed;
 }
 
@@ -149,6 +151,7 @@ Gap UnpackGap(const PackedGap& packed) {
             gap.records.begin());
   gap.first_time_ns = packed.first_time_ns;
   gap.last_time_ns = packed.last_time_ns;
+  gap.thread_id = packed.thread_id;
   // A cause that a later minor version has added is a loss of some kind.
   gap.cause = packed.cause > static_cast<uint8_t>(GapCause::kMissing)
                   ? GapCause::kMissing

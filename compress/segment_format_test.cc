@@ -61,6 +61,7 @@ FrameMetadata MakeMetadata(size_t gap_count = 2) {
     gap.first_position = 100 + i;
     gap.end_position = 200 + i;
     gap.records = {i, 2, 3, 4};
+    gap.thread_id = static_cast<int64_t>(4711 + i);
     gap.first_time_ns = -5;
     gap.last_time_ns = 6;
     metadata.gaps.push_back(gap);
@@ -83,6 +84,7 @@ void ExpectSameGap(const Gap& a, const Gap& b) {
   EXPECT_EQ(a.first_position, b.first_position);
   EXPECT_EQ(a.end_position, b.end_position);
   EXPECT_EQ(a.records, b.records);
+  EXPECT_EQ(a.thread_id, b.thread_id);
   EXPECT_EQ(a.first_time_ns, b.first_time_ns);
   EXPECT_EQ(a.last_time_ns, b.last_time_ns);
 }

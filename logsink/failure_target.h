@@ -8,10 +8,14 @@
 
 namespace ringlog {
 
-// From now on. `area` must live as long as the process; nullptr: nowhere. A
-// forked child that gets a ring of its own calls it again; before that, nothing
-// is written, for the area is its parent's. Thread-safe.
+// From now on. `area` must live as long as the process; nullptr: nowhere.
+// Thread-safe.
 void SetFailureTarget(const CrashArea* area);
+
+// The same in a forked child whose ring takes the place of one of its parent,
+// if that was the target. Before that nothing is written there, for the area is
+// the parent's. Thread-safe.
+void ReplaceFailureTarget(const CrashArea* inherited, const CrashArea* area);
 
 // nullptr if there is none, or if it is another process's.
 //

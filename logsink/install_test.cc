@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,6 +24,7 @@
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/run_child.h"
 
 namespace ringlog {
 namespace {
@@ -54,32 +54,6 @@ RingLogSink* MustInstall(const RingLogSinkOptions& options) {
 
 void LogRecords() {
   for (int i = 0; i < kRecords; ++i) LOG(INFO) << "record " << i;
-}
-
-// Runs `body` in a child process, which has no thread of this one, and returns
-// how it ended, as waitpid(2) says it. What it writes to stderr is in `*err`.
-int RunChild(const std::function<void()>& body, std::string* err = nullptr) {
-  int err_pipe[2];
-  EXPECT_EQ(pipe(err_pipe), 0);
-  const pid_t child = fork();
-  if (child == 0) {
-    dup2(err_pipe[1], STDERR_FILENO);
-    close(err_pipe[0]);
-    close(err_pipe[1]);
-    body();
-    exit(0);
-  }
-  close(err_pipe[1]);
-  std::string all;
-  char buffer[4096];
-  for (ssize_t n; (n = read(err_pipe[0], buffer, sizeof buffer)) > 0;) {
-    all.append(buffer, static_cast<size_t>(n));
-  }
-  close(err_pipe[0]);
-  if (err != nullptr) *err = all;
-  int status = 0;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
-  return status;
 }
 
 std::vector<std::string> ExpectedTexts() {

@@ -1,26 +1,21 @@
 #include "ringlog/logsink/ring_log_sink.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <utility>
 
 #include "absl/base/log_severity.h"
-#include "absl/log/log_sink_registry.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "ringlog/compress/background_thread.h"
 #include "ringlog/compress/complain.h"
-#include "ringlog/compress/leftover.h"
-#include "ringlog/compress/rotation.h"
 #include "ringlog/logsink/failure_target.h"
 #include "ringlog/logsink/resolved_options.h"
+#include "ringlog/ring/fork_generation.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -28,78 +23,133 @@ namespace ringlog {
 namespace {
 
 constexpr absl::Duration kFlushTimeout = absl::Seconds(1);
-// How long the end of the process waits for the recovery of leftovers.
-constexpr absl::Duration kRecoveryTimeout = absl::Seconds(1);
-
-absl::Status MakeDirectory(const std::string& path) {
-  if (mkdir(path.c_str(), 0777) == 0) return absl::OkStatus();
-  const int error = errno;
-  struct stat st;
-  if (error == EEXIST && stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
-    return absl::OkStatus();
-  }
-  return absl::ErrnoToStatus(error == EEXIST ? ENOTDIR : error,
-                             absl::StrCat("make directory ", path));
-}
 
 Severity ToSeverity(absl::LogSeverity severity) {
   return static_cast<Severity>(absl::NormalizeLogSeverity(severity));
+}
+
+// Threads of the parent may have been in the middle of it: nothing of it is
+// destroyed. Kept in a list, so that it does not count as leaked.
+void Keep(ProcessLog* inherited) {
+  struct Kept {
+    ProcessLog* log;
+    Kept* next;
+  };
+  static std::atomic<Kept*> all{nullptr};
+  auto* const kept = new Kept{inherited, all.load()};
+  while (!all.compare_exchange_weak(kept->next, kept)) {
+  }
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
     const RingLogSinkOptions& options) {
-  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
-  const RingLogSinkOptions resolved = Resolved(options);
-  for (const std::string& directory :
-       {resolved.directory, resolved.ring_directory}) {
-    if (absl::Status s = MakeDirectory(directory); !s.ok()) return s;
-  }
-  return Start(Ring::CreateIn(resolved.ring_directory, &RingFileName,
-                              ToRingOptions(resolved)),
-               resolved);
+  return CreateWith(options, ProcessLog::Storage::kFile);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
     const RingLogSinkOptions& options) {
+  return CreateWith(options, ProcessLog::Storage::kMemory);
+}
+
+absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
+    const RingLogSinkOptions& options, ProcessLog::Storage storage) {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   const RingLogSinkOptions resolved = Resolved(options);
-  return Start(Ring::CreateAnonymous(ToRingOptions(resolved)), resolved);
+  absl::StatusOr<std::unique_ptr<ProcessLog>> log =
+      ProcessLog::Create(resolved, storage);
+  if (!log.ok()) return log.status();
+  return std::unique_ptr<RingLogSink>(
+      new RingLogSink(resolved, storage, *std::move(log)));
 }
 
-absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Start(
-    absl::StatusOr<std::unique_ptr<Ring>> ring,
-    const RingLogSinkOptions& options) {
-  if (!ring.ok()) return ring.status();
-  std::unique_ptr<RingLogSink> sink(new RingLogSink(*std::move(ring)));
-  if (options.overflow == OverflowPolicy::kOverwriteOldest) return sink;
-  absl::StatusOr<std::unique_ptr<Flusher>> flusher =
-      Flusher::Start(sink->ring_.get(), ToFlusherOptions(options));
-  if (!flusher.ok()) {
-    // There is nothing in it, and nobody would empty it.
-    unlink(sink->ring_path().c_str());
-    return flusher.status();
+RingLogSink::RingLogSink(const RingLogSinkOptions& options,
+                         ProcessLog::Storage storage,
+                         std::unique_ptr<ProcessLog> log)
+    : options_(options),
+      storage_(storage),
+      head_bytes_(log->ring()->header().head_bytes),
+      log_(log.release()),
+      replaced_in_(ForkGeneration::Now()),
+      failed_in_(ForkGeneration::Now()) {}
+
+RingLogSink::~RingLogSink() {
+  ProcessLog* const log = log_.load();
+  if (log->is_of_this_process()) {
+    delete log;
+  } else {
+    Keep(log);
   }
-  sink->flusher_ = *std::move(flusher);
-  return sink;
 }
 
-RingLogSink::RingLogSink(std::unique_ptr<Ring> ring)
-    : ring_(std::move(ring)),
-      head_bytes_(ring_->header().head_bytes),
-      owner_(getpid()) {}
+ProcessLog* RingLogSink::Own() const {
+  // Acquire: it may be one that another thread has just made.
+  ProcessLog* const log = log_.load(std::memory_order_acquire);
+  return log->is_of_this_process() ? log : nullptr;
+}
 
-RingLogSink::~RingLogSink() { Close().IgnoreError(); }
+ProcessLog* RingLogSink::OwnOrNew() {
+  ProcessLog* const log = Own();
+  return log != nullptr ? log : OwnAfterFork();
+}
+
+// In a child, with any number of its threads at once: the first of them makes
+// what the others wait for. None of what the parent's threads may have held is
+// touched: neither a mutex, nor anything in its log.
+ProcessLog* RingLogSink::OwnAfterFork() {
+  const uint32_t now = ForkGeneration::Now();
+  uint32_t replaced_in = replaced_in_.load();
+  if (replaced_in != now &&
+      replaced_in_.compare_exchange_strong(replaced_in, now)) {
+    ReplaceInherited();
+  }
+  while (failed_in_.load() != now) {
+    if (ProcessLog* const log = Own(); log != nullptr) return log;
+    absl::SleepFor(absl::Microseconds(100));
+  }
+  return nullptr;
+}
+
+void RingLogSink::ReplaceInherited() {
+  // Others wait: what may be cancelled in here must not end it.
+  int cancel_state;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+  ProcessLog* const inherited = log_.load();
+  absl::StatusOr<std::unique_ptr<ProcessLog>> log =
+      ProcessLog::Create(options_, storage_);
+  if (!log.ok()) {
+    const absl::Status status = log.status();
+    log = ProcessLog::Create(options_, ProcessLog::Storage::kMemory);
+    Complain(absl::StrCat(
+        "in a forked child: ", status.message(),
+        log.ok() ? "; records are kept in memory, and do not survive the "
+                   "process before they are in a segment"
+                 : "; its records are lost"));
+  }
+  if (log.ok()) {
+    ReplaceFailureTarget(&inherited->ring()->crash_area(),
+                         &(*log)->ring()->crash_area());
+    log_.store(log->release(), std::memory_order_release);
+    Keep(inherited);
+  } else {
+    failed_in_.store(ForkGeneration::Now());
+  }
+  pthread_setcancelstate(cancel_state, nullptr);
+}
 
 void RingLogSink::Send(const absl::LogEntry& entry) {
   Record record;
   record.severity = ToSeverity(entry.log_severity());
   // Relaxed: one that races with Close() finds the ring sealed.
   if (closed_.load(std::memory_order_relaxed)) {
-    ring_->CountDrop(DropCause::kClosed, record.severity);
+    if (ProcessLog* const log = Own(); log != nullptr) {
+      log->ring()->CountDrop(DropCause::kClosed, record.severity);
+    }
     return;
   }
+  ProcessLog* const log = OwnOrNew();
+  if (log == nullptr) return;
   record.time_ns = absl::ToUnixNanos(entry.timestamp());
   record.tid = entry.tid();
   record.file = entry.source_filename();
@@ -116,137 +166,31 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   std::array<char, kMaxHeadBytes> head;
   const size_t head_size =
       EncodeRecordHead(record, absl::MakeSpan(head.data(), head_bytes_));
-  ring_->Append(record.severity, absl::string_view(head.data(), head_size),
-                record.text);
+  log->ring()->Append(record.severity,
+                      absl::string_view(head.data(), head_size), record.text);
 }
 
 void RingLogSink::Flush() {
-  if (flusher_ != nullptr && !closed_.load(std::memory_order_relaxed)) {
-    flusher_->Flush(kFlushTimeout);
+  ProcessLog* const log = Own();
+  if (log == nullptr || log->flusher() == nullptr ||
+      closed_.load(std::memory_order_relaxed)) {
+    return;
   }
+  log->flusher()->Flush(kFlushTimeout);
 }
 
 absl::Status RingLogSink::Close() {
-  // The ring and its flusher are the parent's.
-  if (getpid() != owner_) return absl::OkStatus();
-  if (flusher_ == nullptr) {
-    closed_.store(true, std::memory_order_relaxed);
-    return absl::OkStatus();
-  }
+  // What is the parent's is not this process's to close.
+  ProcessLog* const log = Own();
+  const absl::Status status = log == nullptr ? absl::OkStatus() : log->Stop();
   // Until the ring is sealed it takes what comes.
-  absl::Status status = flusher_->Stop();
   closed_.store(status.ok(), std::memory_order_relaxed);
-  // A crash report gets into a segment as all of them do: by recovery.
-  if (status.ok() && !ring_->path().empty() && ring_->crash_area().empty() &&
-      unlink(ring_->path().c_str()) != 0 && errno != ENOENT) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_->path()));
-  }
-  return status;
+  return status.ok() && log != nullptr ? log->DeleteFile() : status;
 }
 
-// ---- Install ----
-
-namespace {
-
-// Made once, never destroyed: threads may log until the process has ended.
-struct Installation {
-  RingLogSink* sink = nullptr;
-  pid_t owner = 0;
-  absl::Notification recovered;
-};
-
-std::atomic<Installation*> g_installation{nullptr};
-
-void Recover(const RingLogSinkOptions& options, Installation* installation) {
-  SegmentWriterOptions segment;
-  segment.compression_level = options.compression_level;
-  std::vector<absl::Status> errors =
-      RecoverLeftovers(options.directory, options.directory, segment).errors;
-  if (options.ring_directory != options.directory) {
-    const LeftoverSweep elsewhere =
-        RecoverLeftovers(options.ring_directory, options.directory, segment);
-    errors.insert(errors.end(), elsewhere.errors.begin(),
-                  elsewhere.errors.end());
-  }
-  if (!errors.empty()) {
-    Complain(absl::StrCat(
-        "cannot recover what a process that died has left: ",
-        errors.front().message(), errors.size() > 1 ? "; " : "",
-        errors.size() > 1 ? absl::StrCat("and ", errors.size() - 1, " more")
-                          : "",
-        "; the files stay"));
-  }
-  installation->recovered.Notify();
-}
-
-void RecoverInBackground(const RingLogSinkOptions& options,
-                         Installation* installation) {
-  const absl::StatusOr<pthread_t> thread = StartBackgroundThread(
-      "ringlog-recover",
-      [options, installation] { Recover(options, installation); });
-  if (!thread.ok()) {
-    Complain(absl::StrCat(thread.status().message(),
-                          "; what a process that died has left stays"));
-    installation->recovered.Notify();
-    return;
-  }
-  // The end of the process need not wait: what it cuts short the next start
-  // does again.
-  pthread_detach(*thread);
-}
-
-// Runs after main() has returned and the destructors of static objects have
-// run, which may all have logged.
-__attribute__((destructor)) void CloseAtExit() {
-  Installation* const installation = g_installation.load();
-  // Still registered, if the program has not removed it: threads may log.
-  if (installation == nullptr || installation->owner != getpid()) return;
-  // Or a program that never lives long would leave all to the next start.
-  installation->recovered.WaitForNotificationWithTimeout(kRecoveryTimeout);
-  if (absl::Status s = installation->sink->Close(); !s.ok()) {
-    Complain(
-        absl::StrCat(s.message(), installation->sink->ring_path().empty()
-                                      ? "; what has not been written is lost"
-                                      : "; the ring stays"));
-  }
-}
-
-}  // namespace
-
-absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
-  static std::atomic<bool> called{false};
-  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
-  const RingLogSinkOptions resolved = Resolved(options);
-  if (called.exchange(true)) {
-    return absl::FailedPreconditionError(
-        "ringlog::Install() has been called before in this process");
-  }
-  absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
-      RingLogSink::Create(resolved);
-  if (!sink.ok()) {
-    Complain(absl::StrCat(sink.status().message(),
-                          "; records are kept in memory, and do not survive "
-                          "the process before they are in a segment"));
-    sink = RingLogSink::CreateInMemory(resolved);
-    if (!sink.ok()) {
-      called.store(false);
-      return sink.status();
-    }
-  }
-  auto* const installation = new Installation;
-  installation->sink = sink->release();
-  installation->owner = getpid();
-  SetFailureTarget(&installation->sink->ring().crash_area());
-  absl::AddLogSink(installation->sink);
-  g_installation.store(installation);
-  RecoverInBackground(resolved, installation);
-  return installation->sink;
-}
-
-bool WaitForRecovery(absl::Duration timeout) {
-  Installation* const installation = g_installation.load();
-  return installation == nullptr ||
-         installation->recovered.WaitForNotificationWithTimeout(timeout);
+RingLogSinkCounters RingLogSink::counters() const {
+  const ProcessLog* const log = Own();
+  return log == nullptr ? RingLogSinkCounters() : ReadCounters(*log->ring());
 }
 
 }  // namespace ringlog

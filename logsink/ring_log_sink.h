@@ -17,10 +17,9 @@
 #ifndef RINGLOG_LOGSINK_RING_LOG_SINK_H_
 #define RINGLOG_LOGSINK_RING_LOG_SINK_H_
 
-#include <sys/types.h>
-
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -28,9 +27,10 @@
 #include "absl/log/log_sink.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
-#include "ringlog/compress/flusher.h"
+#include "ringlog/logsink/counters.h"
+#include "ringlog/logsink/install.h"  // IWYU pragma: export
 #include "ringlog/logsink/options.h"
+#include "ringlog/logsink/process_log.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
@@ -43,8 +43,15 @@ namespace ringlog {
 // that finds no room is counted, and the log says how many there were and
 // where.
 //
-// In a forked child Send() appends to the parent's ring, and the rest does
-// nothing.
+// fork(): a child gets a ring, a flusher and files of its own at the first
+// record that it logs, and never touches its parent's; one that only execs or
+// exits gets none. That record waits for them, some milliseconds; if they
+// cannot be had the child logs into memory, as Install() does, and stderr says
+// so. Nothing of the parent is lost or doubled by it, whatever its threads were
+// doing. The thread that a child's first thread is called by is Abseil's to
+// say, which goes on with the number that it had in the parent. A child of
+// vfork() must not log, for it runs in its parent's memory; nor one of a bare
+// clone(2), which nobody tells us of.
 //
 // Does not guarantee: survival of a kernel panic or power loss, but as
 // RingLogSinkOptions::sync says.
@@ -88,41 +95,39 @@ class RingLogSink final : public absl::LogSink {
   // nothing the second time.
   absl::Status Close();
 
-  // The ring's file; empty if there is none.
-  const std::string& ring_path() const { return ring_->path(); }
-  const Ring& ring() const { return *ring_; }
+  // Of this process; zeros in a forked child that has not logged yet. Any
+  // thread.
+  RingLogSinkCounters counters() const;
+
+  // The ring's file; empty if there is none. In a forked child that has not
+  // logged yet these two are its parent's.
+  const std::string& ring_path() const { return ring().path(); }
+  const Ring& ring() const { return *log_.load()->ring(); }
 
  private:
-  explicit RingLogSink(std::unique_ptr<Ring> ring);
-  static absl::StatusOr<std::unique_ptr<RingLogSink>> Start(
-      absl::StatusOr<std::unique_ptr<Ring>> ring,
-      const RingLogSinkOptions& options);
+  RingLogSink(const RingLogSinkOptions& options, ProcessLog::Storage storage,
+              std::unique_ptr<ProcessLog> log);
+  static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
+      const RingLogSinkOptions& options, ProcessLog::Storage storage);
 
-  const std::unique_ptr<Ring> ring_;
+  // This process's; null if it has none.
+  ProcessLog* Own() const;
+  // The same, and a child's is made if it has none. Null if it cannot be.
+  ProcessLog* OwnOrNew();
+  ProcessLog* OwnAfterFork();
+  void ReplaceInherited();
+
+  const RingLogSinkOptions options_;  // resolved
+  const ProcessLog::Storage storage_;
   const size_t head_bytes_;
-  const pid_t owner_;
+  // Never null. It is the parent's in a forked child that has not logged yet.
+  std::atomic<ProcessLog*> log_;
   std::atomic<bool> closed_{false};
-  std::unique_ptr<Flusher> flusher_;  // none with kOverwriteOldest
+  // Of the process in which a thread makes a log of its own, or has made it;
+  // and of the one in which that failed.
+  std::atomic<uint32_t> replaced_in_;
+  std::atomic<uint32_t> failed_in_;
 };
-
-// What main() calls: creates a sink, registers it with Abseil, brings what
-// processes that died have left in its directories into segments, in the
-// background, and keeps the sink until the very end of the process. There
-// records are moved into the last segment, and the ring's file is deleted; a
-// process that does not get so far leaves its ring to the next one.
-//
-// Where the ring cannot be made, because the disk is full or must not be
-// written, the program goes on: a line on stderr says so, and the sink is
-// CreateInMemory()'s.
-//
-//   InvalidArgument     an option, named with its value and what is allowed
-//   FailedPrecondition  called before in this process
-//   ResourceExhausted   no memory, or no thread to be had
-absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options);
-
-// Waits until the recovery that Install() began has been done; false if
-// `timeout` passed first. For tests, and for programs that read their logs.
-bool WaitForRecovery(absl::Duration timeout);
 
 }  // namespace ringlog
 

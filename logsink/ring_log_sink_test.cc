@@ -262,18 +262,5 @@ TEST_F(RingLogSinkTest, AForkedChildsEndLeavesTheRingToItsParent) {
   EXPECT_THAT(AllText(options_.directory), EndsWith("] after\n"));
 }
 
-TEST_F(RingLogSinkTest, AForkedChildLogsThroughItsParentAlsoWithoutAFile) {
-  auto sink = RingLogSink::CreateInMemory(options_);
-  ASSERT_TRUE(sink.ok()) << sink.status();
-  const pid_t child = fork();
-  if (child == 0) {
-    LOG(INFO).ToSinkOnly(sink->get()) << "of the child";
-    _exit(0);
-  }
-  ASSERT_EQ(waitpid(child, nullptr, 0), child);
-  ASSERT_TRUE((*sink)->Close().ok());
-  EXPECT_THAT(AllText(options_.directory), EndsWith("] of the child\n"));
-}
-
 }  // namespace
 }  // namespace ringlog

@@ -32,6 +32,14 @@ absl::string_view Because(GapCause cause) {
   return "unknown cause";
 }
 
+// Why what is not dropped is missing.
+std::string Reason(const Gap& gap) {
+  if (gap.cause == GapCause::kStuckWriter && gap.thread_id != 0) {
+    return absl::StrCat("thread ", gap.thread_id, " did not finish in time");
+  }
+  return std::string(Because(gap.cause));
+}
+
 std::string DescribeDrop(const Gap& gap) {
   std::string counts;
   uint64_t total = 0;
@@ -94,10 +102,10 @@ std::string Describe(const Gap& gap) {
   if (IsDrop(gap.cause)) return DescribeDrop(gap);
   if (gap.end_position == gap.first_position + 1) {
     return absl::StrCat("position ", gap.first_position,
-                        " missing: ", Because(gap.cause));
+                        " missing: ", Reason(gap));
   }
   return absl::StrCat("positions ", gap.first_position, " to ",
-                      gap.end_position - 1, " missing: ", Because(gap.cause));
+                      gap.end_position - 1, " missing: ", Reason(gap));
 }
 
 }  // namespace ringlog

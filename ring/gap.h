@@ -45,6 +45,9 @@ struct Gap {
   uint64_t end_position = 0;
   // Of dropped records, how many by severity; zeros otherwise.
   std::array<uint64_t, kSeverityCount> records = {};
+  // Of a stuck writer, the thread, as its record would have named it; 0: not
+  // known.
+  int64_t thread_id = 0;
   // Unix time between which it happened; 0: not known.
   int64_t first_time_ns = 0;
   int64_t last_time_ns = 0;

@@ -105,6 +105,12 @@ TEST(GapTest, DescriptionsAreSentences) {
   EXPECT_EQ(Describe(missing),
             "positions 5 to 8 missing: the bytes are not those that were "
             "written");
+  missing.cause = GapCause::kStuckWriter;
+  EXPECT_EQ(Describe(missing),
+            "positions 5 to 8 missing: the writer did not finish in time");
+  missing.thread_id = 4711;
+  EXPECT_EQ(Describe(missing),
+            "positions 5 to 8 missing: thread 4711 did not finish in time");
 }
 
 }  // namespace

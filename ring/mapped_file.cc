@@ -68,11 +68,9 @@ absl::Status Allocate(int fd, size_t size, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<MappedFile::Bytes> Map(int fd, size_t size,
+absl::StatusOr<MappedFile::Bytes> Map(UnsharedFile* file, size_t size,
                                       const std::string& path) {
-  // Shared also without a file: a forked child logs to its parent.
-  const int kind = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-  void* const p = mmap(nullptr, size, PROT_READ | PROT_WRITE, kind, fd, 0);
+  void* const p = file->Map(size);
   if (p == MAP_FAILED) {
     return Error(errno, absl::StrCat("map ", size, " bytes of"), path);
   }
@@ -110,14 +108,13 @@ absl::Status Rename(const std::string& from, const std::string& path) {
 // A new file, and its lock. Between the two calls another process may take the
 // file for one that a dead process has left, and delete it: then it is made
 // again.
-absl::StatusOr<int> CreateLocked(const std::string& path) {
+absl::StatusOr<UnsharedFile> CreateLocked(const std::string& path) {
   constexpr int kAttempts = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const int fd = open(
-        path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) return Error(errno, "create", path);
-    if (TryLock(fd) && !IsDeleted(fd)) return fd;
-    close(fd);
+    UnsharedFile file =
+        UnsharedFile::Open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (file.fd() < 0) return Error(errno, "create", path);
+    if (TryLock(file.fd()) && !IsDeleted(file.fd())) return file;
   }
   return absl::AlreadyExistsError(absl::StrCat("create ", path));
 }
@@ -141,77 +138,52 @@ absl::StatusOr<MappedFile> MappedFile::Create(
     const std::string& path, size_t size,
     const std::function<void(Bytes)>& initialize) {
   const std::string temporary = absl::StrCat(path, ".tmp");
-  const absl::StatusOr<int> created = CreateLocked(temporary);
-  if (!created.ok()) return created.status();
-  const int fd = *created;
+  absl::StatusOr<UnsharedFile> file = CreateLocked(temporary);
+  if (!file.ok()) return file.status();
   // From here on the file goes again, whatever fails.
-  auto remove_file = absl::MakeCleanup([&] {
-    unlink(temporary.c_str());
-    close(fd);
-  });
-  if (absl::Status s = Allocate(fd, size, temporary); !s.ok()) return s;
-  absl::StatusOr<Bytes> bytes = Map(fd, size, temporary);
+  auto remove_file = absl::MakeCleanup([&] { unlink(temporary.c_str()); });
+  if (absl::Status s = Allocate(file->fd(), size, temporary); !s.ok()) return s;
+  absl::StatusOr<Bytes> bytes = Map(&*file, size, temporary);
   if (!bytes.ok()) return bytes.status();
-  auto unmap = absl::MakeCleanup([&] { munmap(bytes->data(), size); });
   if (absl::Status s = Populate(*bytes, temporary); !s.ok()) return s;
   initialize(*bytes);
   if (absl::Status s = Rename(temporary, path); !s.ok()) return s;
-  std::move(unmap).Cancel();
   std::move(remove_file).Cancel();
-  return MappedFile(fd, *bytes, path);
+  return MappedFile(*std::move(file), *bytes, path);
 }
 
 absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(
     size_t size, const std::function<void(Bytes)>& initialize) {
-  absl::StatusOr<Bytes> bytes = Map(-1, size, "anonymous memory");
+  const std::string path = "anonymous memory";
+  UnsharedFile file = UnsharedFile::Anonymous();
+  absl::StatusOr<Bytes> bytes = Map(&file, size, path);
   if (!bytes.ok()) return bytes.status();
-  MappedFile file(-1, *bytes, "anonymous memory");
-  if (absl::Status s = Populate(*bytes, file.path_); !s.ok()) return s;
+  if (absl::Status s = Populate(*bytes, path); !s.ok()) return s;
   initialize(*bytes);
-  return file;
+  return MappedFile(std::move(file), *bytes, path);
 }
 
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return Error(errno, "open", path);
-  auto close_file = absl::MakeCleanup([fd] { close(fd); });
-  if (!TryLock(fd)) {
+  UnsharedFile file = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW);
+  if (file.fd() < 0) return Error(errno, "open", path);
+  if (!TryLock(file.fd())) {
     return absl::FailedPreconditionError(
         absl::StrCat("open ", path, ": another process or ring has it open"));
   }
-  if (IsDeleted(fd)) return Error(ENOENT, "open", path);
+  if (IsDeleted(file.fd())) return Error(ENOENT, "open", path);
   struct stat st;
-  if (fstat(fd, &st) != 0) return Error(errno, "stat", path);
+  if (fstat(file.fd(), &st) != 0) return Error(errno, "stat", path);
   if (st.st_size == 0) {
     return absl::InvalidArgumentError(absl::StrCat("open ", path, ": empty"));
   }
-  absl::StatusOr<Bytes> bytes = Map(fd, static_cast<size_t>(st.st_size), path);
+  absl::StatusOr<Bytes> bytes =
+      Map(&file, static_cast<size_t>(st.st_size), path);
   if (!bytes.ok()) return bytes.status();
-  std::move(close_file).Cancel();
-  return MappedFile(fd, *bytes, path);
-}
-
-MappedFile::MappedFile(int fd, Bytes bytes, std::string path)
-    : fd_(fd), bytes_(bytes), path_(std::move(path)) {}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept {
-  *this = std::move(other);
-}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  std::swap(bytes_, other.bytes_);
-  std::swap(path_, other.path_);
-  return *this;
-}
-
-MappedFile::~MappedFile() {
-  if (!bytes_.empty()) munmap(bytes_.data(), bytes_.size());
-  if (fd_ >= 0) close(fd_);
+  return MappedFile(std::move(file), *bytes, path);
 }
 
 absl::Status MappedFile::Sync(bool wait) const {
-  if (fd_ < 0 || bytes_.empty()) return absl::OkStatus();
+  if (file_.fd() < 0) return absl::OkStatus();
   if (msync(bytes_.data(), bytes_.size(), wait ? MS_SYNC : MS_ASYNC) != 0) {
     return Error(errno, "msync", path_);
   }

@@ -10,15 +10,17 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "ringlog/ring/unshared_file.h"
 
 namespace ringlog {
 
 // Thread-compatible. Unmaps, closes and so unlocks when it goes; the file
-// stays.
+// stays. A forked child has neither; see UnsharedFile.
 class MappedFile {
  public:
   using Bytes = absl::Span<unsigned char>;
@@ -48,9 +50,6 @@ class MappedFile {
   static absl::StatusOr<MappedFile> Open(const std::string& path);
 
   MappedFile() = default;
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
-  ~MappedFile();
 
   Bytes bytes() const { return bytes_; }
 
@@ -58,16 +57,17 @@ class MappedFile {
   absl::Status Sync(bool wait) const;
 
  private:
-  MappedFile(int fd, Bytes bytes, std::string path);
+  MappedFile(UnsharedFile file, Bytes bytes, std::string path)
+      : file_(std::move(file)), bytes_(bytes), path_(std::move(path)) {}
 
-  int fd_ = -1;
+  UnsharedFile file_;
   Bytes bytes_;
   std::string path_;
 };
 
 // Takes the lock that says that a process has the file open; it is held as
-// long as `fd`, and its copies in forked children, are open. False if another
-// has it.
+// long as `fd`, and any copy of it in another process, is open. False if
+// another has it.
 bool TryLock(int fd);
 
 // Whether the file has lost its last name: somebody may delete it between the

@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -37,9 +39,9 @@ struct ProcessStat {
   uint64_t start_ticks = 0;
 };
 
-ProcessStat ReadStat(int64_t process_id) {
+ProcessStat ReadStat(absl::string_view process) {
   const std::string text =
-      ReadSmallFile(absl::StrCat("/proc/", process_id, "/stat"));
+      ReadSmallFile(absl::StrCat("/proc/", process, "/stat"));
   // Field 2 is the program's name in parentheses, and may itself hold anything.
   const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return {};
@@ -87,7 +89,9 @@ std::array<uint8_t, 16> BootId() {
 ProcessIdentity CurrentProcess() {
   ProcessIdentity identity;
   identity.process_id = getpid();
-  identity.start_ticks = ReadStat(identity.process_id).start_ticks;
+  // Not by the id, which in a container whose /proc is not its own is
+  // another's.
+  identity.start_ticks = ReadStat("self").start_ticks;
   identity.boot_id = BootId();
   return identity;
 }
@@ -106,10 +110,41 @@ bool MayBeAlive(const ProcessIdentity& process) {
        errno == ESRCH)) {
     return false;
   }
-  const ProcessStat stat = ReadStat(process.process_id);
+  const ProcessStat stat = ReadStat(absl::StrCat(process.process_id));
   if (IsZombie(stat)) return false;
   return process.start_ticks == 0 || stat.start_ticks == 0 ||
          stat.start_ticks == process.start_ticks;
+}
+
+bool MayHaveMapped(int64_t process_id, absl::string_view name) {
+  const int fd = open(absl::StrCat("/proc/", process_id, "/maps").c_str(),
+                      O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return true;
+  // What is behind the name counts as well: it may be " (deleted)".
+  const std::string wanted = absl::StrCat("/", name);
+  std::string window;
+  uint64_t bytes = 0;
+  bool found = false;
+  char buffer[4096];
+  for (ssize_t n = 1; n != 0 && !found;) {
+    n = read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      close(fd);
+      return true;
+    }
+    bytes += static_cast<uint64_t>(n);
+    window.append(buffer, static_cast<size_t>(n));
+    found = absl::StrContains(window, wanted);
+    // The name may go on in the next piece.
+    if (window.size() > wanted.size()) {
+      window.erase(0, window.size() - wanted.size());
+    }
+  }
+  close(fd);
+  // Nothing at all is what there is to see of a first thread that has ended
+  // while others go on.
+  return found || bytes == 0;
 }
 
 bool IsOfThisBoot(const std::array<uint8_t, 16>& boot_id) {

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/strings/string_view.h"
+
 namespace ringlog {
 
 struct ProcessIdentity {
@@ -28,6 +30,11 @@ ProcessIdentity CurrentProcess();
 // a process in another pid namespace this says nothing true, so a lock has to
 // be asked as well.
 bool MayBeAlive(const ProcessIdentity& process);
+
+// False if it is certain that a living process does not have a file of this
+// name (without directories) mapped: one that has called exec(2) keeps its id
+// and its start, and nothing else. True if the system does not let us look.
+bool MayHaveMapped(int64_t process_id, absl::string_view name);
 
 // Whether a boot id is that of the running system, or both are not known.
 bool IsOfThisBoot(const std::array<uint8_t, 16>& boot_id);

@@ -1,7 +1,9 @@
 #include "ringlog/ring/process_identity.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,6 +14,7 @@
 #include <limits>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -41,6 +44,7 @@ class Child {
     }
   }
   const ProcessIdentity& identity() const { return identity_; }
+  pid_t pid() const { return pid_; }
   // Ended, and its parent knows it: the id may be used again.
   void End() {
     Kill();
@@ -177,6 +181,72 @@ TEST(ProcessIdentityTest, ANameWithParenthesesAndSpacesDoesNotMislead) {
   EXPECT_TRUE(MayBeAlive(odd.identity()));
   EXPECT_GE(odd.identity().start_ticks, plain.identity().start_ticks);
   EXPECT_LT(odd.identity().start_ticks - plain.identity().start_ticks, 1000u);
+}
+
+TEST(ProcessIdentityTest, AFileThatIsMappedIsSeenByItsName) {
+  const std::string path = UnusedPath("mapped");
+  const std::string name = path.substr(path.rfind('/') + 1);
+  WriteFile(path, "content");
+  const int fd = open(path.c_str(), O_RDONLY);
+  EXPECT_FALSE(MayHaveMapped(getpid(), name)) << "it is only open";
+  void* const p = mmap(nullptr, 7, PROT_READ, MAP_SHARED, fd, 0);
+  ASSERT_NE(p, MAP_FAILED);
+  close(fd);
+  EXPECT_TRUE(MayHaveMapped(getpid(), name));
+  EXPECT_FALSE(MayHaveMapped(getpid(), name.substr(1)));
+  ASSERT_EQ(unlink(path.c_str()), 0);
+  EXPECT_TRUE(MayHaveMapped(getpid(), name));
+  ASSERT_EQ(munmap(p, 7), 0);
+  EXPECT_FALSE(MayHaveMapped(getpid(), name));
+}
+
+// Each mapping is a line, and this one is behind 100 KB of them.
+TEST(ProcessIdentityTest, ANameIsFoundWhereverItIs) {
+  const std::string path = UnusedPath("mapped");
+  WriteFile(path, std::string(4096, 'x'));
+  const int fd = open(path.c_str(), O_RDONLY);
+  std::vector<void*> others;
+  for (int i = 0; i < 1000; ++i) {
+    // Of two kinds in turn, for like neighbours become one.
+    others.push_back(mmap(nullptr, 4096, i % 2 == 0 ? PROT_READ : PROT_NONE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  }
+  for (void* const other : others) {
+    ASSERT_EQ(mmap(other, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0),
+              other);
+    EXPECT_TRUE(MayHaveMapped(getpid(), path.substr(path.rfind('/') + 1)));
+    ASSERT_EQ(munmap(other, 4096), 0);
+  }
+  close(fd);
+}
+
+TEST(ProcessIdentityTest, WhatTheSystemDoesNotLetUsSeeMayBeMapped) {
+  Child ended;
+  EXPECT_FALSE(MayHaveMapped(ended.identity().process_id, "no such file"));
+  ended.Kill();
+  EXPECT_TRUE(MayHaveMapped(ended.identity().process_id, "no such file"))
+      << "of a zombie nothing is seen";
+}
+
+// A container's first process, where /proc is still that of the system: what it
+// says of its start is true of the id that it has here.
+TEST(ProcessIdentityTest, AProcessOfAnotherNamespaceKnowsItsOwnStart) {
+  constexpr int kNotAllowed = 2;
+  const pid_t child = fork();
+  if (child == 0) {
+    if (unshare(CLONE_NEWPID) != 0) _exit(kNotAllowed);
+    Child first;
+    ProcessIdentity seen = first.identity();
+    if (seen.process_id != 1) _exit(3);
+    seen.process_id = first.pid();
+    _exit(MayBeAlive(seen) && seen.start_ticks != 0 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == kNotAllowed) {
+    GTEST_SKIP() << "may not make a namespace of processes";
+  }
+  EXPECT_EQ(status, 0);
 }
 
 TEST(ProcessIdentityTest, ProgramIsItsNameWithoutDirectories) {

@@ -60,6 +60,13 @@ size_t EncodeRecordHead(const Record& record, absl::Span<char> out) {
   return sizeof fixed + file.size();
 }
 
+int64_t ThreadOfHead(absl::string_view head) {
+  FixedHead fixed;
+  if (head.size() < sizeof fixed) return 0;
+  std::memcpy(&fixed, head.data(), sizeof fixed);
+  return fixed.tid;
+}
+
 bool DecodeRecord(absl::string_view head, absl::string_view body,
                   Record* record) {
   FixedHead fixed;

@@ -70,6 +70,9 @@ size_t EncodeRecordHead(const Record& record, absl::Span<char> out);
 bool DecodeRecord(absl::string_view head, absl::string_view body,
                   Record* record);
 
+// The thread of a head that EncodeRecordHead wrote; 0 of anything else.
+int64_t ThreadOfHead(absl::string_view head);
+
 }  // namespace ringlog
 
 #endif  // RINGLOG_RING_RECORD_H_

@@ -163,6 +163,8 @@ bool Ring::Commit(const SlotRange& claim, Severity severity,
       std::min(body.size(), payload_bytes_ - head.size());
   const auto count = static_cast<uint16_t>(claim.slot_count);
   absl::string_view rest = body.substr(first_bytes);
+  // Before anything of the caller's is read, which may take its time.
+  slots_.NameWriter(claim.position, static_cast<uint32_t>(ThreadOfHead(head)));
   for (uint16_t part = 1; part < count; ++part) {
     const absl::string_view piece = rest.substr(0, payload_bytes_);
     rest.remove_prefix(piece.size());
@@ -251,17 +253,23 @@ std::optional<uint64_t> Ring::pending() {
   return position;
 }
 
-std::optional<SlotRange> Ring::Skip(uint64_t end) {
+std::optional<SlotRange> Ring::Skip(uint64_t end, int64_t* thread_id) {
   end = std::min(end, slots_.tail());
   std::optional<SlotRange> given_up;
   for (uint64_t p = take_position(); p < end; ++p) {
+    const std::optional<uint32_t> writer = slots_.WriterOf(p);
+    // Begins a record of somebody else.
+    if (writer && given_up) return given_up;
     switch (slots_.Pass(p)) {
       case Slots::Passed::kNotPending:
         return given_up;
       case Slots::Passed::kNothingBegun:
         break;
       case Slots::Passed::kRecordGivenUp:
-        if (!given_up) given_up = SlotRange{p, 0};
+        if (!given_up) {
+          given_up = SlotRange{p, 0};
+          if (thread_id != nullptr) *thread_id = writer.value_or(0);
+        }
         given_up->slot_count =
             static_cast<uint32_t>(p + 1 - given_up->position);
         break;
@@ -322,6 +330,12 @@ uint64_t Ring::unprocessed_count() const {
   const uint64_t begin = std::max(slots_.released(), take_position());
   const uint64_t end = slots_.tail();
   return end - std::min(begin, end);
+}
+
+uint64_t Ring::used_slots() const {
+  // In this order: the tail may only move on meanwhile.
+  const uint64_t begin = slots_.released();
+  return std::min(slots_.tail() - begin, header_.slot_count);
 }
 
 absl::Status Ring::Sync(SyncMode mode) {

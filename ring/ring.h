@@ -84,7 +84,8 @@ struct RingOptions {
 // Thread-safe for any number of producers (Claim, Commit, Abandon, Append) and
 // one consumer at a time (Take, Skip, PublishCursor, Release). One file belongs
 // to one process: Create and Open take a lock on it that lasts as long as the
-// Ring.
+// Ring. A forked child has neither the file nor its memory: what it does with
+// its parent's Ring nobody sees.
 //
 // Guarantees: a record whose Append() or Commit() returned survives any end of
 // the process. A record is taken once, in order of position; the records of one
@@ -203,9 +204,10 @@ class Ring {
   // Goes past pending(), and what is like it right behind it, but not beyond
   // `end`: for writers that have been stuck for so long that the rest shall not
   // wait for them. Their slots are not used again before they let go of them.
-  // Returns the positions of what was given up; nothing if it moved after all,
-  // or was not begun: its writer will then append it again.
-  std::optional<SlotRange> Skip(uint64_t end);
+  // Returns the positions of what was given up, of one writer where its thread
+  // is known, which `*thread_id` then names; it is 0 if not. Nothing if it
+  // moved after all, or was not begun: its writer will then append it again.
+  std::optional<SlotRange> Skip(uint64_t end, int64_t* thread_id = nullptr);
 
   // Says how far the ring has been persisted; see PersistCursor. `state` is the
   // consumer's own, at most sizeof(PersistCursor::state) bytes. A kill leaves
@@ -229,6 +231,8 @@ class Ring {
   bool empty() const;
   // Positions claimed and not yet taken; approximate while others are at work.
   uint64_t unprocessed_count() const;
+  // Slots that are not free: claimed, and not released since.
+  uint64_t used_slots() const;
   // The next position to be claimed.
   uint64_t tail_position() const { return slots_.tail(); }
   // The next position to be taken. The consumer's.
@@ -251,9 +255,10 @@ class Ring {
   uint64_t cut() const;
   // Counts a record that its caller did not even try to append.
   void CountDrop(DropCause cause, Severity severity);
-  // The consumer's to set, by Slots::Set() and Slots::Add(): what `ringlog
-  // inspect` shows of it.
+  // The consumer's to set, by Slots::Set() and Slots::Add(); anybody's to read,
+  // by Slots::Get(): what `ringlog inspect` shows of it.
   FlusherCounters* flusher_counters() { return &live_->flusher; }
+  const FlusherCounters& flusher_counters() const { return live_->flusher; }
 
  private:
   Ring(MappedFile file, std::string path, const RingHeader& header,

@@ -256,7 +256,7 @@ absl::Status Ring::ResumeAfterDeath() {
   release_position_ = begin;
   // The next one goes over the other.
   live_->cursor[0] = found->cursor;
-  Slots::Set(&live_->cursor_selector, 0);
+  Slots::Set(&live_->cursor_selector, uint64_t{0});
   return absl::OkStatus();
 }
 

@@ -1,5 +1,6 @@
 // The protocol by which slots go from writers to the flusher and back. Every
-// atomic access to the mapping is in this file, but for those of crash_area.cc.
+// atomic access to the mapping is in this file, in slot_header.h, or in
+// crash_area.cc.
 //
 // A position belongs to whoever moved the tail past it; its slot belongs to
 // whoever then moved the slot's word from exactly what the position before left
@@ -31,6 +32,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/slot_header.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
@@ -113,6 +115,12 @@ class Slots {
     }
   }
 
+  // Says in a claimed slot whose it is, until it is filled: a store to a cache
+  // line that its writer has anyway. Requires: the caller's own slot, kFilling.
+  void NameWriter(uint64_t position, uint32_t thread_id) {
+    StoreSlotWriter(SlotOf(position), thread_id);
+  }
+
   // Fills a claimed slot. With part_count 0 it is an abandoned one. Requires:
   // the caller's own slot, kFilling; the sizes fit.
   void FillSlot(uint64_t position, uint16_t part_index, uint16_t part_count,
@@ -126,15 +134,16 @@ class Slots {
     header.head_bytes = static_cast<uint16_t>(head.size());
     header.severity = severity;
     header.body_bytes = static_cast<uint32_t>(body.size());
-    StoreHeader(slot, header);
     unsigned char* const payload = slot + sizeof header;
     if (!head.empty()) std::memcpy(payload, head.data(), head.size());
     if (!body.empty()) {
       std::memcpy(payload + head.size(), body.data(), body.size());
     }
     header.crc32c = static_cast<uint32_t>(
-        SlotChecksum(layout_.seed, slot, head.size() + body.size()));
-    StoreHeader(slot, header);
+        SlotChecksum(layout_.seed, header,
+                     absl::string_view(reinterpret_cast<const char*>(payload),
+                                       head.size() + body.size())));
+    StoreSlotHeader(slot, header);
   }
 
   // kFilling -> kFilled: the moment that the record exists, when it is the slot
@@ -151,7 +160,7 @@ class Slots {
       return true;
     }
     // Recovery must not take what is in it for a record that lost its word.
-    StoreHeader(SlotOf(position), SlotHeader{});
+    StoreSlotHeader(SlotOf(position), SlotHeader{});
     // The mark may move on to later positions while this thread looks.
     while (WordState(seen) == SlotState::kSkipped) {
       const uint64_t free = PackWord(WordPosition(seen), SlotState::kFree);
@@ -235,6 +244,13 @@ class Slots {
                : Passed::kNotPending;
   }
 
+  // The thread that NameWriter() named, low 32 bits; nothing if the slot has
+  // not got so far, or is filled. Requires: Look() has said kPending; it counts
+  // if Pass() then says kRecordGivenUp.
+  std::optional<uint32_t> WriterOf(uint64_t position) const {
+    return LoadSlotWriter(SlotOf(position));
+  }
+
   // kFilled or kPersisting -> kFree. False if the slot is in another state,
   // such as kSkipped: its writer will free it.
   bool FreeSlot(uint64_t position) {
@@ -259,7 +275,7 @@ class Slots {
     // Pairs with the release in CommitSlot(). What is read of the header counts
     // only if the word is still the same after it.
     if (Load(word, __ATOMIC_ACQUIRE) != seen) return false;
-    const SlotHeader header = LoadHeader(SlotOf(position));
+    const SlotHeader header = LoadSlotHeader(SlotOf(position));
     // The bound counts in a file that is damaged: the severity is an index.
     *severity = header.part_index == 0 && header.part_count != 0 &&
                         header.severity < kSeverityCount
@@ -316,29 +332,18 @@ class Slots {
     return layout_.slots +
            (position & (layout_.slot_count - 1)) * layout_.slot_bytes;
   }
-  // All of the header but its word. Requires: Look() said kFilled or
-  // kPersisting, or the caller checks the word afterwards.
-  static SlotHeader LoadHeader(const unsigned char* slot) {
-    const auto* const words = reinterpret_cast<const uint64_t*>(slot);
-    uint64_t copy[kHeaderWords] = {};
-    for (size_t i = 1; i < kHeaderWords; ++i) {
-      copy[i] = Load(words + i, __ATOMIC_RELAXED);
-    }
-    SlotHeader header;
-    std::memcpy(&header, copy, sizeof header);
-    return header;
-  }
-
   // Counters: relaxed, for they order nothing; a reader from outside may see
   // one a moment before another.
   static void Add(uint64_t* counter, uint64_t n) {
     __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
   }
-  static uint64_t Get(const uint64_t* counter) {
-    return Load(counter, __ATOMIC_RELAXED);
+  template <typename T>
+  static T Get(const T* counter) {
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
   }
-  static void Set(uint64_t* counter, uint64_t n) {
-    Store(counter, n, __ATOMIC_RELAXED);
+  template <typename T>
+  static void Set(T* counter, T n) {
+    __atomic_store_n(counter, n, __ATOMIC_RELAXED);
   }
   // The persist cursor's selector: release, so that the cursor is whole before
   // it is the one that counts. Death between the two leaves the old one valid.
@@ -347,19 +352,6 @@ class Slots {
   }
 
  private:
-  static constexpr size_t kHeaderWords = sizeof(SlotHeader) / sizeof(uint64_t);
-
-  // All but the word. Relaxed atomics, for EvictSlot() may look at a header
-  // that is being overwritten; it finds that out by the word.
-  static void StoreHeader(unsigned char* slot, const SlotHeader& header) {
-    auto* const words = reinterpret_cast<uint64_t*>(slot);
-    uint64_t copy[kHeaderWords];
-    std::memcpy(copy, &header, sizeof header);
-    for (size_t i = 1; i < kHeaderWords; ++i) {
-      Store(words + i, copy[i], __ATOMIC_RELAXED);
-    }
-  }
-
   static uint64_t Load(const uint64_t* p, int order) {
     return __atomic_load_n(p, order);
   }

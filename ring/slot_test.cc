@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/slot_header.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
@@ -87,7 +88,7 @@ class SlotTest : public ::testing::TestWithParam<uint64_t> {
     ASSERT_TRUE(slots_.CommitSlot(position));
   }
   bool ContentIsWiped(uint64_t position) {
-    const SlotHeader header = Slots::LoadHeader(slots_.SlotOf(position));
+    const SlotHeader header = LoadSlotHeader(slots_.SlotOf(position));
     return header.position == 0 && header.crc32c == 0 &&
            header.part_count == 0 && header.body_bytes == 0;
   }

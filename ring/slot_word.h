@@ -48,6 +48,13 @@ inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed, const void* slot,
                               sizeof(SlotHeader) - kBegin + payload_bytes));
 }
 
+// The same of a slot that does not have its header yet.
+inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed,
+                                   const SlotHeader& header,
+                                   absl::string_view payload) {
+  return absl::ExtendCrc32c(SlotChecksum(seed, &header, 0), payload);
+}
+
 }  // namespace ringlog
 
 #endif  // RINGLOG_RING_SLOT_WORD_H_

@@ -119,6 +119,10 @@ class Page {
     Line("positions", absl::StrCat(header_.first_position, " to ",
                                    ring_.end_position, " claimed, those below ",
                                    ring_.live.released, " free again"));
+    const uint64_t released = std::min(ring_.live.released, ring_.end_position);
+    Line("in use", absl::StrCat(std::min(ring_.end_position - released,
+                                         header_.slot_count),
+                                " of ", header_.slot_count, " slots"));
     Line("not persisted", absl::StrCat(ring_.records.size(), " records"));
     Line("shortened",
          absl::StrCat(ring_.live.cut, " records longer than the ring allows"));

@@ -206,12 +206,15 @@ TEST(RecoverTest, ARingInUseIsRefusedByNameAndItsSegmentsAreLeftToIt) {
   EXPECT_EQ(Contents(directory), before);
 }
 
-// One that has not been locked any more, or a copy of it.
+// A copy of one that it has mapped: nobody has locked that.
 TEST(RecoverTest, ARingWhoseProcessLivesOnThisHostIsRefused) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
-  { Victim(directory).Log(3); }  // this process
-  const ToolRun run = RunRecover(directory, output);
+  Victim victim(directory);
+  victim.Log(3);
+  const std::string copies = MakeTestDirectory();
+  std::filesystem::copy(victim.ring()->path(), copies);
+  const ToolRun run = RunRecover(copies, output);
   EXPECT_EQ(run.exit_status, 2);
   EXPECT_THAT(run.err, HasSubstr("is alive"));
   EXPECT_THAT(Contents(output), IsEmpty());

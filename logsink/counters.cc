@@ -1,0 +1,32 @@
+#include "ringlog/logsink/counters.h"
+
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/slot.h"
+
+namespace ringlog {
+
+RingLogSinkCounters ReadCounters(const Ring& ring) {
+  const FlusherCounters& flusher = ring.flusher_counters();
+  RingLogSinkCounters c;
+  c.written_records = Slots::Get(&flusher.records);
+  c.text_bytes = Slots::Get(&flusher.text_bytes);
+  c.compressed_bytes = Slots::Get(&flusher.compressed_bytes);
+  c.segments = Slots::Get(&flusher.segments);
+  c.dropped = ring.dropped();
+  for (const auto& by_severity : c.dropped) {
+    for (const uint64_t count : by_severity) c.dropped_records += count;
+  }
+  c.cut_records = ring.cut();
+  c.write_errors = Slots::Get(&flusher.write_errors);
+  c.last_error = static_cast<absl::StatusCode>(Slots::Get(&flusher.last_error));
+  c.lag = absl::Nanoseconds(Slots::Get(&flusher.lag_ns));
+  if (const int64_t ns = Slots::Get(&flusher.last_write_time_ns); ns != 0) {
+    c.last_write_time = absl::FromUnixNanos(ns);
+  }
+  c.skipped_slots = Slots::Get(&flusher.skipped_slots);
+  c.ring_slots = ring.header().slot_count;
+  c.used_slots = ring.used_slots();
+  return c;
+}
+
+}  // namespace ringlog

@@ -1,0 +1,432 @@
+// Invariants checked: what a process and its forked children log is there once,
+// however each of them ends; each has a ring and files of its own, and a child
+// that logs nothing has none; a process's death shows although its children
+// live.
+
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/log_severity.h"
+#include "absl/log/globals.h"
+#include "absl/log/initialize.h"
+#include "absl/log/log.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/run_child.h"
+#include "ringlog/tools/decode_all.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
+using ::testing::UnorderedElementsAreArray;
+
+class ForkTest : public ::testing::Test {
+ protected:
+  ForkTest() {
+    options_.directory = directory_;
+    options_.overflow = OverflowPolicy::kBlock;
+    options_.block_deadline = absl::Minutes(10);
+    options_.flush_interval = absl::Milliseconds(1);
+    options_.ring_bytes = 64 << 10;
+  }
+
+  // In a process of the test.
+  RingLogSink* MustInstall() {
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+    absl::InitializeLog();
+    absl::StatusOr<RingLogSink*> sink = Install(options_);
+    if (!sink.ok()) _exit(100);
+    WaitForRecovery(absl::InfiniteDuration());
+    return *sink;
+  }
+
+  LeftoverSweep Recover() {
+    return RecoverLeftovers(directory_, directory_, SegmentWriterOptions());
+  }
+
+  // What the decoder finds before a recovery, and what it finds after it.
+  void ExpectEachOnce(const std::vector<std::string>& texts) {
+    for (const char* when : {"before the recovery", "after it"}) {
+      const Decoded decoded = DecodeAll({directory_});
+      EXPECT_EQ(decoded.result.exit_status(), 0) << when;
+      EXPECT_THAT(decoded.texts, UnorderedElementsAreArray(texts)) << when;
+      EXPECT_THAT(Recover().errors, IsEmpty());
+    }
+    EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+  RingLogSinkOptions options_;
+};
+
+// Ends the process of the test unless its child has ended well.
+void MustEndWell(pid_t child) {
+  if (AwaitChild(child) != 0) _exit(101);
+}
+
+TEST_F(ForkTest, AChildHasARingAndFilesOfItsOwn) {
+  EXPECT_EQ(RunChild([this] {
+              RingLogSink* const sink = MustInstall();
+              LOG(INFO) << "parent, before";
+              const std::string parents_ring = sink->ring_path();
+              MustEndWell(StartChild([&] {
+                if (sink->ring_path() != parents_ring) _exit(1);
+                LOG(INFO) << "child";
+                if (sink->ring_path() == parents_ring) _exit(2);
+                if (!absl::StrContains(sink->ring_path(),
+                                       absl::StrCat(".", getpid(), "."))) {
+                  _exit(3);
+                }
+                if (FilesIn(directory_, ".ring").size() != 2) _exit(4);
+              }));
+              // Its exit has deleted its ring, and not ours.
+              if (FilesIn(directory_, ".ring") !=
+                  std::vector<std::string>{parents_ring}) {
+                _exit(5);
+              }
+              if (sink->ring_path() != parents_ring) _exit(6);
+              LOG(INFO) << "parent, after";
+            }),
+            0);
+  EXPECT_THAT(FilesIn(directory_, ".log.zst"), SizeIs(2));
+  ExpectEachOnce({"parent, before", "child", "parent, after"});
+}
+
+TEST_F(ForkTest, AChildThatLogsNothingMakesNothing) {
+  EXPECT_EQ(
+      RunChild([this] {
+        RingLogSink* const sink = MustInstall();
+        const std::string parents_ring = sink->ring_path();
+        LOG(INFO) << "parent";
+        MustEndWell(StartChild([] { execl("/bin/true", "true", nullptr); }));
+        MustEndWell(StartChild([] { _exit(0); }));
+        MustEndWell(StartChild([] { exit(0); }));
+        MustEndWell(StartChild([&] {
+          sink->Flush();
+          if (!sink->Close().ok()) _exit(1);
+          if (FilesIn(directory_, ".ring").size() != 1) _exit(2);
+          // It has ended for this process, but for this one only.
+          LOG(INFO) << "after the end";
+          if (FilesIn(directory_, ".ring").size() != 1) _exit(3);
+        }));
+        if (FilesIn(directory_, ".ring") !=
+            std::vector<std::string>{parents_ring}) {
+          _exit(4);
+        }
+      }),
+      0);
+  EXPECT_THAT(FilesIn(directory_, ".log.zst"), SizeIs(1));
+  ExpectEachOnce({"parent"});
+}
+
+TEST_F(ForkTest, AChildOfAClosedSinkLogsNothing) {
+  EXPECT_EQ(RunChild([this] {
+              RingLogSink* const sink = MustInstall();
+              if (!sink->Close().ok()) _exit(1);
+              MustEndWell(StartChild([&] {
+                LOG(INFO) << "late";
+                if (!FilesIn(directory_, ".ring").empty()) _exit(2);
+              }));
+            }),
+            0);
+  EXPECT_THAT(FilesIn(directory_, ""), IsEmpty());
+}
+
+TEST_F(ForkTest, WhatHandlersOfAChildsExitLogIsKept) {
+  EXPECT_EQ(RunChild([this] {
+              MustInstall();
+              MustEndWell(StartChild(
+                  [] { atexit([] { LOG(INFO) << "at exit of the child"; }); }));
+              if (FilesIn(directory_, ".ring").size() != 1) _exit(2);
+            }),
+            0);
+  ExpectEachOnce({"at exit of the child"});
+}
+
+TEST_F(ForkTest, AChildOfASinkWithoutAFileHasMemoryOfItsOwn) {
+  EXPECT_EQ(RunChild([this] {
+              absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+              const auto sink = RingLogSink::CreateInMemory(options_);
+              if (!sink.ok()) _exit(1);
+              MustEndWell(StartChild([&] {
+                LOG(INFO).ToSinkOnly(sink->get()) << "child";
+                if (!(*sink)->Close().ok()) _exit(2);
+              }));
+              if ((*sink)->ring().tail_position() != 1) _exit(3);
+            }),
+            0);
+  ExpectEachOnce({"child"});
+}
+
+TEST_F(ForkTest, GrandchildrenAlsoFromThreads) {
+  EXPECT_EQ(RunChild([this] {
+              MustInstall();
+              LOG(INFO) << "first";
+              MustEndWell(StartChild([] {
+                // It has no log of its own yet.
+                MustEndWell(StartChild([] { LOG(INFO) << "early third"; }));
+                LOG(INFO) << "second";
+                std::thread([] {
+                  MustEndWell(StartChild([] { LOG(INFO) << "third"; }));
+                  LOG(INFO) << "thread of the second";
+                }).join();
+              }));
+              LOG(INFO) << "first again";
+            }),
+            0);
+  ExpectEachOnce({"first", "early third", "second", "third",
+                  "thread of the second", "first again"});
+}
+
+TEST_F(ForkTest, ThreadsOfAChildShareItsRing) {
+  constexpr int kThreads = 8;
+  EXPECT_EQ(RunChild([this] {
+              MustInstall();
+              MustEndWell(StartChild([this] {
+                std::atomic<int> ready{0};
+                std::vector<std::thread> threads;
+                for (int t = 0; t < kThreads; ++t) {
+                  threads.emplace_back([t, &ready] {
+                    for (++ready; ready < kThreads;) {
+                    }
+                    LOG(INFO) << "thread " << t;
+                  });
+                }
+                for (std::thread& thread : threads) thread.join();
+                if (FilesIn(directory_, ".ring").size() != 2) _exit(1);
+              }));
+            }),
+            0);
+  std::vector<std::string> texts;
+  for (int t = 0; t < kThreads; ++t)
+    texts.push_back(absl::StrCat("thread ", t));
+  ExpectEachOnce(texts);
+}
+
+// The parent's threads are in the middle of anything when it forks. Every child
+// logs from two threads, and ends in one of the ways in which processes end.
+TEST_F(ForkTest, NothingIsLostOrDoubledUnderLoad) {
+  constexpr int kThreads = 3, kChildren = 15, kRecords = 20;
+  const auto log = [](const std::string& who) {
+    for (int i = 0; i < kRecords; ++i) LOG(INFO) << who << " " << i;
+  };
+  std::vector<int> logged(kThreads);
+  EXPECT_EQ(RunChild([&] {
+              MustInstall();
+              std::atomic<bool> stop{false};
+              std::vector<std::thread> threads;
+              for (int t = 0; t < kThreads; ++t) {
+                threads.emplace_back([&, t] {
+                  int& n = logged[static_cast<size_t>(t)];
+                  for (; !stop; ++n) LOG(INFO) << "parent " << t << " " << n;
+                });
+              }
+              for (int c = 0; c < kChildren; ++c) {
+                const pid_t child = StartChild([&, c] {
+                  std::thread other(log, absl::StrCat("other of ", c));
+                  log(absl::StrCat("first of ", c));
+                  other.join();
+                  if (c % 3 == 1) _exit(0);
+                  if (c % 3 == 2) raise(SIGKILL);
+                });
+                if (AwaitChild(child) != (c % 3 == 2 ? SIGKILL : 0)) _exit(102);
+              }
+              stop = true;
+              for (std::thread& thread : threads) thread.join();
+              LOG(INFO) << "counts " << logged[0] << " " << logged[1] << " "
+                        << logged[2];
+            }),
+            0);
+  const Decoded decoded = DecodeAll({directory_});
+  std::vector<std::string> expected;
+  for (const std::string& text : decoded.texts) {
+    if (sscanf(text.c_str(), "counts %d %d %d", &logged[0], &logged[1],
+               &logged[2]) == kThreads) {
+      expected.push_back(text);
+    }
+  }
+  ASSERT_THAT(expected, SizeIs(1));
+  for (int t = 0; t < kThreads; ++t) {
+    for (int i = 0; i < logged[static_cast<size_t>(t)]; ++i) {
+      expected.push_back(absl::StrCat("parent ", t, " ", i));
+    }
+  }
+  for (int c = 0; c < kChildren; ++c) {
+    for (int i = 0; i < kRecords; ++i) {
+      expected.push_back(absl::StrCat("first of ", c, " ", i));
+      expected.push_back(absl::StrCat("other of ", c, " ", i));
+    }
+  }
+  std::sort(expected.begin(), expected.end());
+  for (const char* when : {"before the recovery", "after it"}) {
+    std::vector<std::string> found = DecodeAll({directory_}).texts;
+    std::sort(found.begin(), found.end());
+    EXPECT_TRUE(found == expected)
+        << when << ": " << found.size() << " of " << expected.size();
+    EXPECT_THAT(Recover().errors, IsEmpty());
+  }
+  EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
+}
+
+TEST_F(ForkTest, ProgramsThatAreStartedUnderLoadDisturbNothing) {
+  constexpr int kRecords = 3000;
+  EXPECT_EQ(RunChild([this] {
+              MustInstall();
+              std::thread thread([] {
+                for (int i = 0; i < kRecords; ++i) LOG(INFO) << i;
+              });
+              for (int i = 0; i < 30; ++i) {
+                char name[] = "true";
+                char* const argv[] = {name, nullptr};
+                pid_t child;
+                if (posix_spawn(&child, "/bin/true", nullptr, nullptr, argv,
+                                environ) != 0) {
+                  _exit(1);
+                }
+                MustEndWell(child);
+                child = vfork();
+                if (child == 0) {
+                  execv("/bin/true", argv);
+                  _exit(2);
+                }
+                MustEndWell(child);
+                if (FilesIn(directory_, ".ring").size() != 1) _exit(3);
+              }
+              thread.join();
+            }),
+            0);
+  std::vector<std::string> texts;
+  for (int i = 0; i < kRecords; ++i) texts.push_back(absl::StrCat(i));
+  ExpectEachOnce(texts);
+}
+
+TEST_F(ForkTest, ADeadParentsRingIsRecoveredThoughItsChildrenLive) {
+  Signal are_ready, may_end;
+  EXPECT_EQ(RunChild([&] {
+              MustInstall();
+              LOG(INFO) << "parent";
+              // Not RunChild's stderr, which is waited for.
+              StartChild([&] {
+                close(STDERR_FILENO);
+                are_ready.Send();
+                may_end.Await();
+              });
+              StartChild([&] {
+                close(STDERR_FILENO);
+                LOG(INFO) << "child";
+                are_ready.Send();
+                may_end.Await();
+                _exit(0);
+              });
+              are_ready.Await();
+              are_ready.Await();
+              raise(SIGKILL);
+            }),
+            SIGKILL);
+  ASSERT_THAT(FilesIn(directory_, ".ring"), SizeIs(2));
+  const LeftoverSweep sweep = Recover();
+  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(sweep.recovered, SizeIs(1)) << "the parent's, and it alone";
+  EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
+  may_end.Send();
+  may_end.Send();
+}
+
+// It has the id and the start of the process that logged.
+TEST_F(ForkTest, TheRingOfAProcessThatCalledExecIsRecoveredThoughItLives) {
+  Signal is_ready, may_end;
+  const pid_t child = StartChild([&] {
+    MustInstall();
+    LOG(INFO) << "before exec";
+    dup2(may_end.read_fd(), STDIN_FILENO);
+    dup2(is_ready.write_fd(), STDOUT_FILENO);
+    execl("/bin/sh", "sh", "-c", "echo; read line", nullptr);
+    _exit(1);
+  });
+  is_ready.Await();
+  const LeftoverSweep sweep = Recover();
+  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  ASSERT_EQ(kill(child, SIGKILL), 0);
+  EXPECT_EQ(AwaitChild(child), SIGKILL) << "it was alive until now";
+  ExpectEachOnce({"before exec"});
+}
+
+TEST_F(ForkTest, ARingThatItsProcessHasClosedByMistakeIsNotTaken) {
+  Signal is_ready, may_end;
+  const pid_t child = StartChild([&] {
+    RingLogSink* const sink = MustInstall();
+    LOG(INFO) << "before";
+    struct stat ring;
+    if (stat(sink->ring_path().c_str(), &ring) != 0) _exit(1);
+    for (int fd = 3; fd < 1000; ++fd) {
+      struct stat st;
+      if (fstat(fd, &st) == 0 && st.st_ino == ring.st_ino) close(fd);
+    }
+    is_ready.Send();
+    may_end.Await();
+    LOG(INFO) << "after";
+    _exit(0);
+  });
+  is_ready.Await();
+  const LeftoverSweep sweep = Recover();
+  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(sweep.recovered, IsEmpty());
+  EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
+  may_end.Send();
+  EXPECT_EQ(AwaitChild(child), 0);
+  ExpectEachOnce({"before", "after"});
+}
+
+TEST_F(ForkTest, AChildThatCannotHaveARingLogsIntoMemoryAndSaysSoOnce) {
+  options_.ring_directory = directory_ + "/rings";
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [this] {
+                  MustInstall();
+                  LOG(INFO) << "parent";
+                  const std::string away = directory_ + "/away";
+                  if (rename(options_.ring_directory.c_str(), away.c_str())) {
+                    _exit(1);
+                  }
+                  WriteFile(options_.ring_directory, "");
+                  MustEndWell(StartChild([] {
+                    for (int i = 0; i < 3; ++i) LOG(INFO) << "child " << i;
+                  }));
+                  unlink(options_.ring_directory.c_str());
+                  if (rename(away.c_str(), options_.ring_directory.c_str())) {
+                    _exit(1);
+                  }
+                },
+                &err),
+            0);
+  EXPECT_THAT(err, HasSubstr(options_.ring_directory));
+  EXPECT_THAT(err, HasSubstr("in a forked child"));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_THAT(DecodeAll({directory_}).texts,
+              UnorderedElementsAre("parent", "child 0", "child 1", "child 2"));
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,138 @@
+#include "ringlog/logsink/install.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/log/log_sink_registry.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "ringlog/compress/background_thread.h"
+#include "ringlog/compress/complain.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/logsink/failure_target.h"
+#include "ringlog/logsink/resolved_options.h"
+#include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/fork_generation.h"
+
+namespace ringlog {
+namespace {
+
+// How long the end of the process waits for the recovery of leftovers.
+constexpr absl::Duration kRecoveryTimeout = absl::Seconds(1);
+
+// Made once, never destroyed: threads may log until the process has ended.
+struct Installation {
+  RingLogSink* sink = nullptr;
+  // Of the process that recovers. A child does not even look at the
+  // notification: its mutex may be held by a thread that is not there.
+  uint32_t fork_generation = 0;
+  absl::Notification recovered;
+
+  bool WaitForRecovery(absl::Duration timeout) const {
+    return fork_generation != ForkGeneration::Now() ||
+           recovered.WaitForNotificationWithTimeout(timeout);
+  }
+};
+
+std::atomic<Installation*> g_installation{nullptr};
+
+void Recover(const RingLogSinkOptions& options, Installation* installation) {
+  SegmentWriterOptions segment;
+  segment.compression_level = options.compression_level;
+  std::vector<absl::Status> errors =
+      RecoverLeftovers(options.directory, options.directory, segment).errors;
+  if (options.ring_directory != options.directory) {
+    const LeftoverSweep elsewhere =
+        RecoverLeftovers(options.ring_directory, options.directory, segment);
+    errors.insert(errors.end(), elsewhere.errors.begin(),
+                  elsewhere.errors.end());
+  }
+  if (!errors.empty()) {
+    Complain(absl::StrCat(
+        "cannot recover what a process that died has left: ",
+        errors.front().message(), errors.size() > 1 ? "; " : "",
+        errors.size() > 1 ? absl::StrCat("and ", errors.size() - 1, " more")
+                          : "",
+        "; the files stay"));
+  }
+  installation->recovered.Notify();
+}
+
+void RecoverInBackground(const RingLogSinkOptions& options,
+                         Installation* installation) {
+  const absl::StatusOr<pthread_t> thread = StartBackgroundThread(
+      "ringlog-recover",
+      [options, installation] { Recover(options, installation); });
+  if (!thread.ok()) {
+    Complain(absl::StrCat(thread.status().message(),
+                          "; what a process that died has left stays"));
+    installation->recovered.Notify();
+    return;
+  }
+  // The end of the process need not wait: what it cuts short the next start
+  // does again.
+  pthread_detach(*thread);
+}
+
+// Runs after main() has returned and the destructors of static objects have
+// run, which may all have logged.
+__attribute__((destructor)) void CloseAtExit() {
+  Installation* const installation = g_installation.load();
+  // Still registered, if the program has not removed it: threads may log.
+  if (installation == nullptr) return;
+  // Or a program that never lives long would leave all to the next start.
+  installation->WaitForRecovery(kRecoveryTimeout);
+  if (absl::Status s = installation->sink->Close(); !s.ok()) {
+    Complain(
+        absl::StrCat(s.message(), installation->sink->ring_path().empty()
+                                      ? "; what has not been written is lost"
+                                      : "; the ring stays"));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
+  static std::atomic<bool> called{false};
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
+  const RingLogSinkOptions resolved = Resolved(options);
+  if (called.exchange(true)) {
+    return absl::FailedPreconditionError(
+        "ringlog::Install() has been called before in this process");
+  }
+  absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
+      RingLogSink::Create(resolved);
+  if (!sink.ok()) {
+    Complain(absl::StrCat(sink.status().message(),
+                          "; records are kept in memory, and do not survive "
+                          "the process before they are in a segment"));
+    sink = RingLogSink::CreateInMemory(resolved);
+    if (!sink.ok()) {
+      called.store(false);
+      return sink.status();
+    }
+  }
+  auto* const installation = new Installation;
+  installation->sink = sink->release();
+  installation->fork_generation = ForkGeneration::Now();
+  SetFailureTarget(&installation->sink->ring().crash_area());
+  // First: a child that is forked in between closes what it logs.
+  g_installation.store(installation);
+  absl::AddLogSink(installation->sink);
+  RecoverInBackground(resolved, installation);
+  return installation->sink;
+}
+
+bool WaitForRecovery(absl::Duration timeout) {
+  Installation* const installation = g_installation.load();
+  return installation == nullptr || installation->WaitForRecovery(timeout);
+}
+
+}  // namespace ringlog

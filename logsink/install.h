@@ -1,0 +1,53 @@
+// What main() calls.
+
+#ifndef RINGLOG_LOGSINK_INSTALL_H_
+#define RINGLOG_LOGSINK_INSTALL_H_
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "ringlog/logsink/options.h"
+
+namespace ringlog {
+
+class RingLogSink;
+
+// Creates a sink, registers it with Abseil, brings what processes that died
+// have left in its directories into segments, in the background, and keeps the
+// sink until the very end of the process, and of each of its forked children.
+//
+// How a process ends, and what that means for what it has logged:
+//
+//   exit(), or main() returns  Records are moved into the last segment, and the
+//                              ring's file is deleted, after the destructors of
+//                              static objects, which may log. Other threads may
+//                              go on: what they log before the ring is empty
+//                              for a moment is kept, what comes later is
+//                              dropped. If they leave no such moment for half a
+//                              second the ring stays, for the next start to
+//                              recover.
+//   _exit(), quick_exit(),     Nothing of ours runs: the ring stays, with all
+//   abort(), any signal,       that had been logged, for the next start to
+//   LOG(FATAL), exec()         recover.
+//
+// Where the ring cannot be made, because the disk is full or must not be
+// written, the program goes on: a line on stderr says so, and the sink is
+// RingLogSink::CreateInMemory()'s.
+//
+// The library that this is in must not be unloaded by dlclose(): Abseil would
+// call a sink that is not there.
+//
+//   InvalidArgument     an option, named with its value and what is allowed
+//   FailedPrecondition  called before in this process, or in the one that it
+//   was
+//                       forked from
+//   ResourceExhausted   no memory, or no thread to be had
+absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options);
+
+// Waits until the recovery that Install() began has been done; false if
+// `timeout` passed first. A forked child does none, and has none to wait for.
+// For tests, and for programs that read their logs.
+bool WaitForRecovery(absl::Duration timeout);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_LOGSINK_INSTALL_H_

@@ -1,0 +1,77 @@
+#include "ringlog/logsink/process_log.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/logsink/resolved_options.h"
+
+namespace ringlog {
+namespace {
+
+absl::Status MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0777) == 0) return absl::OkStatus();
+  const int error = errno;
+  struct stat st;
+  if (error == EEXIST && stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    return absl::OkStatus();
+  }
+  return absl::ErrnoToStatus(error == EEXIST ? ENOTDIR : error,
+                             absl::StrCat("make directory ", path));
+}
+
+absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
+    const RingLogSinkOptions& options, ProcessLog::Storage storage) {
+  if (storage == ProcessLog::Storage::kMemory) {
+    return Ring::CreateAnonymous(ToRingOptions(options));
+  }
+  for (const std::string& directory :
+       {options.directory, options.ring_directory}) {
+    if (absl::Status s = MakeDirectory(directory); !s.ok()) return s;
+  }
+  return Ring::CreateIn(options.ring_directory, &RingFileName,
+                        ToRingOptions(options));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ProcessLog>> ProcessLog::Create(
+    const RingLogSinkOptions& options, Storage storage) {
+  absl::StatusOr<std::unique_ptr<Ring>> ring = CreateRing(options, storage);
+  if (!ring.ok()) return ring.status();
+  std::unique_ptr<ProcessLog> log(new ProcessLog(*std::move(ring)));
+  if (options.overflow == OverflowPolicy::kOverwriteOldest) return log;
+  absl::StatusOr<std::unique_ptr<Flusher>> flusher =
+      Flusher::Start(log->ring(), ToFlusherOptions(options));
+  if (!flusher.ok()) {
+    // There is nothing in it, and nobody would empty it.
+    unlink(log->ring()->path().c_str());
+    return flusher.status();
+  }
+  log->flusher_ = *std::move(flusher);
+  return log;
+}
+
+ProcessLog::~ProcessLog() {
+  if (Stop().ok()) DeleteFile().IgnoreError();
+}
+
+absl::Status ProcessLog::Stop() {
+  return flusher_ == nullptr ? absl::OkStatus() : flusher_->Stop();
+}
+
+// A crash report gets into a segment as all of them do: by recovery.
+absl::Status ProcessLog::DeleteFile() {
+  if (flusher_ == nullptr || ring_->path().empty() ||
+      !ring_->crash_area().empty() ||
+      unlink(ring_->path().c_str()) == 0 || errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_->path()));
+}
+
+}  // namespace ringlog
