@@ -15,6 +15,11 @@
 namespace ringlog {
 
 // The defaults are what most programs keep. Only `directory` has none.
+//
+// Those that can be written as text are flags too (logsink/flags.h), and
+// environment variables (logsink/environment.h): option_table.cc has a row for
+// each. RingLogSink::Reconfigure() says which of them may change while the sink
+// runs.
 struct RingLogSinkOptions {
   // Where segments go; made if it does not exist and its parent does. What is
   // relative is so to the working directory of now.
@@ -36,6 +41,12 @@ struct RingLogSinkOptions {
   // records, for `ringlog cat`; the next start moves them into a segment.
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
   absl::Duration block_deadline = absl::Milliseconds(100);
+
+  // Records below it are not stored. It is asked after absl::SetMinLogLevel()
+  // and VLOG's levels, which stop a record before it is formatted: for what
+  // other sinks shall have, and this one not. kInfinity stores none, FATAL
+  // neither.
+  absl::LogSeverityAtLeast min_severity = absl::LogSeverityAtLeast::kInfo;
 
   // Lines of text in glog's shape, or of JSON.
   LineFormat format = LineFormat::kText;

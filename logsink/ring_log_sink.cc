@@ -70,7 +70,7 @@ absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Start(
     absl::StatusOr<std::unique_ptr<Ring>> ring,
     const RingLogSinkOptions& options) {
   if (!ring.ok()) return ring.status();
-  std::unique_ptr<RingLogSink> sink(new RingLogSink(*std::move(ring)));
+  std::unique_ptr<RingLogSink> sink(new RingLogSink(*std::move(ring), options));
   if (options.overflow == OverflowPolicy::kOverwriteOldest) return sink;
   absl::StatusOr<std::unique_ptr<Flusher>> flusher =
       Flusher::Start(sink->ring_.get(), ToFlusherOptions(options));
@@ -83,8 +83,10 @@ absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Start(
   return sink;
 }
 
-RingLogSink::RingLogSink(std::unique_ptr<Ring> ring)
+RingLogSink::RingLogSink(std::unique_ptr<Ring> ring,
+                         const RingLogSinkOptions& options)
     : ring_(std::move(ring)),
+      min_severity_(static_cast<int>(options.min_severity)),
       head_bytes_(ring_->header().head_bytes),
       owner_(getpid()) {}
 
@@ -93,6 +95,11 @@ RingLogSink::~RingLogSink() { Close().IgnoreError(); }
 void RingLogSink::Send(const absl::LogEntry& entry) {
   Record record;
   record.severity = ToSeverity(entry.log_severity());
+  // Relaxed: it orders nothing.
+  if (static_cast<int>(record.severity) <
+      min_severity_.load(std::memory_order_relaxed)) {
+    return;
+  }
   // Relaxed: one that races with Close() finds the ring sealed.
   if (closed_.load(std::memory_order_relaxed)) {
     ring_->CountDrop(DropCause::kClosed, record.severity);

@@ -92,12 +92,13 @@ class RingLogSink final : public absl::LogSink {
   const Ring& ring() const { return *ring_; }
 
  private:
-  explicit RingLogSink(std::unique_ptr<Ring> ring);
+  RingLogSink(std::unique_ptr<Ring> ring, const RingLogSinkOptions& options);
   static absl::StatusOr<std::unique_ptr<RingLogSink>> Start(
       absl::StatusOr<std::unique_ptr<Ring>> ring,
       const RingLogSinkOptions& options);
 
   const std::unique_ptr<Ring> ring_;
+  std::atomic<int> min_severity_;
   const size_t head_bytes_;
   const pid_t owner_;
   std::atomic<bool> closed_{false};
