@@ -52,8 +52,8 @@ absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
 
 Flusher::Flusher(Ring* ring, const FlusherOptions& options)
     : ring_(ring),
-      options_(options),
       persisted_(ring->take_position()),
+      options_(options),
       batch_(options.format, ring->take_position()),
       segments_(ring, SequenceOptions(options)),
       drops_reported_at_(absl::Now()),
@@ -70,6 +70,12 @@ bool Flusher::Flush(absl::Duration timeout) {
     return persisted_ >= target;
   };
   return mutex_.AwaitWithTimeout(absl::Condition(&done), timeout);
+}
+
+void Flusher::Reconfigure(const FlusherOptions& options) {
+  if (!IsOwner()) return;
+  absl::MutexLock lock(&mutex_);
+  next_options_ = options;
 }
 
 absl::Status Flusher::Stop() {
@@ -105,15 +111,25 @@ void Flusher::Run() {
 }
 
 absl::Status Flusher::Turn(bool flush) {
+  std::optional<FlusherOptions> next_options;
   {
     absl::MutexLock lock(&mutex_);
+    next_options.swap(next_options_);
     flush |= flush_target_ > persisted_;
     // What is not reached now waits for a writer: it is looked at again after a
     // while, like everything.
     tried_target_ = flush_target_;
   }
+  if (next_options) Adopt(*next_options);
   if (absl::Status s = TakeAll(); !s.ok()) return s;
   return IsDue(flush) ? WriteBatch() : absl::OkStatus();
+}
+
+// A segment is synced from its beginning to its end, or not at all.
+void Flusher::Adopt(const FlusherOptions& options) {
+  if (options.sync != options_.sync) EndSegment().IgnoreError();
+  options_ = options;
+  segments_.Reconfigure(SequenceOptions(options_));
 }
 
 bool Flusher::IsDue(bool flush) const {

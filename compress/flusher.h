@@ -79,6 +79,12 @@ class Flusher {
   // first case. Any thread, any number at once.
   bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Goes by other options from the next turn on, which comes within 5 ms unless
+  // it is being written; of segments, from the next one on, which begins at
+  // once if `sync` changes. Any thread. Requires: the same directory and
+  // format.
+  void Reconfigure(const FlusherOptions& options) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
   // records still:
@@ -94,6 +100,7 @@ class Flusher {
   bool WaitForTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Finish() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Adopt(const FlusherOptions& options);
   absl::Status TakeAll();
   void AddDropGaps();
   void PassStuckWriters();
@@ -109,15 +116,16 @@ class Flusher {
   bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Ring* const ring_;
-  const FlusherOptions options_;
 
   absl::Mutex mutex_;
+  std::optional<FlusherOptions> next_options_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t flush_target_ ABSL_GUARDED_BY(mutex_) = 0;  // a position
   uint64_t tried_target_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last turn
   uint64_t persisted_ ABSL_GUARDED_BY(mutex_) = 0;     // positions below it are
 
   // The thread's own.
+  FlusherOptions options_;
   BatchBuilder batch_;
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
