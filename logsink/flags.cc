@@ -8,8 +8,9 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/logsink/option_table.h"
 
-// The options that are flags: all that are in the table. A macro, for
-// ABSL_FLAG() is one; flags_test compares it with the table.
+// The options that are flags: all that are in the table, with '_' for the dot
+// in the name of a member's member. A macro, for ABSL_FLAG() is one; flags_test
+// compares it with the table.
 #define RINGLOG_FOR_EACH_FLAG(F) \
   F(directory)                   \
   F(ring_directory)              \
@@ -18,6 +19,7 @@
   F(block_deadline)              \
   F(min_severity)                \
   F(format)                      \
+  F(structured)                  \
   F(flush_interval)              \
   F(sync)                        \
   F(sync_interval)               \
@@ -32,7 +34,7 @@ namespace {
 // which row.
 template <typename Option>
 struct FlagText {
-  std::string text = OptionRowOf(Option::kName).Print(RingLogSinkOptions());
+  std::string text = OptionRowOfFlag(Option::kFlag).Print(RingLogSinkOptions());
   bool is_given = false;
 };
 
@@ -40,7 +42,7 @@ struct FlagText {
 template <typename Option>
 bool AbslParseFlag(absl::string_view text, FlagText<Option>* flag,
                    std::string* error) {
-  const OptionRow& row = OptionRowOf(Option::kName);
+  const OptionRow& row = OptionRowOfFlag(Option::kFlag);
   RingLogSinkOptions defaults;
   if (text != row.Print(defaults) && !row.Set(text, "", &defaults).ok()) {
     *error = absl::StrCat("allowed is ", row.Allowed());
@@ -56,22 +58,22 @@ std::string AbslUnparseFlag(const FlagText<Option>& flag) {
   return flag.text;
 }
 
-std::string HelpOf(absl::string_view name) {
-  const OptionRow& row = OptionRowOf(name);
+std::string HelpOf(absl::string_view flag) {
+  const OptionRow& row = OptionRowOfFlag(flag);
   return absl::StrCat(row.help, ": ", row.Allowed());
 }
 
 template <typename Option>
 void SetFromFlag(const FlagText<Option>& flag, RingLogSinkOptions* options) {
   if (!flag.is_given) return;
-  const OptionRow& row = OptionRowOf(Option::kName);
+  const OptionRow& row = OptionRowOfFlag(Option::kFlag);
   // It has been accepted before; an empty directory is as none.
   row.Set(flag.text, row.FlagName(), options).IgnoreError();
 }
 
-#define RINGLOG_DECLARE_OPTION(option)                  \
-  struct Option_##option {                              \
-    static constexpr absl::string_view kName = #option; \
+#define RINGLOG_DECLARE_OPTION(option)                             \
+  struct Option_##option {                                         \
+    static constexpr absl::string_view kFlag = "ringlog_" #option; \
   };
 RINGLOG_FOR_EACH_FLAG(RINGLOG_DECLARE_OPTION)
 #undef RINGLOG_DECLARE_OPTION
@@ -81,7 +83,7 @@ RINGLOG_FOR_EACH_FLAG(RINGLOG_DECLARE_OPTION)
 
 #define RINGLOG_DEFINE_FLAG(option)                                            \
   ABSL_FLAG(ringlog::FlagText<ringlog::Option_##option>, ringlog_##option, {}, \
-            ringlog::HelpOf(#option));
+            ringlog::HelpOf("ringlog_" #option));
 RINGLOG_FOR_EACH_FLAG(RINGLOG_DEFINE_FLAG)
 #undef RINGLOG_DEFINE_FLAG
 

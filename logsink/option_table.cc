@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <type_traits>
 #include <utility>
 
@@ -76,6 +77,8 @@ constexpr OptionRow kRows[] = {
      Choice<&RingLogSinkOptions::min_severity>(kSeverities)},
     {"format", "of the lines in segments", Change::kNever,
      Choice<&RingLogSinkOptions::format>(kFormats)},
+    {"structured", "lines of JSON have the message's template and args",
+     Change::kNever, BoolOption{Field<&RingLogSinkOptions::structured>()}},
     {"flush_interval", "how long a record waits for its segment",
      Change::kAtRunTime,
      DurationOption{Field<&RingLogSinkOptions::flush_interval>(),
@@ -146,10 +149,42 @@ absl::Status OptionRow::Check(absl::string_view whose,
 absl::Span<const OptionRow> OptionTable() { return kRows; }
 
 const OptionRow& OptionRowOf(absl::string_view name) {
-  const absl::Span<const OptionRow> rows = OptionTable();
-  return *std::find_if(rows.begin(), rows.end(), [name](const OptionRow& row) {
-    return row.name == name;
-  });
+  return *std::find_if(
+      std::begin(kRows), std::end(kRows),
+      [name](const OptionRow& row) { return row.name == name; });
+}
+
+const OptionRow& OptionRowOfFlag(absl::string_view flag_name) {
+  return *std::find_if(
+      std::begin(kRows), std::end(kRows),
+      [&](const OptionRow& row) { return row.FlagName() == flag_name; });
+}
+
+absl::Status CheckOptions(const RingLogSinkOptions& options) {
+  for (const OptionRow& row : OptionTable()) {
+    absl::Status status =
+        row.Check(absl::StrCat("ringlog option ", row.name), options);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckChange(const RingLogSinkOptions& from,
+                         const RingLogSinkOptions& to) {
+  const auto cannot_change = [](absl::string_view name) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "ringlog option ", name, " cannot change while the sink runs"));
+  };
+  for (const OptionRow& row : OptionTable()) {
+    const std::string value = row.Print(from);
+    const std::string wanted = row.Print(to);
+    if (row.change == Change::kNever && value != wanted) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          cannot_change(row.name).message(), ", from ", value, " to ", wanted));
+    }
+  }
+  return from.context == to.context ? absl::OkStatus()
+                                    : cannot_change("context");
 }
 
 absl::Status InvalidOption(absl::string_view whose, absl::string_view value,

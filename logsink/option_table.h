@@ -50,8 +50,17 @@ struct OptionRow {
 // All of them, in the order of options.h.
 absl::Span<const OptionRow> OptionTable();
 
-// The row of that name. Requires: there is one.
+// The row of that name, and that of the flag. Requires: there is one.
 const OptionRow& OptionRowOf(absl::string_view name);
+const OptionRow& OptionRowOfFlag(absl::string_view flag_name);
+
+// InvalidArgument: an option, named with its value and what is allowed.
+absl::Status CheckOptions(const RingLogSinkOptions& options);
+
+// InvalidArgument: an option, named with both values, that cannot change while
+// a sink runs. Requires: Resolved() has made both.
+absl::Status CheckChange(const RingLogSinkOptions& from,
+                         const RingLogSinkOptions& to);
 
 // "<whose> is <value>; allowed is <allowed>"
 absl::Status InvalidOption(absl::string_view whose, absl::string_view value,

@@ -7,12 +7,14 @@
 #include <string>
 
 #include "absl/base/log_severity.h"
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
+
+class ContextFields;
+using ContextCallback = void (*)(ContextFields&);
 
 // The defaults are what most programs keep. Only `directory` has none.
 //
@@ -51,6 +53,22 @@ struct RingLogSinkOptions {
   // Lines of text in glog's shape, or of JSON.
   LineFormat format = LineFormat::kText;
 
+  // Lines of JSON say too of what a message was made: LOG(INFO) << "Found " <<
+  // n
+  // << " cookies" has "template":"Found {} cookies","args":["3"]. All messages
+  // of a statement have one template, as long as it logs the same kinds of
+  // values. A message without any literal has none, nor has one that Abseil has
+  // cut, or that has more pieces than the ring keeps of a record, about 60.
+  // Lines of text stay as they are.
+  bool structured = false;
+
+  // Called by Send() for each record, on the thread that logs, to say more of
+  // it: see logsink/context_fields.h, also for how much. It must not log, throw
+  // or wait; what it needs the thread should have at hand, as a thread_local.
+  // Lines of JSON show it; lines of text stay as they are, for what reads them
+  // takes all behind the "] " for the message.
+  ContextCallback context = nullptr;
+
   // A record is in the ring at once, and handed to its segment after this time
   // and 5 ms at the latest; 1 ms to 1 minute.
   absl::Duration flush_interval = absl::Milliseconds(200);
@@ -73,9 +91,6 @@ struct RingLogSinkOptions {
   // Of zstd, 1 to 19. On logs 1 compresses as well as 3, and faster.
   int compression_level = 1;
 };
-
-// InvalidArgument: an option, named with its value and what is allowed.
-absl::Status CheckOptions(const RingLogSinkOptions& options);
 
 }  // namespace ringlog
 

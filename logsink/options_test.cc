@@ -21,7 +21,6 @@
 namespace ringlog {
 namespace {
 
-
 RingLogSinkOptions Good() {
   RingLogSinkOptions options;
   options.directory = "/logs";
@@ -59,6 +58,7 @@ const std::vector<Bounds>& AllBounds() {
        {"INFO", "warning", "Error", "FATAL", "INFINITY"},
        {"", "0", "WARN", "kError"}},
       {"format", "text, json", {"text", "JSON"}, {"", "1", "xml"}},
+      {"structured", "true or false", {"true", "false"}, {"", "json"}},
       {"flush_interval", "1ms to 1m", {"1ms", "1m"}, {"999us", "61s", "0"}},
       {"sync", "true or false", {"true", "no", "1", "F"}, {"", "2", "on"}},
       {"sync_interval", "1ms to 1m", {"1ms", "1m"}, {"999us", "61s", "0"}},

@@ -18,6 +18,8 @@
 #include "ringlog/compress/complain.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/logsink/entry_extension.h"
+#include "ringlog/logsink/option_table.h"
 #include "ringlog/logsink/resolved_options.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_format.h"
@@ -87,7 +89,10 @@ RingLogSink::RingLogSink(std::unique_ptr<Ring> ring,
                          const RingLogSinkOptions& options)
     : ring_(std::move(ring)),
       min_severity_(static_cast<int>(options.min_severity)),
+      options_(options),
       head_bytes_(ring_->header().head_bytes),
+      structured_(HasExtension(options) && options.structured),
+      context_(HasExtension(options) ? options.context : nullptr),
       owner_(getpid()) {}
 
 RingLogSink::~RingLogSink() { Close().IgnoreError(); }
@@ -111,9 +116,13 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   record.line = entry.source_line();
   record.verbosity = entry.verbosity();
   record.text = entry.text_message();
+  std::array<char, kMaxExtensionBytes> extension;
   if (!entry.stacktrace().empty()) {
     record.kind = RecordKind::kStackTrace;
     record.text = entry.stacktrace();
+  } else if (structured_ || context_ != nullptr) {
+    record.extension =
+        MakeExtension(entry, structured_, context_, absl::MakeSpan(extension));
   }
   // Formatted before the ring is asked for slots: nothing of ours can stop
   // between claim and commit but the death of the process.
@@ -128,6 +137,22 @@ void RingLogSink::Flush() {
   if (flusher_ != nullptr && !closed_.load(std::memory_order_relaxed)) {
     flusher_->Flush(kFlushTimeout);
   }
+}
+
+absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
+  // Another thread of the parent may have held the mutex.
+  if (getpid() != owner_) {
+    return absl::FailedPreconditionError("the log sink is the parent's");
+  }
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
+  const RingLogSinkOptions resolved = Resolved(options);
+  absl::MutexLock lock(&options_mutex_);
+  if (absl::Status s = CheckChange(options_, resolved); !s.ok()) return s;
+  options_ = resolved;
+  min_severity_.store(static_cast<int>(options_.min_severity),
+                      std::memory_order_relaxed);
+  if (flusher_ != nullptr) flusher_->Reconfigure(ToFlusherOptions(options_));
+  return absl::OkStatus();
 }
 
 absl::Status RingLogSink::Close() {

@@ -24,10 +24,12 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/log/log_entry.h"
 #include "absl/log/log_sink.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/flusher.h"
 #include "ringlog/logsink/options.h"
@@ -79,6 +81,17 @@ class RingLogSink final : public absl::LogSink {
   // FATAL record.
   void Flush() override;
 
+  // Goes by other options from now on: min_severity at once, flush_interval,
+  // sync, sync_interval, sync_severity and max_segment_bytes within some
+  // milliseconds, compression_level from the next segment on. Best of the
+  // options that the sink was made with, changed. Any thread.
+  //
+  //   InvalidArgument     an option that is not allowed; or one that cannot
+  //                       change while the sink runs, which are all others
+  //   FailedPrecondition  in a forked child
+  absl::Status Reconfigure(const RingLogSinkOptions& options)
+      ABSL_LOCKS_EXCLUDED(options_mutex_);
+
   // Moves what the ring holds into segments, closes the last one, deletes the
   // ring's file. If something cannot be written, or other threads go on logging
   // so that the ring is not empty for a moment within half a second, it says so
@@ -99,7 +112,11 @@ class RingLogSink final : public absl::LogSink {
 
   const std::unique_ptr<Ring> ring_;
   std::atomic<int> min_severity_;
+  absl::Mutex options_mutex_;
+  RingLogSinkOptions options_ ABSL_GUARDED_BY(options_mutex_);  // resolved
   const size_t head_bytes_;
+  const bool structured_;
+  const ContextCallback context_;
   const pid_t owner_;
   std::atomic<bool> closed_{false};
   std::unique_ptr<Flusher> flusher_;  // none with kOverwriteOldest

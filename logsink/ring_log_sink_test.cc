@@ -19,6 +19,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/logsink/option_table.h"
 #include "ringlog/testing/read_segments.h"
 
 namespace ringlog {
