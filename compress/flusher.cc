@@ -53,8 +53,11 @@ absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
 Flusher::Flusher(Ring* ring, const FlusherOptions& options)
     : ring_(ring),
       persisted_(ring->take_position()),
+      recent_(options.recent_records == 0
+                  ? nullptr
+                  : std::make_unique<RecentLines>(options.recent_records)),
       options_(options),
-      batch_(options.format, ring->take_position()),
+      batch_(options.format, ring->take_position(), recent_.get()),
       segments_(ring, SequenceOptions(options)),
       drops_reported_at_(absl::Now()),
       owner_(getpid()) {}
@@ -76,6 +79,11 @@ void Flusher::Reconfigure(const FlusherOptions& options) {
   if (!IsOwner()) return;
   absl::MutexLock lock(&mutex_);
   next_options_ = options;
+}
+
+std::vector<std::string> Flusher::Recent(size_t count) const {
+  if (recent_ == nullptr || !IsOwner()) return {};
+  return recent_->Last(count);
 }
 
 absl::Status Flusher::Stop() {

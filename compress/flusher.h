@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
@@ -30,6 +31,7 @@
 #include "absl/time/time.h"
 #include "ringlog/compress/batch_builder.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/compress/recent_lines.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_sequence.h"
@@ -58,6 +60,8 @@ struct FlusherOptions {
   absl::Duration stuck_writer_timeout = absl::Seconds(1);
   SegmentWriterOptions segment;
   RotationOptions rotation;
+  // How many records Recent() knows; cannot change.
+  size_t recent_records = 0;
 };
 
 // Thread-safe. The ring must outlive it, and have no other consumer. In a
@@ -84,6 +88,10 @@ class Flusher {
   // once if `sync` changes. Any thread. Requires: the same directory and
   // format.
   void Reconfigure(const FlusherOptions& options) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The last `count` records that have been taken from the ring, and gaps, as
+  // their lines; at most recent_records. Any thread.
+  std::vector<std::string> Recent(size_t count) const;
 
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
@@ -123,6 +131,8 @@ class Flusher {
   uint64_t flush_target_ ABSL_GUARDED_BY(mutex_) = 0;  // a position
   uint64_t tried_target_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last turn
   uint64_t persisted_ ABSL_GUARDED_BY(mutex_) = 0;     // positions below it are
+
+  const std::unique_ptr<RecentLines> recent_;  // null if none are kept
 
   // The thread's own.
   FlusherOptions options_;

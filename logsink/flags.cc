@@ -25,6 +25,7 @@
   F(sync_interval)               \
   F(sync_severity)               \
   F(max_segment_bytes)           \
+  F(recent_records)              \
   F(compression_level)
 
 namespace ringlog {

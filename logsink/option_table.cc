@@ -96,6 +96,9 @@ constexpr OptionRow kRows[] = {
      Change::kAtRunTime,
      BytesOption{Field<&RingLogSinkOptions::max_segment_bytes>(), 4 * kKiB,
                  kNoMost, "for no limit"}},
+    {"recent_records", "how many of the last records are kept in memory",
+     Change::kNever,
+     NumberOption{Field<&RingLogSinkOptions::recent_records>(), 0, 1000000}},
     {"compression_level", "of zstd", Change::kAtRunTime,
      NumberOption{Field<&RingLogSinkOptions::compression_level>(), 1, 19}},
 };

@@ -88,6 +88,10 @@ struct RingLogSinkOptions {
   // at least 4 KiB, or 0 for never.
   uint64_t max_segment_bytes = uint64_t{64} << 20;
 
+  // How many records RingLogSink::Recent() knows, at most 1000000; they take
+  // memory, and the flusher time. 0: none.
+  int recent_records = 0;
+
   // Of zstd, 1 to 19. On logs 1 compresses as well as 3, and faster.
   int compression_level = 1;
 };

@@ -172,6 +172,7 @@ TEST_F(ReconfigureTest, WhatCannotChangeIsNamed) {
         Case{"block_deadline",
              [](auto* o) { o->block_deadline = absl::Seconds(1); }},
         Case{"format", [](auto* o) { o->format = LineFormat::kJson; }},
+        Case{"recent_records", [](auto* o) { o->recent_records = 5; }},
         Case{"structured", [](auto* o) { o->structured = true; }},
         Case{"context", [](auto* o) { o->context = [](ContextFields&) {}; }}}) {
     options_ = before;

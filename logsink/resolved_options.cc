@@ -64,6 +64,7 @@ FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options) {
   flusher.sync_severity =
       std::min(static_cast<int>(options.sync_severity), kSeverityCount);
   flusher.segment.compression_level = options.compression_level;
+  flusher.recent_records = static_cast<size_t>(options.recent_records);
   flusher.rotation.max_segment_bytes = options.max_segment_bytes;
   return flusher;
 }

@@ -139,6 +139,12 @@ void RingLogSink::Flush() {
   }
 }
 
+std::vector<std::string> RingLogSink::Recent(size_t count) {
+  if (flusher_ == nullptr) return {};
+  Flush();
+  return flusher_->Recent(count);
+}
+
 absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
   // Another thread of the parent may have held the mutex.
   if (getpid() != owner_) {

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/log/log_entry.h"
@@ -80,6 +81,12 @@ class RingLogSink final : public absl::LogSink {
   // by absl::FlushLogSinks(), and by Abseil before it ends the process for a
   // FATAL record.
   void Flush() override;
+
+  // The last `count` records, the oldest first, as their lines in the segments:
+  // what options.recent_records keeps, gaps among them. Waits for those sent so
+  // far, as Flush() does. None with kOverwriteOldest, which has no flusher, and
+  // in a forked child. Any thread, but not within a Send().
+  std::vector<std::string> Recent(size_t count);
 
   // Goes by other options from now on: min_severity at once, flush_interval,
   // sync, sync_interval, sync_severity and max_segment_bytes within some
