@@ -6,8 +6,9 @@
 
 namespace ringlog {
 
-BatchBuilder::BatchBuilder(LineFormat format, uint64_t first_position)
-    : formatter_(format) {
+BatchBuilder::BatchBuilder(LineFormat format, uint64_t first_position,
+                           RecentLines* recent)
+    : recent_(recent), formatter_(format) {
   summary_.first_position = summary_.end_position = first_position;
 }
 
@@ -22,7 +23,9 @@ void BatchBuilder::AddRecord(uint64_t position, uint32_t slot_count,
     AddGap(gap, summary_.max_time_ns);
     return;
   }
+  const size_t begin = lines_.size();
   formatter_.AppendRecord(record, position, &lines_);
+  Remember(begin);
   FrameSummary one;
   one.first_position = summary_.end_position;
   one.end_position = position + slot_count;
@@ -32,9 +35,16 @@ void BatchBuilder::AddRecord(uint64_t position, uint32_t slot_count,
 }
 
 void BatchBuilder::AddGap(const Gap& gap, int64_t time_ns) {
+  const size_t begin = lines_.size();
   formatter_.AppendGap(gap, time_ns, &lines_);
+  Remember(begin);
   gaps_.push_back(gap);
   SetEnd(gap.end_position);
+}
+
+void BatchBuilder::Remember(size_t begin) {
+  if (recent_ == nullptr) return;
+  recent_->Add(absl::string_view(lines_).substr(begin));
 }
 
 void BatchBuilder::SetEnd(uint64_t end_position) {

@@ -15,6 +15,7 @@
 
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/compress/recent_lines.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/gap.h"
@@ -23,8 +24,10 @@ namespace ringlog {
 
 class BatchBuilder {
  public:
-  // The first batch begins at `first_position`.
-  BatchBuilder(LineFormat format, uint64_t first_position);
+  // The first batch begins at `first_position`. What is added goes to `recent`
+  // too, if that is not null; it must outlive the builder.
+  BatchBuilder(LineFormat format, uint64_t first_position,
+               RecentLines* recent = nullptr);
 
   // The record in the slots [position, position + slot_count). One whose head
   // is not a record's becomes a gap.
@@ -51,6 +54,10 @@ class BatchBuilder {
   void Clear();
 
  private:
+  // Of the lines from `begin` on, which have been added.
+  void Remember(size_t begin);
+
+  RecentLines* const recent_;
   LineFormatter formatter_;
   std::string lines_;
   FrameSummary summary_;

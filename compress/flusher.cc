@@ -49,9 +49,12 @@ absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
 
 Flusher::Flusher(Ring* ring, const FlusherOptions& options)
     : ring_(ring),
-      options_(options),
       persisted_(ring->take_position()),
-      batch_(options.format, ring->take_position()),
+      recent_(options.recent_records == 0
+                  ? nullptr
+                  : std::make_unique<RecentLines>(options.recent_records)),
+      options_(options),
+      batch_(options.format, ring->take_position(), recent_.get()),
       segments_(ring, SequenceOptions(options)),
       drops_reported_at_(absl::Now()),
       fork_generation_(ForkGeneration::Now()) {}
@@ -67,6 +70,17 @@ bool Flusher::Flush(absl::Duration timeout) {
     return persisted_ >= target;
   };
   return monitor_.AwaitWithTimeout(done, timeout);
+}
+
+void Flusher::Reconfigure(const FlusherOptions& options) {
+  if (!IsOwner()) return;
+  MonitorLock lock(&monitor_);
+  next_options_ = options;
+}
+
+std::vector<std::string> Flusher::Recent(size_t count) const {
+  if (recent_ == nullptr || !IsOwner()) return {};
+  return recent_->Last(count);
 }
 
 absl::Status Flusher::Stop() {
@@ -104,15 +118,25 @@ void Flusher::Run() {
 }
 
 absl::Status Flusher::Turn(bool flush) {
+  std::optional<FlusherOptions> next_options;
   {
     MonitorLock lock(&monitor_);
+    next_options.swap(next_options_);
     flush |= flush_target_ > persisted_;
     // What is not reached now waits for a writer: it is looked at again after a
     // while, like everything.
     tried_target_ = flush_target_;
   }
+  if (next_options) Adopt(*next_options);
   if (absl::Status s = TakeAll(); !s.ok()) return s;
   return IsDue(flush) ? WriteBatch() : absl::OkStatus();
+}
+
+// A segment is synced from its beginning to its end, or not at all.
+void Flusher::Adopt(const FlusherOptions& options) {
+  if (options.sync != options_.sync) EndSegment().IgnoreError();
+  options_ = options;
+  segments_.Reconfigure(SequenceOptions(options_));
 }
 
 bool Flusher::IsDue(bool flush) const {

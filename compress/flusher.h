@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
@@ -29,6 +30,7 @@
 #include "ringlog/compress/batch_builder.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/compress/monitor.h"
+#include "ringlog/compress/recent_lines.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_sequence.h"
@@ -57,6 +59,8 @@ struct FlusherOptions {
   absl::Duration stuck_writer_timeout = absl::Seconds(1);
   SegmentWriterOptions segment;
   RotationOptions rotation;
+  // How many records Recent() knows; cannot change.
+  size_t recent_records = 0;
 };
 
 // Thread-safe. The ring must outlive it, and have no other consumer. In a
@@ -78,6 +82,16 @@ class Flusher {
   // first case. Any thread, any number at once.
   bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(monitor_);
 
+  // Goes by other options from the next turn on, which comes within 5 ms unless
+  // it is being written; of segments, from the next one on, which begins at
+  // once if `sync` changes. Any thread. Requires: the same directory and
+  // format.
+  void Reconfigure(const FlusherOptions& options) ABSL_LOCKS_EXCLUDED(monitor_);
+
+  // The last `count` records that have been taken from the ring, and gaps, as
+  // their lines; at most recent_records. Any thread.
+  std::vector<std::string> Recent(size_t count) const;
+
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
   // records still:
@@ -93,6 +107,7 @@ class Flusher {
   bool WaitForTurn() ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Finish() ABSL_LOCKS_EXCLUDED(monitor_);
+  void Adopt(const FlusherOptions& options);
   absl::Status TakeAll();
   void AddDropGaps();
   void PassStuckWriters();
@@ -108,15 +123,18 @@ class Flusher {
   bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(monitor_);
 
   Ring* const ring_;
-  const FlusherOptions options_;
 
   Monitor monitor_;
+  std::optional<FlusherOptions> next_options_ ABSL_GUARDED_BY(monitor_);
   bool stopping_ ABSL_GUARDED_BY(monitor_) = false;
   uint64_t flush_target_ ABSL_GUARDED_BY(monitor_) = 0;  // a position
   uint64_t tried_target_ ABSL_GUARDED_BY(monitor_) = 0;  // of the last turn
   uint64_t persisted_ ABSL_GUARDED_BY(monitor_) = 0;  // positions below it are
 
+  const std::unique_ptr<RecentLines> recent_;  // null if none are kept
+
   // The thread's own.
+  FlusherOptions options_;
   BatchBuilder batch_;
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row

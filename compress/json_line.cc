@@ -1,12 +1,16 @@
 #include "ringlog/compress/json_line.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "ringlog/compress/json.h"
 #include "ringlog/compress/utc_time.h"
+#include "ringlog/ring/record_extension.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -89,6 +93,42 @@ bool ReadGap(JsonCursor* json, Gap* out) {
   return json->ReadObject(read_member) && has_cause && has_first && has_end;
 }
 
+// The text with "{}" for each value, braces of literals doubled, and the
+// values.
+void AppendPieces(absl::string_view pieces, absl::string_view text,
+                  std::string* out) {
+  if (!PiecesFit(pieces, text)) return;
+  std::string message_template;
+  std::string args;
+  bool is_literal = true;
+  for (absl::string_view piece; NextPiece(&pieces, &text, &piece);
+       is_literal = !is_literal) {
+    if (is_literal) {
+      absl::StrAppend(&message_template,
+                      absl::StrReplaceAll(piece, {{"{", "{{"}, {"}", "}}"}}));
+      continue;
+    }
+    message_template.append("{}");
+    if (!args.empty()) args.push_back(',');
+    AppendJsonString(piece, &args);
+  }
+  out->append(",\"template\":");
+  AppendJsonString(message_template, out);
+  absl::StrAppend(out, ",\"args\":[", args, "]");
+}
+
+// A key that is there twice counts the first time.
+void AppendContext(absl::string_view fields, std::string* out) {
+  std::vector<absl::string_view> keys;
+  for (absl::string_view key, value; NextContextField(&fields, &key, &value);) {
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+    absl::StrAppend(out, keys.empty() ? ",\"context\":{\"" : ",\"", key, "\":");
+    AppendJsonString(value, out);
+    keys.push_back(key);
+  }
+  if (!keys.empty()) out->push_back('}');
+}
+
 // Which of a line's members have been seen.
 struct Seen {
   bool time = false, severity = false, tid = false, file = false, line = false,
@@ -156,6 +196,12 @@ void AppendJsonRecordTail(const Record& record, uint64_t position,
   if (!AppendJsonString(record.text, out)) {
     absl::StrAppend(out, ",\"text_base64\":\"", absl::Base64Escape(record.text),
                     "\"");
+  }
+  if (!record.extension.empty()) {
+    AppendPieces(FindExtension(record.extension, ExtensionItem::kPieces),
+                 record.text, out);
+    AppendContext(FindExtension(record.extension, ExtensionItem::kContext),
+                  out);
   }
   if (record.cut_bytes != 0) {
     absl::StrAppend(out, ",\"cut_bytes\":", record.cut_bytes);

@@ -54,6 +54,10 @@ SegmentSequence::SegmentSequence(Ring* ring,
 
 SegmentSequence::~SegmentSequence() = default;
 
+void SegmentSequence::Reconfigure(const SegmentSequenceOptions& options) {
+  options_ = WithFrames(options);
+}
+
 uint64_t SegmentSequence::segment_bytes() const {
   return writer_ == nullptr ? 0 : writer_->segment_bytes();
 }

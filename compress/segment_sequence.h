@@ -49,6 +49,10 @@ class SegmentSequence {
   SegmentSequence(const SegmentSequence&) = delete;
   SegmentSequence& operator=(const SegmentSequence&) = delete;
 
+  // From the next segment on. Requires: the same directory and format; the same
+  // `sync`, or !is_open().
+  void Reconfigure(const SegmentSequenceOptions& options);
+
   bool is_open() const { return writer_ != nullptr; }
   // Compressed, as published: of the current segment, and of all.
   uint64_t segment_bytes() const;
@@ -85,7 +89,7 @@ class SegmentSequence {
       const std::string& path);
 
   Ring* const ring_;
-  const SegmentSequenceOptions options_;
+  SegmentSequenceOptions options_;
   std::unique_ptr<SegmentWriter> writer_;
   SegmentCursor cursor_;  // as published last
   uint64_t published_end_;

@@ -17,6 +17,7 @@
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/logsink/failure_target.h"
+#include "ringlog/logsink/option_table.h"
 #include "ringlog/logsink/resolved_options.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/fork_generation.h"

@@ -7,14 +7,21 @@
 #include <string>
 
 #include "absl/base/log_severity.h"
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
 
+class ContextFields;
+using ContextCallback = void (*)(ContextFields&);
+
 // The defaults are what most programs keep. Only `directory` has none.
+//
+// Those that can be written as text are flags too (logsink/flags.h), and
+// environment variables (logsink/environment.h): option_table.cc has a row for
+// each. RingLogSink::Reconfigure() says which of them may change while the sink
+// runs.
 struct RingLogSinkOptions {
   // Where segments go; made if it does not exist and its parent does. What is
   // relative is so to the working directory of now.
@@ -37,8 +44,32 @@ struct RingLogSinkOptions {
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
   absl::Duration block_deadline = absl::Milliseconds(100);
 
+  // Records below it are not stored. It is asked after absl::SetMinLogLevel()
+  // and VLOG's levels, which stop a record before it is formatted: for what
+  // other sinks shall have, and this one not. kInfinity stores none, FATAL
+  // neither.
+  absl::LogSeverityAtLeast min_severity = absl::LogSeverityAtLeast::kInfo;
+
   // Lines of text in glog's shape, or of JSON.
   LineFormat format = LineFormat::kText;
+
+  // Lines of JSON say too of what a message was made. That of
+  //
+  //   LOG(INFO) << "Found " << n << " cookies";
+  //
+  // has "template":"Found {} cookies","args":["3"]. All messages of a statement
+  // have one template, as long as it logs the same kinds of values. A message
+  // without any literal has none, nor has one that Abseil has cut, or that has
+  // more pieces than a record keeps: forty at the least. Lines of text stay as
+  // they are.
+  bool structured = false;
+
+  // Called by Send() for each record, on the thread that logs, to say more of
+  // it: see logsink/context_fields.h, also for how much. It must not log, throw
+  // or wait; what it needs the thread should have at hand, as a thread_local.
+  // Lines of JSON show it; lines of text stay as they are, for what reads them
+  // takes all behind the "] " for the message.
+  ContextCallback context = nullptr;
 
   // A record is in the ring at once, and handed to its segment after this time
   // and 5 ms at the latest; 1 ms to 1 minute.
@@ -59,12 +90,13 @@ struct RingLogSinkOptions {
   // at least 4 KiB, or 0 for never.
   uint64_t max_segment_bytes = uint64_t{64} << 20;
 
+  // How many records RingLogSink::Recent() knows, at most 1000000; they take
+  // memory, and the flusher time. 0: none.
+  int recent_records = 0;
+
   // Of zstd, 1 to 19. On logs 1 compresses as well as 3, and faster.
   int compression_level = 1;
 };
-
-// InvalidArgument: an option, named with its value and what is allowed.
-absl::Status CheckOptions(const RingLogSinkOptions& options);
 
 }  // namespace ringlog
 

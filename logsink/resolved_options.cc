@@ -6,6 +6,7 @@
 #include <string>
 #include <system_error>
 
+#include "ringlog/logsink/entry_extension.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -36,6 +37,11 @@ RingOptions ToRingOptions(const RingLogSinkOptions& options) {
   RingOptions ring;
   const uint64_t slot_bytes =
       sizeof(SlotHeader) + ring.head_bytes + ring.body_bytes;
+  if (HasExtension(options)) {
+    ring.body_bytes -=
+        static_cast<uint32_t>(kExtendedHeadBytes) - ring.head_bytes;
+    ring.head_bytes = static_cast<uint32_t>(kExtendedHeadBytes);
+  }
   ring.slot_count = 1;
   while (ring.slot_count * slot_bytes < options.ring_bytes) {
     ring.slot_count *= 2;
@@ -58,6 +64,7 @@ FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options) {
   flusher.sync_severity =
       std::min(static_cast<int>(options.sync_severity), kSeverityCount);
   flusher.segment.compression_level = options.compression_level;
+  flusher.recent_records = static_cast<size_t>(options.recent_records);
   flusher.rotation.max_segment_bytes = options.max_segment_bytes;
   return flusher;
 }

@@ -3,7 +3,9 @@
 #include <pthread.h>
 
 #include <array>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/log_severity.h"
 #include "absl/strings/str_cat.h"
@@ -13,7 +15,9 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "ringlog/compress/complain.h"
+#include "ringlog/logsink/entry_extension.h"
 #include "ringlog/logsink/failure_target.h"
+#include "ringlog/logsink/option_table.h"
 #include "ringlog/logsink/resolved_options.h"
 #include "ringlog/ring/fork_generation.h"
 #include "ringlog/ring/record.h"
@@ -67,7 +71,10 @@ absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
 RingLogSink::RingLogSink(const RingLogSinkOptions& options,
                          ProcessLog::Storage storage,
                          std::unique_ptr<ProcessLog> log)
-    : options_(options),
+    : options_(new Options{options, nullptr}),
+      min_severity_(static_cast<int>(options.min_severity)),
+      structured_(HasExtension(options) && options.structured),
+      context_(HasExtension(options) ? options.context : nullptr),
       storage_(storage),
       head_bytes_(log->ring()->header().head_bytes),
       log_(log.release()),
@@ -75,6 +82,7 @@ RingLogSink::RingLogSink(const RingLogSinkOptions& options,
       failed_in_(ForkGeneration::Now()) {}
 
 RingLogSink::~RingLogSink() {
+  delete options_.load();
   ProcessLog* const log = log_.load();
   if (log->is_of_this_process()) {
     delete log;
@@ -116,11 +124,12 @@ void RingLogSink::ReplaceInherited() {
   int cancel_state;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
   ProcessLog* const inherited = log_.load();
+  const RingLogSinkOptions& options = options_.load()->options;
   absl::StatusOr<std::unique_ptr<ProcessLog>> log =
-      ProcessLog::Create(options_, storage_);
+      ProcessLog::Create(options, storage_);
   if (!log.ok()) {
     const absl::Status status = log.status();
-    log = ProcessLog::Create(options_, ProcessLog::Storage::kMemory);
+    log = ProcessLog::Create(options, ProcessLog::Storage::kMemory);
     Complain(absl::StrCat(
         "in a forked child: ", status.message(),
         log.ok() ? "; records are kept in memory, and do not survive the "
@@ -141,6 +150,11 @@ void RingLogSink::ReplaceInherited() {
 void RingLogSink::Send(const absl::LogEntry& entry) {
   Record record;
   record.severity = ToSeverity(entry.log_severity());
+  // Relaxed: it orders nothing.
+  if (static_cast<int>(record.severity) <
+      min_severity_.load(std::memory_order_relaxed)) {
+    return;
+  }
   // Relaxed: one that races with Close() finds the ring sealed.
   if (closed_.load(std::memory_order_relaxed)) {
     if (ProcessLog* const log = Own(); log != nullptr) {
@@ -156,10 +170,14 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   record.line = entry.source_line();
   record.verbosity = entry.verbosity();
   record.text = entry.text_message();
+  std::array<char, kMaxExtensionBytes> extension;
   if (!entry.stacktrace().empty()) {
     record.kind = RecordKind::kStackTrace;
     // Which ends in a line break, as no message does.
     record.text = absl::StripSuffix(entry.stacktrace(), "\n");
+  } else if (structured_ || context_ != nullptr) {
+    record.extension =
+        MakeExtension(entry, structured_, context_, absl::MakeSpan(extension));
   }
   // Formatted before the ring is asked for slots: nothing of ours can stop
   // between claim and commit but the death of the process.
@@ -177,6 +195,38 @@ void RingLogSink::Flush() {
     return;
   }
   log->flusher()->Flush(kFlushTimeout);
+}
+
+std::vector<std::string> RingLogSink::Recent(size_t count) {
+  ProcessLog* const log = Own();
+  if (log == nullptr || log->flusher() == nullptr) return {};
+  Flush();
+  return log->flusher()->Recent(count);
+}
+
+absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
+  auto next = std::make_unique<Options>();
+  next->options = Resolved(options);
+  const Options* now = options_.load();
+  do {
+    if (absl::Status s = CheckChange(now->options, next->options); !s.ok()) {
+      return s;
+    }
+  } while (!options_.compare_exchange_weak(now, next.get()));
+  next.release()->replaced.reset(now);
+  // Again if another thread has changed them meanwhile, and may have been first
+  // here.
+  do {
+    now = options_.load();
+    min_severity_.store(static_cast<int>(now->options.min_severity),
+                        std::memory_order_relaxed);
+    ProcessLog* const log = Own();
+    if (log != nullptr && log->flusher() != nullptr) {
+      log->flusher()->Reconfigure(ToFlusherOptions(now->options));
+    }
+  } while (options_.load() != now);
+  return absl::OkStatus();
 }
 
 absl::Status RingLogSink::Close() {

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/log/log_entry.h"
 #include "absl/log/log_sink.h"
@@ -86,6 +87,22 @@ class RingLogSink final : public absl::LogSink {
   // FATAL record.
   void Flush() override;
 
+  // The last `count` records, the oldest first, as their lines in the segments:
+  // what options.recent_records keeps, gaps among them. Waits for those sent so
+  // far, as Flush() does. None with kOverwriteOldest, which has no flusher, and
+  // in a forked child that has not logged yet. Any thread, but not within a
+  // Send().
+  std::vector<std::string> Recent(size_t count);
+
+  // Goes by other options from now on: min_severity at once, flush_interval,
+  // sync, sync_interval, sync_severity and max_segment_bytes within some
+  // milliseconds, compression_level from the next segment on. Best of the
+  // options that the sink was made with, changed. Any thread.
+  //
+  //   InvalidArgument  an option that is not allowed; or one that cannot change
+  //                    while the sink runs, which are all others
+  absl::Status Reconfigure(const RingLogSinkOptions& options);
+
   // Moves what the ring holds into segments, closes the last one, deletes the
   // ring's file. If something cannot be written, or other threads go on logging
   // so that the ring is not empty for a moment within half a second, it says so
@@ -117,7 +134,16 @@ class RingLogSink final : public absl::LogSink {
   ProcessLog* OwnAfterFork();
   void ReplaceInherited();
 
-  const RingLogSinkOptions options_;  // resolved
+  // Resolved. A child may need them while another thread of its parent has just
+  // changed them: so without a lock, and what was replaced is kept.
+  struct Options {
+    RingLogSinkOptions options;
+    std::unique_ptr<const Options> replaced;
+  };
+  std::atomic<const Options*> options_;
+  std::atomic<int> min_severity_;
+  const bool structured_;
+  const ContextCallback context_;
   const ProcessLog::Storage storage_;
   const size_t head_bytes_;
   // Never null. It is the parent's in a forked child that has not logged yet.

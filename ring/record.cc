@@ -16,7 +16,7 @@ struct FixedHead {
   uint32_t text_bytes;  // of the text as it was logged
   uint8_t severity;
   uint8_t kind;
-  uint16_t fixed_bytes;  // of this struct as the writer knew it: where the file
+  uint16_t fixed_bytes;  // of this struct and the extension: where the file
                          // name begins
   uint16_t file_bytes;
   uint16_t reserved;
@@ -37,9 +37,15 @@ absl::string_view SeverityName(Severity severity) {
 }
 
 size_t EncodeRecordHead(const Record& record, absl::Span<char> out) {
+  constexpr size_t kMost = std::numeric_limits<uint16_t>::max();
+  const absl::string_view extension =
+      kRecordHeadFixedBytes + record.extension.size() <=
+              std::min(out.size(), kMost)
+          ? record.extension
+          : absl::string_view();
   absl::string_view file = record.file;
-  const size_t room = std::min<size_t>(out.size() - kRecordHeadFixedBytes,
-                                       std::numeric_limits<uint16_t>::max());
+  const size_t fixed_bytes = kRecordHeadFixedBytes + extension.size();
+  const size_t room = std::min(out.size() - fixed_bytes, kMost);
   if (file.size() > room) file.remove_prefix(file.size() - room);
   FixedHead fixed = {};
   fixed.time_ns = record.time_ns;
@@ -51,13 +57,16 @@ size_t EncodeRecordHead(const Record& record, absl::Span<char> out) {
                        std::numeric_limits<uint32_t>::max()));
   fixed.severity = static_cast<uint8_t>(record.severity);
   fixed.kind = static_cast<uint8_t>(record.kind);
-  fixed.fixed_bytes = kRecordHeadFixedBytes;
+  fixed.fixed_bytes = static_cast<uint16_t>(fixed_bytes);
   fixed.file_bytes = static_cast<uint16_t>(file.size());
   std::memcpy(out.data(), &fixed, sizeof fixed);
-  if (!file.empty()) {
-    std::memcpy(out.data() + sizeof fixed, file.data(), file.size());
+  if (!extension.empty()) {
+    std::memcpy(out.data() + sizeof fixed, extension.data(), extension.size());
   }
-  return sizeof fixed + file.size();
+  if (!file.empty()) {
+    std::memcpy(out.data() + fixed_bytes, file.data(), file.size());
+  }
+  return fixed_bytes + file.size();
 }
 
 int64_t ThreadOfHead(absl::string_view head) {
@@ -82,6 +91,8 @@ bool DecodeRecord(absl::string_view head, absl::string_view body,
   record->verbosity = fixed.verbosity;
   record->severity = static_cast<Severity>(fixed.severity);
   record->kind = static_cast<RecordKind>(fixed.kind);
+  record->extension =
+      head.substr(sizeof fixed, fixed.fixed_bytes - sizeof fixed);
   record->file = head.substr(fixed.fixed_bytes, fixed.file_bytes);
   record->text = body.substr(0, fixed.text_bytes);
   record->cut_bytes =

@@ -1,8 +1,8 @@
 // What a record says: the fields of a log line, and how its head is encoded in
 // the ring (ring/FORMAT.md, "The record head").
 //
-// The head is 40 fixed bytes and the file's name; the body begins with the
-// text.
+// The head is 40 fixed bytes, an extension, which is mostly empty, and the
+// file's name; the body begins with the text.
 
 #ifndef RINGLOG_RING_RECORD_H_
 #define RINGLOG_RING_RECORD_H_
@@ -52,13 +52,15 @@ struct Record {
                            // too long for where it was
   absl::string_view file;  // as __FILE__ had it
   absl::string_view text;
+  absl::string_view extension;  // items of record_extension.h
 };
 
 inline constexpr size_t kRecordHeadFixedBytes = 40;
 
-// Writes the head of `record` to `out` and returns its length. A file name that
-// does not fit loses its beginning (the end tells more). Requires: out.size()
-// >= kRecordHeadFixedBytes.
+// Writes the head of `record` to `out` and returns its length. An extension
+// that does not fit is left out; a file name that does not, then, loses its
+// beginning (the end tells more). Requires: out.size() >=
+// kRecordHeadFixedBytes.
 //
 // Context: any thread; no lock, no allocation, no system call.
 size_t EncodeRecordHead(const Record& record, absl::Span<char> out);

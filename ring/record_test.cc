@@ -40,6 +40,7 @@ void ExpectEqual(const Record& a, const Record& b) {
   EXPECT_EQ(a.cut_bytes, b.cut_bytes);
   EXPECT_EQ(a.file, b.file);
   EXPECT_EQ(a.text, b.text);
+  EXPECT_EQ(a.extension, b.extension);
 }
 
 TEST(RecordTest, HeadHasTheBytesOfTheFormatPage) {
@@ -95,6 +96,20 @@ TEST(RecordTest, FileNameThatDoesNotFitLosesItsBeginning) {
   }
 }
 
+TEST(RecordTest, ExtensionThatDoesNotFitIsLeftOut) {
+  Record record = FullRecord();
+  record.extension = "8 bytes!";
+  for (size_t room = 0; room <= 8 + record.file.size(); ++room) {
+    const std::string head = Encode(record, kRecordHeadFixedBytes + room);
+    Record decoded;
+    ASSERT_TRUE(DecodeRecord(head, "text", &decoded));
+    EXPECT_EQ(decoded.extension, room < 8 ? "" : record.extension);
+    const size_t kept =
+        std::min(room < 8 ? room : room - 8, record.file.size());
+    EXPECT_EQ(decoded.file, record.file.substr(record.file.size() - kept));
+  }
+}
+
 TEST(RecordTest, FileNameOfMoreThan65535BytesKeepsItsEnd) {
   const std::string name = std::string(70000, 'd') + "/file.cc";
   Record record;
@@ -136,13 +151,18 @@ TEST(RecordTest, SeverityThatIsNoneIsRefused) {
   }
 }
 
-TEST(RecordTest, FieldsThatALaterWriterAddsAreReadPast) {
+// A reader of version 1.0 found the name by its offset, and so passed over what
+// was before it.
+TEST(RecordTest, ExtensionIsBetweenTheFixedFieldsAndTheName) {
+  Record record = FullRecord();
+  record.extension = "8 bytes!";
   std::string head = Encode(FullRecord());
   head[30] = 48;
   head.insert(40, "8 bytes!");
+  EXPECT_EQ(Encode(record), head);
   Record decoded;
   ASSERT_TRUE(DecodeRecord(head, "text", &decoded));
-  ExpectEqual(decoded, FullRecord());
+  ExpectEqual(decoded, record);
   head[30] = 39;
   EXPECT_FALSE(DecodeRecord(head, "text", &decoded)) << "less than there were";
 }

@@ -1,0 +1,96 @@
+#include "ringlog/logsink/environment.h"
+
+#include <cstdlib>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gtest/gtest.h"
+#include "ringlog/logsink/option_table.h"
+#include "ringlog/logsink/options.h"
+
+namespace ringlog {
+namespace {
+
+// A value for each that is not its default.
+std::string Other(const OptionRow& row) {
+  RingLogSinkOptions options;
+  for (const char* text :
+       {"json", "block", "WARNING", "true", "7", "17ms", "128KiB", "/other"}) {
+    const std::string before = row.Print(options);
+    if (row.Set(text, "x", &options).ok() && row.Print(options) != before) {
+      return text;
+    }
+  }
+  ADD_FAILURE() << row.name;
+  return "";
+}
+
+class EnvironmentTest : public ::testing::Test {
+ protected:
+  EnvironmentTest() { Clear(); }
+  ~EnvironmentTest() override { Clear(); }
+
+  static void Clear() {
+    for (const OptionRow& row : OptionTable()) {
+      unsetenv(row.VariableName().c_str());
+    }
+  }
+};
+
+TEST_F(EnvironmentTest, WithoutVariablesTheCodeDecides) {
+  RingLogSinkOptions code;
+  code.directory = "/code";
+  code.compression_level = 3;
+  const auto options = OptionsFromEnvironment(code);
+  ASSERT_TRUE(options.ok()) << options.status();
+  for (const OptionRow& row : OptionTable()) {
+    EXPECT_EQ(row.Print(*options), row.Print(code)) << row.name;
+  }
+}
+
+TEST_F(EnvironmentTest, EachVariableSetsItsOptionAndNoOther) {
+  for (const OptionRow& row : OptionTable()) {
+    SCOPED_TRACE(row.name);
+    Clear();
+    const std::string value = Other(row);
+    setenv(row.VariableName().c_str(), value.c_str(), 1);
+    const auto options = OptionsFromEnvironment(RingLogSinkOptions());
+    ASSERT_TRUE(options.ok()) << options.status();
+    RingLogSinkOptions expected;
+    ASSERT_TRUE(row.Set(value, "x", &expected).ok());
+    for (const OptionRow& any : OptionTable()) {
+      EXPECT_EQ(any.Print(*options), any.Print(expected)) << any.name;
+    }
+  }
+}
+
+TEST_F(EnvironmentTest, AVariableThatIsNotAllowedIsNamedWithItsValue) {
+  setenv("RINGLOG_RING_BYTES", "1KiB", 1);
+  const absl::Status status =
+      OptionsFromEnvironment(RingLogSinkOptions()).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_EQ(status.message(),
+            "environment variable RINGLOG_RING_BYTES is 1KiB; allowed is " +
+                OptionRowOf("ring_bytes").Allowed());
+}
+
+TEST_F(EnvironmentTest, AnEmptyVariableIsNotSet) {
+  for (const OptionRow& row : OptionTable()) {
+    setenv(row.VariableName().c_str(), "", 1);
+  }
+  RingLogSinkOptions code;
+  code.directory = "/code";
+  const auto options = OptionsFromEnvironment(code);
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->directory, "/code");
+}
+
+TEST_F(EnvironmentTest, AVariableOfNoOptionIsIgnored) {
+  setenv("RINGLOG_OF_A_LATER_VERSION", "x", 1);
+  EXPECT_TRUE(OptionsFromEnvironment(RingLogSinkOptions()).ok());
+  unsetenv("RINGLOG_OF_A_LATER_VERSION");
+}
+
+}  // namespace
+}  // namespace ringlog

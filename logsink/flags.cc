@@ -1,0 +1,108 @@
+#include "ringlog/logsink/flags.h"
+
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/logsink/option_table.h"
+
+// The options that are flags: all that are in the table, with '_' for the dot
+// in the name of a member's member. A macro, for ABSL_FLAG() is one; flags_test
+// compares it with the table.
+#define RINGLOG_FOR_EACH_FLAG(F) \
+  F(directory)                   \
+  F(ring_directory)              \
+  F(ring_bytes)                  \
+  F(overflow)                    \
+  F(block_deadline)              \
+  F(min_severity)                \
+  F(format)                      \
+  F(structured)                  \
+  F(flush_interval)              \
+  F(sync)                        \
+  F(sync_interval)               \
+  F(sync_severity)               \
+  F(max_segment_bytes)           \
+  F(recent_records)              \
+  F(compression_level)
+
+namespace ringlog {
+namespace {
+
+// What a flag holds: text that the option's row has accepted. `Option` tells
+// which row.
+template <typename Option>
+struct FlagText {
+  std::string text = OptionRowOfFlag(Option::kFlag).Print(RingLogSinkOptions());
+  bool is_given = false;
+};
+
+// Abseil parses the default too, and that of `directory` is not allowed.
+template <typename Option>
+bool AbslParseFlag(absl::string_view text, FlagText<Option>* flag,
+                   std::string* error) {
+  const OptionRow& row = OptionRowOfFlag(Option::kFlag);
+  RingLogSinkOptions defaults;
+  if (text != row.Print(defaults) && !row.Set(text, "", &defaults).ok()) {
+    *error = absl::StrCat("allowed is ", row.Allowed());
+    return false;
+  }
+  flag->text = std::string(text);
+  flag->is_given = true;
+  return true;
+}
+
+template <typename Option>
+std::string AbslUnparseFlag(const FlagText<Option>& flag) {
+  return flag.text;
+}
+
+std::string HelpOf(absl::string_view flag) {
+  const OptionRow& row = OptionRowOfFlag(flag);
+  return absl::StrCat(row.help, ": ", row.Allowed());
+}
+
+template <typename Option>
+void SetFromFlag(const FlagText<Option>& flag, RingLogSinkOptions* options) {
+  if (!flag.is_given) return;
+  const OptionRow& row = OptionRowOfFlag(Option::kFlag);
+  // It has been accepted before; an empty directory is as none.
+  row.Set(flag.text, row.FlagName(), options).IgnoreError();
+}
+
+#define RINGLOG_DECLARE_OPTION(option)                             \
+  struct Option_##option {                                         \
+    static constexpr absl::string_view kFlag = "ringlog_" #option; \
+  };
+RINGLOG_FOR_EACH_FLAG(RINGLOG_DECLARE_OPTION)
+#undef RINGLOG_DECLARE_OPTION
+
+}  // namespace
+}  // namespace ringlog
+
+#define RINGLOG_DEFINE_FLAG(option)                                            \
+  ABSL_FLAG(ringlog::FlagText<ringlog::Option_##option>, ringlog_##option, {}, \
+            ringlog::HelpOf("ringlog_" #option));
+RINGLOG_FOR_EACH_FLAG(RINGLOG_DEFINE_FLAG)
+#undef RINGLOG_DEFINE_FLAG
+
+namespace ringlog {
+
+absl::StatusOr<RingLogSinkOptions> OptionsFromFlags(
+    RingLogSinkOptions defaults) {
+#define RINGLOG_SET_FROM_FLAG(option) \
+  SetFromFlag(absl::GetFlag(FLAGS_ringlog_##option), &defaults);
+  RINGLOG_FOR_EACH_FLAG(RINGLOG_SET_FROM_FLAG)
+#undef RINGLOG_SET_FROM_FLAG
+  for (const OptionRow& row : OptionTable()) {
+    absl::Status status =
+        row.Check(absl::StrCat("flag --", row.FlagName()), defaults);
+    if (!status.ok()) return status;
+  }
+  return defaults;
+}
+
+}  // namespace ringlog
+#undef RINGLOG_FOR_EACH_FLAG

@@ -1,0 +1,200 @@
+#include "ringlog/logsink/option_table.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <type_traits>
+#include <utility>
+
+#include "absl/base/log_severity.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/time.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/ring/ring.h"
+
+namespace ringlog {
+namespace {
+
+using Change = OptionRow::Change;
+
+constexpr uint64_t kKiB = uint64_t{1} << 10;
+constexpr uint64_t kGiB = uint64_t{1} << 30;
+
+template <auto kMember>
+constexpr ChoiceOption Choice(absl::Span<const NamedValue> names) {
+  return ChoiceOption{
+      [](const RingLogSinkOptions& o) { return static_cast<int>(o.*kMember); },
+      [](RingLogSinkOptions& o, int value) {
+        using Enum = std::decay_t<decltype(o.*kMember)>;
+        o.*kMember = static_cast<Enum>(value);
+      },
+      names};
+}
+
+template <typename Enum>
+constexpr NamedValue Named(absl::string_view name, Enum value) {
+  return NamedValue{name, static_cast<int>(value)};
+}
+
+constexpr NamedValue kPolicies[] = {
+    Named("drop_newest", OverflowPolicy::kDropNewest),
+    Named("block", OverflowPolicy::kBlock),
+    Named("overwrite_oldest", OverflowPolicy::kOverwriteOldest),
+};
+constexpr NamedValue kFormats[] = {
+    Named("text", LineFormat::kText),
+    Named("json", LineFormat::kJson),
+};
+constexpr NamedValue kSeverities[] = {
+    Named("INFO", absl::LogSeverityAtLeast::kInfo),
+    Named("WARNING", absl::LogSeverityAtLeast::kWarning),
+    Named("ERROR", absl::LogSeverityAtLeast::kError),
+    Named("FATAL", absl::LogSeverityAtLeast::kFatal),
+    Named("INFINITY", absl::LogSeverityAtLeast::kInfinity),
+};
+
+// Every row, in the order of options.h.
+constexpr OptionRow kRows[] = {
+    {"directory", "where segments go", Change::kNever,
+     PathOption{Field<&RingLogSinkOptions::directory>(),
+                /*may_be_empty=*/false}},
+    {"ring_directory", "where the ring goes; empty: to the segments",
+     Change::kNever,
+     PathOption{Field<&RingLogSinkOptions::ring_directory>(),
+                /*may_be_empty=*/true}},
+    {"ring_bytes", "how much may be logged before it is in a segment",
+     Change::kNever,
+     BytesOption{Field<&RingLogSinkOptions::ring_bytes>(), 64 * kKiB, kGiB}},
+    {"overflow", "what happens to a record that finds the ring full",
+     Change::kNever, Choice<&RingLogSinkOptions::overflow>(kPolicies)},
+    {"block_deadline", "how long overflow=block waits for room, then drops",
+     Change::kNever,
+     DurationOption{Field<&RingLogSinkOptions::block_deadline>(),
+                    absl::ZeroDuration(), absl::Hours(1)}},
+    {"min_severity", "records below it are not stored", Change::kAtRunTime,
+     Choice<&RingLogSinkOptions::min_severity>(kSeverities)},
+    {"format", "of the lines in segments", Change::kNever,
+     Choice<&RingLogSinkOptions::format>(kFormats)},
+    {"structured", "lines of JSON have the message's template and args",
+     Change::kNever, BoolOption{Field<&RingLogSinkOptions::structured>()}},
+    {"flush_interval", "how long a record waits for its segment",
+     Change::kAtRunTime,
+     DurationOption{Field<&RingLogSinkOptions::flush_interval>(),
+                    absl::Milliseconds(1), absl::Minutes(1)}},
+    {"sync", "what is logged outlives the machine, but for sync_interval",
+     Change::kAtRunTime, BoolOption{Field<&RingLogSinkOptions::sync>()}},
+    {"sync_interval", "how long a record waits for the disk, with sync",
+     Change::kAtRunTime,
+     DurationOption{Field<&RingLogSinkOptions::sync_interval>(),
+                    absl::Milliseconds(1), absl::Minutes(1)}},
+    {"sync_severity", "records from it on go to the disk at once, with sync",
+     Change::kAtRunTime,
+     Choice<&RingLogSinkOptions::sync_severity>(kSeverities)},
+    {"max_segment_bytes", "a segment of this size is closed",
+     Change::kAtRunTime,
+     BytesOption{Field<&RingLogSinkOptions::max_segment_bytes>(), 4 * kKiB,
+                 kNoMost, "for no limit"}},
+    {"recent_records", "how many of the last records are kept in memory",
+     Change::kNever,
+     NumberOption{Field<&RingLogSinkOptions::recent_records>(), 0, 1000000}},
+    {"compression_level", "of zstd", Change::kAtRunTime,
+     NumberOption{Field<&RingLogSinkOptions::compression_level>(), 1, 19}},
+};
+
+// A member of a struct in the options has a dot in its name.
+std::string AsIdentifier(absl::string_view name) {
+  return absl::StrReplaceAll(name, {{".", "_"}});
+}
+
+bool Holds(const OptionRow& row, const RingLogSinkOptions& options) {
+  return std::visit([&](const auto& kind) { return kind.Holds(options); },
+                    row.kind);
+}
+
+}  // namespace
+
+std::string OptionRow::FlagName() const {
+  return absl::StrCat("ringlog_", AsIdentifier(name));
+}
+
+std::string OptionRow::VariableName() const {
+  return absl::AsciiStrToUpper(FlagName());
+}
+
+std::string OptionRow::Print(const RingLogSinkOptions& options) const {
+  return std::visit([&](const auto& k) { return k.Print(options); }, kind);
+}
+
+std::string OptionRow::Allowed() const {
+  return std::visit([](const auto& k) { return k.Allowed(); }, kind);
+}
+
+absl::Status OptionRow::Set(absl::string_view text, absl::string_view whose,
+                            RingLogSinkOptions* options) const {
+  RingLogSinkOptions changed = *options;
+  if (!std::visit([&](const auto& k) { return k.Parse(text, &changed); },
+                  kind) ||
+      !Holds(*this, changed)) {
+    return InvalidOption(whose, text, Allowed());
+  }
+  *options = std::move(changed);
+  return absl::OkStatus();
+}
+
+absl::Status OptionRow::Check(absl::string_view whose,
+                              const RingLogSinkOptions& options) const {
+  if (Holds(*this, options)) return absl::OkStatus();
+  return InvalidOption(whose, Print(options), Allowed());
+}
+
+absl::Span<const OptionRow> OptionTable() { return kRows; }
+
+const OptionRow& OptionRowOf(absl::string_view name) {
+  return *std::find_if(
+      std::begin(kRows), std::end(kRows),
+      [name](const OptionRow& row) { return row.name == name; });
+}
+
+const OptionRow& OptionRowOfFlag(absl::string_view flag_name) {
+  return *std::find_if(
+      std::begin(kRows), std::end(kRows),
+      [&](const OptionRow& row) { return row.FlagName() == flag_name; });
+}
+
+absl::Status CheckOptions(const RingLogSinkOptions& options) {
+  for (const OptionRow& row : OptionTable()) {
+    absl::Status status =
+        row.Check(absl::StrCat("ringlog option ", row.name), options);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckChange(const RingLogSinkOptions& from,
+                         const RingLogSinkOptions& to) {
+  const auto cannot_change = [](absl::string_view name) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "ringlog option ", name, " cannot change while the sink runs"));
+  };
+  for (const OptionRow& row : OptionTable()) {
+    const std::string value = row.Print(from);
+    const std::string wanted = row.Print(to);
+    if (row.change == Change::kNever && value != wanted) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          cannot_change(row.name).message(), ", from ", value, " to ", wanted));
+    }
+  }
+  return from.context == to.context ? absl::OkStatus()
+                                    : cannot_change("context");
+}
+
+absl::Status InvalidOption(absl::string_view whose, absl::string_view value,
+                           absl::string_view allowed) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(whose, " is ", value.empty() ? "empty" : value,
+                   "; allowed is ", allowed));
+}
+
+}  // namespace ringlog

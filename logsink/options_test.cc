@@ -1,0 +1,216 @@
+// Every option, on both sides of each of its bounds: what is allowed is
+// accepted as a value and as text, what is not is named with its value and what
+// is allowed.
+
+#include "ringlog/logsink/options.h"
+
+#include <cctype>
+#include <string>
+#include <vector>
+
+#include "absl/base/log_severity.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/logsink/option_table.h"
+#include "ringlog/ring/ring.h"
+
+namespace ringlog {
+namespace {
+
+RingLogSinkOptions Good() {
+  RingLogSinkOptions options;
+  options.directory = "/logs";
+  return options;
+}
+
+// What an option says of itself, what it takes and what it does not, as text.
+struct Bounds {
+  absl::string_view name;
+  absl::string_view allowed;
+  std::vector<std::string> good;
+  std::vector<std::string> bad;
+};
+
+const std::vector<Bounds>& AllBounds() {
+  static const auto* const kBounds = new std::vector<Bounds>{
+      {"directory", "a directory", {"/a", "a b"}, {""}},
+      {"ring_directory", "a directory, or nothing", {"/dev/shm", ""}, {}},
+      {"ring_bytes",
+       "64KiB to 1GiB",
+       {"65536", "64KiB", "1GiB", "1073741824", "65537"},
+       {"65535", "63KiB", "1073741825", "2GiB", "0", "-1", "+65536", "8 MiB",
+        "8mib", "8MB", "KiB", "", "0x100000", "18446744073709551616",
+        "17179869184GiB"}},
+      {"overflow",
+       "drop_newest, block, overwrite_oldest",
+       {"drop_newest", "block", "OVERWRITE_OLDEST"},
+       {"", "drop", "0", "kBlock"}},
+      {"block_deadline",
+       "0 to 1h",
+       {"0", "1ns", "1h", "59m60s"},
+       {"-1ns", "1h1ns", "inf", "1", ""}},
+      {"min_severity",
+       "INFO, WARNING, ERROR, FATAL, INFINITY",
+       {"INFO", "warning", "Error", "FATAL", "INFINITY"},
+       {"", "0", "WARN", "kError"}},
+      {"format", "text, json", {"text", "JSON"}, {"", "1", "xml"}},
+      {"structured", "true or false", {"true", "false"}, {"", "json"}},
+      {"flush_interval", "1ms to 1m", {"1ms", "1m"}, {"999us", "61s", "0"}},
+      {"sync", "true or false", {"true", "no", "1", "F"}, {"", "2", "on"}},
+      {"sync_interval", "1ms to 1m", {"1ms", "1m"}, {"999us", "61s", "0"}},
+      {"sync_severity",
+       "INFO, WARNING, ERROR, FATAL, INFINITY",
+       {"INFO", "INFINITY"},
+       {"", "VERBOSE"}},
+      {"max_segment_bytes",
+       "4KiB or more, or 0 for no limit",
+       {"0", "4KiB", "4096", "18446744073709551615", "17179869183GiB"},
+       {"4095", "1", "-1", "18446744073709551616"}},
+      {"recent_records",
+       "0 to 1000000",
+       {"0", "1000000"},
+       {"-1", "1000001", "1e3"}},
+      {"compression_level",
+       "1 to 19",
+       {"1", "19"},
+       {"0", "20", "", "1.5", " 3", "3 ", "x"}},
+  };
+  return *kBounds;
+}
+
+TEST(OptionTableTest, EveryRowHasItsBoundsHere) {
+  std::vector<std::string> rows;
+  for (const OptionRow& row : OptionTable()) rows.emplace_back(row.name);
+  std::vector<std::string> tested;
+  for (const Bounds& bounds : AllBounds()) tested.emplace_back(bounds.name);
+  EXPECT_EQ(tested, rows);
+}
+
+class OptionTest : public ::testing::TestWithParam<Bounds> {
+ protected:
+  const OptionRow& row() const { return OptionRowOf(GetParam().name); }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, OptionTest, ::testing::ValuesIn(AllBounds()),
+                         [](const auto& tested) {
+                           return std::string(tested.param.name);
+                         });
+
+TEST_P(OptionTest, WhatIsAllowedIsAcceptedAndPrintedSoThatItIsReadBack) {
+  for (const std::string& text : GetParam().good) {
+    SCOPED_TRACE(text);
+    RingLogSinkOptions options = Good();
+    EXPECT_TRUE(row().Set(text, "x", &options).ok());
+    EXPECT_TRUE(CheckOptions(options).ok()) << CheckOptions(options);
+    const std::string printed = row().Print(options);
+    RingLogSinkOptions again = Good();
+    EXPECT_TRUE(row().Set(printed, "x", &again).ok()) << printed;
+    EXPECT_EQ(row().Print(again), printed);
+  }
+}
+
+TEST_P(OptionTest, WhatIsNotAllowedIsNamedWithItsValueAndWhatIs) {
+  for (const std::string& text : GetParam().bad) {
+    SCOPED_TRACE(text);
+    RingLogSinkOptions options = Good();
+    const std::string before = row().Print(options);
+    const absl::Status status = row().Set(text, "flag --x", &options);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_EQ(status.message(),
+              absl::StrCat("flag --x is ", text.empty() ? "empty" : text,
+                           "; allowed is ", GetParam().allowed));
+    EXPECT_EQ(row().Print(options), before) << "as it was";
+  }
+}
+
+TEST_P(OptionTest, ARowSetsNoOtherOption) {
+  RingLogSinkOptions options = Good();
+  ASSERT_TRUE(row().Set(GetParam().good[0], "x", &options).ok());
+  for (const OptionRow& other : OptionTable()) {
+    if (other.name == row().name) continue;
+    EXPECT_EQ(other.Print(options), other.Print(Good())) << other.name;
+  }
+}
+
+TEST_P(OptionTest, TheDefaultIsPrintedSoThatItIsReadBack) {
+  RingLogSinkOptions options = Good();
+  EXPECT_TRUE(row().Set(row().Print(Good()), "x", &options).ok());
+  EXPECT_EQ(row().Print(options), row().Print(Good()));
+}
+
+TEST_P(OptionTest, NamesOfFlagAndVariableAreThoseOfTheOption) {
+  std::string upper(GetParam().name);
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  EXPECT_EQ(row().FlagName(), absl::StrCat("ringlog_", GetParam().name));
+  EXPECT_EQ(row().VariableName(), absl::StrCat("RINGLOG_", upper));
+}
+
+// Values that only code can give.
+struct BadValue {
+  const char* name;
+  void (*spoil)(RingLogSinkOptions*);
+  const char* printed;
+};
+class BadValueTest : public ::testing::TestWithParam<BadValue> {};
+
+TEST_P(BadValueTest, IsRefusedByNameWithItsValueAndWhatIsAllowed) {
+  RingLogSinkOptions options = Good();
+  GetParam().spoil(&options);
+  const absl::Status status = CheckOptions(options);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_EQ(status.message(),
+            absl::StrCat("ringlog option ", GetParam().name, " is ",
+                         GetParam().printed, "; allowed is ",
+                         OptionRowOf(GetParam().name).Allowed()));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Values, BadValueTest,
+    ::testing::Values(
+        BadValue{"directory", [](auto* o) { o->directory.clear(); }, "empty"},
+        BadValue{"ring_bytes", [](auto* o) { o->ring_bytes = 65535; }, "65535"},
+        BadValue{"ring_bytes", [](auto* o) { o->ring_bytes = 2ull << 30; },
+                 "2GiB"},
+        BadValue{"overflow",
+                 [](auto* o) { o->overflow = static_cast<OverflowPolicy>(3); },
+                 "3"},
+        BadValue{"block_deadline",
+                 [](auto* o) { o->block_deadline = -absl::Seconds(1); }, "-1s"},
+        BadValue{"block_deadline",
+                 [](auto* o) { o->block_deadline = absl::InfiniteDuration(); },
+                 "inf"},
+        BadValue{"min_severity",
+                 [](auto* o) {
+                   o->min_severity = static_cast<absl::LogSeverityAtLeast>(-1);
+                 },
+                 "-1"},
+        BadValue{"format",
+                 [](auto* o) { o->format = static_cast<LineFormat>(9); }, "9"},
+        BadValue{"flush_interval",
+                 [](auto* o) { o->flush_interval = absl::ZeroDuration(); },
+                 "0"},
+        BadValue{"flush_interval",
+                 [](auto* o) { o->flush_interval = absl::Hours(1); }, "1h"},
+        BadValue{"sync_interval",
+                 [](auto* o) { o->sync_interval = absl::Microseconds(999); },
+                 "999us"},
+        BadValue{"sync_interval",
+                 [](auto* o) { o->sync_interval = absl::Seconds(61); }, "1m1s"},
+        BadValue{"sync_severity",
+                 [](auto* o) {
+                   o->sync_severity = static_cast<absl::LogSeverityAtLeast>(5);
+                 },
+                 "5"},
+        BadValue{"max_segment_bytes",
+                 [](auto* o) { o->max_segment_bytes = 4095; }, "4095"},
+        BadValue{"compression_level", [](auto* o) { o->compression_level = 0; },
+                 "0"},
+        BadValue{"compression_level",
+                 [](auto* o) { o->compression_level = 20; }, "20"}));
+
+}  // namespace
+}  // namespace ringlog
