@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -20,7 +21,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/barrier.h"
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -106,7 +106,7 @@ TEST(CrashAreaTest, ThreadsHaveAReportEach) {
 
 TEST(CrashAreaTest, ThreadsAtOnceDoNotMix) {
   constexpr int kThreads = 4;
-  constexpr int kPieces = 200;
+  constexpr int kPieces = 5000;
   struct alignas(kCacheLineBytes) Cell {
     unsigned char bytes[sizeof(CrashCell)];
   };
@@ -117,11 +117,13 @@ TEST(CrashAreaTest, ThreadsAtOnceDoNotMix) {
   const auto piece = [](int t, int i) {
     return absl::StrCat("thread ", t, " piece ", i, "\n");
   };
-  absl::Barrier* const barrier = new absl::Barrier(kThreads);
+  std::atomic<int> ready{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
-      if (barrier->Block()) delete barrier;
+      ready.fetch_add(1);
+      while (ready.load() < kThreads) {
+      }
       for (int i = 0; i < kPieces; ++i) area.Append(t, kTime, piece(t, i));
     });
   }
