@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -104,24 +105,39 @@ TEST(CrashAreaTest, ThreadsHaveAReportEach) {
 }
 
 TEST(CrashAreaTest, ThreadsAtOnceDoNotMix) {
-  Memory memory;
   constexpr int kThreads = 4;
+  constexpr int kPieces = 5000;
+  struct alignas(kCacheLineBytes) Cell {
+    unsigned char bytes[sizeof(CrashCell)];
+  };
+  std::vector<Cell> memory(1 + kThreads * kPieces, Cell{});
+  const CrashArea area(
+      absl::MakeSpan(memory[0].bytes, memory.size() * sizeof(CrashCell)),
+      kSeed);
+  const auto piece = [](int t, int i) {
+    return absl::StrCat("thread ", t, " piece ", i, "\n");
+  };
+  std::atomic<int> ready{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&memory, t] {
-      const CrashArea area = memory.area();
-      for (int i = 0; i < 3; ++i) {
-        area.Append(t, kTime, absl::StrCat("thread ", t, " piece ", i, "\n"));
+    threads.emplace_back([&, t] {
+      ready.fetch_add(1);
+      while (ready.load() < kThreads) {
       }
+      for (int i = 0; i < kPieces; ++i) area.Append(t, kTime, piece(t, i));
     });
   }
   for (std::thread& thread : threads) thread.join();
-  const std::vector<CrashReport> reports = memory.Read();
+  const std::vector<CrashReport> reports = ReadCrashArea(
+      absl::string_view(reinterpret_cast<const char*>(memory[0].bytes),
+                        memory.size() * sizeof(CrashCell)),
+      kSeed);
   ASSERT_THAT(reports, SizeIs(kThreads));
   for (const CrashReport& report : reports) {
-    const std::string begin = absl::StrCat("thread ", report.tid, " piece ");
-    EXPECT_EQ(report.text,
-              absl::StrCat(begin, "0\n", begin, "1\n", begin, "2\n"));
+    std::string expected;
+    for (int i = 0; i < kPieces; ++i) expected += piece(report.tid, i);
+    EXPECT_EQ(report.text, expected);
+    EXPECT_EQ(report.lost_bytes, 0u);
   }
 }
 
