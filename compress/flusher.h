@@ -1,10 +1,10 @@
 // Flusher
 //
 // The one background thread: takes records from a ring, writes them into
-// segments, publishes the persist cursor, frees the slots; begins a new segment
-// when one is full. Exactly in that order, so that a kill between any two steps
-// neither loses a record nor leaves one twice (compress/FORMAT.md, "Exactly
-// once").
+// segments, publishes the persist cursor, frees the slots. Exactly in that
+// order, so that a kill between any two steps neither loses a record nor leaves
+// one twice (compress/FORMAT.md, "Exactly once"). It begins new segments, and
+// deletes old ones.
 //
 // It never uses LOG and never ends the process. What goes wrong is counted in
 // the ring's header, and told on stderr at most once a minute; the records stay
@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,7 +31,11 @@
 #include "absl/time/time.h"
 #include "ringlog/compress/batch_builder.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/compress/retention.h"
+#include "ringlog/compress/retention_runner.h"
+#include "ringlog/compress/ring_drain.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/compress/rotation_requests.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_sequence.h"
 #include "ringlog/compress/segment_writer.h"
@@ -58,6 +63,11 @@ struct FlusherOptions {
   absl::Duration stuck_writer_timeout = absl::Seconds(1);
   SegmentWriterOptions segment;
   RotationOptions rotation;
+  RetentionOptions retention;
+  // Called with the path of each segment to which nothing more will be written,
+  // in the thread of the flusher, without a lock. As long as it runs nothing is
+  // written; an exception of it is told on stderr.
+  std::function<void(const std::string& path)> on_segment_closed;
 };
 
 // Thread-safe. The ring must outlive it, and have no other consumer. In a
@@ -79,6 +89,16 @@ class Flusher {
   // first case. Any thread, any number at once.
   bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Returns when every record that was committed before the call is in a
+  // segment that has been closed. What is logged next begins another one. Any
+  // thread, any number at once: those that wait together may share one.
+  //   DeadlineExceeded:   `timeout` has passed; it will be done later
+  //   FailedPrecondition: after Stop(), in a forked child, or from
+  //                       on_segment_closed
+  //   others:             those of writing: the segment is closed, but its end
+  //                       could not be written
+  absl::Status Rotate(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
   // records still:
@@ -91,26 +111,33 @@ class Flusher {
 
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
   bool IsOwner() const;
+  bool IsOwnThread() const;
   bool WaitForTurn() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Finish() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status TakeAll();
-  void AddDropGaps();
-  void PassStuckWriters();
   bool IsDue(bool flush) const;
+
   absl::Status WriteBatch();
   absl::Status WriteToSegment();
+  absl::Status WriteOrEndEarly();
+  absl::Status SyncOrCutBack();
   absl::Status EndSegment();
+  void LeaveSegment();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
+  bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(mutex_);
   void PublishAndRelease();
+
+  absl::Status RotateIfWanted();
+  void KeepToLimits();
   void UpdateCounters();
   absl::Status Reported(absl::Status status);
-  bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(mutex_);
 
   Ring* const ring_;
   const FlusherOptions options_;
 
+  RotationRequests rotations_;
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t flush_target_ ABSL_GUARDED_BY(mutex_) = 0;  // a position
@@ -121,15 +148,9 @@ class Flusher {
   BatchBuilder batch_;
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
+  RingDrain drain_;
   SegmentSequence segments_;
-  DropCounts reported_drops_ = {};
-  absl::Time drops_reported_at_;
-  struct Stuck {
-    uint64_t tail = 0;     // everything below was claimed at `since`
-    absl::Duration since;  // monotonic
-    absl::Time time;       // the same moment
-  };
-  std::optional<Stuck> stuck_;
+  RetentionRunner retention_;
   absl::Duration last_complaint_ = -absl::InfiniteDuration();  // monotonic
   absl::Status result_;
 

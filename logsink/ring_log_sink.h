@@ -79,6 +79,20 @@ class RingLogSink final : public absl::LogSink {
   // FATAL record.
   void Flush() override;
 
+  // Closes the segment that is being written, with every record in it that had
+  // been sent before the call; the next one begins with the next record. Waits
+  // for that, ten seconds at the most. Safe from any thread, many times a
+  // second; threads that wait together share a rotation.
+  //
+  //   DeadlineExceeded:   it has not been done yet, as on a full disk; it will
+  //                       be, as soon as that is possible
+  //   FailedPrecondition: the sink is closed, has no flusher
+  //   (kOverwriteOldest),
+  //                       or is a forked child's; or on_segment_closed calls
+  //   others:             the segment is closed, but its end could not be
+  //                       written: what is wrong with the disk
+  absl::Status Rotate();
+
   // Moves what the ring holds into segments, closes the last one, deletes the
   // ring's file. If something cannot be written, or other threads go on logging
   // so that the ring is not empty for a moment within half a second, it says so

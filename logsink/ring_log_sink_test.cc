@@ -223,8 +223,26 @@ INSTANTIATE_TEST_SUITE_P(
                   [](auto* o) { o->sync_interval = absl::ZeroDuration(); }},
         BadOption{"sync_interval",
                   [](auto* o) { o->sync_interval = absl::Hours(1); }},
-        BadOption{"max_segment_bytes",
-                  [](auto* o) { o->max_segment_bytes = 1; }},
+        BadOption{"rotation.max_segment_bytes",
+                  [](auto* o) { o->rotation.max_segment_bytes = 1; }},
+        BadOption{
+            "rotation.interval",
+            [](auto* o) { o->rotation.interval = absl::Milliseconds(9); }},
+        BadOption{"rotation.interval",
+                  [](auto* o) { o->rotation.interval = -absl::Hours(1); }},
+        BadOption{"rotation.offset",
+                  [](auto* o) { o->rotation.offset = absl::Hours(1); }},
+        BadOption{"rotation.offset",
+                  [](auto* o) {
+                    o->rotation.interval = absl::Hours(24);
+                    o->rotation.offset = -absl::Hours(24);
+                  }},
+        BadOption{"retention.max_bytes",
+                  [](auto* o) { o->retention.max_bytes = 64 << 20; }},
+        BadOption{"retention.max_age",
+                  [](auto* o) { o->retention.max_age = -absl::Seconds(1); }},
+        BadOption{"segment_mode", [](auto* o) { o->segment_mode = 0440; }},
+        BadOption{"segment_mode", [](auto* o) { o->segment_mode = 010600; }},
         BadOption{"compression_level",
                   [](auto* o) { o->compression_level = 0; }},
         BadOption{"compression_level",
