@@ -117,8 +117,8 @@ TEST_P(FileErrorTest, ASegmentThatTakesNoMoreIsEndedAndAnotherBegun) {
 
 INSTANTIATE_TEST_SUITE_P(, FileErrorTest,
                          ::testing::Values(EFBIG, EIO, EROFS, ESTALE),
-                         [](const auto& info) {
-                           return absl::StrCat("Errno", info.param);
+                         [](const auto& error) {
+                           return absl::StrCat("Errno", error.param);
                          });
 
 // As on a server that knows the file no more.

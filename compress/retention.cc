@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <tuple>
 
 namespace ringlog {
@@ -14,8 +15,11 @@ constexpr absl::Duration kFutureSlack = absl::Hours(24);
 class Candidates {
  public:
   Candidates(absl::Span<const LogFile> files, absl::Time now)
-      : files_(files), now_(now), begun_(files.size()) {
-    FindBegins();
+      : files_(files),
+        now_(now),
+        begun_(files.size()),
+        modified_(files.size()) {
+    FindTimes();
     FindLastSegments();
   }
 
@@ -48,23 +52,24 @@ class Candidates {
 
  private:
   // Of a segment, not before those of its ring with lower numbers.
-  void FindBegins() {
+  void FindTimes() {
     std::vector<size_t> by_number(files_.size());
     for (size_t i = 0; i < by_number.size(); ++i) by_number[i] = i;
     std::sort(by_number.begin(), by_number.end(), [this](size_t a, size_t b) {
       return std::tie(files_[a].ring_id_prefix, files_[a].segment_number) <
              std::tie(files_[b].ring_id_prefix, files_[b].segment_number);
     });
-    const LogFile* before = nullptr;
-    absl::Time latest;
+    std::optional<size_t> before;
     for (const size_t i : by_number) {
       const LogFile& file = files_[i];
-      if (before == nullptr || before->ring_id_prefix != file.ring_id_prefix) {
-        latest = absl::InfinitePast();
+      begun_[i] = file.begun;
+      modified_[i] = file.modified;
+      if (file.kind != FileKind::kSegment) continue;
+      if (before && files_[*before].ring_id_prefix == file.ring_id_prefix) {
+        begun_[i] = std::max(begun_[i], begun_[*before]);
+        modified_[i] = std::max(modified_[i], modified_[*before]);
       }
-      latest = std::max(latest, file.begun);
-      begun_[i] = file.kind == FileKind::kSegment ? latest : file.begun;
-      before = &file;
+      before = i;
     }
   }
 
@@ -80,10 +85,11 @@ class Candidates {
     }
   }
 
+  // Names tell times to the second; within one, the file system knows more.
   void Sort(std::vector<size_t>* found) const {
     const auto key = [this](size_t i) {
       return std::make_tuple(begun_[i] <= now_ + kFutureSlack, begun_[i],
-                             files_[i].ring_id_prefix,
+                             modified_[i], files_[i].ring_id_prefix,
                              files_[i].segment_number);
     };
     std::sort(found->begin(), found->end(),
@@ -93,6 +99,7 @@ class Candidates {
   const absl::Span<const LogFile> files_;
   const absl::Time now_;
   std::vector<absl::Time> begun_;
+  std::vector<absl::Time> modified_;
   std::map<uint32_t, uint64_t> last_segments_;  // of rings that are there
 };
 

@@ -149,6 +149,18 @@ TEST(RetentionTest, TheSegmentsOfARingGoByTheirNumbers) {
   EXPECT_THAT(Excess(files, options), ElementsAre(0, 1));
 }
 
+TEST(RetentionTest, WithinASecondTheFileSystemSaysWhichIsOlder) {
+  // Three lives of a second; the names of the files say no more.
+  std::vector<LogFile> files = {Segment(7, 1, absl::Hours(5)),
+                                Segment(3, 1, absl::Hours(5)),
+                                Segment(5, 1, absl::Hours(5))};
+  files[1].modified += absl::Milliseconds(8);
+  files[2].modified += absl::Milliseconds(4);
+  RetentionOptions options;
+  options.max_files = 1;
+  EXPECT_THAT(Excess(files, options), ElementsAre(0, 2));
+}
+
 TEST(RetentionTest, FilesOfTheFutureDoNotPushOutWhatIsLoggedNow) {
   std::vector<LogFile> files = {
       Segment(1, 1, absl::Hours(5)), Segment(2, 1, -absl::Hours(24 * 365)),
