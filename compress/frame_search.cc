@@ -29,6 +29,30 @@ uint64_t BudgetBytes(uint64_t file_bytes) {
 // To find where a block ends costs as much as to read so many bytes.
 constexpr uint64_t kBytesOfABlock = 32;
 
+// Where a magic stands in some bytes, asked for from front to back.
+class Occurrences {
+ public:
+  Occurrences(absl::string_view bytes, uint32_t magic) : bytes_(bytes) {
+    std::memcpy(magic_, &magic, sizeof magic_);
+    at_ = Find(0);
+  }
+
+  // The first at `begin` or behind it; npos if there is none.
+  size_t From(size_t begin) {
+    if (at_ < begin) at_ = Find(begin);
+    return at_;
+  }
+
+ private:
+  size_t Find(size_t begin) const {
+    return bytes_.find(absl::string_view(magic_, sizeof magic_), begin);
+  }
+
+  const absl::string_view bytes_;
+  char magic_[kMagicBytes];
+  size_t at_;
+};
+
 }  // namespace
 
 absl::StatusOr<FrameMetadata> ReadMetadataFrame(const SegmentFile& file,
@@ -98,20 +122,23 @@ absl::string_view FrameSearch::BytesFrom(uint64_t offset) {
       .substr(static_cast<size_t>(offset - chunk_begin_));
 }
 
-// The first offset whose four bytes are a magic that `is_it` accepts.
+// The first offset with one of the magics that `is_it` accepts.
 std::optional<uint64_t> FrameSearch::Search(
-    uint64_t offset,
+    uint64_t offset, bool for_zstd_frames,
     absl::FunctionRef<bool(uint32_t magic, uint64_t offset)> is_it) {
   const uint64_t budget = BudgetBytes(limit_);
   while (offset + kMagicBytes <= limit_) {
     const absl::string_view bytes = BytesFrom(offset);
     if (bytes.size() < kMagicBytes) return std::nullopt;
-    const size_t last = bytes.size() - kMagicBytes;
-    for (size_t i = 0; i <= last; ++i) {
+    Occurrences metadata(bytes, kMetadataFrameMagic);
+    Occurrences frames(for_zstd_frames ? bytes : "", kZstdFrameMagic);
+    for (size_t i = 0;; ++i) {
+      i = std::min(metadata.From(i), frames.From(i));
+      if (i == absl::string_view::npos) break;
       if (spent_ > budget) return std::nullopt;
       if (is_it(Load32(bytes.data() + i), offset + i)) return offset + i;
     }
-    offset += last + 1;
+    offset += bytes.size() - kMagicBytes + 1;
   }
   return std::nullopt;
 }
@@ -139,8 +166,7 @@ std::optional<FrameMetadata> FrameSearch::ReadMetadata(uint64_t offset) {
 std::optional<uint64_t> FrameSearch::FindMetadata(
     uint64_t offset,
     absl::FunctionRef<bool(const FrameMetadata&, uint64_t offset)> is_it) {
-  return Search(offset, [&](uint32_t magic, uint64_t at) {
-    if (magic != kMetadataFrameMagic) return false;
+  return Search(offset, /*for_zstd_frames=*/false, [&](uint32_t, uint64_t at) {
     const std::optional<FrameMetadata> metadata = ReadMetadata(at);
     return metadata.has_value() && is_it(*metadata, at);
   });
@@ -193,10 +219,11 @@ std::optional<uint64_t> FrameSearch::FindFrame(uint64_t offset) {
     if (metadata.has_value() && next_frame_ >= offset) return next_frame_;
     return metadata;
   }
-  return Search(offset, [&](uint32_t magic, uint64_t at) {
-    if (magic == kZstdFrameMagic) return IsZstdFrame(at);
-    return magic == kMetadataFrameMagic && ReadMetadata(at).has_value();
-  });
+  return Search(
+      offset, /*for_zstd_frames=*/true, [&](uint32_t magic, uint64_t at) {
+        return magic == kZstdFrameMagic ? IsZstdFrame(at)
+                                        : ReadMetadata(at).has_value();
+      });
 }
 
 }  // namespace ringlog

@@ -72,7 +72,7 @@ class FrameSearch {
 
  private:
   std::optional<uint64_t> Search(
-      uint64_t offset,
+      uint64_t offset, bool for_zstd_frames,
       absl::FunctionRef<bool(uint32_t magic, uint64_t offset)> is_it);
   absl::string_view BytesFrom(uint64_t offset);
   std::optional<FrameMetadata> ReadMetadata(uint64_t offset);

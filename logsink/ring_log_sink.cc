@@ -28,6 +28,7 @@ namespace ringlog {
 namespace {
 
 constexpr absl::Duration kFlushTimeout = absl::Seconds(1);
+constexpr absl::Duration kRotateTimeout = absl::Seconds(10);
 // How long the end of the process waits for the recovery of leftovers.
 constexpr absl::Duration kRecoveryTimeout = absl::Seconds(1);
 
@@ -161,6 +162,14 @@ absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
   return absl::OkStatus();
 }
 
+absl::Status RingLogSink::Rotate() {
+  if (flusher_ == nullptr) {
+    return absl::FailedPreconditionError(
+        "with kOverwriteOldest there are no segments");
+  }
+  return flusher_->Rotate(kRotateTimeout);
+}
+
 absl::Status RingLogSink::Close() {
   // The ring and its flusher are the parent's.
   if (getpid() != owner_) return absl::OkStatus();
@@ -192,8 +201,7 @@ struct Installation {
 std::atomic<Installation*> g_installation{nullptr};
 
 void Recover(const RingLogSinkOptions& options, Installation* installation) {
-  SegmentWriterOptions segment;
-  segment.compression_level = options.compression_level;
+  const SegmentWriterOptions segment = ToFlusherOptions(options).segment;
   std::vector<absl::Status> errors =
       RecoverLeftovers(options.directory, options.directory, segment).errors;
   if (options.ring_directory != options.directory) {

@@ -250,6 +250,8 @@ class Ring {
   // The consumer's to set, by Slots::Set() and Slots::Add(): what `ringlog
   // inspect` shows of it.
   FlusherCounters* flusher_counters() { return &live_->flusher; }
+  // The consumer's to answer, by Slots::Get() and Slots::Set().
+  RotationRequest* rotation_request() { return &live_->rotation; }
 
  private:
   Ring(MappedFile file, std::string path, const RingHeader& header,
