@@ -58,13 +58,15 @@ struct RingLogSinkOptions {
   // Lines of text in glog's shape, or of JSON.
   LineFormat format = LineFormat::kText;
 
-  // Lines of JSON say too of what a message was made: LOG(INFO) << "Found " <<
-  // n
-  // << " cookies" has "template":"Found {} cookies","args":["3"]. All messages
-  // of a statement have one template, as long as it logs the same kinds of
-  // values. A message without any literal has none, nor has one that Abseil has
-  // cut, or that has more pieces than the ring keeps of a record, about 60.
-  // Lines of text stay as they are.
+  // Lines of JSON say too of what a message was made. That of
+  //
+  //   LOG(INFO) << "Found " << n << " cookies";
+  //
+  // has "template":"Found {} cookies","args":["3"]. All messages of a statement
+  // have one template, as long as it logs the same kinds of values. A message
+  // without any literal has none, nor has one that Abseil has cut, or that has
+  // more pieces than a record keeps: forty at the least. Lines of text stay as
+  // they are.
   bool structured = false;
 
   // Called by Send() for each record, on the thread that logs, to say more of
