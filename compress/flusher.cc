@@ -26,14 +26,14 @@ constexpr int kAttemptsWhenStopping = 3;
 // How long the end waits for records that are just being written.
 constexpr absl::Duration kSealTimeout = absl::Milliseconds(500);
 
-SegmentSequenceOptions SequenceOptions(const FlusherOptions& options) {
-  SegmentSequenceOptions segments;
-  segments.directory = options.directory;
-  segments.format = options.format;
-  segments.segment = options.segment;
-  segments.sync = options.sync;
-  return segments;
-}
+// Of writing to one segment, for reasons that are the file's perhaps: every so
+// many it is tried to end it; after the last, some ten seconds later, it is
+// left without an end.
+constexpr int kAttemptsOfAFile = 3;
+constexpr int kMaxAttemptsOfAFile = 15;
+
+// Of the thread that is one.
+thread_local const Flusher* this_threads_flusher = nullptr;
 
 }  // namespace
 
@@ -49,20 +49,22 @@ absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
 
 Flusher::Flusher(Ring* ring, const FlusherOptions& options)
     : ring_(ring),
+      rotations_(ring, options.rotation),
       persisted_(ring->take_position()),
       recent_(options.recent_records == 0
                   ? nullptr
                   : std::make_unique<RecentLines>(options.recent_records)),
       options_(options),
       batch_(options.format, ring->take_position(), recent_.get()),
+      drain_(ring, options.stuck_writer_timeout),
       segments_(ring, SequenceOptions(options)),
-      drops_reported_at_(absl::Now()),
+      retention_(options.retention, LogDirectoriesOf(*ring, options.directory)),
       fork_generation_(ForkGeneration::Now()) {}
 
 Flusher::~Flusher() { Stop().IgnoreError(); }
 
 bool Flusher::Flush(absl::Duration timeout) {
-  if (!IsOwner()) return false;
+  if (!IsOwner() || IsOwnThread()) return false;
   const uint64_t target = ring_->tail_position();
   MonitorLock lock(&monitor_);
   flush_target_ = std::max(flush_target_, target);
@@ -83,6 +85,24 @@ std::vector<std::string> Flusher::Recent(size_t count) const {
   return recent_->Last(count);
 }
 
+absl::Status Flusher::Rotate(absl::Duration timeout) {
+  if (!IsOwner()) {
+    return absl::FailedPreconditionError(
+        "a forked child has no flusher of its own");
+  }
+  if (IsOwnThread()) {
+    return absl::FailedPreconditionError(
+        "the flusher cannot wait for itself: called from on_segment_closed");
+  }
+  const uint64_t number = rotations_.Ask();
+  if (number == 0) {
+    return absl::FailedPreconditionError("the flusher has been stopped");
+  }
+  // It may look at its conditions now.
+  { MonitorLock lock(&monitor_); }
+  return rotations_.Await(number, timeout);
+}
+
 absl::Status Flusher::Stop() {
   if (!IsOwner()) return absl::OkStatus();
   absl::call_once(stop_once_, [this] {
@@ -101,20 +121,30 @@ bool Flusher::IsOwner() const {
   return ForkGeneration::Now() == fork_generation_;
 }
 
+bool Flusher::IsOwnThread() const { return this_threads_flusher == this; }
+
 // True if it is the last.
 bool Flusher::WaitForTurn() {
   MonitorLock lock(&monitor_);
   const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
-    return stopping_ || flush_target_ > std::max(persisted_, tried_target_);
+    return stopping_ || flush_target_ > std::max(persisted_, tried_target_) ||
+           rotations_.has_news();
   };
   monitor_.AwaitWithTimeout(wanted, kPollInterval);
   return stopping_;
 }
 
 void Flusher::Run() {
-  while (!WaitForTurn()) Turn(/*flush=*/false).IgnoreError();
+  this_threads_flusher = this;
+  KeepToLimits();
+  while (!WaitForTurn()) {
+    Turn(/*flush=*/false).IgnoreError();
+    KeepToLimits();
+  }
   result_ = Finish();
   result_.Update(EndSegment());
+  rotations_.Close(result_);
+  KeepToLimits();
 }
 
 absl::Status Flusher::Turn(bool flush) {
@@ -128,6 +158,7 @@ absl::Status Flusher::Turn(bool flush) {
     tried_target_ = flush_target_;
   }
   if (next_options) Adopt(*next_options);
+  rotations_.Look(absl::Now(), segments_.is_open());
   if (absl::Status s = TakeAll(); !s.ok()) return s;
   return IsDue(flush) ? WriteBatch() : absl::OkStatus();
 }
@@ -137,12 +168,15 @@ void Flusher::Adopt(const FlusherOptions& options) {
   if (options.sync != options_.sync) EndSegment().IgnoreError();
   options_ = options;
   segments_.Reconfigure(SequenceOptions(options_));
+  rotations_.Reconfigure(options_.rotation, absl::Now());
+  retention_.Reconfigure(options_.retention);
 }
 
 bool Flusher::IsDue(bool flush) const {
+  if (flush || rotations_.is_pending()) return true;
   const absl::Duration waited = MonotonicTime() - written_at_;
-  if (!options_.sync) return flush || waited >= options_.flush_interval;
-  if (flush || waited >= options_.sync_interval) return true;
+  if (!options_.sync) return waited >= options_.flush_interval;
+  if (waited >= options_.sync_interval) return true;
   const FrameSummary summary = batch_.batch().summary;
   const auto urgent = summary.records.begin() + options_.sync_severity;
   return std::any_of(urgent, summary.records.end(),
@@ -166,72 +200,106 @@ absl::Status Flusher::Finish() {
   return absl::OkStatus();
 }
 
-// Moves what the ring has into the batch, and writes that as often as it is
-// full, or holds a quarter of the ring.
+// Writes the batch as often as it is full.
 absl::Status Flusher::TakeAll() {
   const size_t batch_bytes =
       options_.sync ? options_.segment.frame_bytes : options_.batch_bytes;
-  for (;;) {
-    if (batch_.text_bytes() >= batch_bytes ||
-        ring_->taken_slots() >= ring_->header().slot_count / 4) {
-      if (absl::Status s = WriteBatch(); !s.ok()) return s;
-    }
-    const std::optional<Ring::Taken> taken = ring_->Take();
-    if (!taken) break;
-    if (taken->gap) {
-      Gap gap;
-      gap.cause = *taken->gap;
-      gap.first_position = taken->slots.position;
-      gap.end_position = taken->slots.end();
-      batch_.AddGap(gap, absl::GetCurrentTimeNanos());
-    } else {
-      batch_.AddRecord(taken->slots.position, taken->slots.slot_count,
-                       taken->head, taken->body);
-    }
+  while (drain_.FillBatch(batch_bytes, &batch_)) {
+    if (absl::Status s = WriteBatch(); !s.ok()) return s;
+    // Writers may keep it here for as long as they like.
+    rotations_.Look(absl::Now(), segments_.is_open());
+    KeepToLimits();
   }
-  PassStuckWriters();
   return absl::OkStatus();
 }
 
-// Every loss is told in the log itself, where it happened.
-void Flusher::AddDropGaps() {
-  const DropCounts now = ring_->dropped();
-  if (now == reported_drops_) return;
-  const absl::Time time = absl::Now();
-  for (Gap& gap : DropGaps(now, reported_drops_, ring_->take_position())) {
-    gap.first_time_ns = absl::ToUnixNanos(drops_reported_at_);
-    gap.last_time_ns = absl::ToUnixNanos(time);
-    batch_.AddGap(gap, gap.last_time_ns);
+// The batch becomes part of the segment; then the ring is told so; then its
+// slots are free. Death between two of these leaves records both in the segment
+// and in the ring, and the cursor says which of them count.
+//
+// On an error the batch is still there, for the next turn.
+absl::Status Flusher::WriteBatch() {
+  // A batch that is tried again tells of them already.
+  if (failed_batches_ == 0) drain_.AddDropGaps(&batch_);
+  batch_.SetEnd(ring_->take_position());
+  if (!batch_.empty()) {
+    if (absl::Status s = WriteToSegment(); !s.ok()) return s;
   }
-  reported_drops_ = now;
-  drops_reported_at_ = time;
+  failed_batches_ = 0;
+  PublishAndRelease();
+  return RotateIfWanted();
 }
 
-// Every position that was claimed when the wait began has been claimed for as
-// long, so that one time serves all writers that are stuck together.
-void Flusher::PassStuckWriters() {
-  const std::optional<uint64_t> pending = ring_->pending();
-  if (!pending) {
-    stuck_.reset();
-    return;
+// After an error the segment's compressor or file may be of no more use; what
+// has been written is. The next batch begins another one, after a while.
+absl::Status Flusher::WriteToSegment() {
+  if (!segments_.is_open()) {
+    absl::Status status = Persist([this] { return segments_.Begin(); });
+    if (!status.ok()) return status;
+    Slots::Add(&ring_->flusher_counters()->segments, 1);
+    retention_.SetDue();
   }
-  const absl::Duration now = MonotonicTime();
-  if (!stuck_ || *pending >= stuck_->tail) {
-    stuck_ = Stuck{ring_->tail_position(), now, absl::Now()};
-    return;
+  absl::Status status = Reported(segments_.Add(batch_.batch()));
+  if (!status.ok()) {
+    Reported(segments_.EndEarly()).IgnoreError();
+  } else {
+    status = WriteOrEndEarly();
+    if (status.ok()) status = SyncOrCutBack();
+    if (status.ok()) return status;
   }
-  if (now - stuck_->since < options_.stuck_writer_timeout) return;
-  Gap gap;
-  const std::optional<SlotRange> given_up =
-      ring_->Skip(stuck_->tail, &gap.thread_id);
-  if (!given_up) return;
-  gap.cause = GapCause::kStuckWriter;
-  gap.first_position = given_up->position;
-  gap.end_position = given_up->end();
-  gap.first_time_ns = absl::ToUnixNanos(stuck_->time);
-  gap.last_time_ns = absl::GetCurrentTimeNanos();
-  batch_.AddGap(gap, gap.last_time_ns);
-  Slots::Add(&ring_->flusher_counters()->skipped_slots, given_up->slot_count);
+  LeaveSegment();
+  MayRetry(++failed_batches_);
+  return status;
+}
+
+// A disk that is full will have room again, and the file goes on then. Of other
+// errors it may be the file that has them: one that may not be longer, or whose
+// server has lost it. Then it is ended, and the error returned.
+absl::Status Flusher::WriteOrEndEarly() {
+  for (int attempts = 1;; ++attempts) {
+    absl::Status status = Reported(segments_.Write());
+    if (status.ok() || absl::IsNotFound(status)) return status;
+    if (absl::IsResourceExhausted(status)) {
+      retention_.SetDueSoon();
+      KeepToLimits();
+    } else if (attempts % kAttemptsOfAFile == 0) {
+      if (segments_.EndEarly().ok()) return status;
+      // Better a segment without an end than none at all.
+      if (attempts >= kMaxAttemptsOfAFile && segments_.CutToPublished().ok()) {
+        return status;
+      }
+    }
+    if (!MayRetry(attempts)) return status;
+  }
+}
+
+// The batch comes again in the next segment after an error, and may not be in
+// two.
+absl::Status Flusher::SyncOrCutBack() {
+  absl::Status status = Reported(segments_.Sync());
+  if (status.ok()) return status;
+  if (Persist([this] { return segments_.CutBack(); }).ok()) {
+    Reported(segments_.SyncCut()).IgnoreError();
+  }
+  return status;
+}
+
+absl::Status Flusher::EndSegment() {
+  rotations_.SegmentEnded();
+  if (!segments_.is_open()) return absl::OkStatus();
+  // The cursor stays where it was before the end: recovery ends the segment
+  // again, and may add to it.
+  absl::Status status = Reported(segments_.AddEnd());
+  if (status.ok()) status = WriteOrEndEarly();
+  if (status.ok()) status = Reported(segments_.Sync());
+  LeaveSegment();
+  return status;
+}
+
+void Flusher::LeaveSegment() {
+  const std::string path = segments_.Leave();
+  retention_.SetDue();
+  if (!path.empty()) TellSegmentClosed(options_, path);
 }
 
 // Tries until it works, or until Stop() and a few times more. The ring keeps
@@ -240,7 +308,12 @@ template <typename Attempt>
 absl::Status Flusher::Persist(Attempt attempt) {
   for (int attempts = 1;; ++attempts) {
     absl::Status status = Reported(attempt());
-    if (status.ok() || !MayRetry(attempts)) return status;
+    if (status.ok()) return status;
+    if (absl::IsResourceExhausted(status)) {
+      retention_.SetDueSoon();
+      KeepToLimits();
+    }
+    if (!MayRetry(attempts)) return status;
   }
 }
 
@@ -263,58 +336,6 @@ bool Flusher::MayRetry(int attempt) {
   return true;
 }
 
-absl::Status Flusher::EndSegment() {
-  if (!segments_.is_open()) return absl::OkStatus();
-  // The cursor stays where it was before the end: recovery ends the segment
-  // again, and may add to it.
-  absl::Status status = Reported(segments_.AddEnd());
-  if (status.ok()) status = Persist([this] { return segments_.Write(); });
-  if (status.ok()) status = Reported(segments_.Sync());
-  segments_.Leave();
-  return status;
-}
-
-// The batch becomes part of the segment; then the ring is told so; then its
-// slots are free. Death between two of these leaves records both in the segment
-// and in the ring, and the cursor says which of them count.
-//
-// On an error the batch is still there, for the next turn.
-absl::Status Flusher::WriteBatch() {
-  // A batch that is tried again tells of them already.
-  if (failed_batches_ == 0) AddDropGaps();
-  batch_.SetEnd(ring_->take_position());
-  if (!batch_.empty()) {
-    if (absl::Status s = WriteToSegment(); !s.ok()) return s;
-  }
-  failed_batches_ = 0;
-  PublishAndRelease();
-  if (ShouldRotate(options_.rotation, segments_.segment_bytes())) {
-    return EndSegment();
-  }
-  return absl::OkStatus();
-}
-
-// After an error the segment's compressor or file may be of no more use; what
-// has been written is. The next batch begins another one, after a while.
-absl::Status Flusher::WriteToSegment() {
-  if (!segments_.is_open()) {
-    absl::Status status = Persist([this] { return segments_.Begin(); });
-    if (!status.ok()) return status;
-    Slots::Add(&ring_->flusher_counters()->segments, 1);
-  }
-  absl::Status status = Reported(segments_.Add(batch_.batch()));
-  if (status.ok()) status = Persist([this] { return segments_.Write(); });
-  if (status.ok()) {
-    status = Reported(segments_.Sync());
-    if (status.ok()) return status;
-    // The batch comes again in the next segment, and may not be in two.
-    Persist([this] { return segments_.CutBack(); }).IgnoreError();
-  }
-  segments_.Leave();
-  MayRetry(++failed_batches_);
-  return status;
-}
-
 void Flusher::PublishAndRelease() {
   const uint64_t end = batch_.end_position();
   written_at_ = MonotonicTime();
@@ -322,12 +343,31 @@ void Flusher::PublishAndRelease() {
     MonitorLock lock(&monitor_);
     if (batch_.empty() && end == persisted_) return;
   }
-  segments_.Publish(end, reported_drops_);
+  segments_.Publish(end, drain_.reported_drops());
   ring_->Release();
   UpdateCounters();
   batch_.Clear();
   MonitorLock lock(&monitor_);
   persisted_ = end;
+}
+
+absl::Status Flusher::RotateIfWanted() {
+  if (!rotations_.IsReady(batch_.end_position())) {
+    return ShouldRotate(options_.rotation, segments_.segment_bytes())
+               ? EndSegment()
+               : absl::OkStatus();
+  }
+  absl::Status status = EndSegment();
+  rotations_.Answer(status);
+  return status;
+}
+
+void Flusher::KeepToLimits() {
+  if (!options_.retention.has_limit()) return;
+  retention_.RunIfDue();
+  FlusherCounters* const counters = ring_->flusher_counters();
+  Slots::Set(&counters->deleted_files, retention_.deleted_files());
+  Slots::Set(&counters->delete_errors, retention_.errors());
 }
 
 void Flusher::UpdateCounters() {

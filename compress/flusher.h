@@ -1,10 +1,10 @@
 // Flusher
 //
 // The one background thread: takes records from a ring, writes them into
-// segments, publishes the persist cursor, frees the slots; begins a new segment
-// when one is full. Exactly in that order, so that a kill between any two steps
-// neither loses a record nor leaves one twice (compress/FORMAT.md, "Exactly
-// once").
+// segments, publishes the persist cursor, frees the slots. Exactly in that
+// order, so that a kill between any two steps neither loses a record nor leaves
+// one twice (compress/FORMAT.md, "Exactly once"). It begins new segments, and
+// deletes old ones.
 //
 // It never uses LOG and never ends the process. What goes wrong is counted in
 // the ring's header, and told on stderr at most once a minute; the records stay
@@ -28,10 +28,13 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/batch_builder.h"
-#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/flusher_options.h"
 #include "ringlog/compress/monitor.h"
 #include "ringlog/compress/recent_lines.h"
+#include "ringlog/compress/retention_runner.h"
+#include "ringlog/compress/ring_drain.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/compress/rotation_requests.h"
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_sequence.h"
 #include "ringlog/compress/segment_writer.h"
@@ -39,29 +42,6 @@
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
-
-struct FlusherOptions {
-  // Of the segments; made when it is missing and its parent is not.
-  std::string directory;
-  LineFormat format = LineFormat::kText;
-  // A record waits no longer than this for its batch to be written.
-  absl::Duration flush_interval = absl::Milliseconds(200);
-  // Of text; a batch of this size is written at once.
-  size_t batch_bytes = 64 << 10;
-  // A slot is freed only when its record is on the disk, by fdatasync(2), which
-  // is called for a frame at a time. A record waits for it no longer than
-  // sync_interval, which takes the place of flush_interval, and one of severity
-  // sync_severity or above, not at all; kSeverityCount: none is.
-  bool sync = false;
-  absl::Duration sync_interval = absl::Seconds(1);
-  int sync_severity = static_cast<int>(Severity::kError);
-  // A writer that holds others up for longer than this is gone past.
-  absl::Duration stuck_writer_timeout = absl::Seconds(1);
-  SegmentWriterOptions segment;
-  RotationOptions rotation;
-  // How many records Recent() knows; cannot change.
-  size_t recent_records = 0;
-};
 
 // Thread-safe. The ring must outlive it, and have no other consumer. In a
 // forked child, which has no such thread, nothing of it does anything.
@@ -92,6 +72,16 @@ class Flusher {
   // their lines; at most recent_records. Any thread.
   std::vector<std::string> Recent(size_t count) const;
 
+  // Returns when every record that was committed before the call is in a
+  // segment that has been closed. What is logged next begins another one. Any
+  // thread, any number at once: those that wait together may share one.
+  //   DeadlineExceeded:   `timeout` has passed; it will be done later
+  //   FailedPrecondition: after Stop(), in a forked child, or from
+  //                       on_segment_closed
+  //   others:             those of writing: the segment is closed, but its end
+  //                       could not be written
+  absl::Status Rotate(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(monitor_);
+
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
   // records still:
@@ -104,26 +94,33 @@ class Flusher {
 
   void Run() ABSL_LOCKS_EXCLUDED(monitor_);
   bool IsOwner() const;
+  bool IsOwnThread() const;
   bool WaitForTurn() ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Finish() ABSL_LOCKS_EXCLUDED(monitor_);
   void Adopt(const FlusherOptions& options);
   absl::Status TakeAll();
-  void AddDropGaps();
-  void PassStuckWriters();
   bool IsDue(bool flush) const;
+
   absl::Status WriteBatch();
   absl::Status WriteToSegment();
+  absl::Status WriteOrEndEarly();
+  absl::Status SyncOrCutBack();
   absl::Status EndSegment();
+  void LeaveSegment();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
+  bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(monitor_);
   void PublishAndRelease();
+
+  absl::Status RotateIfWanted();
+  void KeepToLimits();
   void UpdateCounters();
   absl::Status Reported(absl::Status status);
-  bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(monitor_);
 
   Ring* const ring_;
 
+  RotationRequests rotations_;
   Monitor monitor_;
   std::optional<FlusherOptions> next_options_ ABSL_GUARDED_BY(monitor_);
   bool stopping_ ABSL_GUARDED_BY(monitor_) = false;
@@ -138,15 +135,9 @@ class Flusher {
   BatchBuilder batch_;
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
+  RingDrain drain_;
   SegmentSequence segments_;
-  DropCounts reported_drops_ = {};
-  absl::Time drops_reported_at_;
-  struct Stuck {
-    uint64_t tail = 0;     // everything below was claimed at `since`
-    absl::Duration since;  // monotonic
-    absl::Time time;       // the same moment
-  };
-  std::optional<Stuck> stuck_;
+  RetentionRunner retention_;
   absl::Status result_;
 
   const uint32_t fork_generation_;

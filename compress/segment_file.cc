@@ -8,19 +8,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ringlog/ring/mapped_file.h"
 
 namespace ringlog {
-namespace {
-
-// Group members may read logs; whether they shall, the umask says.
-constexpr mode_t kMode = 0640;
-
-}  // namespace
 
 absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
-                                              int flags) {
+                                              int flags, mode_t mode) {
   // O_NONBLOCK: what is not a file, such as a pipe, shall not hold us up.
-  const int fd = open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, kMode);
+  const int fd = open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, mode);
   if (fd < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
   }
@@ -93,6 +88,21 @@ absl::Status SegmentFile::Sync() {
   if (fdatasync(fd_) != 0) return Error(errno, "sync");
   return absl::OkStatus();
 }
+
+absl::Status SegmentFile::SyncLength() {
+  if (fsync(fd_) != 0) return Error(errno, "sync");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> SegmentFile::Size() const {
+  struct stat st;
+  if (fstat(fd_, &st) != 0) return Error(errno, "stat");
+  return static_cast<uint64_t>(st.st_size);
+}
+
+bool SegmentFile::IsDeleted() const { return ringlog::IsDeleted(fd_); }
+
+void SegmentFile::TryLock() { ringlog::TryLock(fd_); }
 
 absl::Status SyncDirectory(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -4,6 +4,8 @@
 #ifndef RINGLOG_COMPRESS_SEGMENT_FILE_H_
 #define RINGLOG_COMPRESS_SEGMENT_FILE_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,12 +17,16 @@
 
 namespace ringlog {
 
+// Of a new segment, less what the umask takes: group members may read logs.
+inline constexpr mode_t kDefaultSegmentMode = 0640;
+
 // Thread-compatible; ReadAt() counts as a change. Owns the descriptor.
 class SegmentFile {
  public:
   // `flags` are those of open(2); O_CLOEXEC is added. What is no regular file
-  // is refused. A new file's mode is 0640.
-  static absl::StatusOr<SegmentFile> Open(const std::string& path, int flags);
+  // is refused. `mode` is a new file's, less what the umask takes.
+  static absl::StatusOr<SegmentFile> Open(const std::string& path, int flags,
+                                          mode_t mode = kDefaultSegmentMode);
 
   SegmentFile(SegmentFile&& other) noexcept;
   SegmentFile& operator=(SegmentFile&&) = delete;
@@ -39,6 +45,18 @@ class SegmentFile {
   absl::Status Truncate(uint64_t bytes);
   // fdatasync.
   absl::Status Sync();
+  // fsync: that it has been cut, too.
+  absl::Status SyncLength();
+
+  // As large as it is now.
+  absl::StatusOr<uint64_t> Size() const;
+  // Whether it has lost its last name. False if the system does not say.
+  bool IsDeleted() const;
+
+  // Takes the lock that says that somebody writes to it, as long as it is open:
+  // it is not deleted then to keep to a limit (retention.h). Where another has
+  // it, or the file system has no locks, does nothing.
+  void TryLock();
 
  private:
   SegmentFile(std::string path, int fd, uint64_t opened_bytes)

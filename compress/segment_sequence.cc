@@ -1,5 +1,6 @@
 #include "ringlog/compress/segment_sequence.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,16 @@ void PointSymlink(const std::string& directory, const std::string& name,
       rename(temporary.c_str(), path.c_str()) != 0) {
     unlink(temporary.c_str());
   }
+}
+
+bool HasGone(const std::string& path) {
+  struct stat st;
+  return lstat(path.c_str(), &st) != 0 && errno == ENOENT;
+}
+
+absl::Status DeleteFile(const std::string& path) {
+  if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
 }
 
 // A batch that reaches this ends its frame.
@@ -92,18 +103,22 @@ absl::Status SegmentSequence::Begin() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentSequence::CreateSegment(
-    const std::string& path) {
+SegmentIdentity SegmentSequence::Identity() const {
   SegmentIdentity identity;
   identity.ring_id = RingIdOf(ring_->header());
   identity.number = cursor_.segment_number;
   identity.format = options_.format;
+  return identity;
+}
+
+absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentSequence::CreateSegment(
+    const std::string& path) {
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
-      SegmentWriter::Create(path, identity, options_.segment);
+      SegmentWriter::Create(path, Identity(), options_.segment);
   // Somebody has removed the directory.
   if (absl::IsNotFound(writer.status()) &&
       mkdir(options_.directory.c_str(), 0777) == 0) {
-    writer = SegmentWriter::Create(path, identity, options_.segment);
+    writer = SegmentWriter::Create(path, Identity(), options_.segment);
   }
   return writer;
 }
@@ -114,13 +129,47 @@ absl::Status SegmentSequence::Add(const SegmentWriter::Batch& batch) {
 
 absl::Status SegmentSequence::AddEnd() { return writer_->AddEnd(); }
 
-absl::Status SegmentSequence::Write() { return writer_->Write(); }
+absl::Status SegmentSequence::Write() {
+  if (must_cut_) {
+    if (absl::Status s = CutToPublished(); !s.ok()) return s;
+  }
+  if (absl::Status s = writer_->Write(); !s.ok()) return s;
+  if (!writer_->is_deleted()) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("somebody has deleted ", writer_->path()));
+}
 
 absl::Status SegmentSequence::Sync() {
   return options_.sync ? writer_->Sync() : absl::OkStatus();
 }
 
-absl::Status SegmentSequence::CutBack() { return writer_->CutBack(); }
+absl::Status SegmentSequence::CutBack() {
+  absl::Status status = writer_->CutBack();
+  if (status.ok() || HasGone(writer_->path())) return absl::OkStatus();
+  return status;
+}
+
+absl::Status SegmentSequence::SyncCut() { return writer_->SyncCut(); }
+
+absl::Status SegmentSequence::EndEarly() {
+  if (HasGone(writer_->path())) return absl::OkStatus();
+  if (cursor_.segment_bytes == 0) return DeleteFile(writer_->path());
+  // By a descriptor of its own, for it may be ours that is of no more use. What
+  // it fails to do may leave its bytes behind ours.
+  must_cut_ = true;
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Reopen(
+      writer_->path(), Identity(), cursor_, options_.segment);
+  if (!writer.ok()) return writer.status();
+  // The frame has its end, and plain tools are content.
+  if ((*writer)->AddEnd().ok()) (*writer)->Write().IgnoreError();
+  return absl::OkStatus();
+}
+
+absl::Status SegmentSequence::CutToPublished() {
+  absl::Status status = writer_->CutToCursor();
+  if (status.ok()) must_cut_ = false;
+  return status;
+}
 
 void SegmentSequence::Publish(uint64_t end_position,
                               const DropCounts& reported_drops) {
@@ -134,13 +183,17 @@ void SegmentSequence::Publish(uint64_t end_position,
   ring_->PublishCursor(end_position, EncodeSegmentCursor(cursor_));
 }
 
-void SegmentSequence::Leave() {
+std::string SegmentSequence::Leave() {
+  std::string path = writer_->is_deleted() ? "" : writer_->path();
   if (writer_->segment_bytes() == 0) {
     unlink(writer_->path().c_str());
+    path.clear();
     cursor_.segment_number -= 1;
   }
+  must_cut_ = false;
   left_bytes_ += writer_->segment_bytes();
   writer_.reset();
+  return path;
 }
 
 }  // namespace ringlog

@@ -68,23 +68,37 @@ class SegmentSequence {
   absl::Status AddEnd();
 
   // Writes what was added; may be called again after an error.
+  //   NotFound: somebody has deleted the file: what is in it nobody will read
+  //   others:   those of write(2)
   absl::Status Write();
 
   // Without `sync` does nothing. On an error, which is final for the file,
   // nothing more can be added to it; before its records are written anywhere
   // else it has to be cut back to what was on the disk.
   absl::Status Sync();
-  // May be called again after an error.
+  // May be called again after an error. OK too if the file has gone.
   absl::Status CutBack();
+  // Makes the cut durable. An error is final for the file again.
+  absl::Status SyncCut();
+
+  // For a file that takes no more: ends it behind what was published, as
+  // recovery would. OK if that was done, or the file has gone; then its records
+  // may be written elsewhere after Leave(). May be called again after an error.
+  absl::Status EndEarly();
+  // If it cannot be ended: at least there is nothing in it that was not
+  // published. The same.
+  absl::Status CutToPublished();
 
   // Says in the ring's cursor that everything below `end_position` is in the
   // segments, and these drops are told of there.
   void Publish(uint64_t end_position, const DropCounts& reported_drops);
 
-  // Closes the file as it is. A segment in which nothing is good is deleted.
-  void Leave();
+  // Closes the file as it is, and returns its path; an empty one if the file
+  // has gone. A segment in which nothing is good is deleted.
+  std::string Leave();
 
  private:
+  SegmentIdentity Identity() const;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
       const std::string& path);
 
@@ -93,6 +107,7 @@ class SegmentSequence {
   std::unique_ptr<SegmentWriter> writer_;
   SegmentCursor cursor_;  // as published last
   uint64_t published_end_;
+  bool must_cut_ = false;    // there may be more in the file than was published
   uint64_t left_bytes_ = 0;  // of segments before the current one
 };
 

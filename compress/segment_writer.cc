@@ -77,8 +77,9 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
     const std::string& path, const SegmentIdentity& identity,
     const SegmentWriterOptions& options) {
   absl::StatusOr<SegmentFile> file =
-      SegmentFile::Open(path, O_WRONLY | O_CREAT | O_EXCL);
+      SegmentFile::Open(path, O_WRONLY | O_CREAT | O_EXCL, options.mode);
   if (!file.ok()) return file.status();
+  file->TryLock();
   auto writer =
       absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));
   if (!writer->context_status_.ok()) return writer->context_status_;
@@ -91,6 +92,7 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(
   absl::StatusOr<SegmentFile> file =
       SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (!file.ok()) return file.status();
+  file->TryLock();
   absl::StatusOr<SegmentTail> tail = ExamineTail(*file, identity, cursor);
   if (!tail.ok()) return tail.status();
   auto writer =
@@ -275,6 +277,14 @@ absl::Status SegmentWriter::CutBack() {
   written_text_bytes_ = next_text_bytes_ = synced_text_bytes_;
   pending_bytes_ = 0;
   return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::SyncCut() { return file_.SyncLength(); }
+
+absl::Status SegmentWriter::CutToCursor() {
+  const absl::StatusOr<uint64_t> size = file_.Size();
+  if (size.ok() && *size <= written_.segment_bytes) return absl::OkStatus();
+  return file_.Truncate(written_.segment_bytes);
 }
 
 }  // namespace ringlog

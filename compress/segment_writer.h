@@ -18,6 +18,8 @@
 #ifndef RINGLOG_COMPRESS_SEGMENT_WRITER_H_
 #define RINGLOG_COMPRESS_SEGMENT_WRITER_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -43,6 +45,8 @@ struct SegmentWriterOptions {
   int compression_level = 1;
   // Of text; a frame ends with the batch that reaches it. At most 256 MiB.
   size_t frame_bytes = 1 << 20;
+  // Of a file that is created.
+  mode_t mode = kDefaultSegmentMode;
 };
 
 class SegmentWriter {
@@ -111,10 +115,19 @@ class SegmentWriter {
   // can be added; may be called again after an error, which is one of
   // ftruncate(2).
   absl::Status CutBack();
+  // fsync, after CutBack(), so that what was cut off does not come back when
+  // the machine dies. Not to be tried again either.
+  absl::Status SyncCut();
+
+  // Cuts off what a Write() that failed may have left behind cursor(). OK if
+  // there is nothing. Errors are those of ftruncate(2).
+  absl::Status CutToCursor();
+
+  // Whether the file has been deleted by somebody.
+  bool is_deleted() const { return file_.IsDeleted(); }
 
   // How far the file is good: what the last Write() or CutBack() that succeeded
-  // left. The
-  // fields that the writer does not know, segment_open_time_ns and
+  // left. The fields that the writer does not know, segment_open_time_ns and
   // reported_drops, are zero.
   const SegmentCursor& cursor() const { return written_; }
 

@@ -15,8 +15,8 @@ namespace {
 // A value for each that is not its default.
 std::string Other(const OptionRow& row) {
   RingLogSinkOptions options;
-  for (const char* text :
-       {"json", "block", "WARNING", "true", "7", "17ms", "128KiB", "/other"}) {
+  for (const char* text : {"json", "block", "WARNING", "true", "7", "17ms",
+                           "3s", "128KiB", "0600", "/other"}) {
     const std::string before = row.Print(options);
     if (row.Set(text, "x", &options).ok() && row.Print(options) != before) {
       return text;

@@ -24,7 +24,14 @@
   F(sync)                        \
   F(sync_interval)               \
   F(sync_severity)               \
-  F(max_segment_bytes)           \
+  F(rotation_max_segment_bytes)  \
+  F(rotation_interval)           \
+  F(rotation_offset)             \
+  F(retention_max_files)         \
+  F(retention_max_bytes)         \
+  F(retention_max_age)           \
+  F(retention_min_free_bytes)    \
+  F(segment_mode)                \
   F(recent_records)              \
   F(compression_level)
 

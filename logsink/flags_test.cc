@@ -100,7 +100,7 @@ TEST_F(FlagsTest, AFlagGoesBeforeAVariableWhichGoesBeforeTheCode) {
   RingLogSinkOptions code = Code();
   code.compression_level = 9;
   code.ring_bytes = 1 << 20;
-  code.max_segment_bytes = 1 << 20;
+  code.rotation.max_segment_bytes = 1 << 20;
   setenv("RINGLOG_COMPRESSION_LEVEL", "8", 1);
   setenv("RINGLOG_RING_BYTES", "2MiB", 1);
   ParseCommandLine({"--ringlog_compression_level=1"});
@@ -112,7 +112,7 @@ TEST_F(FlagsTest, AFlagGoesBeforeAVariableWhichGoesBeforeTheCode) {
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(options->compression_level, 1);
   EXPECT_EQ(options->ring_bytes, 2u << 20);
-  EXPECT_EQ(options->max_segment_bytes, 1u << 20);
+  EXPECT_EQ(options->rotation.max_segment_bytes, 1u << 20);
 }
 
 TEST_F(FlagsTest, AValueThatIsNotAllowedIsRefusedWithWhatIs) {

@@ -45,8 +45,7 @@ struct Installation {
 std::atomic<Installation*> g_installation{nullptr};
 
 void Recover(const RingLogSinkOptions& options, Installation* installation) {
-  SegmentWriterOptions segment;
-  segment.compression_level = options.compression_level;
+  const SegmentWriterOptions segment = ToFlusherOptions(options).segment;
   std::vector<absl::Status> errors =
       RecoverLeftovers(options.directory, options.directory, segment).errors;
   if (options.ring_directory != options.directory) {

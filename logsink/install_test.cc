@@ -41,7 +41,7 @@ RingLogSinkOptions Options(const std::string& directory) {
   options.overflow = OverflowPolicy::kBlock;
   options.block_deadline = absl::Minutes(10);
   options.flush_interval = absl::Milliseconds(1);
-  options.max_segment_bytes = 4096;
+  options.rotation.max_segment_bytes = 4096;
   return options;
 }
 

@@ -1,11 +1,13 @@
 #include "ringlog/logsink/option_kind.h"
 
+#include <algorithm>
 #include <array>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
@@ -105,6 +107,38 @@ bool NumberOption::Holds(const RingLogSinkOptions& o) const {
 }
 std::string NumberOption::Allowed() const {
   return Range(absl::StrCat(least), absl::StrCat(most), /*zero_means=*/"");
+}
+
+bool CountOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
+  return IsNumber(text) && absl::SimpleAtoi(text, &field.get_mutable(*o));
+}
+std::string CountOption::Print(const RingLogSinkOptions& o) const {
+  return absl::StrCat(field.get(o));
+}
+bool CountOption::Holds(const RingLogSinkOptions&) const { return true; }
+std::string CountOption::Allowed() const {
+  return "1 or more, or 0 for no limit";
+}
+
+bool ModeOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
+  const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
+  if (text.empty() || text.size() > 6 ||
+      !std::all_of(text.begin(), text.end(), is_octal)) {
+    return false;
+  }
+  mode_t& mode = field.get_mutable(*o);
+  mode = 0;
+  for (const char c : text) mode = mode * 8 + static_cast<mode_t>(c - '0');
+  return true;
+}
+std::string ModeOption::Print(const RingLogSinkOptions& o) const {
+  return absl::StrFormat("%04o", field.get(o));
+}
+bool ModeOption::Holds(const RingLogSinkOptions& o) const {
+  return (field.get(o) & needed) == needed && (field.get(o) & ~0777u) == 0;
+}
+std::string ModeOption::Allowed() const {
+  return absl::StrFormat("%04o to 0777, with %04o", needed, needed);
 }
 
 bool BytesOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {

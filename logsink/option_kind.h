@@ -17,6 +17,8 @@
 #ifndef RINGLOG_LOGSINK_OPTION_KIND_H_
 #define RINGLOG_LOGSINK_OPTION_KIND_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -75,6 +77,27 @@ struct NumberOption {
   OptionField<int> field;
   int least;
   int most;
+
+  bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
+  std::string Print(const RingLogSinkOptions& o) const;
+  bool Holds(const RingLogSinkOptions& o) const;
+  std::string Allowed() const;
+};
+
+// A number of things, of which 0 means that there is no limit.
+struct CountOption {
+  OptionField<uint64_t> field;
+
+  bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
+  std::string Print(const RingLogSinkOptions& o) const;
+  bool Holds(const RingLogSinkOptions& o) const;
+  std::string Allowed() const;
+};
+
+// Permission bits, as chmod(1) has them: "0640". Those of `needed` are in all.
+struct ModeOption {
+  OptionField<mode_t> field;
+  mode_t needed;
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;

@@ -12,6 +12,8 @@
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/compress/retention.h"
+#include "ringlog/compress/rotation.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
@@ -21,6 +23,7 @@ using Change = OptionRow::Change;
 
 constexpr uint64_t kKiB = uint64_t{1} << 10;
 constexpr uint64_t kGiB = uint64_t{1} << 30;
+constexpr absl::Duration kYear = absl::Hours(366 * 24);
 
 template <auto kMember>
 constexpr ChoiceOption Choice(absl::Span<const NamedValue> names) {
@@ -92,16 +95,67 @@ constexpr OptionRow kRows[] = {
     {"sync_severity", "records from it on go to the disk at once, with sync",
      Change::kAtRunTime,
      Choice<&RingLogSinkOptions::sync_severity>(kSeverities)},
-    {"max_segment_bytes", "a segment of this size is closed",
+    {"rotation.max_segment_bytes", "a segment of this size is closed",
      Change::kAtRunTime,
-     BytesOption{Field<&RingLogSinkOptions::max_segment_bytes>(), 4 * kKiB,
-                 kNoMost, "for no limit"}},
+     BytesOption{Field<&RingLogSinkOptions::rotation,
+                       &RotationOptions::max_segment_bytes>(),
+                 4 * kKiB, kNoMost, "for no limit"}},
+    {"rotation.interval", "a segment is closed when so much time has passed",
+     Change::kAtRunTime,
+     DurationOption{
+         Field<&RingLogSinkOptions::rotation, &RotationOptions::interval>(),
+         absl::Seconds(1), kYear, "for never"}},
+    {"rotation.offset", "from 0 o'clock UTC, where an interval begins",
+     Change::kAtRunTime,
+     DurationOption{
+         Field<&RingLogSinkOptions::rotation, &RotationOptions::offset>(),
+         -kYear, kYear}},
+    {"retention.max_files", "of segments, the oldest beyond go",
+     Change::kAtRunTime,
+     CountOption{Field<&RingLogSinkOptions::retention,
+                       &RetentionOptions::max_files>()}},
+    {"retention.max_bytes", "of segments and rings, the oldest beyond go",
+     Change::kAtRunTime,
+     BytesOption{
+         Field<&RingLogSinkOptions::retention, &RetentionOptions::max_bytes>(),
+         1, kNoMost, "for no limit"}},
+    {"retention.max_age", "older segments go", Change::kAtRunTime,
+     DurationOption{
+         Field<&RingLogSinkOptions::retention, &RetentionOptions::max_age>(),
+         absl::Nanoseconds(1), absl::InfiniteDuration(), "for no limit"}},
+    {"retention.min_free_bytes", "of the disk, or the oldest segments go",
+     Change::kAtRunTime,
+     BytesOption{Field<&RingLogSinkOptions::retention,
+                       &RetentionOptions::min_free_bytes>(),
+                 1, kNoMost, "for no limit"}},
+    {"segment_mode", "of segments, less the umask", Change::kAtRunTime,
+     ModeOption{Field<&RingLogSinkOptions::segment_mode>(), 0600}},
     {"recent_records", "how many of the last records are kept in memory",
      Change::kNever,
      NumberOption{Field<&RingLogSinkOptions::recent_records>(), 0, 1000000}},
     {"compression_level", "of zstd", Change::kAtRunTime,
      NumberOption{Field<&RingLogSinkOptions::compression_level>(), 1, 19}},
 };
+
+// What one option allows depends on another.
+absl::Status CheckRelations(const RingLogSinkOptions& o) {
+  const RotationOptions& rotation = o.rotation;
+  if (rotation.offset != absl::ZeroDuration() &&
+      absl::AbsDuration(rotation.offset) >= rotation.interval) {
+    return InvalidOption("ringlog option rotation.offset",
+                         absl::FormatDuration(rotation.offset),
+                         "less than rotation.interval, either way");
+  }
+  const uint64_t least = rotation.max_segment_bytes + o.ring_bytes;
+  if (o.retention.max_bytes != 0 && o.retention.max_bytes < least) {
+    return InvalidOption("ringlog option retention.max_bytes",
+                         OptionRowOf("retention.max_bytes").Print(o),
+                         absl::StrCat(least,
+                                      " or more, for a segment and the ring, "
+                                      "or 0 for no limit"));
+  }
+  return absl::OkStatus();
+}
 
 // A member of a struct in the options has a dot in its name.
 std::string AsIdentifier(absl::string_view name) {
@@ -169,7 +223,7 @@ absl::Status CheckOptions(const RingLogSinkOptions& options) {
         row.Check(absl::StrCat("ringlog option ", row.name), options);
     if (!status.ok()) return status;
   }
-  return absl::OkStatus();
+  return CheckRelations(options);
 }
 
 absl::Status CheckChange(const RingLogSinkOptions& from,

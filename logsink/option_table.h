@@ -25,8 +25,8 @@ struct OptionRow {
   absl::string_view name;  // of the member
   absl::string_view help;  // what it is for, in words that follow its name
   Change change;
-  std::variant<PathOption, BoolOption, NumberOption, BytesOption,
-               DurationOption, ChoiceOption>
+  std::variant<PathOption, BoolOption, NumberOption, CountOption, ModeOption,
+               BytesOption, DurationOption, ChoiceOption>
       kind;
 
   std::string FlagName() const;      // "ringlog_ring_bytes"

@@ -3,12 +3,17 @@
 #ifndef RINGLOG_LOGSINK_OPTIONS_H_
 #define RINGLOG_LOGSINK_OPTIONS_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/base/log_severity.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/line_format.h"
+#include "ringlog/compress/retention.h"
+#include "ringlog/compress/rotation.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
@@ -86,9 +91,30 @@ struct RingLogSinkOptions {
   absl::Duration sync_interval = absl::Seconds(1);
   absl::LogSeverityAtLeast sync_severity = absl::LogSeverityAtLeast::kError;
 
-  // A segment of this many compressed bytes is closed, and the next one begun;
-  // at least 4 KiB, or 0 for never.
-  uint64_t max_segment_bytes = uint64_t{64} << 20;
+  // When a segment is closed, and the next one begun. max_segment_bytes: at
+  // least 4 KiB, or 0; interval: a second to a year, or 0; offset: less than
+  // the interval, either way. RingLogSink::Rotate() and `ringlog rotate` do it
+  // at once.
+  RotationOptions rotation;
+
+  // What is kept of this program's files in `directory`; see
+  // compress/retention.h. By default, everything. max_bytes: at least a segment
+  // and the ring, or 0. Looked after by the flusher: at the start, with each
+  // segment, and once a minute.
+  RetentionOptions retention;
+
+  // The permission bits of segments, less the umask; 0600 are always among
+  // them, or nobody could recover. The ring is its user's alone.
+  mode_t segment_mode = 0640;
+
+  // Called with the path of each segment to which this process will write
+  // nothing more, by the flusher's thread: to upload it, say, or to tell
+  // somebody. It may take long, but nothing is written meanwhile, and the ring
+  // fills: better hand the path to a thread of your own. It may use LOG, but
+  // not RingLogSink::Rotate() or Close(). With Install() the last call comes at
+  // the very end of the process, when static objects have been destroyed.
+  // Segments that a recovery closes are not told of.
+  std::function<void(const std::string& path)> on_segment_closed;
 
   // How many records RingLogSink::Recent() knows, at most 1000000; they take
   // memory, and the flusher time. 0: none.

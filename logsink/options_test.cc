@@ -4,6 +4,7 @@
 
 #include "ringlog/logsink/options.h"
 
+#include <algorithm>
 #include <cctype>
 #include <string>
 #include <vector>
@@ -66,10 +67,38 @@ const std::vector<Bounds>& AllBounds() {
        "INFO, WARNING, ERROR, FATAL, INFINITY",
        {"INFO", "INFINITY"},
        {"", "VERBOSE"}},
-      {"max_segment_bytes",
+      {"rotation.max_segment_bytes",
        "4KiB or more, or 0 for no limit",
        {"0", "4KiB", "4096", "18446744073709551615", "17179869183GiB"},
        {"4095", "1", "-1", "18446744073709551616"}},
+      {"rotation.interval",
+       "1s to 8784h, or 0 for never",
+       {"0", "1s", "8784h"},
+       {"999ms", "8784h1s", "-1s", "1"}},
+      {"rotation.offset",
+       "-8784h to 8784h",
+       {"0"},
+       {"-8785h", "8785h", "inf", "x"}},
+      {"retention.max_files",
+       "1 or more, or 0 for no limit",
+       {"0", "1", "1024", "18446744073709551615"},
+       {"-1", "1KiB", "", "18446744073709551616"}},
+      {"retention.max_bytes",
+       "1 or more, or 0 for no limit",
+       {"0", "1GiB", "18446744073709551615"},
+       {"-1", "1TiB", ""}},
+      {"retention.max_age",
+       "1ns or more, or 0 for no limit",
+       {"0", "1ns", "168h", "inf"},
+       {"-1ns", "7d", ""}},
+      {"retention.min_free_bytes",
+       "1 or more, or 0 for no limit",
+       {"0", "1", "1GiB"},
+       {"-1", "5%"}},
+      {"segment_mode",
+       "0600 to 0777, with 0600",
+       {"0640", "600", "0777"},
+       {"0440", "01600", "0648", "", "0o640", "-0640", "rw"}},
       {"recent_records",
        "0 to 1000000",
        {"0", "1000000"},
@@ -97,7 +126,9 @@ class OptionTest : public ::testing::TestWithParam<Bounds> {
 
 INSTANTIATE_TEST_SUITE_P(All, OptionTest, ::testing::ValuesIn(AllBounds()),
                          [](const auto& tested) {
-                           return std::string(tested.param.name);
+                           std::string name(tested.param.name);
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
                          });
 
 TEST_P(OptionTest, WhatIsAllowedIsAcceptedAndPrintedSoThatItIsReadBack) {
@@ -143,9 +174,11 @@ TEST_P(OptionTest, TheDefaultIsPrintedSoThatItIsReadBack) {
 }
 
 TEST_P(OptionTest, NamesOfFlagAndVariableAreThoseOfTheOption) {
-  std::string upper(GetParam().name);
+  std::string name(GetParam().name);
+  std::replace(name.begin(), name.end(), '.', '_');
+  std::string upper = name;
   for (char& c : upper) c = static_cast<char>(std::toupper(c));
-  EXPECT_EQ(row().FlagName(), absl::StrCat("ringlog_", GetParam().name));
+  EXPECT_EQ(row().FlagName(), absl::StrCat("ringlog_", name));
   EXPECT_EQ(row().VariableName(), absl::StrCat("RINGLOG_", upper));
 }
 
@@ -205,12 +238,47 @@ INSTANTIATE_TEST_SUITE_P(
                    o->sync_severity = static_cast<absl::LogSeverityAtLeast>(5);
                  },
                  "5"},
-        BadValue{"max_segment_bytes",
-                 [](auto* o) { o->max_segment_bytes = 4095; }, "4095"},
+        BadValue{"rotation.max_segment_bytes",
+                 [](auto* o) { o->rotation.max_segment_bytes = 4095; }, "4095"},
         BadValue{"compression_level", [](auto* o) { o->compression_level = 0; },
                  "0"},
         BadValue{"compression_level",
                  [](auto* o) { o->compression_level = 20; }, "20"}));
+
+struct Relation {
+  void (*set)(RingLogSinkOptions*);
+  const char* message;  // of the error
+};
+class RelationTest : public ::testing::TestWithParam<Relation> {};
+
+TEST_P(RelationTest, IsRefusedByNameWithItsValueAndWhatIsAllowed) {
+  RingLogSinkOptions options = Good();
+  GetParam().set(&options);
+  const absl::Status status = CheckOptions(options);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_EQ(status.message(), GetParam().message);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Values, RelationTest,
+    ::testing::Values(
+        Relation{[](auto* o) { o->rotation.offset = absl::Hours(1); },
+                 "ringlog option rotation.offset is 1h; allowed is less than "
+                 "rotation.interval, either way"},
+        Relation{[](auto* o) {
+                   o->rotation.interval = absl::Hours(24);
+                   o->rotation.offset = -absl::Hours(24);
+                 },
+                 "ringlog option rotation.offset is -24h; allowed is less than "
+                 "rotation.interval, either way"},
+        Relation{[](auto* o) {
+                   o->rotation.max_segment_bytes = 4096;
+                   o->ring_bytes = 65536;
+                   o->retention.max_bytes = 69631;
+                 },
+                 "ringlog option retention.max_bytes is 69631; allowed is "
+                 "69632 or more, for a segment and the ring, or 0 for no "
+                 "limit"}));
 
 }  // namespace
 }  // namespace ringlog

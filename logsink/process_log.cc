@@ -67,8 +67,8 @@ absl::Status ProcessLog::Stop() {
 // A crash report gets into a segment as all of them do: by recovery.
 absl::Status ProcessLog::DeleteFile() {
   if (flusher_ == nullptr || ring_->path().empty() ||
-      !ring_->crash_area().empty() ||
-      unlink(ring_->path().c_str()) == 0 || errno == ENOENT) {
+      !ring_->crash_area().empty() || unlink(ring_->path().c_str()) == 0 ||
+      errno == ENOENT) {
     return absl::OkStatus();
   }
   return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_->path()));

@@ -83,7 +83,7 @@ TEST_F(ReconfigureTest, TheLeastSeverityChangesAtOnce) {
 }
 
 TEST_F(ReconfigureTest, TheSizeOfSegmentsChanges) {
-  options_.max_segment_bytes = 0;
+  options_.rotation.max_segment_bytes = 0;
   Open();
   std::mt19937 random(1);
   const auto log_noise = [&] {
@@ -96,7 +96,7 @@ TEST_F(ReconfigureTest, TheSizeOfSegmentsChanges) {
   };
   for (int i = 0; i < 10; ++i) log_noise();
   EXPECT_THAT(Segments(), SizeIs(1));
-  options_.max_segment_bytes = 4096;
+  options_.rotation.max_segment_bytes = 4096;
   Reconfigure();
   for (int i = 0; i < 10; ++i) log_noise();
   EXPECT_THAT(Segments(), SizeIs(Gt(1u)));
@@ -137,7 +137,7 @@ TEST_F(ReconfigureTest, ASegmentEndsWhereSyncBeginsOrEnds) {
 }
 
 TEST_F(ReconfigureTest, TheCompressionLevelIsThatOfTheNextSegment) {
-  options_.max_segment_bytes = 0;
+  options_.rotation.max_segment_bytes = 0;
   Open();
   std::string text;
   for (int i = 0; i < 3000; ++i) absl::StrAppend(&text, i * i % 977, " ");
@@ -209,7 +209,7 @@ TEST_F(ReconfigureTest, AForkedChildIsRefused) {
 // Invariants checked: whatever changes meanwhile, each record is there, once,
 // in order.
 TEST_F(ReconfigureTest, UnderLoadNothingIsLost) {
-  options_.max_segment_bytes = 4096;
+  options_.rotation.max_segment_bytes = 4096;
   options_.flush_interval = absl::Milliseconds(1);
   Open();
   constexpr int kRecords = 4000;
@@ -219,7 +219,7 @@ TEST_F(ReconfigureTest, UnderLoadNothingIsLost) {
     for (int i = 0; !done.load(); ++i) {
       options.sync = i % 4 == 3;
       options.compression_level = 1 + i % 3;
-      options.max_segment_bytes = i % 2 == 0 ? 4096 : 0;
+      options.rotation.max_segment_bytes = i % 2 == 0 ? 4096 : 0;
       options.flush_interval = absl::Milliseconds(1 + i % 2);
       EXPECT_TRUE(sink_->Reconfigure(options).ok());
       sink_->Flush();

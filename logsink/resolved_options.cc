@@ -65,7 +65,10 @@ FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options) {
       std::min(static_cast<int>(options.sync_severity), kSeverityCount);
   flusher.segment.compression_level = options.compression_level;
   flusher.recent_records = static_cast<size_t>(options.recent_records);
-  flusher.rotation.max_segment_bytes = options.max_segment_bytes;
+  flusher.segment.mode = options.segment_mode;
+  flusher.rotation = options.rotation;
+  flusher.retention = options.retention;
+  flusher.on_segment_closed = options.on_segment_closed;
   return flusher;
 }
 

@@ -27,6 +27,7 @@ namespace ringlog {
 namespace {
 
 constexpr absl::Duration kFlushTimeout = absl::Seconds(1);
+constexpr absl::Duration kRotateTimeout = absl::Seconds(10);
 
 Severity ToSeverity(absl::LogSeverity severity) {
   return static_cast<Severity>(absl::NormalizeLogSeverity(severity));
@@ -227,6 +228,16 @@ absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
     }
   } while (options_.load() != now);
   return absl::OkStatus();
+}
+
+absl::Status RingLogSink::Rotate() {
+  ProcessLog* const log = Own();
+  if (log == nullptr) return absl::OkStatus();
+  if (log->flusher() == nullptr) {
+    return absl::FailedPreconditionError(
+        "with kOverwriteOldest there are no segments");
+  }
+  return log->flusher()->Rotate(kRotateTimeout);
 }
 
 absl::Status RingLogSink::Close() {

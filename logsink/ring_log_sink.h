@@ -95,13 +95,28 @@ class RingLogSink final : public absl::LogSink {
   std::vector<std::string> Recent(size_t count);
 
   // Goes by other options from now on: min_severity at once, flush_interval,
-  // sync, sync_interval, sync_severity and max_segment_bytes within some
-  // milliseconds, compression_level from the next segment on. Best of the
-  // options that the sink was made with, changed. Any thread.
+  // sync, sync_interval, sync_severity, rotation, retention and
+  // on_segment_closed within some milliseconds, compression_level and
+  // segment_mode from the next segment on. Best of the options that the sink
+  // was made with, changed. Any thread.
   //
   //   InvalidArgument  an option that is not allowed; or one that cannot change
   //                    while the sink runs, which are all others
   absl::Status Reconfigure(const RingLogSinkOptions& options);
+
+  // Closes the segment that is being written, with every record in it that had
+  // been sent before the call; the next one begins with the next record. Waits
+  // for that, ten seconds at the most. Safe from any thread, many times a
+  // second; threads that wait together share a rotation. Does nothing in a
+  // forked child that has not logged yet.
+  //
+  //   DeadlineExceeded:   it has not been done yet, as on a full disk; it will
+  //                       be, as soon as that is possible
+  //   FailedPrecondition: the sink is closed, or has no flusher
+  //                       (kOverwriteOldest), or on_segment_closed calls
+  //   others:             the segment is closed, but its end could not be
+  //                       written: what is wrong with the disk
+  absl::Status Rotate();
 
   // Moves what the ring holds into segments, closes the last one, deletes the
   // ring's file. If something cannot be written, or other threads go on logging

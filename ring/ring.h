@@ -259,6 +259,8 @@ class Ring {
   // by Slots::Get(): what `ringlog inspect` shows of it.
   FlusherCounters* flusher_counters() { return &live_->flusher; }
   const FlusherCounters& flusher_counters() const { return live_->flusher; }
+  // The consumer's to answer, by Slots::Get() and Slots::Set().
+  RotationRequest* rotation_request() { return &live_->rotation; }
 
  private:
   Ring(MappedFile file, std::string path, const RingHeader& header,

@@ -163,9 +163,19 @@ struct FlusherCounters {
   int64_t lag_ns;  // age of the oldest record of the last batch when it had
                    // been written
   int64_t last_write_time_ns;  // Unix time
-  uint64_t reserved[7];
+  uint64_t deleted_files;      // because of limits on what is kept
+  uint64_t delete_errors;
+  uint64_t reserved[5];
 };
 static_assert(sizeof(FlusherCounters) == 128, "two cache lines");
+
+// What other processes ask of the flusher: a rotation is wanted while `asked`
+// is greater than `done`. The only bytes of a ring that others than its process
+// write. All zero: nobody answers.
+struct RotationRequest {
+  uint64_t asked;  // others'
+  uint64_t done;   // the flusher's
+};
 
 // What changes while the process lives. Recovery takes nothing in it on trust
 // but the persist cursor, which has a checksum.
@@ -181,9 +191,12 @@ struct RingLive {
   alignas(kCacheLineBytes) uint64_t
       cursor_selector;  // which of the two was published last: 0 or 1; readers
                         // go by checksum and sequence
+  RotationRequest rotation;
   alignas(kCacheLineBytes) PersistCursor cursor[2];
 };
 static_assert(sizeof(RingLive) == 1536, "frozen in the file format");
+static_assert(offsetof(RingLive, rotation) == 456,
+              "the rest of the selector's cache line was reserved");
 static_assert(std::is_trivially_copyable_v<RingLive>,
               "recovery copies it out of untrusted bytes");
 

@@ -93,7 +93,7 @@ std::string TextOf(uint64_t life, uint64_t thread, uint64_t number) {
   options.overflow = OverflowPolicy::kBlock;
   options.block_deadline = absl::Minutes(1);
   options.flush_interval = absl::Milliseconds(1);
-  options.max_segment_bytes = 4 << 10;
+  options.rotation.max_segment_bytes = 4 << 10;
   life->is_installing = true;
   const auto sink = Install(options);
   CHECK(sink.ok()) << sink.status();

@@ -26,7 +26,7 @@ bool InstallSink(const std::string& directory, uint64_t ring_bytes) {
   RingLogSinkOptions options;
   options.directory = directory;
   options.ring_bytes = ring_bytes;
-  options.max_segment_bytes = 32 << 10;
+  options.rotation.max_segment_bytes = 32 << 10;
   options.flush_interval = absl::Milliseconds(20);
   options.overflow = OverflowPolicy::kBlock;
   options.block_deadline = absl::Minutes(10);

@@ -164,6 +164,10 @@ class Page {
                         absl::FormatDuration(absl::Nanoseconds(f.lag_ns)),
                         " old"));
     }
+    if (f.deleted_files != 0 || f.delete_errors != 0) {
+      Line("limits", absl::StrCat(f.deleted_files, " files deleted, ",
+                                  f.delete_errors, " could not be"));
+    }
     if (f.write_errors != 0) {
       Line("write errors",
            absl::StrCat(f.write_errors, ", the last: ",

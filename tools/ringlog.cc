@@ -16,11 +16,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "ringlog/tools/cat.h"
 #include "ringlog/tools/inspect.h"
 #include "ringlog/tools/message.h"
 #include "ringlog/tools/output.h"
 #include "ringlog/tools/recover.h"
+#include "ringlog/tools/rotate.h"
 #include "ringlog/tools/verify.h"
 #include "ringlog/tools/working_directory.h"
 
@@ -40,11 +42,13 @@ what a crashed one has left in its ring.
   ringlog inspect RING...  prints what a ring says of itself
   ringlog recover PATH... --out DIR
                            makes closed segments of what a crash left
+  ringlog rotate PATH...   lets running programs close their segments
   ringlog help COMMAND     tells more
   ringlog --version
 
 A PATH is a ring (*.ring), a segment (*.log.zst, *.jsonl.zst), or a directory
-with such files. Nothing that is read is changed, but by a recovery in place.
+with such files. Nothing that is read is changed, but by a recovery in place,
+and by rotate eight bytes of a ring that are there for that.
 
 Exit status: 0 complete; 1 records are missing, or a file is damaged; 2 an
 input could not be used, or the command was not understood.
@@ -111,6 +115,21 @@ overwritten. Prints a line for each segment; what is missing or damaged is told
 on standard error.
 
   ringlog recover /mnt/crashed/var/log/app --out /tmp/app-log
+)";
+
+constexpr absl::string_view kRotateHelp =
+    R"(ringlog rotate PATH... [--timeout SECONDS]
+
+Asks running programs to close the segments that they write now, with all in
+them that has been logged, and waits until they have: for ten seconds, if
+nothing else is said. The next record begins another one. A PATH is a ring, or a
+directory: all rings in it whose processes run are meant. No signal is sent; the
+program need not know of it.
+
+Prints a line for each ring. Exit status: 0 all have done it; 1 one has not, and
+may do it later, or has ended; 2 there was none to ask, or it may not be.
+
+  ringlog rotate /var/log/app && upload /var/log/app/*.log.zst
 )";
 
 int Fail(absl::string_view subject, absl::string_view message) {
@@ -237,21 +256,42 @@ int RunRecover(std::vector<std::string> words) {
   return Recover(arguments.paths, output);
 }
 
+int RunRotate(std::vector<std::string> words) {
+  Arguments arguments(std::move(words));
+  int seconds = 10;
+  while (std::optional<std::string> flag = arguments.NextFlag()) {
+    if (*flag == "--help" || *flag == "-h") return Print(kRotateHelp);
+    if (*flag != "--timeout") return UnknownFlag(*flag, "rotate");
+    const std::string value = arguments.Value().value_or("");
+    if (!absl::SimpleAtoi(value, &seconds) || seconds < 0) {
+      return Fail("--timeout",
+                  absl::StrCat("is \"", value, "\", must be seconds"));
+    }
+  }
+  if (arguments.paths.empty()) {
+    return Fail("rotate", "no path given; see ringlog help rotate");
+  }
+  return Rotate(arguments.paths, absl::Seconds(seconds));
+}
+
 int RunHelp(const std::vector<std::string>& words) {
   if (words.empty()) return Print(kHelp);
   if (words[0] == "cat") return Print(kCatHelp);
   if (words[0] == "verify") return Print(kVerifyHelp);
   if (words[0] == "inspect") return Print(kInspectHelp);
   if (words[0] == "recover") return Print(kRecoverHelp);
+  if (words[0] == "rotate") return Print(kRotateHelp);
   return Fail(words[0],
-              "no such command; there are cat, verify, inspect and recover");
+              "no such command; there are cat, verify, inspect, recover and "
+              "rotate");
 }
 
 int Run(std::vector<std::string> words) {
   if (words.empty()) {
     return Fail("usage",
-                "ringlog cat PATH..., verify PATH..., inspect RING... or "
-                "recover PATH... --out DIR; see ringlog --help");
+                "ringlog cat PATH..., verify PATH..., inspect RING..., "
+                "recover PATH... --out DIR or rotate PATH...; see ringlog "
+                "--help");
   }
   const std::string command = words[0];
   words.erase(words.begin());
@@ -259,6 +299,7 @@ int Run(std::vector<std::string> words) {
   if (command == "verify") return RunVerify(std::move(words));
   if (command == "inspect") return RunInspect(std::move(words));
   if (command == "recover") return RunRecover(std::move(words));
+  if (command == "rotate") return RunRotate(std::move(words));
   if (command == "help" || command == "--help" || command == "-h") {
     return RunHelp(words);
   }

@@ -1,0 +1,206 @@
+// What a flusher does about a file that takes no more, while others would.
+//
+// The calls that write to segments are taken over here, so that the test can
+// let them fail for one file and not for another.
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/flusher.h"
+#include "ringlog/compress/flusher_fixture.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::SizeIs;
+
+// "pwrite", "fsync" and so on, with the file's inode; what it returns is the
+// errno with which the call fails, 0: none.
+class Calls {
+ public:
+  static Calls& Get() {
+    static auto* const calls = new Calls;
+    return *calls;
+  }
+  void Set(std::function<int(const std::string&, ino_t)> at_call) {
+    absl::MutexLock lock(&mutex_);
+    at_call_ = std::move(at_call);
+  }
+  bool Fails(const std::string& call, int fd) {
+    struct stat st = {};
+    fstat(fd, &st);
+    absl::MutexLock lock(&mutex_);
+    const int error = at_call_ == nullptr ? 0 : at_call_(call, st.st_ino);
+    if (error != 0) errno = error;
+    return error != 0;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::function<int(const std::string&, ino_t)> at_call_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+class FlusherFaultTest : public FlusherFixture {
+ protected:
+  ~FlusherFaultTest() override { Calls::Get().Set(nullptr); }
+
+  // With a first record in the first segment.
+  void Start(bool sync = false) {
+    MakeRing(64);
+    FlusherOptions options = Options();
+    options.flush_interval = absl::Hours(1);
+    options.sync = sync;
+    options.sync_interval = absl::Hours(1);
+    flusher_ = StartFlusher(ring_.get(), options);
+    Log("first");
+    Log("second");
+    struct stat st;
+    ASSERT_EQ(stat(Segments()[0].c_str(), &st), 0);
+    first_ = st.st_ino;
+  }
+  void Log(const std::string& text) {
+    Append(text);
+    ASSERT_TRUE(flusher_->Flush(kLong));
+  }
+  std::vector<std::string> Segments() const {
+    return FilesIn(directory_, ".log.zst");
+  }
+  uint64_t errors() {
+    return Slots::Get(&ring_->flusher_counters()->write_errors);
+  }
+
+  std::unique_ptr<Flusher> flusher_;
+  ino_t first_ = 0;
+};
+
+class FileErrorTest : public FlusherFaultTest,
+                      public ::testing::WithParamInterface<int> {};
+
+// As at a limit of the file's length.
+TEST_P(FileErrorTest, ASegmentThatTakesNoMoreIsEndedAndAnotherBegun) {
+  Start();
+  // What ends the file is shorter than a batch may be, and fits: it is tried
+  // after the batch has failed three times.
+  int left = 3;
+  Calls::Get().Set([&](const std::string& call, ino_t inode) {
+    return call == "pwrite" && inode == first_ && left-- > 0 ? GetParam() : 0;
+  });
+  Log("third");
+  Log("fourth");
+  EXPECT_THAT(Segments(), SizeIs(2));
+  ASSERT_TRUE(flusher_->Stop().ok());
+  // AllText() wants each to be a whole zstd file.
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third", "fourth"));
+}
+
+INSTANTIATE_TEST_SUITE_P(, FileErrorTest,
+                         ::testing::Values(EFBIG, EIO, EROFS, ESTALE),
+                         [](const auto& error) {
+                           return absl::StrCat("Errno", error.param);
+                         });
+
+// As on a server that knows the file no more.
+TEST_F(FlusherFaultTest, ASegmentThatHasGoneIsLeft) {
+  Start();
+  const std::string path = Segments()[0];
+  Calls::Get().Set([this](const std::string&, ino_t inode) {
+    return inode == first_ ? ESTALE : 0;
+  });
+  ASSERT_EQ(remove(path.c_str()), 0);
+  Log("third");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Texts(), ElementsAre("third"));
+}
+
+TEST_F(FlusherFaultTest, ASegmentThatSomebodyHasDeletedGetsNoMoreRecords) {
+  Start();
+  ASSERT_EQ(remove(Segments()[0].c_str()), 0);
+  Log("third");
+  Log("fourth");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Segments(), SizeIs(1));
+  EXPECT_THAT(Texts(), ElementsAre("third", "fourth"));
+}
+
+// As long as there is no room it is the same file that is tried.
+TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {
+  Start();
+  for (const int error : {ENOSPC, EDQUOT}) {
+    int left = 5;
+    Calls::Get().Set([&](const std::string& call, ino_t) {
+      return call == "pwrite" && left-- > 0 ? error : 0;
+    });
+    Log(absl::StrCat("after ", left));
+  }
+  EXPECT_EQ(errors(), 10u);
+  EXPECT_THAT(Segments(), SizeIs(1));
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Texts(), SizeIs(4));
+}
+
+// What was cut off must not come back when the machine dies, for it is written
+// again elsewhere.
+TEST_F(FlusherFaultTest, TheCutAfterAFailedSyncIsSyncedBeforeAnythingElse) {
+  Start(/*sync=*/true);
+  std::vector<std::string> calls;
+  int failures = 1;
+  Calls::Get().Set([&](const std::string& call, ino_t inode) {
+    calls.push_back(absl::StrCat(call, inode == first_ ? "" : " elsewhere"));
+    return call == "fdatasync" && failures-- > 0 ? EIO : 0;
+  });
+  Log("third");
+  Calls::Get().Set(nullptr);
+  calls.resize(4);
+  EXPECT_THAT(calls, ElementsAre("pwrite", "fdatasync", "ftruncate", "fsync"));
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
+}
+
+}  // namespace
+}  // namespace ringlog
+
+extern "C" {
+
+ssize_t pwrite(int fd, const void* buf, size_t n, off_t offset) {
+  if (ringlog::Calls::Get().Fails("pwrite", fd)) return -1;
+  return syscall(SYS_pwrite64, fd, buf, n, offset);
+}
+
+int ftruncate(int fd, off_t length) noexcept {
+  if (ringlog::Calls::Get().Fails("ftruncate", fd)) return -1;
+  return static_cast<int>(syscall(SYS_ftruncate, fd, length));
+}
+
+int fsync(int fd) {
+  if (ringlog::Calls::Get().Fails("fsync", fd)) return -1;
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
+
+int fdatasync(int fildes) {
+  if (ringlog::Calls::Get().Fails("fdatasync", fildes)) return -1;
+  return static_cast<int>(syscall(SYS_fdatasync, fildes));
+}
+
+}  // extern "C"

@@ -1,0 +1,57 @@
+// What a flusher is asked to do.
+
+#ifndef RINGLOG_COMPRESS_FLUSHER_OPTIONS_H_
+#define RINGLOG_COMPRESS_FLUSHER_OPTIONS_H_
+
+#include <cstddef>
+#include <functional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/retention.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_sequence.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/ring/record.h"
+
+namespace ringlog {
+
+struct FlusherOptions {
+  // Of the segments; made when it is missing and its parent is not.
+  std::string directory;
+  LineFormat format = LineFormat::kText;
+  // A record waits no longer than this for its batch to be written.
+  absl::Duration flush_interval = absl::Milliseconds(200);
+  // Of text; a batch of this size is written at once.
+  size_t batch_bytes = 64 << 10;
+  // A slot is freed only when its record is on the disk, by fdatasync(2), which
+  // is called for a frame at a time. A record waits for it no longer than
+  // sync_interval, which takes the place of flush_interval, and one of severity
+  // sync_severity or above, not at all; kSeverityCount: none is.
+  bool sync = false;
+  absl::Duration sync_interval = absl::Seconds(1);
+  int sync_severity = static_cast<int>(Severity::kError);
+  // A writer that holds others up for longer than this is gone past.
+  absl::Duration stuck_writer_timeout = absl::Seconds(1);
+  SegmentWriterOptions segment;
+  RotationOptions rotation;
+  // How many records Recent() knows; cannot change.
+  size_t recent_records = 0;
+  RetentionOptions retention;
+  // Called with the path of each segment to which nothing more will be written,
+  // in the thread of the flusher, without a lock. As long as it runs nothing is
+  // written; an exception of it is told on stderr.
+  std::function<void(const std::string& path)> on_segment_closed;
+};
+
+// Of its segments.
+SegmentSequenceOptions SequenceOptions(const FlusherOptions& options);
+
+// Calls on_segment_closed, if there is one. What an application's code does is
+// no reason for the thread to end: an exception is told on stderr.
+void TellSegmentClosed(const FlusherOptions& options, const std::string& path);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_FLUSHER_OPTIONS_H_

@@ -1,0 +1,338 @@
+// Disks that are full, quotas that are used up, directories that go, file
+// systems that become read-only, while threads log: the process goes on, nobody
+// who logs waits, and it resumes by itself.
+//
+// pwrite(2) is taken over here, so that a quota can be used up.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/flusher.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/long_mode.h"
+#include "ringlog/testing/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+constexpr absl::Duration kLong = absl::Minutes(5);
+constexpr size_t kThreads = 2;
+
+// Of a file system of the test's own.
+constexpr int kMayNotMount = 77;
+std::atomic<bool> g_quota_is_used_up{false};
+
+void WaitUntil(const std::function<bool()>& condition) {
+  while (!condition()) absl::SleepFor(absl::Milliseconds(1));
+}
+
+// Threads that log, and what of it has to be found.
+class Load {
+ public:
+  // The ring is not where the disk gets full.
+  Load(const std::string& directory, const std::string& ring_directory)
+      : directory_(directory) {
+    RingOptions ring;
+    ring.slot_count = 1024;
+    ring.program = "program";
+    ring.host = "host";
+    ring.segment_directory = directory;
+    ring_ = *Ring::CreateIn(ring_directory, RingFileName, ring);
+    FlusherOptions options;
+    options.directory = directory;
+    options.flush_interval = absl::Milliseconds(5);
+    flusher_ = *Flusher::Start(ring_.get(), options);
+    for (size_t t = 0; t < kThreads; ++t) {
+      threads_.emplace_back([this, t] { Run(t); });
+    }
+  }
+
+  // What each thread has tried so far, at least.
+  std::array<uint64_t, kThreads> Tried() const {
+    return {tried_[0].load(), tried_[1].load()};
+  }
+  uint64_t dropped() const {
+    return ring_->dropped(DropCause::kRingFull, Severity::kInfo);
+  }
+  uint64_t errors() {
+    return Slots::Get(&ring_->flusher_counters()->write_errors);
+  }
+  Flusher* flusher() { return flusher_.get(); }
+
+  // Checks what the segments have that are closed, and deletes them.
+  void TakeSegments() {
+    ASSERT_TRUE(flusher_->Rotate(kLong).ok());
+    const std::vector<std::string> paths = FilesIn(directory_, ".log.zst");
+    for (const std::string& path : paths) {
+      bool complete = false;
+      const std::string text = Decompress(path, &complete);
+      // The newest may be of what came after the rotation.
+      if (path == paths.back() && !complete) continue;
+      ASSERT_TRUE(complete) << path;
+      if (path == paths.back() && !IsClosed(path)) continue;
+      TakeText(text);
+      ASSERT_TRUE(std::filesystem::remove(path));
+    }
+  }
+
+  // Of thread t, accepted records of [begin, end) need not be found.
+  void Excuse(size_t t, uint64_t begin, uint64_t end) {
+    excused_[t].resize(std::max<size_t>(excused_[t].size(), end));
+    for (uint64_t n = begin; n < end; ++n) excused_[t][n] = true;
+  }
+
+  void Finish() {
+    done_ = true;
+    for (std::thread& thread : threads_) thread.join();
+    ASSERT_TRUE(flusher_->Stop().ok());
+    for (const std::string& path : FilesIn(directory_, ".log.zst")) {
+      bool complete = false;
+      TakeText(Decompress(path, &complete));
+      ASSERT_TRUE(complete) << path;
+    }
+    for (size_t t = 0; t < kThreads; ++t) {
+      found_[t].resize(accepted_[t].size());
+      excused_[t].resize(accepted_[t].size());
+      for (size_t n = 0; n < accepted_[t].size(); ++n) {
+        if (excused_[t][n] && !found_[t][n]) continue;
+        ASSERT_EQ(found_[t][n], accepted_[t][n]) << t << " " << n;
+        records_ += found_[t][n];
+      }
+    }
+  }
+  uint64_t records() const { return records_; }
+  uint64_t told_drops() const { return told_drops_; }
+
+ private:
+  static bool IsClosed(const std::string& path) {
+    const std::string bytes = ReadFile(path);
+    return absl::EndsWith(bytes, "\xb1\xea\x92\x8f");
+  }
+
+  void Run(size_t t) {
+    constexpr int kBurst = 64;
+    while (!done_) {
+      for (int i = 0; i < kBurst; ++i) {
+        const std::string text = absl::StrCat(t, " ", accepted_[t].size(), " ",
+                                              accepted_[t].size() * 7919);
+        Record record;
+        record.text = text;
+        char head[128];
+        const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
+        const auto result = ring_->Append(record.severity, {head, size}, text);
+        accepted_[t].push_back(result == Ring::AppendResult::kAppended);
+        tried_[t].store(accepted_[t].size());
+      }
+      // Else two cores do nothing but this.
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  }
+
+  void TakeText(const std::string& all) {
+    for (absl::string_view line : absl::StrSplit(all, '\n')) {
+      if (line.empty() || line[0] == ' ') continue;
+      const std::vector<std::string> words =
+          absl::StrSplit(line.substr(line.find("] ") + 2), ' ');
+      ASSERT_GE(words.size(), 3u) << line;
+      if (words[1] == "INFO") {
+        uint64_t drops = 0;
+        ASSERT_TRUE(absl::SimpleAtoi(words[0], &drops)) << line;
+        told_drops_ += drops;
+        continue;
+      }
+      size_t t = 0;
+      size_t n = 0;
+      ASSERT_TRUE(absl::SimpleAtoi(words[0], &t)) << line;
+      ASSERT_TRUE(absl::SimpleAtoi(words[1], &n)) << line;
+      ASSERT_EQ(words[2], absl::StrCat(n * 7919));
+      ASSERT_GE(n, next_[t]) << "twice, or out of order: " << line;
+      next_[t] = n + 1;
+      found_[t].resize(n + 1);
+      found_[t][n] = true;
+    }
+  }
+
+  const std::string directory_;
+  std::unique_ptr<Ring> ring_;
+  std::unique_ptr<Flusher> flusher_;
+  std::atomic<bool> done_{false};
+  // By number: the thread's own, until Finish().
+  std::array<std::vector<bool>, kThreads> accepted_;
+  std::array<std::atomic<uint64_t>, kThreads> tried_ = {};
+  std::vector<std::thread> threads_;
+
+  std::array<std::vector<bool>, kThreads> found_;
+  std::array<std::vector<bool>, kThreads> excused_;
+  std::array<size_t, kThreads> next_ = {};
+  uint64_t records_ = 0;
+  uint64_t told_drops_ = 0;
+};
+
+// Invariants checked: while there is no room, threads go on logging until the
+// ring is full, and beyond; when there is room again it goes on by itself;
+// every record that Append() took is in a segment, once and in order, the
+// others are as many as the log says were dropped; every segment is whole.
+void FillAndFree(const std::string& directory,
+                 const std::function<void()>& fill,
+                 const std::function<void()>& free) {
+  const int cycles = IsLongMode() ? 1000 : 20;
+  Load load(directory, MakeTestDirectory());
+  for (int cycle = 0; cycle < cycles; ++cycle) {
+    const uint64_t errors = load.errors();
+    const uint64_t dropped = load.dropped();
+    fill();
+    WaitUntil([&] {
+      return load.errors() != errors && load.dropped() > dropped + 100;
+    });
+    free();
+    ASSERT_TRUE(load.flusher()->Flush(kLong));
+    load.TakeSegments();
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+  load.Finish();
+  EXPECT_EQ(load.told_drops(), load.dropped());
+  std::cout << cycles << " cycles, " << load.records() << " records, "
+            << load.dropped() << " dropped and told, " << load.errors()
+            << " errors" << std::endl;
+}
+
+// Runs `body` in a child, which has a file system of 8 MiB at the directory
+// that it gets.
+void InSmallFileSystem(const std::function<void(const std::string&)>& body) {
+  const std::string directory = MakeTestDirectory();
+  const pid_t child = fork();
+  if (child == 0) {
+    if ((unshare(CLONE_NEWNS) != 0 &&
+         unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) ||
+        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount("ringlog", directory.c_str(), "tmpfs", 0, "size=8m") != 0) {
+      _exit(kMayNotMount);
+    }
+    body(directory);
+    _exit(::testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kMayNotMount) {
+    GTEST_SKIP() << "may not mount a tmpfs here";
+  }
+  EXPECT_EQ(status, 0);
+}
+
+TEST(DiskFullTest, ADiskIsFilledAndFreedUnderLoad) {
+  InSmallFileSystem([](const std::string& directory) {
+    const std::string filler = directory + "/filler";
+    FillAndFree(
+        directory,
+        [&] {
+          const int fd =
+              open(filler.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+          const std::string page(4096, 'x');
+          while (write(fd, page.data(), page.size()) > 0) {
+          }
+          close(fd);
+        },
+        [&] { unlink(filler.c_str()); });
+  });
+}
+
+TEST(DiskFullTest, AQuotaIsUsedUpAndRaisedUnderLoad) {
+  FillAndFree(
+      MakeTestDirectory(), [] { g_quota_is_used_up = true; },
+      [] { g_quota_is_used_up = false; });
+}
+
+// Whoever deletes a directory deletes what was logged before that. Nothing of
+// what comes later goes with it.
+TEST(DiskFullTest, TheDirectoryIsRemovedUnderLoadAndMadeAgain) {
+  const std::string directory = MakeTestDirectory() + "/logs";
+  std::filesystem::create_directory(directory);
+  Load load(directory, MakeTestDirectory());
+  const int cycles = IsLongMode() ? 300 : 20;
+  for (int cycle = 0; cycle < cycles; ++cycle) {
+    const auto begin = load.Tried();
+    load.TakeSegments();
+    if (HasFatalFailure()) return;
+    WaitUntil([&] { return load.Tried()[0] > begin[0] + 200; });
+    std::error_code error;
+    do {
+      std::filesystem::remove_all(directory, error);
+    } while (error);
+    const auto end = load.Tried();
+    for (size_t t = 0; t < kThreads; ++t) load.Excuse(t, begin[t], end[t] + 1);
+    ASSERT_TRUE(load.flusher()->Flush(kLong));
+    WaitUntil([&] { return load.Tried()[1] > end[1] + 200; });
+    ASSERT_TRUE(load.flusher()->Flush(kLong));
+  }
+  load.Finish();
+  std::cout << cycles << " cycles, " << load.records() << " records, "
+            << load.dropped() << " dropped" << std::endl;
+}
+
+TEST(DiskFullTest, AFileSystemBecomesReadOnlyAndWritableAgain) {
+  InSmallFileSystem([](const std::string& directory) {
+    Load load(directory, MakeTestDirectory());
+    for (int cycle = 0; cycle < 10; ++cycle) {
+      // Not while a segment is open: the system refuses that.
+      do {
+        ASSERT_TRUE(load.flusher()->Rotate(kLong).ok());
+      } while (mount("ringlog", directory.c_str(), "tmpfs",
+                     MS_REMOUNT | MS_RDONLY, "size=8m") != 0);
+      const uint64_t dropped = load.dropped();
+      WaitUntil([&] { return load.dropped() > dropped + 100; });
+      EXPECT_NE(load.errors(), 0u);
+      ASSERT_EQ(
+          mount("ringlog", directory.c_str(), "tmpfs", MS_REMOUNT, "size=8m"),
+          0);
+      ASSERT_TRUE(load.flusher()->Flush(kLong));
+      load.TakeSegments();
+    }
+    load.Finish();
+    EXPECT_EQ(load.told_drops(), load.dropped());
+  });
+}
+
+}  // namespace
+}  // namespace ringlog
+
+// Half of what shall be written still fits.
+extern "C" ssize_t pwrite(int fd, const void* buf, size_t n, off_t offset) {
+  if (ringlog::g_quota_is_used_up) {
+    if (n > 1) return syscall(SYS_pwrite64, fd, buf, n / 2, offset);
+    errno = EDQUOT;
+    return -1;
+  }
+  return syscall(SYS_pwrite64, fd, buf, n, offset);
+}
