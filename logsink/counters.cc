@@ -19,6 +19,8 @@ RingLogSinkCounters ReadCounters(const Ring& ring) {
   c.cut_records = ring.cut();
   c.write_errors = Slots::Get(&flusher.write_errors);
   c.last_error = static_cast<absl::StatusCode>(Slots::Get(&flusher.last_error));
+  c.deleted_files = Slots::Get(&flusher.deleted_files);
+  c.delete_errors = Slots::Get(&flusher.delete_errors);
   c.lag = absl::Nanoseconds(Slots::Get(&flusher.lag_ns));
   if (const int64_t ns = Slots::Get(&flusher.last_write_time_ns); ns != 0) {
     c.last_write_time = absl::FromUnixNanos(ns);

@@ -33,6 +33,10 @@ struct RingLogSinkCounters {
   uint64_t write_errors = 0;
   absl::StatusCode last_error = absl::StatusCode::kOk;
 
+  // Files that are gone because of options.retention, and those that should be.
+  uint64_t deleted_files = 0;
+  uint64_t delete_errors = 0;
+
   // How old the oldest record of the last batch was when it had been written,
   // and when that was; InfinitePast() if there was none.
   absl::Duration lag;

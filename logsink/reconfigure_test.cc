@@ -32,6 +32,7 @@ using ::testing::Gt;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 class ReconfigureTest : public ::testing::Test {
  protected:
@@ -195,15 +196,25 @@ TEST_F(ReconfigureTest, WhatIsNotAllowedIsRefused) {
   EXPECT_EQ(sink_->Reconfigure(options_), CheckOptions(options_));
 }
 
-TEST_F(ReconfigureTest, AForkedChildIsRefused) {
+// Before it has a ring, and then that goes by them.
+TEST_F(ReconfigureTest, AForkedChildHasOptionsOfItsOwn) {
   Open();
   const pid_t child = fork();
   if (child == 0) {
-    _exit(absl::IsFailedPrecondition(sink_->Reconfigure(options_)) ? 0 : 1);
+    options_.min_severity = absl::LogSeverityAtLeast::kError;
+    Reconfigure();
+    Log(absl::LogSeverity::kWarning, "child's warning");
+    Log(absl::LogSeverity::kError, "child's error");
+    _exit(HasFailure() || !sink_->Close().ok() ? 1 : 0);
   }
   int status;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
+  Log(absl::LogSeverity::kWarning, "parent's warning");
+  ASSERT_TRUE(sink_->Close().ok());
+  EXPECT_THAT(AllLines(options_.directory),
+              UnorderedElementsAre(EndsWith("] child's error"),
+                                   EndsWith("] parent's warning")));
 }
 
 // Invariants checked: whatever changes meanwhile, each record is there, once,
