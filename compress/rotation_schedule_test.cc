@@ -97,7 +97,8 @@ TEST(RotationScheduleTest, WhateverTheClockDoesNoBoundaryIsPassedTwice) {
   const absl::Duration interval = absl::Minutes(10);
   const absl::Duration offset = absl::Minutes(3);
   for (int run = 0; run < 200; ++run) {
-    absl::Time now = At(1, 0, 0) + absl::Seconds(random() % 100000);
+    absl::Time now =
+        At(1, 0, 0) + absl::Seconds(static_cast<int64_t>(random() % 100000));
     absl::Time latest = now;
     RotationSchedule schedule = Schedule(interval, offset, now);
     std::map<int64_t, int> passed;

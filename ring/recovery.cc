@@ -65,12 +65,14 @@ class Recovery {
 
   RecoveredRing Run() {
     FindBounds();
-    for (uint64_t p = begin_; p < end_;) {
+    uint64_t p = begin_;
+    while (p < end_) {
       const uint64_t absent = std::min(AbsentFrom(p), end_ - p);
       p += absent != 0 ? PassOver(p, absent) : Visit(p);
     }
     result_.end_position = end_;
-    AddCrashReports();
+    // The last record may say that it takes more slots than were claimed.
+    AddCrashReports(std::max(p, end_));
     return std::move(result_);
   }
 
@@ -326,12 +328,11 @@ class Recovery {
   }
 
   // The process has died of them, so they come behind all that it logged.
-  void AddCrashReports() {
+  void AddCrashReports(uint64_t position) {
     const RingHeader& header = result_.header;
     const absl::string_view area =
         file_.substr(std::min<uint64_t>(file_.size(), header.crash_offset),
                      header.crash_bytes);
-    uint64_t position = end_;
     for (CrashReport& report : ReadCrashArea(area, seed_)) {
       RecoveredRecord recovered;
       recovered.position = position++;

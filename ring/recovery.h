@@ -29,7 +29,7 @@ struct RecoveredRecord {
   absl::string_view head;   // into the file's bytes, or `assembled`
   absl::string_view body;   // into the file's bytes, or `assembled`
   // Not of a slot: what a signal handler wrote into the crash area. These come
-  // last, at the positions from RecoveredRing::end_position on.
+  // last, at positions behind all others, from RecoveredRing::end_position on.
   bool is_crash_report = false;
 };
 

@@ -262,7 +262,7 @@ def read_ring(data):
     elif gap:
       gaps.append([gap, p + count, p])
     p += count
-  print_crash_reports(data, header, end_position)
+  print_crash_reports(data, header, max(p, end_position))
   for gap, end, first in gaps:
     print_json(gap=gap, first=first, end=end)
     if gap != 'unfinished':
