@@ -28,6 +28,12 @@ absl::StatusOr<pthread_t> StartBackgroundThread(const char* name,
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
+  // Of the thread's own faults: blocked they would end the process without the
+  // handler, and so without a report in the log.
+  for (const int fault :
+       {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
+    sigdelset(&all, fault);
+  }
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread;
   const int error = pthread_create(&thread, nullptr, &Main, argument.get());

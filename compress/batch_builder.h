@@ -8,6 +8,7 @@
 #ifndef RINGLOG_COMPRESS_BATCH_BUILDER_H_
 #define RINGLOG_COMPRESS_BATCH_BUILDER_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -46,6 +47,12 @@ class BatchBuilder {
   // Of the earliest record; 0 if there is none.
   int64_t min_time_ns() const { return summary_.min_time_ns; }
   uint64_t end_position() const { return summary_.end_position; }
+  // Of that severity or above.
+  bool has_record_of(int severity) const {
+    return std::any_of(summary_.records.begin() + severity,
+                       summary_.records.end(),
+                       [](uint64_t count) { return count != 0; });
+  }
 
   // Refers to this builder, until it is changed.
   SegmentWriter::Batch batch() const;

@@ -8,7 +8,6 @@
 #include "absl/time/clock.h"
 #include "ringlog/compress/background_thread.h"
 #include "ringlog/compress/complain.h"
-#include "ringlog/ring/fork_generation.h"
 #include "ringlog/ring/monotonic_time.h"
 
 namespace ringlog {
@@ -35,6 +34,11 @@ constexpr int kMaxAttemptsOfAFile = 15;
 // Of the thread that is one.
 thread_local const Flusher* this_threads_flusher = nullptr;
 
+absl::Status CannotWaitForItself() {
+  return absl::FailedPreconditionError(
+      "the flusher cannot wait for itself: called from on_segment_closed");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
@@ -54,6 +58,7 @@ Flusher::Flusher(Ring* ring, const FlusherOptions& options)
       recent_(options.recent_records == 0
                   ? nullptr
                   : std::make_unique<RecentLines>(options.recent_records)),
+      keeps_to_limits_(!options.limits_wait),
       options_(options),
       batch_(options.format, ring->take_position(), recent_.get()),
       drain_(ring, options.stuck_writer_timeout),
@@ -90,10 +95,7 @@ absl::Status Flusher::Rotate(absl::Duration timeout) {
     return absl::FailedPreconditionError(
         "a forked child has no flusher of its own");
   }
-  if (IsOwnThread()) {
-    return absl::FailedPreconditionError(
-        "the flusher cannot wait for itself: called from on_segment_closed");
-  }
+  if (IsOwnThread()) return CannotWaitForItself();
   const uint64_t number = rotations_.Ask();
   if (number == 0) {
     return absl::FailedPreconditionError("the flusher has been stopped");
@@ -105,6 +107,8 @@ absl::Status Flusher::Rotate(absl::Duration timeout) {
 
 absl::Status Flusher::Stop() {
   if (!IsOwner()) return absl::OkStatus();
+  // A program that ends there leaves its ring.
+  if (IsOwnThread()) return CannotWaitForItself();
   absl::call_once(stop_once_, [this] {
     if (!thread_.has_value()) return;  // it was not to be had
     {
@@ -116,11 +120,6 @@ absl::Status Flusher::Stop() {
   return result_;
 }
 
-// The monitor of a forked child may be held by a thread that it does not have.
-bool Flusher::IsOwner() const {
-  return ForkGeneration::Now() == fork_generation_;
-}
-
 bool Flusher::IsOwnThread() const { return this_threads_flusher == this; }
 
 // True if it is the last.
@@ -130,7 +129,8 @@ bool Flusher::WaitForTurn() {
     return stopping_ || flush_target_ > std::max(persisted_, tried_target_) ||
            rotations_.has_news();
   };
-  monitor_.AwaitWithTimeout(wanted, kPollInterval);
+  monitor_.AwaitWithTimeout(wanted,
+                            has_more_ ? absl::ZeroDuration() : kPollInterval);
   return stopping_;
 }
 
@@ -157,8 +157,9 @@ absl::Status Flusher::Turn(bool flush) {
     // while, like everything.
     tried_target_ = flush_target_;
   }
-  if (next_options) Adopt(*next_options);
+  // By the schedule that was in force until now.
   rotations_.Look(absl::Now(), segments_.is_open());
+  if (next_options) Adopt(*next_options);
   if (absl::Status s = TakeAll(); !s.ok()) return s;
   return IsDue(flush) ? WriteBatch() : absl::OkStatus();
 }
@@ -177,10 +178,7 @@ bool Flusher::IsDue(bool flush) const {
   const absl::Duration waited = MonotonicTime() - written_at_;
   if (!options_.sync) return waited >= options_.flush_interval;
   if (waited >= options_.sync_interval) return true;
-  const FrameSummary summary = batch_.batch().summary;
-  const auto urgent = summary.records.begin() + options_.sync_severity;
-  return std::any_of(urgent, summary.records.end(),
-                     [](uint64_t n) { return n != 0; });
+  return batch_.has_record_of(options_.sync_severity);
 }
 
 // The last turn, as often as records are still on their way into the ring; when
@@ -200,15 +198,20 @@ absl::Status Flusher::Finish() {
   return absl::OkStatus();
 }
 
-// Writes the batch as often as it is full.
+// What there is now: others may log faster than this writes, and there is more
+// to a turn. Writes the batch as often as it is full.
 absl::Status Flusher::TakeAll() {
   const size_t batch_bytes =
       options_.sync ? options_.segment.frame_bytes : options_.batch_bytes;
+  const uint64_t end = ring_->tail_position();
+  has_more_ = false;
   while (drain_.FillBatch(batch_bytes, &batch_)) {
     if (absl::Status s = WriteBatch(); !s.ok()) return s;
     // Writers may keep it here for as long as they like.
     rotations_.Look(absl::Now(), segments_.is_open());
     KeepToLimits();
+    has_more_ = batch_.end_position() >= end;
+    if (has_more_) break;
   }
   return absl::OkStatus();
 }
@@ -358,12 +361,12 @@ absl::Status Flusher::RotateIfWanted() {
                : absl::OkStatus();
   }
   absl::Status status = EndSegment();
-  rotations_.Answer(status);
+  if (rotations_.IsReady(batch_.end_position())) rotations_.Answer(status);
   return status;
 }
 
 void Flusher::KeepToLimits() {
-  if (!options_.retention.has_limit()) return;
+  if (!options_.retention.has_limit() || !keeps_to_limits_.load()) return;
   retention_.RunIfDue();
   FlusherCounters* const counters = ring_->flusher_counters();
   Slots::Set(&counters->deleted_files, retention_.deleted_files());

@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -38,6 +39,7 @@
 #include "ringlog/compress/segment_format.h"
 #include "ringlog/compress/segment_sequence.h"
 #include "ringlog/compress/segment_writer.h"
+#include "ringlog/ring/fork_generation.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -82,6 +84,9 @@ class Flusher {
   //                       could not be written
   absl::Status Rotate(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(monitor_);
 
+  // See FlusherOptions::limits_wait. Any thread.
+  void StartLimits() { keeps_to_limits_.store(true); }
+
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
   // records still:
@@ -93,7 +98,8 @@ class Flusher {
   Flusher(Ring* ring, const FlusherOptions& options);
 
   void Run() ABSL_LOCKS_EXCLUDED(monitor_);
-  bool IsOwner() const;
+  // A forked child's monitor may be held by a thread that it does not have.
+  bool IsOwner() const { return ForkGeneration::Now() == fork_generation_; }
   bool IsOwnThread() const;
   bool WaitForTurn() ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(monitor_);
@@ -129,12 +135,14 @@ class Flusher {
   uint64_t persisted_ ABSL_GUARDED_BY(monitor_) = 0;  // positions below it are
 
   const std::unique_ptr<RecentLines> recent_;  // null if none are kept
+  std::atomic<bool> keeps_to_limits_;
 
   // The thread's own.
   FlusherOptions options_;
   BatchBuilder batch_;
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
+  bool has_more_ = false;  // the ring, at the end of the last turn
   RingDrain drain_;
   SegmentSequence segments_;
   RetentionRunner retention_;

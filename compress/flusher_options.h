@@ -39,6 +39,9 @@ struct FlusherOptions {
   // How many records Recent() knows; cannot change.
   size_t recent_records = 0;
   RetentionOptions retention;
+  // Until Flusher::StartLimits(): what processes that died have left counts,
+  // and takes less room once it has been recovered.
+  bool limits_wait = false;
   // Called with the path of each segment to which nothing more will be written,
   // in the thread of the flusher, without a lock. As long as it runs nothing is
   // written; an exception of it is told on stderr.

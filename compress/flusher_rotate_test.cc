@@ -234,15 +234,17 @@ TEST_F(FlusherRotateTest, TheHookIsToldOfEachSegmentWhenItIsClosed) {
   EXPECT_THAT(was_closed, ElementsAre(true, true, true));
 }
 
-TEST_F(FlusherRotateTest, AHookThatThrowsOrRotatesOnlyTakesTime) {
+TEST_F(FlusherRotateTest, AHookThatThrowsRotatesOrStopsOnlyTakesTime) {
   MakeRing(64);
   FlusherOptions options = Lazy();
   Flusher* self = nullptr;
   absl::Status status;
+  absl::Status stopped;
   bool flushed = true;
   options.on_segment_closed = [&](const std::string&) {
     status = self->Rotate(absl::InfiniteDuration());
     flushed = self->Flush(absl::InfiniteDuration());
+    stopped = self->Stop();
     throw std::runtime_error("a hook's");
   };
   auto flusher = StartFlusher(ring_.get(), options);
@@ -255,6 +257,7 @@ TEST_F(FlusherRotateTest, AHookThatThrowsOrRotatesOnlyTakesTime) {
   EXPECT_THAT(::testing::internal::GetCapturedStderr(),
               ::testing::HasSubstr("a hook's"));
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_TRUE(absl::IsFailedPrecondition(stopped)) << stopped;
   EXPECT_FALSE(flushed);
   EXPECT_THAT(Texts(), ElementsAre("one", "two"));
 }

@@ -89,6 +89,29 @@ TEST_F(FlusherTest, FlushGivesUpOnARecordThatIsNotCommitted) {
   EXPECT_TRUE(flusher->Flush(kLong));
 }
 
+// The flusher is slower than they are, so that the ring is never empty.
+TEST_F(FlusherTest, StopReturnsWhileOthersLogWithoutEnd) {
+  MakeRing(256);
+  FlusherOptions options = Options();
+  options.segment.compression_level = 19;
+  options.batch_bytes = 1;
+  auto flusher = StartFlusher(ring_.get(), options);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 2; ++i) {
+    writers.emplace_back([&] {
+      while (!done.load()) Append("without end");
+    });
+  }
+  while (ring_->dropped(DropCause::kRingFull, Severity::kInfo) == 0) {
+    std::this_thread::yield();
+  }
+  const absl::Status status = flusher->Stop();
+  done.store(true);
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
+}
+
 TEST_F(FlusherTest, ManyThreadsManySegmentsEachRecordOnceAndInOrder) {
   MakeRing(256);
   FlusherOptions options = Options();

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -24,6 +25,12 @@ namespace {
 bool GoesTo(const std::string& path, const std::string& ring_directory,
             const std::string& segment_directory) {
   const bool is_own_directory = ring_directory == segment_directory;
+  // In a directory for everybody another user may have made it up.
+  struct stat st;
+  if (!is_own_directory &&
+      (lstat(path.c_str(), &st) != 0 || st.st_uid != geteuid())) {
+    return false;
+  }
   const absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
   if (!header.ok()) return is_own_directory;
   const absl::string_view recorded = SegmentDirectory(*header);

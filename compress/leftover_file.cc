@@ -127,7 +127,7 @@ absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
 }
 
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
   const absl::StatusOr<FileContent> bytes =
       ReadFileContent(fd, path, kLiveOffset);
@@ -139,7 +139,7 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
 }
 
 absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path) {
-  UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW);
+  UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (fd.fd() < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
   }

@@ -211,6 +211,32 @@ TEST(LeftoverTest, ARingInASharedDirectoryGoesOnlyToItsOwnSegments) {
   EXPECT_EQ(Texts(mine), Messages(3));
 }
 
+TEST(LeftoverTest, WhatAnotherUserHasPutThereIsNotRecovered) {
+  const std::string shared = MakeTestDirectory();
+  const std::string mine = MakeTestDirectory();
+  { Victim(shared, mine).Log(3); }
+  const std::string ring = FilesIn(shared, ".ring").at(0);
+  if (chown(ring.c_str(), 12345, static_cast<gid_t>(-1)) != 0) {
+    GTEST_SKIP() << "not allowed to give files away";
+  }
+  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  EXPECT_THAT(FilesIn(shared, ".ring"), SizeIs(1));
+  EXPECT_THAT(FilesIn(mine, ".zst"), IsEmpty());
+}
+
+// Nor does it hold up the others.
+TEST(LeftoverTest, APipeWithTheNameOfARingIsPassedOver) {
+  const std::string shared = MakeTestDirectory();
+  const std::string mine = MakeTestDirectory();
+  { Victim(shared, mine).Log(3); }
+  const std::string ring = FilesIn(shared, ".ring").at(0);
+  const std::string pipe =
+      absl::StrCat(shared, "/a", ring.substr(ring.rfind('/') + 1));
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  EXPECT_EQ(Texts(mine), Messages(3));
+}
+
 // Whose path is so long that the header has only its end.
 TEST(LeftoverTest, ALongPathOfSegmentsIsKnownByItsEnd) {
   const std::string shared = MakeTestDirectory();

@@ -12,7 +12,6 @@
 #include <optional>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -76,10 +75,10 @@ absl::Status CannotDelete(int error, const std::string& path) {
 //   FailedPrecondition: somebody does
 //   NotFound:           it has gone
 absl::Status DeleteSegment(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return CannotDelete(errno, path);
-  auto close_file = absl::MakeCleanup([fd] { close(fd); });
-  if (!TryLock(fd)) {
+  const UnsharedFile file =
+      UnsharedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (file.fd() < 0) return CannotDelete(errno, path);
+  if (!TryLock(file.fd())) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": in use"));
   }
   if (unlink(path.c_str()) != 0) return CannotDelete(errno, path);

@@ -170,6 +170,29 @@ TEST_F(RetentionRunnerTest, TheLimitHoldsWithinALife) {
               ::testing::HasSubstr("the last"));
 }
 
+// It has no part in its parent's files, however long it lives.
+TEST_F(RetentionRunnerTest, AForkedChildKeepsNoSegment) {
+  Process process(directory_, RetentionOptions());
+  process.Log("one");
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(pipe_ends[1]);
+    char end;
+    _exit(read(pipe_ends[0], &end, 1) == 0 ? 0 : 1);
+  }
+  process.Rotate();
+  process.Log("two");
+  Runner(MaxFiles(1)).RunIfDue();
+  EXPECT_THAT(Segments("program"), SizeIs(1));
+  close(pipe_ends[1]);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  process.End();
+}
+
 TEST_F(RetentionRunnerTest, OnlyWhatIsProvablyThisProgramsGoes) {
   InChild([&] {
     Process other(directory_, RetentionOptions(), "other");

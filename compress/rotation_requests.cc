@@ -8,12 +8,21 @@
 namespace ringlog {
 
 RotationRequests::RotationRequests(Ring* ring, const RotationOptions& options)
-    : ring_(ring), schedule_(options, absl::Now()) {
+    : ring_(ring), options_(options), schedule_(options, absl::Now()) {
   RotationRequest* const outside = ring->rotation_request();
   answered_outside_ =
       std::max({uint64_t{1}, Slots::Get(&outside->asked), outside->done});
   seen_outside_ = answered_outside_;
   Slots::Set(&outside->done, answered_outside_);
+}
+
+void RotationRequests::Reconfigure(const RotationOptions& options,
+                                   absl::Time now) {
+  if (options.interval != options_.interval ||
+      options.offset != options_.offset) {
+    schedule_ = RotationSchedule(options, now);
+  }
+  options_ = options;
 }
 
 uint64_t RotationRequests::Ask() {
@@ -49,7 +58,10 @@ void RotationRequests::Answer(const absl::Status& status) {
   has_passed_boundary_ = false;
   if (seen_outside_ != answered_outside_) {
     answered_outside_ = seen_outside_;
-    Slots::Set(&ring_->rotation_request()->done, answered_outside_);
+    // Who waits outside learns of a failure by the process's end, or not yet.
+    if (status.ok()) {
+      Slots::Set(&ring_->rotation_request()->done, answered_outside_);
+    }
   }
   if (seen_.load() == answered_) return;
   answered_ = seen_.load();

@@ -28,10 +28,8 @@ class RotationRequests {
   // `ring` must outlive it.
   RotationRequests(Ring* ring, const RotationOptions& options);
 
-  // The flusher's, at `now`.
-  void Reconfigure(const RotationOptions& options, absl::Time now) {
-    schedule_ = RotationSchedule(options, now);
-  }
+  // The flusher's, at `now`. Where the schedule is the same, it goes on.
+  void Reconfigure(const RotationOptions& options, absl::Time now);
 
   // The number of the request, from 1; 0 after Close().
   uint64_t Ask() ABSL_LOCKS_EXCLUDED(monitor_);
@@ -64,6 +62,7 @@ class RotationRequests {
   }
 
   Ring* const ring_;
+  RotationOptions options_;
   RotationSchedule schedule_;
   std::atomic<uint64_t> asked_{0};
   std::atomic<uint64_t> seen_{0};

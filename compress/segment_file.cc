@@ -15,29 +15,19 @@ namespace ringlog {
 absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
                                               int flags, mode_t mode) {
   // O_NONBLOCK: what is not a file, such as a pipe, shall not hold us up.
-  const int fd = open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, mode);
-  if (fd < 0) {
+  UnsharedFile opened = UnsharedFile::Open(path, flags | O_NONBLOCK, mode);
+  if (opened.fd() < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
   }
-  SegmentFile file(path, fd, 0);
+  SegmentFile file(path, std::move(opened));
   struct stat st;
-  if (fstat(fd, &st) != 0) return file.Error(errno, "stat");
+  if (fstat(file.fd(), &st) != 0) return file.Error(errno, "stat");
   if (!S_ISREG(st.st_mode)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " is not a regular file"));
   }
   file.opened_bytes_ = static_cast<uint64_t>(st.st_size);
   return file;
-}
-
-SegmentFile::SegmentFile(SegmentFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      fd_(std::exchange(other.fd_, -1)),
-      opened_bytes_(other.opened_bytes_),
-      read_status_(std::move(other.read_status_)) {}
-
-SegmentFile::~SegmentFile() {
-  if (fd_ >= 0) close(fd_);
 }
 
 absl::Status SegmentFile::Error(int error, absl::string_view attempted) const {
@@ -49,8 +39,8 @@ absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,
                                            size_t bytes) const {
   size_t done = 0;
   while (done < bytes) {
-    const ssize_t n =
-        pread(fd_, out + done, bytes - done, static_cast<off_t>(offset + done));
+    const ssize_t n = pread(fd(), out + done, bytes - done,
+                            static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       const absl::Status status = Error(errno, "read");
@@ -66,7 +56,7 @@ absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,
 absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n =
-        pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        pwrite(fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error(errno, "write to");
     // Nothing written and no reason given: not to be tried for ever.
@@ -78,31 +68,31 @@ absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
 }
 
 absl::Status SegmentFile::Truncate(uint64_t bytes) {
-  while (ftruncate(fd_, static_cast<off_t>(bytes)) != 0) {
+  while (ftruncate(fd(), static_cast<off_t>(bytes)) != 0) {
     if (errno != EINTR) return Error(errno, "truncate");
   }
   return absl::OkStatus();
 }
 
 absl::Status SegmentFile::Sync() {
-  if (fdatasync(fd_) != 0) return Error(errno, "sync");
+  if (fdatasync(fd()) != 0) return Error(errno, "sync");
   return absl::OkStatus();
 }
 
 absl::Status SegmentFile::SyncLength() {
-  if (fsync(fd_) != 0) return Error(errno, "sync");
+  if (fsync(fd()) != 0) return Error(errno, "sync");
   return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> SegmentFile::Size() const {
   struct stat st;
-  if (fstat(fd_, &st) != 0) return Error(errno, "stat");
+  if (fstat(fd(), &st) != 0) return Error(errno, "stat");
   return static_cast<uint64_t>(st.st_size);
 }
 
-bool SegmentFile::IsDeleted() const { return ringlog::IsDeleted(fd_); }
+bool SegmentFile::IsDeleted() const { return ringlog::IsDeleted(fd()); }
 
-void SegmentFile::TryLock() { ringlog::TryLock(fd_); }
+void SegmentFile::TryLock() { ringlog::TryLock(fd()); }
 
 absl::Status SyncDirectory(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

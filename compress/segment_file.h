@@ -14,13 +14,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/unshared_file.h"
 
 namespace ringlog {
 
 // Of a new segment, less what the umask takes: group members may read logs.
 inline constexpr mode_t kDefaultSegmentMode = 0640;
 
-// Thread-compatible; ReadAt() counts as a change. Owns the descriptor.
+// Thread-compatible; ReadAt() counts as a change. Owns the descriptor, which
+// forked children do not have.
 class SegmentFile {
  public:
   // `flags` are those of open(2); O_CLOEXEC is added. What is no regular file
@@ -28,9 +30,8 @@ class SegmentFile {
   static absl::StatusOr<SegmentFile> Open(const std::string& path, int flags,
                                           mode_t mode = kDefaultSegmentMode);
 
-  SegmentFile(SegmentFile&& other) noexcept;
+  SegmentFile(SegmentFile&&) = default;
   SegmentFile& operator=(SegmentFile&&) = delete;
-  ~SegmentFile();
 
   // As large as it was when it was opened.
   uint64_t opened_bytes() const { return opened_bytes_; }
@@ -59,13 +60,14 @@ class SegmentFile {
   void TryLock();
 
  private:
-  SegmentFile(std::string path, int fd, uint64_t opened_bytes)
-      : path_(std::move(path)), fd_(fd), opened_bytes_(opened_bytes) {}
+  SegmentFile(std::string path, UnsharedFile file)
+      : path_(std::move(path)), file_(std::move(file)) {}
+  int fd() const { return file_.fd(); }
   absl::Status Error(int error, absl::string_view attempted) const;
 
   std::string path_;
-  int fd_;
-  uint64_t opened_bytes_;
+  UnsharedFile file_;
+  uint64_t opened_bytes_ = 0;
   mutable absl::Status read_status_;
 };
 

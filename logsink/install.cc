@@ -18,6 +18,7 @@
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/logsink/failure_target.h"
 #include "ringlog/logsink/option_table.h"
+#include "ringlog/logsink/process_log.h"
 #include "ringlog/logsink/resolved_options.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/fork_generation.h"
@@ -44,6 +45,24 @@ struct Installation {
 
 std::atomic<Installation*> g_installation{nullptr};
 
+}  // namespace
+
+// What a sink lets nobody else do: its limits begin when the leftovers have
+// been recovered, for they count, and take less room then.
+class Installer {
+ public:
+  static absl::StatusOr<std::unique_ptr<RingLogSink>> Create(
+      const RingLogSinkOptions& options, ProcessLog::Storage storage) {
+    return RingLogSink::CreateWith(options, storage, /*limits_wait=*/true);
+  }
+  static void RecoveryIsDone(Installation* installation) {
+    installation->sink->StartLimits();
+    installation->recovered.Notify();
+  }
+};
+
+namespace {
+
 void Recover(const RingLogSinkOptions& options, Installation* installation) {
   const SegmentWriterOptions segment = ToFlusherOptions(options).segment;
   std::vector<absl::Status> errors =
@@ -62,7 +81,7 @@ void Recover(const RingLogSinkOptions& options, Installation* installation) {
                           : "",
         "; the files stay"));
   }
-  installation->recovered.Notify();
+  Installer::RecoveryIsDone(installation);
 }
 
 void RecoverInBackground(const RingLogSinkOptions& options,
@@ -73,7 +92,7 @@ void RecoverInBackground(const RingLogSinkOptions& options,
   if (!thread.ok()) {
     Complain(absl::StrCat(thread.status().message(),
                           "; what a process that died has left stays"));
-    installation->recovered.Notify();
+    Installer::RecoveryIsDone(installation);
     return;
   }
   // The end of the process need not wait: what it cuts short the next start
@@ -108,12 +127,12 @@ absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
         "ringlog::Install() has been called before in this process");
   }
   absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
-      RingLogSink::Create(resolved);
+      Installer::Create(resolved, ProcessLog::Storage::kFile);
   if (!sink.ok()) {
     Complain(absl::StrCat(sink.status().message(),
                           "; records are kept in memory, and do not survive "
                           "the process before they are in a segment"));
-    sink = RingLogSink::CreateInMemory(resolved);
+    sink = Installer::Create(resolved, ProcessLog::Storage::kMemory);
     if (!sink.ok()) {
       called.store(false);
       return sink.status();

@@ -37,9 +37,8 @@ class RingLogSink;
 // call a sink that is not there.
 //
 //   InvalidArgument     an option, named with its value and what is allowed
-//   FailedPrecondition  called before in this process, or in the one that it
-//   was
-//                       forked from
+//   FailedPrecondition  called before in this process, or in its parent before
+//                       it was forked
 //   ResourceExhausted   no memory, or no thread to be had
 absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "ringlog/compress/retention.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
 namespace {
@@ -146,7 +148,12 @@ absl::Status CheckRelations(const RingLogSinkOptions& o) {
                          absl::FormatDuration(rotation.offset),
                          "less than rotation.interval, either way");
   }
-  const uint64_t least = rotation.max_segment_bytes + o.ring_bytes;
+  // The file of the ring, which is rounded up.
+  uint64_t slots_bytes = 64 << 10;
+  while (slots_bytes < o.ring_bytes) slots_bytes *= 2;
+  const uint64_t ring_bytes = kSlotsOffset + slots_bytes;
+  uint64_t least = ring_bytes + rotation.max_segment_bytes;
+  if (least < ring_bytes) least = std::numeric_limits<uint64_t>::max();
   if (o.retention.max_bytes != 0 && o.retention.max_bytes < least) {
     return InvalidOption("ringlog option retention.max_bytes",
                          OptionRowOf("retention.max_bytes").Print(o),

@@ -110,9 +110,11 @@ struct RingLogSinkOptions {
   // Called with the path of each segment to which this process will write
   // nothing more, by the flusher's thread: to upload it, say, or to tell
   // somebody. It may take long, but nothing is written meanwhile, and the ring
-  // fills: better hand the path to a thread of your own. It may use LOG, but
-  // not RingLogSink::Rotate() or Close(). With Install() the last call comes at
-  // the very end of the process, when static objects have been destroyed.
+  // fills: better hand the path to a thread of your own. It may use LOG,
+  // though with OverflowPolicy::kBlock it waits in vain for room in a full
+  // ring, but not RingLogSink::Rotate() or Close(). Signals are blocked in it,
+  // which a process that it starts inherits. With Install() the last call comes
+  // at the very end of the process, when static objects have been destroyed.
   // Segments that a recovery closes are not told of.
   std::function<void(const std::string& path)> on_segment_closed;
 

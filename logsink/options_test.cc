@@ -274,10 +274,10 @@ INSTANTIATE_TEST_SUITE_P(
         Relation{[](auto* o) {
                    o->rotation.max_segment_bytes = 4096;
                    o->ring_bytes = 65536;
-                   o->retention.max_bytes = 69631;
+                   o->retention.max_bytes = 143359;
                  },
-                 "ringlog option retention.max_bytes is 69631; allowed is "
-                 "69632 or more, for a segment and the ring, or 0 for no "
+                 "ringlog option retention.max_bytes is 143359; allowed is "
+                 "143360 or more, for a segment and the ring, or 0 for no "
                  "limit"}));
 
 }  // namespace

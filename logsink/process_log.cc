@@ -40,13 +40,15 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ProcessLog>> ProcessLog::Create(
-    const RingLogSinkOptions& options, Storage storage) {
+    const RingLogSinkOptions& options, Storage storage, bool limits_wait) {
   absl::StatusOr<std::unique_ptr<Ring>> ring = CreateRing(options, storage);
   if (!ring.ok()) return ring.status();
   std::unique_ptr<ProcessLog> log(new ProcessLog(*std::move(ring)));
   if (options.overflow == OverflowPolicy::kOverwriteOldest) return log;
+  FlusherOptions flusher_options = ToFlusherOptions(options);
+  flusher_options.limits_wait = limits_wait;
   absl::StatusOr<std::unique_ptr<Flusher>> flusher =
-      Flusher::Start(log->ring(), ToFlusherOptions(options));
+      Flusher::Start(log->ring(), flusher_options);
   if (!flusher.ok()) {
     // There is nothing in it, and nobody would empty it.
     unlink(log->ring()->path().c_str());

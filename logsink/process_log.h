@@ -25,8 +25,9 @@ class ProcessLog {
  public:
   enum class Storage { kFile, kMemory };
   // `options` are Resolved(). Errors are those of RingLogSink::Create().
+  // With `limits_wait` retention begins at Flusher::StartLimits().
   static absl::StatusOr<std::unique_ptr<ProcessLog>> Create(
-      const RingLogSinkOptions& options, Storage storage);
+      const RingLogSinkOptions& options, Storage storage, bool limits_wait);
 
   // Stop(), and DeleteFile() if that is OK.
   ~ProcessLog();

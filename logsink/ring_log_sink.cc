@@ -50,20 +50,23 @@ void Keep(ProcessLog* inherited) {
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
     const RingLogSinkOptions& options) {
-  return CreateWith(options, ProcessLog::Storage::kFile);
+  return CreateWith(options, ProcessLog::Storage::kFile,
+                    /*limits_wait=*/false);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
     const RingLogSinkOptions& options) {
-  return CreateWith(options, ProcessLog::Storage::kMemory);
+  return CreateWith(options, ProcessLog::Storage::kMemory,
+                    /*limits_wait=*/false);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
-    const RingLogSinkOptions& options, ProcessLog::Storage storage) {
+    const RingLogSinkOptions& options, ProcessLog::Storage storage,
+    bool limits_wait) {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   const RingLogSinkOptions resolved = Resolved(options);
   absl::StatusOr<std::unique_ptr<ProcessLog>> log =
-      ProcessLog::Create(resolved, storage);
+      ProcessLog::Create(resolved, storage, limits_wait);
   if (!log.ok()) return log.status();
   return std::unique_ptr<RingLogSink>(
       new RingLogSink(resolved, storage, *std::move(log)));
@@ -83,7 +86,10 @@ RingLogSink::RingLogSink(const RingLogSinkOptions& options,
       failed_in_(ForkGeneration::Now()) {}
 
 RingLogSink::~RingLogSink() {
-  delete options_.load();
+  // One by one: a chain of unique_ptr is destroyed by recursion.
+  for (const Options* options = options_.load(); options != nullptr;) {
+    delete std::exchange(options, options->replaced);
+  }
   ProcessLog* const log = log_.load();
   if (log->is_of_this_process()) {
     delete log;
@@ -127,10 +133,11 @@ void RingLogSink::ReplaceInherited() {
   ProcessLog* const inherited = log_.load();
   const RingLogSinkOptions& options = options_.load()->options;
   absl::StatusOr<std::unique_ptr<ProcessLog>> log =
-      ProcessLog::Create(options, storage_);
+      ProcessLog::Create(options, storage_, /*limits_wait=*/false);
   if (!log.ok()) {
     const absl::Status status = log.status();
-    log = ProcessLog::Create(options, ProcessLog::Storage::kMemory);
+    log = ProcessLog::Create(options, ProcessLog::Storage::kMemory,
+                             /*limits_wait=*/false);
     Complain(absl::StrCat(
         "in a forked child: ", status.message(),
         log.ok() ? "; records are kept in memory, and do not survive the "
@@ -142,6 +149,8 @@ void RingLogSink::ReplaceInherited() {
                          &(*log)->ring()->crash_area());
     log_.store(log->release(), std::memory_order_release);
     Keep(inherited);
+    // The parent was changing them, or another thread is.
+    ApplyOptions();
   } else {
     failed_in_.store(ForkGeneration::Now());
   }
@@ -207,17 +216,23 @@ std::vector<std::string> RingLogSink::Recent(size_t count) {
 
 absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
-  auto next = std::make_unique<Options>();
-  next->options = Resolved(options);
-  const Options* now = options_.load();
+  auto next = std::make_unique<Options>(Options{Resolved(options), nullptr});
+  next->replaced = options_.load();
   do {
-    if (absl::Status s = CheckChange(now->options, next->options); !s.ok()) {
+    if (absl::Status s = CheckChange(next->replaced->options, next->options);
+        !s.ok()) {
       return s;
     }
-  } while (!options_.compare_exchange_weak(now, next.get()));
-  next.release()->replaced.reset(now);
-  // Again if another thread has changed them meanwhile, and may have been first
-  // here.
+  } while (!options_.compare_exchange_weak(next->replaced, next.get()));
+  static_cast<void>(next.release());
+  ApplyOptions();
+  return absl::OkStatus();
+}
+
+// Again if another thread has changed them meanwhile, and may have been first
+// here.
+void RingLogSink::ApplyOptions() {
+  const Options* now;
   do {
     now = options_.load();
     min_severity_.store(static_cast<int>(now->options.min_severity),
@@ -227,7 +242,13 @@ absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
       log->flusher()->Reconfigure(ToFlusherOptions(now->options));
     }
   } while (options_.load() != now);
-  return absl::OkStatus();
+}
+
+void RingLogSink::StartLimits() {
+  ProcessLog* const log = Own();
+  if (log != nullptr && log->flusher() != nullptr) {
+    log->flusher()->StartLimits();
+  }
 }
 
 absl::Status RingLogSink::Rotate() {

@@ -137,10 +137,12 @@ class RingLogSink final : public absl::LogSink {
   const Ring& ring() const { return *log_.load()->ring(); }
 
  private:
+  friend class Installer;
   RingLogSink(const RingLogSinkOptions& options, ProcessLog::Storage storage,
               std::unique_ptr<ProcessLog> log);
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
-      const RingLogSinkOptions& options, ProcessLog::Storage storage);
+      const RingLogSinkOptions& options, ProcessLog::Storage storage,
+      bool limits_wait);
 
   // This process's; null if it has none.
   ProcessLog* Own() const;
@@ -148,12 +150,15 @@ class RingLogSink final : public absl::LogSink {
   ProcessLog* OwnOrNew();
   ProcessLog* OwnAfterFork();
   void ReplaceInherited();
+  void ApplyOptions();
+  // The recovery of leftovers has been done, or is not to be.
+  void StartLimits();
 
   // Resolved. A child may need them while another thread of its parent has just
   // changed them: so without a lock, and what was replaced is kept.
   struct Options {
     RingLogSinkOptions options;
-    std::unique_ptr<const Options> replaced;
+    const Options* replaced;
   };
   std::atomic<const Options*> options_;
   std::atomic<int> min_severity_;

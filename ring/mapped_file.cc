@@ -113,7 +113,12 @@ absl::StatusOr<UnsharedFile> CreateLocked(const std::string& path) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     UnsharedFile file =
         UnsharedFile::Open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-    if (file.fd() < 0) return Error(errno, "create", path);
+    if (file.fd() < 0) {
+      // Who took the last one for a leftover has it still.
+      if (errno != EEXIST || attempt == 0) return Error(errno, "create", path);
+      sched_yield();
+      continue;
+    }
     if (TryLock(file.fd()) && !IsDeleted(file.fd())) return file;
   }
   return absl::AlreadyExistsError(absl::StrCat("create ", path));

@@ -60,6 +60,7 @@ class UnsharedFile::List {
                MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
                0) == MAP_FAILED) {
         munmap(entry->memory, entry->bytes);
+        entry->memory = nullptr;
       }
       if (entry->fd >= 0) close(entry->fd);
       entry->fd = -1;
