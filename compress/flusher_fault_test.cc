@@ -153,6 +153,7 @@ TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {
       return call == "pwrite" && left-- > 0 ? error : 0;
     });
     Log(absl::StrCat("after ", left));
+    Calls::Get().Set(nullptr);
   }
   EXPECT_EQ(errors(), 10u);
   EXPECT_THAT(Segments(), SizeIs(1));

@@ -91,9 +91,9 @@ TEST_F(FlusherTest, FlushGivesUpOnARecordThatIsNotCommitted) {
 
 // The flusher is slower than they are, so that the ring is never empty.
 TEST_F(FlusherTest, StopReturnsWhileOthersLogWithoutEnd) {
-  MakeRing(256);
+  MakeRing(64);
   FlusherOptions options = Options();
-  options.segment.compression_level = 19;
+  options.segment.compression_level = 9;
   options.batch_bytes = 1;
   auto flusher = StartFlusher(ring_.get(), options);
   std::atomic<bool> done{false};
@@ -104,7 +104,7 @@ TEST_F(FlusherTest, StopReturnsWhileOthersLogWithoutEnd) {
     });
   }
   // The ring has been full.
-  while (ring_->tail_position() < ring_->header().first_position + 2 * 256) {
+  while (ring_->tail_position() < ring_->header().first_position + 2 * 64) {
     std::this_thread::yield();
   }
   const absl::Status status = flusher->Stop();
