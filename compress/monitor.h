@@ -48,8 +48,8 @@ class ABSL_LOCKABLE Monitor {
   // `timeout` has passed; returns what it was last. Requires: the caller has
   // locked it.
   template <typename Condition>
-  bool AwaitWithTimeout(const Condition& condition, absl::Duration timeout)
-      ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  bool AwaitWithTimeout(const Condition& condition,
+                        absl::Duration timeout) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     const timespec deadline =
         absl::ToTimespec(MonotonicTime() + std::min(timeout, kLongestWait));
     while (!condition()) {
