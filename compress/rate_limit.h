@@ -28,7 +28,7 @@ class RateLimit {
     if (generation_.exchange(generation) != generation) {
       held_back_ = 0;
     } else if (last_ns != kNever &&
-               now_ns - last_ns < absl::ToInt64Nanoseconds(interval_)) {
+               now - absl::Nanoseconds(last_ns) < interval_) {
       ++held_back_;
       return std::nullopt;
     }
