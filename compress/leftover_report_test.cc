@@ -56,14 +56,18 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
 
   // Recovers again and again, of the segment a bit more each time, as a kill
   // leaves it: always what the first one gave.
-  void ExpectTheSameAfterAKill(const std::string& ring, size_t from) {
+  void ExpectTheSameAfterAKill(const std::string& ring) {
+    const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
+    ASSERT_TRUE(parsed.ok());
+    const absl::StatusOr<SegmentCursor> cursor = CursorOf(*parsed);
+    ASSERT_TRUE(cursor.ok());
     WriteFile(ring_path_, ring);
     const absl::StatusOr<LeftoverReport> report = Recover(directory_);
     ASSERT_TRUE(report.ok()) << report.status();
     ASSERT_FALSE(report->segment_path.empty());
     const std::string whole = ReadFile(report->segment_path);
     const std::vector<std::string> texts = Texts(directory_);
-    for (size_t length = from; length <= whole.size();
+    for (size_t length = cursor->segment_bytes; length <= whole.size();
          length += length + 20 < whole.size() ? 131 : 3) {
       WriteFile(ring_path_, ring);
       WriteFile(report->segment_path, whole.substr(0, length));
@@ -93,24 +97,14 @@ TEST_P(ReportTest, ComesOnceBehindAllRecords) {
 // What the cursor says is in the segment is there, whoever was killed.
 TEST_P(ReportTest, ComesOnceThoughTheRecoveryIsKilled) {
   const int logged = LiveAndReport();
-  const std::string ring = ReadFile(ring_path_);
-  const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
-  ASSERT_TRUE(parsed.ok());
-  const absl::StatusOr<SegmentCursor> cursor = CursorOf(*parsed);
-  ASSERT_TRUE(cursor.ok());
-  ExpectTheSameAfterAKill(ring, cursor->segment_bytes);
+  ExpectTheSameAfterAKill(ReadFile(ring_path_));
   EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
 }
 
 // The segments say what counts then.
 TEST_P(ReportTest, ComesOnceAfterAnotherBootThoughTheRecoveryIsKilled) {
   const int logged = LiveAndReport();
-  const std::string ring = OfAnotherBoot(ReadFile(ring_path_));
-  const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
-  ASSERT_TRUE(parsed.ok());
-  const absl::StatusOr<SegmentCursor> cursor = CursorOf(*parsed);
-  ASSERT_TRUE(cursor.ok());
-  ExpectTheSameAfterAKill(ring, cursor->segment_bytes);
+  ExpectTheSameAfterAKill(OfAnotherBoot(ReadFile(ring_path_)));
   EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
 }
 
