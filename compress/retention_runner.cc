@@ -34,7 +34,6 @@ namespace {
 constexpr absl::Duration kInterval = absl::Minutes(1);
 constexpr absl::Duration kSoon = absl::Seconds(1);
 constexpr absl::Duration kRetryInterval = absl::Minutes(10);
-constexpr absl::Duration kComplaintInterval = absl::Minutes(1);
 // Deleting a long file takes milliseconds, and the ring fills meanwhile.
 constexpr int kMaxDeletionsPerRun = 16;
 
@@ -156,9 +155,9 @@ bool RetentionRunner::Delete(const LogFile& file) {
   if (status.ok()) {
     ++deleted_files_;
     if (file.kind == FileKind::kRing) {
-      Report(absl::ResourceExhaustedError(
+      Complain(
           absl::StrCat("deleted ", file.path,
-                       ", which nobody had recovered, to keep to the limits")));
+                       ", which nobody had recovered, to keep to the limits"));
     }
     return true;
   }
@@ -166,15 +165,8 @@ bool RetentionRunner::Delete(const LogFile& file) {
   if (absl::IsFailedPrecondition(status)) return false;
   ++errors_;
   failed_at_[file.path] = MonotonicTime();
-  Report(status);
-  return false;
-}
-
-void RetentionRunner::Report(const absl::Status& status) {
-  const absl::Duration now = MonotonicTime();
-  if (now - complained_at_ < kComplaintInterval) return;
-  complained_at_ = now;
   Complain(status.message());
+  return false;
 }
 
 std::vector<LogFile> RetentionRunner::List() {
@@ -225,7 +217,7 @@ void RetentionRunner::AddFiles(const std::string& directory, bool is_elsewhere,
     }
     files->push_back(std::move(file));
   }
-  if (!status.ok()) Report(status);
+  if (!status.ok()) Complain(status.message());
 }
 
 // What was not ours may have become it, as it grew.

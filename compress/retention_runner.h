@@ -73,7 +73,6 @@ class RetentionRunner {
   bool HoldsOurRing(const LogFile& file) const;
   // Whether the file has gone.
   bool Delete(const LogFile& file);
-  void Report(const absl::Status& status);
 
   RetentionOptions options_;
   const LogDirectories directories_;
@@ -81,7 +80,6 @@ class RetentionRunner {
   absl::Duration ran_at_ = -absl::InfiniteDuration();  // monotonic
   std::map<std::string, Known> known_;
   std::map<std::string, absl::Duration> failed_at_;
-  absl::Duration complained_at_ = -absl::InfiniteDuration();
   uint64_t deleted_files_ = 0;
   uint64_t errors_ = 0;
 };
