@@ -1,8 +1,6 @@
 #include "ringlog/logsink/dying_process.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -19,22 +17,18 @@
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/run_child.h"
 #include "ringlog/tools/decode.h"
 #include "ringlog/tools/decode_sink.h"
 
 namespace ringlog {
 
 int RunToDeath(const std::function<void()>& body) {
-  const pid_t child = fork();
-  if (child == 0) {
+  return AwaitChild(StartChild([&body] {
     const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(null, STDERR_FILENO);
     body();
-    exit(0);
-  }
-  int status = 0;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
-  return status;
+  }));
 }
 
 RingLogSinkOptions DyingOptions(const std::string& directory) {

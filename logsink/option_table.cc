@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/base/log_severity.h"
+#include "absl/numeric/bits.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -149,9 +150,7 @@ absl::Status CheckRelations(const RingLogSinkOptions& o) {
                          "less than rotation.interval, either way");
   }
   // The file of the ring, which is rounded up.
-  uint64_t slots_bytes = 64 << 10;
-  while (slots_bytes < o.ring_bytes) slots_bytes *= 2;
-  const uint64_t ring_bytes = kSlotsOffset + slots_bytes;
+  const uint64_t ring_bytes = kSlotsOffset + absl::bit_ceil(o.ring_bytes);
   uint64_t least = ring_bytes + rotation.max_segment_bytes;
   if (least < ring_bytes) least = std::numeric_limits<uint64_t>::max();
   if (o.retention.max_bytes != 0 && o.retention.max_bytes < least) {

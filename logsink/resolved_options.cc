@@ -6,6 +6,7 @@
 #include <string>
 #include <system_error>
 
+#include "absl/numeric/bits.h"
 #include "ringlog/logsink/entry_extension.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -42,10 +43,8 @@ RingOptions ToRingOptions(const RingLogSinkOptions& options) {
         static_cast<uint32_t>(kExtendedHeadBytes) - ring.head_bytes;
     ring.head_bytes = static_cast<uint32_t>(kExtendedHeadBytes);
   }
-  ring.slot_count = 1;
-  while (ring.slot_count * slot_bytes < options.ring_bytes) {
-    ring.slot_count *= 2;
-  }
+  ring.slot_count =
+      absl::bit_ceil((options.ring_bytes + slot_bytes - 1) / slot_bytes);
   ring.overflow = options.overflow;
   ring.block_deadline = options.block_deadline;
   if (options.ring_directory != options.directory) {
