@@ -107,7 +107,7 @@ std::vector<LoggedRecord> ReadLogAndRecover(const std::string& directory) {
   EXPECT_EQ(RunToDeath([&] { MustInstall(options); }), 0);
   EXPECT_EQ(FilesIn(options.ring_directory, ".ring"),
             std::vector<std::string>());
-  const std::vector<LoggedRecord> after = ReadLog(directory);
+  std::vector<LoggedRecord> after = ReadLog(directory);
   EXPECT_EQ(after, before);
   return after;
 }
