@@ -104,7 +104,8 @@ TEST_F(FlusherTest, StopReturnsWhileOthersLogWithoutEnd) {
     });
   }
   // The ring has been full.
-  while (ring_->tail_position() < ring_->header().first_position + 2 * 64) {
+  while (ring_->tail_position() <
+         ring_->header().first_position + 2 * size_t{64}) {
     std::this_thread::yield();
   }
   const absl::Status status = flusher->Stop();

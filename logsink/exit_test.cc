@@ -42,8 +42,9 @@ void LogRecords() {
 
 std::vector<std::string> Records() {
   std::vector<std::string> texts;
-  for (int i = 0; i < kRecords; ++i)
+  for (int i = 0; i < kRecords; ++i) {
     texts.push_back(absl::StrCat("record ", i));
+  }
   return texts;
 }
 

@@ -21,7 +21,9 @@
 #include "absl/log/initialize.h"
 #include "absl/log/log.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -219,8 +221,9 @@ TEST_F(ForkTest, ThreadsOfAChildShareItsRing) {
             }),
             0);
   std::vector<std::string> texts;
-  for (int t = 0; t < kThreads; ++t)
+  for (int t = 0; t < kThreads; ++t) {
     texts.push_back(absl::StrCat("thread ", t));
+  }
   ExpectEachOnce(texts);
 }
 
@@ -261,9 +264,12 @@ TEST_F(ForkTest, NothingIsLostOrDoubledUnderLoad) {
   const Decoded decoded = DecodeAll({directory_});
   std::vector<std::string> expected;
   for (const std::string& text : decoded.texts) {
-    if (sscanf(text.c_str(), "counts %d %d %d", &logged[0], &logged[1],
-               &logged[2]) == kThreads) {
-      expected.push_back(text);
+    const std::vector<std::string> words = absl::StrSplit(text, ' ');
+    if (words[0] != "counts") continue;
+    expected.push_back(text);
+    ASSERT_THAT(words, SizeIs(1 + kThreads));
+    for (size_t t = 0; t < kThreads; ++t) {
+      ASSERT_TRUE(absl::SimpleAtoi(words[t + 1], &logged[t])) << text;
     }
   }
   ASSERT_THAT(expected, SizeIs(1));

@@ -9,6 +9,7 @@
 #include "absl/base/log_severity.h"
 #include "absl/log/globals.h"
 #include "absl/log/log.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -18,6 +19,7 @@
 #include "ringlog/compress/line_format.h"
 #include "ringlog/logsink/options.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/read_segments.h"
 
@@ -100,14 +102,15 @@ TEST_F(RecentTest, WhatWasLostIsToldAmongThem) {
   options_.ring_bytes = 64 << 10;
   Open();
   const std::string too_much(15000, 'x');
-  while (sink_->ring().dropped() == DropCounts()) {
+  const DropCounts none = {};
+  while (sink_->ring().dropped() == none) {
     LOG(INFO).ToSinkOnly(sink_.get()) << too_much;
   }
   sink_->Flush();
   Log(1);
   bool told = false;
   for (const std::string& lines : sink_->Recent(10)) {
-    told |= lines.find("ring_full") != std::string::npos;
+    told |= absl::StrContains(lines, "ring_full");
   }
   EXPECT_TRUE(told);
 }

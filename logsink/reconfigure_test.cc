@@ -24,6 +24,7 @@
 #include "ringlog/logsink/option_table.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/test_seed.h"
 
 namespace ringlog {
 namespace {
@@ -87,7 +88,7 @@ TEST_F(ReconfigureTest, TheLeastSeverityChangesAtOnce) {
 TEST_F(ReconfigureTest, TheSizeOfSegmentsChanges) {
   options_.rotation.max_segment_bytes = 0;
   Open();
-  std::mt19937 random(1);
+  std::mt19937_64 random(TestSeed());
   const auto log_noise = [&] {
     std::string noise;
     for (int i = 0; i < 6000; ++i) {

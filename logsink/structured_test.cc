@@ -71,7 +71,7 @@ class StructuredTest : public ::testing::Test {
     absl::RemoveLogSink(sink->get());
     ring_ = ReadFile((*sink)->ring_path());
     EXPECT_TRUE((*sink)->Close().ok());
-    const std::vector<std::string> lines = AllLines(options_.directory);
+    std::vector<std::string> lines = AllLines(options_.directory);
     for (const std::string& line : lines) {
       EXPECT_EQ(IsStrictJson(line), options_.format == LineFormat::kJson)
           << line;
@@ -259,8 +259,9 @@ TEST(ExtensionLineTest, AForgedExtensionMakesAValidLine) {
         content +=
             static_cast<char>(random() % 3 == 0 ? random() : random() % 6);
       }
-      if (random() % 2 == 0)
+      if (random() % 2 == 0) {
         content += "\x01\x01" + std::string(1, '\0') + "kv";
+      }
       extension += static_cast<char>(random() % 4);
       extension += static_cast<char>(content.size());
       extension += std::string(1, '\0') + content;
