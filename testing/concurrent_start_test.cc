@@ -102,7 +102,7 @@ std::string TextOf(int start, size_t process) {
 // fork(), with the process id of one that has ended, if it is free and if we
 // may choose; `*is_allowed` says whether we may. Sanitizers have to know of
 // each process that begins.
-pid_t ForkAs(pid_t dead, bool* is_allowed) {
+pid_t ForkAs([[maybe_unused]] pid_t dead, bool* is_allowed) {
 #if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
   *is_allowed = false;
 #else
