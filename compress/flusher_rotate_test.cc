@@ -146,7 +146,7 @@ TEST_F(FlusherRotateTest, AnIdleProcessRotatesAtABoundary) {
   };
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
-  closed.WaitForNotification();
+  ASSERT_TRUE(closed.WaitForNotificationWithTimeout(kLong));
   ASSERT_THAT(Segments(), SizeIs(1));
   EXPECT_TRUE(IsClosed(Segments()[0]));
   // Boundaries without a record make no file.

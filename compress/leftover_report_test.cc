@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/leftover.h"
@@ -32,6 +33,27 @@ using ::testing::IsEmpty;
 constexpr char kReport[] = "*** SIGSEGV received at time=1 ***";
 constexpr int kThread = 12345;
 constexpr int64_t kTime = 1795489440000000000;
+
+// What a process left whose latest cursor got another value in one bit.
+std::string WithDamagedCursor(std::string ring) {
+  const size_t selector = kLiveOffset + offsetof(RingLive, cursor_selector);
+  const size_t cursor = kLiveOffset + offsetof(RingLive, cursor) +
+                        (ring[selector] & 1) * sizeof(PersistCursor);
+  ring[cursor] = static_cast<char>(ring[cursor] ^ 1);
+  return ring;
+}
+
+// In segments that may be cut.
+int CountInSegments(const std::string& directory, absl::string_view what) {
+  int count = 0;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    const std::string text = Decompress(path);
+    for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at) {
+      ++count;
+    }
+  }
+  return count;
+}
 
 class ReportTest : public ::testing::TestWithParam<size_t> {
  protected:
@@ -110,28 +132,17 @@ TEST_P(ReportTest, ComesOnceAfterAnotherBootThoughTheRecoveryIsKilled) {
 
 TEST_P(ReportTest, ComesOnceThoughTheCursorIsDamaged) {
   const int logged = LiveAndReport();
-  std::string ring = ReadFile(ring_path_);
-  const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
+  const std::string whole = ReadFile(ring_path_);
+  const auto parsed = RecoverRing(whole, RecoverFrom::kCursor);
   ASSERT_TRUE(parsed.ok());
   if (parsed->cursor.sequence == 0) return;
-  const size_t selector = kLiveOffset + offsetof(RingLive, cursor_selector);
-  const size_t cursor = kLiveOffset + offsetof(RingLive, cursor) +
-                        (ring[selector] & 1) * sizeof(PersistCursor);
-  ring[cursor] = static_cast<char>(ring[cursor] ^ 1);
+  const std::string ring = WithDamagedCursor(whole);
   WriteFile(ring_path_, ring);
   ASSERT_TRUE(Recover(directory_).ok());
   // And again: it had not got to deleting the ring.
   WriteFile(ring_path_, ring);
   ASSERT_TRUE(Recover(directory_).ok());
-  int reports = 0;
-  for (const std::string& path : FilesIn(directory_, ".zst")) {
-    const std::string text = Decompress(path);
-    for (size_t at = 0; (at = text.find(kReport, at)) != std::string::npos;
-         ++at) {
-      ++reports;
-    }
-  }
-  EXPECT_EQ(reports, 1);
+  EXPECT_EQ(CountInSegments(directory_, kReport), 1);
   EXPECT_GT(logged, 0);
 }
 
@@ -148,6 +159,26 @@ TEST(DropsAndReportTest, DropsAreToldBeforeTheReport) {
   ASSERT_EQ(lines.size(), 6u);
   EXPECT_THAT(lines[3], HasSubstr("1 WARNING record dropped"));
   EXPECT_THAT(lines[5], HasSubstr(kReport));
+}
+
+TEST(DropsAndReportTest, BothAreToldOnceThoughTheCursorIsDamaged) {
+  const std::string directory = MakeTestDirectory();
+  std::string path;
+  {
+    Victim victim(directory);
+    for (const auto& step : Life()) step(&victim);
+    victim.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
+    victim.ring()->crash_area().Append(kThread, kTime, kReport);
+    path = victim.ring()->path();
+  }
+  const std::string ring = WithDamagedCursor(ReadFile(path));
+  // The second attempt finds what the first one did.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    WriteFile(path, ring);
+    ASSERT_TRUE(Recover(directory).ok());
+    EXPECT_EQ(CountInSegments(directory, "1 WARNING record dropped"), 1);
+    EXPECT_EQ(CountInSegments(directory, kReport), 1);
+  }
 }
 
 }  // namespace

@@ -50,6 +50,8 @@ constexpr absl::Duration kLong = absl::Seconds(60);
 // What contains this cannot be deleted; and how often it was tried.
 std::string g_sticky;
 int g_sticky_tries = 0;
+// Another process is first to delete this.
+std::string g_others;
 
 // A program's process, as far as its log goes.
 class Process {
@@ -191,6 +193,32 @@ TEST_F(RetentionRunnerTest, AForkedChildKeepsNoSegment) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   process.End();
+}
+
+// A process that is killed lets go of nothing itself.
+TEST_F(RetentionRunnerTest, AForkedChildOfAKilledProcessKeepsNoFile) {
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  InChild([&] {
+    Process process(directory_, RetentionOptions());
+    process.LogSegments(2);
+    if (fork() == 0) {
+      close(pipe_ends[1]);
+      char end;
+      _exit(read(pipe_ends[0], &end, 1) == 0 ? 0 : 1);
+    }
+    raise(SIGKILL);
+  });
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
+  EXPECT_THAT(AllText(directory_), ::testing::HasSubstr("record 1"));
+  RetentionOptions options;
+  options.max_age = absl::Nanoseconds(1);
+  Runner(options).RunIfDue();
+  EXPECT_THAT(Segments("program"), IsEmpty());
+  close(pipe_ends[1]);
 }
 
 TEST_F(RetentionRunnerTest, OnlyWhatIsProvablyThisProgramsGoes) {
@@ -341,6 +369,23 @@ TEST_F(RetentionRunnerTest, WhatCannotBeDeletedIsToldAndNotTriedInALoop) {
       err, ::testing::HasSubstr(absl::StrCat("cannot delete ", segments[0])));
 }
 
+TEST_F(RetentionRunnerTest, WhatAnotherProcessDeletesFirstHasGone) {
+  InChild([&] {
+    Process process(directory_, RetentionOptions());
+    process.LogSegments(5);
+    process.End();
+  });
+  const std::vector<std::string> segments = Segments("program");
+  g_others = segments[0];
+  RetentionRunner runner = Runner(MaxFiles(3));
+  runner.RunIfDue();
+  g_others.clear();
+  EXPECT_THAT(Segments("program"),
+              ElementsAre(segments[2], segments[3], segments[4]));
+  EXPECT_EQ(runner.deleted_files(), 1u);
+  EXPECT_EQ(runner.errors(), 0u);
+}
+
 TEST_F(RetentionRunnerTest, ManyProcessesAtOnceKeepToOneLimit) {
   constexpr int kProcesses = 6;
   std::vector<pid_t> children;
@@ -368,17 +413,19 @@ TEST_F(RetentionRunnerTest, ManyProcessesAtOnceKeepToOneLimit) {
   EXPECT_FALSE(AllText(directory_).empty());
 }
 
-bool MayUnlink(const char* path) {
-  if (g_sticky.empty() || g_sticky != path) return true;
-  ++g_sticky_tries;
-  errno = EACCES;
-  return false;
+int Unlink(const char* path) {
+  if (!g_sticky.empty() && g_sticky == path) {
+    ++g_sticky_tries;
+    errno = EACCES;
+    return -1;
+  }
+  if (g_others == path) syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+  return static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, path, 0));
 }
 
 }  // namespace
 }  // namespace ringlog
 
 extern "C" int unlink(const char* name) noexcept {
-  if (!ringlog::MayUnlink(name)) return -1;
-  return static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, name, 0));
+  return ringlog::Unlink(name);
 }

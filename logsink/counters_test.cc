@@ -108,11 +108,11 @@ TEST(CountersTest, AreTrueAndAgreeWithWhatInspectShowsOfALivingProcess) {
     LOG(INFO) << "record " << logged++;
     write_all();
     const RingLogSinkCounters c = (*sink)->counters();
-    if (c.written_records + c.dropped_records != logged + 20) _exit(2);
-    if (c.segments == 0 || c.compressed_bytes == 0) _exit(3);
     WriteFile(told_path, InspectLines(c));
     is_quiet.Send();
     may_end.Await();
+    if (c.written_records + c.dropped_records != logged + 20) _exit(2);
+    if (c.segments == 0 || c.compressed_bytes == 0) _exit(3);
   });
   is_quiet.Await();
   const std::vector<std::string> rings =

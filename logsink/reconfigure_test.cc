@@ -57,6 +57,15 @@ class ReconfigureTest : public ::testing::Test {
   void Log(absl::LogSeverity severity, const std::string& text) {
     LOG(LEVEL(severity)).ToSinkOnly(sink_.get()) << text;
   }
+  // And flushes it. It stays longer than 4096 bytes in a segment.
+  void LogNoise(absl::LogSeverity severity) {
+    std::string noise;
+    for (int i = 0; i < 6000; ++i) {
+      noise += static_cast<char>('0' + random_() % 64);
+    }
+    Log(severity, noise);
+    Flush();
+  }
   // Returns when all is in segments: a turn has gone by, so the options of
   // before have been adopted.
   void Flush() { sink_->Flush(); }
@@ -64,6 +73,7 @@ class ReconfigureTest : public ::testing::Test {
     return FilesIn(options_.directory, ".zst");
   }
 
+  std::mt19937_64 random_{TestSeed()};
   RingLogSinkOptions options_;
   std::unique_ptr<RingLogSink> sink_;
 };
@@ -88,20 +98,11 @@ TEST_F(ReconfigureTest, TheLeastSeverityChangesAtOnce) {
 TEST_F(ReconfigureTest, TheSizeOfSegmentsChanges) {
   options_.rotation.max_segment_bytes = 0;
   Open();
-  std::mt19937_64 random(TestSeed());
-  const auto log_noise = [&] {
-    std::string noise;
-    for (int i = 0; i < 6000; ++i) {
-      noise += static_cast<char>('0' + random() % 64);
-    }
-    Log(absl::LogSeverity::kInfo, noise);
-    Flush();
-  };
-  for (int i = 0; i < 10; ++i) log_noise();
+  for (int i = 0; i < 10; ++i) LogNoise(absl::LogSeverity::kInfo);
   EXPECT_THAT(Segments(), SizeIs(1));
   options_.rotation.max_segment_bytes = 4096;
   Reconfigure();
-  for (int i = 0; i < 10; ++i) log_noise();
+  for (int i = 0; i < 10; ++i) LogNoise(absl::LogSeverity::kInfo);
   EXPECT_THAT(Segments(), SizeIs(Gt(1u)));
   ASSERT_TRUE(sink_->Close().ok());
   EXPECT_THAT(AllLines(options_.directory), SizeIs(20));
@@ -207,8 +208,10 @@ TEST_F(ReconfigureTest, AForkedChildHasOptionsOfItsOwn) {
   const pid_t child = fork();
   if (child == 0) {
     options_.min_severity = absl::LogSeverityAtLeast::kError;
+    options_.rotation.max_segment_bytes = 4096;
     Reconfigure();
     Log(absl::LogSeverity::kWarning, "child's warning");
+    LogNoise(absl::LogSeverity::kError);
     Log(absl::LogSeverity::kError, "child's error");
     _exit(HasFailure() || !sink_->Close().ok() ? 1 : 0);
   }
@@ -219,7 +222,27 @@ TEST_F(ReconfigureTest, AForkedChildHasOptionsOfItsOwn) {
   ASSERT_TRUE(sink_->Close().ok());
   EXPECT_THAT(AllLines(options_.directory),
               UnorderedElementsAre(EndsWith("] child's error"),
-                                   EndsWith("] parent's warning")));
+                                   EndsWith("] parent's warning"),
+                                   ::testing::StartsWith("E")));
+  EXPECT_THAT(Segments(), SizeIs(3)) << "two of the child, by its own options";
+}
+
+TEST_F(ReconfigureTest, WhatHasBeenTakenAndNotWrittenIsKept) {
+  options_.flush_interval = absl::Minutes(1);
+  Open();
+  Log(absl::LogSeverity::kInfo, "zero");
+  Flush();  // from which the interval counts
+  for (const char* text : {"one", "two"}) {
+    Log(absl::LogSeverity::kInfo, text);
+    while (sink_->ring().unprocessed_count() != 0) std::this_thread::yield();
+    options_.sync = !options_.sync;
+    Reconfigure();
+    Flush();
+  }
+  ASSERT_TRUE(sink_->Close().ok());
+  EXPECT_THAT(AllLines(options_.directory),
+              ::testing::ElementsAre(EndsWith("] zero"), EndsWith("] one"),
+                                     EndsWith("] two")));
 }
 
 // Invariants checked: whatever changes meanwhile, each record is there, once,

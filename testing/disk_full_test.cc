@@ -79,6 +79,11 @@ class Load {
     }
   }
 
+  // After a failure the threads may still be running.
+  ~Load() { Join(); }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+
   // What each thread has tried so far, at least.
   std::array<uint64_t, kThreads> Tried() const {
     return {tried_[0].load(), tried_[1].load()};
@@ -114,8 +119,7 @@ class Load {
   }
 
   void Finish() {
-    done_ = true;
-    for (std::thread& thread : threads_) thread.join();
+    Join();
     ASSERT_TRUE(flusher_->Stop().ok());
     for (const std::string& path : FilesIn(directory_, ".log.zst")) {
       bool complete = false;
@@ -139,6 +143,12 @@ class Load {
   static bool IsClosed(const std::string& path) {
     const std::string bytes = ReadFile(path);
     return absl::EndsWith(bytes, "\xb1\xea\x92\x8f");
+  }
+
+  void Join() {
+    done_ = true;
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
   void Run(size_t t) {

@@ -37,11 +37,16 @@ INSTANTIATE_TEST_SUITE_P(OfAppending, EveryInstructionTest,
 INSTANTIATE_TEST_SUITE_P(OfTheBackground, EveryInstructionTest,
                          ::testing::ValuesIn(BackgroundScenarios()),
                          ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(OfACrashReport, EveryInstructionTest,
+                         ::testing::ValuesIn(ReportScenarios()),
+                         ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(OfLimits, EveryInstructionTest,
+                         ::testing::Values(DeletionScenario()),
+                         ::testing::PrintToStringParamName());
 
-// One step: an instruction; or as far as the next system call, where nothing
-// else changes what is on disk.
+// One step: an instruction; or as far as the next system call.
 bool Step(SteppedProcess* process) {
-  if (EveryInstructionTest::GetParam().into_output && !IsLongMode()) {
+  if (EveryInstructionTest::GetParam().by_system_calls && !IsLongMode()) {
     return process->NextSystemCall().has_value();
   }
   return process->Step();
@@ -57,9 +62,9 @@ TEST_P(EveryInstructionTest, MayBeTheLast) {
     ++steps;
     const KillOracle::Said said = oracle_->Now();
     // What the process says counts as much as what it does.
-    if (watch.Changed(GetParam().into_output || process->made_system_call()) ||
-        said.acknowledged != moments.back().said.acknowledged ||
-        said.begun != moments.back().said.begun) {
+    if (watch.Changed(GetParam().by_system_calls ||
+                      process->made_system_call()) ||
+        !(said == moments.back().said)) {
       moments.push_back({steps, said, watch.image()});
     }
   }

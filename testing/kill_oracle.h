@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ringlog {
 
@@ -20,23 +21,39 @@ struct KillOracle {
     uint32_t acknowledged;  // of these, whose Append() has returned
     uint32_t dropped;       // of the acknowledged, those with kDropped
     bool is_recovered;      // a recovery into another directory returned 0
+    // Bytes of KillReport(): passed to Append(), and those for which it has
+    // returned.
+    uint32_t report_begun;
+    uint32_t report_appended;
   };
   std::atomic<uint32_t> begun{0};
   std::atomic<uint32_t> acknowledged{0};
   std::atomic<uint32_t> dropped{0};
   std::atomic<bool> is_recovered{false};
+  std::atomic<uint32_t> report_begun{0};
+  std::atomic<uint32_t> report_appended{0};
   std::atomic<uint32_t> lengths[kMaxRecords] = {};  // of texts; 0: dropped
 
-  Said Now() const { return {begun, acknowledged, dropped, is_recovered}; }
+  Said Now() const {
+    return {begun,        acknowledged, dropped,
+            is_recovered, report_begun, report_appended};
+  }
 };
+
+// The moments of which the same is said need the same to be left of them.
+bool operator==(const KillOracle::Said& a, const KillOracle::Said& b);
 
 // The text of record `number`, of so many bytes.
 std::string KillText(uint32_t number, size_t length);
 
+// What a process that dies of a signal reports: lines that each take several
+// cells of the crash area.
+const std::vector<std::string>& KillReport();
+
 // Recovers what is in `directory`, and compares it with what was said: a test
 // failure if anything acknowledged is missing, or there twice, changed or out
-// of order, or if a gap tells of a loss. The `overwritten` oldest records may
-// be gone.
+// of order, the crash report last, or if a gap tells of a loss. The
+// `overwritten` oldest records may be gone.
 void ExpectAllIsThere(const std::string& directory, const KillOracle& oracle,
                       const KillOracle::Said& said, uint32_t overwritten);
 

@@ -15,6 +15,7 @@
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_writer.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
@@ -75,6 +76,26 @@ class Program {
   }
   void LogMany(int count) {
     for (int i = 0; i < count; ++i) Log(20);
+  }
+
+  // As a signal does that interrupts Append().
+  void LeaveUnfinished() {
+    oracle_->lengths[oracle_->begun] = 20;
+    oracle_->begun.fetch_add(1);
+    CHECK(ring_->Claim(Severity::kInfo, 64, 20).has_value());
+  }
+
+  void WriteReport() {
+    constexpr int kThread = 4711;
+    constexpr int64_t kTime = 1795489440000000000;
+    const CrashArea& area = ring_->crash_area();
+    for (const std::string& piece : KillReport()) {
+      const auto size = static_cast<uint32_t>(piece.size());
+      oracle_->report_begun.fetch_add(size);
+      area.Append(kThread, kTime, piece);
+      oracle_->report_appended.fetch_add(size);
+    }
+    area.End(kThread, kTime);
   }
 
   // The ring's header says so from now on; and the machine died before it had
@@ -177,13 +198,14 @@ KillScenario Rotation(const std::string& name, bool sync) {
 
 // Of a segment that is cut in the middle of a frame, and what the ring has
 // after it.
-void LeaveSegmentAndRing(const std::string& directory, KillOracle* oracle) {
+Program* LeaveSegmentAndRing(const std::string& directory, KillOracle* oracle) {
   auto* const program = new Program(directory, oracle);
   program->StartFlusher();
   program->LogMany(3);
   CHECK(program->flusher()->Flush(absl::InfiniteDuration()));
   program->Log(kThreeSlots);
   program->Log(kOneSlot);
+  return program;
 }
 
 KillScenario Recovery() {
@@ -224,6 +246,29 @@ KillScenario RecoveryOfAnotherBoot() {
   return scenario;
 }
 
+KillScenario Report() {
+  KillScenario scenario;
+  scenario.name = "ReportInAnAppend";
+  scenario.body = [](const std::string& directory, KillOracle* oracle) {
+    Program program(directory, oracle);
+    program.LogMany(2);
+    program.LeaveUnfinished();
+    SteppedProcess::Freeze();
+    Steps([&] { program.WriteReport(); });
+  };
+  return scenario;
+}
+
+KillScenario RecoveryOfAReport() {
+  KillScenario scenario = Recovery();
+  scenario.name = "RecoveryOfAReport";
+  scenario.by_system_calls = true;
+  scenario.before = [](const std::string& directory, KillOracle* oracle) {
+    LeaveSegmentAndRing(directory, oracle)->WriteReport();
+  };
+  return scenario;
+}
+
 std::string OutputIn(const std::string& directory) {
   return directory + "/out";
 }
@@ -233,6 +278,7 @@ KillScenario RecoveryIntoAnotherDirectory() {
   scenario.name = "RecoveryIntoAnotherDirectory";
   scenario.before = LeaveSegmentAndRing;
   scenario.into_output = true;
+  scenario.by_system_calls = true;
   scenario.body = [](const std::string& directory, KillOracle* oracle) {
     SteppedProcess::Freeze();
     Steps([&] {
@@ -271,6 +317,35 @@ std::vector<KillScenario> BackgroundScenarios() {
           Recovery(),
           RecoveryOfAnotherBoot(),
           RecoveryIntoAnotherDirectory()};
+}
+
+std::vector<KillScenario> ReportScenarios() {
+  return {Report(), RecoveryOfAReport()};
+}
+
+KillScenario DeletionScenario() {
+  constexpr int kInASegment = 2;
+  KillScenario scenario;
+  scenario.name = "FlusherTurnThatDeletes";
+  scenario.thread = SteppedProcess::Thread::kOther;
+  scenario.overwritten = kInASegment;
+  // Its stores into the ring are those of every rotation.
+  scenario.by_system_calls = true;
+  scenario.body = [](const std::string& directory, KillOracle* oracle) {
+    Program program(directory, oracle);
+    FlusherOptions options;
+    options.rotation.max_segment_bytes = 1;
+    options.retention.max_files = 2;
+    program.StartFlusher(options);
+    for (int segment = 0; segment < 2; ++segment) {
+      program.LogMany(kInASegment);
+      CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
+    }
+    SteppedProcess::Freeze();
+    program.LogMany(kInASegment);
+    Steps([&] { program.flusher()->Stop().IgnoreError(); });
+  };
+  return scenario;
 }
 
 void KillScenarioTest::NewRun() {

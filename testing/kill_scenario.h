@@ -26,10 +26,12 @@ struct KillScenario {
   std::function<void(const std::string& directory, KillOracle*)> body;
   // Runs in a process that ends before; may be empty.
   std::function<void(const std::string& directory, KillOracle*)> before;
-  // Recovers into OutputIn(directory), and writes to no mapping: what is on
-  // disk changes with system calls alone.
+  // What is on disk, or what matters of it here, changes with system calls
+  // alone: to stop at each of them is enough, and far quicker.
+  bool by_system_calls = false;
+  // Recovers into OutputIn(directory).
   bool into_output = false;
-  // So many of the oldest may be gone: a flight recorder.
+  // So many of the oldest may be gone: a flight recorder, or limits.
   uint32_t overwritten = 0;
 };
 
@@ -40,6 +42,12 @@ std::vector<KillScenario> AppendScenarios();
 // What goes on behind it: a turn of the flusher, a rotation, a recovery, one
 // into another directory.
 std::vector<KillScenario> BackgroundScenarios();
+
+// A crash report that is written while a record is on its way, and a recovery
+// of one.
+std::vector<KillScenario> ReportScenarios();
+// A flusher that begins a segment, ends it, and deletes the oldest one.
+KillScenario DeletionScenario();
 
 class KillScenarioTest : public ::testing::TestWithParam<KillScenario> {
  protected:

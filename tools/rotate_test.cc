@@ -72,7 +72,13 @@ TEST_F(RotateTest, TheSinkDoesItItselfToo) {
 }
 
 TEST_F(RotateTest, AllRunningProcessesOfADirectoryAreAskedAndTheDeadAreNot) {
-  { HandMadeProcess dead(directory_); }
+  const pid_t dead = fork();
+  if (dead == 0) {
+    const auto sink = *RingLogSink::Create(options_);
+    raise(SIGKILL);
+  }
+  ASSERT_EQ(waitpid(dead, nullptr, 0), dead);
+  ASSERT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
   const auto one = *RingLogSink::Create(options_);
   const auto two = *RingLogSink::Create(options_);
   for (const auto* sink : {&one, &two}) {
