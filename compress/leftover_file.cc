@@ -14,6 +14,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/compress/file_status.h"
 #include "ringlog/ring/mapped_file.h"
 #include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_header.h"
@@ -44,7 +45,7 @@ bool IsLocked(int fd) {
 // For reading. FailedPrecondition if somebody has it locked.
 absl::StatusOr<int> OpenUnlocked(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
   if (!IsLocked(fd)) return fd;
   close(fd);
   return absl::FailedPreconditionError(
@@ -128,7 +129,7 @@ absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
 
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
   const absl::StatusOr<FileContent> bytes =
       ReadFileContent(fd, path, kLiveOffset);
   close(fd);
@@ -141,7 +142,7 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
 absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path) {
   UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (fd.fd() < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+    return FileStatus(errno, absl::StrCat("open ", path));
   }
   if (!TryLock(fd.fd())) {
     return absl::FailedPreconditionError(

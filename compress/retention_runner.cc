@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "ringlog/compress/complain.h"
+#include "ringlog/compress/file_status.h"
 #include "ringlog/compress/first_metadata.h"
 #include "ringlog/compress/leftover_file.h"
 #include "ringlog/compress/segment_file.h"
@@ -67,7 +68,7 @@ bool HoldsOurSegment(const LogFile& file) {
 }
 
 absl::Status CannotDelete(int error, const std::string& path) {
-  return absl::ErrnoToStatus(error, absl::StrCat("cannot delete ", path));
+  return FileStatus(error, absl::StrCat("cannot delete ", path));
 }
 
 // A segment that nobody writes to.
