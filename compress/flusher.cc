@@ -130,7 +130,8 @@ void Flusher::Run() {
     KeepToLimits();
   }
   result_ = Finish();
-  result_.Update(EndSegment());
+  EndSegment().IgnoreError();
+  result_.Update(end_status_);
   rotations_.Close(result_);
   KeepToLimits();
 }
@@ -170,11 +171,15 @@ bool Flusher::IsDue(bool flush) const {
 }
 
 // The last turn, as often as records are still on their way into the ring; when
-// it is sealed there can be no more of them.
+// it is sealed there can be no more of them. One that fails has left its
+// segment, and another one may be had.
 absl::Status Flusher::Finish() {
   const absl::Duration begin = MonotonicTime();
-  for (;;) {
-    if (absl::Status s = Turn(/*flush=*/true); !s.ok()) return s;
+  for (int failures = 0;;) {
+    if (absl::Status s = Turn(/*flush=*/true); !s.ok()) {
+      if (!MayRetry(++failures)) return s;
+      continue;
+    }
     if (ring_->Seal()) break;
     if (MonotonicTime() - begin >= kSealTimeout) {
       return absl::UnavailableError("records are still being written");

@@ -113,6 +113,7 @@ class Flusher {
   absl::Status WriteOrEndEarly();
   absl::Status SyncOrCutBack();
   absl::Status EndSegment();
+  absl::Status WriteEnd();
   void LeaveSegment();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
@@ -143,6 +144,8 @@ class Flusher {
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
   bool has_more_ = false;  // the ring, at the end of the last turn
+  // Of the last segment that was closed: recovery can still give it its end.
+  absl::Status end_status_;
   RingDrain drain_;
   SegmentSequence segments_;
   RetentionRunner retention_;

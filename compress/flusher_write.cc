@@ -98,13 +98,20 @@ absl::Status Flusher::SyncOrCutBack() {
 absl::Status Flusher::EndSegment() {
   rotations_.SegmentEnded();
   if (!segments_.is_open()) return absl::OkStatus();
-  // The cursor stays where it was before the end: recovery ends the segment
-  // again, and may add to it.
-  absl::Status status = Reported(segments_.AddEnd());
-  if (status.ok()) status = WriteOrEndEarly();
-  if (status.ok()) status = Reported(segments_.Sync());
+  end_status_ = WriteEnd();
   LeaveSegment();
-  return status;
+  return end_status_;
+}
+
+// The cursor stays where it was before the end: recovery ends the segment
+// again, and may add to it.
+absl::Status Flusher::WriteEnd() {
+  absl::Status status = Reported(segments_.AddEnd());
+  if (!status.ok()) return status;
+  status = WriteOrEndEarly();
+  // All that was in it had been persisted, and went with the file.
+  if (absl::IsNotFound(status)) return absl::OkStatus();
+  return status.ok() ? Reported(segments_.Sync()) : status;
 }
 
 void Flusher::LeaveSegment() {
@@ -192,8 +199,10 @@ absl::Status Flusher::Reported(absl::Status status) {
   FlusherCounters* const counters = ring_->flusher_counters();
   Slots::Add(&counters->write_errors, 1);
   Slots::Set(&counters->last_error, static_cast<uint64_t>(status.raw_code()));
-  Complain(absl::StrCat(status.message(),
-                        "; the records stay in the ring, and are tried again"));
+  Complain(absl::StrCat(
+      status.message(),
+      batch_.empty() ? ""
+                     : "; the records stay in the ring, and are tried again"));
   return status;
 }
 
