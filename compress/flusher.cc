@@ -62,9 +62,10 @@ bool Flusher::Flush(absl::Duration timeout) {
   MonitorLock lock(&monitor_);
   flush_target_ = std::max(flush_target_, target);
   const auto done = [this, target]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
-    return persisted_ >= target;
+    return persisted_ >= target || has_ended_;
   };
-  return monitor_.AwaitWithTimeout(done, timeout);
+  monitor_.AwaitWithTimeout(done, timeout);
+  return persisted_ >= target;
 }
 
 void Flusher::Reconfigure(const FlusherOptions& options) {
@@ -130,10 +131,13 @@ void Flusher::Run() {
     KeepToLimits();
   }
   result_ = Finish();
+  ring_->StopConsuming();
   EndSegment().IgnoreError();
   result_.Update(end_status_);
   rotations_.Close(result_);
   KeepToLimits();
+  MonitorLock lock(&monitor_);
+  has_ended_ = true;
 }
 
 absl::Status Flusher::Turn(bool flush) {

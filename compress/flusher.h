@@ -60,8 +60,8 @@ class Flusher {
   Flusher& operator=(const Flusher&) = delete;
 
   // Returns when every record that was committed before the call is in a
-  // segment, with `sync` on the disk, or when `timeout` has passed: true in the
-  // first case. Any thread, any number at once.
+  // segment, with `sync` on the disk, or when `timeout` has passed, or Stop()
+  // has: true in the first case. Any thread, any number at once.
   bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(monitor_);
 
   // Goes by other options from the next turn on, which comes within 5 ms unless
@@ -89,7 +89,7 @@ class Flusher {
 
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
-  // records still:
+  // records still; nobody waits for room in it:
   //   Unavailable: more were being written all the time, for half a second
   //   others:      those of writing
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
@@ -134,6 +134,7 @@ class Flusher {
   uint64_t flush_target_ ABSL_GUARDED_BY(monitor_) = 0;  // a position
   uint64_t tried_target_ ABSL_GUARDED_BY(monitor_) = 0;  // of the last turn
   uint64_t persisted_ ABSL_GUARDED_BY(monitor_) = 0;  // positions below it are
+  bool has_ended_ ABSL_GUARDED_BY(monitor_) = false;  // the thread
 
   const std::unique_ptr<RecentLines> recent_;  // null if none are kept
   std::atomic<bool> keeps_to_limits_;

@@ -265,8 +265,10 @@ absl::Status RingLogSink::Close() {
   // What is the parent's is not this process's to close.
   ProcessLog* const log = Own();
   const absl::Status status = log == nullptr ? absl::OkStatus() : log->Stop();
-  // Until the ring is sealed it takes what comes.
-  closed_.store(status.ok(), std::memory_order_relaxed);
+  // Until the ring is sealed it takes what comes. It may be though the last
+  // segment has no end.
+  closed_.store(status.ok() || log->ring()->is_sealed(),
+                std::memory_order_relaxed);
   return status.ok() && log != nullptr ? log->DeleteFile() : status;
 }
 

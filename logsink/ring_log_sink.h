@@ -121,10 +121,13 @@ class RingLogSink final : public absl::LogSink {
   // Moves what the ring holds into segments, closes the last one, deletes the
   // ring's file. If something cannot be written, or other threads go on logging
   // so that the ring is not empty for a moment within half a second, it says so
-  // and the ring stays, for the next start to recover. Else records sent later
-  // are dropped and counted; the ring stays only if it has a crash report
-  // (failure_writer.h), for the same reason. It may still be registered. Does
-  // nothing the second time.
+  // and the ring stays, for the next start to recover. Else the ring stays only
+  // if it has a crash report (failure_writer.h), for the same reason.
+  //
+  // Records sent later enter a ring that it could not empty, as long as there
+  // is room; else they are dropped, and counted as closed. Nobody waits, with
+  // kBlock neither. The sink may still be registered. Does nothing the second
+  // time.
   absl::Status Close();
 
   // Of this process; zeros in a forked child that has not logged yet. Any
