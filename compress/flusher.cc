@@ -136,6 +136,7 @@ void Flusher::Run() {
   result_.Update(end_status_);
   rotations_.Close(result_);
   KeepToLimits();
+  retention_.TellLosses();
   MonitorLock lock(&monitor_);
   has_ended_ = true;
 }

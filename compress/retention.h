@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,8 @@ struct RetentionOptions {
   uint64_t max_bytes = 0;
   // Since a segment was last written to.
   absl::Duration max_age = absl::ZeroDuration();
-  // On the file system of the segments.
+  // On the file system of the segments. Nothing is deleted because of it while
+  // the system does not say how much is free, which is told on stderr.
   uint64_t min_free_bytes = 0;
 
   bool has_limit() const {
@@ -69,9 +71,15 @@ struct LogFile {
 // Files that were begun more than a day after `now` are taken for the oldest: a
 // clock that was wrong once shall not push out what is logged now. The segments
 // of one ring go by their numbers, whatever the clock did.
+//
+// How much is free may not be known: then nothing goes because of it.
 std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
                                 const RetentionOptions& options, absl::Time now,
-                                uint64_t free_bytes);
+                                std::optional<uint64_t> free_bytes);
+
+// What is free when so much has been deleted; at most what a number can hold.
+std::optional<uint64_t> FreeBytesAfter(std::optional<uint64_t> free_bytes,
+                                       uint64_t deleted_bytes);
 
 }  // namespace ringlog
 
