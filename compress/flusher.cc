@@ -4,8 +4,10 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "ringlog/compress/background_thread.h"
+#include "ringlog/compress/complain.h"
 #include "ringlog/ring/monotonic_time.h"
 
 namespace ringlog {
@@ -18,6 +20,9 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 
 // How long the end waits for records that are just being written.
 constexpr absl::Duration kSealTimeout = absl::Milliseconds(500);
+
+// Besides at the beginning of each segment.
+constexpr absl::Duration kLookInterval = absl::Minutes(1);
 
 // Of the thread that is one.
 thread_local const Flusher* this_threads_flusher = nullptr;
@@ -129,6 +134,7 @@ void Flusher::Run() {
   while (!WaitForTurn()) {
     Turn(/*flush=*/false).IgnoreError();
     KeepToLimits();
+    LookForRing();
   }
   result_ = Finish();
   ring_->StopConsuming();
@@ -220,6 +226,18 @@ void Flusher::KeepToLimits() {
   FlusherCounters* const counters = ring_->flusher_counters();
   Slots::Set(&counters->deleted_files, retention_.deleted_files());
   Slots::Set(&counters->delete_errors, retention_.errors());
+}
+
+// Somebody may have deleted it, perhaps with all of its directory.
+void Flusher::LookForRing() {
+  const absl::Duration now = MonotonicTime();
+  if (ring_is_lost_ || now - looked_for_ring_at_ < kLookInterval) return;
+  looked_for_ring_at_ = now;
+  if (!ring_->is_deleted()) return;
+  ring_is_lost_ = true;
+  ComplainOfLoss(absl::StrCat("somebody has deleted ", ring_->path(),
+                              ": records do not survive the process before "
+                              "they are in a segment"));
 }
 
 }  // namespace ringlog

@@ -122,6 +122,7 @@ class Flusher {
 
   absl::Status RotateIfWanted();
   void KeepToLimits();
+  void LookForRing();
   void UpdateCounters();
   absl::Status Reported(absl::Status status);
 
@@ -150,6 +151,8 @@ class Flusher {
   RingDrain drain_;
   SegmentSequence segments_;
   RetentionRunner retention_;
+  absl::Duration looked_for_ring_at_ = -absl::InfiniteDuration();  // monotonic
+  bool ring_is_lost_ = false;
   absl::Status result_;
 
   const uint32_t fork_generation_;

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -37,6 +38,7 @@ namespace ringlog {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -202,6 +204,21 @@ TEST_F(FlusherFaultTest, TheLastEndThatCannotBeWrittenIsLeftToRecovery) {
       RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
       IsEmpty());
   EXPECT_THAT(Texts(), ElementsAre("first", "second"));
+}
+
+TEST_F(FlusherFaultTest, ARingThatSomebodyHasDeletedIsToldOnce) {
+  Start();
+  ASSERT_EQ(remove(ring_->path().c_str()), 0);
+  ::testing::internal::CaptureStderr();
+  for (const char* text : {"third", "fourth"}) {
+    ASSERT_TRUE(flusher_->Rotate(kLong).ok());
+    Log(text);
+  }
+  EXPECT_TRUE(flusher_->Stop().ok());
+  const std::string err = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(err,
+              HasSubstr(absl::StrCat("somebody has deleted ", ring_->path())));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
 // As long as there is no room it is the same file that is tried.

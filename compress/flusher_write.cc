@@ -49,6 +49,7 @@ absl::Status Flusher::WriteToSegment() {
     if (!status.ok()) return status;
     Slots::Add(&ring_->flusher_counters()->segments, 1);
     retention_.SetDue();
+    looked_for_ring_at_ = -absl::InfiniteDuration();
   }
   absl::Status status = Reported(segments_.Add(batch_.batch()));
   if (!status.ok()) {

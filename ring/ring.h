@@ -256,6 +256,8 @@ class Ring {
   const RingHeader& header() const { return header_; }
   // The file; empty of a ring without one.
   const std::string& path() const { return path_; }
+  // Whether somebody has deleted it: then no recovery will find it.
+  bool is_deleted() const { return file_.is_deleted(); }
   uint64_t dropped(DropCause cause, Severity severity) const;
   DropCounts dropped() const;
   uint64_t cut() const;
