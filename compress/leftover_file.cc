@@ -14,6 +14,8 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "ringlog/compress/file_status.h"
 #include "ringlog/ring/mapped_file.h"
 #include "ringlog/ring/process_identity.h"
@@ -22,17 +24,22 @@
 namespace ringlog {
 namespace {
 
-// Of a ring that nobody has locked. The calling process's own are locked; a pid
-// that it has by chance in common with a process of another container is no
-// sign of life. A process that has closed a file behind our back has it mapped
-// still; one that has called exec(2) has not.
-bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
-  return header.process_id != getpid() && MayBeAlive(OwnerOf(header)) &&
+// A process that has closed a file behind our back has it mapped still; one
+// that has called exec(2) has not.
+bool OwnerHasIt(const RingHeader& header, absl::string_view path) {
+  return MayBeAlive(OwnerOf(header)) &&
          MayHaveMapped(header.process_id, path.substr(path.rfind('/') + 1));
 }
 
-// Whether somebody has the ring locked. Who tries to lock it at this very
-// moment finds it in use.
+// Of a ring that nobody has locked. The calling process's own are locked; a pid
+// that it has by chance in common with a process of another container is no
+// sign of life.
+bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
+  return header.process_id != getpid() && OwnerHasIt(header, path);
+}
+
+// Whether somebody has the ring locked. The kernel has no answer but
+// the lock itself, for a moment: see LockForGood().
 bool IsLocked(int fd) {
   int result;
   do {
@@ -40,6 +47,22 @@ bool IsLocked(int fd) {
   } while (result != 0 && errno == EINTR);
   if (result == 0) flock(fd, LOCK_UN);
   return result != 0;
+}
+
+// Who has it locked may only be asking, as IsLocked() and `ringlog rotate` do,
+// and the ring would stay until the next start. That of a process that lives is
+// not tried again.
+bool LockForGood(int fd, const std::string& path) {
+  constexpr int kAttempts = 3;
+  for (int attempt = 1; !TryLock(fd); ++attempt) {
+    const absl::StatusOr<FileContent> bytes =
+        ReadFileContent(fd, path, kLiveOffset);
+    if (attempt == kAttempts || !bytes.ok()) return false;
+    const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
+    if (header.ok() && OwnerHasIt(*header, path)) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
 }
 
 // For reading. FailedPrecondition if somebody has it locked.
@@ -144,7 +167,7 @@ absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path) {
   if (fd.fd() < 0) {
     return FileStatus(errno, absl::StrCat("open ", path));
   }
-  if (!TryLock(fd.fd())) {
+  if (!LockForGood(fd.fd(), path)) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": in use by another process"));
   }
