@@ -32,8 +32,10 @@ namespace ringlog {
 struct RetentionOptions {
   // Segments, those that are being written among them.
   uint64_t max_files = 0;
-  // Of segments and rings. Holds when a segment is begun or closed; in between
-  // it is exceeded by what is being written.
+  // Of segments and rings, also those of other processes that run, forked
+  // children among them: rings count in full, and cannot be deleted. Holds when
+  // a segment is begun or closed; in between it is exceeded by what is being
+  // written.
   uint64_t max_bytes = 0;
   // Since a segment was last written to.
   absl::Duration max_age = absl::ZeroDuration();
