@@ -145,9 +145,13 @@ void RingLogSink::ReplaceInherited() {
                  : "; its records are lost"));
   }
   if (log.ok()) {
-    ReplaceFailureTarget(&inherited->ring()->crash_area(),
-                         &(*log)->ring()->crash_area());
-    log_.store(log->release(), std::memory_order_release);
+    ProcessLog* const own = log->release();
+    log_.store(own, std::memory_order_release);
+    // Whatever the target is by now, for a child that another thread forks
+    // between these two lines comes here too.
+    if (is_failure_target_.load()) {
+      SetFailureTarget(&own->ring()->crash_area());
+    }
     Keep(inherited);
     // The parent was changing them, or another thread is.
     ApplyOptions();
@@ -249,6 +253,11 @@ void RingLogSink::StartLimits() {
   if (log != nullptr && log->flusher() != nullptr) {
     log->flusher()->StartLimits();
   }
+}
+
+void RingLogSink::BecomeFailureTarget() {
+  is_failure_target_.store(true);
+  SetFailureTarget(&ring().crash_area());
 }
 
 absl::Status RingLogSink::Rotate() {

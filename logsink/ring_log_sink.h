@@ -156,6 +156,7 @@ class RingLogSink final : public absl::LogSink {
   void ApplyOptions();
   // The recovery of leftovers has been done, or is not to be.
   void StartLimits();
+  void BecomeFailureTarget();
 
   // Resolved. A child may need them while another thread of its parent has just
   // changed them: so without a lock, and what was replaced is kept.
@@ -172,6 +173,8 @@ class RingLogSink final : public absl::LogSink {
   // Never null. It is the parent's in a forked child that has not logged yet.
   std::atomic<ProcessLog*> log_;
   std::atomic<bool> closed_{false};
+  // Whether FailureWriter() writes into its ring.
+  std::atomic<bool> is_failure_target_{false};
   // Of the process in which a thread makes a log of its own, or has made it;
   // and of the one in which that failed.
   std::atomic<uint32_t> replaced_in_;
