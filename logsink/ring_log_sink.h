@@ -98,7 +98,9 @@ class RingLogSink final : public absl::LogSink {
   // sync, sync_interval, sync_severity, rotation, retention and
   // on_segment_closed within some milliseconds, compression_level and
   // segment_mode from the next segment on. Best of the options that the sink
-  // was made with, changed. Any thread.
+  // was made with, changed. Any thread. Each call takes some hundred bytes that
+  // the sink keeps: it is for what somebody decides, not for what a program
+  // does many times a second.
   //
   //   InvalidArgument  an option that is not allowed; or one that cannot change
   //                    while the sink runs, which are all others
