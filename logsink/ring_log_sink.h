@@ -98,9 +98,7 @@ class RingLogSink final : public absl::LogSink {
   // sync, sync_interval, sync_severity, rotation, retention and
   // on_segment_closed within some milliseconds, compression_level and
   // segment_mode from the next segment on. Best of the options that the sink
-  // was made with, changed. Any thread. Each call takes some hundred bytes that
-  // the sink keeps: it is for what somebody decides, not for what a program
-  // does many times a second.
+  // was made with, changed. Any thread.
   //
   //   InvalidArgument  an option that is not allowed; or one that cannot change
   //                    while the sink runs, which are all others
@@ -155,18 +153,23 @@ class RingLogSink final : public absl::LogSink {
   ProcessLog* OwnOrNew();
   ProcessLog* OwnAfterFork();
   void ReplaceInherited();
-  void ApplyOptions();
   // The recovery of leftovers has been done, or is not to be.
   void StartLimits();
   void BecomeFailureTarget();
 
   // Resolved. A child may need them while another thread of its parent has just
-  // changed them: so without a lock, and what was replaced is kept.
+  // changed them: so without a lock. What was replaced is kept until nobody but
+  // the last to replace it is at work with any of them, which in a child may
+  // never be.
   struct Options {
     RingLogSinkOptions options;
     const Options* replaced;
   };
+  class OptionsUse;
+  void ApplyOptions(const OptionsUse& use);
+  static void Delete(const Options* options);
   std::atomic<const Options*> options_;
+  std::atomic<int> options_uses_{0};
   std::atomic<int> min_severity_;
   const bool structured_;
   const ContextCallback context_;
