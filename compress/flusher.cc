@@ -182,13 +182,15 @@ bool Flusher::IsDue(bool flush) const {
 }
 
 // The last turn, as often as records are still on their way into the ring; when
-// it is sealed there can be no more of them. One that fails has left its
-// segment, and another one may be had.
+// it is sealed there can be no more of them. Tried again in another segment if
+// that of before needs no recovery, which goes by the ring's cursor, and that
+// names the last one alone.
 absl::Status Flusher::Finish() {
   const absl::Duration begin = MonotonicTime();
   for (int failures = 0;;) {
+    left_done_ = false;
     if (absl::Status s = Turn(/*flush=*/true); !s.ok()) {
-      if (!MayRetry(++failures)) return s;
+      if (!left_done_ || !MayRetry(++failures)) return s;
       continue;
     }
     if (ring_->Seal()) break;

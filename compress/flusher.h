@@ -146,6 +146,9 @@ class Flusher {
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
   bool has_more_ = false;  // the ring, at the end of the last turn
+  // The segment that an error made us leave needs nothing more of anybody: it
+  // has its end, or is deleted.
+  bool left_done_ = false;
   // Of the last segment that was closed: recovery can still give it its end.
   absl::Status end_status_;
   RingDrain drain_;

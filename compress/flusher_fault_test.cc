@@ -221,6 +221,32 @@ TEST_F(FlusherFaultTest, ARingThatSomebodyHasDeletedIsToldOnce) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
+class LastErrorTest : public FlusherFaultTest,
+                      public ::testing::WithParamInterface<int> {};
+
+// Where no file takes anything there is no other segment to begin: recovery
+// goes on with this one, and ends it.
+TEST_P(LastErrorTest, ASegmentThatCannotBeEndedIsLeftToRecovery) {
+  Start();
+  Calls::Get().Set([](const std::string& call, ino_t) {
+    return call == "pwrite" ? GetParam() : 0;
+  });
+  Append("third");
+  EXPECT_FALSE(flusher_->Stop().ok());
+  Calls::Get().Set(nullptr);
+  ring_.reset();
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  EXPECT_THAT(Segments(), SizeIs(1));
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
+}
+
+INSTANTIATE_TEST_SUITE_P(, LastErrorTest, ::testing::Values(EIO, ENOSPC),
+                         [](const auto& error) {
+                           return absl::StrCat("Errno", error.param);
+                         });
+
 // As long as there is no room it is the same file that is tried.
 TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {
   Start();

@@ -70,12 +70,14 @@ absl::Status Flusher::WriteToSegment() {
 absl::Status Flusher::WriteOrEndEarly() {
   for (int attempts = 1;; ++attempts) {
     absl::Status status = Reported(segments_.Write());
-    if (status.ok() || absl::IsNotFound(status)) return status;
+    left_done_ = absl::IsNotFound(status);
+    if (status.ok() || left_done_) return status;
     if (absl::IsResourceExhausted(status)) {
       retention_.SetDueSoon();
       KeepToLimits();
     } else if (attempts % kAttemptsOfAFile == 0) {
-      if (segments_.EndEarly().ok()) return status;
+      left_done_ = segments_.EndEarly().ok();
+      if (left_done_) return status;
       // Better a segment without an end than none at all.
       if (attempts >= kMaxAttemptsOfAFile && segments_.CutToPublished().ok()) {
         return status;
