@@ -52,19 +52,11 @@ bool WriteWithoutWaiting(int fd, absl::string_view line) {
   return ok;
 }
 
-}  // namespace
-
-void Complain(absl::string_view what) {
-  static RateLimit limit(kInterval);
-  const std::optional<uint64_t> left_out =
-      limit.Admit(MonotonicTime(), ForkGeneration::Now());
-  if (!left_out) return;
+// `more` stays whole.
+void WriteLine(absl::string_view what, absl::string_view more) {
   // As much as a pipe takes at once, or not at all.
-  std::string line = absl::StrCat("ringlog: ", what.substr(0, PIPE_BUF - 64));
-  if (*left_out != 0) {
-    absl::StrAppend(&line, " (", *left_out, " lines left out before)");
-  }
-  line += '\n';
+  const std::string line =
+      absl::StrCat("ringlog: ", what.substr(0, PIPE_BUF - 64), more, "\n");
   // A reader that has just gone makes it SIGPIPE, which is this thread's own.
   sigset_t pipe;
   sigset_t before;
@@ -80,5 +72,19 @@ void Complain(absl::string_view what) {
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
+
+}  // namespace
+
+void Complain(absl::string_view what) {
+  static RateLimit limit(kInterval);
+  const std::optional<uint64_t> left_out =
+      limit.Admit(MonotonicTime(), ForkGeneration::Now());
+  if (!left_out) return;
+  WriteLine(what, *left_out == 0 ? ""
+                                 : absl::StrCat(" (", *left_out,
+                                                " lines left out before)"));
+}
+
+void ComplainOfLoss(absl::string_view what) { WriteLine(what, ""); }
 
 }  // namespace ringlog

@@ -14,6 +14,10 @@ namespace ringlog {
 // terminal: if nobody does, the line is lost. Any thread.
 void Complain(absl::string_view what);
 
+// The same of what is lost for good, which no limit may hold back: callers see
+// to it that it is rare.
+void ComplainOfLoss(absl::string_view what);
+
 }  // namespace ringlog
 
 #endif  // RINGLOG_COMPRESS_COMPLAIN_H_

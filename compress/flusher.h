@@ -60,8 +60,8 @@ class Flusher {
   Flusher& operator=(const Flusher&) = delete;
 
   // Returns when every record that was committed before the call is in a
-  // segment, with `sync` on the disk, or when `timeout` has passed: true in the
-  // first case. Any thread, any number at once.
+  // segment, with `sync` on the disk, or when `timeout` has passed, or Stop()
+  // has: true in the first case. Any thread, any number at once.
   bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(monitor_);
 
   // Goes by other options from the next turn on, which comes within 5 ms unless
@@ -89,7 +89,7 @@ class Flusher {
 
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
-  // records still:
+  // records still; nobody waits for room in it:
   //   Unavailable: more were being written all the time, for half a second
   //   others:      those of writing
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
@@ -113,6 +113,7 @@ class Flusher {
   absl::Status WriteOrEndEarly();
   absl::Status SyncOrCutBack();
   absl::Status EndSegment();
+  absl::Status WriteEnd();
   void LeaveSegment();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
@@ -121,6 +122,7 @@ class Flusher {
 
   absl::Status RotateIfWanted();
   void KeepToLimits();
+  void LookForRing();
   void UpdateCounters();
   absl::Status Reported(absl::Status status);
 
@@ -133,6 +135,7 @@ class Flusher {
   uint64_t flush_target_ ABSL_GUARDED_BY(monitor_) = 0;  // a position
   uint64_t tried_target_ ABSL_GUARDED_BY(monitor_) = 0;  // of the last turn
   uint64_t persisted_ ABSL_GUARDED_BY(monitor_) = 0;  // positions below it are
+  bool has_ended_ ABSL_GUARDED_BY(monitor_) = false;  // the thread
 
   const std::unique_ptr<RecentLines> recent_;  // null if none are kept
   std::atomic<bool> keeps_to_limits_;
@@ -143,9 +146,16 @@ class Flusher {
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
   bool has_more_ = false;  // the ring, at the end of the last turn
+  // The segment that an error made us leave needs nothing more of anybody: it
+  // has its end, or is deleted.
+  bool left_done_ = false;
+  // Of the last segment that was closed: recovery can still give it its end.
+  absl::Status end_status_;
   RingDrain drain_;
   SegmentSequence segments_;
   RetentionRunner retention_;
+  absl::Duration looked_for_ring_at_ = -absl::InfiniteDuration();  // monotonic
+  bool ring_is_lost_ = false;
   absl::Status result_;
 
   const uint32_t fork_generation_;

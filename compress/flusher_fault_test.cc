@@ -9,11 +9,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,9 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/flusher.h"
 #include "ringlog/compress/flusher_fixture.h"
+#include "ringlog/compress/flusher_options.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/read_segments.h"
@@ -33,6 +38,8 @@ namespace ringlog {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 // "pwrite", "fsync" and so on, with the file's inode; what it returns is the
@@ -69,11 +76,11 @@ class FlusherFaultTest : public FlusherFixture {
   // With a first record in the first segment.
   void Start(bool sync = false) {
     MakeRing(64);
-    FlusherOptions options = Options();
-    options.flush_interval = absl::Hours(1);
-    options.sync = sync;
-    options.sync_interval = absl::Hours(1);
-    flusher_ = StartFlusher(ring_.get(), options);
+    options_ = Options();
+    options_.flush_interval = absl::Hours(1);
+    options_.sync = sync;
+    options_.sync_interval = absl::Hours(1);
+    flusher_ = StartFlusher(ring_.get(), options_);
     Log("first");
     Log("second");
     struct stat st;
@@ -91,6 +98,7 @@ class FlusherFaultTest : public FlusherFixture {
     return Slots::Get(&ring_->flusher_counters()->write_errors);
   }
 
+  FlusherOptions options_;
   std::unique_ptr<Flusher> flusher_;
   ino_t first_ = 0;
 };
@@ -116,7 +124,8 @@ TEST_P(FileErrorTest, ASegmentThatTakesNoMoreIsEndedAndAnotherBegun) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, FileErrorTest,
-                         ::testing::Values(EFBIG, EIO, EROFS, ESTALE),
+                         ::testing::Values(EFBIG, EIO, ENODEV, ENXIO, EROFS,
+                                           ESTALE),
                          [](const auto& error) {
                            return absl::StrCat("Errno", error.param);
                          });
@@ -143,6 +152,100 @@ TEST_F(FlusherFaultTest, ASegmentThatSomebodyHasDeletedGetsNoMoreRecords) {
   EXPECT_THAT(Segments(), SizeIs(1));
   EXPECT_THAT(Texts(), ElementsAre("third", "fourth"));
 }
+
+// ---- At the end, when there is no next turn ----
+
+TEST_F(FlusherFaultTest, TheLastRecordsGoIntoAnotherSegmentThanADeletedOne) {
+  Start();
+  ASSERT_EQ(remove(Segments()[0].c_str()), 0);
+  Append("third");
+  EXPECT_TRUE(flusher_->Stop().ok());
+  EXPECT_TRUE(ring_->empty());
+  EXPECT_THAT(Texts(), ElementsAre("third"));
+}
+
+TEST_F(FlusherFaultTest, ADeletedSegmentNeedsNoEnd) {
+  Start();
+  ASSERT_EQ(remove(Segments()[0].c_str()), 0);
+  EXPECT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Segments(), IsEmpty());
+}
+
+// A rotation that the last batch makes due, and a record that comes meanwhile.
+TEST_F(FlusherFaultTest, AnEndThatCannotBeWrittenKeepsNoRecordBack) {
+  Start();
+  int calls = 0;
+  Calls::Get().Set([&](const std::string& call, ino_t inode) {
+    if (call != "pwrite" || inode != first_) return 0;
+    ++calls;
+    if (calls == 2) Append("fourth");
+    return calls >= 2 && calls <= 4 ? EIO : 0;
+  });
+  Append("third");
+  options_.rotation.max_segment_bytes = 1;
+  flusher_->Reconfigure(options_);
+  EXPECT_TRUE(flusher_->Stop().ok());
+  EXPECT_GE(calls, 4);
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third", "fourth"));
+}
+
+// With nothing behind it, it is the next start that ends it.
+TEST_F(FlusherFaultTest, TheLastEndThatCannotBeWrittenIsLeftToRecovery) {
+  Start();
+  Calls::Get().Set([this](const std::string& call, ino_t inode) {
+    return call == "pwrite" && inode == first_ ? EIO : 0;
+  });
+  EXPECT_FALSE(flusher_->Rotate(absl::ZeroDuration()).ok());
+  while (errors() == 0) std::this_thread::yield();
+  EXPECT_FALSE(flusher_->Stop().ok());
+  Calls::Get().Set(nullptr);
+  ring_.reset();
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  EXPECT_THAT(Texts(), ElementsAre("first", "second"));
+}
+
+TEST_F(FlusherFaultTest, ARingThatSomebodyHasDeletedIsToldOnce) {
+  Start();
+  ASSERT_EQ(remove(ring_->path().c_str()), 0);
+  ::testing::internal::CaptureStderr();
+  for (const char* text : {"third", "fourth"}) {
+    ASSERT_TRUE(flusher_->Rotate(kLong).ok());
+    Log(text);
+  }
+  EXPECT_TRUE(flusher_->Stop().ok());
+  const std::string err = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(err,
+              HasSubstr(absl::StrCat("somebody has deleted ", ring_->path())));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
+class LastErrorTest : public FlusherFaultTest,
+                      public ::testing::WithParamInterface<int> {};
+
+// Where no file takes anything there is no other segment to begin: recovery
+// goes on with this one, and ends it.
+TEST_P(LastErrorTest, ASegmentThatCannotBeEndedIsLeftToRecovery) {
+  Start();
+  Calls::Get().Set([](const std::string& call, ino_t) {
+    return call == "pwrite" ? GetParam() : 0;
+  });
+  Append("third");
+  EXPECT_FALSE(flusher_->Stop().ok());
+  Calls::Get().Set(nullptr);
+  ring_.reset();
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  EXPECT_THAT(Segments(), SizeIs(1));
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
+}
+
+INSTANTIATE_TEST_SUITE_P(, LastErrorTest, ::testing::Values(EIO, ENOSPC),
+                         [](const auto& error) {
+                           return absl::StrCat("Errno", error.param);
+                         });
 
 // As long as there is no room it is the same file that is tried.
 TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {

@@ -362,6 +362,11 @@ TEST_F(FlusherTest, StopSaysSoWhenARecordStaysUnfinished) {
   Append("behind it");
   EXPECT_TRUE(absl::IsUnavailable(flusher->Stop()));
   EXPECT_FALSE(ring_->empty());
+  // Nobody waits for a thread that has ended.
+  EXPECT_FALSE(flusher->Flush(absl::InfiniteDuration()));
+  while (ring_->used_slots() < ring_->capacity(Severity::kInfo)) Append("late");
+  Append("too late");
+  EXPECT_EQ(ring_->dropped(DropCause::kClosed, Severity::kInfo), 1u);
 }
 
 TEST_F(FlusherTest, AProgramThatDiesBeforeItsFirstSegmentKeepsItsFormat) {

@@ -14,6 +14,9 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "ringlog/compress/file_status.h"
 #include "ringlog/ring/mapped_file.h"
 #include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_header.h"
@@ -21,17 +24,22 @@
 namespace ringlog {
 namespace {
 
-// Of a ring that nobody has locked. The calling process's own are locked; a pid
-// that it has by chance in common with a process of another container is no
-// sign of life. A process that has closed a file behind our back has it mapped
-// still; one that has called exec(2) has not.
-bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
-  return header.process_id != getpid() && MayBeAlive(OwnerOf(header)) &&
+// A process that has closed a file behind our back has it mapped still; one
+// that has called exec(2) has not.
+bool OwnerHasIt(const RingHeader& header, absl::string_view path) {
+  return MayBeAlive(OwnerOf(header)) &&
          MayHaveMapped(header.process_id, path.substr(path.rfind('/') + 1));
 }
 
-// Whether somebody has the ring locked. Who tries to lock it at this very
-// moment finds it in use.
+// Of a ring that nobody has locked. The calling process's own are locked; a pid
+// that it has by chance in common with a process of another container is no
+// sign of life.
+bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
+  return header.process_id != getpid() && OwnerHasIt(header, path);
+}
+
+// Whether somebody has the ring locked. The kernel has no answer but
+// the lock itself, for a moment: see LockForGood().
 bool IsLocked(int fd) {
   int result;
   do {
@@ -41,10 +49,26 @@ bool IsLocked(int fd) {
   return result != 0;
 }
 
+// Who has it locked may only be asking, as IsLocked() and `ringlog rotate` do,
+// and the ring would stay until the next start. That of a process that lives is
+// not tried again.
+bool LockForGood(int fd, const std::string& path) {
+  constexpr int kAttempts = 3;
+  for (int attempt = 1; !TryLock(fd); ++attempt) {
+    const absl::StatusOr<FileContent> bytes =
+        ReadFileContent(fd, path, kLiveOffset);
+    if (attempt == kAttempts || !bytes.ok()) return false;
+    const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
+    if (header.ok() && OwnerHasIt(*header, path)) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
+
 // For reading. FailedPrecondition if somebody has it locked.
 absl::StatusOr<int> OpenUnlocked(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
   if (!IsLocked(fd)) return fd;
   close(fd);
   return absl::FailedPreconditionError(
@@ -128,7 +152,7 @@ absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
 
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
   const absl::StatusOr<FileContent> bytes =
       ReadFileContent(fd, path, kLiveOffset);
   close(fd);
@@ -141,9 +165,9 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
 absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path) {
   UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (fd.fd() < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+    return FileStatus(errno, absl::StrCat("open ", path));
   }
-  if (!TryLock(fd.fd())) {
+  if (!LockForGood(fd.fd(), path)) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": in use by another process"));
   }

@@ -46,7 +46,8 @@ absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 
 // Opens a ring, and takes the lock that a living owner, or another recovery,
-// would hold until the descriptor is closed; a forked child has neither.
+// would hold until the descriptor is closed; a forked child has neither. May
+// wait some milliseconds for who has it for a moment.
 //   FailedPrecondition: one of them does
 //   NotFound:           somebody has recovered and deleted it
 //   others:             those of open(2)

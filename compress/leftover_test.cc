@@ -1,11 +1,16 @@
 #include "ringlog/compress/leftover.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,6 +29,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+
+// Has a ring locked until somebody else tries to; -1: none.
+int g_asking = -1;
 
 TEST_P(LifeTest, EveryRecordIsInTheSegmentsOnce) {
   const std::string directory = MakeTestDirectory();
@@ -247,5 +255,46 @@ TEST(LeftoverTest, ALongPathOfSegmentsIsKnownByItsEnd) {
   EXPECT_EQ(Texts(mine), Messages(3));
 }
 
+// `ringlog rotate`, for one, asks whether a ring is locked by locking it. Here
+// it lets go of the lock when the recovery has found it taken.
+TEST(LeftoverLockTest, WhoOnlyAsksForTheLockKeepsNoRecoveryAway) {
+  const std::string directory = MakeTestDirectory();
+  Victim(directory).Log(3);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  g_asking = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(g_asking, LOCK_SH | LOCK_NB), 0);
+  const LeftoverSweep sweep =
+      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  EXPECT_EQ(g_asking, -1) << "nobody has tried to lock it";
+  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  EXPECT_EQ(Texts(directory), Messages(3));
+}
+
+// As another recovery does.
+TEST(LeftoverLockTest, WhoKeepsTheLockKeepsTheRing) {
+  const std::string directory = MakeTestDirectory();
+  Victim(directory).Log(3);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  const int other = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
+  const LeftoverSweep sweep =
+      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(sweep.recovered, IsEmpty());
+  EXPECT_THAT(FilesIn(directory, ".ring"), SizeIs(1));
+  close(other);
+}
+
 }  // namespace
 }  // namespace ringlog
+
+extern "C" int flock(int fd, int operation) noexcept {
+  const auto result = static_cast<int>(syscall(SYS_flock, fd, operation));
+  if (result != 0 && ringlog::g_asking >= 0) {
+    const int error = errno;
+    close(std::exchange(ringlog::g_asking, -1));
+    errno = error;
+  }
+  return result;
+}

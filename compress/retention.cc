@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -107,16 +108,16 @@ class Candidates {
 struct Usage {
   uint64_t segments = 0;
   uint64_t bytes = 0;
-  uint64_t free_bytes = 0;
+  std::optional<uint64_t> free_bytes;
 
   void Delete(const LogFile& file) {
     if (file.kind == FileKind::kSegment) --segments;
     bytes -= file.bytes;
-    if (!file.is_elsewhere) free_bytes += file.bytes;
+    if (!file.is_elsewhere) free_bytes = FreeBytesAfter(free_bytes, file.bytes);
   }
   bool IsOverBytes(const RetentionOptions& options) const {
     return (options.max_bytes != 0 && bytes > options.max_bytes) ||
-           free_bytes < options.min_free_bytes;
+           (free_bytes && *free_bytes < options.min_free_bytes);
   }
   bool IsOver(const RetentionOptions& options) const {
     return (options.max_files != 0 && segments > options.max_files) ||
@@ -128,7 +129,7 @@ struct Usage {
 
 std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
                                 const RetentionOptions& options, absl::Time now,
-                                uint64_t free_bytes) {
+                                std::optional<uint64_t> free_bytes) {
   Usage usage;
   usage.free_bytes = free_bytes;
   for (const LogFile& file : files) {
@@ -161,6 +162,13 @@ std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
     all.push_back(i);
   }
   return all;
+}
+
+std::optional<uint64_t> FreeBytesAfter(std::optional<uint64_t> free_bytes,
+                                       uint64_t deleted_bytes) {
+  if (!free_bytes) return std::nullopt;
+  const uint64_t most = std::numeric_limits<uint64_t>::max();
+  return *free_bytes + std::min(deleted_bytes, most - *free_bytes);
 }
 
 }  // namespace ringlog

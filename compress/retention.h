@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,12 +32,15 @@ namespace ringlog {
 struct RetentionOptions {
   // Segments, those that are being written among them.
   uint64_t max_files = 0;
-  // Of segments and rings. Holds when a segment is begun or closed; in between
-  // it is exceeded by what is being written.
+  // Of segments and rings, also those of other processes that run, forked
+  // children among them: rings count in full, and cannot be deleted. Holds when
+  // a segment is begun or closed; in between it is exceeded by what is being
+  // written.
   uint64_t max_bytes = 0;
   // Since a segment was last written to.
   absl::Duration max_age = absl::ZeroDuration();
-  // On the file system of the segments.
+  // On the file system of the segments. Nothing is deleted because of it while
+  // the system does not say how much is free, which is told on stderr.
   uint64_t min_free_bytes = 0;
 
   bool has_limit() const {
@@ -69,9 +73,15 @@ struct LogFile {
 // Files that were begun more than a day after `now` are taken for the oldest: a
 // clock that was wrong once shall not push out what is logged now. The segments
 // of one ring go by their numbers, whatever the clock did.
+//
+// How much is free may not be known: then nothing goes because of it.
 std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
                                 const RetentionOptions& options, absl::Time now,
-                                uint64_t free_bytes);
+                                std::optional<uint64_t> free_bytes);
+
+// What is free when so much has been deleted; at most what a number can hold.
+std::optional<uint64_t> FreeBytesAfter(std::optional<uint64_t> free_bytes,
+                                       uint64_t deleted_bytes);
 
 }  // namespace ringlog
 

@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "ringlog/compress/complain.h"
+#include "ringlog/compress/file_status.h"
 #include "ringlog/compress/first_metadata.h"
 #include "ringlog/compress/leftover_file.h"
 #include "ringlog/compress/segment_file.h"
@@ -37,12 +38,17 @@ constexpr absl::Duration kRetryInterval = absl::Minutes(10);
 // Deleting a long file takes milliseconds, and the ring fills meanwhile.
 constexpr int kMaxDeletionsPerRun = 16;
 
-uint64_t FreeBytes(const std::string& directory) {
+absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) {
   struct statvfs st;
   if (statvfs(directory.c_str(), &st) != 0) {
-    return std::numeric_limits<uint64_t>::max();  // no reason to delete
+    return FileStatus(
+        errno,
+        absl::StrCat("cannot ask how much is free on the disk of ", directory));
   }
-  return uint64_t{st.f_bavail} * st.f_frsize;
+  const uint64_t most = std::numeric_limits<uint64_t>::max();
+  const uint64_t blocks = st.f_bavail;
+  if (st.f_frsize != 0 && blocks > most / st.f_frsize) return most;
+  return blocks * st.f_frsize;
 }
 
 bool IsSameFile(const std::string& a, const std::string& b) {
@@ -67,7 +73,7 @@ bool HoldsOurSegment(const LogFile& file) {
 }
 
 absl::Status CannotDelete(int error, const std::string& path) {
-  return absl::ErrnoToStatus(error, absl::StrCat("cannot delete ", path));
+  return FileStatus(error, absl::StrCat("cannot delete ", path));
 }
 
 // A segment that nobody writes to.
@@ -123,22 +129,37 @@ void RetentionRunner::RunIfDue() {
   if (!is_due_ && now - ran_at_ < kInterval) return;
   is_due_ = false;
   ran_at_ = now;
+  DeleteExcess(now);
+  if (now - told_at_ >= kInterval) TellLosses();
+}
+
+void RetentionRunner::DeleteExcess(absl::Duration now) {
   std::vector<LogFile> files = List();
   for (LogFile& file : files) {
     const auto failed = failed_at_.find(file.path);
     if (failed == failed_at_.end()) continue;
     file.stays |= now - failed->second < kRetryInterval;
   }
+  std::optional<uint64_t> free_bytes;
+  if (options_.min_free_bytes != 0) {
+    const absl::StatusOr<uint64_t> free = FreeBytes(directories_.segments);
+    if (free.ok()) {
+      free_bytes = *free;
+    } else {
+      Complain(free.status().message());
+    }
+  }
   // Counted on, not asked again: what somebody is reading makes no room yet,
   // and others need not go for that.
-  uint64_t free_bytes = FreeBytes(directories_.segments);
   for (int deleted = 0; deleted < kMaxDeletionsPerRun;) {
     const std::vector<size_t> excess =
         ExcessFiles(files, options_, absl::Now(), free_bytes);
     if (excess.empty()) return;
     const size_t first = excess[0];
     if (Delete(files[first])) {
-      if (!files[first].is_elsewhere) free_bytes += files[first].bytes;
+      if (!files[first].is_elsewhere) {
+        free_bytes = FreeBytesAfter(free_bytes, files[first].bytes);
+      }
       files.erase(files.begin() + static_cast<std::ptrdiff_t>(first));
       ++deleted;
     } else {
@@ -154,10 +175,8 @@ bool RetentionRunner::Delete(const LogFile& file) {
                                   : DeleteSegment(file.path);
   if (status.ok()) {
     ++deleted_files_;
-    if (file.kind == FileKind::kRing) {
-      Complain(
-          absl::StrCat("deleted ", file.path,
-                       ", which nobody had recovered, to keep to the limits"));
+    if (file.kind == FileKind::kRing && untold_losses_++ == 0) {
+      untold_path_ = file.path;
     }
     return true;
   }
@@ -167,6 +186,18 @@ bool RetentionRunner::Delete(const LogFile& file) {
   failed_at_[file.path] = MonotonicTime();
   Complain(status.message());
   return false;
+}
+
+void RetentionRunner::TellLosses() {
+  if (untold_losses_ == 0) return;
+  const std::string others =
+      untold_losses_ == 1 ? ""
+                          : absl::StrCat(" and ", untold_losses_ - 1, " more");
+  ComplainOfLoss(
+      absl::StrCat("deleted ", untold_path_, others,
+                   ", which nobody had recovered, to keep to the limits"));
+  untold_losses_ = 0;
+  told_at_ = MonotonicTime();
 }
 
 std::vector<LogFile> RetentionRunner::List() {

@@ -52,6 +52,10 @@ class RetentionRunner {
   // at most. Does nothing without a limit.
   void RunIfDue();
 
+  // Says on stderr which rings were deleted whose records nobody had recovered,
+  // if RunIfDue() has not: it does so once a minute. For the end.
+  void TellLosses();
+
   uint64_t deleted_files() const { return deleted_files_; }
   uint64_t errors() const { return errors_; }
 
@@ -71,6 +75,7 @@ class RetentionRunner {
                 std::vector<LogFile>* files);
   bool IsOurs(const LogFile& file, ino_t inode);
   bool HoldsOurRing(const LogFile& file) const;
+  void DeleteExcess(absl::Duration now);
   // Whether the file has gone.
   bool Delete(const LogFile& file);
 
@@ -82,6 +87,10 @@ class RetentionRunner {
   std::map<std::string, absl::Duration> failed_at_;
   uint64_t deleted_files_ = 0;
   uint64_t errors_ = 0;
+  // Rings, the first of them, and when such were told of.
+  uint64_t untold_losses_ = 0;
+  std::string untold_path_;
+  absl::Duration told_at_ = -absl::InfiniteDuration();  // monotonic
 };
 
 }  // namespace ringlog

@@ -1,5 +1,5 @@
 // Limits on real files of real processes. unlink(2) is taken over here, so that
-// a file can refuse to go.
+// a file can refuse to go, and statvfs(3), so that the disk does not answer.
 
 #include "ringlog/compress/retention_runner.h"
 
@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -28,6 +30,7 @@
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/compress/complain.h"
 #include "ringlog/compress/flusher.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/retention.h"
@@ -42,7 +45,9 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr absl::Duration kLong = absl::Seconds(60);
@@ -168,8 +173,7 @@ TEST_F(RetentionRunnerTest, TheLimitHoldsWithinALife) {
   process.Log("the last");
   process.End();
   ASSERT_THAT(Segments("program"), SizeIs(3));
-  EXPECT_THAT(Decompress(Segments("program").back()),
-              ::testing::HasSubstr("the last"));
+  EXPECT_THAT(Decompress(Segments("program").back()), HasSubstr("the last"));
 }
 
 // It has no part in its parent's files, however long it lives.
@@ -282,7 +286,7 @@ TEST_P(LiveProcessTest, WhatALiveProcessWritesToStays) {
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(GetParam() ? 1 : 0));
   process.Log("goes on");
   process.End();
-  EXPECT_THAT(Decompress(open), ::testing::HasSubstr("goes on"));
+  EXPECT_THAT(Decompress(open), HasSubstr("goes on"));
 }
 
 INSTANTIATE_TEST_SUITE_P(WithARing, LiveProcessTest, ::testing::Bool());
@@ -303,7 +307,7 @@ TEST_F(RetentionRunnerTest, WhatARecoveryMayStillNeedStays) {
   EXPECT_THAT(
       RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
       IsEmpty());
-  EXPECT_THAT(AllText(directory_), ::testing::HasSubstr("record 2"));
+  EXPECT_THAT(AllText(directory_), HasSubstr("record 2"));
   runner.SetDue();
   runner.RunIfDue();
   EXPECT_THAT(Segments("program"), IsEmpty());
@@ -335,7 +339,7 @@ TEST_F(RetentionRunnerTest, ACrashLoopDoesNotFillTheDisk) {
       RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
       IsEmpty());
   EXPECT_THAT(AllText(directory_),
-              ::testing::HasSubstr(absl::StrCat("life ", lives - 1, ".")));
+              HasSubstr(absl::StrCat("life ", lives - 1, ".")));
 }
 
 TEST_F(RetentionRunnerTest, WhatCannotBeDeletedIsToldAndNotTriedInALoop) {
@@ -365,8 +369,59 @@ TEST_F(RetentionRunnerTest, WhatCannotBeDeletedIsToldAndNotTriedInALoop) {
   EXPECT_EQ(g_sticky_tries, 2);
   EXPECT_EQ(by_age.errors(), 1u);
   EXPECT_EQ(by_age.deleted_files(), 2u);
-  EXPECT_THAT(
-      err, ::testing::HasSubstr(absl::StrCat("cannot delete ", segments[0])));
+  EXPECT_THAT(err, HasSubstr(absl::StrCat("cannot delete ", segments[0])));
+}
+
+TEST_F(RetentionRunnerTest, ADiskThatDoesNotAnswerIsNoReasonToDelete) {
+  InChild([&] {
+    Process process(directory_, RetentionOptions());
+    process.LogSegments(5);
+    process.End();
+  });
+  RetentionOptions options = MaxFiles(3);
+  options.min_free_bytes = uint64_t{1} << 30;
+  ::testing::internal::CaptureStderr();
+  // A process of its own, which has said nothing yet.
+  InChild([&] { Runner(options).RunIfDue(); });
+  const std::string err = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(Segments("program"), SizeIs(3));
+  EXPECT_THAT(err, HasSubstr("cannot ask how much is free on the disk of " +
+                             directory_));
+}
+
+// However much else there was to say in that minute.
+TEST_F(RetentionRunnerTest, EveryRingThatIsDeletedUnrecoveredIsToldOf) {
+  const auto leave_rings = [&](size_t count) {
+    InChild([&] {
+      RingOptions ring;
+      ring.slot_count = 2;
+      ring.program = "program";
+      ring.host = "host";
+      for (size_t i = 0; i < count; ++i) {
+        if (!Ring::CreateIn(directory_, RingFileName, ring).ok()) abort();
+      }
+    });
+  };
+  leave_rings(kSparedLeftovers + 3);
+  RetentionOptions options;
+  options.max_bytes = 1;
+  RetentionRunner runner = Runner(options);
+  ::testing::internal::CaptureStderr();
+  Complain("something");
+  runner.RunIfDue();
+  leave_rings(2);
+  runner.SetDue();
+  runner.RunIfDue();
+  const std::string err = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(kSparedLeftovers));
+  EXPECT_THAT(err, HasSubstr(" and 2 more, which nobody had recovered"));
+  EXPECT_THAT(err, Not(HasSubstr("1 more")));
+  ::testing::internal::CaptureStderr();
+  runner.TellLosses();
+  runner.TellLosses();
+  const std::string rest = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(rest, HasSubstr(" and 1 more, which nobody had recovered"));
+  EXPECT_THAT(std::count(rest.begin(), rest.end(), '\n'), 1);
 }
 
 TEST_F(RetentionRunnerTest, WhatAnotherProcessDeletesFirstHasGone) {
@@ -428,4 +483,9 @@ int Unlink(const char* path) {
 
 extern "C" int unlink(const char* name) noexcept {
   return ringlog::Unlink(name);
+}
+
+extern "C" int statvfs(const char*, struct statvfs*) noexcept {
+  errno = EIO;
+  return -1;
 }

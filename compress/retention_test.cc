@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -45,7 +47,7 @@ LogFile RingFile(uint32_t ring, absl::Duration age, uint64_t bytes = 1000) {
 
 std::vector<size_t> Excess(const std::vector<LogFile>& files,
                            const RetentionOptions& options,
-                           uint64_t free_bytes = kPlenty) {
+                           std::optional<uint64_t> free_bytes = kPlenty) {
   return ExcessFiles(files, options, kNow, free_bytes);
 }
 
@@ -63,6 +65,25 @@ TEST(RetentionTest, WithoutLimitsEverythingStays) {
   const RetentionOptions options;
   EXPECT_FALSE(options.has_limit());
   EXPECT_THAT(Excess(FiveSegments(), options, 0), IsEmpty());
+}
+
+TEST(RetentionTest, WithoutAnAnswerOfTheDiskNothingGoesBecauseOfIt) {
+  RetentionOptions options;
+  options.min_free_bytes = kPlenty;
+  EXPECT_THAT(Excess(FiveSegments(), options, std::nullopt), IsEmpty());
+  options.max_files = 3;
+  EXPECT_THAT(Excess(FiveSegments(), options, std::nullopt), ElementsAre(4, 3));
+}
+
+TEST(RetentionTest, ADiskThatSaysItIsEndlessDoesNotBecomeAFullOne) {
+  const uint64_t most = std::numeric_limits<uint64_t>::max();
+  RetentionOptions options;
+  options.max_files = 3;
+  options.min_free_bytes = most / 2;
+  EXPECT_THAT(Excess(FiveSegments(), options, most - 1), ElementsAre(4, 3));
+  EXPECT_EQ(FreeBytesAfter(most - 1, 1), most);
+  EXPECT_EQ(FreeBytesAfter(most - 1, 2), most);
+  EXPECT_EQ(FreeBytesAfter(std::nullopt, 2), std::nullopt);
 }
 
 TEST(RetentionTest, TheOldestAreTooMany) {

@@ -16,9 +16,12 @@
 namespace ringlog {
 
 // What the names of a ring's files are made of:
-// program.host.20261124-034019.12345.5f3a9c1b Those are when the file was begun
-// (UTC, to the second), the process id, and the first four bytes of the ring
-// id. Sorted by name, the files of one program on one host are sorted by time.
+//
+//   program.host.20261124-034019.12345.5f3a9c1b
+//
+// Behind the host come the time when the file was begun (UTC, to the second),
+// the process id, and the first four bytes of the ring id. Sorted by name, the
+// files of one program on one host are sorted by time.
 //
 // Program and host come from outside and may hold anything: bytes other than
 // letters, digits, '-' and '_' become '_'.

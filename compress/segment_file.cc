@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ringlog/compress/file_status.h"
 #include "ringlog/ring/mapped_file.h"
 
 namespace ringlog {
@@ -17,7 +18,7 @@ absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
   // O_NONBLOCK: what is not a file, such as a pipe, shall not hold us up.
   UnsharedFile opened = UnsharedFile::Open(path, flags | O_NONBLOCK, mode);
   if (opened.fd() < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+    return FileStatus(errno, absl::StrCat("cannot open ", path));
   }
   SegmentFile file(path, std::move(opened));
   struct stat st;
@@ -31,8 +32,7 @@ absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
 }
 
 absl::Status SegmentFile::Error(int error, absl::string_view attempted) const {
-  return absl::ErrnoToStatus(error,
-                             absl::StrCat("cannot ", attempted, " ", path_));
+  return FileStatus(error, absl::StrCat("cannot ", attempted, " ", path_));
 }
 
 absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,

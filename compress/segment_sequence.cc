@@ -130,11 +130,9 @@ absl::Status SegmentSequence::Add(const SegmentWriter::Batch& batch) {
 absl::Status SegmentSequence::AddEnd() { return writer_->AddEnd(); }
 
 absl::Status SegmentSequence::Write() {
-  if (must_cut_) {
-    if (absl::Status s = CutToPublished(); !s.ok()) return s;
-  }
-  if (absl::Status s = writer_->Write(); !s.ok()) return s;
-  if (!writer_->is_deleted()) return absl::OkStatus();
+  absl::Status status = must_cut_ ? CutToPublished() : absl::OkStatus();
+  if (status.ok()) status = writer_->Write();
+  if (!writer_->is_deleted()) return status;
   return absl::NotFoundError(
       absl::StrCat("somebody has deleted ", writer_->path()));
 }

@@ -3,11 +3,12 @@
 //
 //   RINGLOG_DIRECTORY=/var/log/server RINGLOG_RING_BYTES=64MiB ./server
 //
-// For each option that can be written as text there is a variable,
-// RINGLOG_<NAME>; of a value: a size is a number of bytes, or of KiB, MiB or
-// GiB with that unit behind it; a duration is one of absl::ParseDuration(); of
-// an enum it is a name ("drop_newest", "json", "WARNING"), in any case of
-// letters.
+// For each option that can be written as text there is a variable: RINGLOG_ and
+// the option's name in capitals, with _ for a dot. Its value: a size is a
+// number of bytes, or of KiB, MiB or GiB with that unit behind it; a duration
+// is one of absl::ParseDuration(); an enum is a name ("drop_newest", "json",
+// "WARNING"), in any case of letters; an option that is on or off is true or
+// false.
 //
 // A flag (logsink/flags.h) goes before a variable, which goes before what the
 // code says:

@@ -8,14 +8,10 @@
 
 namespace ringlog {
 
-// From now on. `area` must live as long as the process; nullptr: nowhere.
+// From now on; a forked child keeps it, and writes nothing there until it sets
+// its own. `area` must live as long as the process; nullptr: nowhere.
 // Thread-safe.
 void SetFailureTarget(const CrashArea* area);
-
-// The same in a forked child whose ring takes the place of one of its parent,
-// if that was the target. Before that nothing is written there, for the area is
-// the parent's. Thread-safe.
-void ReplaceFailureTarget(const CrashArea* inherited, const CrashArea* area);
 
 // nullptr if there is none, or if it is another process's.
 //

@@ -19,7 +19,10 @@ namespace ringlog {
 
 // Adds `text` to the calling thread's report, or ends it, if `text` is nullptr.
 // Does nothing before Install(), and in a forked child that has no ring of its
-// own. Where the ring has no file, the report is lost with it.
+// own. Where the ring has no file, the report is lost with it: so it is when
+// the file has been deleted, by RingLogSink::Close() or by the very last steps
+// of exit(), which leave none behind. Such a report is on stderr alone, where
+// Abseil writes each.
 //
 // The report has its own place in the ring's file, of 64 KiB: it does not
 // matter whether the ring is full, or whether the signal interrupted a LOG().

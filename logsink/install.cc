@@ -16,7 +16,6 @@
 #include "ringlog/compress/complain.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/segment_writer.h"
-#include "ringlog/logsink/failure_target.h"
 #include "ringlog/logsink/option_table.h"
 #include "ringlog/logsink/process_log.h"
 #include "ringlog/logsink/resolved_options.h"
@@ -47,13 +46,17 @@ std::atomic<Installation*> g_installation{nullptr};
 
 }  // namespace
 
-// What a sink lets nobody else do: its limits begin when the leftovers have
-// been recovered, for they count, and take less room then.
+// What a sink lets nobody else do: it is what FailureWriter() writes into, and
+// its limits begin when the leftovers have been recovered, for they count, and
+// take less room then.
 class Installer {
  public:
   static absl::StatusOr<std::unique_ptr<RingLogSink>> Create(
       const RingLogSinkOptions& options, ProcessLog::Storage storage) {
     return RingLogSink::CreateWith(options, storage, /*limits_wait=*/true);
+  }
+  static void BecomeFailureTarget(RingLogSink* sink) {
+    sink->BecomeFailureTarget();
   }
   static void RecoveryIsDone(Installation* installation) {
     installation->sink->StartLimits();
@@ -141,7 +144,7 @@ absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
   auto* const installation = new Installation;
   installation->sink = sink->release();
   installation->fork_generation = ForkGeneration::Now();
-  SetFailureTarget(&installation->sink->ring().crash_area());
+  Installer::BecomeFailureTarget(installation->sink);
   // First: a child that is forked in between closes what it logs.
   g_installation.store(installation);
   absl::AddLogSink(installation->sink);

@@ -33,6 +33,16 @@ class RingLogSink;
 // written, the program goes on: a line on stderr says so, and the sink is
 // RingLogSink::CreateInMemory()'s.
 //
+// Call it in the process that is to log, after daemon(3) and whatever else
+// forks and lets the parent end: a child has a ring of its own, but recovers
+// nothing, and what its parent's recovery had not done yet, and the parent's
+// ring, wait for the next start.
+//
+// A directory is for processes of one running kernel, whatever their
+// containers: flock(2) and ids of processes tell rings that are in use from
+// those that the dead have left. Hosts that share a file system need a
+// directory each.
+//
 // The library that this is in must not be unloaded by dlclose(): Abseil would
 // call a sink that is not there.
 //

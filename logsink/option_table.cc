@@ -103,7 +103,7 @@ constexpr OptionRow kRows[] = {
      BytesOption{Field<&RingLogSinkOptions::rotation,
                        &RotationOptions::max_segment_bytes>(),
                  4 * kKiB, kNoMost, "for no limit"}},
-    {"rotation.interval", "a segment is closed when so much time has passed",
+    {"rotation.interval", "segments end at its multiples since 1970 UTC",
      Change::kAtRunTime,
      DurationOption{
          Field<&RingLogSinkOptions::rotation, &RotationOptions::interval>(),
@@ -148,6 +148,13 @@ absl::Status CheckRelations(const RingLogSinkOptions& o) {
     return InvalidOption("ringlog option rotation.offset",
                          absl::FormatDuration(rotation.offset),
                          "less than rotation.interval, either way");
+  }
+  if (o.retention.max_bytes != 0 && rotation.max_segment_bytes == 0 &&
+      rotation.interval == absl::ZeroDuration()) {
+    return InvalidOption("ringlog option retention.max_bytes",
+                         OptionRowOf("retention.max_bytes").Print(o),
+                         "0, unless rotation.max_segment_bytes or "
+                         "rotation.interval ends the segment");
   }
   // The file of the ring, which is rounded up.
   const uint64_t ring_bytes = kSlotsOffset + absl::bit_ceil(o.ring_bytes);

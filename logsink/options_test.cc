@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -216,6 +217,17 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"compression_level",
                  [](auto* o) { o->compression_level = 20; }, "20"}));
 
+// What ends segments by time is enough to keep to a limit of bytes.
+TEST(RelationsTest, ALimitOfBytesNeedsOneReasonForASegmentToEnd) {
+  RingLogSinkOptions options = Good();
+  options.retention.max_bytes = uint64_t{1} << 30;
+  EXPECT_TRUE(CheckOptions(options).ok());
+  options.rotation.max_segment_bytes = 0;
+  EXPECT_FALSE(CheckOptions(options).ok());
+  options.rotation.interval = absl::Hours(24);
+  EXPECT_TRUE(CheckOptions(options).ok());
+}
+
 struct Relation {
   void (*set)(RingLogSinkOptions*);
   const char* message;  // of the error
@@ -242,6 +254,13 @@ INSTANTIATE_TEST_SUITE_P(
                  },
                  "ringlog option rotation.offset is -24h; allowed is less than "
                  "rotation.interval, either way"},
+        Relation{[](auto* o) {
+                   o->rotation.max_segment_bytes = 0;
+                   o->retention.max_bytes = uint64_t{1} << 30;
+                 },
+                 "ringlog option retention.max_bytes is 1GiB; allowed is 0, "
+                 "unless rotation.max_segment_bytes or rotation.interval ends "
+                 "the segment"},
         Relation{[](auto* o) {
                    o->rotation.max_segment_bytes = 4096;
                    o->ring_bytes = 65536;

@@ -199,6 +199,38 @@ TEST_F(ReconfigureTest, WhatIsNotAllowedIsRefused) {
   EXPECT_EQ(sink_->Reconfigure(options_), CheckOptions(options_));
 }
 
+// What a callback holds goes with it, while the sink is still there.
+TEST_F(ReconfigureTest, OptionsThatWereReplacedAreNotKept) {
+  Open();
+  const auto held = std::make_shared<int>();
+  options_.on_segment_closed = [held](const std::string&) {};
+  Reconfigure();
+  EXPECT_GT(held.use_count(), 2);
+  options_.on_segment_closed = nullptr;
+  Reconfigure();
+  ASSERT_TRUE(sink_->Close().ok());  // the flusher has gone by them
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+// From many threads: which options are in use by whom decides what may go.
+TEST_F(ReconfigureTest, ManyThreadsMayChangeThem) {
+  Open();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, t] {
+      RingLogSinkOptions options = options_;
+      for (int i = 0; i < 500; ++i) {
+        options.compression_level = 1 + (t + i) % 3;
+        EXPECT_TRUE(sink_->Reconfigure(options).ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Log(absl::LogSeverity::kInfo, "stored");
+  ASSERT_TRUE(sink_->Close().ok());
+  EXPECT_THAT(AllLines(options_.directory), SizeIs(1));
+}
+
 // Before it has a ring, and then that goes by them.
 TEST_F(ReconfigureTest, AForkedChildHasOptionsOfItsOwn) {
 #ifdef ABSL_HAVE_THREAD_SANITIZER

@@ -48,6 +48,30 @@ void Keep(ProcessLog* inherited) {
 
 }  // namespace
 
+// As long as it is there, no options go that it has seen. All is sequentially
+// consistent: who comes when a replacer has seen that it is alone sees the new
+// ones.
+class RingLogSink::OptionsUse {
+ public:
+  explicit OptionsUse(RingLogSink* sink) : sink_(sink) {
+    sink_->options_uses_.fetch_add(1);
+  }
+  ~OptionsUse() { sink_->options_uses_.fetch_sub(1); }
+  OptionsUse(const OptionsUse&) = delete;
+  OptionsUse& operator=(const OptionsUse&) = delete;
+
+  const Options* now() const { return sink_->options_.load(); }
+  bool is_alone() const { return sink_->options_uses_.load() == 1; }
+
+ private:
+  RingLogSink* const sink_;
+};
+
+// One by one: a chain of unique_ptr is destroyed by recursion.
+void RingLogSink::Delete(const Options* options) {
+  while (options != nullptr) delete std::exchange(options, options->replaced);
+}
+
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
     const RingLogSinkOptions& options) {
   return CreateWith(options, ProcessLog::Storage::kFile,
@@ -86,10 +110,7 @@ RingLogSink::RingLogSink(const RingLogSinkOptions& options,
       failed_in_(ForkGeneration::Now()) {}
 
 RingLogSink::~RingLogSink() {
-  // One by one: a chain of unique_ptr is destroyed by recursion.
-  for (const Options* options = options_.load(); options != nullptr;) {
-    delete std::exchange(options, options->replaced);
-  }
+  Delete(options_.load());
   ProcessLog* const log = log_.load();
   if (log->is_of_this_process()) {
     delete log;
@@ -131,7 +152,8 @@ void RingLogSink::ReplaceInherited() {
   int cancel_state;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
   ProcessLog* const inherited = log_.load();
-  const RingLogSinkOptions& options = options_.load()->options;
+  const OptionsUse use(this);
+  const RingLogSinkOptions& options = use.now()->options;
   absl::StatusOr<std::unique_ptr<ProcessLog>> log =
       ProcessLog::Create(options, storage_, /*limits_wait=*/false);
   if (!log.ok()) {
@@ -145,12 +167,16 @@ void RingLogSink::ReplaceInherited() {
                  : "; its records are lost"));
   }
   if (log.ok()) {
-    ReplaceFailureTarget(&inherited->ring()->crash_area(),
-                         &(*log)->ring()->crash_area());
-    log_.store(log->release(), std::memory_order_release);
+    ProcessLog* const own = log->release();
+    log_.store(own, std::memory_order_release);
+    // Whatever the target is by now, for a child that another thread forks
+    // between these two lines comes here too.
+    if (is_failure_target_.load()) {
+      SetFailureTarget(&own->ring()->crash_area());
+    }
     Keep(inherited);
     // The parent was changing them, or another thread is.
-    ApplyOptions();
+    ApplyOptions(use);
   } else {
     failed_in_.store(ForkGeneration::Now());
   }
@@ -216,32 +242,34 @@ std::vector<std::string> RingLogSink::Recent(size_t count) {
 
 absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
-  auto next = std::make_unique<Options>(Options{Resolved(options), nullptr});
-  next->replaced = options_.load();
+  auto* const next = new Options{Resolved(options), nullptr};
+  const OptionsUse use(this);
+  next->replaced = use.now();
   do {
     if (absl::Status s = CheckChange(next->replaced->options, next->options);
         !s.ok()) {
+      delete next;
       return s;
     }
-  } while (!options_.compare_exchange_weak(next->replaced, next.get()));
-  static_cast<void>(next.release());
-  ApplyOptions();
+  } while (!options_.compare_exchange_weak(next->replaced, next));
+  ApplyOptions(use);
+  if (use.is_alone()) Delete(std::exchange(next->replaced, nullptr));
   return absl::OkStatus();
 }
 
 // Again if another thread has changed them meanwhile, and may have been first
 // here.
-void RingLogSink::ApplyOptions() {
+void RingLogSink::ApplyOptions(const OptionsUse& use) {
   const Options* now;
   do {
-    now = options_.load();
+    now = use.now();
     min_severity_.store(static_cast<int>(now->options.min_severity),
                         std::memory_order_relaxed);
     ProcessLog* const log = Own();
     if (log != nullptr && log->flusher() != nullptr) {
       log->flusher()->Reconfigure(ToFlusherOptions(now->options));
     }
-  } while (options_.load() != now);
+  } while (use.now() != now);
 }
 
 void RingLogSink::StartLimits() {
@@ -249,6 +277,11 @@ void RingLogSink::StartLimits() {
   if (log != nullptr && log->flusher() != nullptr) {
     log->flusher()->StartLimits();
   }
+}
+
+void RingLogSink::BecomeFailureTarget() {
+  is_failure_target_.store(true);
+  SetFailureTarget(&ring().crash_area());
 }
 
 absl::Status RingLogSink::Rotate() {
@@ -265,8 +298,10 @@ absl::Status RingLogSink::Close() {
   // What is the parent's is not this process's to close.
   ProcessLog* const log = Own();
   const absl::Status status = log == nullptr ? absl::OkStatus() : log->Stop();
-  // Until the ring is sealed it takes what comes.
-  closed_.store(status.ok(), std::memory_order_relaxed);
+  // Until the ring is sealed it takes what comes. It may be though the last
+  // segment has no end.
+  closed_.store(status.ok() || log->ring()->is_sealed(),
+                std::memory_order_relaxed);
   return status.ok() && log != nullptr ? log->DeleteFile() : status;
 }
 

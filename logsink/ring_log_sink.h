@@ -121,10 +121,13 @@ class RingLogSink final : public absl::LogSink {
   // Moves what the ring holds into segments, closes the last one, deletes the
   // ring's file. If something cannot be written, or other threads go on logging
   // so that the ring is not empty for a moment within half a second, it says so
-  // and the ring stays, for the next start to recover. Else records sent later
-  // are dropped and counted; the ring stays only if it has a crash report
-  // (failure_writer.h), for the same reason. It may still be registered. Does
-  // nothing the second time.
+  // and the ring stays, for the next start to recover. Else the ring stays only
+  // if it has a crash report (failure_writer.h), for the same reason.
+  //
+  // Records sent later enter a ring that it could not empty, as long as there
+  // is room; else they are dropped, and counted as closed. Nobody waits, with
+  // kBlock neither. The sink may still be registered. Does nothing the second
+  // time.
   absl::Status Close();
 
   // Of this process; zeros in a forked child that has not logged yet. Any
@@ -150,17 +153,23 @@ class RingLogSink final : public absl::LogSink {
   ProcessLog* OwnOrNew();
   ProcessLog* OwnAfterFork();
   void ReplaceInherited();
-  void ApplyOptions();
   // The recovery of leftovers has been done, or is not to be.
   void StartLimits();
+  void BecomeFailureTarget();
 
   // Resolved. A child may need them while another thread of its parent has just
-  // changed them: so without a lock, and what was replaced is kept.
+  // changed them: so without a lock. What was replaced is kept until nobody but
+  // the last to replace it is at work with any of them, which in a child may
+  // never be.
   struct Options {
     RingLogSinkOptions options;
     const Options* replaced;
   };
+  class OptionsUse;
+  void ApplyOptions(const OptionsUse& use);
+  static void Delete(const Options* options);
   std::atomic<const Options*> options_;
+  std::atomic<int> options_uses_{0};
   std::atomic<int> min_severity_;
   const bool structured_;
   const ContextCallback context_;
@@ -169,6 +178,8 @@ class RingLogSink final : public absl::LogSink {
   // Never null. It is the parent's in a forked child that has not logged yet.
   std::atomic<ProcessLog*> log_;
   std::atomic<bool> closed_{false};
+  // Whether FailureWriter() writes into its ring.
+  std::atomic<bool> is_failure_target_{false};
   // Of the process in which a thread makes a log of its own, or has made it;
   // and of the one in which that failed.
   std::atomic<uint32_t> replaced_in_;

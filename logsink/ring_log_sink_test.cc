@@ -1,5 +1,7 @@
 #include "ringlog/logsink/ring_log_sink.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -178,6 +180,38 @@ TEST_F(RingLogSinkTest, ARecordAfterCloseIsCounted) {
   LOG(WARNING).ToSinkOnly(sink_.get()) << "late";
   EXPECT_EQ(sink_->ring().dropped(DropCause::kClosed, Severity::kWarning), 1);
   sink_.reset();
+}
+
+// A limit on the file's length stands in for a disk that does not take the end
+// of the last segment: the ring is empty and sealed, and stays for recovery.
+TEST_F(RingLogSinkTest, ARecordAfterACloseWithoutAnEndIsCountedToo) {
+  options_.overflow = OverflowPolicy::kBlock;
+  options_.block_deadline = absl::Seconds(10);
+  Open();
+  absl::RemoveLogSink(sink_.get());
+  LOG(INFO).ToSinkOnly(sink_.get()) << "one";
+  sink_->Flush();
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = ReadFile(FilesIn(options_.directory, ".log.zst")[0]).size();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
+  EXPECT_FALSE(sink_->Close().ok());
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  LOG(WARNING).ToSinkOnly(sink_.get()) << "late";
+  EXPECT_EQ(sink_->ring().dropped(DropCause::kClosed, Severity::kWarning), 1);
+  EXPECT_EQ(sink_->counters().dropped_records, 1u);
+  const pid_t child = fork();
+  if (child == 0) {
+    LOG(INFO).ToSinkOnly(sink_.get()) << "of a child";
+    _exit(FilesIn(options_.directory, ".ring").size() == 1 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0) << "it has made a ring for a closed sink";
+  sink_.reset();
+  EXPECT_THAT(FilesIn(options_.directory, ".ring"), SizeIs(1));
 }
 
 TEST_F(RingLogSinkTest, AFlightRecorderKeepsTheLastRecordsWithoutSegments) {

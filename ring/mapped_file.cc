@@ -187,6 +187,10 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   return MappedFile(std::move(file), *bytes, path);
 }
 
+bool MappedFile::is_deleted() const {
+  return file_.fd() >= 0 && IsDeleted(file_.fd());
+}
+
 absl::Status MappedFile::Sync(bool wait) const {
   if (file_.fd() < 0) return absl::OkStatus();
   if (msync(bytes_.data(), bytes_.size(), wait ? MS_SYNC : MS_ASYNC) != 0) {

@@ -53,6 +53,9 @@ class MappedFile {
 
   Bytes bytes() const { return bytes_; }
 
+  // Whether there was a file, and it has lost its last name.
+  bool is_deleted() const;
+
   // msync: starts write-back, or waits for it.
   absl::Status Sync(bool wait) const;
 

@@ -94,6 +94,7 @@ std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
   for (;;) {
     const absl::Duration left = begin + block_deadline_ - MonotonicTime();
     if (left <= absl::ZeroDuration()) return std::nullopt;
+    if (!has_consumer_.load()) return std::nullopt;
     absl::SleepFor(std::min(nap, left));
     if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
     nap = std::min(2 * nap, absl::Milliseconds(1));
@@ -152,7 +153,9 @@ std::optional<SlotRange> Ring::Claim(Severity severity, size_t head_bytes,
   } else if (!claim && overflow_ == OverflowPolicy::kOverwriteOldest) {
     claim = EvictAndClaim(count, limit);
   }
-  if (!claim) CountDrop(cause, severity);
+  if (!claim) {
+    CountDrop(has_consumer_.load() ? cause : DropCause::kClosed, severity);
+  }
   return claim;
 }
 
@@ -303,7 +306,10 @@ void Ring::Release() {
 // Claims all that there is, which only works if nothing is claimed.
 bool Ring::Seal() {
   const auto all = static_cast<uint32_t>(header_.slot_count);
-  return slots_.AdvanceTail(all, all).has_value();
+  if (!slots_.AdvanceTail(all, all)) return false;
+  is_sealed_.store(true);
+  StopConsuming();
+  return true;
 }
 
 // ---- Anybody ----

@@ -41,8 +41,8 @@ namespace ringlog {
 enum class OverflowPolicy : uint8_t {
   // The record is dropped.
   kDropNewest,
-  // The caller waits for room, at most RingOptions::block_deadline; then the
-  // record is dropped.
+  // The caller waits for room, at most RingOptions::block_deadline, and only
+  // while there is a consumer; then the record is dropped.
   kBlock,
   // The oldest record goes: a flight recorder, without a consumer. A writer
   // that is still at work on the oldest slot is passed; it appends its record
@@ -220,8 +220,14 @@ class Ring {
   uint64_t taken_slots() const { return take_position() - release_position_; }
 
   // Ends the ring, if it is empty: true, and from then on every record is
-  // dropped and counted. False if there is one, or one is on its way.
+  // dropped and counted as closed. False if there is one, or one is on its way.
   bool Seal();
+  bool is_sealed() const { return is_sealed_.load(); }
+
+  // The consumer's last call, of a ring that it could not seal: nobody will
+  // make room any more. Records enter while there is some; what finds none is
+  // dropped at once, whatever `overflow` says, and counted as closed.
+  void StopConsuming() { has_consumer_.store(false); }
 
   // ---- Anybody ----
 
@@ -250,6 +256,8 @@ class Ring {
   const RingHeader& header() const { return header_; }
   // The file; empty of a ring without one.
   const std::string& path() const { return path_; }
+  // Whether somebody has deleted it: then no recovery will find it.
+  bool is_deleted() const { return file_.is_deleted(); }
   uint64_t dropped(DropCause cause, Severity severity) const;
   DropCounts dropped() const;
   uint64_t cut() const;
@@ -299,6 +307,8 @@ class Ring {
   std::atomic<uint64_t> take_position_;
   uint64_t release_position_;
   std::string assembled_;
+  std::atomic<bool> is_sealed_{false};
+  std::atomic<bool> has_consumer_{true};
 };
 
 }  // namespace ringlog

@@ -131,6 +131,28 @@ TEST(BlockTest, ADeadlineOfZeroOrLessDoesNotWait) {
   }
 }
 
+TEST(BlockTest, NobodyWaitsForASealedRing) {
+  TestRing ring(With(OverflowPolicy::kBlock));
+  ASSERT_TRUE(ring.ring().Seal());
+  EXPECT_FALSE(ring.Write("late", Severity::kError));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kClosed, Severity::kError), 1u);
+  EXPECT_EQ(ring.ring().dropped(DropCause::kTimedOut, Severity::kError), 0u);
+}
+
+// Whether it is called before a writer waits, or after.
+TEST(BlockTest, WhoWaitsWhenTheConsumerStopsWaitsNoLonger) {
+  TestRing ring(With(OverflowPolicy::kBlock));
+  for (int i = 0; i < 7; ++i) ASSERT_TRUE(ring.Write("x"));
+  std::thread writer(
+      [&] { EXPECT_FALSE(ring.Write(std::string(SmallBody(2), 'l'))); });
+  ring.ring().StopConsuming();
+  writer.join();
+  EXPECT_EQ(ring.ring().dropped(DropCause::kClosed, Severity::kInfo), 1u);
+  EXPECT_TRUE(ring.Write("there is room for it"));
+  EXPECT_FALSE(ring.Write("and for no other"));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kClosed, Severity::kInfo), 2u);
+}
+
 // ---- kOverwriteOldest ----
 
 TEST(OverwriteOldestTest, TheLastRecordsAreKeptForEver) {

@@ -371,10 +371,12 @@ TEST(RingTest, ASealedRingIsEmptyAndDropsWhatComes) {
   ASSERT_TRUE(ring.ring().Commit(*claim, Severity::kInfo, "h", "b"));
   ASSERT_EQ(ring.Read(), "b");
   ring.Release();
+  EXPECT_FALSE(ring.ring().is_sealed());
   EXPECT_TRUE(ring.ring().Seal());
+  EXPECT_TRUE(ring.ring().is_sealed());
   EXPECT_TRUE(ring.ring().empty());
   EXPECT_FALSE(ring.Write("two", Severity::kFatal));
-  EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kFatal), 1u);
+  EXPECT_EQ(ring.ring().dropped(DropCause::kClosed, Severity::kFatal), 1u);
   EXPECT_EQ(ring.Recover(), std::vector<std::string>{});
 }
 

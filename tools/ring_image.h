@@ -55,6 +55,8 @@ class RingImage {
   const PersistCursor& cursor() const { return cursor_; }
   // Of the process that made it.
   std::string program() const;
+  // Whether that process lives; not whether this file is still its ring: it may
+  // be a copy, and the process may have called exec(2).
   bool owner_may_be_alive() const;
   bool is_of_another_boot() const;
   // The file's length when it was read; less than header().file_bytes if it has

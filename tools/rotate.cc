@@ -62,8 +62,10 @@ class LiveRing {
 
   int64_t process_id() const { return header_.process_id; }
 
-  // The lock is the process's as long as it lives, whatever its namespace. Its
-  // ring goes when it has closed its last segment, or been recovered.
+  // The lock is the process's as long as it lives, whatever its namespace, of
+  // which its id says nothing outside. Of the dead we have it for a moment; a
+  // recovery that begins then asks again (compress/leftover_file.h). A ring
+  // goes when its process has closed its last segment, or been recovered.
   State state() const {
     struct stat st;
     if (fstat(fd_, &st) == 0 && st.st_nlink == 0) return State::kHasEndedWell;
