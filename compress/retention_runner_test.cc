@@ -1,43 +1,25 @@
-// Limits on real files of real processes. unlink(2) is taken over here, so that
-// a file can refuse to go, and statvfs(3), so that the disk does not answer.
+// Limits on real files of real processes.
 
 #include "ringlog/compress/retention_runner.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <cstdlib>
 #include <filesystem>
-#include <functional>
-#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/complain.h"
-#include "ringlog/compress/flusher.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/retention.h"
-#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/retention_fixture.h"
 #include "ringlog/compress/segment_writer.h"
-#include "ringlog/ring/record.h"
-#include "ringlog/ring/ring.h"
 #include "ringlog/testing/read_segments.h"
 
 namespace ringlog {
@@ -47,101 +29,9 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
 
-constexpr absl::Duration kLong = absl::Seconds(60);
-
-// What contains this cannot be deleted; and how often it was tried.
-std::string g_sticky;
-int g_sticky_tries = 0;
-// Another process is first to delete this.
-std::string g_others;
-
-// A program's process, as far as its log goes.
-class Process {
- public:
-  Process(const std::string& directory, const RetentionOptions& retention,
-          const std::string& program = "program", bool with_file = true) {
-    RingOptions options;
-    options.slot_count = 64;
-    options.program = program;
-    options.host = "host";
-    auto ring = with_file ? Ring::CreateIn(directory, RingFileName, options)
-                          : Ring::CreateAnonymous(options);
-    if (!ring.ok()) abort();
-    ring_ = *std::move(ring);
-    FlusherOptions flusher;
-    flusher.directory = directory;
-    flusher.retention = retention;
-    auto started = Flusher::Start(ring_.get(), flusher);
-    if (!started.ok()) abort();
-    flusher_ = *std::move(started);
-  }
-
-  void Log(absl::string_view text) {
-    Record record;
-    record.text = text;
-    char head[128];
-    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
-    ring_->Append(record.severity, absl::string_view(head, size), text);
-    if (!flusher_->Flush(kLong)) abort();
-  }
-  void Rotate() {
-    if (!flusher_->Rotate(kLong).ok()) abort();
-  }
-  // Segments with one record each, the last of them open.
-  void LogSegments(int count) {
-    for (int i = 0; i < count; ++i) {
-      if (i != 0) Rotate();
-      Log(absl::StrCat("record ", i));
-    }
-  }
-  // As a program's end does.
-  void End() {
-    if (!flusher_->Stop().ok()) abort();
-    unlink(ring_->path().c_str());
-  }
-
- private:
-  std::unique_ptr<Ring> ring_;
-  std::unique_ptr<Flusher> flusher_;
-};
-
-// Runs `body` in a process of its own, and waits for its end.
-void InChild(const std::function<void()>& body) {
-  const pid_t child = fork();
-  if (child == 0) {
-    body();
-    _exit(0);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(status == 0 || WTERMSIG(status) == SIGKILL) << status;
-}
-
-class RetentionRunnerTest : public ::testing::Test {
- protected:
-  RetentionRunner Runner(const RetentionOptions& options) const {
-    return RetentionRunner(options, {directory_, directory_, "program"});
-  }
-  static RetentionOptions MaxFiles(uint64_t n) {
-    RetentionOptions options;
-    options.max_files = n;
-    return options;
-  }
-  std::vector<std::string> Segments(const std::string& program) const {
-    std::vector<std::string> found;
-    for (const std::string& path : FilesIn(directory_, ".log.zst")) {
-      if (absl::StrContains(path, absl::StrCat("/", program, "."))) {
-        found.push_back(path);
-      }
-    }
-    return found;
-  }
-
-  const std::string directory_ = MakeTestDirectory();
-};
+using RetentionRunnerTest = RetentionFixture;
 
 TEST_F(RetentionRunnerTest, TheLimitHoldsOverRestarts) {
   std::vector<std::string> all;
@@ -342,105 +232,6 @@ TEST_F(RetentionRunnerTest, ACrashLoopDoesNotFillTheDisk) {
               HasSubstr(absl::StrCat("life ", lives - 1, ".")));
 }
 
-TEST_F(RetentionRunnerTest, WhatCannotBeDeletedIsToldAndNotTriedInALoop) {
-  InChild([&] {
-    Process process(directory_, RetentionOptions());
-    process.LogSegments(5);
-    process.End();
-  });
-  const std::vector<std::string> segments = Segments("program");
-  g_sticky = segments[0];
-  ::testing::internal::CaptureStderr();
-  RetentionRunner by_count = Runner(MaxFiles(3));
-  by_count.RunIfDue();
-  EXPECT_EQ(g_sticky_tries, 1);
-  // Others go in its place.
-  EXPECT_THAT(Segments("program"),
-              ElementsAre(segments[0], segments[3], segments[4]));
-  RetentionOptions options;
-  options.max_age = absl::Nanoseconds(1);
-  RetentionRunner by_age = Runner(options);
-  for (int i = 0; i < 5; ++i) {
-    by_age.SetDue();
-    by_age.RunIfDue();
-  }
-  const std::string err = ::testing::internal::GetCapturedStderr();
-  g_sticky.clear();
-  EXPECT_EQ(g_sticky_tries, 2);
-  EXPECT_EQ(by_age.errors(), 1u);
-  EXPECT_EQ(by_age.deleted_files(), 2u);
-  EXPECT_THAT(err, HasSubstr(absl::StrCat("cannot delete ", segments[0])));
-}
-
-TEST_F(RetentionRunnerTest, ADiskThatDoesNotAnswerIsNoReasonToDelete) {
-  InChild([&] {
-    Process process(directory_, RetentionOptions());
-    process.LogSegments(5);
-    process.End();
-  });
-  RetentionOptions options = MaxFiles(3);
-  options.min_free_bytes = uint64_t{1} << 30;
-  ::testing::internal::CaptureStderr();
-  // A process of its own, which has said nothing yet.
-  InChild([&] { Runner(options).RunIfDue(); });
-  const std::string err = ::testing::internal::GetCapturedStderr();
-  EXPECT_THAT(Segments("program"), SizeIs(3));
-  EXPECT_THAT(err, HasSubstr("cannot ask how much is free on the disk of " +
-                             directory_));
-}
-
-// However much else there was to say in that minute.
-TEST_F(RetentionRunnerTest, EveryRingThatIsDeletedUnrecoveredIsToldOf) {
-  const auto leave_rings = [&](size_t count) {
-    InChild([&] {
-      RingOptions ring;
-      ring.slot_count = 2;
-      ring.program = "program";
-      ring.host = "host";
-      for (size_t i = 0; i < count; ++i) {
-        if (!Ring::CreateIn(directory_, RingFileName, ring).ok()) abort();
-      }
-    });
-  };
-  leave_rings(kSparedLeftovers + 3);
-  RetentionOptions options;
-  options.max_bytes = 1;
-  RetentionRunner runner = Runner(options);
-  ::testing::internal::CaptureStderr();
-  Complain("something");
-  runner.RunIfDue();
-  leave_rings(2);
-  runner.SetDue();
-  runner.RunIfDue();
-  const std::string err = ::testing::internal::GetCapturedStderr();
-  EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(kSparedLeftovers));
-  EXPECT_THAT(err, HasSubstr(" and 2 more, which nobody had recovered"));
-  EXPECT_THAT(err, Not(HasSubstr("1 more")));
-  ::testing::internal::CaptureStderr();
-  runner.TellLosses();
-  runner.TellLosses();
-  const std::string rest = ::testing::internal::GetCapturedStderr();
-  EXPECT_THAT(rest, HasSubstr(" and 1 more, which nobody had recovered"));
-  EXPECT_THAT(std::count(rest.begin(), rest.end(), '\n'), 1);
-}
-
-TEST_F(RetentionRunnerTest, WhatAnotherProcessDeletesFirstHasGone) {
-  InChild([&] {
-    Process process(directory_, RetentionOptions());
-    process.LogSegments(5);
-    process.End();
-  });
-  const std::vector<std::string> segments = Segments("program");
-  g_others = segments[0];
-  RetentionRunner runner = Runner(MaxFiles(3));
-  runner.RunIfDue();
-  g_others.clear();
-  EXPECT_THAT(Segments("program"),
-              ElementsAre(segments[2], segments[3], segments[4]));
-  EXPECT_EQ(runner.deleted_files(), 1u);
-  EXPECT_EQ(runner.errors(), 0u);
-}
-
 TEST_F(RetentionRunnerTest, ManyProcessesAtOnceKeepToOneLimit) {
   constexpr int kProcesses = 6;
   std::vector<pid_t> children;
@@ -468,24 +259,5 @@ TEST_F(RetentionRunnerTest, ManyProcessesAtOnceKeepToOneLimit) {
   EXPECT_FALSE(AllText(directory_).empty());
 }
 
-int Unlink(const char* path) {
-  if (!g_sticky.empty() && g_sticky == path) {
-    ++g_sticky_tries;
-    errno = EACCES;
-    return -1;
-  }
-  if (g_others == path) syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-  return static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, path, 0));
-}
-
 }  // namespace
 }  // namespace ringlog
-
-extern "C" int unlink(const char* name) noexcept {
-  return ringlog::Unlink(name);
-}
-
-extern "C" int statvfs(const char*, struct statvfs*) noexcept {
-  errno = EIO;
-  return -1;
-}
