@@ -139,6 +139,7 @@ TEST_F(InTurnTest, ReconfigureAndRotateReachBoth) {
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("fallback_directory"), HasSubstr("third")));
+  EXPECT_TRUE(sink_->Close().ok());
 }
 
 }  // namespace

@@ -32,6 +32,7 @@
 #include "ringlog/logsink/log_pair.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/small_file_system.h"
 
 namespace ringlog {
 namespace {
@@ -55,6 +56,11 @@ class Load {
       threads_.emplace_back([this, sink, t] { Run(sink, t); });
     }
   }
+  // After a failure they may be running still.
+  ~Load() { Stop(); }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+
   void WaitForMore() const {
     for (const std::atomic<uint64_t>& logged : logged_) {
       const uint64_t enough = logged.load() + 500;
@@ -64,6 +70,7 @@ class Load {
   void Stop() {
     stopping_ = true;
     for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
   // All that was logged, once, and in order in each directory.
   void ExpectAllIn(const std::vector<std::string>& directories) const {
@@ -134,6 +141,29 @@ TEST_F(FallbackTest, UnderLoadNothingIsLostAndNothingTwice) {
   }
   load.ExpectAllIn(Directories());
   EXPECT_THAT(Rings(), IsEmpty());
+}
+
+TEST_F(FallbackTest, AFullDiskSendsRecordsElsewhereUntilThereIsRoom) {
+  InSmallFileSystem([this](const std::string& disk) {
+    options_.directory = disk + "/logs";
+    const std::string filler = disk + "/filler";
+    Open();
+    Load load(sink_.get());
+    for (int cycle = 0; cycle < 3; ++cycle) {
+      load.WaitForMore();
+      FillFileSystem(filler);
+      WaitForFallback();
+      load.WaitForMore();
+      unlink(filler.c_str());
+      WaitForReturn();
+    }
+    load.Stop();
+    ASSERT_TRUE(sink_->Close().ok());
+    EXPECT_EQ(sink_->counters().dropped_records, 0u);
+    EXPECT_THAT(Directories(), SizeIs(2));
+    load.ExpectAllIn(Directories());
+    EXPECT_THAT(Rings(), IsEmpty());
+  });
 }
 
 // The switch is made by the flusher that has the error, and has been made when
