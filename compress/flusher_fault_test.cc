@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -80,6 +81,7 @@ class FlusherFaultTest : public FlusherFixture {
     options_.flush_interval = absl::Hours(1);
     options_.sync = sync;
     options_.sync_interval = absl::Hours(1);
+    options_.on_write = on_write_;
     flusher_ = StartFlusher(ring_.get(), options_);
     Log("first");
     Log("second");
@@ -98,6 +100,8 @@ class FlusherFaultTest : public FlusherFixture {
     return Slots::Get(&ring_->flusher_counters()->write_errors);
   }
 
+  std::function<void(const absl::Status&)> on_write_;
+  std::vector<absl::Status> told_;
   FlusherOptions options_;
   std::unique_ptr<Flusher> flusher_;
   ino_t first_ = 0;
@@ -262,6 +266,29 @@ TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {
   EXPECT_THAT(Segments(), SizeIs(1));
   ASSERT_TRUE(flusher_->Stop().ok());
   EXPECT_THAT(Texts(), SizeIs(4));
+}
+
+TEST_F(FlusherFaultTest, WhoeverAsksIsToldOfEachErrorAndWhenItIsOver) {
+  on_write_ = [this](const absl::Status& status) {
+    if (told_.empty() || !told_.back().ok() || !status.ok()) {
+      told_.push_back(status);
+    }
+  };
+  Start();
+  int left = 5;
+  Calls::Get().Set([&](const std::string& call, ino_t) {
+    return call == "pwrite" && left-- > 0 ? ENOSPC : 0;
+  });
+  ::testing::internal::CaptureStderr();
+  Log("third");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  std::vector<bool> are_ok;
+  for (const absl::Status& status : told_) are_ok.push_back(status.ok());
+  EXPECT_THAT(are_ok,
+              ElementsAre(true, false, false, false, false, false, true));
+  EXPECT_EQ(errors(), 5u);
+  EXPECT_THAT(std::string(told_[1].message()), HasSubstr("No space left"));
 }
 
 // What was cut off must not come back when the machine dies, for it is written

@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/compress/retention.h"
@@ -46,6 +47,11 @@ struct FlusherOptions {
   // in the thread of the flusher, without a lock. As long as it runs nothing is
   // written; an exception of it is told on stderr.
   std::function<void(const std::string& path)> on_segment_closed;
+  // Called in the thread of the flusher, without a lock: with each error of
+  // writing, which is then told to nobody else and is followed by another
+  // attempt; and with OK when a batch is in its segment and its slots are free,
+  // or none had to be written. It must not throw. Empty: errors go to stderr.
+  std::function<void(const absl::Status& status)> on_write;
 };
 
 // Of its segments.

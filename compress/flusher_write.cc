@@ -38,6 +38,7 @@ absl::Status Flusher::WriteBatch() {
   }
   failed_batches_ = 0;
   PublishAndRelease();
+  if (options_.on_write != nullptr) options_.on_write(absl::OkStatus());
   return RotateIfWanted();
 }
 
@@ -202,6 +203,10 @@ absl::Status Flusher::Reported(absl::Status status) {
   FlusherCounters* const counters = ring_->flusher_counters();
   Slots::Add(&counters->write_errors, 1);
   Slots::Set(&counters->last_error, static_cast<uint64_t>(status.raw_code()));
+  if (options_.on_write != nullptr) {
+    options_.on_write(status);
+    return status;
+  }
   Complain(absl::StrCat(
       status.message(),
       batch_.empty() ? ""

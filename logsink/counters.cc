@@ -1,5 +1,8 @@
 #include "ringlog/logsink/counters.h"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/slot.h"
 
@@ -29,6 +32,33 @@ RingLogSinkCounters ReadCounters(const Ring& ring) {
   c.ring_slots = ring.header().slot_count;
   c.used_slots = ring.used_slots();
   return c;
+}
+
+void AddCounters(const RingLogSinkCounters& counters,
+                 RingLogSinkCounters* sum) {
+  for (const auto member :
+       {&RingLogSinkCounters::written_records, &RingLogSinkCounters::text_bytes,
+        &RingLogSinkCounters::compressed_bytes, &RingLogSinkCounters::segments,
+        &RingLogSinkCounters::dropped_records,
+        &RingLogSinkCounters::cut_records, &RingLogSinkCounters::write_errors,
+        &RingLogSinkCounters::deleted_files,
+        &RingLogSinkCounters::delete_errors,
+        &RingLogSinkCounters::skipped_slots, &RingLogSinkCounters::ring_slots,
+        &RingLogSinkCounters::used_slots}) {
+    sum->*member += counters.*member;
+  }
+  for (size_t cause = 0; cause < sum->dropped.size(); ++cause) {
+    for (size_t severity = 0; severity < sum->dropped[cause].size();
+         ++severity) {
+      sum->dropped[cause][severity] += counters.dropped[cause][severity];
+    }
+  }
+  if (sum->last_error == absl::StatusCode::kOk) {
+    sum->last_error = counters.last_error;
+  }
+  sum->lag = std::max(sum->lag, counters.lag);
+  sum->last_write_time =
+      std::max(sum->last_write_time, counters.last_write_time);
 }
 
 }  // namespace ringlog

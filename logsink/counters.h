@@ -12,7 +12,8 @@
 
 namespace ringlog {
 
-// Of one process, since its ring was made; they are in the ring's header, and
+// Of one process, since its ring was made, of both its rings if it has had to
+// go to its fallback_directory; they are in the ring's header, and
 // so survive it. Each is exact when it is read, but one may be read a moment
 // after another. With OverflowPolicy::kOverwriteOldest there is no flusher, and
 // its numbers are zero.
@@ -54,6 +55,10 @@ struct RingLogSinkCounters {
 
 // Any thread. Takes no lock.
 RingLogSinkCounters ReadCounters(const Ring& ring);
+
+// `*sum` becomes that of both. Of what cannot be added: the greater lag, the
+// later last_write_time, the last_error of `*sum`, if there was one.
+void AddCounters(const RingLogSinkCounters& counters, RingLogSinkCounters* sum);
 
 }  // namespace ringlog
 

@@ -13,6 +13,9 @@ namespace ringlog {
 // Thread-safe.
 void SetFailureTarget(const CrashArea* area);
 
+// The same, if `from` is what is set: when the process goes to another ring.
+void ReplaceFailureTarget(const CrashArea* from, const CrashArea* to);
+
 // nullptr if there is none, or if it is another process's.
 //
 // Context: any thread, also in a signal handler.

@@ -13,6 +13,7 @@
 // compares it with the table.
 #define RINGLOG_FOR_EACH_FLAG(F) \
   F(directory)                   \
+  F(fallback_directory)          \
   F(ring_directory)              \
   F(ring_bytes)                  \
   F(overflow)                    \

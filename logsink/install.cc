@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,6 @@
 #include "ringlog/compress/complain.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/segment_writer.h"
-#include "ringlog/logsink/option_table.h"
 #include "ringlog/logsink/process_log.h"
 #include "ringlog/logsink/resolved_options.h"
 #include "ringlog/logsink/ring_log_sink.h"
@@ -66,15 +66,26 @@ class Installer {
 
 namespace {
 
-void Recover(const RingLogSinkOptions& options, Installation* installation) {
+// Of the rings that belong to `options.directory`, those there and elsewhere.
+void RecoverInto(const RingLogSinkOptions& options,
+                 std::vector<absl::Status>* errors) {
   const SegmentWriterOptions segment = ToFlusherOptions(options).segment;
-  std::vector<absl::Status> errors =
-      RecoverLeftovers(options.directory, options.directory, segment).errors;
+  std::vector<std::string> ring_directories = {options.directory};
   if (options.ring_directory != options.directory) {
-    const LeftoverSweep elsewhere =
-        RecoverLeftovers(options.ring_directory, options.directory, segment);
-    errors.insert(errors.end(), elsewhere.errors.begin(),
-                  elsewhere.errors.end());
+    ring_directories.push_back(options.ring_directory);
+  }
+  for (const std::string& directory : ring_directories) {
+    const LeftoverSweep sweep =
+        RecoverLeftovers(directory, options.directory, segment);
+    errors->insert(errors->end(), sweep.errors.begin(), sweep.errors.end());
+  }
+}
+
+void Recover(const RingLogSinkOptions& options, Installation* installation) {
+  std::vector<absl::Status> errors;
+  RecoverInto(options, &errors);
+  if (!options.fallback_directory.empty()) {
+    RecoverInto(FallbackOptions(options), &errors);
   }
   if (!errors.empty()) {
     Complain(absl::StrCat(
@@ -123,19 +134,19 @@ __attribute__((destructor)) void CloseAtExit() {
 
 absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
   static std::atomic<bool> called{false};
-  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
-  const RingLogSinkOptions resolved = Resolved(options);
+  const absl::StatusOr<RingLogSinkOptions> resolved = CheckAndResolve(options);
+  if (!resolved.ok()) return resolved.status();
   if (called.exchange(true)) {
     return absl::FailedPreconditionError(
         "ringlog::Install() has been called before in this process");
   }
   absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
-      Installer::Create(resolved, ProcessLog::Storage::kFile);
+      Installer::Create(*resolved, ProcessLog::Storage::kFile);
   if (!sink.ok()) {
     Complain(absl::StrCat(sink.status().message(),
                           "; records are kept in memory, and do not survive "
                           "the process before they are in a segment"));
-    sink = Installer::Create(resolved, ProcessLog::Storage::kMemory);
+    sink = Installer::Create(*resolved, ProcessLog::Storage::kMemory);
     if (!sink.ok()) {
       called.store(false);
       return sink.status();
@@ -148,7 +159,7 @@ absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
   // First: a child that is forked in between closes what it logs.
   g_installation.store(installation);
   absl::AddLogSink(installation->sink);
-  RecoverInBackground(resolved, installation);
+  RecoverInBackground(*resolved, installation);
   return installation->sink;
 }
 

@@ -30,7 +30,8 @@ class RingLogSink;
 //   LOG(FATAL), exec()         recover.
 //
 // Where the ring cannot be made, because the disk is full or must not be
-// written, the program goes on: a line on stderr says so, and the sink is
+// written, the program goes on: in options.fallback_directory, if there is one;
+// if that fails too, a line on stderr says so, and the sink is
 // RingLogSink::CreateInMemory()'s.
 //
 // Call it in the process that is to log, after daemon(3) and whatever else

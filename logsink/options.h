@@ -32,7 +32,35 @@ struct RingLogSinkOptions {
   // relative is so to the working directory of now.
   std::string directory;
 
-  // Where the ring goes; empty: to the segments. On a disk the ring survives
+  // Where segments go while `directory` cannot take them: it is missing, with
+  // its parent, or a file; it may not be written, or is read-only; its disk is
+  // full, or a quota used up. Another directory than `directory`, best on
+  // another disk; empty: none, and what cannot be written waits in the ring.
+  // Made at the first need, if its parent exists.
+  //
+  // At the fourth error of writing in a row, some 70 ms after the first, new
+  // records go to a second ring, of ring_bytes too, with a flusher of its own
+  // that writes here. LOG() does not wait for that; but a thread that waits for
+  // room in the first ring, with kBlock, goes on doing so. A write that never
+  // returns is no error. What the first ring holds stays in it, and is tried
+  // again once a second. When all of it has been written, new records go to
+  // `directory` again; but not if that ring's file has been deleted with the
+  // directory, for then nothing in it would survive the process.
+  //
+  // A process that cannot make `directory`, or its ring there, when it starts,
+  // begins here at once; it tries again once a second, and goes to `directory`
+  // when it can. With kOverwriteOldest, which writes nothing while the process
+  // lives, it stays here.
+  //
+  // A line on stderr tells of each change, in the limits of its line a minute.
+  // If neither directory can be written, records wait in the second ring, until
+  // that is full. Each directory has its own rings, segments, symlink and
+  // retention; what a crash leaves, the next start brings into the directory
+  // that it was meant for; as long as that cannot be written, it stays.
+  // `ringlog cat DIRECTORY FALLBACK` shows both, by time.
+  std::string fallback_directory;
+
+  // Where rings go; empty: to the segments. On a disk the ring survives
   // the restart of a container and of the machine, and a store into it may wait
   // for the disk, rarely, for some milliseconds. /dev/shm never waits; what it
   // holds is gone when the machine restarts.
@@ -97,11 +125,12 @@ struct RingLogSinkOptions {
   // at once.
   RotationOptions rotation;
 
-  // What is kept of this program's files in `directory`; see
-  // compress/retention.h. By default, everything. max_bytes: at least a segment
-  // and the ring, or 0, and only with a rotation by size or time, for a segment
-  // that never ends cannot be kept small. Each process that runs has a ring,
-  // forked children that log too: leave room for as many. Looked after by the
+  // What is kept of this program's files in `directory`, and as much in
+  // fallback_directory; see compress/retention.h. By default, everything.
+  // max_bytes: at least a segment and the ring, or 0, and only with a rotation
+  // by size or time, for a segment that never ends cannot be kept small. Each
+  // process that runs has a ring, forked children that log too: leave room for
+  // as many. Looked after by the
   // flusher: at the start, with each segment, and once a minute.
   RetentionOptions retention;
 
@@ -117,7 +146,8 @@ struct RingLogSinkOptions {
   // ring, but not RingLogSink::Rotate() or Close(). Signals are blocked in it,
   // which a process that it starts inherits. With Install() the last call comes
   // at the very end of the process, when static objects have been destroyed.
-  // Segments that a recovery closes are not told of.
+  // Segments that a recovery closes are not told of. With a fallback_directory
+  // there are two such threads, which may call it at once.
   std::function<void(const std::string& path)> on_segment_closed;
 
   // How many records RingLogSink::Recent() knows, at most 1000000; they take

@@ -46,6 +46,7 @@ struct Bounds {
 
 constexpr Bounds kBounds[] = {
     {"directory", "a directory", "/a|a b", ""},
+    {"fallback_directory", "a directory, or nothing", "/b|/a b|", nullptr},
     {"ring_directory", "a directory, or nothing", "/dev/shm|", nullptr},
     {"ring_bytes", "64KiB to 1GiB", "65536|64KiB|1GiB|1073741824|65537",
      "65535|63KiB|1073741825|2GiB|0|-1|+65536|8 "

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/rotation.h"
@@ -40,12 +41,14 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ProcessLog>> ProcessLog::Create(
-    const RingLogSinkOptions& options, Storage storage, bool limits_wait) {
+    const RingLogSinkOptions& options, Storage storage, bool limits_wait,
+    std::function<void(const absl::Status&)> on_write) {
   absl::StatusOr<std::unique_ptr<Ring>> ring = CreateRing(options, storage);
   if (!ring.ok()) return ring.status();
-  std::unique_ptr<ProcessLog> log(new ProcessLog(*std::move(ring)));
+  std::unique_ptr<ProcessLog> log(
+      new ProcessLog(*std::move(ring), std::move(on_write)));
   if (options.overflow == OverflowPolicy::kOverwriteOldest) return log;
-  FlusherOptions flusher_options = ToFlusherOptions(options);
+  FlusherOptions flusher_options = log->FlusherOptionsOf(options);
   flusher_options.limits_wait = limits_wait;
   absl::StatusOr<std::unique_ptr<Flusher>> flusher =
       Flusher::Start(log->ring(), flusher_options);
@@ -60,6 +63,21 @@ absl::StatusOr<std::unique_ptr<ProcessLog>> ProcessLog::Create(
 
 ProcessLog::~ProcessLog() {
   if (Stop().ok()) DeleteFile().IgnoreError();
+}
+
+FlusherOptions ProcessLog::FlusherOptionsOf(
+    const RingLogSinkOptions& options) const {
+  FlusherOptions flusher = ToFlusherOptions(options);
+  flusher.on_write = on_write_;
+  return flusher;
+}
+
+void ProcessLog::Reconfigure(const RingLogSinkOptions& options) {
+  if (flusher_ != nullptr) flusher_->Reconfigure(FlusherOptionsOf(options));
+}
+
+void ProcessLog::StartLimits() {
+  if (flusher_ != nullptr) flusher_->StartLimits();
 }
 
 absl::Status ProcessLog::Stop() {

@@ -6,7 +6,7 @@
 #ifndef RINGLOG_LOGSINK_PROCESS_LOG_H_
 #define RINGLOG_LOGSINK_PROCESS_LOG_H_
 
-#include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -14,7 +14,6 @@
 #include "absl/status/statusor.h"
 #include "ringlog/compress/flusher.h"
 #include "ringlog/logsink/options.h"
-#include "ringlog/ring/fork_generation.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
@@ -25,22 +24,24 @@ class ProcessLog {
  public:
   enum class Storage { kFile, kMemory };
   // `options` are Resolved(). Errors are those of RingLogSink::Create().
-  // With `limits_wait` retention begins at Flusher::StartLimits().
+  // With `limits_wait` retention begins at StartLimits(). `on_write` is
+  // FlusherOptions::on_write.
   static absl::StatusOr<std::unique_ptr<ProcessLog>> Create(
-      const RingLogSinkOptions& options, Storage storage, bool limits_wait);
+      const RingLogSinkOptions& options, Storage storage, bool limits_wait,
+      std::function<void(const absl::Status&)> on_write);
 
   // Stop(), and DeleteFile() if that is OK.
   ~ProcessLog();
   ProcessLog(const ProcessLog&) = delete;
   ProcessLog& operator=(const ProcessLog&) = delete;
 
-  // False in a forked child of the process that made it.
-  bool is_of_this_process() const {
-    return fork_generation_ == ForkGeneration::Now();
-  }
   Ring* ring() const { return ring_.get(); }
   // None with OverflowPolicy::kOverwriteOldest.
   Flusher* flusher() const { return flusher_.get(); }
+
+  // Do nothing without a flusher; see Flusher.
+  void Reconfigure(const RingLogSinkOptions& options);
+  void StartLimits();
 
   // Moves what the ring holds into segments and seals it; see Flusher::Stop().
   // Without a flusher the ring stays as it is, for the next start.
@@ -51,10 +52,14 @@ class ProcessLog {
   absl::Status DeleteFile();
 
  private:
-  explicit ProcessLog(std::unique_ptr<Ring> ring) : ring_(std::move(ring)) {}
+  ProcessLog(std::unique_ptr<Ring> ring,
+             std::function<void(const absl::Status&)> on_write)
+      : ring_(std::move(ring)), on_write_(std::move(on_write)) {}
 
-  const uint32_t fork_generation_ = ForkGeneration::Now();
+  FlusherOptions FlusherOptionsOf(const RingLogSinkOptions& options) const;
+
   const std::unique_ptr<Ring> ring_;
+  const std::function<void(const absl::Status&)> on_write_;
   std::unique_ptr<Flusher> flusher_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "absl/numeric/bits.h"
 #include "ringlog/logsink/entry_extension.h"
+#include "ringlog/logsink/option_table.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -31,6 +32,33 @@ RingLogSinkOptions Resolved(RingLogSinkOptions options) {
   options.ring_directory = options.ring_directory.empty()
                                ? options.directory
                                : Absolute(options.ring_directory);
+  if (!options.fallback_directory.empty()) {
+    options.fallback_directory = Absolute(options.fallback_directory);
+  }
+  return options;
+}
+
+absl::StatusOr<RingLogSinkOptions> CheckAndResolve(
+    const RingLogSinkOptions& options) {
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
+  RingLogSinkOptions resolved = Resolved(options);
+  std::error_code error;
+  if (resolved.fallback_directory == resolved.directory ||
+      (!resolved.fallback_directory.empty() &&
+       std::filesystem::equivalent(resolved.fallback_directory,
+                                   resolved.directory, error))) {
+    return InvalidOption("ringlog option fallback_directory",
+                         options.fallback_directory,
+                         "a directory other than option directory, or nothing");
+  }
+  return resolved;
+}
+
+RingLogSinkOptions FallbackOptions(RingLogSinkOptions options) {
+  if (options.ring_directory == options.directory) {
+    options.ring_directory = options.fallback_directory;
+  }
+  options.directory = options.fallback_directory;
   return options;
 }
 

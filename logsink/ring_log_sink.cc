@@ -35,9 +35,9 @@ Severity ToSeverity(absl::LogSeverity severity) {
 
 // Threads of the parent may have been in the middle of it: nothing of it is
 // destroyed. Kept in a list, so that it does not count as leaked.
-void Keep(ProcessLog* inherited) {
+void Keep(LogPair* inherited) {
   struct Kept {
-    ProcessLog* log;
+    LogPair* logs;
     Kept* next;
   };
   static std::atomic<Kept*> all{nullptr};
@@ -87,53 +87,53 @@ absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
     const RingLogSinkOptions& options, ProcessLog::Storage storage,
     bool limits_wait) {
-  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
-  const RingLogSinkOptions resolved = Resolved(options);
-  absl::StatusOr<std::unique_ptr<ProcessLog>> log =
-      ProcessLog::Create(resolved, storage, limits_wait);
-  if (!log.ok()) return log.status();
+  const absl::StatusOr<RingLogSinkOptions> resolved = CheckAndResolve(options);
+  if (!resolved.ok()) return resolved.status();
+  absl::StatusOr<std::unique_ptr<LogPair>> logs =
+      LogPair::Create(*resolved, storage, limits_wait);
+  if (!logs.ok()) return logs.status();
   return std::unique_ptr<RingLogSink>(
-      new RingLogSink(resolved, storage, *std::move(log)));
+      new RingLogSink(*resolved, storage, *std::move(logs)));
 }
 
 RingLogSink::RingLogSink(const RingLogSinkOptions& options,
                          ProcessLog::Storage storage,
-                         std::unique_ptr<ProcessLog> log)
+                         std::unique_ptr<LogPair> logs)
     : options_(new Options{options, nullptr}),
       min_severity_(static_cast<int>(options.min_severity)),
       structured_(HasExtension(options) && options.structured),
       context_(HasExtension(options) ? options.context : nullptr),
       storage_(storage),
-      head_bytes_(log->ring()->header().head_bytes),
-      log_(log.release()),
+      head_bytes_(logs->ring()->header().head_bytes),
+      logs_(logs.release()),
       replaced_in_(ForkGeneration::Now()),
       failed_in_(ForkGeneration::Now()) {}
 
 RingLogSink::~RingLogSink() {
   Delete(options_.load());
-  ProcessLog* const log = log_.load();
-  if (log->is_of_this_process()) {
-    delete log;
+  LogPair* const logs = logs_.load();
+  if (logs->is_of_this_process()) {
+    delete logs;
   } else {
-    Keep(log);
+    Keep(logs);
   }
 }
 
-ProcessLog* RingLogSink::Own() const {
+LogPair* RingLogSink::Own() const {
   // Acquire: it may be one that another thread has just made.
-  ProcessLog* const log = log_.load(std::memory_order_acquire);
-  return log->is_of_this_process() ? log : nullptr;
+  LogPair* const logs = logs_.load(std::memory_order_acquire);
+  return logs->is_of_this_process() ? logs : nullptr;
 }
 
-ProcessLog* RingLogSink::OwnOrNew() {
-  ProcessLog* const log = Own();
-  return log != nullptr ? log : OwnAfterFork();
+LogPair* RingLogSink::OwnOrNew() {
+  LogPair* const logs = Own();
+  return logs != nullptr ? logs : OwnAfterFork();
 }
 
 // In a child, with any number of its threads at once: the first of them makes
 // what the others wait for. None of what the parent's threads may have held is
 // touched: neither a mutex, nor anything in its log.
-ProcessLog* RingLogSink::OwnAfterFork() {
+LogPair* RingLogSink::OwnAfterFork() {
   const uint32_t now = ForkGeneration::Now();
   uint32_t replaced_in = replaced_in_.load();
   if (replaced_in != now &&
@@ -141,7 +141,7 @@ ProcessLog* RingLogSink::OwnAfterFork() {
     ReplaceInherited();
   }
   while (failed_in_.load() != now) {
-    if (ProcessLog* const log = Own(); log != nullptr) return log;
+    if (LogPair* const logs = Own(); logs != nullptr) return logs;
     absl::SleepFor(absl::Microseconds(100));
   }
   return nullptr;
@@ -151,24 +151,24 @@ void RingLogSink::ReplaceInherited() {
   // Others wait: what may be cancelled in here must not end it.
   int cancel_state;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-  ProcessLog* const inherited = log_.load();
+  LogPair* const inherited = logs_.load();
   const OptionsUse use(this);
   const RingLogSinkOptions& options = use.now()->options;
-  absl::StatusOr<std::unique_ptr<ProcessLog>> log =
-      ProcessLog::Create(options, storage_, /*limits_wait=*/false);
-  if (!log.ok()) {
-    const absl::Status status = log.status();
-    log = ProcessLog::Create(options, ProcessLog::Storage::kMemory,
-                             /*limits_wait=*/false);
+  absl::StatusOr<std::unique_ptr<LogPair>> logs =
+      LogPair::Create(options, storage_, /*limits_wait=*/false);
+  if (!logs.ok()) {
+    const absl::Status status = logs.status();
+    logs = LogPair::Create(options, ProcessLog::Storage::kMemory,
+                           /*limits_wait=*/false);
     Complain(absl::StrCat(
         "in a forked child: ", status.message(),
-        log.ok() ? "; records are kept in memory, and do not survive the "
-                   "process before they are in a segment"
-                 : "; its records are lost"));
+        logs.ok() ? "; records are kept in memory, and do not survive the "
+                    "process before they are in a segment"
+                  : "; its records are lost"));
   }
-  if (log.ok()) {
-    ProcessLog* const own = log->release();
-    log_.store(own, std::memory_order_release);
+  if (logs.ok()) {
+    LogPair* const own = logs->release();
+    logs_.store(own, std::memory_order_release);
     // Whatever the target is by now, for a child that another thread forks
     // between these two lines comes here too.
     if (is_failure_target_.load()) {
@@ -193,13 +193,13 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   }
   // Relaxed: one that races with Close() finds the ring sealed.
   if (closed_.load(std::memory_order_relaxed)) {
-    if (ProcessLog* const log = Own(); log != nullptr) {
-      log->ring()->CountDrop(DropCause::kClosed, record.severity);
+    if (LogPair* const logs = Own(); logs != nullptr) {
+      logs->ring()->CountDrop(DropCause::kClosed, record.severity);
     }
     return;
   }
-  ProcessLog* const log = OwnOrNew();
-  if (log == nullptr) return;
+  LogPair* const logs = OwnOrNew();
+  if (logs == nullptr) return;
   record.time_ns = absl::ToUnixNanos(entry.timestamp());
   record.tid = entry.tid();
   record.file = entry.source_filename();
@@ -220,24 +220,21 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   std::array<char, kMaxHeadBytes> head;
   const size_t head_size =
       EncodeRecordHead(record, absl::MakeSpan(head.data(), head_bytes_));
-  log->ring()->Append(record.severity,
-                      absl::string_view(head.data(), head_size), record.text);
+  logs->ring()->Append(record.severity,
+                       absl::string_view(head.data(), head_size), record.text);
 }
 
 void RingLogSink::Flush() {
-  ProcessLog* const log = Own();
-  if (log == nullptr || log->flusher() == nullptr ||
-      closed_.load(std::memory_order_relaxed)) {
-    return;
-  }
-  log->flusher()->Flush(kFlushTimeout);
+  LogPair* const logs = Own();
+  if (logs == nullptr || closed_.load(std::memory_order_relaxed)) return;
+  logs->Flush(kFlushTimeout);
 }
 
 std::vector<std::string> RingLogSink::Recent(size_t count) {
-  ProcessLog* const log = Own();
-  if (log == nullptr || log->flusher() == nullptr) return {};
+  LogPair* const logs = Own();
+  if (logs == nullptr) return {};
   Flush();
-  return log->flusher()->Recent(count);
+  return logs->Recent(count);
 }
 
 absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
@@ -265,18 +262,14 @@ void RingLogSink::ApplyOptions(const OptionsUse& use) {
     now = use.now();
     min_severity_.store(static_cast<int>(now->options.min_severity),
                         std::memory_order_relaxed);
-    ProcessLog* const log = Own();
-    if (log != nullptr && log->flusher() != nullptr) {
-      log->flusher()->Reconfigure(ToFlusherOptions(now->options));
-    }
+    LogPair* const logs = Own();
+    if (logs != nullptr) logs->Reconfigure(now->options);
   } while (use.now() != now);
 }
 
 void RingLogSink::StartLimits() {
-  ProcessLog* const log = Own();
-  if (log != nullptr && log->flusher() != nullptr) {
-    log->flusher()->StartLimits();
-  }
+  LogPair* const logs = Own();
+  if (logs != nullptr) logs->StartLimits();
 }
 
 void RingLogSink::BecomeFailureTarget() {
@@ -285,29 +278,30 @@ void RingLogSink::BecomeFailureTarget() {
 }
 
 absl::Status RingLogSink::Rotate() {
-  ProcessLog* const log = Own();
-  if (log == nullptr) return absl::OkStatus();
-  if (log->flusher() == nullptr) {
-    return absl::FailedPreconditionError(
-        "with kOverwriteOldest there are no segments");
-  }
-  return log->flusher()->Rotate(kRotateTimeout);
+  LogPair* const logs = Own();
+  return logs == nullptr ? absl::OkStatus() : logs->Rotate(kRotateTimeout);
 }
 
 absl::Status RingLogSink::Close() {
   // What is the parent's is not this process's to close.
-  ProcessLog* const log = Own();
-  const absl::Status status = log == nullptr ? absl::OkStatus() : log->Stop();
+  LogPair* const logs = Own();
+  absl::Status status = logs == nullptr ? absl::OkStatus() : logs->Stop();
   // Until the ring is sealed it takes what comes. It may be though the last
   // segment has no end.
-  closed_.store(status.ok() || log->ring()->is_sealed(),
+  closed_.store(status.ok() || logs->ring()->is_sealed(),
                 std::memory_order_relaxed);
-  return status.ok() && log != nullptr ? log->DeleteFile() : status;
+  if (logs != nullptr) status.Update(logs->DeleteFiles());
+  return status;
 }
 
 RingLogSinkCounters RingLogSink::counters() const {
-  const ProcessLog* const log = Own();
-  return log == nullptr ? RingLogSinkCounters() : ReadCounters(*log->ring());
+  const LogPair* const logs = Own();
+  return logs == nullptr ? RingLogSinkCounters() : logs->counters();
+}
+
+bool RingLogSink::uses_fallback() const {
+  const LogPair* const logs = Own();
+  return logs != nullptr && logs->uses_fallback();
 }
 
 }  // namespace ringlog

@@ -30,6 +30,7 @@
 #include "absl/status/statusor.h"
 #include "ringlog/logsink/counters.h"
 #include "ringlog/logsink/install.h"  // IWYU pragma: export
+#include "ringlog/logsink/log_pair.h"
 #include "ringlog/logsink/options.h"
 #include "ringlog/logsink/process_log.h"
 #include "ringlog/ring/ring.h"
@@ -62,7 +63,8 @@ class RingLogSink final : public absl::LogSink {
   //
   //   InvalidArgument  an option, named with its value and what is allowed
   //   others           the ring or a directory cannot be made: full disk, no
-  //                    permission, read-only file system; with the path
+  //                    permission, read-only file system; with the path. With
+  //                    a fallback_directory, neither there; with both paths
   static absl::StatusOr<std::unique_ptr<RingLogSink>> Create(
       const RingLogSinkOptions& options);
 
@@ -82,16 +84,17 @@ class RingLogSink final : public absl::LogSink {
   void Send(const absl::LogEntry& entry) override;
 
   // Waits until the records sent so far are in segments, with options.sync on
-  // the disk, a second at the most; they were safe in the ring before. Called
-  // by absl::FlushLogSinks(), and by Abseil before it ends the process for a
-  // FATAL record.
+  // the disk, a second at the most; they were safe in the ring before. With a
+  // fallback_directory, first for those where new ones go. Called by
+  // absl::FlushLogSinks(), and by Abseil before it ends the process for a FATAL
+  // record.
   void Flush() override;
 
   // The last `count` records, the oldest first, as their lines in the segments:
-  // what options.recent_records keeps, gaps among them. Waits for those sent so
-  // far, as Flush() does. None with kOverwriteOldest, which has no flusher, and
-  // in a forked child that has not logged yet. Any thread, but not within a
-  // Send().
+  // what options.recent_records keeps, gaps among them; of both directories, by
+  // time, where there is a fallback. Waits for those sent so far, as Flush()
+  // does. None with kOverwriteOldest, which has no flusher, and in a forked
+  // child that has not logged yet. Any thread, but not within a Send().
   std::vector<std::string> Recent(size_t count);
 
   // Goes by other options from now on: min_severity at once, flush_interval,
@@ -105,10 +108,10 @@ class RingLogSink final : public absl::LogSink {
   absl::Status Reconfigure(const RingLogSinkOptions& options);
 
   // Closes the segment that is being written, with every record in it that had
-  // been sent before the call; the next one begins with the next record. Waits
-  // for that, ten seconds at the most. Safe from any thread, many times a
-  // second; threads that wait together share a rotation. Does nothing in a
-  // forked child that has not logged yet.
+  // been sent before the call; the next one begins with the next record. With a
+  // fallback_directory, those of both. Waits for that, ten seconds at the most.
+  // Safe from any thread, many times a second; threads that wait together share
+  // a rotation. Does nothing in a forked child that has not logged yet.
   //
   //   DeadlineExceeded:   it has not been done yet, as on a full disk; it will
   //                       be, as soon as that is possible
@@ -122,7 +125,9 @@ class RingLogSink final : public absl::LogSink {
   // ring's file. If something cannot be written, or other threads go on logging
   // so that the ring is not empty for a moment within half a second, it says so
   // and the ring stays, for the next start to recover. Else the ring stays only
-  // if it has a crash report (failure_writer.h), for the same reason.
+  // if it has a crash report (failure_writer.h), for the same reason. With a
+  // fallback_directory this is said of either ring; the error is of one of
+  // them.
   //
   // Records sent later enter a ring that it could not empty, as long as there
   // is room; else they are dropped, and counted as closed. Nobody waits, with
@@ -130,28 +135,35 @@ class RingLogSink final : public absl::LogSink {
   // time.
   absl::Status Close();
 
-  // Of this process; zeros in a forked child that has not logged yet. Any
+  // Of this process; zeros in a forked child that has not logged yet. With a
+  // fallback_directory the sum of both rings, and of what is no number the
+  // worse: the greater lag; the last_error of `directory`, if it had one. Any
   // thread.
   RingLogSinkCounters counters() const;
 
+  // Whether new records go to options.fallback_directory now; false in a forked
+  // child that has not logged yet. Any thread.
+  bool uses_fallback() const;
+
   // The ring's file; empty if there is none. In a forked child that has not
-  // logged yet these two are its parent's.
+  // logged yet these two are its parent's. Of two rings, that which gets the
+  // new records; the other one stays as well, while the sink does.
   const std::string& ring_path() const { return ring().path(); }
-  const Ring& ring() const { return *log_.load()->ring(); }
+  const Ring& ring() const { return *logs_.load()->ring(); }
 
  private:
   friend class Installer;
   RingLogSink(const RingLogSinkOptions& options, ProcessLog::Storage storage,
-              std::unique_ptr<ProcessLog> log);
+              std::unique_ptr<LogPair> logs);
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
       const RingLogSinkOptions& options, ProcessLog::Storage storage,
       bool limits_wait);
 
   // This process's; null if it has none.
-  ProcessLog* Own() const;
+  LogPair* Own() const;
   // The same, and a child's is made if it has none. Null if it cannot be.
-  ProcessLog* OwnOrNew();
-  ProcessLog* OwnAfterFork();
+  LogPair* OwnOrNew();
+  LogPair* OwnAfterFork();
   void ReplaceInherited();
   // The recovery of leftovers has been done, or is not to be.
   void StartLimits();
@@ -176,7 +188,7 @@ class RingLogSink final : public absl::LogSink {
   const ProcessLog::Storage storage_;
   const size_t head_bytes_;
   // Never null. It is the parent's in a forked child that has not logged yet.
-  std::atomic<ProcessLog*> log_;
+  std::atomic<LogPair*> logs_;
   std::atomic<bool> closed_{false};
   // Whether FailureWriter() writes into its ring.
   std::atomic<bool> is_failure_target_{false};

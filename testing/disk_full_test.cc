@@ -5,11 +5,8 @@
 // pwrite(2) is taken over here, so that a quota can be used up.
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,6 +40,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/long_mode.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/small_file_system.h"
 
 namespace ringlog {
 namespace {
@@ -50,8 +48,6 @@ namespace {
 constexpr absl::Duration kLong = absl::Minutes(5);
 constexpr size_t kThreads = 2;
 
-// Of a file system of the test's own.
-constexpr int kMayNotMount = 77;
 std::atomic<bool> g_quota_is_used_up{false};
 
 void WaitUntil(const std::function<bool()>& condition) {
@@ -238,42 +234,11 @@ void FillAndFree(const std::string& directory,
             << " errors" << std::endl;
 }
 
-// Runs `body` in a child, which has a file system of 8 MiB at the directory
-// that it gets.
-void InSmallFileSystem(const std::function<void(const std::string&)>& body) {
-  const std::string directory = MakeTestDirectory();
-  const pid_t child = fork();
-  if (child == 0) {
-    if ((unshare(CLONE_NEWNS) != 0 &&
-         unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) ||
-        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        mount("ringlog", directory.c_str(), "tmpfs", 0, "size=8m") != 0) {
-      _exit(kMayNotMount);
-    }
-    body(directory);
-    _exit(::testing::Test::HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kMayNotMount) {
-    GTEST_SKIP() << "may not mount a tmpfs here";
-  }
-  EXPECT_EQ(status, 0);
-}
-
 TEST(DiskFullTest, ADiskIsFilledAndFreedUnderLoad) {
   InSmallFileSystem([](const std::string& directory) {
     const std::string filler = directory + "/filler";
     FillAndFree(
-        directory,
-        [&] {
-          const int fd =
-              open(filler.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-          const std::string page(4096, 'x');
-          while (write(fd, page.data(), page.size()) > 0) {
-          }
-          close(fd);
-        },
+        directory, [&] { FillFileSystem(filler); },
         [&] { unlink(filler.c_str()); });
   });
 }

@@ -1,0 +1,329 @@
+// Invariants checked: while the first directory takes nothing, records go to
+// the second one, and to the first again when all that waited for it is there;
+// each is in one of them, once, in the order of its thread.
+//
+// pwrite(2) is taken over here, so that it can fail a number of times.
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/log/log.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/segment_writer.h"
+#include "ringlog/logsink/fallback_fixture.h"
+#include "ringlog/logsink/log_pair.h"
+#include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/small_file_system.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+std::atomic<int> g_failures_of_pwrite{0};
+
+class FallbackTest : public FallbackFixture {};
+
+// Logs "T N" from threads of its own, as fast as the ring takes it.
+class Load {
+ public:
+  explicit Load(RingLogSink* sink) {
+    for (size_t t = 0; t < logged_.size(); ++t) {
+      threads_.emplace_back([this, sink, t] { Run(sink, t); });
+    }
+  }
+  // After a failure they may be running still.
+  ~Load() { Stop(); }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+
+  void WaitForMore() const {
+    for (const std::atomic<uint64_t>& logged : logged_) {
+      const uint64_t enough = logged.load() + 500;
+      while (logged < enough) absl::SleepFor(absl::Milliseconds(1));
+    }
+  }
+  void Stop() {
+    stopping_ = true;
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  // All that was logged, once, and in order in each directory.
+  void ExpectAllIn(const std::vector<std::string>& directories) const {
+    std::array<std::vector<int>, 2> found;
+    for (size_t t = 0; t < found.size(); ++t) found[t].resize(logged_[t]);
+    for (const std::string& directory : directories) {
+      std::array<uint64_t, 2> next = {};
+      for (const std::string& line : AllLines(directory)) {
+        // A gap, of a thread that was held up for a second on a busy machine:
+        // its record follows. One that does not is found below.
+        if (line[0] == ' ' || absl::StrContains(line, " ringlog:0] ")) continue;
+        const std::vector<std::string> words =
+            absl::StrSplit(line.substr(line.find("] ") + 2), ' ');
+        ASSERT_THAT(words, SizeIs(2)) << line;
+        uint64_t t = 0;
+        uint64_t n = 0;
+        ASSERT_TRUE(absl::SimpleAtoi(words[0], &t) && t < found.size() &&
+                    absl::SimpleAtoi(words[1], &n) && n < logged_[t])
+            << line;
+        EXPECT_GE(n, next[t]) << "not in order: " << line;
+        next[t] = n + 1;
+        ++found[t][n];
+      }
+    }
+    for (const std::vector<int>& times : found) EXPECT_THAT(times, Each(1));
+  }
+
+ private:
+  void Run(RingLogSink* sink, size_t t) {
+    constexpr int kBurst = 16;
+    while (!stopping_) {
+      for (int i = 0; i < kBurst; ++i) {
+        LOG(INFO).ToSinkOnly(sink) << t << ' ' << logged_[t].load();
+        ++logged_[t];
+      }
+      // However slow the machine is: none is dropped.
+      do {
+        absl::SleepFor(absl::Milliseconds(1));
+      } while (!sink->uses_fallback() && IsHalfFull(sink->counters()));
+    }
+  }
+  static bool IsHalfFull(const RingLogSinkCounters& counters) {
+    return counters.used_slots > counters.ring_slots / 2;
+  }
+
+  std::atomic<bool> stopping_{false};
+  std::array<std::atomic<uint64_t>, 2> logged_ = {};
+  std::vector<std::thread> threads_;
+};
+
+TEST_F(FallbackTest, UnderLoadNothingIsLostAndNothingTwice) {
+  options_.rotation.max_segment_bytes = 4096;
+  Open();
+  Load load(sink_.get());
+  for (int cycle = 0; cycle < 5; ++cycle) {
+    load.WaitForMore();
+    Block();
+    WaitForFallback();
+    load.WaitForMore();
+    Unblock();
+    WaitForReturn();
+  }
+  load.WaitForMore();
+  load.Stop();
+  const RingLogSinkCounters counters = sink_->counters();
+  ASSERT_TRUE(sink_->Close().ok());
+  EXPECT_EQ(counters.dropped_records, 0u);
+  EXPECT_THAT(Directories(), SizeIs(7));
+  for (const std::string& directory : Directories()) {
+    EXPECT_THAT(FilesIn(directory, ".log.zst"), Not(IsEmpty()));
+  }
+  load.ExpectAllIn(Directories());
+  EXPECT_THAT(Rings(), IsEmpty());
+}
+
+TEST_F(FallbackTest, AFullDiskSendsRecordsElsewhereUntilThereIsRoom) {
+  InSmallFileSystem([this](const std::string& disk) {
+    options_.directory = disk + "/logs";
+    const std::string filler = disk + "/filler";
+    Open();
+    Load load(sink_.get());
+    for (int cycle = 0; cycle < 3; ++cycle) {
+      load.WaitForMore();
+      FillFileSystem(filler);
+      WaitForFallback();
+      load.WaitForMore();
+      unlink(filler.c_str());
+      WaitForReturn();
+    }
+    load.Stop();
+    ASSERT_TRUE(sink_->Close().ok());
+    EXPECT_EQ(sink_->counters().dropped_records, 0u);
+    EXPECT_THAT(Directories(), SizeIs(2));
+    load.ExpectAllIn(Directories());
+    EXPECT_THAT(Rings(), IsEmpty());
+  });
+}
+
+// The switch is made by the flusher that has the error, and has been made when
+// it tries again: no clock comes into it.
+class ErrorsTest : public FallbackTest,
+                   public ::testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(, ErrorsTest,
+                         ::testing::Range(1, LogPair::kErrorsToSwitch + 3));
+
+TEST_P(ErrorsTest, SoManyInARowAndNoFewerSwitch) {
+  Open();
+  Log("first");
+  sink_->Flush();
+  g_failures_of_pwrite = GetParam();
+  Log("second");
+  WaitUntilWritten(2);
+  const auto errors = static_cast<uint64_t>(GetParam());
+  EXPECT_EQ(sink_->counters().write_errors, errors);
+  EXPECT_EQ(std::filesystem::exists(options_.fallback_directory),
+            GetParam() >= LogPair::kErrorsToSwitch);
+  WaitForReturn();
+  Log("third");
+  ASSERT_TRUE(sink_->Close().ok());
+  EXPECT_THAT(TextsIn(options_.directory),
+              ElementsAre("first", "second", "third"));
+}
+
+TEST_F(FallbackTest, ErrorsThatAreNotInARowDoNotSwitch) {
+  Open();
+  for (int i = 0; i < 2 * LogPair::kErrorsToSwitch; ++i) {
+    g_failures_of_pwrite = LogPair::kErrorsToSwitch - 1;
+    Log(absl::StrCat(i));
+    WaitUntilWritten(static_cast<uint64_t>(i) + 1);
+  }
+  ASSERT_TRUE(sink_->Close().ok());
+  EXPECT_FALSE(std::filesystem::exists(options_.fallback_directory));
+}
+
+TEST_F(FallbackTest, AllThatWaitedIsInTheFirstDirectoryBeforeAnythingNew) {
+  Open();
+  Block();
+  std::vector<std::string> waiting;
+  while (!sink_->uses_fallback()) {
+    // Not so many that the ring is full.
+    if (waiting.size() < 1000) {
+      waiting.push_back(absl::StrCat("waits ", waiting.size()));
+      Log(waiting.back());
+    }
+  }
+  Log("elsewhere");
+  WaitUntilWritten(1);
+  EXPECT_THAT(TextsIn(options_.fallback_directory), Contains("elsewhere"));
+  Unblock();
+  WaitForReturn();
+  const size_t in_first = TextsIn(options_.directory).size();
+  Log("new");
+  ASSERT_TRUE(sink_->Close().ok());
+  std::vector<std::string> texts = TextsIn(options_.directory);
+  ASSERT_FALSE(texts.empty());
+  EXPECT_EQ(texts.back(), "new");
+  texts.pop_back();
+  EXPECT_EQ(texts.size(), in_first);
+  // The last of them may have met the switch.
+  const std::vector<std::string> second = TextsIn(options_.fallback_directory);
+  texts.insert(texts.end(), second.begin(), second.end());
+  waiting.push_back("elsewhere");
+  EXPECT_EQ(texts, waiting);
+}
+
+// A ring without a name is no place for new records.
+TEST_F(FallbackTest, IfTheRingHasGoneWithTheDirectoryRecordsStayInTheFallback) {
+  options_.ring_directory.clear();
+  Open();
+  Block();
+  Log("waits");
+  WaitForFallback();
+  Unblock();
+  WaitUntilWritten(1);
+  EXPECT_THAT(TextsIn(options_.directory), ElementsAre("waits"));
+  for (uint64_t i = 0; i < 100; ++i) {
+    Log("new");
+    WaitUntilWritten(2 + i);
+  }
+  EXPECT_TRUE(sink_->uses_fallback());
+  ASSERT_TRUE(sink_->Close().ok());
+  EXPECT_THAT(TextsIn(options_.directory), SizeIs(1));
+  EXPECT_THAT(TextsIn(options_.fallback_directory), SizeIs(100));
+}
+
+// What one of them still holds is no reason to keep the other.
+TEST_F(FallbackTest, ACloseThatCannotWriteAllKeepsThatRingAlone) {
+  Open();
+  Block();
+  Log("waits");
+  WaitForFallback();
+  Log("elsewhere");
+  EXPECT_THAT(Rings(), SizeIs(2));
+  EXPECT_FALSE(sink_->Close().ok());
+  EXPECT_THAT(Rings(), SizeIs(1));
+  // That ring takes what comes.
+  Log("late");
+  EXPECT_EQ(sink_->counters().dropped_records, 0u);
+  sink_.reset();
+  EXPECT_THAT(TextsIn(options_.fallback_directory), ElementsAre("elsewhere"));
+  Unblock();
+  std::filesystem::create_directory(options_.directory);
+  EXPECT_THAT(RecoverLeftovers(options_.ring_directory, options_.directory,
+                               SegmentWriterOptions())
+                  .errors,
+              IsEmpty());
+  EXPECT_THAT(TextsIn(options_.directory), ElementsAre("waits", "late"));
+  EXPECT_THAT(Rings(), IsEmpty());
+}
+
+// The process ends its writing while the second log is being made, or just has
+// been.
+TEST_F(FallbackTest, CloseAtTheMomentOfTheSwitch) {
+  for (uint64_t i = 0; i < 20; ++i) {
+    Open();
+    Block();
+    Log("waits");
+    WaitUntil([&] {
+      return sink_->counters().write_errors >=
+             uint64_t{LogPair::kErrorsToSwitch} - 1 + i % 2;
+    });
+    EXPECT_FALSE(sink_->Close().ok());
+    sink_.reset();
+    EXPECT_THAT(Rings(), SizeIs(1)) << i;
+    Unblock();
+    std::filesystem::create_directory(options_.directory);
+    RecoverLeftovers(options_.ring_directory, options_.directory,
+                     SegmentWriterOptions());
+    EXPECT_THAT(TextsIn(options_.directory), ElementsAre("waits"));
+  }
+}
+
+bool IsSegment(int fd) {
+  char path[4096];
+  const ssize_t size =
+      readlink(absl::StrCat("/proc/self/fd/", fd).c_str(), path, sizeof path);
+  return size > 0 && absl::EndsWith({path, static_cast<size_t>(size)}, ".zst");
+}
+
+}  // namespace
+
+bool FailsNow(int fd) {
+  if (g_failures_of_pwrite == 0 || !IsSegment(fd)) return false;
+  --g_failures_of_pwrite;
+  return true;
+}
+
+}  // namespace ringlog
+
+extern "C" ssize_t pwrite(int fd, const void* buf, size_t n, off_t offset) {
+  if (ringlog::FailsNow(fd)) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return syscall(SYS_pwrite64, fd, buf, n, offset);
+}
