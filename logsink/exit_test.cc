@@ -9,14 +9,17 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "absl/base/log_severity.h"
 #include "absl/log/globals.h"
 #include "absl/log/log.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -190,6 +193,46 @@ TEST_F(ExitTest, AnotherThreadsFatalRecordIsTheLast) {
   ASSERT_GT(texts.size(), static_cast<size_t>(kRecords));
   EXPECT_EQ(texts[kRecords], "the reason");
   ExpectNoRing();
+}
+
+// ---- Without stdin, stdout and stderr ----
+
+class ClosedDescriptorsTest : public ExitTest {
+ protected:
+  // In a process of the test: what Abseil prints goes nowhere, and nothing of
+  // ours is where it would go.
+  void LogErrors() {
+    for (const int fd : {0, 1, 2}) close(fd);
+    RingLogSink* const sink = MustInstall();
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kError);
+    for (int i = 0; i < kRecords; ++i) {
+      LOG(ERROR) << "record " << i;
+      // Another segment is begun, with another descriptor.
+      if (i == kRecords / 2 && !sink->Rotate().ok()) _exit(101);
+    }
+    for (const char* fd : {"0", "1", "2"}) {
+      std::error_code error;
+      const std::string file = std::filesystem::read_symlink(
+                                   absl::StrCat("/proc/self/fd/", fd), error)
+                                   .string();
+      if (absl::StrContains(file, directory_)) _exit(102);
+    }
+  }
+};
+
+TEST_F(ClosedDescriptorsTest, AllIsKeptOfAProcessThatEnds) {
+  EXPECT_EQ(RunChild([this] { LogErrors(); }), 0);
+  ExpectNoRing();
+  ExpectLog(Records());
+}
+
+TEST_F(ClosedDescriptorsTest, AllIsKeptOfAProcessThatIsKilled) {
+  EXPECT_EQ(RunChild([this] {
+              LogErrors();
+              raise(SIGKILL);
+            }),
+            SIGKILL);
+  ExpectLog(Records());
 }
 
 // ---- Containers ----
