@@ -187,6 +187,7 @@ bool Flusher::IsDue(bool flush) const {
 // names the last one alone.
 absl::Status Flusher::Finish() {
   const absl::Duration begin = MonotonicTime();
+  is_ending_ = true;
   for (int failures = 0;;) {
     left_done_ = false;
     if (absl::Status s = Turn(/*flush=*/true); !s.ok()) {

@@ -114,7 +114,7 @@ class Flusher {
   absl::Status SyncOrCutBack();
   absl::Status EndSegment();
   absl::Status WriteEnd();
-  void LeaveSegment();
+  void LeaveSegment(const absl::Status& status);
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
   bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(monitor_);
@@ -149,6 +149,10 @@ class Flusher {
   // The segment that an error made us leave needs nothing more of anybody: it
   // has its end, or is deleted.
   bool left_done_ = false;
+  // Why a segment was left without an end, as long as recovery can give it one:
+  // until the ring's cursor names another.
+  absl::Status left_status_;
+  bool is_ending_ = false;  // there is no turn after this one
   // Of the last segment that was closed: recovery can still give it its end.
   absl::Status end_status_;
   RingDrain drain_;
