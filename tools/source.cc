@@ -81,7 +81,9 @@ bool Source::OpenSegment() {
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
       SegmentReader::Open(part.path, part.limit_bytes);
   if (!reader.ok()) {
-    report_->Unusable(part.path, reader.status());
+    if (!part.HasGone(reader.status())) {
+      report_->Unusable(part.path, reader.status());
+    }
     is_hole_known_ = true;
     return false;
   }
@@ -190,9 +192,9 @@ void Source::ReportSkipped(bool at_end) {
 // has to reach.
 void Source::CloseSegment() {
   const SegmentPart& part = plan_->segments[segment_];
-  if (part.is_limited) {
-    struct stat st;
-    const bool exists = stat(part.path.c_str(), &st) == 0;
+  struct stat st;
+  const bool exists = stat(part.path.c_str(), &st) == 0;
+  if (part.is_limited && (exists || !part.from_directory)) {
     uint64_t end = exists ? static_cast<uint64_t>(st.st_size) : 0;
     if (cut_at_.has_value()) end = std::min(end, *cut_at_);
     if (end < part.limit_bytes) {
