@@ -89,7 +89,8 @@ class Flusher {
 
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
-  // records still; nobody waits for room in it:
+  // records still; nobody waits for room in it. Without a file it is told on
+  // stderr how many are lost:
   //   Unavailable: more were being written all the time, for half a second
   //   others:      those of writing
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
@@ -123,6 +124,7 @@ class Flusher {
   absl::Status RotateIfWanted();
   void KeepToLimits();
   void LookForRing();
+  void TellWhatIsLost();
   void UpdateCounters();
   absl::Status Reported(absl::Status status);
 

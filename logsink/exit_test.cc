@@ -34,7 +34,9 @@
 namespace ringlog {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr int kRecords = 500;
@@ -193,6 +195,70 @@ TEST_F(ExitTest, AnotherThreadsFatalRecordIsTheLast) {
   ASSERT_GT(texts.size(), static_cast<size_t>(kRecords));
   EXPECT_EQ(texts[kRecords], "the reason");
   ExpectNoRing();
+}
+
+// ---- What cannot be written ----
+
+class UnwritableTest : public ExitTest {
+ protected:
+  UnwritableTest() {
+    options_.directory = directory_ + "/a file";
+    WriteFile(options_.directory, "");
+  }
+  // What a process that logs to a ring in memory and ends by `body` says on
+  // stderr.
+  std::string Say(const std::function<void()>& body) {
+    std::string err;
+    EXPECT_EQ(RunChild(body, &err), 0);
+    return err;
+  }
+  const std::string kLost = absl::StrCat("ringlog: lost: ", kRecords,
+                                         " records that were in memory only");
+};
+
+TEST_F(UnwritableTest, InstallsRingInMemoryTellsAtTheExitWhatIsLost) {
+  const std::string err = Say([this] {
+    MustInstall();
+    LogRecords();
+  });
+  EXPECT_THAT(err, HasSubstr(kLost));
+  EXPECT_THAT(err, HasSubstr("; 0 had been dropped before\n"));
+}
+
+TEST_F(UnwritableTest, ARingInMemoryTellsAtItsCloseWhatIsLostOnceWithTheDrops) {
+  options_.ring_bytes = 64 << 10;
+  options_.overflow = OverflowPolicy::kDropNewest;
+  const std::string err = Say([this] {
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+    const auto sink = RingLogSink::CreateInMemory(options_);
+    if (!sink.ok()) _exit(100);
+    uint64_t taken = 0;
+    for (; (*sink)->counters().dropped_records == 0; ++taken) {
+      LOG(INFO).ToSinkOnly(sink->get()) << "record";
+    }
+    if ((*sink)->Close().ok() || (*sink)->Close().ok()) _exit(101);
+    dprintf(STDERR_FILENO, "expected %d", static_cast<int>(taken - 1));
+  });
+  const size_t expected = err.rfind("expected ");
+  ASSERT_NE(expected, std::string::npos);
+  EXPECT_THAT(
+      err, HasSubstr(absl::StrCat("ringlog: lost: ", err.substr(expected + 9),
+                                  " records that were in memory only")));
+  EXPECT_THAT(err, HasSubstr("; 1 had been dropped before\n"));
+  EXPECT_EQ(err.find("lost: "), err.rfind("lost: ")) << err;
+}
+
+TEST_F(UnwritableTest, OfARingInAFileNothingIsLost) {
+  options_.directory = directory_ + "/log";
+  options_.ring_directory = directory_ + "/ring";
+  const std::string err = Say([this] {
+    MustInstall();
+    std::filesystem::remove_all(options_.directory);
+    WriteFile(options_.directory, "");
+    LogRecords();
+  });
+  EXPECT_THAT(err, Not(HasSubstr("lost")));
+  EXPECT_THAT(FilesIn(options_.ring_directory, ".ring"), SizeIs(1));
 }
 
 // ---- Without stdin, stdout and stderr ----
