@@ -1,7 +1,9 @@
 #include "ringlog/compress/flusher.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -140,6 +142,7 @@ void Flusher::Run() {
   ring_->StopConsuming();
   EndSegment().IgnoreError();
   result_.Update(end_status_);
+  TellWhatIsLost();
   rotations_.Close(result_);
   KeepToLimits();
   retention_.TellLosses();
@@ -187,6 +190,7 @@ bool Flusher::IsDue(bool flush) const {
 // names the last one alone.
 absl::Status Flusher::Finish() {
   const absl::Duration begin = MonotonicTime();
+  is_ending_ = true;
   for (int failures = 0;;) {
     left_done_ = false;
     if (absl::Status s = Turn(/*flush=*/true); !s.ok()) {
@@ -202,6 +206,25 @@ absl::Status Flusher::Finish() {
   MonitorLock lock(&monitor_);
   persisted_ = std::numeric_limits<uint64_t>::max();
   return absl::OkStatus();
+}
+
+// With the ring, when nobody will find it and it could not be written.
+void Flusher::TellWhatIsLost() {
+  if (result_.ok() || (!ring_->path().empty() && !ring_->is_deleted())) return;
+  uint64_t records = batch_.batch().summary.record_count();
+  while (const std::optional<Ring::Taken> taken = ring_->Take()) {
+    if (!taken->gap) ++records;
+  }
+  if (records == 0) return;
+  uint64_t dropped = 0;
+  for (const auto& of_cause : ring_->dropped()) {
+    for (const uint64_t of_severity : of_cause) dropped += of_severity;
+  }
+  ComplainOfLoss(
+      absl::StrCat("lost: ", records,
+                   records == 1 ? " record that was" : " records that were",
+                   " in memory only: ", result_.message(), "; ", dropped,
+                   " had been dropped before"));
 }
 
 // What there is now: others may log faster than this writes, and there is more

@@ -89,7 +89,8 @@ class Flusher {
 
   // Writes what the ring holds, seals the ring, closes the segment, ends the
   // thread. Does nothing the second time. If it is not OK the ring may hold
-  // records still; nobody waits for room in it:
+  // records still; nobody waits for room in it. Without a file it is told on
+  // stderr how many are lost:
   //   Unavailable: more were being written all the time, for half a second
   //   others:      those of writing
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
@@ -114,7 +115,7 @@ class Flusher {
   absl::Status SyncOrCutBack();
   absl::Status EndSegment();
   absl::Status WriteEnd();
-  void LeaveSegment();
+  void LeaveSegment(const absl::Status& status);
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
   bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(monitor_);
@@ -123,6 +124,7 @@ class Flusher {
   absl::Status RotateIfWanted();
   void KeepToLimits();
   void LookForRing();
+  void TellWhatIsLost();
   void UpdateCounters();
   absl::Status Reported(absl::Status status);
 
@@ -149,6 +151,10 @@ class Flusher {
   // The segment that an error made us leave needs nothing more of anybody: it
   // has its end, or is deleted.
   bool left_done_ = false;
+  // Why a segment was left without an end, as long as recovery can give it one:
+  // until the ring's cursor names another.
+  absl::Status left_status_;
+  bool is_ending_ = false;  // there is no turn after this one
   // Of the last segment that was closed: recovery can still give it its end.
   absl::Status end_status_;
   RingDrain drain_;

@@ -21,6 +21,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -250,6 +251,58 @@ INSTANTIATE_TEST_SUITE_P(, LastErrorTest, ::testing::Values(EIO, ENOSPC),
                          [](const auto& error) {
                            return absl::StrCat("Errno", error.param);
                          });
+
+// With the disk full when the process is told to end, in a turn that is not the
+// last one: the last one must not go on elsewhere, for recovery ends one
+// segment alone.
+class FullAtTheEndTest : public FlusherFaultTest,
+                         public ::testing::WithParamInterface<bool> {
+ protected:
+  // Nobody waits for "third": its turn has `count` errors, and more.
+  void StopAfterErrors(uint64_t count) {
+    Append("third");
+    EXPECT_FALSE(flusher_->Flush(absl::ZeroDuration()));
+    while (errors() < count) std::this_thread::yield();
+    EXPECT_FALSE(flusher_->Stop().ok());
+    Calls::Get().Set(nullptr);
+    ring_.reset();
+  }
+  void ExpectOneClosedSegmentAfterRecovery() {
+    EXPECT_THAT(
+        RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+        IsEmpty());
+    ASSERT_THAT(Segments(), SizeIs(1));
+    EXPECT_TRUE(absl::EndsWith(ReadFile(Segments()[0]), "\xb1\xea\x92\x8f"));
+    EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
+  }
+};
+
+TEST_P(FullAtTheEndTest, TheSegmentThatHadNoRoomIsTheOneThatRecoveryEnds) {
+  Start();
+  const bool others_have_room = GetParam();
+  Calls::Get().Set([&](const std::string& call, ino_t inode) {
+    return call == "pwrite" && (inode == first_ || !others_have_room) ? ENOSPC
+                                                                      : 0;
+  });
+  StopAfterErrors(1);
+  ExpectOneClosedSegmentAfterRecovery();
+}
+
+TEST_P(FullAtTheEndTest, ASegmentThatCouldNotBeBegunTakesNotThePlaceOfTheLast) {
+  Start(/*sync=*/true);
+  const bool begins = GetParam();
+  struct stat directory;
+  ASSERT_EQ(stat(directory_.c_str(), &directory), 0);
+  Calls::Get().Set([&](const std::string& call, ino_t inode) {
+    if (call == "fdatasync" && inode == first_) return EIO;  // it is left then
+    if (call == "fsync" && inode == directory.st_ino && !begins) return EIO;
+    return call == "pwrite" && inode != first_ ? ENOSPC : 0;
+  });
+  StopAfterErrors(2);
+  ExpectOneClosedSegmentAfterRecovery();
+}
+
+INSTANTIATE_TEST_SUITE_P(, FullAtTheEndTest, ::testing::Bool());
 
 // As long as there is no room it is the same file that is tried.
 TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {

@@ -46,6 +46,9 @@ absl::Status Flusher::WriteBatch() {
 // has been written is. The next batch begins another one, after a while.
 absl::Status Flusher::WriteToSegment() {
   if (!segments_.is_open()) {
+    // Only this turn could end it, and cannot: the ring stays, and recovery
+    // does.
+    if (is_ending_ && !left_status_.ok()) return left_status_;
     absl::Status status = Persist([this] { return segments_.Begin(); });
     if (!status.ok()) return status;
     Slots::Add(&ring_->flusher_counters()->segments, 1);
@@ -54,13 +57,13 @@ absl::Status Flusher::WriteToSegment() {
   }
   absl::Status status = Reported(segments_.Add(batch_.batch()));
   if (!status.ok()) {
-    Reported(segments_.EndEarly()).IgnoreError();
+    left_done_ = Reported(segments_.EndEarly()).ok();
   } else {
     status = WriteOrEndEarly();
     if (status.ok()) status = SyncOrCutBack();
     if (status.ok()) return status;
   }
-  LeaveSegment();
+  LeaveSegment(status);
   MayRetry(++failed_batches_);
   return status;
 }
@@ -103,13 +106,14 @@ absl::Status Flusher::EndSegment() {
   rotations_.SegmentEnded();
   if (!segments_.is_open()) return absl::OkStatus();
   end_status_ = WriteEnd();
-  LeaveSegment();
+  LeaveSegment(end_status_);
   return end_status_;
 }
 
 // The cursor stays where it was before the end: recovery ends the segment
 // again, and may add to it.
 absl::Status Flusher::WriteEnd() {
+  left_done_ = false;
   absl::Status status = Reported(segments_.AddEnd());
   if (!status.ok()) return status;
   status = WriteOrEndEarly();
@@ -118,7 +122,8 @@ absl::Status Flusher::WriteEnd() {
   return status.ok() ? Reported(segments_.Sync()) : status;
 }
 
-void Flusher::LeaveSegment() {
+void Flusher::LeaveSegment(const absl::Status& status) {
+  if (!left_done_) left_status_.Update(status);
   const std::string path = segments_.Leave();
   retention_.SetDue();
   if (!path.empty()) TellSegmentClosed(options_, path);
@@ -166,6 +171,7 @@ void Flusher::PublishAndRelease() {
     if (batch_.empty() && end == persisted_) return;
   }
   segments_.Publish(end, drain_.reported_drops());
+  if (segments_.is_open()) left_status_ = absl::OkStatus();
   ring_->Release();
   UpdateCounters();
   batch_.Clear();

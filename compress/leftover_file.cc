@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "ringlog/compress/file_status.h"
 #include "ringlog/ring/mapped_file.h"
+#include "ringlog/ring/open_file.h"
 #include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_header.h"
 
@@ -67,7 +68,7 @@ bool LockForGood(int fd, const std::string& path) {
 
 // For reading. FailedPrecondition if somebody has it locked.
 absl::StatusOr<int> OpenUnlocked(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int fd = OpenFile(path.c_str(), O_RDONLY | O_NONBLOCK);
   if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
   if (!IsLocked(fd)) return fd;
   close(fd);
@@ -151,7 +152,7 @@ absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
 }
 
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
+  const int fd = OpenFile(path.c_str(), O_RDONLY | O_NONBLOCK | flags);
   if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
   const absl::StatusOr<FileContent> bytes =
       ReadFileContent(fd, path, kLiveOffset);

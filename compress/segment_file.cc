@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/file_status.h"
 #include "ringlog/ring/mapped_file.h"
+#include "ringlog/ring/open_file.h"
 
 namespace ringlog {
 
@@ -95,7 +96,7 @@ bool SegmentFile::IsDeleted() const { return ringlog::IsDeleted(fd()); }
 void SegmentFile::TryLock() { ringlog::TryLock(fd()); }
 
 absl::Status SyncDirectory(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = OpenFile(path.c_str(), O_RDONLY | O_DIRECTORY);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
   const int result = fsync(fd);
   const int error = errno;

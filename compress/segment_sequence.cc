@@ -60,7 +60,7 @@ SegmentSequence::SegmentSequence(Ring* ring,
       published_end_(ring->take_position()) {
   cursor_.format = options.format;
   // Recovery goes on in the format of the segments, also before the first one.
-  ring_->PublishCursor(published_end_, EncodeSegmentCursor(cursor_));
+  PublishCursor();
 }
 
 SegmentSequence::~SegmentSequence() = default;
@@ -73,7 +73,18 @@ uint64_t SegmentSequence::segment_bytes() const {
   return writer_ == nullptr ? 0 : writer_->segment_bytes();
 }
 
+void SegmentSequence::PublishCursor() {
+  ring_->PublishCursor(published_end_, EncodeSegmentCursor(cursor_));
+}
+
+// Numbers have no holes, however often it is tried.
+void SegmentSequence::TakeBackBegin() {
+  cursor_ = before_;
+  PublishCursor();
+}
+
 absl::Status SegmentSequence::Begin() {
+  before_ = cursor_;
   cursor_.segment_number += 1;
   cursor_.segment_open_time_ns = absl::GetCurrentTimeNanos();
   cursor_.segment_bytes = cursor_.frame_offset = 0;
@@ -81,7 +92,7 @@ absl::Status SegmentSequence::Begin() {
   cursor_.open_frame_checksum = absl::crc32c_t{0};
   // The ring names the file before it exists: a kill in between leaves a name
   // for recovery to begin anew, and never a file that nobody knows of.
-  ring_->PublishCursor(published_end_, EncodeSegmentCursor(cursor_));
+  PublishCursor();
   const std::string name =
       SegmentFileName(ring_->header(), cursor_.segment_number,
                       cursor_.segment_open_time_ns, options_.format);
@@ -94,8 +105,7 @@ absl::Status SegmentSequence::Begin() {
     }
   }
   if (!writer.ok()) {
-    // Numbers have no holes, however often it is tried.
-    cursor_.segment_number -= 1;
+    TakeBackBegin();
     return writer.status();
   }
   writer_ = *std::move(writer);
@@ -178,7 +188,7 @@ void SegmentSequence::Publish(uint64_t end_position,
   }
   cursor_.reported_drops = reported_drops;
   published_end_ = end_position;
-  ring_->PublishCursor(end_position, EncodeSegmentCursor(cursor_));
+  PublishCursor();
 }
 
 std::string SegmentSequence::Leave() {
@@ -186,7 +196,7 @@ std::string SegmentSequence::Leave() {
   if (writer_->segment_bytes() == 0) {
     unlink(writer_->path().c_str());
     path.clear();
-    cursor_.segment_number -= 1;
+    TakeBackBegin();
   }
   must_cut_ = false;
   left_bytes_ += writer_->segment_bytes();

@@ -59,7 +59,8 @@ class SegmentSequence {
   uint64_t total_bytes() const { return left_bytes_ + segment_bytes(); }
 
   // Begins the next segment. Requires: !is_open(). Errors are those of open(2)
-  // and, with `sync`, of fsync(2) of the directory.
+  // and, with `sync`, of fsync(2) of the directory; the ring's cursor names the
+  // segment of before then.
   absl::Status Begin();
 
   // Compresses a batch, or the segment's end. On an error nothing more can be
@@ -94,10 +95,13 @@ class SegmentSequence {
   void Publish(uint64_t end_position, const DropCounts& reported_drops);
 
   // Closes the file as it is, and returns its path; an empty one if the file
-  // has gone. A segment in which nothing is good is deleted.
+  // has gone. A segment in which nothing is good is deleted, and the ring's
+  // cursor names the one before it again: that may still need its end.
   std::string Leave();
 
  private:
+  void PublishCursor();
+  void TakeBackBegin();
   SegmentIdentity Identity() const;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
       const std::string& path);
@@ -106,6 +110,7 @@ class SegmentSequence {
   SegmentSequenceOptions options_;
   std::unique_ptr<SegmentWriter> writer_;
   SegmentCursor cursor_;  // as published last
+  SegmentCursor before_;  // as published before Begin()
   uint64_t published_end_;
   bool must_cut_ = false;    // there may be more in the file than was published
   uint64_t left_bytes_ = 0;  // of segments before the current one

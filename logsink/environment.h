@@ -31,7 +31,9 @@ namespace ringlog {
 // not set; one that no option has the name of is ignored, for it may be a later
 // version's.
 //
-//   InvalidArgument  a variable, named with its value and what is allowed
+//   InvalidArgument  a variable, named with its value and what is allowed, or
+//                    an option of `defaults` that does not fit the variables.
+//                    A flag cannot mend that: it comes later
 //
 // No other thread may change the environment meanwhile.
 absl::StatusOr<RingLogSinkOptions> OptionsFromEnvironment(

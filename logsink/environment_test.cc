@@ -1,10 +1,13 @@
 #include "ringlog/logsink/environment.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/option_table.h"
 #include "ringlog/logsink/options.h"
@@ -15,8 +18,8 @@ namespace {
 // A value for each that is not its default.
 std::string Other(const OptionRow& row) {
   RingLogSinkOptions options;
-  for (const char* text : {"json", "block", "WARNING", "true", "7", "17ms",
-                           "3s", "128KiB", "0600", "/other"}) {
+  for (const char* text : {"json", "block", "WARNING", "true", "1GiB", "7",
+                           "17ms", "3s", "0600", "/other"}) {
     const std::string before = row.Print(options);
     if (row.Set(text, "x", &options).ok() && row.Print(options) != before) {
       return text;
@@ -50,14 +53,16 @@ TEST_F(EnvironmentTest, WithoutVariablesTheCodeDecides) {
 }
 
 TEST_F(EnvironmentTest, EachVariableSetsItsOptionAndNoOther) {
+  RingLogSinkOptions code;
+  code.rotation.interval = absl::Hours(24);  // it may have an offset then
   for (const OptionRow& row : OptionTable()) {
     SCOPED_TRACE(row.name);
     Clear();
     const std::string value = Other(row);
     setenv(row.VariableName().c_str(), value.c_str(), 1);
-    const auto options = OptionsFromEnvironment(RingLogSinkOptions());
+    const auto options = OptionsFromEnvironment(code);
     ASSERT_TRUE(options.ok()) << options.status();
-    RingLogSinkOptions expected;
+    RingLogSinkOptions expected = code;
     ASSERT_TRUE(row.Set(value, "x", &expected).ok());
     for (const OptionRow& any : OptionTable()) {
       EXPECT_EQ(any.Print(*options), any.Print(expected)) << any.name;
@@ -73,6 +78,39 @@ TEST_F(EnvironmentTest, AVariableThatIsNotAllowedIsNamedWithItsValue) {
   EXPECT_EQ(status.message(),
             "environment variable RINGLOG_RING_BYTES is 1KiB; allowed is " +
                 OptionRowOf("ring_bytes").Allowed());
+}
+
+TEST_F(EnvironmentTest, AVariableThatNeedsAnotherOptionIsNamedToo) {
+  setenv("RINGLOG_ROTATION_OFFSET", "1h", 1);
+  EXPECT_EQ(OptionsFromEnvironment(RingLogSinkOptions()).status().message(),
+            "environment variable RINGLOG_ROTATION_OFFSET is 1h; allowed is "
+            "less than rotation.interval, either way");
+}
+
+TEST_F(EnvironmentTest, WhatTheCodeSaysIsNamedAsTheOptionThatItIs) {
+  RingLogSinkOptions code;
+  code.retention.max_bytes = uint64_t{1} << 40;
+  setenv("RINGLOG_ROTATION_MAX_SEGMENT_BYTES", "0", 1);
+  EXPECT_THAT(
+      std::string(OptionsFromEnvironment(code).status().message()),
+      ::testing::StartsWith("ringlog option retention.max_bytes is 1024GiB; "));
+}
+
+TEST_F(EnvironmentTest, WhatIsNoValueAtAllIsAnsweredByHowOneIsWritten) {
+  const auto message = [](const char* variable, const char* value) {
+    Clear();
+    setenv(variable, value, 1);
+    return std::string(
+        OptionsFromEnvironment(RingLogSinkOptions()).status().message());
+  };
+  using ::testing::EndsWith;
+  EXPECT_THAT(message("RINGLOG_RING_BYTES", "64MB"),
+              EndsWith("1GiB, as a number with KiB, MiB or GiB"));
+  EXPECT_THAT(message("RINGLOG_FLUSH_INTERVAL", "200"),
+              EndsWith("1m, with a unit, as 200ms"));
+  EXPECT_THAT(message("RINGLOG_RETENTION_MAX_AGE", "7d"),
+              EndsWith("; there are no days: a week is 168h"));
+  EXPECT_THAT(message("RINGLOG_FLUSH_INTERVAL", "168h"), EndsWith("to 1m"));
 }
 
 TEST_F(EnvironmentTest, AnEmptyVariableIsNotSet) {

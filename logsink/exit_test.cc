@@ -9,14 +9,17 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "absl/base/log_severity.h"
 #include "absl/log/globals.h"
 #include "absl/log/log.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -31,7 +34,9 @@
 namespace ringlog {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr int kRecords = 500;
@@ -190,6 +195,110 @@ TEST_F(ExitTest, AnotherThreadsFatalRecordIsTheLast) {
   ASSERT_GT(texts.size(), static_cast<size_t>(kRecords));
   EXPECT_EQ(texts[kRecords], "the reason");
   ExpectNoRing();
+}
+
+// ---- What cannot be written ----
+
+class UnwritableTest : public ExitTest {
+ protected:
+  UnwritableTest() {
+    options_.directory = directory_ + "/a file";
+    WriteFile(options_.directory, "");
+  }
+  // What a process that logs to a ring in memory and ends by `body` says on
+  // stderr.
+  std::string Say(const std::function<void()>& body) {
+    std::string err;
+    EXPECT_EQ(RunChild(body, &err), 0);
+    return err;
+  }
+  const std::string kLost = absl::StrCat("ringlog: lost: ", kRecords,
+                                         " records that were in memory only");
+};
+
+TEST_F(UnwritableTest, InstallsRingInMemoryTellsAtTheExitWhatIsLost) {
+  const std::string err = Say([this] {
+    MustInstall();
+    LogRecords();
+  });
+  EXPECT_THAT(err, HasSubstr(kLost));
+  EXPECT_THAT(err, HasSubstr("; 0 had been dropped before\n"));
+}
+
+TEST_F(UnwritableTest, ARingInMemoryTellsAtItsCloseWhatIsLostOnceWithTheDrops) {
+  options_.ring_bytes = 64 << 10;
+  options_.overflow = OverflowPolicy::kDropNewest;
+  const std::string err = Say([this] {
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+    const auto sink = RingLogSink::CreateInMemory(options_);
+    if (!sink.ok()) _exit(100);
+    uint64_t taken = 0;
+    for (; (*sink)->counters().dropped_records == 0; ++taken) {
+      LOG(INFO).ToSinkOnly(sink->get()) << "record";
+    }
+    if ((*sink)->Close().ok() || (*sink)->Close().ok()) _exit(101);
+    dprintf(STDERR_FILENO, "expected %d", static_cast<int>(taken - 1));
+  });
+  const size_t expected = err.rfind("expected ");
+  ASSERT_NE(expected, std::string::npos);
+  EXPECT_THAT(
+      err, HasSubstr(absl::StrCat("ringlog: lost: ", err.substr(expected + 9),
+                                  " records that were in memory only")));
+  EXPECT_THAT(err, HasSubstr("; 1 had been dropped before\n"));
+  EXPECT_EQ(err.find("lost: "), err.rfind("lost: ")) << err;
+}
+
+TEST_F(UnwritableTest, OfARingInAFileNothingIsLost) {
+  options_.directory = directory_ + "/log";
+  options_.ring_directory = directory_ + "/ring";
+  const std::string err = Say([this] {
+    MustInstall();
+    std::filesystem::remove_all(options_.directory);
+    WriteFile(options_.directory, "");
+    LogRecords();
+  });
+  EXPECT_THAT(err, Not(HasSubstr("lost")));
+  EXPECT_THAT(FilesIn(options_.ring_directory, ".ring"), SizeIs(1));
+}
+
+// ---- Without stdin, stdout and stderr ----
+
+class ClosedDescriptorsTest : public ExitTest {
+ protected:
+  // In a process of the test: what Abseil prints goes nowhere, and nothing of
+  // ours is where it would go.
+  void LogErrors() {
+    for (const int fd : {0, 1, 2}) close(fd);
+    RingLogSink* const sink = MustInstall();
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kError);
+    for (int i = 0; i < kRecords; ++i) {
+      LOG(ERROR) << "record " << i;
+      // Another segment is begun, with another descriptor.
+      if (i == kRecords / 2 && !sink->Rotate().ok()) _exit(101);
+    }
+    for (const char* fd : {"0", "1", "2"}) {
+      std::error_code error;
+      const std::string file = std::filesystem::read_symlink(
+                                   absl::StrCat("/proc/self/fd/", fd), error)
+                                   .string();
+      if (absl::StrContains(file, directory_)) _exit(102);
+    }
+  }
+};
+
+TEST_F(ClosedDescriptorsTest, AllIsKeptOfAProcessThatEnds) {
+  EXPECT_EQ(RunChild([this] { LogErrors(); }), 0);
+  ExpectNoRing();
+  ExpectLog(Records());
+}
+
+TEST_F(ClosedDescriptorsTest, AllIsKeptOfAProcessThatIsKilled) {
+  EXPECT_EQ(RunChild([this] {
+              LogErrors();
+              raise(SIGKILL);
+            }),
+            SIGKILL);
+  ExpectLog(Records());
 }
 
 // ---- Containers ----

@@ -54,7 +54,7 @@ bool AbslParseFlag(absl::string_view text, FlagText<Option>* flag,
   const OptionRow& row = OptionRowOfFlag(Option::kFlag);
   RingLogSinkOptions defaults;
   if (text != row.Print(defaults) && !row.Set(text, "", &defaults).ok()) {
-    *error = absl::StrCat("allowed is ", row.Allowed());
+    *error = absl::StrCat("allowed is ", row.AllowedInsteadOf(text));
     return false;
   }
   flag->text = std::string(text);
@@ -104,11 +104,10 @@ absl::StatusOr<RingLogSinkOptions> OptionsFromFlags(
   SetFromFlag(absl::GetFlag(FLAGS_ringlog_##option), &defaults);
   RINGLOG_FOR_EACH_FLAG(RINGLOG_SET_FROM_FLAG)
 #undef RINGLOG_SET_FROM_FLAG
-  for (const OptionRow& row : OptionTable()) {
-    absl::Status status =
-        row.Check(absl::StrCat("flag --", row.FlagName()), defaults);
-    if (!status.ok()) return status;
-  }
+  absl::Status status = CheckOptions(defaults, [](const OptionRow& row) {
+    return absl::StrCat("flag --", row.FlagName());
+  });
+  if (!status.ok()) return status;
   return defaults;
 }
 

@@ -28,8 +28,9 @@ namespace ringlog {
 // and has ended the program.
 //
 //   InvalidArgument  an option of the result, named as a flag, with its value
-//                    and what is allowed: no directory is given anywhere, or
-//                    `defaults` are not allowed
+//                    and what is allowed: no directory is given anywhere,
+//                    options do not fit each other, or `defaults` are not
+//                    allowed
 //
 // Thread-safe.
 absl::StatusOr<RingLogSinkOptions> OptionsFromFlags(

@@ -133,6 +133,9 @@ TEST_F(FlagsDeathTest, ABadCommandLineNamesFlagValueAndWhatIsAllowed) {
   EXPECT_EXIT(ParseCommandLine({"--ringlog_ring_bytes=1KiB"}),
               ::testing::ExitedWithCode(1),
               "1KiB.*ringlog_ring_bytes.*allowed is 64KiB to 1GiB");
+  EXPECT_EXIT(ParseCommandLine({"--ringlog_ring_bytes=64MB"}),
+              ::testing::ExitedWithCode(1),
+              "64MB.*ringlog_ring_bytes.*as a number with KiB, MiB or GiB");
 }
 
 TEST_F(FlagsTest, WithoutADirectoryTheFlagIsNamed) {
@@ -141,6 +144,14 @@ TEST_F(FlagsTest, WithoutADirectoryTheFlagIsNamed) {
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_EQ(status.message(),
             "flag --ringlog_directory is empty; allowed is a directory");
+}
+
+TEST_F(FlagsTest, AFlagThatNeedsAnotherIsNamedToo) {
+  ParseCommandLine(
+      {"--ringlog_directory=/flag", "--ringlog_rotation_offset=1h"});
+  EXPECT_EQ(OptionsFromFlags().status().message(),
+            "flag --ringlog_rotation_offset is 1h; allowed is less than "
+            "rotation.interval, either way");
 }
 
 TEST_F(FlagsTest, WhatTheCodeSaysHasToBeAllowedToo) {

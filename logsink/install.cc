@@ -123,10 +123,9 @@ __attribute__((destructor)) void CloseAtExit() {
   // Or a program that never lives long would leave all to the next start.
   installation->WaitForRecovery(kRecoveryTimeout);
   if (absl::Status s = installation->sink->Close(); !s.ok()) {
-    Complain(
-        absl::StrCat(s.message(), installation->sink->ring_path().empty()
-                                      ? "; what has not been written is lost"
-                                      : "; the ring stays"));
+    Complain(absl::StrCat(s.message(), installation->sink->ring_path().empty()
+                                           ? ""
+                                           : "; the ring stays"));
   }
 }
 

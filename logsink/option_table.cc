@@ -10,6 +10,7 @@
 #include "absl/base/log_severity.h"
 #include "absl/numeric/bits.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
@@ -144,34 +145,14 @@ constexpr OptionRow kRows[] = {
      NumberOption{Field<&RingLogSinkOptions::compression_level>(), 1, 19}},
 };
 
-// What one option allows depends on another.
-absl::Status CheckRelations(const RingLogSinkOptions& o) {
-  const RotationOptions& rotation = o.rotation;
-  if (rotation.offset != absl::ZeroDuration() &&
-      absl::AbsDuration(rotation.offset) >= rotation.interval) {
-    return InvalidOption("ringlog option rotation.offset",
-                         absl::FormatDuration(rotation.offset),
-                         "less than rotation.interval, either way");
+// Of text that is no value: how one is written.
+absl::string_view HowWritten(const OptionRow& row, absl::string_view text) {
+  if (std::holds_alternative<BytesOption>(row.kind)) {
+    return ", as a number with KiB, MiB or GiB";
   }
-  if (o.retention.max_bytes != 0 && rotation.max_segment_bytes == 0 &&
-      rotation.interval == absl::ZeroDuration()) {
-    return InvalidOption("ringlog option retention.max_bytes",
-                         OptionRowOf("retention.max_bytes").Print(o),
-                         "0, unless rotation.max_segment_bytes or "
-                         "rotation.interval ends the segment");
-  }
-  // The file of the ring, which is rounded up.
-  const uint64_t ring_bytes = kSlotsOffset + absl::bit_ceil(o.ring_bytes);
-  uint64_t least = ring_bytes + rotation.max_segment_bytes;
-  if (least < ring_bytes) least = std::numeric_limits<uint64_t>::max();
-  if (o.retention.max_bytes != 0 && o.retention.max_bytes < least) {
-    return InvalidOption("ringlog option retention.max_bytes",
-                         OptionRowOf("retention.max_bytes").Print(o),
-                         absl::StrCat(least,
-                                      " or more, for a segment and the ring, "
-                                      "or 0 for no limit"));
-  }
-  return absl::OkStatus();
+  if (!std::holds_alternative<DurationOption>(row.kind)) return "";
+  return absl::EndsWith(text, "d") ? "; there are no days: a week is 168h"
+                                   : ", with a unit, as 200ms";
 }
 
 // A member of a struct in the options has a dot in its name.
@@ -202,13 +183,20 @@ std::string OptionRow::Allowed() const {
   return std::visit([](const auto& k) { return k.Allowed(); }, kind);
 }
 
+std::string OptionRow::AllowedInsteadOf(absl::string_view text) const {
+  RingLogSinkOptions unused;
+  const bool is_value =
+      std::visit([&](const auto& k) { return k.Parse(text, &unused); }, kind);
+  return absl::StrCat(Allowed(), is_value ? "" : HowWritten(*this, text));
+}
+
 absl::Status OptionRow::Set(absl::string_view text, absl::string_view whose,
                             RingLogSinkOptions* options) const {
   RingLogSinkOptions changed = *options;
   if (!std::visit([&](const auto& k) { return k.Parse(text, &changed); },
                   kind) ||
       !Holds(*this, changed)) {
-    return InvalidOption(whose, text, Allowed());
+    return InvalidOption(whose, text, AllowedInsteadOf(text));
   }
   *options = std::move(changed);
   return absl::OkStatus();
@@ -234,13 +222,48 @@ const OptionRow& OptionRowOfFlag(absl::string_view flag_name) {
       [&](const OptionRow& row) { return row.FlagName() == flag_name; });
 }
 
+std::string OptionName(const OptionRow& row) {
+  return absl::StrCat("ringlog option ", row.name);
+}
+
 absl::Status CheckOptions(const RingLogSinkOptions& options) {
+  return CheckOptions(options, OptionName);
+}
+
+absl::Status CheckOptions(const RingLogSinkOptions& options,
+                          OptionNaming naming) {
   for (const OptionRow& row : OptionTable()) {
-    absl::Status status =
-        row.Check(absl::StrCat("ringlog option ", row.name), options);
-    if (!status.ok()) return status;
+    if (absl::Status s = row.Check(naming(row), options); !s.ok()) return s;
   }
-  return CheckRelations(options);
+  return CheckRelations(options, naming);
+}
+
+absl::Status CheckRelations(const RingLogSinkOptions& o, OptionNaming naming) {
+  const RotationOptions& rotation = o.rotation;
+  if (rotation.offset != absl::ZeroDuration() &&
+      absl::AbsDuration(rotation.offset) >= rotation.interval) {
+    return InvalidOption(naming(OptionRowOf("rotation.offset")),
+                         absl::FormatDuration(rotation.offset),
+                         "less than rotation.interval, either way");
+  }
+  const OptionRow& max_bytes = OptionRowOf("retention.max_bytes");
+  if (o.retention.max_bytes != 0 && rotation.max_segment_bytes == 0 &&
+      rotation.interval == absl::ZeroDuration()) {
+    return InvalidOption(naming(max_bytes), max_bytes.Print(o),
+                         "0, unless rotation.max_segment_bytes or "
+                         "rotation.interval ends the segment");
+  }
+  // The file of the ring, which is rounded up.
+  const uint64_t ring_bytes = kSlotsOffset + absl::bit_ceil(o.ring_bytes);
+  uint64_t least = ring_bytes + rotation.max_segment_bytes;
+  if (least < ring_bytes) least = std::numeric_limits<uint64_t>::max();
+  if (o.retention.max_bytes != 0 && o.retention.max_bytes < least) {
+    return InvalidOption(naming(max_bytes), max_bytes.Print(o),
+                         absl::StrCat(least,
+                                      " or more, for a segment and the ring, "
+                                      "or 0 for no limit"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckChange(const RingLogSinkOptions& from,

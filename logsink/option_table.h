@@ -11,6 +11,7 @@
 #include <string>
 #include <variant>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -35,6 +36,9 @@ struct OptionRow {
   std::string Print(const RingLogSinkOptions& options) const;
   // In words that continue "allowed is ".
   std::string Allowed() const;
+  // The same to who has written `text`: if that is no value at all, also how
+  // one is written.
+  std::string AllowedInsteadOf(absl::string_view text) const;
 
   // Sets the option to what `text` says. `whose` is what the message of an
   // error begins with: "flag --ringlog_ring_bytes".
@@ -54,8 +58,22 @@ absl::Span<const OptionRow> OptionTable();
 const OptionRow& OptionRowOf(absl::string_view name);
 const OptionRow& OptionRowOfFlag(absl::string_view flag_name);
 
-// InvalidArgument: an option, named with its value and what is allowed.
+// What an option is called by who has set it.
+using OptionNaming = absl::FunctionRef<std::string(const OptionRow& row)>;
+
+// InvalidArgument: an option, named with its value and what is allowed. Without
+// `naming` by its name in options.h.
 absl::Status CheckOptions(const RingLogSinkOptions& options);
+absl::Status CheckOptions(const RingLogSinkOptions& options,
+                          OptionNaming naming);
+
+// The part of CheckOptions() that says that what one option allows depends on
+// another.
+absl::Status CheckRelations(const RingLogSinkOptions& options,
+                            OptionNaming naming);
+
+// "ringlog option rotation.offset"
+std::string OptionName(const OptionRow& row);
 
 // InvalidArgument: an option, named with both values, that cannot change while
 // a sink runs. Requires: Resolved() has made both.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/logsink/resolved_options.h"
 
@@ -21,8 +22,13 @@ absl::Status MakeDirectory(const std::string& path) {
   if (error == EEXIST && stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
     return absl::OkStatus();
   }
+  const absl::string_view why =
+      error == ENOENT    ? ": the directory that it goes into does not exist"
+      : error == EEXIST  ? ": there is a file of this name"
+      : error == ENOTDIR ? ": it goes into a file"
+                         : "";
   return absl::ErrnoToStatus(error == EEXIST ? ENOTDIR : error,
-                             absl::StrCat("make directory ", path));
+                             absl::StrCat("make directory ", path, why));
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> CreateRing(

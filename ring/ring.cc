@@ -208,7 +208,7 @@ Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
 
 std::optional<Ring::Taken> Ring::Take() {
   if (overflow_ == OverflowPolicy::kOverwriteOldest) return std::nullopt;
-  for (;;) {
+  while (take_position() < EndOfClaimed()) {
     switch (slots_.Look(take_position())) {
       case Slots::Seen::kNotClaimed:
       case Slots::Seen::kPending:
@@ -224,6 +224,7 @@ std::optional<Ring::Taken> Ring::Take() {
       }
     }
   }
+  return std::nullopt;
 }
 
 // Nothing if there is no record in the slot: an abandoned claim, or the rest of
@@ -257,7 +258,7 @@ std::optional<uint64_t> Ring::pending() {
 }
 
 std::optional<SlotRange> Ring::Skip(uint64_t end, int64_t* thread_id) {
-  end = std::min(end, slots_.tail());
+  end = std::min(end, EndOfClaimed());
   std::optional<SlotRange> given_up;
   for (uint64_t p = take_position(); p < end; ++p) {
     const std::optional<uint32_t> writer = slots_.WriterOf(p);

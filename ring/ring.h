@@ -14,6 +14,7 @@
 #ifndef RINGLOG_RING_RING_H_
 #define RINGLOG_RING_RING_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -291,6 +292,11 @@ class Ring {
     take_position_.store(position, std::memory_order_relaxed);
   }
   absl::Status ResumeAfterDeath();
+  // Where the consumer stops. Nobody claims more than there are slots, so that
+  // the tail is farther only where somebody wrote wildly into the mapping.
+  uint64_t EndOfClaimed() const {
+    return std::min(slots_.tail(), release_position_ + header_.slot_count);
+  }
 
   MappedFile file_;
   const std::string path_;

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -23,6 +24,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/test_ring.h"
 
 // Counts what the calling thread allocates. Not inlined: an optimizing gcc
@@ -220,6 +222,32 @@ TEST(RingTest, ASlotThatIsDamagedIsTakenAsAGapAndTheRestGoesOn) {
 }
 
 // ---- Skip ----
+
+// Somebody writes wildly into the counters, and has passed slots behind him.
+TEST(RingTest, TheConsumerStopsThoughTheTailLeadsOnForEver) {
+  TestRing ring;
+  Ring& r = ring.ring();
+  const uint64_t slot_count = r.header().slot_count;
+  const uint64_t begin = r.take_position();
+  ASSERT_TRUE(r.Claim(Severity::kInfo, 1, SmallBody(slot_count / 2)));
+  ASSERT_TRUE(r.Claim(Severity::kFatal, 1, SmallBody(slot_count / 2)));
+  ASSERT_TRUE(r.Skip(r.tail_position()));
+  // Far enough to see that it goes on, near enough for it to end.
+  const uint64_t tail = r.tail_position() + 1000 * slot_count;
+  const int fd = open(ring.path().c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(pwrite(fd, &tail, sizeof tail,
+                   static_cast<off_t>(kLiveOffset + offsetof(RingLive, tail))),
+            static_cast<ssize_t>(sizeof tail));
+  close(fd);
+  for (uint64_t turn = 1; turn <= 3; ++turn) {
+    EXPECT_EQ(ring.Read(), std::nullopt);
+    r.Skip(r.tail_position());
+    EXPECT_EQ(r.take_position(), begin + turn * slot_count);
+    ring.Release();
+  }
+  EXPECT_FALSE(r.Seal());
+}
 
 TEST(RingTest, AStuckWriterIsSkippedNamedAndItsLateCommitRefused) {
   TestRing ring;

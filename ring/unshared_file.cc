@@ -1,7 +1,6 @@
 #include "ringlog/ring/unshared_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -10,6 +9,8 @@
 #include <mutex>
 #include <utility>
 
+#include "ringlog/ring/open_file.h"
+
 namespace ringlog {
 
 // Nothing is allocated or freed with the mutex held: another library's fork
@@ -17,11 +18,11 @@ namespace ringlog {
 // promises nothing of being unlocked in a child.
 class UnsharedFile::List {
  public:
-  // open(2), and what it says; a path of null is none.
+  // OpenFile(), and what it says; a path of null is none.
   static int Add(Entry* entry, const char* path, int flags, mode_t mode) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (path != nullptr) {
-      entry->fd = open(path, flags | O_CLOEXEC, mode);
+      entry->fd = OpenFile(path, flags, mode);
       if (entry->fd < 0) return -1;
     }
     entry->is_listed = true;

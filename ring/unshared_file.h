@@ -24,7 +24,7 @@ namespace ringlog {
 // until it execs.
 class UnsharedFile {
  public:
-  // open(2) with O_CLOEXEC. If that fails fd() is -1, and errno says why.
+  // OpenFile(). If that fails fd() is -1, and errno says why.
   static UnsharedFile Open(const std::string& path, int flags, mode_t mode = 0);
   // For memory without a file.
   static UnsharedFile Anonymous();

@@ -137,7 +137,8 @@ TEST_F(BadInputTest, SegmentCutAnywhereInAFrame) {
 TEST_F(BadInputTest, DirectoryThatHasNoLogs) {
   File("notes.txt", "x");
   EXPECT_THAT(Refused(directory_), HasSubstr("*.ring, *.log.zst or"));
-  EXPECT_THAT(Refused(directory_, {"inspect"}), HasSubstr("*.ring files"));
+  EXPECT_THAT(Refused(directory_, {"inspect"}),
+              HasSubstr(": a directory; inspect reads *.ring files"));
 }
 
 TEST_F(BadInputTest, PathThatIsNotThere) {

@@ -28,6 +28,7 @@ void LeaveDamagedFrame(const SegmentCursor& cursor,
                            cursor.open_frame.first_position, " to ",
                            cursor.open_frame.end_position - 1));
     boundary->last_bytes = cursor.frame_offset;
+    boundary->last_end_position = cursor.open_frame.first_position;
   }
 }
 
@@ -49,6 +50,7 @@ bool AdvanceBoundary(const RingImage& image, const SegmentCursor& cursor,
     end = segment->end_position;
     boundary->last_number = segment->number;
     boundary->last_bytes = segment->proven_bytes;
+    boundary->last_end_position = segment->end_position;
   }
   if (end == cursor_end) return false;
   boundary->from = RecoverFrom::kCursor;
@@ -102,6 +104,7 @@ Boundary FindBoundary(const std::string& ring_path, const RingImage& image,
   const bool has_bytes = cursor->segment_bytes != 0;
   boundary.last_number = cursor->segment_number - (has_bytes ? 0 : 1);
   boundary.last_bytes = has_bytes ? cursor->segment_bytes : kWholeFile;
+  boundary.last_end_position = has_bytes ? published.end_position : 0;
   boundary.any_segment = has_bytes || cursor->segment_number > 1;
   // Where the last one is not, or not all of it, the ring may still have some
   // of what it had.

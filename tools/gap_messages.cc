@@ -25,8 +25,7 @@ void GapMessages::Finish() {
                   "not finished when the ring was left: ", unfinished.positions,
                   " slots of records, positions ", unfinished.first_position,
                   " to ", unfinished.end_position - 1,
-                  "; whoever logged them had not been told that they are "
-                  "safe"));
+                  "; that is no loss: their LOG() had not returned"));
   }
   unfinished_.clear();
 }

@@ -216,9 +216,7 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
       // A process that died right after it had created the file.
       if (file.input.bytes == 0 && file.input.from_directory) {
         report_->Note(path, "empty: nothing was written to it");
-      } else if (absl::IsNotFound(file.status) && file.input.from_directory) {
-        report_->Note(path, "deleted since the directory was read");
-      } else {
+      } else if (!absl::IsNotFound(file.status) || !file.input.from_directory) {
         report_->Unusable(path, file.status);
       }
       continue;
@@ -232,11 +230,13 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
     previous = &file;
     SegmentPart part;
     part.path = path;
+    part.from_directory = file.input.from_directory;
     part.is_named_as_segment = file.input.name.kind == FileKind::kSegment;
     if (file.number == boundary.last_number &&
         boundary.last_bytes != kWholeFile) {
       part.limit_bytes = boundary.last_bytes;
       part.is_limited = true;
+      part.limit_position = boundary.last_end_position;
     }
     plan->segments.push_back(std::move(part));
   }

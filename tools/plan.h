@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment_reader.h"
@@ -47,7 +48,14 @@ struct SegmentPart {
   uint64_t limit_bytes = kWholeFile;
   // The limit is a ring's cursor: a frame that is open there is whole.
   bool is_limited = false;
+  uint64_t limit_position = 0;       // where positions end at it; 0: not known
   bool is_named_as_segment = false;  // ours, by its name
+  bool from_directory = false;
+  // True if `status` says that it is not there any more, and nobody has asked
+  // for it by name: retention and recovery delete files.
+  bool HasGone(const absl::Status& status) const {
+    return from_directory && absl::IsNotFound(status);
+  }
 };
 
 struct SourcePlan {

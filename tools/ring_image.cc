@@ -87,7 +87,8 @@ absl::StatusOr<RingImage> RingImage::Read(const std::string& path) {
   struct stat st;
   if (fstat(fd, &st) != 0) return absl::ErrnoToStatus(errno, "stat");
   if (!S_ISREG(st.st_mode)) {
-    return absl::InvalidArgumentError("not a file; a ring is one");
+    return absl::InvalidArgumentError(
+        S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
   }
   RingImage image;
   image.file_bytes_ = static_cast<uint64_t>(st.st_size);

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "ringlog/compress/leftover_file.h"
 #include "ringlog/compress/rotation.h"
@@ -40,7 +41,13 @@ class LiveRing {
   static absl::StatusOr<std::unique_ptr<LiveRing>> Open(
       const std::string& path) {
     absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
-    if (!header.ok()) return header.status();
+    // It names the path, as whoever prints the message does.
+    if (!header.ok()) {
+      return absl::Status(header.status().code(),
+                          absl::StrReplaceAll(header.status().message(),
+                                              {{absl::StrCat(path, ": "), ""},
+                                               {absl::StrCat(" ", path), ""}}));
+    }
     const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) return absl::ErrnoToStatus(errno, "open");
     std::unique_ptr<LiveRing> ring(new LiveRing(fd, *header));

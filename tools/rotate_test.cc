@@ -137,7 +137,11 @@ TEST_F(RotateTest, WhoDoesNotAnswerIsToldOf) {
 
 TEST_F(RotateTest, WhatIsNoRingIsRefused) {
   WriteFile(directory_ + "/notes.txt", "a user's own");
-  EXPECT_EQ(Rotate(directory_ + "/notes.txt").exit_status, 2);
+  const std::string notes = directory_ + "/notes.txt";
+  const ToolRun run = Rotate(notes);
+  EXPECT_EQ(run.exit_status, 2);
+  EXPECT_THAT(run.err, HasSubstr(notes));
+  EXPECT_EQ(run.err.find(notes), run.err.rfind(notes)) << run.err;
   EXPECT_EQ(ReadFile(directory_ + "/notes.txt"), "a user's own");
   EXPECT_EQ(Rotate(directory_ + "/missing").exit_status, 2);
   EXPECT_EQ(RunTool("ringlog", {"rotate"}).exit_status, 2);

@@ -9,15 +9,26 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "ringlog/compress/rotation.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
 
 namespace ringlog {
 namespace {
 
-constexpr absl::string_view kGiveTheRing =
-    "; what had not been written here is in the process's ring: give that too, "
-    "or the directory";
+// Where the rest of a segment without an end is, of which no ring was found.
+std::string WhereTheRestIs(const SegmentPart& part) {
+  const absl::string_view path = part.path;
+  const ParsedFileName name = ParseFileName(path.substr(path.rfind('/') + 1));
+  return absl::StrCat(
+      part.from_directory ? "; what had not been written here was in the ring "
+                          : "; what had not been written here is in the ring ",
+      name.kind == FileKind::kSegment
+          ? absl::StrCat("of process ", name.process_id)
+          : "of its process",
+      part.from_directory ? ", which is not in this directory"
+                          : ": give that too, or the directory");
+}
 
 // What every gap's lines have.
 absl::string_view GapMark(LineFormat format) {
@@ -32,14 +43,14 @@ bool MayBeGap(LineFormat format, absl::string_view lines) {
   return absl::StrContains(lines.substr(0, kPrefixBytes), GapMark(format));
 }
 
+// A segment that ends where nothing of it is missing is none that was cut off.
 std::string Message(const SkippedRegion& region) {
-  std::string message = ToString(region);
+  std::string message = region.is_cut && region.begin == region.end
+                            ? "was not closed"
+                            : ToString(region);
   if (region.end_position != 0) {
     absl::StrAppend(&message, "; it had the positions ", region.first_position,
                     " to ", region.end_position - 1);
-  }
-  if (region.is_cut) {
-    absl::StrAppend(&message, kGiveTheRing);
   }
   return message;
 }
@@ -81,7 +92,9 @@ bool Source::OpenSegment() {
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
       SegmentReader::Open(part.path, part.limit_bytes);
   if (!reader.ok()) {
-    report_->Unusable(part.path, reader.status());
+    if (!part.HasGone(reader.status())) {
+      report_->Unusable(part.path, reader.status());
+    }
     is_hole_known_ = true;
     return false;
   }
@@ -167,8 +180,9 @@ void Source::LookForHole(const FrameMetadata& metadata) {
 void Source::LookForEnd() {
   if (!is_end_missing_ || plan_->ring != nullptr) return;
   is_end_missing_ = false;
-  report_->Damage(plan_->segments.back().path,
-                  absl::StrCat("was not closed", kGiveTheRing));
+  const SegmentPart& part = plan_->segments.back();
+  report_->Damage(part.path,
+                  absl::StrCat("was not closed", WhereTheRestIs(part)));
 }
 
 // The last one may still change, until there is another or the end.
@@ -181,7 +195,11 @@ void Source::ReportSkipped(bool at_end) {
     if (region.is_cut && part.is_limited) {
       cut_at_ = region.begin;
     } else {
-      report_->Damage(part.path, Message(region));
+      report_->Damage(
+          part.path,
+          absl::StrCat(Message(region), region.is_cut && plan_->ring == nullptr
+                                            ? WhereTheRestIs(part)
+                                            : ""));
     }
   }
 }
@@ -190,9 +208,9 @@ void Source::ReportSkipped(bool at_end) {
 // has to reach.
 void Source::CloseSegment() {
   const SegmentPart& part = plan_->segments[segment_];
-  if (part.is_limited) {
-    struct stat st;
-    const bool exists = stat(part.path.c_str(), &st) == 0;
+  struct stat st;
+  const bool exists = stat(part.path.c_str(), &st) == 0;
+  if (part.is_limited && (exists || !part.from_directory)) {
     uint64_t end = exists ? static_cast<uint64_t>(st.st_size) : 0;
     if (cut_at_.has_value()) end = std::min(end, *cut_at_);
     if (end < part.limit_bytes) {

@@ -46,6 +46,7 @@ struct Content {
   uint64_t records = 0;
   uint64_t first_position = 0;
   uint64_t end_position = 0;  // 0 if no position is known
+  bool goes_on = false;       // by positions that nobody knows
   bool is_recovered = false;
 
   void AddPositions(uint64_t first, uint64_t end) {
@@ -60,6 +61,9 @@ std::string Counted(uint64_t count, absl::string_view what) {
 
 std::string Positions(const Content& content) {
   if (content.first_position >= content.end_position) return "";
+  if (content.goes_on) {
+    return absl::StrCat(", positions from ", content.first_position, " on");
+  }
   return absl::StrCat(", positions ", content.first_position, " to ",
                       content.end_position - 1);
 }
@@ -153,7 +157,10 @@ class Verifier {
       });
     }
     for (size_t i = 0; i < titles_.size(); ++i) {
-      PrintFile(plan.segments[i].path, titles_[i]);
+      const std::string& path = plan.segments[i].path;
+      // Without either it has gone since the directory was read.
+      if (titles_[i].empty() && findings_.count(path) == 0) continue;
+      PrintFile(path, titles_[i]);
     }
     if (plan.ring == nullptr) return;
     records_ += of_ring.records;
@@ -177,6 +184,7 @@ class Verifier {
       OnGap(*record.path, *record.gap);
     } else {
       ++content_.records;
+      ++open_records_;
     }
     if (record.lines_are_ours) check_.Add(record);
   }
@@ -202,6 +210,7 @@ class Verifier {
                                              said.end_position - 1, " ", what));
     }
     ++content_.frames;
+    open_records_ = 0;
     content_.AddPositions(said.first_position, said.end_position);
     content_.is_recovered = metadata.recovered;
     end_position_ = said.end_position;
@@ -210,6 +219,8 @@ class Verifier {
 
   void OnSegmentEnd(const SegmentPart& part, const SegmentReader& reader) {
     const FrameMetadata* first = reader.first_metadata();
+    AddOpenFrame(part, reader);
+    open_records_ = 0;
     std::string& title =
         titles_[static_cast<size_t>(&part - plan_->segments.data())];
     if (first == nullptr) {
@@ -228,11 +239,27 @@ class Verifier {
     check_.Clear();
   }
 
+  // The open frame has records, and no metadata that tell their positions.
+  void AddOpenFrame(const SegmentPart& part, const SegmentReader& reader) {
+    if (open_records_ == 0 || content_.end_position == 0) return;
+    const bool is_whole =
+        std::none_of(reader.skipped().begin(), reader.skipped().end(),
+                     [&](const SkippedRegion& region) {
+                       return region.is_cut && region.begin < part.limit_bytes;
+                     });
+    if (is_whole && part.limit_position != 0) {
+      content_.end_position =
+          std::max(content_.end_position, part.limit_position);
+    } else {
+      content_.goes_on = true;
+    }
+  }
+
   // It is of no use to us, and so no loss.
   void CheckTable(const SegmentPart& part, const SegmentReader& reader) {
     if (part.is_limited && !reader.is_closed()) return;
     const absl::Status table = CheckSeekTable(part.path);
-    if (table.ok()) return;
+    if (table.ok() || part.HasGone(table)) return;
     report_.Note(part.path,
                  absl::StrCat(table.message(), ": no record is lost"));
   }
@@ -309,6 +336,7 @@ class Verifier {
   std::vector<std::string> titles_;  // of its segments
   // Of the segment at hand.
   Content content_;
+  uint64_t open_records_ = 0;  // since its last metadata
   FrameCheck check_;
   uint64_t end_position_ = 0;  // of its last frame, or the segment's before
 };

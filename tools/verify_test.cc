@@ -250,6 +250,56 @@ TEST_P(VerifyTest, SegmentThatEndsBeforeTheRingsCursorIsTold) {
                                            "): cut off; the ring's cursor")));
 }
 
+// Only the first batch of a segment is a frame of its own here.
+TEST_P(VerifyTest, PositionsGoAsFarAsTheRecordsOfAnOpenFrame) {
+  HandMadeProcess::Options options = Made();
+  options.frame_bytes = 1 << 20;
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory, options);
+  for (const char* text : {"one", "two", "three"}) {
+    process.Log(text);
+    process.Flush();
+  }
+  const std::string path = process.segment_path(1);
+  EXPECT_EQ(Verify({directory}), 0);
+  EXPECT_THAT(out_, HasSubstr(": 1 frame, 3 records, positions 1 to 3, being "
+                              "written\n"));
+  // Without the ring.
+  const std::string no_end =
+      "\n  was not closed; what had not been written here ";
+  const std::string ring = absl::StrCat("in the ring of process ", getpid());
+  EXPECT_EQ(Verify({path}), 1);
+  EXPECT_THAT(
+      out_,
+      AllOf(HasSubstr(": 1 frame, 3 records, positions from 1 on, not "
+                      "closed\n"),
+            HasSubstr(absl::StrCat(no_end, "is ", ring,
+                                   ": give that too, or the directory\n"))));
+  std::filesystem::remove(process.ring_path());
+  EXPECT_EQ(Verify({directory}), 1);
+  EXPECT_THAT(out_,
+              HasSubstr(absl::StrCat(no_end, "was ", ring,
+                                     ", which is not in this directory\n")));
+}
+
+TEST_P(VerifyTest, WhoHasGivenTheRingIsNotAskedForIt) {
+  HandMadeProcess::Options options = Made();
+  options.frame_bytes = 1 << 20;
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory, options);
+  for (const char* text : {"one", "two"}) {
+    process.Log(text);
+    process.Flush();
+  }
+  const std::string without_end = ReadFile(process.segment_path(1));
+  process.EndSegment();
+  process.Log("three");
+  process.Flush();
+  WriteFile(process.segment_path(1), without_end);
+  EXPECT_EQ(Verify({directory}), 1);
+  EXPECT_THAT(out_, HasSubstr("still open\n  was not closed\n"));
+}
+
 TEST_P(VerifyTest, MissingSegmentIsToldWithItsPositions) {
   process_.EndSegment();
   for (const char* text : {"seven", "eight"}) {
