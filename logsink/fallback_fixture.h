@@ -84,7 +84,9 @@ class FallbackFixture : public ::testing::Test {
   }
   // Until the flusher is so far that they may be read.
   void WaitUntilWritten(uint64_t records) {
-    WaitUntil([=] { return sink_->counters().written_records >= records; });
+    WaitUntil([this, records] {
+      return sink_->counters().written_records >= records;
+    });
   }
 
   static std::vector<std::string> TextsIn(const std::string& directory) {

@@ -41,7 +41,7 @@ std::vector<std::string> Bodies(Ring* ring) {
 class StuckThread {
  public:
   StuckThread(Ring* ring, int64_t thread_id)
-      : thread_([=] {
+      : thread_([this, ring, thread_id] {
           ring->Append(Severity::kInfo, HeadOf(thread_id), page_.text());
         }) {
     page_.AwaitReader();
