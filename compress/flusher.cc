@@ -210,11 +210,17 @@ absl::Status Flusher::Finish() {
 
 // With the ring, when nobody will find it and it could not be written.
 void Flusher::TellWhatIsLost() {
-  if (result_.ok() || (!ring_->path().empty() && !ring_->is_deleted())) return;
+  if (result_.ok() || ring_->outlives_process()) return;
   uint64_t records = batch_.batch().summary.record_count();
-  while (const std::optional<Ring::Taken> taken = ring_->Take()) {
-    if (!taken->gap) ++records;
-  }
+  uint64_t position;
+  do {
+    position = ring_->take_position();
+    while (const std::optional<Ring::Taken> taken = ring_->Take()) {
+      if (!taken->gap) ++records;
+    }
+    // Others may have logged behind a writer that is stuck.
+    ring_->Skip(ring_->tail_position());
+  } while (ring_->take_position() != position);
   if (records == 0) return;
   uint64_t dropped = 0;
   for (const auto& of_cause : ring_->dropped()) {

@@ -95,13 +95,16 @@ class Flusher {
   //   others:      those of writing
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
 
+  // Whether it is the thread of this flusher that calls, as in
+  // on_segment_closed.
+  bool IsOwnThread() const;
+
  private:
   Flusher(Ring* ring, const FlusherOptions& options);
 
   void Run() ABSL_LOCKS_EXCLUDED(monitor_);
   // A forked child's monitor may be held by a thread that it does not have.
   bool IsOwner() const { return ForkGeneration::Now() == fork_generation_; }
-  bool IsOwnThread() const;
   bool WaitForTurn() ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Finish() ABSL_LOCKS_EXCLUDED(monitor_);
@@ -124,6 +127,7 @@ class Flusher {
   absl::Status RotateIfWanted();
   void KeepToLimits();
   void LookForRing();
+  void LookForReasons(const absl::Status& status);
   void TellWhatIsLost();
   void UpdateCounters();
   absl::Status Reported(absl::Status status);

@@ -4,14 +4,17 @@
 // let them fail for one file and not for another.
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,8 +47,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-// "pwrite", "fsync" and so on, with the file's inode; what it returns is the
-// errno with which the call fails, 0: none.
+// "pwrite", "fsync" and so on, with the file's inode (of "unlink" 0); what it
+// returns is the errno with which the call fails, 0: none. kHalf: the call does
+// half of its work.
+constexpr int kHalf = -1;
 class Calls {
  public:
   static Calls& Get() {
@@ -61,11 +66,15 @@ class Calls {
     fstat(fd, &st);
     absl::MutexLock lock(&mutex_);
     const int error = at_call_ == nullptr ? 0 : at_call_(call, st.st_ino);
-    if (error != 0) errno = error;
-    return error != 0;
+    is_half_ = error == kHalf;
+    if (error > 0) errno = error;
+    return error > 0;
   }
+  // Of the last call that Fails() was asked of.
+  bool is_half() const { return is_half_; }
 
  private:
+  std::atomic<bool> is_half_{false};
   absl::Mutex mutex_;
   std::function<int(const std::string&, ino_t)> at_call_
       ABSL_GUARDED_BY(mutex_);
@@ -226,6 +235,41 @@ TEST_F(FlusherFaultTest, ARingThatSomebodyHasDeletedIsToldOnce) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
+TEST_F(FlusherFaultTest, ARingThatGoesWithItsDirectoryIsToldWhileNothingWorks) {
+  Start();
+  std::filesystem::remove_all(directory_);
+  WriteFile(directory_, "no directory can be made here");
+  ::testing::internal::CaptureStderr();
+  Append("third");
+  EXPECT_FALSE(flusher_->Flush(absl::ZeroDuration()));
+  while (errors() < 3) std::this_thread::yield();
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+              HasSubstr(absl::StrCat("somebody has deleted ", ring_->path())));
+}
+
+// As on a disk that is read-only from the middle of a batch on.
+TEST_F(FlusherFaultTest,
+       ASegmentThatCanBeNeitherCutNorDeletedIsLeftToRecovery) {
+  Start();
+  ASSERT_TRUE(flusher_->Rotate(kLong).ok());
+  bool is_writable = true;
+  Calls::Get().Set([&](const std::string& call, ino_t) {
+    return call == "pwrite" && std::exchange(is_writable, false) ? kHalf
+           : is_writable                                         ? 0
+                                                                 : EROFS;
+  });
+  Append("third");
+  EXPECT_FALSE(flusher_->Stop().ok());
+  Calls::Get().Set(nullptr);
+  ring_.reset();
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  ASSERT_THAT(Segments(), SizeIs(2));
+  EXPECT_TRUE(absl::EndsWith(ReadFile(Segments()[1]), "\xb1\xea\x92\x8f"));
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
+}
+
 class LastErrorTest : public FlusherFaultTest,
                       public ::testing::WithParamInterface<int> {};
 
@@ -369,12 +413,18 @@ extern "C" {
 
 ssize_t pwrite(int fd, const void* buf, size_t n, off_t offset) {
   if (ringlog::Calls::Get().Fails("pwrite", fd)) return -1;
+  if (ringlog::Calls::Get().is_half()) n /= 2;
   return syscall(SYS_pwrite64, fd, buf, n, offset);
 }
 
 int ftruncate(int fd, off_t length) noexcept {
   if (ringlog::Calls::Get().Fails("ftruncate", fd)) return -1;
   return static_cast<int>(syscall(SYS_ftruncate, fd, length));
+}
+
+int unlink(const char* name) noexcept {
+  if (ringlog::Calls::Get().Fails("unlink", -1)) return -1;
+  return static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, name, 0));
 }
 
 int fsync(int fd) {

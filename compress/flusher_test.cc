@@ -369,6 +369,20 @@ TEST_F(FlusherTest, StopSaysSoWhenARecordStaysUnfinished) {
   EXPECT_EQ(ring_->dropped(DropCause::kClosed, Severity::kInfo), 1u);
 }
 
+TEST_F(FlusherTest, WhatIsBehindAnUnfinishedRecordIsToldWhenNobodyCanRecover) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.stuck_writer_timeout = kLong;
+  auto flusher = StartFlusher(ring_.get(), options);
+  ASSERT_EQ(remove(ring_->path().c_str()), 0);
+  ASSERT_TRUE(ring_->Claim(Severity::kInfo, 40, 3).has_value());
+  for (const char* text : {"one", "two", "three"}) Append(text);
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(absl::IsUnavailable(flusher->Stop()));
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+              HasSubstr("lost: 3 records that were in memory only"));
+}
+
 TEST_F(FlusherTest, AProgramThatDiesBeforeItsFirstSegmentKeepsItsFormat) {
   MakeRing(64);
   FlusherOptions options = Options();

@@ -76,10 +76,9 @@ absl::Status Flusher::WriteOrEndEarly() {
     absl::Status status = Reported(segments_.Write());
     left_done_ = absl::IsNotFound(status);
     if (status.ok() || left_done_) return status;
-    if (absl::IsResourceExhausted(status)) {
-      retention_.SetDueSoon();
-      KeepToLimits();
-    } else if (attempts % kAttemptsOfAFile == 0) {
+    LookForReasons(status);
+    if (!absl::IsResourceExhausted(status) &&
+        attempts % kAttemptsOfAFile == 0) {
       left_done_ = segments_.EndEarly().ok();
       if (left_done_) return status;
       // Better a segment without an end than none at all.
@@ -123,8 +122,9 @@ absl::Status Flusher::WriteEnd() {
 }
 
 void Flusher::LeaveSegment(const absl::Status& status) {
-  if (!left_done_) left_status_.Update(status);
   const std::string path = segments_.Leave();
+  // What is deleted needs no end.
+  if (!left_done_ && !path.empty()) left_status_.Update(status);
   retention_.SetDue();
   if (!path.empty()) TellSegmentClosed(options_, path);
 }
@@ -136,12 +136,21 @@ absl::Status Flusher::Persist(Attempt attempt) {
   for (int attempts = 1;; ++attempts) {
     absl::Status status = Reported(attempt());
     if (status.ok()) return status;
-    if (absl::IsResourceExhausted(status)) {
-      retention_.SetDueSoon();
-      KeepToLimits();
-    }
+    LookForReasons(status);
     if (!MayRetry(attempts)) return status;
   }
+}
+
+// What the next attempt may profit from, or somebody should know before it.
+void Flusher::LookForReasons(const absl::Status& status) {
+  if (absl::IsResourceExhausted(status)) {
+    retention_.SetDueSoon();
+    KeepToLimits();
+  } else {
+    // The ring may have gone with its directory.
+    looked_for_ring_at_ = -absl::InfiniteDuration();
+  }
+  LookForRing();
 }
 
 // Waits before the next attempt. False if there should be none.

@@ -50,6 +50,7 @@ TEST_F(RetentionFaultTest, WhatCannotBeDeletedIsToldAndNotTriedInALoop) {
   });
   const std::vector<std::string> segments = Segments("program");
   g_sticky = segments[0];
+  g_sticky_tries = 0;
   ::testing::internal::CaptureStderr();
   RetentionRunner by_count = Runner(MaxFiles(3));
   by_count.RunIfDue();

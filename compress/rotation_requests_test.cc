@@ -20,6 +20,10 @@ class RotationRequestsTest : public ::testing::Test {
  protected:
   RotationRequestsTest() {
     options_.interval = kHour;
+    // A boundary is half an hour away, whatever time it is.
+    const absl::Duration in_hour = absl::Now() - absl::UnixEpoch();
+    options_.offset =
+        absl::Trunc(in_hour % kHour + kHour / 2, absl::Seconds(1)) % kHour;
     requests_ = std::make_unique<RotationRequests>(ring_.get(), options_);
   }
 

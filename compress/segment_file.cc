@@ -97,12 +97,12 @@ void SegmentFile::TryLock() { ringlog::TryLock(fd()); }
 
 absl::Status SyncDirectory(const std::string& path) {
   const int fd = OpenFile(path.c_str(), O_RDONLY | O_DIRECTORY);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
+  if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
   const int result = fsync(fd);
   const int error = errno;
   close(fd);
   if (result != 0) {
-    return absl::ErrnoToStatus(error, absl::StrCat("fsync ", path));
+    return FileStatus(error, absl::StrCat("fsync ", path));
   }
   return absl::OkStatus();
 }

@@ -191,10 +191,15 @@ void SegmentSequence::Publish(uint64_t end_position,
   PublishCursor();
 }
 
+// Else the cursor goes on to name it, with no bytes: recovery deletes it then.
+bool SegmentSequence::IsRemoved() {
+  return unlink(writer_->path().c_str()) == 0 || errno == ENOENT ||
+         writer_->CutToCursor().ok();
+}
+
 std::string SegmentSequence::Leave() {
   std::string path = writer_->is_deleted() ? "" : writer_->path();
-  if (writer_->segment_bytes() == 0) {
-    unlink(writer_->path().c_str());
+  if (writer_->segment_bytes() == 0 && IsRemoved()) {
     path.clear();
     TakeBackBegin();
   }

@@ -96,12 +96,14 @@ class SegmentSequence {
 
   // Closes the file as it is, and returns its path; an empty one if the file
   // has gone. A segment in which nothing is good is deleted, and the ring's
-  // cursor names the one before it again: that may still need its end.
+  // cursor names the one before it again: that may still need its end. If it
+  // can be neither deleted nor emptied the cursor stays, and recovery does.
   std::string Leave();
 
  private:
   void PublishCursor();
   void TakeBackBegin();
+  bool IsRemoved();
   SegmentIdentity Identity() const;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
       const std::string& path);

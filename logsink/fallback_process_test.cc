@@ -324,6 +324,10 @@ TEST_F(FallbackProcessTest, ItMayNotBeTheDirectoryByAnyName) {
                            "; allowed is a directory other than option "
                            "directory, or nothing"));
   }
+  // Nor one that neither of them is yet.
+  options_.directory += "/logs";
+  options_.fallback_directory = link + "/logs";
+  EXPECT_TRUE(absl::IsInvalidArgument(RingLogSink::Create(options_).status()));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "ringlog/logsink/log_pair.h"
 
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <functional>
@@ -18,7 +18,8 @@
 namespace ringlog {
 namespace {
 
-constexpr absl::Duration kRetryInterval = absl::Seconds(1);
+// Each attempt asks the disk for a whole ring, which others may need.
+constexpr absl::Duration kMaxRetryInterval = absl::Minutes(1);
 constexpr absl::string_view kTriedAgain =
     "; the records stay in the ring, and are tried again";
 
@@ -49,7 +50,8 @@ std::vector<TimedLines> WithTimes(LineFormat format,
 // Else somebody has deleted it, and what it holds goes with the process. Its
 // name has been nobody else's, for the ring's id is in it.
 bool HasItsFile(const Ring& ring) {
-  return ring.path().empty() || access(ring.path().c_str(), F_OK) == 0;
+  struct stat st;
+  return ring.path().empty() || stat(ring.path().c_str(), &st) == 0;
 }
 
 }  // namespace
@@ -100,7 +102,13 @@ absl::Status LogPair::Make(Which which) {
     };
   }
   absl::StatusOr<std::unique_ptr<ProcessLog>> log =
-      ProcessLog::Create(options, storage_, limits_wait, std::move(on_write));
+      ProcessLog::Create(options, storage_, limits_wait, on_write);
+  if (!log.ok() && which == kFallback &&
+      options.ring_directory != options.directory) {
+    // It may be that which cannot take a ring.
+    options.ring_directory = options.directory;
+    log = ProcessLog::Create(options, storage_, limits_wait, on_write);
+  }
   if (!log.ok()) return log.status();
   ProcessLog* const made = log->release();
   MonitorLock lock(&monitor_);
@@ -112,13 +120,25 @@ absl::Status LogPair::Make(Which which) {
 }
 
 bool LogPair::SwitchTo(Which which) {
-  Ring* const ring = log(which)->ring();
+  MonitorLock lock(&monitor_);
+  return !stopping_ && SwitchToRing(log(which)->ring());
+}
+
+bool LogPair::SwitchToRing(Ring* ring) {
   const Ring* const before = ring_.exchange(ring, std::memory_order_acq_rel);
   if (before == ring) return false;
-  if (before != nullptr) {
+  // A report that has begun goes on where it is.
+  if (before != nullptr && before->crash_area().empty()) {
     ReplaceFailureTarget(&before->crash_area(), &ring->crash_area());
   }
   return true;
+}
+
+ProcessLog* LogPair::OwnOfThisThread() const {
+  for (ProcessLog* log : Logs()) {
+    if (log->flusher() != nullptr && log->flusher()->IsOwnThread()) return log;
+  }
+  return nullptr;
 }
 
 bool LogPair::is_stopping() {
@@ -133,10 +153,15 @@ bool LogPair::uses_fallback() const {
 
 void LogPair::FirstHasWritten(const absl::Status& status) {
   if (status.ok()) {
+    if (errors_ > 0 && errors_ < kErrorsToSwitch) {
+      Complain(absl::StrCat(last_error_.message(),
+                            "; it worked when it was tried again"));
+    }
     errors_ = 0;
     ReturnIfAllIsWritten();
     return;
   }
+  last_error_ = status;
   const bool stopping = is_stopping();
   if (++errors_ < kErrorsToSwitch && !stopping) return;
   if (stopping || uses_fallback()) {
@@ -150,7 +175,7 @@ void LogPair::FirstHasWritten(const absl::Status& status) {
       return;
     }
   }
-  SwitchTo(kFallback);
+  if (!SwitchTo(kFallback)) return;
   Complain(absl::StrCat(status.message(), "; new records go to ",
                         fallback_directory_, " until that is over"));
 }
@@ -173,8 +198,9 @@ void LogPair::FallbackHasWritten(const absl::Status& status) {
   if (!status.ok()) Complain(absl::StrCat(status.message(), kTriedAgain));
   if (log(kFirst) != nullptr || is_stopping()) return;
   const absl::Duration now = MonotonicTime();
-  if (now - tried_at_ < kRetryInterval) return;
+  if (now - tried_at_ < retry_interval_) return;
   tried_at_ = now;
+  retry_interval_ = std::min(2 * retry_interval_, kMaxRetryInterval);
   if (!Make(kFirst).ok()) return;
   // Its own flusher may have been faster.
   if (SwitchTo(kFirst)) {
@@ -200,6 +226,10 @@ void LogPair::Flush(absl::Duration timeout) {
 }
 
 absl::Status LogPair::Rotate(absl::Duration timeout) {
+  // Which cannot wait for itself, nor may two of them for each other.
+  if (const ProcessLog* const own = OwnOfThisThread(); own != nullptr) {
+    return own->flusher()->Rotate(timeout);
+  }
   const absl::Duration deadline = MonotonicTime() + timeout;
   absl::Status status;
   for (const ProcessLog* log : Logs()) {
@@ -258,24 +288,34 @@ void LogPair::StartLimits() {
 }
 
 absl::Status LogPair::Stop() {
+  if (ProcessLog* const own = OwnOfThisThread(); own != nullptr) {
+    return own->Stop();
+  }
   {
     MonitorLock lock(&monitor_);
     stopping_ = true;
   }
-  // The thread of the second may have been about to make the first.
-  for (ProcessLog* log : Logs()) log->Stop().IgnoreError();
   absl::Status status;
-  for (const Which which : {kFallback, kFirst}) {
-    ProcessLog* const log = this->log(which);
-    if (log == nullptr) continue;
-    const absl::Status stopped = log->Stop();
-    if (!log->ring()->is_sealed()) SwitchTo(which);
-    status.Update(stopped);
+  // Again if the thread of one has made the other meanwhile.
+  for (size_t stopped = 0; stopped < Logs().size();) {
+    std::vector<ProcessLog*> logs = Logs();
+    stopped = logs.size();
+    // That with the new records is the last: before it takes no more of them
+    // they have another one, if that could not be emptied.
+    std::reverse(logs.begin(), logs.end());
+    for (ProcessLog* log : logs) {
+      status.Update(log->Stop());
+      if (log->ring()->is_sealed() || !log->ring()->outlives_process())
+        continue;
+      MonitorLock lock(&monitor_);
+      SwitchToRing(log->ring());
+    }
   }
   return status;
 }
 
 absl::Status LogPair::DeleteFiles() {
+  if (OwnOfThisThread() != nullptr) return absl::OkStatus();
   absl::Status status;
   for (ProcessLog* log : Logs()) {
     if (log->Stop().ok()) status.Update(log->DeleteFile());

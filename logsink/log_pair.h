@@ -85,7 +85,8 @@ class LogPair {
   // Of both: that with the new records first, the other one in what is then
   // left of the time.
   void Flush(absl::Duration timeout);
-  //   FailedPrecondition: as of Flusher::Rotate(), or there is no flusher
+  //   FailedPrecondition: as of Flusher::Rotate(), of either one's thread; or
+  //                       there is no flusher
   //   others:             of either one
   absl::Status Rotate(absl::Duration timeout);
 
@@ -101,7 +102,7 @@ class LogPair {
 
   // Stops both; nothing is switched any more. Errors are those of
   // ProcessLog::Stop(); new records go to the ring that could not be emptied,
-  // if there is one.
+  // if there is one. Does nothing in the thread of a flusher, as that says.
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
   // Of those that Stop() has ended without an error. Requires: Stop() was
   // called.
@@ -131,8 +132,11 @@ class LogPair {
       ABSL_SHARED_LOCKS_REQUIRED(monitor_);
   absl::Status Make(Which which) ABSL_LOCKS_EXCLUDED(monitor_);
   bool is_stopping() ABSL_LOCKS_EXCLUDED(monitor_);
-  // False if new records go there already.
-  bool SwitchTo(Which which);
+  // False if new records go there already, or Stop() has been called.
+  bool SwitchTo(Which which) ABSL_LOCKS_EXCLUDED(monitor_);
+  bool SwitchToRing(Ring* ring) ABSL_EXCLUSIVE_LOCKS_REQUIRED(monitor_);
+  // That whose flusher calls; null if none does.
+  ProcessLog* OwnOfThisThread() const;
 
   // What the flushers tell, each in its thread.
   void FirstHasWritten(const absl::Status& status);
@@ -141,8 +145,7 @@ class LogPair {
 
   // What each record needs, away from what each batch changes.
   const uint32_t fork_generation_ = ForkGeneration::Now();
-  // Of one of the logs. Changed by the flusher's thread of the first one while
-  // there is one that runs.
+  // Of one of the logs. Changed with monitor_.
   std::atomic<Ring*> ring_{nullptr};
 
   const std::string directory_;
@@ -158,10 +161,13 @@ class LogPair {
   // Owned. Set once.
   std::array<std::atomic<ProcessLog*>, 2> logs_ = {};
 
-  int errors_ = 0;  // in a row; of the first log's thread
-  // When it was last tried to make the first log, monotonic; of the other one's
-  // thread.
+  // Of the first log's thread.
+  int errors_ = 0;  // in a row
+  absl::Status last_error_;
+  // Of the other one's thread: when it was last tried to make the first log,
+  // monotonic, and how long it is until the next time.
   absl::Duration tried_at_ = MonotonicTime();
+  absl::Duration retry_interval_ = absl::Seconds(1);
 };
 
 }  // namespace ringlog

@@ -47,10 +47,11 @@ struct RingLogSinkOptions {
   // `directory` again; but not if that ring's file has been deleted with the
   // directory, for then nothing in it would survive the process.
   //
-  // A process that cannot make `directory`, or its ring there, when it starts,
-  // begins here at once; it tries again once a second, and goes to `directory`
-  // when it can. With kOverwriteOldest, which writes nothing while the process
-  // lives, it stays here.
+  // A process that cannot make `directory`, or its ring, when it starts, begins
+  // here at once, with its ring here if ring_directory takes none; it tries
+  // again after a second, then more rarely, at last once a minute, whenever it
+  // writes, and goes to `directory` when it can. With kOverwriteOldest, which
+  // writes nothing while the process lives, it stays here.
   //
   // A line on stderr tells of each change, in the limits of its line a minute.
   // If neither directory can be written, records wait in the second ring, until

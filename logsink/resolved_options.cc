@@ -38,15 +38,26 @@ RingLogSinkOptions Resolved(RingLogSinkOptions options) {
   return options;
 }
 
+namespace {
+
+// Of what does not exist yet, that part of it which does.
+std::filesystem::path WithoutLinks(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path whole = std::filesystem::weakly_canonical(path, error);
+  if (error) whole = path;
+  // A slash at the end makes no other directory.
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
+}  // namespace
+
 absl::StatusOr<RingLogSinkOptions> CheckAndResolve(
     const RingLogSinkOptions& options) {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   RingLogSinkOptions resolved = Resolved(options);
-  std::error_code error;
-  if (resolved.fallback_directory == resolved.directory ||
-      (!resolved.fallback_directory.empty() &&
-       std::filesystem::equivalent(resolved.fallback_directory,
-                                   resolved.directory, error))) {
+  if (!resolved.fallback_directory.empty() &&
+      WithoutLinks(resolved.fallback_directory) ==
+          WithoutLinks(resolved.directory)) {
     return InvalidOption("ringlog option fallback_directory",
                          options.fallback_directory,
                          "a directory other than option directory, or nothing");

@@ -286,9 +286,10 @@ absl::Status RingLogSink::Close() {
   // What is the parent's is not this process's to close.
   LogPair* const logs = Own();
   absl::Status status = logs == nullptr ? absl::OkStatus() : logs->Stop();
-  // Until the ring is sealed it takes what comes. It may be though the last
-  // segment has no end.
-  closed_.store(status.ok() || logs->ring()->is_sealed(),
+  // A ring that is not sealed, as it may be though the last segment has no end,
+  // takes what comes, for the next start.
+  closed_.store(status.ok() || logs->ring()->is_sealed() ||
+                    !logs->ring()->outlives_process(),
                 std::memory_order_relaxed);
   if (logs != nullptr) status.Update(logs->DeleteFiles());
   return status;

@@ -9,7 +9,9 @@ namespace ringlog {
 
 // open(2) with O_CLOEXEC, but for the number: never that of stdin, stdout or
 // stderr. In a program that has closed them the file would get what anybody
-// writes there. Not even for a moment, for other threads write meanwhile.
+// writes there. Such numbers are taken first by something that can be neither
+// read nor written, and goes at an exec: for reads and writes it is as if they
+// were closed still.
 //
 // -1 with errno on an error; the file has not been made then. Any thread, also
 // in a forked child: no lock, no allocation.

@@ -259,6 +259,7 @@ class Ring {
   const std::string& path() const { return path_; }
   // Whether somebody has deleted it: then no recovery will find it.
   bool is_deleted() const { return file_.is_deleted(); }
+  bool outlives_process() const { return !path_.empty() && !is_deleted(); }
   uint64_t dropped(DropCause cause, Severity severity) const;
   DropCounts dropped() const;
   uint64_t cut() const;
