@@ -383,6 +383,11 @@ TEST(DecodeDirectoryTest, EmptySegmentIsNoDamage) {
   EXPECT_THAT(decoded.texts, ElementsAre("a"));
   EXPECT_THAT(decoded.notes, ElementsAre(HasSubstr(next)));
   EXPECT_EQ(decoded.result.exit_status(), 0);
+  // Nor by its name, which a shell may have found.
+  const Decoded named = DecodeAll({process.segment_path(1), next});
+  EXPECT_THAT(named.texts, ElementsAre("a"));
+  EXPECT_THAT(named.notes, ElementsAre(HasSubstr(next)));
+  EXPECT_EQ(named.result.exit_status(), 0);
 }
 
 TEST(DecodeDirectoryTest, DecodingEndsWhenTheSinkHasEnough) {

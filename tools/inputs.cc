@@ -56,6 +56,10 @@ absl::StatusOr<FileKind> ReadKind(const std::string& path) {
   const ssize_t n = pread(fd, start, sizeof start, 0);
   if (n < 0) return absl::ErrnoToStatus(errno, "read");
   if (n == 0) {
+    // Its process may have died right after it had made it.
+    if (ParseFileName(Basename(path)).kind == FileKind::kSegment) {
+      return FileKind::kSegment;
+    }
     return absl::InvalidArgumentError(
         "empty; a ring or a segment has at least its header");
   }

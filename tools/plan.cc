@@ -214,7 +214,9 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
     const std::string& path = file.input.path;
     if (!file.status.ok()) {
       // A process that died right after it had created the file.
-      if (file.input.bytes == 0 && file.input.from_directory) {
+      if (file.input.bytes == 0 &&
+          (file.input.from_directory ||
+           file.input.name.kind == FileKind::kSegment)) {
         report_->Note(path, "empty: nothing was written to it");
       } else if (!absl::IsNotFound(file.status) || !file.input.from_directory) {
         report_->Unusable(path, file.status);
