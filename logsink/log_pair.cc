@@ -305,8 +305,8 @@ absl::Status LogPair::Stop() {
     std::reverse(logs.begin(), logs.end());
     for (ProcessLog* log : logs) {
       status.Update(log->Stop());
-      if (log->ring()->is_sealed() || !log->ring()->outlives_process())
-        continue;
+      const Ring& ring = *log->ring();
+      if (ring.is_sealed() || !ring.outlives_process()) continue;
       MonitorLock lock(&monitor_);
       SwitchToRing(log->ring());
     }
