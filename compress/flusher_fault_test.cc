@@ -106,6 +106,18 @@ class FlusherFaultTest : public FlusherFixture {
   std::vector<std::string> Segments() const {
     return FilesIn(directory_, ".log.zst");
   }
+  // By its seek table.
+  static bool IsClosed(const std::string& segment) {
+    return absl::EndsWith(ReadFile(segment), "\xb1\xea\x92\x8f");
+  }
+  // As the next start does, where everything works again.
+  void Recover() {
+    Calls::Get().Set(nullptr);
+    ring_.reset();
+    EXPECT_THAT(
+        RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+        IsEmpty());
+  }
   uint64_t errors() {
     return Slots::Get(&ring_->flusher_counters()->write_errors);
   }
@@ -212,11 +224,7 @@ TEST_F(FlusherFaultTest, TheLastEndThatCannotBeWrittenIsLeftToRecovery) {
   EXPECT_FALSE(flusher_->Rotate(absl::ZeroDuration()).ok());
   while (errors() == 0) std::this_thread::yield();
   EXPECT_FALSE(flusher_->Stop().ok());
-  Calls::Get().Set(nullptr);
-  ring_.reset();
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  Recover();
   EXPECT_THAT(Texts(), ElementsAre("first", "second"));
 }
 
@@ -260,13 +268,9 @@ TEST_F(FlusherFaultTest,
   });
   Append("third");
   EXPECT_FALSE(flusher_->Stop().ok());
-  Calls::Get().Set(nullptr);
-  ring_.reset();
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  Recover();
   ASSERT_THAT(Segments(), SizeIs(2));
-  EXPECT_TRUE(absl::EndsWith(ReadFile(Segments()[1]), "\xb1\xea\x92\x8f"));
+  EXPECT_TRUE(IsClosed(Segments()[1]));
   EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
 }
 
@@ -282,11 +286,7 @@ TEST_P(LastErrorTest, ASegmentThatCannotBeEndedIsLeftToRecovery) {
   });
   Append("third");
   EXPECT_FALSE(flusher_->Stop().ok());
-  Calls::Get().Set(nullptr);
-  ring_.reset();
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  Recover();
   EXPECT_THAT(Segments(), SizeIs(1));
   EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
 }
@@ -308,15 +308,11 @@ class FullAtTheEndTest : public FlusherFaultTest,
     EXPECT_FALSE(flusher_->Flush(absl::ZeroDuration()));
     while (errors() < count) std::this_thread::yield();
     EXPECT_FALSE(flusher_->Stop().ok());
-    Calls::Get().Set(nullptr);
-    ring_.reset();
   }
   void ExpectOneClosedSegmentAfterRecovery() {
-    EXPECT_THAT(
-        RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-        IsEmpty());
+    Recover();
     ASSERT_THAT(Segments(), SizeIs(1));
-    EXPECT_TRUE(absl::EndsWith(ReadFile(Segments()[0]), "\xb1\xea\x92\x8f"));
+    EXPECT_TRUE(IsClosed(Segments()[0]));
     EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
   }
 };

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/line_format.h"
 #include "ringlog/compress/retention.h"
@@ -53,6 +54,10 @@ struct FlusherOptions {
   // or none had to be written. It must not throw. Empty: errors go to stderr.
   std::function<void(const absl::Status& status)> on_write;
 };
+
+// What stderr is told behind an error that left records where they are.
+inline constexpr absl::string_view kRecordsStay =
+    "; the records stay in the ring, and are tried again";
 
 // Of its segments.
 SegmentSequenceOptions SequenceOptions(const FlusherOptions& options);

@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "ringlog/compress/complain.h"
 #include "ringlog/compress/flusher.h"
+#include "ringlog/compress/flusher_options.h"
 #include "ringlog/ring/monotonic_time.h"
 
 namespace ringlog {
@@ -222,10 +224,8 @@ absl::Status Flusher::Reported(absl::Status status) {
     options_.on_write(status);
     return status;
   }
-  Complain(absl::StrCat(
-      status.message(),
-      batch_.empty() ? ""
-                     : "; the records stay in the ring, and are tried again"));
+  Complain(absl::StrCat(status.message(),
+                        batch_.empty() ? absl::string_view() : kRecordsStay));
   return status;
 }
 

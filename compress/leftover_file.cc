@@ -39,8 +39,8 @@ bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
   return header.process_id != getpid() && OwnerHasIt(header, path);
 }
 
-// Whether somebody has the ring locked. The kernel has no answer but
-// the lock itself, for a moment: see LockForGood().
+// Whether somebody has the ring locked. The kernel has no answer but the lock
+// itself, for a moment: see LockForGood().
 bool IsLocked(int fd) {
   int result;
   do {

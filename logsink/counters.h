@@ -13,10 +13,10 @@
 namespace ringlog {
 
 // Of one process, since its ring was made, of both its rings if it has had to
-// go to its fallback_directory; they are in the ring's header, and
-// so survive it. Each is exact when it is read, but one may be read a moment
-// after another. With OverflowPolicy::kOverwriteOldest there is no flusher, and
-// its numbers are zero.
+// go to its fallback_directory; they are in the ring's header, and so survive
+// it. Each is exact when it is read, but one may be read a moment after
+// another. With OverflowPolicy::kOverwriteOldest there is no flusher, and its
+// numbers are zero.
 struct RingLogSinkCounters {
   // Records that are in segments, their lines, and what segments have of these.
   uint64_t written_records = 0;

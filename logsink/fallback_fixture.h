@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,11 +17,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/wait_until.h"
 
 namespace ringlog {
 
@@ -62,10 +61,6 @@ class FallbackFixture : public ::testing::Test {
   }
   std::vector<std::string> Rings() const {
     return FilesIn(options_.ring_directory, ".ring");
-  }
-
-  static void WaitUntil(const std::function<bool()>& condition) {
-    while (!condition()) absl::SleepFor(absl::Milliseconds(1));
   }
 
   void Open() {

@@ -35,6 +35,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/small_file_system.h"
+#include "ringlog/testing/wait_until.h"
 
 namespace ringlog {
 namespace {
@@ -65,7 +66,7 @@ class Load {
   void WaitForMore() const {
     for (const std::atomic<uint64_t>& logged : logged_) {
       const uint64_t enough = logged.load() + 500;
-      while (logged < enough) absl::SleepFor(absl::Milliseconds(1));
+      WaitUntil([&] { return logged >= enough; });
     }
   }
   void Stop() {

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "ringlog/compress/complain.h"
 #include "ringlog/compress/flusher.h"
+#include "ringlog/compress/flusher_options.h"
 #include "ringlog/compress/parsed_record.h"
 #include "ringlog/logsink/failure_target.h"
 #include "ringlog/logsink/resolved_options.h"
@@ -20,8 +20,6 @@ namespace {
 
 // Each attempt asks the disk for a whole ring, which others may need.
 constexpr absl::Duration kMaxRetryInterval = absl::Minutes(1);
-constexpr absl::string_view kTriedAgain =
-    "; the records stay in the ring, and are tried again";
 
 struct TimedLines {
   int64_t time_ns;
@@ -165,13 +163,13 @@ void LogPair::FirstHasWritten(const absl::Status& status) {
   const bool stopping = is_stopping();
   if (++errors_ < kErrorsToSwitch && !stopping) return;
   if (stopping || uses_fallback()) {
-    Complain(absl::StrCat(status.message(), kTriedAgain));
+    Complain(absl::StrCat(status.message(), kRecordsStay));
     return;
   }
   if (log(kFallback) == nullptr) {
     if (absl::Status s = Make(kFallback); !s.ok()) {
       Complain(absl::StrCat(status.message(), "; the fallback: ", s.message(),
-                            kTriedAgain));
+                            kRecordsStay));
       return;
     }
   }
@@ -195,7 +193,7 @@ void LogPair::ReturnIfAllIsWritten() {
 }
 
 void LogPair::FallbackHasWritten(const absl::Status& status) {
-  if (!status.ok()) Complain(absl::StrCat(status.message(), kTriedAgain));
+  if (!status.ok()) Complain(absl::StrCat(status.message(), kRecordsStay));
   if (log(kFirst) != nullptr || is_stopping()) return;
   const absl::Duration now = MonotonicTime();
   if (now - tried_at_ < retry_interval_) return;

@@ -5,15 +5,14 @@
 // of its own. One of them gets the new records. Without a fallback_directory
 // there is only the first.
 //
-//   directory           --(four errors of writing in a row)-->
-//   fallback_directory fallback_directory  --(all that waited is
-//   written)-------> directory
+//   to the fallback   after four errors of writing in a row
+//   back              when all that waited for `directory` has been written
 //
 // Both are done in the thread of the first log's flusher, which goes on trying
 // while the other one has the new records. The log for the fallback is made at
 // the first need, in that thread, and stays until the end. If it is the first
 // log that could not be made, at the start, the thread of the other one tries
-// to make it, once a second.
+// to make it, after a second and then more rarely.
 //
 // No ring has segments in two directories: recovery need not know of this.
 

@@ -131,8 +131,8 @@ struct RingLogSinkOptions {
   // max_bytes: at least a segment and the ring, or 0, and only with a rotation
   // by size or time, for a segment that never ends cannot be kept small. Each
   // process that runs has a ring, forked children that log too: leave room for
-  // as many. Looked after by the
-  // flusher: at the start, with each segment, and once a minute.
+  // as many. Looked after by the flusher: at the start, with each segment, and
+  // once a minute.
   RetentionOptions retention;
 
   // The permission bits of segments, less the umask; 0600 are always among

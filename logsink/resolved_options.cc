@@ -14,15 +14,26 @@
 namespace ringlog {
 namespace {
 
+// "logs/" is "logs".
+std::filesystem::path WithoutSlash(const std::filesystem::path& path) {
+  return path.has_filename() ? path : path.parent_path();
+}
+
 // The program may go to another directory later.
 std::string Absolute(const std::string& path) {
   std::error_code error;
   const std::filesystem::path absolute =
       std::filesystem::absolute(path, error).lexically_normal();
   if (error) return path;
-  // "logs/" is "logs".
-  return absolute.has_filename() ? absolute.string()
-                                 : absolute.parent_path().string();
+  return WithoutSlash(absolute).string();
+}
+
+// Of what does not exist yet, that part of it which does.
+std::filesystem::path WithoutLinks(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path canonical =
+      std::filesystem::weakly_canonical(path, error);
+  return WithoutSlash(error ? std::filesystem::path(path) : canonical);
 }
 
 }  // namespace
@@ -37,19 +48,6 @@ RingLogSinkOptions Resolved(RingLogSinkOptions options) {
   }
   return options;
 }
-
-namespace {
-
-// Of what does not exist yet, that part of it which does.
-std::filesystem::path WithoutLinks(const std::string& path) {
-  std::error_code error;
-  std::filesystem::path whole = std::filesystem::weakly_canonical(path, error);
-  if (error) whole = path;
-  // A slash at the end makes no other directory.
-  return whole.has_filename() ? whole : whole.parent_path();
-}
-
-}  // namespace
 
 absl::StatusOr<RingLogSinkOptions> CheckAndResolve(
     const RingLogSinkOptions& options) {

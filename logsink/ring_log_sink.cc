@@ -74,26 +74,29 @@ void RingLogSink::Delete(const Options* options) {
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
     const RingLogSinkOptions& options) {
-  return CreateWith(options, ProcessLog::Storage::kFile,
-                    /*limits_wait=*/false);
+  return CheckAndCreate(options, ProcessLog::Storage::kFile);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
     const RingLogSinkOptions& options) {
-  return CreateWith(options, ProcessLog::Storage::kMemory,
-                    /*limits_wait=*/false);
+  return CheckAndCreate(options, ProcessLog::Storage::kMemory);
+}
+
+absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CheckAndCreate(
+    const RingLogSinkOptions& options, ProcessLog::Storage storage) {
+  const absl::StatusOr<RingLogSinkOptions> resolved = CheckAndResolve(options);
+  if (!resolved.ok()) return resolved.status();
+  return CreateWith(*resolved, storage, /*limits_wait=*/false);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
     const RingLogSinkOptions& options, ProcessLog::Storage storage,
     bool limits_wait) {
-  const absl::StatusOr<RingLogSinkOptions> resolved = CheckAndResolve(options);
-  if (!resolved.ok()) return resolved.status();
   absl::StatusOr<std::unique_ptr<LogPair>> logs =
-      LogPair::Create(*resolved, storage, limits_wait);
+      LogPair::Create(options, storage, limits_wait);
   if (!logs.ok()) return logs.status();
   return std::unique_ptr<RingLogSink>(
-      new RingLogSink(*resolved, storage, *std::move(logs)));
+      new RingLogSink(options, storage, *std::move(logs)));
 }
 
 RingLogSink::RingLogSink(const RingLogSinkOptions& options,

@@ -155,6 +155,9 @@ class RingLogSink final : public absl::LogSink {
   friend class Installer;
   RingLogSink(const RingLogSinkOptions& options, ProcessLog::Storage storage,
               std::unique_ptr<LogPair> logs);
+  static absl::StatusOr<std::unique_ptr<RingLogSink>> CheckAndCreate(
+      const RingLogSinkOptions& options, ProcessLog::Storage storage);
+  // Requires: the options are CheckAndResolve()'s.
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
       const RingLogSinkOptions& options, ProcessLog::Storage storage,
       bool limits_wait);

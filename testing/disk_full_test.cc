@@ -41,6 +41,7 @@
 #include "ringlog/testing/long_mode.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/small_file_system.h"
+#include "ringlog/testing/wait_until.h"
 
 namespace ringlog {
 namespace {
@@ -49,10 +50,6 @@ constexpr absl::Duration kLong = absl::Minutes(5);
 constexpr size_t kThreads = 2;
 
 std::atomic<bool> g_quota_is_used_up{false};
-
-void WaitUntil(const std::function<bool()>& condition) {
-  while (!condition()) absl::SleepFor(absl::Milliseconds(1));
-}
 
 // Threads that log, and what of it has to be found.
 class Load {
