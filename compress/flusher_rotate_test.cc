@@ -27,9 +27,13 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/flusher.h"
 #include "ringlog/compress/flusher_fixture.h"
+#include "ringlog/compress/leftover.h"
+#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/run_child.h"
 
 namespace ringlog {
 namespace {
@@ -232,6 +236,43 @@ TEST_F(FlusherRotateTest, TheHookIsToldOfEachSegmentWhenItIsClosed) {
   ASSERT_TRUE(flusher->Stop().ok());
   EXPECT_EQ(told, Segments());
   EXPECT_THAT(was_closed, ElementsAre(true, true, true));
+}
+
+// Even if the process dies then: somebody may have taken the file away.
+TEST_F(FlusherRotateTest, WhatTheHookWasToldOfStaysAsItIs) {
+  ASSERT_EQ(RunChild([this] {
+              MakeRing(64);
+              FlusherOptions options = Lazy();
+              options.on_segment_closed = [this](const std::string& path) {
+                WriteFile(path + ".told", ReadFile(path));
+                Append("two");
+                _exit(0);
+              };
+              auto flusher = StartFlusher(ring_.get(), options);
+              Append("one");
+              flusher->Rotate(kLong).IgnoreError();
+              _exit(1);
+            }),
+            0);
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  ASSERT_THAT(Segments(), SizeIs(2));
+  EXPECT_EQ(ReadFile(Segments()[0]), ReadFile(Segments()[0] + ".told"));
+  EXPECT_THAT(Texts(), ElementsAre("one", "two"));
+}
+
+TEST_F(FlusherRotateTest, NumbersHaveNoHolesHoweverOftenItRotates) {
+  MakeRing(64);
+  auto flusher = StartFlusher(ring_.get(), Lazy());
+  for (uint64_t number = 1; number <= 5; ++number) {
+    Append("one");
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(flusher->Rotate(kLong).ok());
+    ASSERT_THAT(Segments(), SizeIs(number));
+    const std::string path = Segments().back();
+    EXPECT_EQ(ParseFileName(path.substr(path.rfind('/') + 1)).segment_number,
+              number);
+  }
 }
 
 TEST_F(FlusherRotateTest, AHookThatThrowsRotatesOrStopsOnlyTakesTime) {

@@ -111,8 +111,8 @@ absl::Status Flusher::EndSegment() {
   return end_status_;
 }
 
-// The cursor stays where it was before the end: recovery ends the segment
-// again, and may add to it.
+// The cursor stays where it was before the end until LeaveSegment(): recovery
+// ends the segment again, and may add to it.
 absl::Status Flusher::WriteEnd() {
   left_done_ = false;
   absl::Status status = Reported(segments_.AddEnd());
@@ -124,7 +124,7 @@ absl::Status Flusher::WriteEnd() {
 }
 
 void Flusher::LeaveSegment(const absl::Status& status) {
-  const std::string path = segments_.Leave();
+  const std::string path = segments_.Leave(status.ok() || left_done_);
   // What is deleted needs no end.
   if (!left_done_ && !path.empty()) left_status_.Update(status);
   retention_.SetDue();

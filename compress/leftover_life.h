@@ -164,6 +164,7 @@ inline const std::vector<std::function<void(Victim*)>>& Life() {
       [](Victim* v) { v->Release(); },
       [](Victim* v) { v->Log(3); },
       [](Victim* v) { v->EndSegment(); },
+      [](Victim* v) { v->NameSegment(); },
   };
   return *life;
 }

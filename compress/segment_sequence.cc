@@ -77,22 +77,28 @@ void SegmentSequence::PublishCursor() {
   ring_->PublishCursor(published_end_, EncodeSegmentCursor(cursor_));
 }
 
+void SegmentSequence::NameNext() {
+  if (!names_next_) cursor_.segment_number += 1;
+  names_next_ = true;
+  cursor_.segment_open_time_ns = absl::GetCurrentTimeNanos();
+  cursor_.segment_bytes = cursor_.frame_offset = 0;
+  cursor_.open_frame = FrameSummary();
+  cursor_.open_frame_checksum = absl::crc32c_t{0};
+  PublishCursor();
+}
+
 // Numbers have no holes, however often it is tried.
 void SegmentSequence::TakeBackBegin() {
+  names_next_ = before_.segment_number == cursor_.segment_number;
   cursor_ = before_;
   PublishCursor();
 }
 
 absl::Status SegmentSequence::Begin() {
   before_ = cursor_;
-  cursor_.segment_number += 1;
-  cursor_.segment_open_time_ns = absl::GetCurrentTimeNanos();
-  cursor_.segment_bytes = cursor_.frame_offset = 0;
-  cursor_.open_frame = FrameSummary();
-  cursor_.open_frame_checksum = absl::crc32c_t{0};
   // The ring names the file before it exists: a kill in between leaves a name
   // for recovery to begin anew, and never a file that nobody knows of.
-  PublishCursor();
+  NameNext();
   const std::string name =
       SegmentFileName(ring_->header(), cursor_.segment_number,
                       cursor_.segment_open_time_ns, options_.format);
@@ -109,6 +115,7 @@ absl::Status SegmentSequence::Begin() {
     return writer.status();
   }
   writer_ = *std::move(writer);
+  names_next_ = false;
   PointSymlink(options_.directory, SymlinkName(ring_->header()), name);
   return absl::OkStatus();
 }
@@ -197,11 +204,13 @@ bool SegmentSequence::IsRemoved() {
          writer_->CutToCursor().ok();
 }
 
-std::string SegmentSequence::Leave() {
+std::string SegmentSequence::Leave(bool has_end) {
   std::string path = writer_->is_deleted() ? "" : writer_->path();
   if (writer_->segment_bytes() == 0 && IsRemoved()) {
     path.clear();
     TakeBackBegin();
+  } else if (has_end) {
+    NameNext();
   }
   must_cut_ = false;
   left_bytes_ += writer_->segment_bytes();

@@ -95,13 +95,16 @@ class SegmentSequence {
   void Publish(uint64_t end_position, const DropCounts& reported_drops);
 
   // Closes the file as it is, and returns its path; an empty one if the file
-  // has gone. A segment in which nothing is good is deleted, and the ring's
-  // cursor names the one before it again: that may still need its end. If it
-  // can be neither deleted nor emptied the cursor stays, and recovery does.
-  std::string Leave();
+  // has gone. If it `has_end` the ring's cursor names the next segment, with no
+  // bytes, so that recovery does not touch this one any more. A segment in
+  // which nothing is good is deleted, and the cursor names what it named before
+  // Begin(): a segment that may still need its end. If it can be neither
+  // deleted nor emptied the cursor stays, and recovery does.
+  std::string Leave(bool has_end);
 
  private:
   void PublishCursor();
+  void NameNext();
   void TakeBackBegin();
   bool IsRemoved();
   SegmentIdentity Identity() const;
@@ -111,8 +114,9 @@ class SegmentSequence {
   Ring* const ring_;
   SegmentSequenceOptions options_;
   std::unique_ptr<SegmentWriter> writer_;
-  SegmentCursor cursor_;  // as published last
-  SegmentCursor before_;  // as published before Begin()
+  SegmentCursor cursor_;     // as published last
+  SegmentCursor before_;     // as published before Begin()
+  bool names_next_ = false;  // cursor_ does: one that has not been begun
   uint64_t published_end_;
   bool must_cut_ = false;    // there may be more in the file than was published
   uint64_t left_bytes_ = 0;  // of segments before the current one

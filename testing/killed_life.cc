@@ -64,7 +64,7 @@ void Raise(int signal) {
   raise(signal);
 }
 
-RingLogSinkOptions OptionsOf(const LifePlan& plan) {
+RingLogSinkOptions OptionsOf(const LifePlan& plan, KilledLife* life) {
   RingLogSinkOptions options;
   options.directory = plan.directory;
   options.ring_bytes = 64 << 10;
@@ -73,6 +73,9 @@ RingLogSinkOptions OptionsOf(const LifePlan& plan) {
   options.flush_interval = absl::Milliseconds(1);
   options.rotation.max_segment_bytes = 4 << 10;
   options.retention = plan.retention;
+  options.on_segment_closed = [life](const std::string& path) {
+    life->closed_segments.Add(path);
+  };
   return options;
 }
 
@@ -98,7 +101,7 @@ void Live(const LifePlan& plan, KilledLife* life) {
   g_life = life;
   g_awaited_report_bytes = plan.awaited_report_bytes;
   life->is_installing = true;
-  const auto sink = Install(OptionsOf(plan));
+  const auto sink = Install(OptionsOf(plan, life));
   CHECK(sink.ok()) << sink.status();
   CHECK(!(*sink)->ring_path().empty());
   if (plan.signal != 0) InstallHandler();

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "ringlog/compress/retention.h"
+#include "ringlog/testing/closed_segments.h"
 
 namespace ringlog {
 
@@ -46,6 +47,7 @@ struct KilledLife {
   std::atomic<bool> is_installing{false};
   std::atomic<bool> has_recovered{false};
   std::array<std::atomic<uint64_t>, kMaxThreads> acknowledged = {};
+  ClosedSegments closed_segments;
 
   std::atomic<pid_t> reporter{0};  // the thread
   std::array<char, kMaxReportBytes> report = {};

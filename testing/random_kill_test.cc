@@ -3,7 +3,8 @@
 // while it recovers what the kill before has left. Some die of a signal instead
 // that Abseil's handler reports, or are killed while it does; in some
 // directories limits delete what is oldest. In the end everything is there that
-// it was told was logged.
+// it was told was logged, and a segment that it was told is closed has not
+// changed.
 //
 // The oracle: a page that parent and child share, and zstd's own decoder.
 
@@ -218,6 +219,8 @@ class RandomKillTest : public ::testing::Test {
     ExpectLivesAreThere(directory_, **lives_, retention_.has_limit());
     for (const KilledLife& life : **lives_) {
       records_ += life.acknowledged_records();
+      closed_ += life.closed_segments.count();
+      life.closed_segments.ExpectUnchanged(retention_.has_limit());
     }
     deletions_->Look();
     deletions_->ExpectOldestFirst();
@@ -231,7 +234,8 @@ class RandomKillTest : public ::testing::Test {
     std::cout << kills << " kills, " << static_cast<double>(kills) / seconds
               << " a second; " << records_
               << " records acknowledged, all of them found, but for "
-              << deleted_ << " segments that limits deleted; " << reports_
+              << deleted_ << " segments that limits deleted; " << closed_
+              << " segments closed, which stayed as they were; " << reports_
               << " crash reports. Kills at: recovery " << caught_.recovery
               << ", a half-written record " << caught_.half_written_record
               << ", an open frame " << caught_.open_frame << ", a rotation "
@@ -249,6 +253,7 @@ class RandomKillTest : public ::testing::Test {
   uint64_t records_ = 0;
   uint64_t reports_ = 0;
   uint64_t deleted_ = 0;
+  uint64_t closed_ = 0;
   Caught caught_;
 };
 
@@ -280,6 +285,7 @@ TEST_F(RandomKillTest, LosesAndDoublesNothing) {
   EXPECT_GT(reports_, 0u);
   EXPECT_GT(caught_.deletion, 0u);
   EXPECT_GT(deleted_, 0u);
+  EXPECT_GT(closed_, 0u);
 }
 
 }  // namespace

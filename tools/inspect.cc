@@ -199,6 +199,11 @@ class Page {
       Line("segment", "none begun");
       return;
     }
+    if (state->segment_bytes == 0) {
+      Line("segment",
+           absl::StrCat("number ", state->segment_number, " is next"));
+      return;
+    }
     const std::string name =
         image_.header_is_rebuilt()
             ? absl::StrCat("number ", state->segment_number)
