@@ -119,6 +119,7 @@ class Flusher {
   absl::Status EndSegment();
   absl::Status WriteEnd();
   void LeaveSegment(const absl::Status& status);
+  void TellOfLeft();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
   bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(monitor_);
@@ -158,6 +159,8 @@ class Flusher {
   // Why a segment was left without an end, as long as recovery can give it one:
   // until the ring's cursor names another.
   absl::Status left_status_;
+  // Those that on_segment_closed has not been told of.
+  std::vector<std::string> left_paths_;
   bool is_ending_ = false;  // there is no turn after this one
   // Of the last segment that was closed: recovery can still give it its end.
   absl::Status end_status_;

@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -46,6 +48,10 @@ TEST_F(FlusherFaultTest, AnEndThatCannotBeWrittenKeepsNoRecordBack) {
 // With nothing behind it, it is the next start that ends it.
 TEST_F(FlusherFaultTest, TheLastEndThatCannotBeWrittenIsLeftToRecovery) {
   Start();
+  options_.on_segment_closed = [](const std::string& path) {
+    ADD_FAILURE() << "somebody is told of " << path;
+  };
+  flusher_->Reconfigure(options_);
   FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
     return call == "pwrite" && inode == first_ ? EIO : 0;
   });
@@ -54,6 +60,25 @@ TEST_F(FlusherFaultTest, TheLastEndThatCannotBeWrittenIsLeftToRecovery) {
   EXPECT_FALSE(flusher_->Stop().ok());
   Recover();
   EXPECT_THAT(Texts(), ElementsAre("first", "second"));
+}
+
+// Until then recovery would add to it.
+TEST_F(FlusherFaultTest, OneWithoutAnEndIsToldOfWhenThereIsAnotherBehindIt) {
+  Start(/*sync=*/true);
+  std::vector<std::string> told;
+  std::vector<size_t> segments;
+  options_.on_segment_closed = [&](const std::string& path) {
+    told.push_back(path);
+    segments.push_back(Segments().size());
+  };
+  flusher_->Reconfigure(options_);
+  FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
+    return call == "fdatasync" && inode == first_ ? EIO : 0;
+  });
+  Log("third");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_EQ(told, Segments());
+  EXPECT_THAT(segments, ElementsAre(2, 2));
 }
 
 // As on a disk that is read-only from the middle of a batch on.

@@ -1,6 +1,7 @@
 // How a flusher brings a batch into a segment, and what it does about errors.
 
 #include <algorithm>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -124,11 +125,20 @@ absl::Status Flusher::WriteEnd() {
 }
 
 void Flusher::LeaveSegment(const absl::Status& status) {
-  const std::string path = segments_.Leave(status.ok() || left_done_);
-  // What is deleted needs no end.
-  if (!left_done_ && !path.empty()) left_status_.Update(status);
+  const bool has_end = status.ok() || left_done_;
+  const std::string path = segments_.Leave(has_end);
   retention_.SetDue();
-  if (!path.empty()) TellSegmentClosed(options_, path);
+  if (path.empty()) return;
+  left_paths_.push_back(path);
+  if (!has_end) left_status_.Update(status);
+  TellOfLeft();
+}
+
+// Not as long as recovery could add to them.
+void Flusher::TellOfLeft() {
+  if (!left_status_.ok()) return;
+  for (const std::string& path : left_paths_) TellSegmentClosed(options_, path);
+  left_paths_.clear();
 }
 
 // Tries until it works, or until Stop() and a few times more. The ring keeps
@@ -184,6 +194,7 @@ void Flusher::PublishAndRelease() {
   segments_.Publish(end, drain_.reported_drops());
   if (segments_.is_open()) left_status_ = absl::OkStatus();
   ring_->Release();
+  TellOfLeft();
   UpdateCounters();
   batch_.Clear();
   MonitorLock lock(&monitor_);

@@ -147,8 +147,9 @@ struct RingLogSinkOptions {
   // ring, but not RingLogSink::Rotate() or Close(). Signals are blocked in it,
   // which a process that it starts inherits. With Install() the last call comes
   // at the very end of the process, when static objects have been destroyed.
-  // Segments that a recovery closes are not told of. With a fallback_directory
-  // there are two such threads, which may call it at once.
+  // A segment that it was told of stays as it is, even if the process dies; of
+  // one that recovery closes nobody is told. With a fallback_directory there
+  // are two such threads, which may call it at once.
   std::function<void(const std::string& path)> on_segment_closed;
 
   // How many records RingLogSink::Recent() knows, at most 1000000; they take
