@@ -211,6 +211,7 @@ Program* LeaveSegmentAndRing(const std::string& directory, KillOracle* oracle) {
 KillScenario Recovery() {
   KillScenario scenario;
   scenario.name = "Recovery";
+  scenario.by_system_calls = true;  // it has no memory that others see
   scenario.before = LeaveSegmentAndRing;
   scenario.body = [](const std::string& directory, KillOracle*) {
     SteppedProcess::Freeze();
@@ -223,7 +224,7 @@ KillScenario Recovery() {
 
 // Of a machine that was started anew: the segments say how far they are good.
 KillScenario RecoveryOfAnotherBoot() {
-  KillScenario scenario;
+  KillScenario scenario = Recovery();
   scenario.name = "RecoveryOfAnotherBoot";
   scenario.before = [](const std::string& directory, KillOracle* oracle) {
     auto* const program = new Program(directory, oracle);
@@ -236,12 +237,6 @@ KillScenario RecoveryOfAnotherBoot() {
     }
     program->Log(kThreeSlots);
     program->MoveToAnotherBoot();
-  };
-  scenario.body = [](const std::string& directory, KillOracle*) {
-    SteppedProcess::Freeze();
-    Steps([&] {
-      RecoverLeftovers(directory, directory, SegmentWriterOptions());
-    });
   };
   return scenario;
 }
@@ -262,7 +257,6 @@ KillScenario Report() {
 KillScenario RecoveryOfAReport() {
   KillScenario scenario = Recovery();
   scenario.name = "RecoveryOfAReport";
-  scenario.by_system_calls = true;
   scenario.before = [](const std::string& directory, KillOracle* oracle) {
     LeaveSegmentAndRing(directory, oracle)->WriteReport();
   };
