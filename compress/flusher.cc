@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "ringlog/compress/background_thread.h"
 #include "ringlog/compress/complain.h"
+#include "ringlog/ring/gap.h"
 #include "ringlog/ring/monotonic_time.h"
 
 namespace ringlog {
@@ -222,15 +223,11 @@ void Flusher::TellWhatIsLost() {
     ring_->Skip(ring_->tail_position());
   } while (ring_->take_position() != position);
   if (records == 0) return;
-  uint64_t dropped = 0;
-  for (const auto& of_cause : ring_->dropped()) {
-    for (const uint64_t of_severity : of_cause) dropped += of_severity;
-  }
   ComplainOfLoss(
       absl::StrCat("lost: ", records,
                    records == 1 ? " record that was" : " records that were",
-                   " in memory only: ", result_.message(), "; ", dropped,
-                   " had been dropped before"));
+                   " in memory only: ", result_.message(), "; ",
+                   TotalOf(ring_->dropped()), " had been dropped before"));
 }
 
 // What there is now: others may log faster than this writes, and there is more

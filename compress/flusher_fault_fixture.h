@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -54,10 +53,6 @@ class FlusherFaultTest : public FlusherFixture {
   }
   std::vector<std::string> Segments() const {
     return FilesIn(directory_, ".log.zst");
-  }
-  // By its seek table.
-  static bool IsClosed(const std::string& segment) {
-    return absl::EndsWith(ReadFile(segment), "\xb1\xea\x92\x8f");
   }
   // As the next start does, where everything works again.
   void Recover() {

@@ -52,14 +52,6 @@ class FlusherRotateTest : public FlusherFixture {
   std::vector<std::string> Segments() const {
     return FilesIn(directory_, ".log.zst");
   }
-  static bool IsClosed(const std::string& path) {
-    bool complete = false;
-    Decompress(path, &complete);
-    // The last four bytes are the seek table's magic.
-    const std::string bytes = ReadFile(path);
-    return complete && bytes.size() > 4 &&
-           bytes.substr(bytes.size() - 4) == "\xb1\xea\x92\x8f";
-  }
 };
 
 TEST_F(FlusherRotateTest, RotateClosesTheSegmentWithAllThatWasLogged) {

@@ -21,8 +21,6 @@
 namespace ringlog {
 
 using RingId = std::array<uint8_t, 16>;
-using DropCounts =
-    std::array<std::array<uint64_t, kSeverityCount>, kDropCauseCount>;
 
 RingId RingIdOf(const RingHeader& header);
 

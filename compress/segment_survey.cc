@@ -80,14 +80,6 @@ absl::StatusOr<SurveyedSegment> SurveySegment(const RingHeader& header,
   return segment;
 }
 
-void AddDrops(const DropCounts& more, DropCounts* drops) {
-  for (size_t cause = 0; cause < drops->size(); ++cause) {
-    for (size_t severity = 0; severity < more[cause].size(); ++severity) {
-      (*drops)[cause][severity] += more[cause][severity];
-    }
-  }
-}
-
 absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
     const RingHeader& header, const std::string& directory,
     uint64_t first_number, uint64_t from) {

@@ -47,9 +47,6 @@ absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
     const RingHeader& header, const std::string& directory,
     uint64_t first_number, uint64_t from);
 
-// Adds `more` to `drops`.
-void AddDrops(const DropCounts& more, DropCounts* drops);
-
 }  // namespace ringlog
 
 #endif  // RINGLOG_COMPRESS_SEGMENT_SURVEY_H_

@@ -1,8 +1,8 @@
 #include "ringlog/logsink/counters.h"
 
 #include <algorithm>
-#include <cstddef>
 
+#include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/slot.h"
 
@@ -16,9 +16,7 @@ RingLogSinkCounters ReadCounters(const Ring& ring) {
   c.compressed_bytes = Slots::Get(&flusher.compressed_bytes);
   c.segments = Slots::Get(&flusher.segments);
   c.dropped = ring.dropped();
-  for (const auto& by_severity : c.dropped) {
-    for (const uint64_t count : by_severity) c.dropped_records += count;
-  }
+  c.dropped_records = TotalOf(c.dropped);
   c.cut_records = ring.cut();
   c.write_errors = Slots::Get(&flusher.write_errors);
   c.last_error = static_cast<absl::StatusCode>(Slots::Get(&flusher.last_error));
@@ -47,12 +45,7 @@ void AddCounters(const RingLogSinkCounters& counters,
         &RingLogSinkCounters::used_slots}) {
     sum->*member += counters.*member;
   }
-  for (size_t cause = 0; cause < sum->dropped.size(); ++cause) {
-    for (size_t severity = 0; severity < sum->dropped[cause].size();
-         ++severity) {
-      sum->dropped[cause][severity] += counters.dropped[cause][severity];
-    }
-  }
+  AddDrops(counters.dropped, &sum->dropped);
   if (sum->last_error == absl::StatusCode::kOk) {
     sum->last_error = counters.last_error;
   }

@@ -1,6 +1,8 @@
 #include "ringlog/ring/gap.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/record.h"
@@ -77,6 +79,22 @@ absl::string_view GapCauseName(GapCause cause) {
       return "missing";
   }
   return "unknown";
+}
+
+uint64_t TotalOf(const DropCounts& drops) {
+  uint64_t total = 0;
+  for (const auto& of_cause : drops) {
+    total = std::accumulate(of_cause.begin(), of_cause.end(), total);
+  }
+  return total;
+}
+
+void AddDrops(const DropCounts& more, DropCounts* drops) {
+  for (size_t cause = 0; cause < drops->size(); ++cause) {
+    for (size_t severity = 0; severity < more[cause].size(); ++severity) {
+      (*drops)[cause][severity] += more[cause][severity];
+    }
+  }
 }
 
 std::vector<Gap> DropGaps(const DropCounts& now, const DropCounts& before,

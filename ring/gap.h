@@ -57,6 +57,11 @@ struct Gap {
 using DropCounts =
     std::array<std::array<uint64_t, kSeverityCount>, kDropCauseCount>;
 
+// All of them together.
+uint64_t TotalOf(const DropCounts& drops);
+// Adds `more` to `drops`.
+void AddDrops(const DropCounts& more, DropCounts* drops);
+
 // A gap for each cause by which more has been dropped in `now` than in
 // `before`, in front of `position`.
 std::vector<Gap> DropGaps(const DropCounts& now, const DropCounts& before,

@@ -46,6 +46,25 @@ TEST(GapTest, DropCausesAreTheGapCausesOfTheSameNumber) {
   }
 }
 
+TEST(GapTest, DropsAreAddedByCauseAndSeverityAndInTotal) {
+  DropCounts drops = {};
+  EXPECT_EQ(TotalOf(drops), 0u);
+  DropCounts more = {};
+  uint64_t power = 1;
+  for (auto& of_cause : more) {
+    for (uint64_t& count : of_cause) {
+      count = power;
+      power *= 2;
+    }
+  }
+  EXPECT_EQ(TotalOf(more), power - 1);
+  AddDrops(more, &drops);
+  EXPECT_EQ(drops, more);
+  AddDrops(more, &drops);
+  EXPECT_EQ(TotalOf(drops), 2 * (power - 1));
+  EXPECT_EQ(drops[3][3], power);
+}
+
 TEST(GapTest, DropGapsAreWhatWasDroppedSinceByCause) {
   DropCounts before = {};
   before[0] = {10, 1, 0, 0};

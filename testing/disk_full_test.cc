@@ -24,7 +24,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -133,11 +132,6 @@ class Load {
   uint64_t told_drops() const { return told_drops_; }
 
  private:
-  static bool IsClosed(const std::string& path) {
-    const std::string bytes = ReadFile(path);
-    return absl::EndsWith(bytes, "\xb1\xea\x92\x8f");
-  }
-
   void Join() {
     done_ = true;
     for (std::thread& thread : threads_) thread.join();

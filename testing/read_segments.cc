@@ -66,6 +66,12 @@ std::string Decompress(const std::string& path, bool* complete) {
   return text;
 }
 
+bool IsClosed(const std::string& path) {
+  bool complete = false;
+  Decompress(path, &complete);
+  return complete && absl::EndsWith(ReadFile(path), "\xb1\xea\x92\x8f");
+}
+
 std::string AllText(const std::string& directory) {
   std::string text;
   for (const std::string& path : FilesIn(directory, ".zst")) {

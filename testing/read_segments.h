@@ -24,6 +24,10 @@ void WriteFile(const std::string& path, const std::string& content);
 // the file is cut; then `*complete` is false.
 std::string Decompress(const std::string& path, bool* complete = nullptr);
 
+// Whether it is whole, and ends as a closed segment does, with a seek table's
+// magic.
+bool IsClosed(const std::string& path);
+
 // Of all segments in `directory`, in order of their names, the text; a test
 // failure if one of them is not complete.
 std::string AllText(const std::string& directory);

@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment_survey.h"
 #include "ringlog/compress/segment_tail.h"
+#include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
