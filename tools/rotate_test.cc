@@ -71,6 +71,19 @@ TEST_F(RotateTest, TheSinkDoesItItselfToo) {
   EXPECT_TRUE(absl::IsFailedPrecondition(sink->Rotate()));
 }
 
+// No segment is open then, and nothing is missing.
+TEST_F(RotateTest, UntilTheNextRecordTheToolsKnowThatNoneIsOpen) {
+  const auto sink = *RingLogSink::Create(options_);
+  LOG(INFO).ToSinkOnly(sink.get()) << "one";
+  ASSERT_TRUE(sink->Rotate().ok());
+  EXPECT_THAT(RunTool("ringlog", {"inspect", sink->ring_path()}).out,
+              HasSubstr("number 2 is next"));
+  for (const char* command : {"verify", "cat"}) {
+    const ToolRun run = RunTool("ringlog", {command, directory_});
+    EXPECT_EQ(run.exit_status, 0) << run.out << run.err;
+  }
+}
+
 TEST_F(RotateTest, AllRunningProcessesOfADirectoryAreAskedAndTheDeadAreNot) {
   const pid_t dead = fork();
   if (dead == 0) {
