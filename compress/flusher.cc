@@ -60,6 +60,8 @@ Flusher::Flusher(Ring* ring, const FlusherOptions& options)
       drain_(ring, options.stuck_writer_timeout),
       segments_(ring, SequenceOptions(options)),
       retention_(options.retention, LogDirectoriesOf(*ring, options.directory)),
+      leftovers_(LogDirectoriesOf(*ring, options.directory),
+                 options.leftover_interval, !options.limits_wait),
       fork_generation_(ForkGeneration::Now()) {}
 
 Flusher::~Flusher() { Stop().IgnoreError(); }
@@ -249,11 +251,21 @@ absl::Status Flusher::TakeAll() {
 }
 
 void Flusher::KeepToLimits() {
-  if (!options_.retention.has_limit() || !keeps_to_limits_.load()) return;
-  retention_.RunIfDue();
-  FlusherCounters* const counters = ring_->flusher_counters();
-  Slots::Set(&counters->deleted_files, retention_.deleted_files());
-  Slots::Set(&counters->delete_errors, retention_.errors());
+  if (!keeps_to_limits_.load()) return;
+  // What is being recovered counts, and takes less room then. A process that
+  // never lives to see that keeps to its limits at its start and its end.
+  const bool must_wait = leftovers_.is_running() && !is_ending_;
+  if (options_.retention.has_limit() && !must_wait) {
+    retention_.RunIfDue();
+    FlusherCounters* const counters = ring_->flusher_counters();
+    Slots::Set(&counters->deleted_files, retention_.deleted_files());
+    Slots::Set(&counters->delete_errors, retention_.errors());
+  }
+  // The end of the process would cut a recovery short.
+  if (is_ending_) return;
+  if (leftovers_.RunIfDue(MonotonicTime(), options_.segment)) {
+    retention_.SetDue();
+  }
 }
 
 // Somebody may have deleted it, perhaps with all of its directory.

@@ -3,8 +3,8 @@
 // The one background thread: takes records from a ring, writes them into
 // segments, publishes the persist cursor, frees the slots. Exactly in that
 // order, so that a kill between any two steps neither loses a record nor leaves
-// one twice (compress/FORMAT.md, "Exactly once"). It begins new segments, and
-// deletes old ones.
+// one twice (compress/FORMAT.md, "Exactly once"). It begins new segments,
+// deletes old ones, and has recovered what processes that died have left.
 //
 // It never uses LOG and never ends the process. What goes wrong is counted in
 // the ring's header, and told on stderr at most once a minute; the records stay
@@ -30,6 +30,7 @@
 #include "absl/time/time.h"
 #include "ringlog/compress/batch_builder.h"
 #include "ringlog/compress/flusher_options.h"
+#include "ringlog/compress/leftover_runner.h"
 #include "ringlog/compress/monitor.h"
 #include "ringlog/compress/recent_lines.h"
 #include "ringlog/compress/retention_runner.h"
@@ -167,6 +168,7 @@ class Flusher {
   RingDrain drain_;
   SegmentSequence segments_;
   RetentionRunner retention_;
+  LeftoverRunner leftovers_;
   absl::Duration looked_for_ring_at_ = -absl::InfiniteDuration();  // monotonic
   bool ring_is_lost_ = false;
   absl::Status result_;

@@ -10,8 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "ringlog/compress/complain.h"
 #include "ringlog/compress/leftover_file.h"
 #include "ringlog/compress/rotation.h"
+#include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/unshared_file.h"
@@ -19,30 +21,55 @@
 namespace ringlog {
 namespace {
 
-// Whether the segments of the ring at `path` are in `segment_directory`. What
-// cannot be read is another user's where directories are shared; in a program's
-// own directory it is an error, which reading it will tell.
-bool GoesTo(const std::string& path, const std::string& ring_directory,
-            const std::string& segment_directory) {
-  const bool is_own_directory = ring_directory == segment_directory;
-  // In a directory for everybody another user may have made it up.
+// In a directory for everybody another user may have made it up.
+bool MayBeTrusted(const std::string& path, bool is_own_directory) {
   struct stat st;
-  if (!is_own_directory &&
-      (lstat(path.c_str(), &st) != 0 || st.st_uid != geteuid())) {
-    return false;
-  }
-  const absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
-  if (!header.ok()) return is_own_directory;
-  const absl::string_view recorded = SegmentDirectory(*header);
+  return is_own_directory ||
+         (lstat(path.c_str(), &st) == 0 && st.st_uid == geteuid());
+}
+
+// Whether the segments of the ring are in `segment_directory`.
+bool GoesTo(const RingHeader& header, bool is_own_directory,
+            const std::string& segment_directory) {
+  const absl::string_view recorded = SegmentDirectory(header);
   return recorded.empty()
              ? is_own_directory
              : recorded == SegmentDirectoryField(segment_directory);
 }
 
-// A ring that its maker did not live to give a name holds nothing.
-void RemoveUnfinished(const std::string& path) {
+// Of the ring at `path`. What cannot be read is another user's where
+// directories are shared; in a program's own directory it is an error, which
+// reading it will tell.
+bool MayGoTo(const std::string& path, bool is_own_directory,
+             const std::string& segment_directory) {
+  if (!MayBeTrusted(path, is_own_directory)) return false;
+  const absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
+  return header.ok() ? GoesTo(*header, is_own_directory, segment_directory)
+                     : is_own_directory;
+}
+
+// Of a ring that its maker did not live to give a name. What it was to be is in
+// `*stem`.
+bool IsUnfinished(absl::string_view name, absl::string_view* stem) {
+  *stem = name;
+  return absl::ConsumeSuffix(stem, ".tmp");
+}
+
+absl::Status RemoveUnfinished(const std::string& path) {
   const absl::StatusOr<UnsharedFile> fd = OpenLeftover(path);
-  if (fd.ok()) unlink(path.c_str());
+  if (!fd.ok()) return fd.status();
+  if (unlink(path.c_str()) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
+  }
+  return absl::OkStatus();
+}
+
+// By the id in its name: there may be no more to go by, and to ask for its lock
+// would get in the way of a maker that lives.
+bool MakerMayBeAlive(const ParsedFileName& name) {
+  ProcessIdentity maker;
+  maker.process_id = name.process_id;
+  return MayBeAlive(maker);
 }
 
 }  // namespace
@@ -74,17 +101,17 @@ LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
                                const SegmentWriterOptions& options) {
   LeftoverSweep sweep;
   absl::Status listed;
+  const bool is_own_directory = ring_directory == segment_directory;
   for (const std::string& name : NamesIn(ring_directory, &listed)) {
     const std::string path = absl::StrCat(ring_directory, "/", name);
-    absl::string_view stem = name;
-    if (absl::ConsumeSuffix(&stem, ".tmp")) {
-      if (ParseFileName(stem).kind == FileKind::kRing) RemoveUnfinished(path);
+    absl::string_view stem;
+    const bool is_unfinished = IsUnfinished(name, &stem);
+    if (ParseFileName(stem).kind != FileKind::kRing) continue;
+    if (is_unfinished) {
+      RemoveUnfinished(path).IgnoreError();
       continue;
     }
-    if (ParseFileName(name).kind != FileKind::kRing ||
-        !GoesTo(path, ring_directory, segment_directory)) {
-      continue;
-    }
+    if (!MayGoTo(path, is_own_directory, segment_directory)) continue;
     absl::StatusOr<LeftoverReport> report =
         RecoverLeftover(path, segment_directory, options);
     if (report.ok()) {
@@ -96,6 +123,49 @@ LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
   }
   if (!listed.ok()) sweep.errors.push_back(listed);
   return sweep;
+}
+
+std::vector<std::string> FindLeftovers(const std::string& ring_directory,
+                                       const std::string& segment_directory) {
+  std::vector<std::string> paths;
+  const bool is_own_directory = ring_directory == segment_directory;
+  for (const std::string& name : NamesIn(ring_directory)) {
+    absl::string_view stem;
+    const bool is_unfinished = IsUnfinished(name, &stem);
+    const ParsedFileName parsed = ParseFileName(stem);
+    if (parsed.kind != FileKind::kRing) continue;
+    std::string path = absl::StrCat(ring_directory, "/", name);
+    if (!MayBeTrusted(path, is_own_directory)) continue;
+    if (is_unfinished) {
+      if (MakerMayBeAlive(parsed)) continue;
+    } else {
+      const absl::StatusOr<RingHeader> header = ReadLeftoverHeader(path);
+      if (!header.ok() ||
+          !GoesTo(*header, is_own_directory, segment_directory)) {
+        continue;
+      }
+    }
+    paths.push_back(std::move(path));
+  }
+  return paths;
+}
+
+absl::Status RecoverFound(const std::string& path,
+                          const std::string& segment_directory,
+                          const SegmentWriterOptions& options) {
+  absl::string_view stem;
+  return IsUnfinished(path, &stem)
+             ? RemoveUnfinished(path)
+             : RecoverLeftover(path, segment_directory, options).status();
+}
+
+void ComplainOfLeftovers(absl::Span<const absl::Status> errors) {
+  if (errors.empty()) return;
+  Complain(absl::StrCat(
+      "cannot recover what a process that died has left: ",
+      errors.front().message(), errors.size() > 1 ? "; " : "",
+      errors.size() > 1 ? absl::StrCat("and ", errors.size() - 1, " more") : "",
+      "; the files stay"));
 }
 
 }  // namespace ringlog

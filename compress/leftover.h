@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "ringlog/compress/leftover_segments.h"
 #include "ringlog/compress/segment_writer.h"
 
@@ -38,6 +39,22 @@ struct LeftoverSweep {
 LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
                                const std::string& segment_directory,
                                const SegmentWriterOptions& options);
+
+// Paths of what processes that died, or called exec(2), seem to have left in
+// `ring_directory` for `segment_directory`: rings, and what was to become one
+// (PATH.tmp, see MappedFile::Create()), which its maker did not live to give a
+// name. What cannot be read is not among them. Cheap, whatever lives.
+std::vector<std::string> FindLeftovers(const std::string& ring_directory,
+                                       const std::string& segment_directory);
+
+// RecoverLeftover() for one of them; what did not become a ring holds nothing,
+// and is deleted. The same errors.
+absl::Status RecoverFound(const std::string& path,
+                          const std::string& segment_directory,
+                          const SegmentWriterOptions& options);
+
+// Tells stderr of what could not be recovered, if there are errors, in a line.
+void ComplainOfLeftovers(absl::Span<const absl::Status> errors);
 
 }  // namespace ringlog
 

@@ -51,8 +51,8 @@ bool IsLocked(int fd) {
 }
 
 // Who has it locked may only be asking, as IsLocked() and `ringlog rotate` do,
-// and the ring would stay until the next start. That of a process that lives is
-// not tried again.
+// and the ring would stay until somebody looks again. That of a process that
+// lives is not tried again.
 bool LockForGood(int fd, const std::string& path) {
   constexpr int kAttempts = 3;
   for (int attempt = 1; !TryLock(fd); ++attempt) {
@@ -66,14 +66,23 @@ bool LockForGood(int fd, const std::string& path) {
   return true;
 }
 
+absl::Status InUse(absl::string_view path) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": in use by another process"));
+}
+
+absl::Status OwnerLives(const RingHeader& header, absl::string_view path) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": process ", header.process_id, " is alive"));
+}
+
 // For reading. FailedPrecondition if somebody has it locked.
 absl::StatusOr<int> OpenUnlocked(const std::string& path) {
   const int fd = OpenFile(path.c_str(), O_RDONLY | O_NONBLOCK);
   if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
   if (!IsLocked(fd)) return fd;
   close(fd);
-  return absl::FailedPreconditionError(
-      absl::StrCat(path, ": in use by another process"));
+  return InUse(path);
 }
 
 LeftoverRing Recovered(FileContent bytes, const RingHeader& header) {
@@ -163,15 +172,28 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   return header;
 }
 
+absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
+  // Not to be kept open, with all of its blocks, by a child that is forked
+  // meanwhile.
+  const UnsharedFile file =
+      UnsharedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
+  if (IsLocked(file.fd())) return InUse(path);
+  const absl::StatusOr<FileContent> bytes =
+      ReadFileContent(file.fd(), path, kLiveOffset);
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
+  if (!header.ok()) return Annotate(header.status(), path);
+  if (OwnerHasIt(*header, path)) return OwnerLives(*header, path);
+  return header;
+}
+
 absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path) {
   UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (fd.fd() < 0) {
     return FileStatus(errno, absl::StrCat("open ", path));
   }
-  if (!LockForGood(fd.fd(), path)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": in use by another process"));
-  }
+  if (!LockForGood(fd.fd(), path)) return InUse(path);
   if (IsDeleted(fd.fd())) {
     return absl::NotFoundError(absl::StrCat(path, ": recovered by another"));
   }
@@ -183,10 +205,7 @@ absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {
   if (!bytes.ok()) return bytes.status();
   const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
   if (!header.ok()) return Annotate(header.status(), path);
-  if (OwnerMayBeAlive(*header, path)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": process ", header->process_id, " is alive"));
-  }
+  if (OwnerMayBeAlive(*header, path)) return OwnerLives(*header, path);
   return Recovered(*std::move(bytes), *header);
 }
 

@@ -53,6 +53,14 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 //   others:             those of open(2)
 absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path);
 
+// The header of a ring that its process seems to have left: nobody has it
+// locked, nor has the living process whose it is, the calling one too, it
+// mapped, as one has that closed the descriptor behind our back. Cheap; asks
+// for the lock, as ReadLeftover() does.
+//   FailedPrecondition: somebody has it
+//   others:             those of ReadRingHeader()
+absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path);
+
 struct LeftoverRing {
   FileContent bytes;
   RecoveredRing ring;  // what the segments do not have; refers to `bytes`

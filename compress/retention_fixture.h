@@ -48,6 +48,8 @@ class Process {
     FlusherOptions flusher;
     flusher.directory = directory;
     flusher.retention = retention;
+    // What the dead have left stays where the test wants it.
+    flusher.leftover_interval = absl::InfiniteDuration();
     auto started = Flusher::Start(ring_.get(), flusher);
     if (!started.ok()) abort();
     flusher_ = *std::move(started);

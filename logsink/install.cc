@@ -87,14 +87,7 @@ void Recover(const RingLogSinkOptions& options, Installation* installation) {
   if (!options.fallback_directory.empty()) {
     RecoverInto(FallbackOptions(options), &errors);
   }
-  if (!errors.empty()) {
-    Complain(absl::StrCat(
-        "cannot recover what a process that died has left: ",
-        errors.front().message(), errors.size() > 1 ? "; " : "",
-        errors.size() > 1 ? absl::StrCat("and ", errors.size() - 1, " more")
-                          : "",
-        "; the files stay"));
-  }
+  ComplainOfLeftovers(errors);
   Installer::RecoveryIsDone(installation);
 }
 

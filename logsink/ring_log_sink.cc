@@ -157,12 +157,15 @@ void RingLogSink::ReplaceInherited() {
   LogPair* const inherited = logs_.load();
   const OptionsUse use(this);
   const RingLogSinkOptions& options = use.now()->options;
+  // What the dead have left is first looked for when it has lived for a while:
+  // children that end at once would each begin to recover it, and keep others
+  // from it meanwhile.
   absl::StatusOr<std::unique_ptr<LogPair>> logs =
-      LogPair::Create(options, storage_, /*limits_wait=*/false);
+      LogPair::Create(options, storage_, /*limits_wait=*/true);
   if (!logs.ok()) {
     const absl::Status status = logs.status();
     logs = LogPair::Create(options, ProcessLog::Storage::kMemory,
-                           /*limits_wait=*/false);
+                           /*limits_wait=*/true);
     Complain(absl::StrCat(
         "in a forked child: ", status.message(),
         logs.ok() ? "; records are kept in memory, and do not survive the "
@@ -171,6 +174,7 @@ void RingLogSink::ReplaceInherited() {
   }
   if (logs.ok()) {
     LogPair* const own = logs->release();
+    own->StartLimits();
     logs_.store(own, std::memory_order_release);
     // Whatever the target is by now, for a child that another thread forks
     // between these two lines comes here too.
