@@ -1,0 +1,200 @@
+// Invariants checked: what killed children leave is in segments, once, while
+// their parent lives, and so is what a second sink leaves, with its next one;
+// only the rings of those that live are there then, and limits hold.
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/base/log_severity.h"
+#include "absl/log/globals.h"
+#include "absl/log/initialize.h"
+#include "absl/log/log.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/run_child.h"
+#include "ringlog/testing/wait_until.h"
+#include "ringlog/tools/decode_all.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::UnorderedElementsAre;
+using ::testing::UnorderedElementsAreArray;
+
+constexpr int kChildren = 20, kRecords = 10;
+
+class ForkLeftoverTest : public ::testing::Test {
+ protected:
+  ForkLeftoverTest() {
+    options_.directory = directory_;
+    options_.ring_bytes = 64 << 10;
+  }
+
+  // In a process of the test.
+  RingLogSink* MustInstall() {
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+    absl::InitializeLog();
+    absl::StatusOr<RingLogSink*> sink = Install(options_);
+    if (!sink.ok()) _exit(100);
+    WaitForRecovery(absl::InfiniteDuration());
+    return *sink;
+  }
+  std::unique_ptr<RingLogSink> MustCreate() {
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+    absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
+        RingLogSink::Create(options_);
+    if (!sink.ok()) _exit(101);
+    return *std::move(sink);
+  }
+
+  size_t RingCount() const { return FilesIn(directory_, ".ring").size(); }
+  uint64_t Bytes() const {
+    uint64_t bytes = 0;
+    for (const char* suffix : {".ring", ".log.zst"}) {
+      for (const std::string& path : FilesIn(directory_, suffix)) {
+        std::error_code error;
+        const uint64_t size = std::filesystem::file_size(path, error);
+        if (!error) bytes += size;
+      }
+    }
+    return bytes;
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+  RingLogSinkOptions options_;
+};
+
+// Each logs and is killed, some of them when a part of it is in segments.
+void KillChildren(RingLogSink* sink) {
+  for (int c = 0; c < kChildren; ++c) {
+    const int status = AwaitChild(StartChild([&] {
+      for (int i = 0; i < kRecords; ++i) {
+        LOG(INFO) << "child " << c << " " << i;
+        if (c % 2 == 0 && i == kRecords / 2) sink->Flush();
+      }
+      raise(SIGKILL);
+    }));
+    if (status != SIGKILL) _exit(102);
+  }
+}
+
+std::vector<std::string> TextsOfChildren() {
+  std::vector<std::string> texts;
+  for (int c = 0; c < kChildren; ++c) {
+    for (int i = 0; i < kRecords; ++i) {
+      texts.push_back(absl::StrCat("child ", c, " ", i));
+    }
+  }
+  return texts;
+}
+
+// There is no start in between. A sink that looks at once, and not in a minute,
+// is a second one of the parent.
+TEST_F(ForkLeftoverTest, WhatKilledChildrenLeaveIsRecoveredAsTheirParentLives) {
+  std::vector<std::string> expected = TextsOfChildren();
+  expected.insert(expected.end(), {"before", "after"});
+  EXPECT_EQ(RunChild([&] {
+              RingLogSink* const sink = MustInstall();
+              LOG(INFO) << "before";
+              KillChildren(sink);
+              if (RingCount() != 1 + kChildren) _exit(1);
+              const auto second = MustCreate();
+              WaitUntil([&] { return RingCount() == 2; });
+              for (const RingLogSink* living : {sink, second.get()}) {
+                if (access(living->ring_path().c_str(), F_OK) != 0) _exit(2);
+              }
+              LOG(INFO) << "after";
+              const Decoded decoded = DecodeAll({directory_});
+              EXPECT_EQ(decoded.result.exit_status(), 0);
+              EXPECT_THAT(decoded.texts, UnorderedElementsAreArray(expected));
+              if (::testing::Test::HasFailure()) _exit(3);
+            }),
+            0);
+  EXPECT_EQ(RingCount(), 0u);
+  const Decoded decoded = DecodeAll({directory_});
+  EXPECT_EQ(decoded.result.exit_status(), 0);
+  EXPECT_THAT(decoded.texts, UnorderedElementsAreArray(expected));
+}
+
+TEST_F(ForkLeftoverTest, LimitsHoldThoughChildrenAreKilled) {
+  // Of a few rings, which are not deleted before they are recovered.
+  options_.rotation.max_segment_bytes = 4 << 10;
+  options_.retention.max_bytes = 512 << 10;
+  EXPECT_EQ(
+      RunChild([&] {
+        KillChildren(MustInstall());
+        if (Bytes() <= options_.retention.max_bytes) _exit(1);
+        const auto second = MustCreate();
+        WaitUntil([&] { return Bytes() <= options_.retention.max_bytes; });
+        if (RingCount() < 2) _exit(2);
+      }),
+      0);
+  EXPECT_THAT(DecodeAll({directory_}).texts,
+              UnorderedElementsAreArray(TextsOfChildren()));
+}
+
+// Those that end at once would begin a recovery each, and get in each other's
+// way.
+TEST_F(ForkLeftoverTest, AChildDoesNotBeginWithIt) {
+  EXPECT_EQ(RunChild([&] {
+              RingLogSink* const sink = MustInstall();
+              const auto kill_after = [&](const std::string& text) {
+                const int status = AwaitChild(StartChild([&] {
+                  LOG(INFO) << text;
+                  sink->Flush();
+                  LOG(INFO) << text << " again";
+                  sink->Flush();
+                  raise(SIGKILL);
+                }));
+                if (status != SIGKILL) _exit(1);
+              };
+              kill_after("first");
+              kill_after("second");
+              if (RingCount() != 3) _exit(2);
+            }),
+            0);
+}
+
+// Of a sink that Install() does not know of.
+TEST_F(ForkLeftoverTest, WhatASecondSinkLeavesTheNextOneRecovers) {
+  const auto log = [](RingLogSink* sink, const char* text) {
+    LOG(INFO).ToSinkOnly(sink) << text;
+  };
+  EXPECT_EQ(RunChild([&] {
+              const auto sink = MustCreate();
+              log(sink.get(), "first");
+              sink->Flush();
+              log(sink.get(), "second");
+              raise(SIGKILL);
+            }),
+            SIGKILL);
+  EXPECT_EQ(RingCount(), 1u);
+  EXPECT_EQ(RunChild([&] {
+              const auto sink = MustCreate();
+              WaitUntil([&] { return RingCount() == 1; });
+              log(sink.get(), "third");
+              if (!sink->Close().ok()) _exit(1);
+              if (RingCount() != 0) _exit(2);
+            }),
+            0);
+  const Decoded decoded = DecodeAll({directory_});
+  EXPECT_EQ(decoded.result.exit_status(), 0);
+  EXPECT_THAT(decoded.texts, UnorderedElementsAre("first", "second", "third"));
+}
+
+}  // namespace
+}  // namespace ringlog
