@@ -25,17 +25,19 @@ namespace ringlog {
 // program.
 //
 // A ring that a process left when it died is not deleted before its records are
-// in segments, with one exception, for a program that dies as soon as it is
-// started must not fill the disk: those beyond the newest kSparedLeftovers are,
-// the oldest first, when max_bytes or min_free_bytes demand it and there is no
-// segment left to delete.
+// in segments: the next start sees to that, and who lives meanwhile, within a
+// minute (leftover_runner.h). There is one exception, for a program that dies
+// as soon as it is started must not fill the disk: those beyond the newest
+// kSparedLeftovers are deleted, the oldest first, when max_bytes or
+// min_free_bytes demand it and there is no segment left to delete.
 struct RetentionOptions {
   // Segments, those that are being written among them.
   uint64_t max_files = 0;
   // Of segments and rings, also those of other processes that run, forked
-  // children among them: rings count in full, and cannot be deleted. Holds when
-  // a segment is begun or closed; in between it is exceeded by what is being
-  // written.
+  // children among them: rings count in full, and cannot be deleted; that of a
+  // child that is killed counts until it has been recovered, too. Holds when a
+  // segment is begun or closed, and when rings have been recovered; in between
+  // it is exceeded by what is being written.
   uint64_t max_bytes = 0;
   // Since a segment was last written to.
   absl::Duration max_age = absl::ZeroDuration();
@@ -49,6 +51,8 @@ struct RetentionOptions {
   }
 };
 
+// Of rings that nobody has recovered: no process lives long enough, or it
+// fails.
 inline constexpr size_t kSparedLeftovers = 64;
 
 // What is known of one file of the program.

@@ -23,11 +23,15 @@ class RingLogSink;
 //                              go on: what they log before the ring is empty
 //                              for a moment is kept, what comes later is
 //                              dropped. If they leave no such moment for half a
-//                              second the ring stays, for the next start to
-//                              recover.
+//                              second the ring stays, for others to recover.
 //   _exit(), quick_exit(),     Nothing of ours runs: the ring stays, with all
-//   abort(), any signal,       that had been logged, for the next start to
-//   LOG(FATAL), exec()         recover.
+//   abort(), any signal,       that had been logged, for others to recover.
+//   LOG(FATAL), exec()
+//
+// Others are the next start, and processes of whatever program that log into
+// the same directories and live: they look once a minute for what the dead have
+// left, so that a program whose children are killed does not collect their
+// rings. It costs a thread only while there is something to recover.
 //
 // Where the ring cannot be made, because the disk is full or must not be
 // written, the program goes on: in options.fallback_directory, if there is one;
@@ -35,9 +39,10 @@ class RingLogSink;
 // RingLogSink::CreateInMemory()'s.
 //
 // Call it in the process that is to log, after daemon(3) and whatever else
-// forks and lets the parent end: a child has a ring of its own, but recovers
-// nothing, and what its parent's recovery had not done yet, and the parent's
-// ring, wait for the next start.
+// forks and lets the parent end: a child has a ring of its own, but does not go
+// on with the recovery that its parent had begun. What that had not done yet,
+// and the parent's ring, wait until the child has lived for a minute after its
+// first record.
 //
 // A directory is for processes of one running kernel, whatever their
 // containers: flock(2) and ids of processes tell rings that are in use from

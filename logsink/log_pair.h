@@ -53,8 +53,8 @@ class LogPair {
   static constexpr int kErrorsToSwitch = 4;
 
   // `options` are Resolved(). If the first log cannot be made it is the other
-  // one, and stderr says so. With `limits_wait` retention begins at
-  // StartLimits().
+  // one, and stderr says so. `limits_wait` is
+  // FlusherOptions::limits_wait.
   //   the errors of ProcessLog::Create() for `directory`; if there is a
   //   fallback its message follows
   static absl::StatusOr<std::unique_ptr<LogPair>> Create(

@@ -56,8 +56,9 @@ struct RingLogSinkOptions {
   // A line on stderr tells of each change, in the limits of its line a minute.
   // If neither directory can be written, records wait in the second ring, until
   // that is full. Each directory has its own rings, segments, symlink and
-  // retention; what a crash leaves, the next start brings into the directory
-  // that it was meant for; as long as that cannot be written, it stays.
+  // retention; what a crash leaves, the next start, or who lives meanwhile,
+  // brings into the directory that it was meant for; as long as that cannot be
+  // written, it stays.
   // `ringlog cat DIRECTORY FALLBACK` shows both, by time.
   std::string fallback_directory;
 
@@ -74,7 +75,9 @@ struct RingLogSinkOptions {
 
   // What happens to records that find the ring full. With kOverwriteOldest
   // nothing is written while the process lives: the ring holds the last
-  // records, for `ringlog cat`; the next start moves them into a segment.
+  // records, for `ringlog cat`. When it has died the next start moves them into
+  // a segment; or, within a minute, another process that lives and logs into
+  // the same directory, with another policy.
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
   absl::Duration block_deadline = absl::Milliseconds(100);
 
@@ -131,8 +134,8 @@ struct RingLogSinkOptions {
   // max_bytes: at least a segment and the ring, or 0, and only with a rotation
   // by size or time, for a segment that never ends cannot be kept small. Each
   // process that runs has a ring, forked children that log too: leave room for
-  // as many. Looked after by the flusher: at the start, with each segment, and
-  // once a minute.
+  // as many, and for those that are killed within a minute. Looked after by the
+  // flusher: at the start, with each segment, and once a minute.
   RetentionOptions retention;
 
   // The permission bits of segments, less the umask; 0600 are always among

@@ -24,7 +24,7 @@ class ProcessLog {
  public:
   enum class Storage { kFile, kMemory };
   // `options` are Resolved(). Errors are those of RingLogSink::Create().
-  // With `limits_wait` retention begins at StartLimits(). `on_write` is
+  // `limits_wait` is FlusherOptions::limits_wait, `on_write` is
   // FlusherOptions::on_write.
   static absl::StatusOr<std::unique_ptr<ProcessLog>> Create(
       const RingLogSinkOptions& options, Storage storage, bool limits_wait,

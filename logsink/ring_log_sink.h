@@ -59,7 +59,9 @@ namespace ringlog {
 // RingLogSinkOptions::sync says.
 class RingLogSink final : public absl::LogSink {
  public:
-  // A sink that is not registered. Its flusher runs until Close().
+  // A sink that is not registered. Its flusher runs until Close(). What an
+  // earlier one with these directories left when it died gets into segments in
+  // the background, as Install() does it, but nobody waits for that.
   //
   //   InvalidArgument  an option, named with its value and what is allowed
   //   others           the ring or a directory cannot be made: full disk, no
@@ -124,7 +126,7 @@ class RingLogSink final : public absl::LogSink {
   // Moves what the ring holds into segments, closes the last one, deletes the
   // ring's file. If something cannot be written, or other threads go on logging
   // so that the ring is not empty for a moment within half a second, it says so
-  // and the ring stays, for the next start to recover. Else the ring stays only
+  // and the ring stays, for others to recover. Else the ring stays only
   // if it has a crash report (failure_writer.h), for the same reason. With a
   // fallback_directory this is said of either ring; the error is of one of
   // them.

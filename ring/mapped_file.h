@@ -27,8 +27,8 @@ class MappedFile {
 
   // Makes a file of `size` zero bytes, lets `initialize` write into the
   // mapping, and then gives it its name: a kill before leaves only PATH.tmp,
-  // which a start of the sink removes (compress/leftover.h), and which keeps
-  // others from creating PATH.
+  // which a recovery removes (compress/leftover.h), and which keeps others from
+  // creating PATH.
   //
   // The blocks are allocated and written, for on a full disk a store into a
   // merely extended file ends the process with SIGBUS; the pages are mapped, so
