@@ -9,8 +9,8 @@
 //   absl::InstallFailureSignalHandler(handler);
 //
 // The report is the last record of the process, of severity FATAL, from
-// "signal:11". `ringlog cat` shows it at once; the next start moves it into a
-// segment, with what else the ring holds.
+// "signal:11". `ringlog cat` shows it at once; the next start, or who lives
+// meanwhile, moves it into a segment, with what else the ring holds.
 
 #ifndef RINGLOG_LOGSINK_FAILURE_WRITER_H_
 #define RINGLOG_LOGSINK_FAILURE_WRITER_H_

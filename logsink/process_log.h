@@ -44,7 +44,7 @@ class ProcessLog {
   void StartLimits();
 
   // Moves what the ring holds into segments and seals it; see Flusher::Stop().
-  // Without a flusher the ring stays as it is, for the next start.
+  // Without a flusher the ring stays as it is, for others to recover.
   absl::Status Stop();
 
   // Deletes the ring's file; not one with a crash report, nor one without a

@@ -2,8 +2,9 @@
 //
 // An absl::LogSink whose records survive the death of the process. Send()
 // copies the entry into slots of a ring that is mapped from a file; a
-// background thread compresses filled slots into segments; the next start
-// brings what a crash left into segments too, and `ringlog cat` prints either.
+// background thread compresses filled slots into segments; the next start, or
+// who lives meanwhile, brings what a crash left into segments too, and `ringlog
+// cat` prints either.
 //
 //   int main(int argc, char** argv) {
 //     absl::InitializeLog();
