@@ -19,6 +19,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -62,8 +64,23 @@ std::atomic<Gate*> g_gate{nullptr};
 // Whether a ring cannot be deleted.
 std::atomic<bool> g_is_stuck{false};
 
+// Whether a thread has not gone yet that recovers, or has done so: TSan lets no
+// child start threads that was forked meanwhile.
+bool HasThread() {
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream comm(task.path() / "comm");
+    std::string name;
+    if (std::getline(comm, name) && name == "ringlog-recover") return true;
+  }
+  return false;
+}
+
 class LeftoverRunnerTest : public FlusherFixture {
  protected:
+  LeftoverRunnerTest() {
+    WaitUntil([] { return !HasThread(); });
+  }
   ~LeftoverRunnerTest() override { g_gate = nullptr; }
 
   LeftoverRunner Runner(bool is_due = true) const {
@@ -79,6 +96,7 @@ class LeftoverRunnerTest : public FlusherFixture {
       has_recovered |= runner->RunIfDue(now, SegmentWriterOptions());
       return !runner->is_running();
     });
+    WaitUntil([] { return !HasThread(); });
     return has_recovered;
   }
 
