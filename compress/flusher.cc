@@ -252,20 +252,22 @@ absl::Status Flusher::TakeAll() {
 
 void Flusher::KeepToLimits() {
   if (!keeps_to_limits_.load()) return;
-  // What is being recovered counts, and takes less room then. A process that
-  // never lives to see that keeps to its limits at its start and its end.
-  const bool must_wait = leftovers_.is_running() && !is_ending_;
-  if (options_.retention.has_limit() && !must_wait) {
-    retention_.RunIfDue();
-    FlusherCounters* const counters = ring_->flusher_counters();
-    Slots::Set(&counters->deleted_files, retention_.deleted_files());
-    Slots::Set(&counters->delete_errors, retention_.errors());
-  }
   // The end of the process would cut a recovery short.
-  if (is_ending_) return;
-  if (leftovers_.RunIfDue(MonotonicTime(), options_.segment)) {
+  if (!is_ending_ && leftovers_.RunIfDue(MonotonicTime(), options_.segment)) {
     retention_.SetDue();
   }
+  // What is being recovered counts, and takes less room then. A process that
+  // never lives to see that keeps to its limits at its start and its end.
+  const bool may_wait = has_kept_to_limits_ && !is_ending_;
+  if (!options_.retention.has_limit() ||
+      (may_wait && leftovers_.is_running())) {
+    return;
+  }
+  has_kept_to_limits_ = true;
+  retention_.RunIfDue();
+  FlusherCounters* const counters = ring_->flusher_counters();
+  Slots::Set(&counters->deleted_files, retention_.deleted_files());
+  Slots::Set(&counters->delete_errors, retention_.errors());
 }
 
 // Somebody may have deleted it, perhaps with all of its directory.

@@ -160,8 +160,10 @@ class Flusher {
   // Why a segment was left without an end, as long as recovery can give it one:
   // until the ring's cursor names another.
   absl::Status left_status_;
-  // Those that on_segment_closed has not been told of.
+  // Those that on_segment_closed has not been told of; the ring's cursor names
+  // the last of them, if so.
   std::vector<std::string> left_paths_;
+  bool left_is_named_ = false;
   bool is_ending_ = false;  // there is no turn after this one
   // Of the last segment that was closed: recovery can still give it its end.
   absl::Status end_status_;
@@ -169,6 +171,7 @@ class Flusher {
   SegmentSequence segments_;
   RetentionRunner retention_;
   LeftoverRunner leftovers_;
+  bool has_kept_to_limits_ = false;
   absl::Duration looked_for_ring_at_ = -absl::InfiniteDuration();  // monotonic
   bool ring_is_lost_ = false;
   absl::Status result_;

@@ -62,6 +62,20 @@ TEST_F(FlusherFaultTest, TheLastEndThatCannotBeWrittenIsLeftToRecovery) {
   EXPECT_THAT(Texts(), ElementsAre("first", "second"));
 }
 
+// With each batch in a frame of its own there is nothing to be written but the
+// seek table, so that EndEarly() has nothing that it could fail at.
+TEST_F(FlusherFaultTest, ALastEndThatIsOnlyASeekTableIsLeftToRecoveryToo) {
+  Start(/*sync=*/true);
+  FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
+    return call == "pwrite" && inode == first_ ? EIO : 0;
+  });
+  EXPECT_FALSE(flusher_->Stop().ok());
+  Recover();
+  ASSERT_THAT(Segments(), SizeIs(1));
+  EXPECT_TRUE(IsClosed(Segments()[0]));
+  EXPECT_THAT(Texts(), ElementsAre("first", "second"));
+}
+
 // Until then recovery would add to it.
 TEST_F(FlusherFaultTest, OneWithoutAnEndIsToldOfWhenThereIsAnotherBehindIt) {
   Start(/*sync=*/true);

@@ -125,18 +125,19 @@ absl::Status Flusher::WriteEnd() {
 }
 
 void Flusher::LeaveSegment(const absl::Status& status) {
-  const bool has_end = status.ok() || left_done_;
-  const std::string path = segments_.Leave(has_end);
+  const bool has_end = segments_.has_end();
+  const std::string path = segments_.Leave();
   retention_.SetDue();
   if (path.empty()) return;
+  if (!left_done_) left_status_.Update(status);
   left_paths_.push_back(path);
-  if (!has_end) left_status_.Update(status);
+  left_is_named_ = !has_end;
   TellOfLeft();
 }
 
 // Not as long as recovery could add to them.
 void Flusher::TellOfLeft() {
-  if (!left_status_.ok()) return;
+  if (left_is_named_) return;
   for (const std::string& path : left_paths_) TellSegmentClosed(options_, path);
   left_paths_.clear();
 }
@@ -192,13 +193,18 @@ void Flusher::PublishAndRelease() {
     if (batch_.empty() && end == persisted_) return;
   }
   segments_.Publish(end, drain_.reported_drops());
-  if (segments_.is_open()) left_status_ = absl::OkStatus();
+  if (segments_.is_open()) {
+    left_status_ = absl::OkStatus();
+    left_is_named_ = false;
+  }
   ring_->Release();
-  TellOfLeft();
   UpdateCounters();
   batch_.Clear();
-  MonitorLock lock(&monitor_);
-  persisted_ = end;
+  {
+    MonitorLock lock(&monitor_);
+    persisted_ = end;
+  }
+  TellOfLeft();
 }
 
 absl::Status Flusher::RotateIfWanted() {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -72,11 +73,9 @@ bool MakerMayBeAlive(const ParsedFileName& name) {
   return MayBeAlive(maker);
 }
 
-}  // namespace
-
-absl::StatusOr<LeftoverReport> RecoverLeftover(
-    const std::string& ring_path, const std::string& segment_directory,
-    const SegmentWriterOptions& options) {
+absl::StatusOr<LeftoverReport> Recover(const std::string& ring_path,
+                                       const std::string& segment_directory,
+                                       const SegmentWriterOptions& options) {
   // Closing ends the lock, so it comes after the ring has gone.
   const absl::StatusOr<UnsharedFile> fd = OpenLeftover(ring_path);
   if (!fd.ok()) return fd.status();
@@ -94,6 +93,20 @@ absl::StatusOr<LeftoverReport> RecoverLeftover(
     return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_path));
   }
   return report;
+}
+
+}  // namespace
+
+// All of a ring is read, which may be large, in a program that lives.
+absl::StatusOr<LeftoverReport> RecoverLeftover(
+    const std::string& ring_path, const std::string& segment_directory,
+    const SegmentWriterOptions& options) {
+  try {
+    return Recover(ring_path, segment_directory, options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(ring_path, ": no memory to recover it"));
+  }
 }
 
 LeftoverSweep RecoverLeftovers(const std::string& ring_directory,

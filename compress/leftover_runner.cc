@@ -44,8 +44,7 @@ struct LeftoverRunner::Run {
       const absl::Status status = RecoverFound(left.path, directory, options);
       if (status.ok()) {
         has_recovered = true;
-      } else if (!absl::IsFailedPrecondition(status) &&
-                 !absl::IsNotFound(status)) {
+      } else if (!absl::IsFailedPrecondition(status) && Exists(left.path)) {
         failed.push_back(left.path);
         if (!left.was_told) errors.push_back(status);
       }
@@ -61,23 +60,22 @@ bool LeftoverRunner::RunIfDue(absl::Duration now,
     return false;
   }
   if (!std::exchange(was_called_, true)) looked_at_ = now;
-  bool has_recovered = false;
   if (run_ != nullptr) {
     if (!run_->has_ended.load(std::memory_order_acquire)) return false;
     for (const std::string& path : run_->failed) failed_at_[path] = now;
-    has_recovered = run_->has_recovered;
-    run_ = nullptr;
+    // The caller has something to do between two.
+    return std::exchange(run_, nullptr)->has_recovered;
   }
-  if (!is_due_ && now - looked_at_ < interval_) return has_recovered;
+  if (!is_due_ && now - looked_at_ < interval_) return false;
   is_due_ = false;
   looked_at_ = now;
   auto run = std::make_shared<Run>();
   run->found = Look(now);
-  if (run->found.empty()) return has_recovered;
+  if (run->found.empty()) return false;
   run->directory = directories_.segments;
   run->options = options;
   Start(std::move(run), now);
-  return has_recovered;
+  return false;
 }
 
 std::vector<LeftoverRunner::Found> LeftoverRunner::Look(absl::Duration now) {

@@ -2,44 +2,32 @@
 // segments, each record once, and nothing is touched that somebody has; no
 // thread is at work when there is nothing to do, nor more than one at a time;
 // it may outlive who started it.
-//
-// unlink(2) is taken over here, so that a recovery can be held up at its end,
-// and fail there.
 
 #include "ringlog/compress/leftover_runner.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
-#include "absl/algorithm/container.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/flusher.h"
 #include "ringlog/compress/flusher_fixture.h"
-#include "ringlog/compress/flusher_options.h"
+#include "ringlog/compress/leftover_runner_fixture.h"
 #include "ringlog/compress/retention_runner.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/run_child.h"
-#include "ringlog/testing/wait_until.h"
 
 namespace ringlog {
 namespace {
@@ -48,120 +36,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
-
-constexpr absl::Duration kInterval = absl::Minutes(1);
-// When a runner is first called: any time does.
-constexpr absl::Duration kBegin = absl::Hours(7);
-
-// Holds up who wants to delete a ring.
-struct Gate {
-  Signal has_come, may_go_on, has_deleted;
-};
-std::atomic<Gate*> g_gate{nullptr};
-// Whether a ring cannot be deleted.
-std::atomic<bool> g_is_stuck{false};
-
-// Whether a thread has not gone yet that recovers, or has done so: TSan lets no
-// child start threads that was forked meanwhile.
-bool HasThread() {
-  for (const auto& task :
-       std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream comm(task.path() / "comm");
-    std::string name;
-    if (std::getline(comm, name) && name == "ringlog-recover") return true;
-  }
-  return false;
-}
-
-class LeftoverRunnerTest : public FlusherFixture {
- protected:
-  LeftoverRunnerTest() {
-    WaitUntil([] { return !HasThread(); });
-  }
-  ~LeftoverRunnerTest() override { g_gate = nullptr; }
-
-  LeftoverRunner Runner(bool is_due = true) const {
-    return LeftoverRunner({directory_, directory_, "program"}, kInterval,
-                          is_due);
-  }
-
-  // Looks, if that is due, and waits until what was found has been tried.
-  static bool RunToEnd(LeftoverRunner* runner, absl::Duration now) {
-    bool has_recovered = runner->RunIfDue(now, SegmentWriterOptions());
-    WaitUntil([&] {
-      has_recovered |= runner->RunIfDue(now, SegmentWriterOptions());
-      return !runner->is_running();
-    });
-    WaitUntil([] { return !HasThread(); });
-    return has_recovered;
-  }
-
-  // A process that has logged. Begun before the test has threads: sanitizers
-  // promise nothing of what a child allocates then.
-  struct Other {
-    pid_t process;
-    std::string ring;
-  };
-  Other Begin(const std::string& text) {
-    const std::vector<std::string> before = Rings();
-    Signal is_ready;
-    Other other = {StartChild([&] {
-                     MakeRing(64);
-                     Append(text);
-                     is_ready.Send();
-                     for (;;) pause();
-                   }),
-                   ""};
-    is_ready.Await();
-    for (const std::string& ring : Rings()) {
-      if (!absl::c_linear_search(before, ring)) other.ring = ring;
-    }
-    EXPECT_NE(other.ring, "");
-    return other;
-  }
-  static void Kill(const Other& other) {
-    EXPECT_EQ(kill(other.process, SIGKILL), 0);
-    EXPECT_EQ(AwaitChild(other.process), SIGKILL);
-  }
-  // Of a process that logs and is killed, its ring.
-  std::string LeaveRing(const std::string& text) {
-    const Other other = Begin(text);
-    Kill(other);
-    return other.ring;
-  }
-
-  std::vector<std::string> Rings() const {
-    return FilesIn(directory_, ".ring");
-  }
-  bool IsThere(const std::string& path) const {
-    return access(path.c_str(), F_OK) == 0;
-  }
-
-  FlusherOptions ImpatientOptions() {
-    FlusherOptions options = Options();
-    options.leftover_interval = absl::Milliseconds(1);
-    return options;
-  }
-};
-
-TEST_F(LeftoverRunnerTest, WhatAChildLeavesIsRecoveredWhileItsParentLives) {
-  std::vector<Other> children;
-  for (int i = 0; i < 5; ++i)
-    children.push_back(Begin(absl::StrCat("child ", i)));
-  MakeRing(64);
-  const auto flusher = StartFlusher(ring_.get(), ImpatientOptions());
-  Append("before");
-  for (const Other& child : children) {
-    Kill(child);
-    WaitUntil([&] { return !IsThere(child.ring); });
-  }
-  EXPECT_THAT(Rings(), ElementsAre(ring_->path()));
-  Append("after");
-  EXPECT_TRUE(flusher->Stop().ok());
-  EXPECT_THAT(Texts(),
-              UnorderedElementsAre("before", "child 0", "child 1", "child 2",
-                                   "child 3", "child 4", "after"));
-}
 
 TEST_F(LeftoverRunnerTest, ItLooksOnceInAnInterval) {
   LeftoverRunner runner = Runner();
@@ -317,6 +191,34 @@ TEST_F(LeftoverRunnerTest, WhatCannotBeRecoveredIsToldOnceAndTriedNowAndThen) {
   EXPECT_THAT(Texts(), ElementsAre("record"));
 }
 
+// Which is ENOENT as well, but the ring is there.
+TEST_F(LeftoverRunnerTest, ADirectoryThatHasGoneIsAnErrorToo) {
+  const std::string shared = MakeTestDirectory();
+  const std::string gone = MakeTestDirectory() + "/gone";
+  AwaitChild(StartChild([&] {
+    RingOptions options;
+    options.slot_count = 64;
+    options.program = "program";
+    options.segment_directory = gone;
+    ring_ = *Ring::CreateIn(shared, RingFileName, options);
+    Append("record");
+    raise(SIGKILL);
+  }));
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [&] {
+                  LeftoverRunner runner({gone, shared, "program"}, kInterval,
+                                        /*is_due=*/true);
+                  if (RunToEnd(&runner, kBegin)) _exit(1);
+                  if (FilesIn(shared, ".ring").size() != 1) _exit(2);
+                  runner.RunIfDue(kBegin + kInterval, SegmentWriterOptions());
+                  if (runner.is_running()) _exit(3);
+                },
+                &err),
+            0);
+  EXPECT_THAT(err, HasSubstr("cannot recover"));
+}
+
 TEST_F(LeftoverRunnerTest, ARingInMemoryHasNothingRecovered) {
   const std::string left = LeaveRing("record");
   auto ring = Ring::CreateAnonymous(RingOptions());
@@ -392,58 +294,5 @@ TEST_F(LeftoverRunnerTest, AProcessMayEndWithinARecovery) {
   EXPECT_THAT(Texts(), ElementsAre("record"));
 }
 
-// Without that a flusher looks at its limits once a minute.
-TEST_F(LeftoverRunnerTest, WhatIsRecoveredCountsForTheLimitsAtOnce) {
-  std::vector<Other> children;
-  for (int i = 0; i < 3; ++i)
-    children.push_back(Begin(absl::StrCat("child ", i)));
-  MakeRing(64);
-  FlusherOptions options = ImpatientOptions();
-  options.retention.max_files = 1;
-  const auto flusher = StartFlusher(ring_.get(), options);
-  Append("own");
-  ASSERT_TRUE(flusher->Flush(kLong));
-  for (const Other& child : children) {
-    Kill(child);
-    WaitUntil([&] { return !IsThere(child.ring); });
-  }
-  WaitUntil([&] { return FilesIn(directory_, ".log.zst").size() == 1; });
-  EXPECT_TRUE(flusher->Stop().ok());
-  EXPECT_THAT(Texts(), ElementsAre("own"));
-}
-
-TEST_F(LeftoverRunnerTest, AFlusherWhoseLimitsWaitDoesNotLookYet) {
-  const std::string left = LeaveRing("record");
-  MakeRing(64);
-  FlusherOptions options = ImpatientOptions();
-  options.limits_wait = true;
-  const auto flusher = StartFlusher(ring_.get(), options);
-  for (int i = 0; i < 10; ++i) {
-    Append("own");
-    ASSERT_TRUE(flusher->Flush(kLong));
-  }
-  EXPECT_TRUE(IsThere(left));
-  flusher->StartLimits();
-  WaitUntil([&] { return !IsThere(left); });
-}
-
 }  // namespace
 }  // namespace ringlog
-
-// The C library's declaration promises the compiler that it throws nothing.
-extern "C" int unlink(const char* name) noexcept {
-  const bool is_ring = absl::EndsWith(name, ".ring");
-  ringlog::Gate* const gate = is_ring ? ringlog::g_gate.load() : nullptr;
-  if (gate != nullptr) {
-    gate->has_come.Send();
-    gate->may_go_on.Await();
-  }
-  if (is_ring && ringlog::g_is_stuck) {
-    errno = EACCES;
-    return -1;
-  }
-  const auto result =
-      static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, name, 0));
-  if (gate != nullptr) gate->has_deleted.Send();
-  return result;
-}

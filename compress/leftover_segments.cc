@@ -135,6 +135,11 @@ class Leftover {
     cursor_.segment_bytes = cursor_.frame_offset = last->proven_bytes;
     cursor_.format = last->format;
     begin_ = last->end_position;
+    // As the cursor that did not reach the disk said.
+    if (last->is_whole) {
+      NameNextSegment();
+      cursor_.segment_bytes = cursor_.frame_offset = 0;
+    }
     return absl::OkStatus();
   }
 

@@ -20,6 +20,7 @@
 #include "ringlog/compress/leftover_life.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/other_boot.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/run_child.h"
 
@@ -32,6 +33,34 @@ using ::testing::SizeIs;
 
 // Has a ring locked until somebody else tries to; -1: none.
 int g_asking = -1;
+
+// The machine dies when on_segment_closed has been told of the segment, with a
+// cursor on the disk that is older than the segment is.
+TEST(LeftoverTest, ASegmentThatWasClosedIsNotAddedToAfterAnotherBoot) {
+  const std::string directory = MakeTestDirectory();
+  {
+    Victim victim(directory);
+    victim.Log(10);
+    victim.NameSegment();
+    victim.CreateSegment();
+    victim.Take(4);
+    victim.Write();
+    victim.Publish();
+    victim.Release();
+    victim.Take(3);
+    victim.Write();
+    // What is published from here on does not reach the disk.
+    victim.EndSegment();
+  }
+  const std::string ring = FilesIn(directory, ".ring").at(0);
+  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  const std::string closed = FilesIn(directory, ".log.zst").at(0);
+  const std::string before = ReadFile(closed);
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(Texts(directory), Messages(10));
+  EXPECT_TRUE(ReadFile(closed) == before);
+}
 
 TEST_P(LifeTest, EveryRecordIsInTheSegmentsOnce) {
   const std::string directory = MakeTestDirectory();

@@ -144,18 +144,25 @@ absl::Status SegmentSequence::Add(const SegmentWriter::Batch& batch) {
   return writer_->AddBatch(batch);
 }
 
-absl::Status SegmentSequence::AddEnd() { return writer_->AddEnd(); }
+absl::Status SegmentSequence::AddEnd() {
+  absl::Status status = writer_->AddEnd();
+  ends_ = status.ok();
+  return status;
+}
 
 absl::Status SegmentSequence::Write() {
   absl::Status status = must_cut_ ? CutToPublished() : absl::OkStatus();
   if (status.ok()) status = writer_->Write();
+  has_end_ = ends_ && status.ok();
   if (!writer_->is_deleted()) return status;
   return absl::NotFoundError(
       absl::StrCat("somebody has deleted ", writer_->path()));
 }
 
 absl::Status SegmentSequence::Sync() {
-  return options_.sync ? writer_->Sync() : absl::OkStatus();
+  absl::Status status = options_.sync ? writer_->Sync() : absl::OkStatus();
+  has_end_ &= status.ok();
+  return status;
 }
 
 absl::Status SegmentSequence::CutBack() {
@@ -176,7 +183,7 @@ absl::Status SegmentSequence::EndEarly() {
       writer_->path(), Identity(), cursor_, options_.segment);
   if (!writer.ok()) return writer.status();
   // The frame has its end, and plain tools are content.
-  if ((*writer)->AddEnd().ok()) (*writer)->Write().IgnoreError();
+  has_end_ = (*writer)->AddEnd().ok() && (*writer)->Write().ok();
   return absl::OkStatus();
 }
 
@@ -204,15 +211,15 @@ bool SegmentSequence::IsRemoved() {
          writer_->CutToCursor().ok();
 }
 
-std::string SegmentSequence::Leave(bool has_end) {
+std::string SegmentSequence::Leave() {
   std::string path = writer_->is_deleted() ? "" : writer_->path();
   if (writer_->segment_bytes() == 0 && IsRemoved()) {
     path.clear();
     TakeBackBegin();
-  } else if (has_end) {
+  } else if (has_end_) {
     NameNext();
   }
-  must_cut_ = false;
+  must_cut_ = ends_ = has_end_ = false;
   left_bytes_ += writer_->segment_bytes();
   writer_.reset();
   return path;

@@ -84,7 +84,8 @@ class SegmentSequence {
 
   // For a file that takes no more: ends it behind what was published, as
   // recovery would. OK if that was done, or the file has gone; then its records
-  // may be written elsewhere after Leave(). May be called again after an error.
+  // may be written elsewhere after Leave(). It may lack its seek table, though;
+  // see has_end(). May be called again after an error.
   absl::Status EndEarly();
   // If it cannot be ended: at least there is nothing in it that was not
   // published. The same.
@@ -94,13 +95,17 @@ class SegmentSequence {
   // segments, and these drops are told of there.
   void Publish(uint64_t end_position, const DropCounts& reported_drops);
 
+  // Whether all of the current segment's end has been written, and with `sync`
+  // nothing has failed since.
+  bool has_end() const { return has_end_; }
+
   // Closes the file as it is, and returns its path; an empty one if the file
-  // has gone. If it `has_end` the ring's cursor names the next segment, with no
+  // has gone. If it has_end() the ring's cursor names the next segment, with no
   // bytes, so that recovery does not touch this one any more. A segment in
   // which nothing is good is deleted, and the cursor names what it named before
   // Begin(): a segment that may still need its end. If it can be neither
   // deleted nor emptied the cursor stays, and recovery does.
-  std::string Leave(bool has_end);
+  std::string Leave();
 
  private:
   void PublishCursor();
@@ -118,7 +123,9 @@ class SegmentSequence {
   SegmentCursor before_;     // as published before Begin()
   bool names_next_ = false;  // cursor_ does: one that has not been begun
   uint64_t published_end_;
-  bool must_cut_ = false;    // there may be more in the file than was published
+  bool must_cut_ = false;  // there may be more in the file than was published
+  bool ends_ = false;      // the end was added, if not written
+  bool has_end_ = false;
   uint64_t left_bytes_ = 0;  // of segments before the current one
 };
 

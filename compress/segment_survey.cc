@@ -44,10 +44,14 @@ absl::Status Read(const RingHeader& header, uint64_t from,
         absl::StrCat(segment->path, ": is another ring's"));
   }
   size_t skipped = 0;
+  bool is_proven = true;  // all so far
   absl::string_view lines;
   SegmentReader::Result result;
   while ((result = reader.NextRecords(&lines)) != SegmentReader::Result::kEnd) {
-    if (result != SegmentReader::Result::kMetadata) continue;
+    if (result != SegmentReader::Result::kMetadata) {
+      is_proven = false;
+      continue;
+    }
     const FrameMetadata& metadata = reader.metadata();
     const bool is_whole = reader.skipped().size() == skipped;
     skipped = reader.skipped().size();
@@ -55,6 +59,7 @@ absl::Status Read(const RingHeader& header, uint64_t from,
         metadata.ring_id != ring_id) {
       continue;
     }
+    is_proven = true;
     segment->proven_bytes = reader.offset();
     segment->end_position = metadata.summary.end_position;
     if (metadata.summary.end_position > from) {
@@ -63,6 +68,8 @@ absl::Status Read(const RingHeader& header, uint64_t from,
   }
   if (!reader.read_status().ok()) return reader.read_status();
   segment->is_closed = reader.is_closed();
+  segment->is_whole =
+      segment->is_closed && is_proven && reader.skipped().size() == skipped;
   segment->is_recovered =
       reader.first_metadata() != nullptr && reader.first_metadata()->recovered;
   return absl::OkStatus();

@@ -26,6 +26,7 @@ struct SurveyedSegment {
   uint64_t proven_bytes = 0;
   uint64_t end_position = 0;
   bool is_closed = false;     // it has its seek table
+  bool is_whole = false;      // closed, and nothing is in between
   bool is_recovered = false;  // all of it is recovery's
   // What its whole frames behind `from` tell of, as their metadata list it.
   DropCounts drops = {};

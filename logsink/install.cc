@@ -102,8 +102,8 @@ void RecoverInBackground(const RingLogSinkOptions& options,
     Installer::RecoveryIsDone(installation);
     return;
   }
-  // The end of the process need not wait: what it cuts short the next start
-  // does again.
+  // The end of the process need not wait: what it cuts short
+  // others do again.
   pthread_detach(*thread);
 }
 
@@ -113,7 +113,7 @@ __attribute__((destructor)) void CloseAtExit() {
   Installation* const installation = g_installation.load();
   // Still registered, if the program has not removed it: threads may log.
   if (installation == nullptr) return;
-  // Or a program that never lives long would leave all to the next start.
+  // Or a program that never lives long would leave all to others.
   installation->WaitForRecovery(kRecoveryTimeout);
   if (absl::Status s = installation->sink->Close(); !s.ok()) {
     Complain(absl::StrCat(s.message(), installation->sink->ring_path().empty()

@@ -28,10 +28,13 @@ class RingLogSink;
 //   abort(), any signal,       that had been logged, for others to recover.
 //   LOG(FATAL), exec()
 //
-// Others are the next start, and processes of whatever program that log into
+// Others are the next start, and processes of whatever program that write to
 // the same directories and live: they look once a minute for what the dead have
 // left, so that a program whose children are killed does not collect their
-// rings. It costs a thread only while there is something to recover.
+// rings. It costs a thread, and as much memory as the ring has, only while
+// there is something to recover. Who has its ring in memory, or overwrites the
+// oldest, does not look; nor does anybody in a fallback_directory that it has
+// not needed yet.
 //
 // Where the ring cannot be made, because the disk is full or must not be
 // written, the program goes on: in options.fallback_directory, if there is one;
@@ -47,7 +50,8 @@ class RingLogSink;
 // A directory is for processes of one running kernel, whatever their
 // containers: flock(2) and ids of processes tell rings that are in use from
 // those that the dead have left. Hosts that share a file system need a
-// directory each.
+// directory each. Containers that share a ring_directory must see the same
+// directory under the same path, for recovery goes by the path.
 //
 // The library that this is in must not be unloaded by dlclose(): Abseil would
 // call a sink that is not there.
@@ -59,8 +63,8 @@ class RingLogSink;
 absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options);
 
 // Waits until the recovery that Install() began has been done; false if
-// `timeout` passed first. A forked child does none, and has none to wait for.
-// For tests, and for programs that read their logs.
+// `timeout` passed first. A forked child has none to wait for. For tests, and
+// for programs that read their logs.
 bool WaitForRecovery(absl::Duration timeout);
 
 }  // namespace ringlog

@@ -294,7 +294,7 @@ absl::Status RingLogSink::Close() {
   LogPair* const logs = Own();
   absl::Status status = logs == nullptr ? absl::OkStatus() : logs->Stop();
   // A ring that is not sealed, as it may be though the last segment has no end,
-  // takes what comes, for the next start.
+  // takes what comes, for who recovers it.
   closed_.store(status.ok() || logs->ring()->is_sealed() ||
                     !logs->ring()->outlives_process(),
                 std::memory_order_relaxed);

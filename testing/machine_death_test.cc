@@ -135,7 +135,7 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
     ASSERT_TRUE(segments_->Write().ok());
     Look();
     if (sync()) Sync();
-    segments_->Leave(/*has_end=*/true);
+    segments_->Leave();
     Look();
   }
 

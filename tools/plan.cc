@@ -246,6 +246,9 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
 
 void Planner::AddSegmentsWithoutRing() {
   InspectSegments();
+  // What has been begun since a ring was read, by its process or by recovery,
+  // has what the ring had.
+  for (const auto& ring : rings_) TakeSegments(ring.first, &segments_);
   // Those without metadata come with those of the same ring that have them.
   std::vector<RingId> ids;
   for (const FoundSegment& segment : segments_) {

@@ -121,10 +121,12 @@ class Recovery {
         ring.ok() ? CursorOf(ring->ring) : ring.status();
     if (!cursor.ok()) {
       sources_.PutBack(std::move(segments));
+      if (!absl::IsNotFound(ring.status()) || !found.input.from_directory) {
+        return cursor.status();
+      }
       // Recovered meanwhile: its segments have everything.
-      const bool is_gone = absl::IsNotFound(ring.status());
-      return is_gone && found.input.from_directory ? absl::OkStatus()
-                                                   : cursor.status();
+      sources_.AddNewSegments(found);
+      return absl::OkStatus();
     }
     const RingEnd end = {
         ring->ring.header, *cursor, CursorDecides(ring->ring),
@@ -143,7 +145,12 @@ class Recovery {
             "directory; give another one with --out");
       }
       ring = absl::CancelledError();  // its memory is needed a second time
-      return RecoverInPlace(path);
+      absl::Status status = RecoverInPlace(path);
+      // Its segments are in the output, whoever has made them.
+      if (absl::IsNotFound(status) && access(path.c_str(), F_OK) != 0) {
+        return absl::OkStatus();
+      }
+      return status;
     }
     return RecoverIntoOutput(found, *ring, end, segments);
   }

@@ -74,7 +74,10 @@ void RecoverSources::FindRings(const std::string& output) {
     FoundRing ring;
     ring.input = input;
     absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
-    if (absl::IsNotFound(header.status()) && input.from_directory) continue;
+    if (absl::IsNotFound(header.status()) && input.from_directory) {
+      inputs_.Relist();  // for what somebody has made of it
+      continue;
+    }
     if (absl::IsDataLoss(header.status()) ||
         absl::IsInvalidArgument(header.status())) {
       header = Rebuild(input.path);
@@ -139,6 +142,26 @@ std::vector<FoundSegment> RecoverSources::TakeSegments(const RingId& id) {
 
 void RecoverSources::PutBack(std::vector<FoundSegment> segments) {
   std::move(segments.begin(), segments.end(), std::back_inserter(segments_));
+}
+
+void RecoverSources::AddNewSegments(const FoundRing& ring) {
+  const auto is_its = [&ring](const InputFile& file) {
+    return file.kind == FileKind::kSegment &&
+           file.name.ring_id_prefix == ring.input.name.ring_id_prefix;
+  };
+  // It may have been made, and empty, when it was looked at.
+  for (FoundSegment& segment : segments_) {
+    if (!segment.status.ok() && is_its(segment.input)) {
+      segment = InspectSegment(segment.input);
+    }
+  }
+  const size_t known = inputs_.files.size();
+  inputs_.Relist();
+  for (size_t i = known; i < inputs_.files.size(); ++i) {
+    if (is_its(inputs_.files[i])) {
+      segments_.push_back(InspectSegment(inputs_.files[i]));
+    }
+  }
 }
 
 void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {

@@ -47,6 +47,9 @@ class RecoverSources {
   std::vector<FoundSegment> TakeSegments(const RingId& id);
   // As if they had not been taken.
   void PutBack(std::vector<FoundSegment> segments);
+  // Looks again for the segments of a ring that was in a directory and has gone
+  // since: somebody has recovered it.
+  void AddNewSegments(const FoundRing& ring);
   // Those of a ring that is not here, as far as they are inputs; empty if no
   // more are left. Requires: all rings have taken theirs.
   std::vector<FoundSegment> TakeSegmentsWithoutRing();
