@@ -169,7 +169,19 @@ absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
 }
 
 void Inputs::AddFile(InputFile file, dev_t device, ino_t inode) {
-  if (seen_.insert({device, inode}).second) files.push_back(std::move(file));
+  const auto [seen, is_new] =
+      seen_.emplace(std::pair(device, inode), file.path);
+  if (!is_new) {
+    struct stat st;
+    if (stat(seen->second.c_str(), &st) == 0 && st.st_dev == device &&
+        st.st_ino == inode) {
+      return;
+    }
+    // That has gone, and its inode is another file's now.
+    seen->second = file.path;
+  }
+  // Recovery replaces what another one has left.
+  if (paths_.insert(file.path).second) files.push_back(std::move(file));
 }
 
 }  // namespace ringlog

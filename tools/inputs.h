@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -51,7 +52,9 @@ class Inputs {
   void AddFile(InputFile file, dev_t device, ino_t inode);
 
   std::vector<std::string> directories_;
-  std::set<std::pair<dev_t, ino_t>> seen_;
+  // By the file, under which path it was found; and all paths.
+  std::map<std::pair<dev_t, ino_t>, std::string> seen_;
+  std::set<std::string> paths_;
   Report* report_;
 };
 

@@ -55,6 +55,27 @@ class InputsTest : public ::testing::Test {
   std::vector<std::string> unusable_;
 };
 
+// A ring is recovered and deleted, and the next segment gets its inode.
+TEST_F(InputsTest, RelistFindsAFileWithTheInodeOfOneThatHasGone) {
+  const std::string before = File("one.ring", "x");
+  Inputs inputs({directory_}, &report_);
+  const std::string after = Path("two.log.zst");
+  std::filesystem::rename(before, after);
+  inputs.Relist();
+  EXPECT_THAT(Paths(inputs), ElementsAre(before, after));
+  inputs.Relist();
+  EXPECT_THAT(Paths(inputs), ElementsAre(before, after));
+}
+
+TEST_F(InputsTest, RelistFindsAFileThatWasReplacedOnce) {
+  const std::string path = File("one.log.zst", kFrame);
+  Inputs inputs({directory_}, &report_);
+  const std::string other = File("other", kFrame);
+  std::filesystem::rename(other, path);
+  inputs.Relist();
+  EXPECT_THAT(Paths(inputs), ElementsAre(path));
+}
+
 TEST_F(InputsTest, NamedFileIsWhatItsFirstBytesSay) {
   const std::string magic(reinterpret_cast<const char*>(kRingMagic),
                           sizeof kRingMagic);
