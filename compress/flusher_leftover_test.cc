@@ -24,8 +24,9 @@ using ::testing::UnorderedElementsAre;
 
 TEST_F(LeftoverRunnerTest, WhatAChildLeavesIsRecoveredWhileItsParentLives) {
   std::vector<Other> children;
-  for (int i = 0; i < 5; ++i)
+  for (int i = 0; i < 5; ++i) {
     children.push_back(Begin(absl::StrCat("child ", i)));
+  }
   MakeRing(64);
   const auto flusher = StartFlusher(ring_.get(), ImpatientOptions());
   Append("before");
@@ -44,8 +45,9 @@ TEST_F(LeftoverRunnerTest, WhatAChildLeavesIsRecoveredWhileItsParentLives) {
 // Without that a flusher looks at its limits once a minute.
 TEST_F(LeftoverRunnerTest, WhatIsRecoveredCountsForTheLimitsAtOnce) {
   std::vector<Other> children;
-  for (int i = 0; i < 3; ++i)
+  for (int i = 0; i < 3; ++i) {
     children.push_back(Begin(absl::StrCat("child ", i)));
+  }
   MakeRing(64);
   FlusherOptions options = ImpatientOptions();
   options.retention.max_files = 1;
