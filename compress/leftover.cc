@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -16,7 +17,6 @@
 #include "ringlog/compress/rotation.h"
 #include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/unshared_file.h"
 
 namespace ringlog {
@@ -27,15 +27,6 @@ bool MayBeTrusted(const std::string& path, bool is_own_directory) {
   struct stat st;
   return is_own_directory ||
          (lstat(path.c_str(), &st) == 0 && st.st_uid == geteuid());
-}
-
-// Whether the segments of the ring are in `segment_directory`.
-bool GoesTo(const RingHeader& header, bool is_own_directory,
-            const std::string& segment_directory) {
-  const absl::string_view recorded = SegmentDirectory(header);
-  return recorded.empty()
-             ? is_own_directory
-             : recorded == SegmentDirectoryField(segment_directory);
 }
 
 // Of the ring at `path`. What cannot be read is another user's where
@@ -49,11 +40,28 @@ bool MayGoTo(const std::string& path, bool is_own_directory,
                      : is_own_directory;
 }
 
-// Of a ring that its maker did not live to give a name. What it was to be is in
-// `*stem`.
-bool IsUnfinished(absl::string_view name, absl::string_view* stem) {
-  *stem = name;
-  return absl::ConsumeSuffix(stem, ".tmp");
+// A ring by its name; or, unfinished, what its maker did not live to give one.
+struct NamedRing {
+  std::string path;
+  ParsedFileName name;
+  bool is_unfinished = false;
+};
+
+constexpr absl::string_view kUnfinishedSuffix = ".tmp";
+
+std::vector<NamedRing> RingsIn(const std::string& directory,
+                               absl::Status* listed = nullptr) {
+  std::vector<NamedRing> rings;
+  for (const std::string& name : NamesIn(directory, listed)) {
+    NamedRing ring;
+    absl::string_view stem = name;
+    ring.is_unfinished = absl::ConsumeSuffix(&stem, kUnfinishedSuffix);
+    ring.name = ParseFileName(stem);
+    if (ring.name.kind != FileKind::kRing) continue;
+    ring.path = absl::StrCat(directory, "/", name);
+    rings.push_back(std::move(ring));
+  }
+  return rings;
 }
 
 absl::Status RemoveUnfinished(const std::string& path) {
@@ -115,18 +123,14 @@ LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
   LeftoverSweep sweep;
   absl::Status listed;
   const bool is_own_directory = ring_directory == segment_directory;
-  for (const std::string& name : NamesIn(ring_directory, &listed)) {
-    const std::string path = absl::StrCat(ring_directory, "/", name);
-    absl::string_view stem;
-    const bool is_unfinished = IsUnfinished(name, &stem);
-    if (ParseFileName(stem).kind != FileKind::kRing) continue;
-    if (is_unfinished) {
-      RemoveUnfinished(path).IgnoreError();
+  for (const NamedRing& ring : RingsIn(ring_directory, &listed)) {
+    if (ring.is_unfinished) {
+      RemoveUnfinished(ring.path).IgnoreError();
       continue;
     }
-    if (!MayGoTo(path, is_own_directory, segment_directory)) continue;
+    if (!MayGoTo(ring.path, is_own_directory, segment_directory)) continue;
     absl::StatusOr<LeftoverReport> report =
-        RecoverLeftover(path, segment_directory, options);
+        RecoverLeftover(ring.path, segment_directory, options);
     if (report.ok()) {
       sweep.recovered.push_back(*std::move(report));
     } else if (!absl::IsFailedPrecondition(report.status()) &&
@@ -142,23 +146,18 @@ std::vector<std::string> FindLeftovers(const std::string& ring_directory,
                                        const std::string& segment_directory) {
   std::vector<std::string> paths;
   const bool is_own_directory = ring_directory == segment_directory;
-  for (const std::string& name : NamesIn(ring_directory)) {
-    absl::string_view stem;
-    const bool is_unfinished = IsUnfinished(name, &stem);
-    const ParsedFileName parsed = ParseFileName(stem);
-    if (parsed.kind != FileKind::kRing) continue;
-    std::string path = absl::StrCat(ring_directory, "/", name);
-    if (!MayBeTrusted(path, is_own_directory)) continue;
-    if (is_unfinished) {
-      if (MakerMayBeAlive(parsed)) continue;
+  for (NamedRing& ring : RingsIn(ring_directory)) {
+    if (!MayBeTrusted(ring.path, is_own_directory)) continue;
+    if (ring.is_unfinished) {
+      if (MakerMayBeAlive(ring.name)) continue;
     } else {
-      const absl::StatusOr<RingHeader> header = ReadLeftoverHeader(path);
+      const absl::StatusOr<RingHeader> header = ReadLeftoverHeader(ring.path);
       if (!header.ok() ||
           !GoesTo(*header, is_own_directory, segment_directory)) {
         continue;
       }
     }
-    paths.push_back(std::move(path));
+    paths.push_back(std::move(ring.path));
   }
   return paths;
 }
@@ -166,8 +165,7 @@ std::vector<std::string> FindLeftovers(const std::string& ring_directory,
 absl::Status RecoverFound(const std::string& path,
                           const std::string& segment_directory,
                           const SegmentWriterOptions& options) {
-  absl::string_view stem;
-  return IsUnfinished(path, &stem)
+  return absl::EndsWith(path, kUnfinishedSuffix)
              ? RemoveUnfinished(path)
              : RecoverLeftover(path, segment_directory, options).status();
 }

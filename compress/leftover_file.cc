@@ -172,6 +172,14 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   return header;
 }
 
+bool GoesTo(const RingHeader& header, bool is_in_same_directory,
+            const std::string& segment_directory) {
+  const absl::string_view recorded = SegmentDirectory(header);
+  return recorded.empty()
+             ? is_in_same_directory
+             : recorded == SegmentDirectoryField(segment_directory);
+}
+
 absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
   // Not to be kept open, with all of its blocks, by a child that is forked
   // meanwhile.

@@ -59,15 +59,14 @@ bool LeftoverRunner::RunIfDue(absl::Duration now,
   if (directories_.rings.empty() || interval_ == absl::InfiniteDuration()) {
     return false;
   }
-  if (!std::exchange(was_called_, true)) looked_at_ = now;
+  if (!looked_at_.has_value()) looked_at_ = now;
   if (run_ != nullptr) {
     if (!run_->has_ended.load(std::memory_order_acquire)) return false;
     for (const std::string& path : run_->failed) failed_at_[path] = now;
     // The caller has something to do between two.
     return std::exchange(run_, nullptr)->has_recovered;
   }
-  if (!is_due_ && now - looked_at_ < interval_) return false;
-  is_due_ = false;
+  if (now - *looked_at_ < interval_) return false;
   looked_at_ = now;
   auto run = std::make_shared<Run>();
   run->found = Look(now);

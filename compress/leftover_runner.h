@@ -16,6 +16,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,9 +37,9 @@ class LeftoverRunner {
   // memory, which says that there are no directories to be had.
   LeftoverRunner(LogDirectories directories, absl::Duration interval,
                  bool is_due)
-      : directories_(std::move(directories)),
-        interval_(interval),
-        is_due_(is_due) {}
+      : directories_(std::move(directories)), interval_(interval) {
+    if (is_due) looked_at_ = -absl::InfiniteDuration();
+  }
 
   // Looks, if that is due at `now`, of MonotonicTime(), and no thread of before
   // is still at work; starts one if something is found. `options` are those of
@@ -64,9 +65,7 @@ class LeftoverRunner {
 
   const LogDirectories directories_;
   const absl::Duration interval_;
-  bool is_due_;
-  bool was_called_ = false;
-  absl::Duration looked_at_;  // monotonic
+  std::optional<absl::Duration> looked_at_;  // monotonic
   std::map<std::string, absl::Duration> failed_at_;
   std::shared_ptr<Run> run_;
 };

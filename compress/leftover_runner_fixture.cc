@@ -5,25 +5,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "absl/strings/match.h"
 
 namespace ringlog {
 
 std::atomic<Gate*> g_gate{nullptr};
 std::atomic<bool> g_is_stuck{false};
-
-bool HasThread() {
-  for (const auto& task :
-       std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream comm(task.path() / "comm");
-    std::string name;
-    if (std::getline(comm, name) && name == "ringlog-recover") return true;
-  }
-  return false;
-}
 
 }  // namespace ringlog
 

@@ -39,15 +39,9 @@ extern std::atomic<Gate*> g_gate;
 // Whether a ring cannot be deleted.
 extern std::atomic<bool> g_is_stuck;
 
-// Whether a thread has not gone yet that recovers, or has done so: TSan lets no
-// child start threads that was forked meanwhile.
-bool HasThread();
-
 class LeftoverRunnerTest : public FlusherFixture {
  protected:
-  LeftoverRunnerTest() {
-    WaitUntil([] { return !HasThread(); });
-  }
+  LeftoverRunnerTest() { AwaitThreads(); }
   ~LeftoverRunnerTest() override { g_gate = nullptr; }
 
   LeftoverRunner Runner(bool is_due = true) const {
@@ -63,8 +57,13 @@ class LeftoverRunnerTest : public FlusherFixture {
       has_recovered |= has_ended;
       return !has_ended && !runner->is_running();
     });
-    WaitUntil([] { return !HasThread(); });
+    AwaitThreads();
     return has_recovered;
+  }
+  // Until none is there that recovers, or has done so: TSan lets no child start
+  // threads that was forked meanwhile.
+  static void AwaitThreads() {
+    WaitUntil([] { return !HasThread("ringlog-recover"); });
   }
 
   // A process that has logged. Begun before the test has threads: sanitizers

@@ -26,7 +26,6 @@
 #include "ringlog/ring/monotonic_time.h"
 #include "ringlog/ring/process_identity.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/unshared_file.h"
 
 namespace ringlog {
@@ -273,10 +272,7 @@ bool RetentionRunner::HoldsOurRing(const LogFile& file) const {
   const absl::string_view name =
       absl::string_view(file.path).substr(file.path.rfind('/') + 1);
   if (RingFileName(*header) != name) return false;
-  const absl::string_view recorded = SegmentDirectory(*header);
-  return recorded.empty()
-             ? !file.is_elsewhere
-             : recorded == SegmentDirectoryField(directories_.segments);
+  return GoesTo(*header, !file.is_elsewhere, directories_.segments);
 }
 
 }  // namespace ringlog

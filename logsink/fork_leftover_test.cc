@@ -16,13 +16,12 @@
 
 #include "absl/base/log_severity.h"
 #include "absl/log/globals.h"
-#include "absl/log/initialize.h"
 #include "absl/log/log.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/logsink/fork_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/run_child.h"
@@ -37,22 +36,8 @@ using ::testing::UnorderedElementsAreArray;
 
 constexpr int kChildren = 20, kRecords = 10;
 
-class ForkLeftoverTest : public ::testing::Test {
+class ForkLeftoverTest : public ForkFixture {
  protected:
-  ForkLeftoverTest() {
-    options_.directory = directory_;
-    options_.ring_bytes = 64 << 10;
-  }
-
-  // In a process of the test.
-  RingLogSink* MustInstall() {
-    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
-    absl::InitializeLog();
-    absl::StatusOr<RingLogSink*> sink = Install(options_);
-    if (!sink.ok()) _exit(100);
-    WaitForRecovery(absl::InfiniteDuration());
-    return *sink;
-  }
   std::unique_ptr<RingLogSink> MustCreate() {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
     absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
@@ -73,9 +58,6 @@ class ForkLeftoverTest : public ::testing::Test {
     }
     return bytes;
   }
-
-  const std::string directory_ = MakeTestDirectory();
-  RingLogSinkOptions options_;
 };
 
 // Each logs and is killed, some of them when a part of it is in segments.
@@ -145,14 +127,6 @@ TEST_F(ForkLeftoverTest, LimitsHoldThoughChildrenAreKilled) {
       0);
   EXPECT_THAT(DecodeAll({directory_}).texts,
               UnorderedElementsAreArray(TextsOfChildren()));
-}
-
-bool HasThread(const std::string& name) {
-  for (const auto& task :
-       std::filesystem::directory_iterator("/proc/self/task")) {
-    if (ReadFile(task.path() / "comm") == name + "\n") return true;
-  }
-  return false;
 }
 
 // Those that end at once would begin a recovery each, and get in each other's

@@ -18,7 +18,6 @@
 
 #include "absl/base/log_severity.h"
 #include "absl/log/globals.h"
-#include "absl/log/initialize.h"
 #include "absl/log/log.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -29,6 +28,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/leftover.h"
 #include "ringlog/compress/segment_writer.h"
+#include "ringlog/logsink/fork_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/run_child.h"
@@ -43,24 +43,12 @@ using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 using ::testing::UnorderedElementsAreArray;
 
-class ForkTest : public ::testing::Test {
+class ForkTest : public ForkFixture {
  protected:
   ForkTest() {
-    options_.directory = directory_;
     options_.overflow = OverflowPolicy::kBlock;
     options_.block_deadline = absl::Minutes(10);
     options_.flush_interval = absl::Milliseconds(1);
-    options_.ring_bytes = 64 << 10;
-  }
-
-  // In a process of the test.
-  RingLogSink* MustInstall() {
-    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
-    absl::InitializeLog();
-    absl::StatusOr<RingLogSink*> sink = Install(options_);
-    if (!sink.ok()) _exit(100);
-    WaitForRecovery(absl::InfiniteDuration());
-    return *sink;
   }
 
   LeftoverSweep Recover() {
@@ -77,9 +65,6 @@ class ForkTest : public ::testing::Test {
     }
     EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
   }
-
-  const std::string directory_ = MakeTestDirectory();
-  RingLogSinkOptions options_;
 };
 
 // Ends the process of the test unless its child has ended well.

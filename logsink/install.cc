@@ -102,8 +102,7 @@ void RecoverInBackground(const RingLogSinkOptions& options,
     Installer::RecoveryIsDone(installation);
     return;
   }
-  // The end of the process need not wait: what it cuts short
-  // others do again.
+  // The end of the process need not wait: what it cuts short others do again.
   pthread_detach(*thread);
 }
 

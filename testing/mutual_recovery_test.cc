@@ -21,10 +21,8 @@
 #include <vector>
 
 #include "absl/base/config.h"
-#include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -38,8 +36,7 @@
 #include "ringlog/testing/read_segments.h"
 #include "ringlog/testing/shared_page.h"
 #include "ringlog/testing/test_seed.h"
-#include "ringlog/tools/decode.h"
-#include "ringlog/tools/decode_sink.h"
+#include "ringlog/tools/decode_all.h"
 
 namespace ringlog {
 namespace {
@@ -117,20 +114,10 @@ class MutualRecoveryTest : public FlusherFixture {
   // What `ringlog cat` finds.
   void Look() {
     const std::vector<int> acknowledged = AcknowledgedNow();
-    std::vector<std::string> texts;
-    DecodeSink sink;
-    sink.on_record = [&texts](const DecodedRecord& found) {
-      if (found.gap == nullptr) texts.emplace_back(found.record.text);
-      return true;
-    };
-    sink.on_damage = [](const std::string& path, absl::string_view message) {
-      ADD_FAILURE() << path << ": " << message;
-    };
-    sink.on_unusable = [](const std::string& path, const absl::Status& status) {
-      ADD_FAILURE() << path << ": " << status;
-    };
-    Decode({directory_}, sink);
-    ExpectOnce(acknowledged, texts);
+    const Decoded decoded = DecodeAll({directory_});
+    EXPECT_THAT(decoded.damage, IsEmpty());
+    EXPECT_THAT(decoded.unusable, IsEmpty());
+    ExpectOnce(acknowledged, decoded.texts);
     ++looks_;
   }
 

@@ -5,6 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "absl/log/check.h"
 
 namespace ringlog {
@@ -49,6 +52,16 @@ int RunChild(const std::function<void()>& body, std::string* err) {
              static_cast<ssize_t>(all.size()));
   }
   return status;
+}
+
+bool HasThread(const std::string& name) {
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream comm(task.path() / "comm");
+    std::string line;
+    if (std::getline(comm, line) && line == name) return true;
+  }
+  return false;
 }
 
 Signal::Signal() { CHECK_EQ(pipe2(fds_, O_CLOEXEC), 0); }

@@ -21,6 +21,9 @@ int AwaitChild(pid_t child);
 // ended, or closed it, when this returns.
 int RunChild(const std::function<void()>& body, std::string* err = nullptr);
 
+// Whether the calling process has a thread of this name.
+bool HasThread(const std::string& name);
+
 // A pipe between the processes of a test: one waits until another is so far.
 // Nothing is left open in a program that they exec.
 class Signal {

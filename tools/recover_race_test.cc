@@ -27,14 +27,19 @@ namespace {
 
 std::function<void()> g_at_flock;
 
-TEST(RecoverRaceTest, WhatSomebodyElseRecoversMeanwhileIsInTheOutput) {
-  const std::string directory = MakeTestDirectory();
-  const std::string output = MakeTestDirectory();
+// With five records each.
+std::vector<std::string> LeaveTwoRings(const std::string& directory) {
   for (int i = 0; i < 2; ++i) {
     Victim victim(directory);
     victim.Log(5);
   }
-  const std::vector<std::string> rings = FilesIn(directory, ".ring");
+  return FilesIn(directory, ".ring");
+}
+
+TEST(RecoverRaceTest, WhatSomebodyElseRecoversMeanwhileIsInTheOutput) {
+  const std::string directory = MakeTestDirectory();
+  const std::string output = MakeTestDirectory();
+  const std::vector<std::string> rings = LeaveTwoRings(directory);
   ASSERT_EQ(rings.size(), 2u);
   // The tool asks for the lock of the first; the other one goes meanwhile.
   g_at_flock = [&] {
@@ -51,11 +56,7 @@ TEST(RecoverRaceTest, WhatSomebodyElseRecoversMeanwhileIsInTheOutput) {
 // that is in the segment which recovery has made of it.
 TEST(RecoverRaceTest, WhatIsRecoveredWhenItsRingHasBeenReadIsThereOnce) {
   const std::string directory = MakeTestDirectory();
-  for (int i = 0; i < 2; ++i) {
-    Victim victim(directory);
-    victim.Log(5);
-  }
-  const std::vector<std::string> rings = FilesIn(directory, ".ring");
+  const std::vector<std::string> rings = LeaveTwoRings(directory);
   ASSERT_EQ(rings.size(), 2u);
   const DecodeSink sink;
   Report report(&sink);
