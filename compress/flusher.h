@@ -31,6 +31,7 @@
 #include "ringlog/compress/batch_builder.h"
 #include "ringlog/compress/flusher_options.h"
 #include "ringlog/compress/leftover_runner.h"
+#include "ringlog/compress/log_directories.h"
 #include "ringlog/compress/monitor.h"
 #include "ringlog/compress/recent_lines.h"
 #include "ringlog/compress/retention_runner.h"

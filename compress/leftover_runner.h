@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "ringlog/compress/retention_runner.h"
+#include "ringlog/compress/log_directories.h"
 #include "ringlog/compress/segment_writer.h"
 
 namespace ringlog {

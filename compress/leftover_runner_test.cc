@@ -22,7 +22,7 @@
 #include "ringlog/compress/flusher.h"
 #include "ringlog/compress/flusher_fixture.h"
 #include "ringlog/compress/leftover_runner_fixture.h"
-#include "ringlog/compress/retention_runner.h"
+#include "ringlog/compress/log_directories.h"
 #include "ringlog/compress/rotation.h"
 #include "ringlog/compress/segment_writer.h"
 #include "ringlog/ring/ring.h"

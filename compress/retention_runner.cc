@@ -100,20 +100,6 @@ absl::Status DeleteLeftover(const std::string& path) {
 
 }  // namespace
 
-LogDirectories LogDirectoriesOf(const Ring& ring, const std::string& segments) {
-  LogDirectories directories;
-  directories.segments = segments;
-  const std::string& path = ring.path();
-  if (!path.empty()) {
-    const size_t slash = path.rfind('/');
-    directories.rings = slash == std::string::npos
-                            ? "."
-                            : path.substr(0, std::max<size_t>(slash, 1));
-  }
-  directories.program = ParseFileName(RingFileName(ring.header())).program;
-  return directories;
-}
-
 RetentionRunner::RetentionRunner(const RetentionOptions& options,
                                  LogDirectories directories)
     : options_(options), directories_(std::move(directories)) {}

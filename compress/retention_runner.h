@@ -18,19 +18,10 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "ringlog/compress/log_directories.h"
 #include "ringlog/compress/retention.h"
-#include "ringlog/ring/ring.h"
 
 namespace ringlog {
-
-// Where a program's files are.
-struct LogDirectories {
-  std::string segments;
-  std::string rings;    // may be the same; empty: there are none
-  std::string program;  // as in the names of its files
-};
-
-LogDirectories LogDirectoriesOf(const Ring& ring, const std::string& segments);
 
 class RetentionRunner {
  public:
