@@ -18,12 +18,12 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/logsink/blocked_directory.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/run_child.h"
-#include "ringlog/tools/tool_process.h"
+#include "ringlog/testing/harness/blocked_directory.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
 namespace {

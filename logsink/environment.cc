@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "ringlog/logsink/option_table.h"
+#include "ringlog/logsink/internal/option_table.h"
 
 namespace ringlog {
 

@@ -9,7 +9,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/logsink/option_table.h"
+#include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/options.h"
 
 namespace ringlog {

@@ -24,12 +24,12 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/leftover.h"
-#include "ringlog/compress/segment_writer.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/run_child.h"
-#include "ringlog/tools/decode_all.h"
+#include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/run_child.h"
 
 namespace ringlog {
 namespace {

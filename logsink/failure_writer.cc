@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "ringlog/logsink/failure_target.h"
+#include "ringlog/logsink/internal/failure_target.h"
 #include "ringlog/ring/crash_area.h"
 
 namespace ringlog {

@@ -25,11 +25,11 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/logsink/dying_process.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/fixtures/dying_process.h"
+#include "ringlog/testing/harness/read_segments.h"
 
 namespace ringlog {
 namespace {

@@ -12,11 +12,11 @@
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line_format.h"
-#include "ringlog/logsink/fallback_fixture.h"
-#include "ringlog/logsink/log_pair.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/logsink/fallback_test_fixture.h"
+#include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/tools/tool_process.h"
+#include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
 namespace {

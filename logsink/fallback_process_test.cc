@@ -26,11 +26,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/failure_writer.h"
-#include "ringlog/logsink/fallback_fixture.h"
+#include "ringlog/logsink/fallback_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/run_child.h"
-#include "ringlog/tools/decode_all.h"
+#include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/run_child.h"
 
 namespace ringlog {
 namespace {

@@ -27,15 +27,15 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/leftover.h"
-#include "ringlog/compress/segment_writer.h"
-#include "ringlog/logsink/fallback_fixture.h"
-#include "ringlog/logsink/log_pair.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/logsink/fallback_test_fixture.h"
+#include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/small_file_system.h"
-#include "ringlog/testing/wait_until.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/small_file_system.h"
+#include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
 namespace {

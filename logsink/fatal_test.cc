@@ -23,10 +23,10 @@
 #include "absl/synchronization/barrier.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/logsink/dying_process.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/record.h"
-#include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/fixtures/dying_process.h"
+#include "ringlog/testing/harness/read_segments.h"
 
 namespace ringlog {
 namespace {

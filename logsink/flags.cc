@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/logsink/option_table.h"
+#include "ringlog/logsink/internal/option_table.h"
 
 // The options that are flags: all that are in the table, with '_' for the dot
 // in the name of a member's member. A macro, for ABSL_FLAG() is one; flags_test

@@ -21,12 +21,12 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/logsink/fork_fixture.h"
+#include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/run_child.h"
-#include "ringlog/testing/wait_until.h"
-#include "ringlog/tools/decode_all.h"
+#include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
 namespace {

@@ -13,14 +13,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
-#include "ringlog/compress/background_thread.h"
-#include "ringlog/compress/complain.h"
-#include "ringlog/compress/leftover.h"
-#include "ringlog/compress/segment_writer.h"
-#include "ringlog/logsink/process_log.h"
-#include "ringlog/logsink/resolved_options.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/logsink/internal/log_pipeline.h"
+#include "ringlog/logsink/internal/resolved_options.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/ring/fork_generation.h"
+#include "ringlog/ring/os/background_thread.h"
+#include "ringlog/ring/os/fork_generation.h"
+#include "ringlog/ring/os/stderr_log.h"
 
 namespace ringlog {
 namespace {

@@ -11,9 +11,9 @@
 
 #include "absl/base/log_severity.h"
 #include "absl/time/time.h"
-#include "ringlog/compress/line_format.h"
-#include "ringlog/compress/retention.h"
-#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/retention/retention.h"
+#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {

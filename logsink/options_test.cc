@@ -18,8 +18,8 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line_format.h"
-#include "ringlog/logsink/option_table.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {

@@ -16,12 +16,12 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line_format.h"
+#include "ringlog/compress/line/line_format.h"
 #include "ringlog/logsink/options.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/read_segments.h"
+#include "ringlog/testing/harness/read_segments.h"
 
 namespace ringlog {
 namespace {

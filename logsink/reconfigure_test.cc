@@ -20,11 +20,11 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line_format.h"
-#include "ringlog/logsink/option_table.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/test_seed.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
 namespace {

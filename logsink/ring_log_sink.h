@@ -31,9 +31,9 @@
 #include "absl/status/statusor.h"
 #include "ringlog/logsink/counters.h"
 #include "ringlog/logsink/install.h"  // IWYU pragma: export
-#include "ringlog/logsink/log_pair.h"
+#include "ringlog/logsink/internal/failover_log.h"
+#include "ringlog/logsink/internal/log_pipeline.h"
 #include "ringlog/logsink/options.h"
-#include "ringlog/logsink/process_log.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {

@@ -18,17 +18,17 @@
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line_format.h"
-#include "ringlog/compress/parsed_record.h"
-#include "ringlog/compress/strict_json.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/line/parsed_record.h"
 #include "ringlog/logsink/context_fields.h"
-#include "ringlog/logsink/message_template.h"
+#include "ringlog/logsink/internal/message_template.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/record_extension.h"
 #include "ringlog/ring/recovery.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/test_seed.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/strict_json.h"
+#include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "ringlog/testing/test_seed.h"
+#include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
 namespace {

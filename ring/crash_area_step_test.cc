@@ -19,8 +19,8 @@
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/crash_report.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/shared_page.h"
-#include "ringlog/testing/stepped_process.h"
+#include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/stepped_process.h"
 
 namespace ringlog {
 namespace {

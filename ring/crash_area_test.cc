@@ -27,7 +27,7 @@
 #include "ringlog/ring/crash_cell.h"
 #include "ringlog/ring/crash_report.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/test_seed.h"
+#include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
 namespace {

@@ -11,10 +11,10 @@
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_test_fixture.h"
 #include "ringlog/ring/slot.h"
 #include "ringlog/ring/slot_word.h"
-#include "ringlog/ring/test_ring.h"
-#include "ringlog/testing/hex_dump.h"
+#include "ringlog/testing/harness/hex_dump.h"
 
 namespace ringlog {
 namespace {

@@ -19,7 +19,7 @@
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
-#include "ringlog/ring/slot_class.h"
+#include "ringlog/ring/slot_reader.h"
 
 namespace ringlog {
 

@@ -13,8 +13,8 @@
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_test_fixture.h"
 #include "ringlog/ring/slot_word.h"
-#include "ringlog/ring/test_ring.h"
 
 namespace ringlog {
 namespace {

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "ringlog/ring/monotonic_time.h"
+#include "ringlog/ring/os/monotonic_time.h"
 
 namespace ringlog {
 namespace {

@@ -29,7 +29,7 @@
 #include "absl/time/time.h"
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/ring/mapped_file.h"
+#include "ringlog/ring/os/mapped_file.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"

@@ -31,11 +31,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/ring/mapped_file.h"
+#include "ringlog/ring/os/mapped_file.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/ring/rival_queues.h"
+#include "ringlog/testing/harness/rival_queues.h"
 
 namespace ringlog {
 namespace {

@@ -17,7 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/ring/process_identity.h"
+#include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_header.h"

@@ -9,7 +9,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/ring/process_identity.h"
+#include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {

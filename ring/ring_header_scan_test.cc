@@ -23,9 +23,9 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
+#include "ringlog/ring/ring_test_fixture.h"
 #include "ringlog/ring/slot_word.h"
-#include "ringlog/ring/test_ring.h"
-#include "ringlog/testing/test_seed.h"
+#include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
 namespace {

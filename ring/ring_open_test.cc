@@ -15,11 +15,11 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/ring/process_identity.h"
+#include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/ring/test_ring.h"
+#include "ringlog/ring/ring_test_fixture.h"
 
 namespace ringlog {
 namespace {

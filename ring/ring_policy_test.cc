@@ -12,7 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/ring/test_ring.h"
+#include "ringlog/ring/ring_test_fixture.h"
 
 namespace ringlog {
 namespace {

@@ -25,7 +25,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/ring/test_ring.h"
+#include "ringlog/ring/ring_test_fixture.h"
 
 // Counts what the calling thread allocates. Not inlined: an optimizing gcc
 // would see malloc() and delete as two that do not belong together.

@@ -39,8 +39,8 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/ring/test_ring.h"
-#include "ringlog/testing/test_seed.h"
+#include "ringlog/ring/ring_test_fixture.h"
+#include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
 namespace {

@@ -12,8 +12,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/record.h"
-#include "ringlog/ring/test_ring.h"
-#include "ringlog/testing/stopping_page.h"
+#include "ringlog/ring/ring_test_fixture.h"
+#include "ringlog/testing/harness/stopping_page.h"
 
 namespace ringlog {
 namespace {

@@ -33,12 +33,12 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/leftover.h"
-#include "ringlog/compress/segment_writer.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/long_mode.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/shared_page.h"
+#include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/shared_page.h"
 
 namespace ringlog {
 namespace {

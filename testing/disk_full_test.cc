@@ -32,15 +32,15 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/flusher.h"
-#include "ringlog/compress/rotation.h"
+#include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/long_mode.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/small_file_system.h"
-#include "ringlog/testing/wait_until.h"
+#include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/small_file_system.h"
+#include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
 namespace {

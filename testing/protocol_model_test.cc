@@ -8,9 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/long_mode.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/tools/tool_process.h"
+#include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
 namespace {

@@ -40,12 +40,12 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/ring_header_scan.h"
-#include "ringlog/testing/logged_ring.h"
-#include "ringlog/testing/long_mode.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/test_seed.h"
-#include "ringlog/tools/decode.h"
-#include "ringlog/tools/decode_sink.h"
+#include "ringlog/testing/fixtures/logged_ring.h"
+#include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_seed.h"
+#include "ringlog/tools/decode/decode.h"
+#include "ringlog/tools/decode/decode_sink.h"
 
 namespace ringlog {
 namespace {

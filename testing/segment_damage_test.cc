@@ -32,13 +32,13 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line_format.h"
-#include "ringlog/compress/sample_segment.h"
-#include "ringlog/testing/long_mode.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/test_seed.h"
-#include "ringlog/tools/decode.h"
-#include "ringlog/tools/decode_sink.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/testing/fixtures/sample_segment.h"
+#include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_seed.h"
+#include "ringlog/tools/decode/decode.h"
+#include "ringlog/tools/decode/decode_sink.h"
 
 namespace ringlog {
 namespace {

@@ -15,9 +15,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/kill_scenario.h"
-#include "ringlog/testing/long_mode.h"
-#include "ringlog/testing/stepped_process.h"
+#include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/stepped_process.h"
+#include "ringlog/testing/kill/kill_scenario.h"
 
 namespace ringlog {
 namespace {

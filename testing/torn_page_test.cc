@@ -18,9 +18,9 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/long_mode.h"
-#include "ringlog/testing/read_segments.h"
-#include "ringlog/testing/test_seed.h"
+#include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
 namespace {

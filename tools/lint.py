@@ -12,7 +12,7 @@ MAX_TEST_LINES = 450  # tables of cases
 # What users of the module load: a load from a repository that only our own tests have would break them.
 PACKAGES_OF_USERS = ("ring", "compress", "logsink", "tools")
 FEATURES = ["layering_check", "parse_headers"]
-FOUND_OR_GOLDEN = ("testing/fuzz_corpus/", "testing/golden/")
+FOUND_OR_GOLDEN = ("testing/fuzz/corpus/", "testing/golden/")
 SERVER = "testing/consumer/app/server.cc"
 PRIVATE = ["//visibility:private"]
 # Paths that one machine has, and names of package mirrors.

@@ -17,14 +17,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "ringlog/tools/cat.h"
-#include "ringlog/tools/inspect.h"
-#include "ringlog/tools/message.h"
-#include "ringlog/tools/output.h"
-#include "ringlog/tools/recover.h"
-#include "ringlog/tools/rotate.h"
-#include "ringlog/tools/verify.h"
-#include "ringlog/tools/working_directory.h"
+#include "ringlog/tools/command/cat.h"
+#include "ringlog/tools/command/inspect.h"
+#include "ringlog/tools/command/message.h"
+#include "ringlog/tools/command/output.h"
+#include "ringlog/tools/command/recover.h"
+#include "ringlog/tools/command/rotate.h"
+#include "ringlog/tools/command/verify.h"
+#include "ringlog/tools/command/working_directory.h"
 
 namespace ringlog {
 namespace {

@@ -1,0 +1,216 @@
+// What a flusher does about a file that takes no more, while others would.
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/flusher/flusher_fault_test_fixture.h"
+#include "ringlog/compress/flusher/flusher_test_fixture.h"
+#include "ringlog/testing/harness/failing_calls.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/run_child.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class FileErrorTest : public FlusherFaultTest,
+                      public ::testing::WithParamInterface<int> {
+ protected:
+  // What ends the file is shorter than a batch may be, and fits: it is tried
+  // after the batch has failed three times.
+  void LetABatchFail() {
+    FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
+      return call == "pwrite" && inode == first_ && left_-- > 0 ? GetParam()
+                                                                : 0;
+    });
+  }
+
+ private:
+  int left_ = 3;
+};
+
+// As at a limit of the file's length.
+TEST_P(FileErrorTest, ASegmentThatTakesNoMoreIsEndedAndAnotherBegun) {
+  Start();
+  LetABatchFail();
+  Log("third");
+  Log("fourth");
+  EXPECT_THAT(Segments(), SizeIs(2));
+  ASSERT_TRUE(flusher_->Stop().ok());
+  // AllText() wants each to be a whole zstd file.
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third", "fourth"));
+}
+
+// What comes next has not even been begun when the process dies.
+TEST_P(FileErrorTest, ASegmentThatWasEndedForAnErrorStaysAsItIs) {
+  ASSERT_EQ(RunChild([this] {
+              Start();
+              options_.on_segment_closed = [](const std::string& path) {
+                WriteFile(path + ".told", ReadFile(path));
+                _exit(0);
+              };
+              flusher_->Reconfigure(options_);
+              LetABatchFail();
+              Log("third");
+              _exit(1);
+            }),
+            0);
+  Recover();
+  ASSERT_THAT(Segments(), SizeIs(2));
+  EXPECT_EQ(ReadFile(Segments()[0]), ReadFile(Segments()[0] + ".told"));
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
+}
+
+INSTANTIATE_TEST_SUITE_P(, FileErrorTest,
+                         ::testing::Values(EFBIG, EIO, ENODEV, ENXIO, EROFS,
+                                           ESTALE),
+                         [](const auto& error) {
+                           return absl::StrCat("Errno", error.param);
+                         });
+
+// As on a server that knows the file no more.
+TEST_F(FlusherFaultTest, ASegmentThatHasGoneIsLeft) {
+  Start();
+  const std::string path = Segments()[0];
+  FailingCalls::Get().Set([this](const std::string&, ino_t inode) {
+    return inode == first_ ? ESTALE : 0;
+  });
+  ASSERT_EQ(remove(path.c_str()), 0);
+  Log("third");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Texts(), ElementsAre("third"));
+}
+
+TEST_F(FlusherFaultTest, ASegmentThatSomebodyHasDeletedGetsNoMoreRecords) {
+  Start();
+  ASSERT_EQ(remove(Segments()[0].c_str()), 0);
+  Log("third");
+  Log("fourth");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Segments(), SizeIs(1));
+  EXPECT_THAT(Texts(), ElementsAre("third", "fourth"));
+}
+
+// ---- At the end, when there is no next turn ----
+
+TEST_F(FlusherFaultTest, TheLastRecordsGoIntoAnotherSegmentThanADeletedOne) {
+  Start();
+  ASSERT_EQ(remove(Segments()[0].c_str()), 0);
+  Append("third");
+  EXPECT_TRUE(flusher_->Stop().ok());
+  EXPECT_TRUE(ring_->empty());
+  EXPECT_THAT(Texts(), ElementsAre("third"));
+}
+
+TEST_F(FlusherFaultTest, ADeletedSegmentNeedsNoEnd) {
+  Start();
+  ASSERT_EQ(remove(Segments()[0].c_str()), 0);
+  EXPECT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Segments(), IsEmpty());
+}
+
+TEST_F(FlusherFaultTest, ARingThatSomebodyHasDeletedIsToldOnce) {
+  Start();
+  ASSERT_EQ(remove(ring_->path().c_str()), 0);
+  ::testing::internal::CaptureStderr();
+  for (const char* text : {"third", "fourth"}) {
+    ASSERT_TRUE(flusher_->Rotate(kLong).ok());
+    Log(text);
+  }
+  EXPECT_TRUE(flusher_->Stop().ok());
+  const std::string err = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(err,
+              HasSubstr(absl::StrCat("somebody has deleted ", ring_->path())));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
+TEST_F(FlusherFaultTest, ARingThatGoesWithItsDirectoryIsToldWhileNothingWorks) {
+  Start();
+  std::filesystem::remove_all(directory_);
+  WriteFile(directory_, "no directory can be made here");
+  ::testing::internal::CaptureStderr();
+  Append("third");
+  EXPECT_FALSE(flusher_->Flush(absl::ZeroDuration()));
+  while (errors() < 3) std::this_thread::yield();
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+              HasSubstr(absl::StrCat("somebody has deleted ", ring_->path())));
+}
+
+// As long as there is no room it is the same file that is tried.
+TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {
+  Start();
+  for (const int error : {ENOSPC, EDQUOT}) {
+    int left = 5;
+    FailingCalls::Get().Set([&](const std::string& call, ino_t) {
+      return call == "pwrite" && left-- > 0 ? error : 0;
+    });
+    Log(absl::StrCat("after ", left));
+    FailingCalls::Get().Set(nullptr);
+  }
+  EXPECT_EQ(errors(), 10u);
+  EXPECT_THAT(Segments(), SizeIs(1));
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Texts(), SizeIs(4));
+}
+
+TEST_F(FlusherFaultTest, WhoeverAsksIsToldOfEachErrorAndWhenItIsOver) {
+  on_write_ = [this](const absl::Status& status) {
+    if (told_.empty() || !told_.back().ok() || !status.ok()) {
+      told_.push_back(status);
+    }
+  };
+  Start();
+  int left = 5;
+  FailingCalls::Get().Set([&](const std::string& call, ino_t) {
+    return call == "pwrite" && left-- > 0 ? ENOSPC : 0;
+  });
+  ::testing::internal::CaptureStderr();
+  Log("third");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  std::vector<bool> are_ok;
+  for (const absl::Status& status : told_) are_ok.push_back(status.ok());
+  EXPECT_THAT(are_ok,
+              ElementsAre(true, false, false, false, false, false, true));
+  EXPECT_EQ(errors(), 5u);
+  EXPECT_THAT(std::string(told_[1].message()), HasSubstr("No space left"));
+}
+
+// What was cut off must not come back when the machine dies, for it is written
+// again elsewhere.
+TEST_F(FlusherFaultTest, TheCutAfterAFailedSyncIsSyncedBeforeAnythingElse) {
+  Start(/*sync=*/true);
+  std::vector<std::string> calls;
+  int failures = 1;
+  FailingCalls::Get().Set([&](const std::string& call, ino_t inode) {
+    calls.push_back(absl::StrCat(call, inode == first_ ? "" : " elsewhere"));
+    return call == "fdatasync" && failures-- > 0 ? EIO : 0;
+  });
+  Log("third");
+  FailingCalls::Get().Set(nullptr);
+  calls.resize(4);
+  EXPECT_THAT(calls, ElementsAre("pwrite", "fdatasync", "ftruncate", "fsync"));
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,78 @@
+// A flusher whose files may fail, with two records in its first segment.
+
+#ifndef RINGLOG_COMPRESS_FLUSHER_FLUSHER_FAULT_TEST_FIXTURE_H_
+#define RINGLOG_COMPRESS_FLUSHER_FLUSHER_FAULT_TEST_FIXTURE_H_
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/flusher/flusher_options.h"
+#include "ringlog/compress/flusher/flusher_test_fixture.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/harness/failing_calls.h"
+#include "ringlog/testing/harness/read_segments.h"
+
+namespace ringlog {
+
+class FlusherFaultTest : public FlusherFixture {
+ protected:
+  ~FlusherFaultTest() override { FailingCalls::Get().Set(nullptr); }
+
+  // With a first record in the first segment.
+  void Start(bool sync = false) {
+    MakeRing(64);
+    options_ = Options();
+    options_.flush_interval = absl::Hours(1);
+    options_.sync = sync;
+    options_.sync_interval = absl::Hours(1);
+    options_.on_write = on_write_;
+    flusher_ = StartFlusher(ring_.get(), options_);
+    Log("first");
+    Log("second");
+    struct stat st;
+    ASSERT_EQ(stat(Segments()[0].c_str(), &st), 0);
+    first_ = st.st_ino;
+  }
+  void Log(const std::string& text) {
+    Append(text);
+    ASSERT_TRUE(flusher_->Flush(kLong));
+  }
+  std::vector<std::string> Segments() const {
+    return FilesIn(directory_, ".log.zst");
+  }
+  // As the next start does, where everything works again.
+  void Recover() {
+    FailingCalls::Get().Set(nullptr);
+    ring_.reset();
+    EXPECT_THAT(
+        RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+        ::testing::IsEmpty());
+  }
+  uint64_t errors() {
+    return Slots::Get(&ring_->flusher_counters()->write_errors);
+  }
+
+  std::function<void(const absl::Status&)> on_write_;
+  std::vector<absl::Status> told_;
+  FlusherOptions options_;
+  std::unique_ptr<Flusher> flusher_;
+  ino_t first_ = 0;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_FLUSHER_FLUSHER_FAULT_TEST_FIXTURE_H_

@@ -1,0 +1,85 @@
+// A ring and what a test does with its flusher.
+
+#ifndef RINGLOG_COMPRESS_FLUSHER_FLUSHER_TEST_FIXTURE_H_
+#define RINGLOG_COMPRESS_FLUSHER_FLUSHER_TEST_FIXTURE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/read_segments.h"
+
+namespace ringlog {
+
+// Far longer than anything takes that works.
+inline constexpr absl::Duration kLong = absl::Seconds(60);
+
+class FlusherFixture : public ::testing::Test {
+ protected:
+  void MakeRing(uint64_t slot_count,
+                OverflowPolicy overflow = OverflowPolicy::kBlock) {
+    RingOptions options;
+    options.slot_count = slot_count;
+    options.overflow = overflow;
+    options.block_deadline = kLong;
+    options.program = "program";
+    options.host = "host";
+    options.first_position = (uint64_t{1} << 32) - 7;
+    auto ring = Ring::CreateIn(directory_, RingFileName, options);
+    ASSERT_TRUE(ring.ok()) << ring.status();
+    ring_ = *std::move(ring);
+  }
+
+  FlusherOptions Options() {
+    FlusherOptions options;
+    options.directory = directory_;
+    options.flush_interval = absl::Milliseconds(20);
+    return options;
+  }
+
+  static std::unique_ptr<Flusher> StartFlusher(Ring* ring,
+                                               const FlusherOptions& options) {
+    auto flusher = Flusher::Start(ring, options);
+    EXPECT_TRUE(flusher.ok()) << flusher.status();
+    return *std::move(flusher);
+  }
+
+  void Append(absl::string_view text, int64_t tid = 1) {
+    Record record;
+    record.time_ns = 1795489439123456789;
+    record.tid = tid;
+    record.file = "dir/file.cc";
+    record.line = 42;
+    record.text = text;
+    char head[128];
+    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
+    ring_->Append(record.severity, absl::string_view(head, size), text);
+  }
+
+  // The texts, of lines that are a record each.
+  std::vector<std::string> Texts() {
+    std::vector<std::string> texts;
+    for (const std::string& line : AllLines(directory_)) {
+      texts.push_back(line.substr(line.find("] ") + 2));
+    }
+    return texts;
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+  std::unique_ptr<Ring> ring_;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_FLUSHER_FLUSHER_TEST_FIXTURE_H_

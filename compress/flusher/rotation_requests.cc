@@ -1,0 +1,82 @@
+#include "ringlog/compress/flusher/rotation_requests.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+
+RotationRequests::RotationRequests(Ring* ring, const RotationOptions& options)
+    : ring_(ring), options_(options), schedule_(options, absl::Now()) {
+  RotationRequest* const outside = ring->rotation_request();
+  answered_outside_ =
+      std::max({uint64_t{1}, Slots::Get(&outside->asked), outside->done});
+  seen_outside_ = answered_outside_;
+  Slots::Set(&outside->done, answered_outside_);
+}
+
+void RotationRequests::Reconfigure(const RotationOptions& options,
+                                   absl::Time now) {
+  if (options.interval != options_.interval ||
+      options.offset != options_.offset) {
+    schedule_ = RotationSchedule(options, now);
+  }
+  options_ = options;
+}
+
+uint64_t RotationRequests::Ask() {
+  MonitorLock lock(&monitor_);
+  return is_closed_ ? 0 : asked_.fetch_add(1) + 1;
+}
+
+absl::Status RotationRequests::Await(uint64_t number, absl::Duration timeout) {
+  MonitorLock lock(&monitor_);
+  const auto is_answered = [this, number]() ABSL_SHARED_LOCKS_REQUIRED(
+                               monitor_) { return told_ >= number; };
+  if (!monitor_.AwaitWithTimeout(is_answered, timeout)) {
+    return absl::DeadlineExceededError(
+        "the segment has not been closed yet; it will be");
+  }
+  return status_;
+}
+
+void RotationRequests::Look(absl::Time now, bool segment_is_open) {
+  // Without a segment there is nothing to end: the next one begins after it.
+  if (schedule_.Passes(now)) has_passed_boundary_ = segment_is_open;
+  const uint64_t asked = asked_.load();
+  const uint64_t outside = Slots::Get(&ring_->rotation_request()->asked);
+  const bool is_new_outside =
+      outside != seen_outside_ && outside > answered_outside_;
+  if (asked == seen_.load() && !is_new_outside) return;
+  seen_.store(asked);
+  if (is_new_outside) seen_outside_ = outside;
+  target_ = ring_->tail_position();
+}
+
+void RotationRequests::Answer(const absl::Status& status) {
+  has_passed_boundary_ = false;
+  if (seen_outside_ != answered_outside_) {
+    answered_outside_ = seen_outside_;
+    // Who waits outside learns of a failure by the process's end, or not yet.
+    if (status.ok()) {
+      Slots::Set(&ring_->rotation_request()->done, answered_outside_);
+    }
+  }
+  if (seen_.load() == answered_) return;
+  answered_ = seen_.load();
+  MonitorLock lock(&monitor_);
+  told_ = answered_;
+  status_ = status;
+}
+
+void RotationRequests::Close(const absl::Status& status) {
+  {
+    MonitorLock lock(&monitor_);
+    is_closed_ = true;
+    seen_.store(asked_.load());
+  }
+  Answer(status);
+}
+
+}  // namespace ringlog

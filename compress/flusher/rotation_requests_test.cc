@@ -1,0 +1,102 @@
+#include "ringlog/compress/flusher/rotation_requests.h"
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+namespace {
+
+constexpr absl::Duration kHour = absl::Hours(1);
+
+class RotationRequestsTest : public ::testing::Test {
+ protected:
+  RotationRequestsTest() {
+    options_.interval = kHour;
+    // A boundary is half an hour away, whatever time it is.
+    const absl::Duration in_hour = absl::Now() - absl::UnixEpoch();
+    options_.offset =
+        absl::Trunc(in_hour % kHour + kHour / 2, absl::Seconds(1)) % kHour;
+    requests_ = std::make_unique<RotationRequests>(ring_.get(), options_);
+  }
+
+  // As if so much time had gone by since the process began.
+  void LookAfter(absl::Duration time, bool segment_is_open) {
+    requests_->Look(absl::Now() + time, segment_is_open);
+  }
+  RotationRequest Outside() const { return *ring_->rotation_request(); }
+
+  const std::unique_ptr<Ring> ring_ = *Ring::CreateAnonymous(RingOptions());
+  RotationOptions options_;
+  std::unique_ptr<RotationRequests> requests_;
+};
+
+TEST_F(RotationRequestsTest, ABoundaryEndsTheSegmentThatIsOpen) {
+  LookAfter(kHour, /*segment_is_open=*/true);
+  EXPECT_TRUE(requests_->is_pending());
+  EXPECT_TRUE(requests_->IsReady(0)) << "whatever the ring holds";
+  requests_->SegmentEnded();
+  EXPECT_FALSE(requests_->is_pending());
+  LookAfter(kHour, /*segment_is_open=*/true);
+  EXPECT_FALSE(requests_->is_pending()) << "it has passed before";
+}
+
+TEST_F(RotationRequestsTest, ABoundaryWithoutASegmentDoesNotEndTheNextOne) {
+  LookAfter(kHour, /*segment_is_open=*/false);
+  EXPECT_FALSE(requests_->is_pending());
+  LookAfter(kHour, /*segment_is_open=*/true);
+  EXPECT_FALSE(requests_->is_pending());
+  LookAfter(2 * kHour, /*segment_is_open=*/true);
+  EXPECT_TRUE(requests_->is_pending()) << "the next boundary counts";
+}
+
+TEST_F(RotationRequestsTest, ACallIsReadyWhenWhatWasLoggedBeforeIsInSegments) {
+  ASSERT_EQ(ring_->Append(Severity::kInfo, "head", "body"),
+            Ring::AppendResult::kAppended);
+  const uint64_t number = requests_->Ask();
+  EXPECT_TRUE(requests_->has_news());
+  LookAfter(absl::ZeroDuration(), /*segment_is_open=*/true);
+  EXPECT_FALSE(requests_->has_news());
+  EXPECT_TRUE(requests_->is_pending());
+  EXPECT_FALSE(requests_->IsReady(ring_->tail_position() - 1));
+  EXPECT_TRUE(requests_->IsReady(ring_->tail_position()));
+  EXPECT_TRUE(
+      absl::IsDeadlineExceeded(requests_->Await(number, absl::ZeroDuration())));
+  requests_->Answer(absl::DataLossError("its end"));
+  EXPECT_FALSE(requests_->is_pending());
+  EXPECT_TRUE(
+      absl::IsDataLoss(requests_->Await(number, absl::InfiniteDuration())));
+}
+
+TEST_F(RotationRequestsTest, AnotherProcessIsAnsweredWhenItIsDoneAndWell) {
+  const uint64_t before = Outside().done;
+  EXPECT_NE(before, 0u) << "nobody answers";
+  for (const uint64_t asked : {before + 1, before + 2}) {
+    ring_->rotation_request()->asked = asked;
+    LookAfter(absl::ZeroDuration(), /*segment_is_open=*/true);
+    EXPECT_TRUE(requests_->is_pending());
+    EXPECT_EQ(Outside().done, before) << "nothing has been closed yet";
+    // The first time it could not be.
+    requests_->Answer(asked == before + 1 ? absl::DataLossError("its end")
+                                          : absl::OkStatus());
+    EXPECT_FALSE(requests_->is_pending());
+  }
+  EXPECT_EQ(Outside().done, before + 2);
+}
+
+TEST_F(RotationRequestsTest, AfterCloseNobodyMayAsk) {
+  const uint64_t number = requests_->Ask();
+  requests_->Close(absl::OkStatus());
+  EXPECT_TRUE(requests_->Await(number, absl::InfiniteDuration()).ok());
+  EXPECT_EQ(requests_->Ask(), 0u);
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,259 @@
+// What recovery makes of a ring, a cursor or a segment that is damaged.
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/compress/segment/segment_reader.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/leftover_life.h"
+#include "ringlog/testing/fixtures/other_boot.h"
+#include "ringlog/testing/fixtures/read_records.h"
+#include "ringlog/testing/harness/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+// Nobody knows then what of the last segment counts: nothing of it is touched.
+TEST_P(LifeTest, WithADamagedCursorNothingIsLostAndSegmentsStay) {
+  const std::string directory = MakeTestDirectory();
+  const int logged = LiveAndDie(directory);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  std::string bytes = ReadFile(ring);
+  RingLive live;
+  std::memcpy(&live, &bytes[kLiveOffset], sizeof live);
+  const uint64_t latest = live.cursor_selector & 1;
+  if (live.cursor[latest].sequence == 0) return;
+  live.cursor[latest].state[100] ^= 1;
+  std::memcpy(&bytes[kLiveOffset], &live, sizeof live);
+  WriteFile(ring, bytes);
+  std::map<std::string, std::string> segments;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    segments[path] = ReadFile(path);
+  }
+  ASSERT_TRUE(Recover(directory).ok());
+  for (const auto& [path, content] : segments) {
+    EXPECT_EQ(ReadFile(path), content);
+  }
+  std::vector<std::string> texts;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    for (absl::string_view line :
+         absl::StrSplit(Decompress(path), '\n', absl::SkipEmpty())) {
+      texts.emplace_back(line.substr(line.find("] ") + 2));
+    }
+  }
+  EXPECT_THAT(Messages(logged), ::testing::IsSubsetOf(texts));
+  // The ring came back, as if its deletion had not been.
+  const std::vector<std::string> names = FilesIn(directory, ".zst");
+  WriteFile(ring, bytes);
+  ASSERT_TRUE(Recover(directory).ok());
+  EXPECT_EQ(FilesIn(directory, ".zst"), names);
+}
+
+TEST_P(LifeTest, ADamagedSegmentIsNotCopiedFromTheRing) {
+  const std::string directory = MakeTestDirectory();
+  const int logged = LiveAndDie(directory);
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    std::string bytes = ReadFile(path);
+    if (bytes.size() < 2) continue;
+    bytes[1] = static_cast<char>(bytes[1] ^ 1);
+    WriteFile(path, bytes);
+  }
+  ASSERT_TRUE(Recover(directory).ok());
+  // Of what the reader can still read none is there twice.
+  std::map<std::string, int> counts;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    auto reader = SegmentReader::Open(path);
+    if (!reader.ok()) continue;
+    for (const std::string& record : ReadRecords(reader->get())) {
+      ++counts[record.substr(record.find("] ") + 2)];
+    }
+  }
+  for (const auto& [text, count] : counts) EXPECT_EQ(count, 1) << text;
+  EXPECT_LE(counts.size(), static_cast<size_t>(logged));
+}
+
+// The number of the life's step after which a frame of its segment is open, and
+// the records in it.
+constexpr int kOpenFrameStep = 14;
+constexpr int kOpenFrameFirst = 4;
+constexpr int kOpenFrameEnd = 8;
+
+// What the reader finds in all segments of a directory, in order.
+struct Found {
+  std::vector<std::string> texts;
+  std::vector<SkippedRegion> regions;
+};
+
+Found ReadAll(const std::string& directory) {
+  Found found;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    auto reader = SegmentReader::Open(path);
+    if (!reader.ok()) continue;
+    for (const std::string& record : ReadRecords(reader->get())) {
+      const std::string text = record.substr(record.find("] ") + 2);
+      found.texts.push_back(text.substr(0, text.size() - 1));
+    }
+    const std::vector<SkippedRegion>& regions = (*reader)->skipped();
+    found.regions.insert(found.regions.end(), regions.begin(), regions.end());
+  }
+  return found;
+}
+
+class OpenFrameTest : public ::testing::Test {
+ protected:
+  OpenFrameTest() {
+    Victim victim(directory_);
+    for (int i = 0; i <= kOpenFrameStep; ++i) {
+      Life()[static_cast<size_t>(i)](&victim);
+    }
+    logged_ = victim.logged();
+    ring_ = FilesIn(directory_, ".ring")[0];
+    ring_bytes_ = ReadFile(ring_);
+    segment_ = FilesIn(directory_, ".zst")[0];
+    segment_bytes_ = ReadFile(segment_);
+    RingLive live;
+    std::memcpy(&live, &ring_bytes_[kLiveOffset], sizeof live);
+    const auto cursor = DecodeSegmentCursor(
+        absl::string_view(reinterpret_cast<const char*>(
+                              live.cursor[live.cursor_selector & 1].state),
+                          sizeof live.cursor[0].state));
+    EXPECT_TRUE(cursor.ok()) << cursor.status();
+    frame_offset_ = cursor->frame_offset;
+    EXPECT_LT(frame_offset_, segment_bytes_.size());
+    EXPECT_EQ(cursor->segment_bytes, segment_bytes_.size());
+  }
+
+  // Every record but those of the open frame, which are named.
+  void ExpectFrameIsLost(const std::string& segment) {
+    for (const std::string& path : FilesIn(directory_, ".zst")) {
+      ASSERT_EQ(unlink(path.c_str()), 0);
+    }
+    WriteFile(ring_, ring_bytes_);
+    WriteFile(segment_, segment);
+    ASSERT_TRUE(Recover(directory_).ok());
+    const Found found = ReadAll(directory_);
+    std::vector<std::string> expected = Messages(logged_);
+    expected.erase(expected.begin() + kOpenFrameFirst,
+                   expected.begin() + kOpenFrameEnd);
+    ASSERT_EQ(found.texts, expected);
+    ASSERT_THAT(found.regions, SizeIs(1));
+    EXPECT_EQ(found.regions[0].first_position, 1u + kOpenFrameFirst);
+    EXPECT_EQ(found.regions[0].end_position, 1u + kOpenFrameEnd);
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+  int logged_ = 0;
+  std::string ring_;
+  std::string ring_bytes_;
+  std::string segment_;
+  std::string segment_bytes_;
+  uint64_t frame_offset_ = 0;
+};
+
+TEST_F(OpenFrameTest, AFlippedByteInItGivesNoWrongText) {
+  for (uint64_t at = frame_offset_; at < segment_bytes_.size(); ++at) {
+    std::string damaged = segment_bytes_;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    ExpectFrameIsLost(damaged);
+    ASSERT_FALSE(HasFailure()) << "byte " << at;
+  }
+}
+
+TEST_F(OpenFrameTest, CutAnywhereInItGivesNoWrongText) {
+  for (uint64_t length = frame_offset_; length < segment_bytes_.size();
+       ++length) {
+    ExpectFrameIsLost(segment_bytes_.substr(0, length));
+    ASSERT_FALSE(HasFailure()) << "length " << length;
+  }
+}
+
+// A frame before it is damaged: it is closed all the same.
+TEST_F(OpenFrameTest, DamageBeforeItDoesNotCostIt) {
+  std::string damaged = segment_bytes_;
+  damaged[20] = static_cast<char>(damaged[20] ^ 1);
+  WriteFile(segment_, damaged);
+  ASSERT_TRUE(Recover(directory_).ok());
+  const Found found = ReadAll(directory_);
+  std::vector<std::string> expected = Messages(logged_);
+  expected.erase(expected.begin(), expected.begin() + kOpenFrameFirst);
+  EXPECT_EQ(found.texts, expected);
+  EXPECT_THAT(found.regions, SizeIs(1));
+}
+
+TEST_F(OpenFrameTest, AnotherRingsFileOfThatNameStaysAsItIs) {
+  std::string others;
+  {
+    const std::string elsewhere = MakeTestDirectory();
+    Victim victim(elsewhere);
+    for (int i = 0; i <= kOpenFrameStep; ++i) {
+      Life()[static_cast<size_t>(i)](&victim);
+    }
+    others = ReadFile(FilesIn(elsewhere, ".zst")[0]) + "and more";
+  }
+  WriteFile(segment_, others);
+  ASSERT_TRUE(Recover(directory_).ok());
+  EXPECT_EQ(ReadFile(segment_), others);
+}
+
+// What the ring says of its segments may then be old, and is asked of them.
+TEST_P(LifeTest, AfterTheMachineHasDiedNothingThatIsThereIsLostOrDoubled) {
+  const std::string directory = MakeTestDirectory();
+  const int logged = LiveAndDie(directory);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  ASSERT_TRUE(Recover(directory).ok());
+  EXPECT_EQ(Texts(directory), Messages(logged));
+}
+
+INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, LifeTest,
+                         ::testing::Range(size_t{0}, Life().size()));
+
+TEST(LeftoverTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
+  const std::string directory = MakeTestDirectory();
+  { Victim(directory).Log(3); }
+  const std::string first = FilesIn(directory, ".ring")[0];
+  std::string bytes = ReadFile(first);
+  for (const size_t header : {size_t{0}, size_t{kRingHeaderCopyOffset}}) {
+    bytes[header + 100] = static_cast<char>(bytes[header + 100] ^ 1);
+  }
+  WriteFile(first, bytes);
+  { Victim(directory).Log(2); }
+  const LeftoverSweep sweep =
+      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  ASSERT_THAT(sweep.errors, SizeIs(1));
+  EXPECT_THAT(sweep.errors[0].message(), HasSubstr(first));
+  EXPECT_EQ(FilesIn(directory, ".ring"), std::vector<std::string>{first});
+  EXPECT_EQ(Texts(directory), Messages(2));
+}
+
+TEST(LeftoverTest, ADamagedHeaderWithAWholeCopyCostsNothing) {
+  const std::string directory = MakeTestDirectory();
+  { Victim(directory).Log(3); }
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  std::string bytes = ReadFile(ring);
+  bytes[100] = static_cast<char>(bytes[100] ^ 1);
+  WriteFile(ring, bytes);
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(Texts(directory), Messages(3));
+}
+
+}  // namespace
+}  // namespace ringlog

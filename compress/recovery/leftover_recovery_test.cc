@@ -1,0 +1,329 @@
+#include "ringlog/compress/recovery/leftover_recovery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/fixtures/leftover_life.h"
+#include "ringlog/testing/fixtures/other_boot.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/run_child.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// Has a ring locked until somebody else tries to; -1: none.
+int g_asking = -1;
+
+// The machine dies when on_segment_closed has been told of the segment, with a
+// cursor on the disk that is older than the segment is.
+TEST(LeftoverTest, ASegmentThatWasClosedIsNotAddedToAfterAnotherBoot) {
+  const std::string directory = MakeTestDirectory();
+  {
+    Victim victim(directory);
+    victim.Log(10);
+    victim.NameSegment();
+    victim.CreateSegment();
+    victim.Take(4);
+    victim.Write();
+    victim.Publish();
+    victim.Release();
+    victim.Take(3);
+    victim.Write();
+    // What is published from here on does not reach the disk.
+    victim.EndSegment();
+  }
+  const std::string ring = FilesIn(directory, ".ring").at(0);
+  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  const std::string closed = FilesIn(directory, ".log.zst").at(0);
+  const std::string before = ReadFile(closed);
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(Texts(directory), Messages(10));
+  EXPECT_TRUE(ReadFile(closed) == before);
+}
+
+TEST_P(LifeTest, EveryRecordIsInTheSegmentsOnce) {
+  const std::string directory = MakeTestDirectory();
+  const int logged = LiveAndDie(directory);
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->gaps, IsEmpty());
+  EXPECT_EQ(Texts(directory), Messages(logged));
+  EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+}
+
+// A recovery that is killed has written some of what the next one writes. It
+// may have got to any byte, and whatever it was, the result is the same.
+TEST_P(LifeTest, ARecoveryThatWasKilledIsDoneAgainWithTheSameResult) {
+  const std::string directory = MakeTestDirectory();
+  LiveAndDie(directory);
+  const std::string ring_path = FilesIn(directory, ".ring")[0];
+  const std::string ring = ReadFile(ring_path);
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_FALSE(report->segment_path.empty());
+  const std::string result = ReadFile(report->segment_path);
+  const std::vector<std::string> segments = FilesIn(directory, ".zst");
+
+  const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
+  ASSERT_TRUE(parsed.ok());
+  uint64_t persisted_bytes = 0;
+  if (parsed->cursor.sequence != 0) {
+    const auto cursor = DecodeSegmentCursor(
+        absl::string_view(reinterpret_cast<const char*>(parsed->cursor.state),
+                          parsed->cursor.state_bytes));
+    ASSERT_TRUE(cursor.ok());
+    persisted_bytes = cursor->segment_bytes;
+  }
+  // All of the first, and then a sample, for each is a whole recovery.
+  for (size_t length = persisted_bytes; length <= result.size();
+       length += length < persisted_bytes + 40 ? 1 : 13) {
+    WriteFile(ring_path, ring);
+    WriteFile(report->segment_path, result.substr(0, length));
+    const absl::StatusOr<LeftoverReport> again = Recover(directory);
+    ASSERT_TRUE(again.ok()) << again.status() << " at " << length;
+    ASSERT_EQ(ReadFile(again->segment_path), result) << " at " << length;
+    ASSERT_EQ(FilesIn(directory, ".zst"), segments) << " at " << length;
+  }
+}
+
+TEST_P(LifeTest, WithoutItsSegmentTheRingsOwnRecordsAreKept) {
+  const std::string directory = MakeTestDirectory();
+  const int logged = LiveAndDie(directory);
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    unlink(path.c_str());
+  }
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  const std::vector<std::string> all = Messages(logged);
+  const std::vector<std::string> texts = Texts(directory);
+  EXPECT_EQ(texts, std::vector<std::string>(
+                       all.end() - static_cast<ptrdiff_t>(report->records),
+                       all.end()));
+}
+
+INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, LifeTest,
+                         ::testing::Range(size_t{0}, Life().size()));
+
+TEST(LeftoverTest, UnfinishedRecordsAreNamedInTheLog) {
+  const std::string directory = MakeTestDirectory();
+  uint64_t position;
+  {
+    Victim victim(directory);
+    victim.Log(2);
+    position = victim.ring()->Claim(Severity::kInfo, 40, 10)->position;
+    victim.Log(1);
+  }
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->records, 3);
+  EXPECT_THAT(report->gaps, SizeIs(1));
+  EXPECT_THAT(AllText(directory),
+              HasSubstr(absl::StrCat("position ", position, " missing")));
+}
+
+TEST(LeftoverTest, ARingThatIsInUseIsNotTouched) {
+  const std::string directory = MakeTestDirectory();
+  Victim victim(directory);
+  victim.Log(3);
+  const std::string before = ReadFile(victim.ring()->path());
+  EXPECT_TRUE(absl::IsFailedPrecondition(Recover(directory).status()));
+  EXPECT_EQ(ReadFile(victim.ring()->path()), before);
+  EXPECT_THAT(FilesIn(directory, ".zst"), IsEmpty());
+}
+
+// A process that closes every file that it does not know, as some do when they
+// start, and goes on to log.
+TEST(LeftoverTest, ARingWhoseProcessLivesIsNotTouched) {
+  const std::string directory = MakeTestDirectory();
+  Signal is_ready, may_go_on;
+  const pid_t child = StartChild([&] {
+    Victim victim(directory);
+    victim.Log(2);
+    for (int fd = 3; fd < 1000; ++fd) {
+      if (fd != is_ready.write_fd() && fd != may_go_on.read_fd()) close(fd);
+    }
+    is_ready.Send();
+    may_go_on.Await();
+    victim.Log(1);
+    _exit(0);
+  });
+  is_ready.Await();
+  EXPECT_TRUE(absl::IsFailedPrecondition(Recover(directory).status()));
+  may_go_on.Send();
+  ASSERT_EQ(AwaitChild(child), 0);
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(Texts(directory), Messages(3));
+}
+
+// It cannot log into it any more.
+TEST(LeftoverTest, ARingThatALivingProcessHasLetGoIsRecovered) {
+  const std::string directory = MakeTestDirectory();
+  Signal is_ready, may_end;
+  const pid_t child = StartChild([&] {
+    { Victim(directory).Log(3); }
+    is_ready.Send();
+    may_end.Await();
+    _exit(0);
+  });
+  is_ready.Await();
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  EXPECT_TRUE(report.ok()) << report.status();
+  may_end.Send();
+  ASSERT_EQ(AwaitChild(child), 0);
+  EXPECT_EQ(Texts(directory), Messages(3));
+}
+
+TEST(LeftoverTest, ARingThatNeverGotItsNameIsRemoved) {
+  const std::string directory = MakeTestDirectory();
+  const std::string path =
+      directory + "/program.host.20261124-034019.12345.5f3a9c1b.ring.tmp";
+  WriteFile(path, std::string(4096, '\0'));
+  WriteFile(directory + "/other.tmp", "not ours");
+  RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_TRUE(std::filesystem::exists(directory + "/other.tmp"));
+}
+
+TEST(LeftoverTest, DropsThatTheLogDoesNotTellOfAreTold) {
+  const std::string directory = MakeTestDirectory();
+  {
+    Victim victim(directory);
+    victim.Log(3);
+    victim.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
+  }
+  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(AllText(directory), HasSubstr("1 WARNING record dropped"));
+}
+
+TEST(LeftoverTest, ADirectoryThatCannotBeReadIsAnError) {
+  const std::string path = MakeTestDirectory() + "/file";
+  WriteFile(path, "");
+  const LeftoverSweep sweep =
+      RecoverLeftovers(path, path, SegmentWriterOptions());
+  ASSERT_THAT(sweep.errors, SizeIs(1));
+  EXPECT_THAT(sweep.errors[0].message(), HasSubstr(path));
+}
+
+TEST(LeftoverTest, ADirectoryThatIsNotThereHoldsNothing) {
+  const LeftoverSweep sweep =
+      RecoverLeftovers("/nonexistent", "/nonexistent", SegmentWriterOptions());
+  EXPECT_THAT(sweep.errors, IsEmpty());
+}
+
+TEST(LeftoverTest, ARingInASharedDirectoryGoesOnlyToItsOwnSegments) {
+  const std::string shared = MakeTestDirectory();
+  const std::string mine = MakeTestDirectory();
+  const std::string other = MakeTestDirectory();
+  { Victim(shared, mine).Log(3); }
+  RecoverLeftovers(shared, other, SegmentWriterOptions());
+  RecoverLeftovers(shared, shared, SegmentWriterOptions());
+  EXPECT_THAT(FilesIn(shared, ".ring"), SizeIs(1));
+  EXPECT_THAT(FilesIn(other, ".zst"), IsEmpty());
+  EXPECT_THAT(FilesIn(shared, ".zst"), IsEmpty());
+  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  EXPECT_THAT(FilesIn(shared, ".ring"), IsEmpty());
+  EXPECT_EQ(Texts(mine), Messages(3));
+}
+
+TEST(LeftoverTest, WhatAnotherUserHasPutThereIsNotRecovered) {
+  const std::string shared = MakeTestDirectory();
+  const std::string mine = MakeTestDirectory();
+  { Victim(shared, mine).Log(3); }
+  const std::string ring = FilesIn(shared, ".ring").at(0);
+  if (chown(ring.c_str(), 12345, static_cast<gid_t>(-1)) != 0) {
+    GTEST_SKIP() << "not allowed to give files away";
+  }
+  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  EXPECT_THAT(FilesIn(shared, ".ring"), SizeIs(1));
+  EXPECT_THAT(FilesIn(mine, ".zst"), IsEmpty());
+}
+
+// Nor does it hold up the others.
+TEST(LeftoverTest, APipeWithTheNameOfARingIsPassedOver) {
+  const std::string shared = MakeTestDirectory();
+  const std::string mine = MakeTestDirectory();
+  { Victim(shared, mine).Log(3); }
+  const std::string ring = FilesIn(shared, ".ring").at(0);
+  const std::string pipe =
+      absl::StrCat(shared, "/a", ring.substr(ring.rfind('/') + 1));
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  EXPECT_EQ(Texts(mine), Messages(3));
+}
+
+// Whose path is so long that the header has only its end.
+TEST(LeftoverTest, ALongPathOfSegmentsIsKnownByItsEnd) {
+  const std::string shared = MakeTestDirectory();
+  const std::string mine = MakeTestDirectory() + "/" + std::string(200, 'd');
+  std::filesystem::create_directory(mine);
+  { Victim(shared, mine).Log(3); }
+  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  EXPECT_EQ(Texts(mine), Messages(3));
+}
+
+// `ringlog rotate`, for one, asks whether a ring is locked by locking it. Here
+// it lets go of the lock when the recovery has found it taken.
+TEST(LeftoverLockTest, WhoOnlyAsksForTheLockKeepsNoRecoveryAway) {
+  const std::string directory = MakeTestDirectory();
+  Victim(directory).Log(3);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  g_asking = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(g_asking, LOCK_SH | LOCK_NB), 0);
+  const LeftoverSweep sweep =
+      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  EXPECT_EQ(g_asking, -1) << "nobody has tried to lock it";
+  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  EXPECT_EQ(Texts(directory), Messages(3));
+}
+
+// As another recovery does.
+TEST(LeftoverLockTest, WhoKeepsTheLockKeepsTheRing) {
+  const std::string directory = MakeTestDirectory();
+  Victim(directory).Log(3);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  const int other = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
+  const LeftoverSweep sweep =
+      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(sweep.recovered, IsEmpty());
+  EXPECT_THAT(FilesIn(directory, ".ring"), SizeIs(1));
+  close(other);
+}
+
+}  // namespace
+}  // namespace ringlog
+
+extern "C" int flock(int fd, int operation) noexcept {
+  const auto result = static_cast<int>(syscall(SYS_flock, fd, operation));
+  if (result != 0 && ringlog::g_asking >= 0) {
+    const int error = errno;
+    close(std::exchange(ringlog::g_asking, -1));
+    errno = error;
+  }
+  return result;
+}

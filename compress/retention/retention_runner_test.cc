@@ -1,0 +1,263 @@
+// Limits on real files of real processes.
+
+#include "ringlog/compress/retention/retention_runner.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/retention/retention.h"
+#include "ringlog/compress/retention/retention_test_fixture.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/testing/harness/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+using RetentionRunnerTest = RetentionFixture;
+
+TEST_F(RetentionRunnerTest, TheLimitHoldsOverRestarts) {
+  std::vector<std::string> all;
+  for (int life = 0; life < 6; ++life) {
+    InChild([&] {
+      Process process(directory_, MaxFiles(5));
+      process.LogSegments(3);
+      process.End();
+    });
+    EXPECT_LE(Segments("program").size(), 5u);
+    for (const std::string& path : Segments("program")) {
+      if (std::find(all.begin(), all.end(), path) == all.end()) {
+        all.push_back(path);
+      }
+    }
+  }
+  EXPECT_THAT(all, SizeIs(18));
+  EXPECT_THAT(Segments("program"), SizeIs(5));
+  EXPECT_THAT(Segments("program"), Contains(all.back()));
+}
+
+TEST_F(RetentionRunnerTest, TheLimitHoldsWithinALife) {
+  Process process(directory_, MaxFiles(3));
+  for (int i = 0; i < 20; ++i) {
+    process.LogSegments(1);
+    EXPECT_LE(Segments("program").size(), 4u);
+    process.Rotate();
+  }
+  process.Log("the last");
+  process.End();
+  ASSERT_THAT(Segments("program"), SizeIs(3));
+  EXPECT_THAT(Decompress(Segments("program").back()), HasSubstr("the last"));
+}
+
+// It has no part in its parent's files, however long it lives.
+TEST_F(RetentionRunnerTest, AForkedChildKeepsNoSegment) {
+  Process process(directory_, RetentionOptions());
+  process.Log("one");
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(pipe_ends[1]);
+    char end;
+    _exit(read(pipe_ends[0], &end, 1) == 0 ? 0 : 1);
+  }
+  process.Rotate();
+  process.Log("two");
+  Runner(MaxFiles(1)).RunIfDue();
+  EXPECT_THAT(Segments("program"), SizeIs(1));
+  close(pipe_ends[1]);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  process.End();
+}
+
+// A process that is killed lets go of nothing itself.
+TEST_F(RetentionRunnerTest, AForkedChildOfAKilledProcessKeepsNoFile) {
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  InChild([&] {
+    Process process(directory_, RetentionOptions());
+    process.LogSegments(2);
+    if (fork() == 0) {
+      close(pipe_ends[1]);
+      char end;
+      _exit(read(pipe_ends[0], &end, 1) == 0 ? 0 : 1);
+    }
+    raise(SIGKILL);
+  });
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
+  EXPECT_THAT(AllText(directory_), ::testing::HasSubstr("record 1"));
+  RetentionOptions options;
+  options.max_age = absl::Nanoseconds(1);
+  Runner(options).RunIfDue();
+  EXPECT_THAT(Segments("program"), IsEmpty());
+  close(pipe_ends[1]);
+}
+
+TEST_F(RetentionRunnerTest, OnlyWhatIsProvablyThisProgramsGoes) {
+  InChild([&] {
+    Process other(directory_, RetentionOptions(), "other");
+    other.LogSegments(3);
+    other.End();
+    Process process(directory_, RetentionOptions());
+    process.LogSegments(2);
+    process.End();
+  });
+  const std::string ours = Segments("program")[0];
+  const auto named = [&](const std::string& number) {
+    return absl::StrCat(ours.substr(0, ours.size() - 14), number, ".log.zst");
+  };
+  std::filesystem::copy_file(ours, named("000777"));  // says it is 000001
+  WriteFile(named("000778"), "a user's own");
+  WriteFile(named("000779"), ReadFile(ours).substr(0, 20));
+  WriteFile(named("000780"), "");
+  std::filesystem::create_directory(named("000781"));
+  std::filesystem::create_symlink(ours, named("000782"));
+  WriteFile(directory_ + "/notes.txt", "a user's own");
+  const std::string ring =
+      absl::StrCat(ours.substr(0, ours.size() - 15), ".ring");
+  WriteFile(ring, "no ring");
+
+  RetentionOptions options;
+  options.max_bytes = 1;
+  options.max_age = absl::Nanoseconds(1);
+  RetentionRunner runner = Runner(options);
+  EXPECT_THAT(runner.List(), SizeIs(2));
+  runner.RunIfDue();
+  EXPECT_EQ(runner.deleted_files(), 2u);
+  EXPECT_EQ(runner.errors(), 0u);
+  EXPECT_THAT(Segments("other"), SizeIs(3));
+  for (const char* number :
+       {"000777", "000778", "000779", "000780", "000781"}) {
+    EXPECT_TRUE(std::filesystem::exists(named(number))) << number;
+  }
+  EXPECT_TRUE(std::filesystem::is_symlink(named("000782")));
+  EXPECT_TRUE(std::filesystem::exists(directory_ + "/notes.txt"));
+  EXPECT_TRUE(std::filesystem::exists(ring));
+}
+
+class LiveProcessTest : public RetentionRunnerTest,
+                        public ::testing::WithParamInterface<bool> {};
+
+// With a ring beside the segments, and with one that nobody else can see.
+TEST_P(LiveProcessTest, WhatALiveProcessWritesToStays) {
+  Process process(directory_, RetentionOptions(), "program", GetParam());
+  process.LogSegments(4);
+  const std::string open = Segments("program").back();
+  RetentionOptions options;
+  options.max_bytes = 1;
+  options.max_age = absl::Nanoseconds(1);
+  RetentionRunner runner = Runner(options);
+  runner.RunIfDue();
+  EXPECT_EQ(runner.deleted_files(), 3u);
+  EXPECT_EQ(runner.errors(), 0u);
+  EXPECT_THAT(Segments("program"), ElementsAre(open));
+  EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(GetParam() ? 1 : 0));
+  process.Log("goes on");
+  process.End();
+  EXPECT_THAT(Decompress(open), HasSubstr("goes on"));
+}
+
+INSTANTIATE_TEST_SUITE_P(WithARing, LiveProcessTest, ::testing::Bool());
+
+TEST_F(RetentionRunnerTest, WhatARecoveryMayStillNeedStays) {
+  InChild([&] {
+    Process process(directory_, RetentionOptions());
+    process.LogSegments(3);
+    raise(SIGKILL);
+  });
+  RetentionOptions options;
+  options.max_age = absl::Nanoseconds(1);
+  options.max_bytes = 1;
+  RetentionRunner runner = Runner(options);
+  runner.RunIfDue();
+  EXPECT_THAT(Segments("program"), SizeIs(1));
+  EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  EXPECT_THAT(AllText(directory_), HasSubstr("record 2"));
+  runner.SetDue();
+  runner.RunIfDue();
+  EXPECT_THAT(Segments("program"), IsEmpty());
+}
+
+// A program that is killed before it has recovered what the one before left.
+TEST_F(RetentionRunnerTest, ACrashLoopDoesNotFillTheDisk) {
+  RetentionOptions options;
+  options.max_bytes = 1;
+  const size_t lives = kSparedLeftovers + 30;
+  std::vector<std::string> rings;
+  for (size_t life = 0; life < lives; ++life) {
+    InChild([&] {
+      Process process(directory_, options);
+      process.Log(absl::StrCat("life ", life, "."));
+      raise(SIGKILL);
+    });
+    for (const std::string& path : FilesIn(directory_, ".ring")) {
+      if (std::find(rings.begin(), rings.end(), path) == rings.end()) {
+        rings.push_back(path);
+      }
+    }
+    ASSERT_LE(FilesIn(directory_, ".ring").size(), kSparedLeftovers + 1);
+  }
+  EXPECT_THAT(rings, SizeIs(lives));
+  EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(kSparedLeftovers + 1));
+  EXPECT_LE(Segments("program").size(), kSparedLeftovers + 2);
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  EXPECT_THAT(AllText(directory_),
+              HasSubstr(absl::StrCat("life ", lives - 1, ".")));
+}
+
+TEST_F(RetentionRunnerTest, ManyProcessesAtOnceKeepToOneLimit) {
+  constexpr int kProcesses = 6;
+  std::vector<pid_t> children;
+  for (int i = 0; i < kProcesses; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      Process process(directory_, MaxFiles(10));
+      process.LogSegments(30);
+      process.End();
+      _exit(0);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  InChild([&] {
+    Process process(directory_, MaxFiles(10));
+    process.LogSegments(1);
+    process.End();
+  });
+  EXPECT_THAT(Segments("program"), SizeIs(10));
+  EXPECT_FALSE(AllText(directory_).empty());
+}
+
+}  // namespace
+}  // namespace ringlog

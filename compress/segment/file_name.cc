@@ -1,0 +1,132 @@
+#include "ringlog/compress/segment/file_name.h"
+
+#include <cctype>
+#include <cinttypes>
+#include <cstring>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "ringlog/compress/line/utc_time.h"
+
+namespace ringlog {
+namespace {
+
+constexpr absl::string_view kTimePattern = "YYYYMMDD-hhmmss";
+constexpr absl::string_view kTextSuffix = "log.zst";
+constexpr absl::string_view kJsonSuffix = "jsonl.zst";
+constexpr absl::string_view kRingSuffix = "ring";
+
+absl::string_view SegmentSuffix(LineFormat format) {
+  return format == LineFormat::kJson ? kJsonSuffix : kTextSuffix;
+}
+
+bool IsNameByte(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' ||
+         c == '_';
+}
+
+// `field` is NUL-padded; without a NUL, all of it.
+template <size_t kBytes>
+std::string NamePart(const char (&field)[kBytes]) {
+  std::string part(field, strnlen(field, kBytes));
+  for (char& c : part) {
+    if (!IsNameByte(c)) c = '_';
+  }
+  // An empty one would hide the file, or make the parts uncountable.
+  if (part.empty()) part = "_";
+  return part;
+}
+
+// program.host.TIME.pid.id
+std::string Stem(const RingHeader& header, int64_t time_ns) {
+  char time[kTimePattern.size()];
+  PutUtc(SplitUnixNanos(time_ns).second, kTimePattern, time);
+  return absl::StrCat(NamePart(header.program), ".", NamePart(header.host), ".",
+                      absl::string_view(time, sizeof time), ".",
+                      header.process_id, ".",
+                      absl::Hex(RingIdPrefix(header.ring_id), absl::kZeroPad8));
+}
+
+bool IsNamePart(absl::string_view part) {
+  if (part.empty()) return false;
+  for (const char c : part) {
+    if (!IsNameByte(c)) return false;
+  }
+  return true;
+}
+
+// Numbers are as this file writes them: nothing before, no needless zeros.
+bool ParseNumber(absl::string_view digits, int64_t* out) {
+  return absl::SimpleAtoi(digits, out) && absl::StrCat(*out) == digits;
+}
+
+bool ParseSegmentNumber(absl::string_view digits, uint64_t* out) {
+  return absl::SimpleAtoi(digits, out) &&
+         absl::StrFormat("%06u", *out) == digits;
+}
+
+bool ParseIdPrefix(absl::string_view digits, uint32_t* out) {
+  return absl::SimpleHexAtoi(digits, out) &&
+         absl::StrCat(absl::Hex(*out, absl::kZeroPad8)) == digits;
+}
+
+}  // namespace
+
+uint32_t RingIdPrefix(absl::Span<const uint8_t> ring_id) {
+  uint32_t prefix = 0;
+  for (const uint8_t byte : ring_id.subspan(0, 4)) prefix = prefix << 8 | byte;
+  return prefix;
+}
+
+std::string RingFileName(const RingHeader& header) {
+  return absl::StrCat(Stem(header, header.wall_anchor_ns), ".", kRingSuffix);
+}
+
+std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
+                            int64_t open_time_ns, LineFormat format) {
+  return absl::StrFormat("%s.%06u.%s", Stem(header, open_time_ns),
+                         segment_number, SegmentSuffix(format));
+}
+
+std::string SymlinkName(const RingHeader& header) {
+  return absl::StrCat(NamePart(header.program), ".current.zst");
+}
+
+ParsedFileName ParseFileName(absl::string_view basename) {
+  ParsedFileName parsed;
+  const std::vector<absl::string_view> parts = absl::StrSplit(basename, '.');
+  if (parts.size() == 6 && parts[5] == kRingSuffix) {
+    parsed.kind = FileKind::kRing;
+  } else if (parts.size() == 8) {
+    parsed.kind = FileKind::kSegment;
+    const std::string suffix = absl::StrCat(parts[6], ".", parts[7]);
+    parsed.format =
+        suffix == kJsonSuffix ? LineFormat::kJson : LineFormat::kText;
+    if (suffix != SegmentSuffix(parsed.format) ||
+        !ParseSegmentNumber(parts[5], &parsed.segment_number)) {
+      return {};
+    }
+  } else {
+    return {};
+  }
+  if (!IsNamePart(parts[0]) || !IsNamePart(parts[1]) ||
+      !ParseUtc(parts[2], kTimePattern, &parsed.time_ns) ||
+      !ParseNumber(parts[3], &parsed.process_id) ||
+      !ParseIdPrefix(parts[4], &parsed.ring_id_prefix)) {
+    return {};
+  }
+  parsed.program = std::string(parts[0]);
+  parsed.host = std::string(parts[1]);
+  return parsed;
+}
+
+bool ShouldRotate(const RotationOptions& options, uint64_t segment_bytes) {
+  return options.max_segment_bytes != 0 &&
+         segment_bytes >= options.max_segment_bytes;
+}
+
+}  // namespace ringlog

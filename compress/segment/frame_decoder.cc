@@ -1,0 +1,85 @@
+#include "ringlog/compress/segment/frame_decoder.h"
+
+#include <algorithm>
+
+#include "absl/status/statusor.h"
+#include "zstd.h"
+
+namespace ringlog {
+namespace {
+
+constexpr int kMaxWindowLog = 27;
+
+}  // namespace
+
+void FrameDecoder::FreeContext::operator()(ZSTD_DCtx_s* context) const {
+  ZSTD_freeDCtx(context);
+}
+
+FrameDecoder::FrameDecoder(const SegmentFile* file, uint64_t limit)
+    : file_(file),
+      limit_(limit),
+      context_(ZSTD_createDCtx()),
+      in_(ZSTD_DStreamInSize(), '\0'),
+      out_(ZSTD_DStreamOutSize(), '\0') {
+  if (context_ == nullptr) return;
+  ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
+}
+
+FrameDecoder::~FrameDecoder() = default;
+
+void FrameDecoder::Begin(uint64_t offset) {
+  error_.clear();
+  // Frames follow each other, so most of the time the next is in the buffer.
+  const uint64_t held_from = read_offset_ - in_size_;
+  if (offset >= held_from && offset <= read_offset_) {
+    in_pos_ = static_cast<size_t>(offset - held_from);
+  } else {
+    read_offset_ = offset;
+    in_size_ = in_pos_ = 0;
+  }
+  if (context_ != nullptr) {
+    ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
+  }
+}
+
+// False at the limit, or if the file cannot be read.
+bool FrameDecoder::Read() {
+  const size_t bytes = static_cast<size_t>(
+      std::min<uint64_t>(in_.size(), limit_ - std::min(limit_, read_offset_)));
+  if (bytes == 0) return false;
+  const absl::StatusOr<size_t> got =
+      file_->ReadAt(read_offset_, in_.data(), bytes);
+  if (!got.ok()) error_ = std::string(got.status().message());
+  if (!got.ok() || *got == 0) return false;
+  read_offset_ += *got;
+  in_size_ = *got;
+  in_pos_ = 0;
+  return true;
+}
+
+FrameDecoder::Result FrameDecoder::Decode(size_t max_bytes, std::string* text) {
+  if (context_ == nullptr) {
+    error_ = "zstd has no memory";
+    return Result::kDamaged;
+  }
+  while (text->size() < max_bytes) {
+    ZSTD_outBuffer out = {out_.data(), out_.size(), 0};
+    ZSTD_inBuffer in = {in_.data(), in_size_, in_pos_};
+    const size_t result = ZSTD_decompressStream(context_.get(), &out, &in);
+    in_pos_ = in.pos;
+    text->append(out_, 0, out.pos);
+    if (ZSTD_isError(result)) {
+      error_ = ZSTD_getErrorName(result);
+      return Result::kDamaged;
+    }
+    if (result == 0) return Result::kEnd;
+    // With room left in `out`, all that the input had has come out.
+    if (out.pos < out_.size() && in_pos_ == in_size_ && !Read()) {
+      return error_.empty() ? Result::kCut : Result::kDamaged;
+    }
+  }
+  return Result::kMore;
+}
+
+}  // namespace ringlog

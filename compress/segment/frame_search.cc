@@ -1,0 +1,229 @@
+#include "ringlog/compress/segment/frame_search.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/compress/segment/zstd_frame.h"
+
+namespace ringlog {
+namespace {
+
+constexpr size_t kMagicBytes = sizeof(uint32_t);
+
+// Little-endian, as every machine that this runs on.
+uint32_t Load32(const char* p) {
+  uint32_t value;
+  std::memcpy(&value, p, sizeof value);
+  return value;
+}
+
+// All searches of a file may read in vain, beside looking for magics.
+constexpr uint64_t kMinBudgetBytes = 1 << 20;
+uint64_t BudgetBytes(uint64_t file_bytes) {
+  return kMinBudgetBytes + 4 * file_bytes;
+}
+
+// To find where a block ends costs as much as to read so many bytes.
+constexpr uint64_t kBytesOfABlock = 32;
+
+// Where a magic stands in some bytes, asked for from front to back.
+class Occurrences {
+ public:
+  Occurrences(absl::string_view bytes, uint32_t magic) : bytes_(bytes) {
+    std::memcpy(magic_, &magic, sizeof magic_);
+    at_ = Find(0);
+  }
+
+  // The first at `begin` or behind it; npos if there is none.
+  size_t From(size_t begin) {
+    if (at_ < begin) at_ = Find(begin);
+    return at_;
+  }
+
+ private:
+  size_t Find(size_t begin) const {
+    return bytes_.find(absl::string_view(magic_, sizeof magic_), begin);
+  }
+
+  const absl::string_view bytes_;
+  char magic_[kMagicBytes];
+  size_t at_;
+};
+
+}  // namespace
+
+absl::StatusOr<FrameMetadata> ReadMetadataFrame(const SegmentFile& file,
+                                                uint64_t offset, uint64_t limit,
+                                                uint64_t* end) {
+  const absl::Status none = absl::NotFoundError(
+      absl::StrCat(file.path(), ": no metadata frame at byte ", offset));
+  // Before there is memory for the payload, it has to be one of ours.
+  char start[kSkippableHeaderBytes + sizeof kMetadataMagic];
+  if (limit < offset + sizeof start) return none;
+  absl::StatusOr<size_t> got = file.ReadAt(offset, start, sizeof start);
+  if (!got.ok()) return got.status();
+  const uint64_t bytes = Load32(start + kMagicBytes);
+  const uint64_t begin = offset + kSkippableHeaderBytes;
+  if (*got != sizeof start || Load32(start) != kMetadataFrameMagic ||
+      std::memcmp(start + kSkippableHeaderBytes, kMetadataMagic,
+                  sizeof kMetadataMagic) != 0 ||
+      bytes > kMaxMetadataPayloadBytes || bytes > limit - begin) {
+    return none;
+  }
+  std::string payload(static_cast<size_t>(bytes), '\0');
+  got = file.ReadAt(begin, payload.data(), payload.size());
+  if (!got.ok()) return got.status();
+  if (*got != payload.size()) return none;
+  *end = begin + bytes;
+  return DecodeMetadataPayload(payload);
+}
+
+bool IsFrameBoundary(const SegmentFile& file, uint64_t offset, uint64_t limit) {
+  if (offset >= limit) return offset == limit;
+  char magic[kMagicBytes];
+  const size_t bytes =
+      static_cast<size_t>(std::min<uint64_t>(sizeof magic, limit - offset));
+  const absl::StatusOr<size_t> got = file.ReadAt(offset, magic, bytes);
+  if (!got.ok() || *got != bytes) return false;
+  // A file may be cut within a magic.
+  const auto goes_on_as = [&](uint32_t whole_magic) {
+    char whole[kMagicBytes];
+    std::memcpy(whole, &whole_magic, sizeof whole);
+    std::memcpy(whole, magic, bytes);
+    return Load32(whole) == kZstdFrameMagic || IsSkippableMagic(Load32(whole));
+  };
+  return goes_on_as(kZstdFrameMagic) || goes_on_as(kMetadataFrameMagic);
+}
+
+void FrameSearch::SetSegment(const RingId& ring_id, uint64_t number) {
+  has_segment_ = true;
+  ring_id_ = ring_id;
+  number_ = number;
+  has_next_ = false;
+}
+
+// What is there from `offset` on, but not all of it; at least a magic, if there
+// is one.
+absl::string_view FrameSearch::BytesFrom(uint64_t offset) {
+  constexpr size_t kChunkBytes = 64 << 10;
+  if (offset < chunk_begin_ ||
+      offset + kMagicBytes > chunk_begin_ + chunk_size_) {
+    chunk_.resize(kChunkBytes);
+    const absl::StatusOr<size_t> got = file_->ReadAt(
+        offset, chunk_.data(),
+        static_cast<size_t>(std::min<uint64_t>(kChunkBytes, limit_ - offset)));
+    chunk_begin_ = offset;
+    chunk_size_ = got.ok() ? *got : 0;
+  }
+  return absl::string_view(chunk_.data(), chunk_size_)
+      .substr(static_cast<size_t>(offset - chunk_begin_));
+}
+
+// The first offset with one of the magics that `is_it` accepts.
+std::optional<uint64_t> FrameSearch::Search(
+    uint64_t offset, bool for_zstd_frames,
+    absl::FunctionRef<bool(uint32_t magic, uint64_t offset)> is_it) {
+  const uint64_t budget = BudgetBytes(limit_);
+  while (offset + kMagicBytes <= limit_) {
+    const absl::string_view bytes = BytesFrom(offset);
+    if (bytes.size() < kMagicBytes) return std::nullopt;
+    Occurrences metadata(bytes, kMetadataFrameMagic);
+    Occurrences frames(for_zstd_frames ? bytes : "", kZstdFrameMagic);
+    for (size_t i = 0;; ++i) {
+      i = std::min(metadata.From(i), frames.From(i));
+      if (i == absl::string_view::npos) break;
+      if (spent_ > budget) return std::nullopt;
+      if (is_it(Load32(bytes.data() + i), offset + i)) return offset + i;
+    }
+    offset += bytes.size() - kMagicBytes + 1;
+  }
+  return std::nullopt;
+}
+
+// Those of other segments are not read to their end: messages can hold many,
+// and would use the budget up.
+std::optional<FrameMetadata> FrameSearch::ReadMetadata(uint64_t offset) {
+  char start[kSkippableHeaderBytes + kMetadataIdentityBytes];
+  if (limit_ - offset < sizeof start) return std::nullopt;
+  const absl::StatusOr<size_t> got = file_->ReadAt(offset, start, sizeof start);
+  if (!got.ok() || *got != sizeof start) return std::nullopt;
+  const absl::string_view payload(start + kSkippableHeaderBytes,
+                                  kMetadataIdentityBytes);
+  if (has_segment_ && !IsMetadataOf(payload, ring_id_, number_)) {
+    return std::nullopt;
+  }
+  uint64_t end = 0;
+  absl::StatusOr<FrameMetadata> metadata =
+      ReadMetadataFrame(*file_, offset, limit_, &end);
+  if (metadata.ok()) return *std::move(metadata);
+  if (end > offset) Charge(end - offset);
+  return std::nullopt;
+}
+
+std::optional<uint64_t> FrameSearch::FindMetadata(
+    uint64_t offset,
+    absl::FunctionRef<bool(const FrameMetadata&, uint64_t offset)> is_it) {
+  return Search(offset, /*for_zstd_frames=*/false, [&](uint32_t, uint64_t at) {
+    const std::optional<FrameMetadata> metadata = ReadMetadata(at);
+    return metadata.has_value() && is_it(*metadata, at);
+  });
+}
+
+// Frames before `offset` are not of interest; so all walks together are no
+// longer than the file.
+void FrameSearch::FindNext(uint64_t offset) {
+  if (has_next_ && next_from_ <= offset && offset <= next_metadata_) return;
+  has_next_ = true;
+  next_from_ = offset;
+  uint64_t frame = limit_;
+  next_metadata_ =
+      FindMetadata(offset, [&](const FrameMetadata& metadata, uint64_t at) {
+        frame = at - std::min(metadata.compressed_bytes, at);
+        return true;
+      }).value_or(limit_);
+  next_frame_ = next_metadata_;
+  if (frame < offset || frame >= next_metadata_) return;
+  const absl::StatusOr<FrameExtent> extent =
+      WalkFrame(*file_, frame, next_metadata_);
+  if (extent.ok() && extent->is_complete && extent->end == next_metadata_) {
+    next_frame_ = frame;
+  }
+}
+
+std::optional<uint64_t> FrameSearch::FindMetadata(uint64_t offset) {
+  if (!has_segment_) return std::nullopt;
+  FindNext(offset);
+  if (next_metadata_ >= limit_) return std::nullopt;
+  return next_metadata_;
+}
+
+void FrameSearch::ChargeBlocks(uint64_t blocks) {
+  Charge(blocks * kBytesOfABlock);
+}
+
+bool FrameSearch::IsZstdFrame(uint64_t offset) {
+  uint64_t blocks = 0;
+  const absl::StatusOr<FrameExtent> extent =
+      WalkFrame(*file_, offset, limit_, &blocks);
+  ChargeBlocks(blocks);
+  return extent.ok() &&
+         (!extent->is_complete || IsFrameBoundary(*file_, extent->end, limit_));
+}
+
+std::optional<uint64_t> FrameSearch::FindFrame(uint64_t offset) {
+  if (has_segment_) {
+    const std::optional<uint64_t> metadata = FindMetadata(offset);
+    if (metadata.has_value() && next_frame_ >= offset) return next_frame_;
+    return metadata;
+  }
+  return Search(
+      offset, /*for_zstd_frames=*/true, [&](uint32_t magic, uint64_t at) {
+        return magic == kZstdFrameMagic ? IsZstdFrame(at)
+                                        : ReadMetadata(at).has_value();
+      });
+}
+
+}  // namespace ringlog

@@ -1,0 +1,392 @@
+// What a cut or damaged segment still gives. The oracle is the list of lines
+// that were written, and libzstd's own idea of where each frame ends.
+//
+// Invariants checked:
+//   - no line is delivered that was not written, and none out of order
+//   - damage costs the records of the frame that it is in, and is reported
+//   - a cut costs what is not in a whole block, and is reported as a cut
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/segment/segment_reader.h"
+#include "ringlog/testing/fixtures/read_records.h"
+#include "ringlog/testing/fixtures/sample_segment.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_seed.h"
+
+namespace ringlog {
+namespace {
+
+using Frame = SampleSegment::Frame;
+
+constexpr uint64_t kSampleSeed = 20261124;
+constexpr size_t kFrameCount = 10;
+
+// A sanitizer makes all of it take ten minutes: there each run takes other
+// bytes, of which over some runs all are tried.
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+constexpr uint64_t kStride = 11;
+#else
+constexpr uint64_t kStride = 1;
+#endif
+
+class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
+ protected:
+  SegmentReaderDamageTest()
+      : sample_(MakeSampleSegment(GetParam(), kFrameCount, kSampleSeed)),
+        path_(MakeTestDirectory() + "/damaged"),
+        random_(TestSeed()) {}
+
+  // What the reader makes of a file of `bytes`.
+  void Read(const std::string& bytes) {
+    text_.clear();
+    skipped_.clear();
+    // A new file each time: ext4 puts one that was emptied on the disk at once.
+    unlink(path_.c_str());
+    WriteFile(path_, bytes);
+    absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
+        SegmentReader::Open(path_);
+    ASSERT_TRUE(reader.ok()) << reader.status();
+    text_ = absl::StrJoin(ReadRecords(reader->get()), "");
+    skipped_ = (*reader)->skipped();
+    uint64_t last_end = 0;
+    for (const SkippedRegion& region : skipped_) {
+      EXPECT_LE(last_end, region.begin);
+      EXPECT_LE(region.begin, region.end);
+      EXPECT_LE(region.end, bytes.size());
+      last_end = region.end;
+    }
+  }
+
+  // Frame `f` may be lost, if that is reported, and nothing else.
+  void ExpectAtMostLost(size_t f) {
+    if (text_ == sample_.text()) return;
+    ASSERT_EQ(text_, sample_.TextWithout(f));
+    ASSERT_EQ(skipped_.size(), 1u);
+    EXPECT_FALSE(skipped_[0].is_cut) << ToString(skipped_[0]);
+    EXPECT_EQ(skipped_[0].begin, sample_.frames[f].begin);
+  }
+
+  void ExpectLostWithItsPositions(size_t f) {
+    const Frame& frame = sample_.frames[f];
+    ASSERT_EQ(text_, sample_.TextWithout(f));
+    ASSERT_EQ(skipped_.size(), 1u);
+    EXPECT_EQ(skipped_[0].begin, frame.begin);
+    EXPECT_EQ(skipped_[0].end, frame.end);
+    EXPECT_FALSE(skipped_[0].is_cut);
+    EXPECT_EQ(skipped_[0].first_position, frame.first_position);
+    EXPECT_EQ(skipped_[0].end_position, frame.end_position);
+    EXPECT_FALSE(skipped_[0].why.empty());
+  }
+
+  std::string Flipped(uint64_t at, unsigned bit) const {
+    std::string bytes = sample_.bytes;
+    bytes[at] = static_cast<char>(bytes[at] ^ (1 << bit));
+    return bytes;
+  }
+
+  // Bits of `at` to try: of headers all, of content one.
+  std::vector<unsigned> BitsAt(const Frame& frame, uint64_t at) {
+    // Magic, descriptor, window or size, first block header.
+    bool is_header = at < frame.begin + 9 || at >= frame.end - 4;
+    for (const SampleSegment::Block& block : frame.blocks) {
+      is_header |= at >= block.end && at < block.end + 3;
+    }
+    // The metadata frame's magic, length, and what the version is made of.
+    is_header |= at >= frame.end && at < frame.end + 24;
+    if (is_header) return {0, 1, 2, 3, 4, 5, 6, 7};
+    return {static_cast<unsigned>(random_() % 8)};
+  }
+
+  // Of frames that are complete in `length` bytes, the text; of the one that
+  // is cut, that of its blocks. `*cut_begin` gets where the cut frame's last
+  // whole block ends.
+  std::string TextOfWholeBlocks(uint64_t length, uint64_t* cut_begin) const {
+    std::string text;
+    for (const Frame& frame : sample_.frames) {
+      if (frame.begin >= length) break;
+      *cut_begin = frame.end <= length ? frame.end : frame.begin;
+      if (frame.metadata_end <= length) *cut_begin = frame.metadata_end;
+      for (const SampleSegment::Block& block : frame.blocks) {
+        if (block.end > length) break;
+        text += block.text;
+        if (frame.end > length) *cut_begin = block.end;
+      }
+    }
+    return text;
+  }
+
+  bool IsBetweenFrames(uint64_t length) const {
+    for (const Frame& frame : sample_.frames) {
+      if (length == frame.end || length == frame.metadata_end) return true;
+    }
+    return length == sample_.bytes.size();
+  }
+
+  // Where a search behind `frame` ends. The seek table is no frame to it.
+  uint64_t NextFrame(const Frame& frame) const {
+    return frame.end == sample_.frames.back().end ? sample_.bytes.size()
+                                                  : frame.metadata_end;
+  }
+
+  bool IsTried(uint64_t at) const { return (at + phase_) % kStride == 0; }
+
+  std::string Noise(size_t bytes) {
+    std::string noise(bytes, '\0');
+    for (char& c : noise) c = static_cast<char>(random_());
+    return noise;
+  }
+
+  const SampleSegment sample_;
+  const std::string path_;
+  std::mt19937_64 random_;
+  const uint64_t phase_ = random_() % kStride;
+  std::string text_;
+  std::vector<SkippedRegion> skipped_;
+};
+
+TEST_P(SegmentReaderDamageTest, CutAnywhereCostsOnlyWhatIsInNoWholeBlock) {
+  for (uint64_t length = 1; length <= sample_.bytes.size(); ++length) {
+    if (!IsTried(length)) continue;
+    SCOPED_TRACE(absl::StrCat("cut at ", length));
+    ASSERT_NO_FATAL_FAILURE(Read(sample_.bytes.substr(0, length)));
+    uint64_t cut_begin = 0;
+    ASSERT_EQ(text_, TextOfWholeBlocks(length, &cut_begin));
+    if (IsBetweenFrames(length)) {
+      ASSERT_TRUE(skipped_.empty()) << ToString(skipped_[0]);
+      continue;
+    }
+    ASSERT_EQ(skipped_.size(), 1u);
+    ASSERT_TRUE(skipped_[0].is_cut) << ToString(skipped_[0]);
+    ASSERT_EQ(skipped_[0].begin, cut_begin);
+    ASSERT_EQ(skipped_[0].end, length);
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, FlippedBitCostsAtMostItsFrameAndIsReported) {
+  for (size_t f = 0; f < kFrameCount; ++f) {
+    const Frame& frame = sample_.frames[f];
+    for (uint64_t at = frame.begin; at < frame.end; ++at) {
+      if (!IsTried(at)) continue;
+      for (const unsigned bit : BitsAt(frame, at)) {
+        SCOPED_TRACE(absl::StrCat("bit ", bit, " of byte ", at));
+        ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
+        // Some bits mean nothing to zstd: its reserved ones, a larger window.
+        if (text_ == sample_.text()) continue;
+        ASSERT_NO_FATAL_FAILURE(ExpectLostWithItsPositions(f));
+      }
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, FlippedBitOfContentIsNeverUnseen) {
+  for (size_t f = 0; f < kFrameCount; ++f) {
+    const Frame& frame = sample_.frames[f];
+    // What is not compressed, and the checksum, have no bit without a meaning.
+    const uint64_t begin = frame.begin + 16;
+    const std::string raw = sample_.bytes.substr(begin, 20);
+    const bool is_raw = frame.text.find(raw) != std::string::npos;
+    EXPECT_TRUE(is_raw || GetParam() == LineFormat::kJson);
+    for (uint64_t at = begin; is_raw && at < begin + raw.size(); ++at) {
+      ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, at % 8)));
+      ASSERT_NO_FATAL_FAILURE(ExpectLostWithItsPositions(f));
+    }
+    for (uint64_t at = frame.end - 4; at < frame.end; ++at) {
+      ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, at % 8)));
+      ASSERT_NO_FATAL_FAILURE(ExpectLostWithItsPositions(f));
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, DamagedMetadataCostNoRecord) {
+  for (const Frame& frame : sample_.frames) {
+    for (uint64_t at = frame.end; at < frame.metadata_end; ++at) {
+      if (!IsTried(at)) continue;
+      for (const unsigned bit : BitsAt(frame, at)) {
+        SCOPED_TRACE(absl::StrCat("bit ", bit, " of byte ", at));
+        ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
+        ASSERT_EQ(text_, sample_.text());
+        // Another low digit of the magic, or another magic within, makes it
+        // somebody else's frame.
+        if (at < frame.end + 16) continue;
+        ASSERT_EQ(skipped_.size(), 1u);
+        ASSERT_FALSE(skipped_[0].is_cut);
+        ASSERT_EQ(skipped_[0].begin, frame.end);
+        ASSERT_EQ(skipped_[0].end, NextFrame(frame));
+      }
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, LengthOfMetadataThatSwallowsFramesIsFound) {
+  for (size_t f = 0; f + 1 < kFrameCount; ++f) {
+    const uint64_t begin = sample_.frames[f].end;
+    const Frame& next = sample_.frames[f + 1];
+    const Frame& last = sample_.frames.back();
+    for (const uint64_t end : {next.end, next.metadata_end, last.end,
+                               last.metadata_end, sample_.bytes.size()}) {
+      SCOPED_TRACE(absl::StrCat("skipping [", begin, "..", end, ")"));
+      std::string bytes = sample_.bytes;
+      const auto length = static_cast<uint32_t>(end - begin - 8);
+      bytes.replace(begin + 4, sizeof length,
+                    reinterpret_cast<const char*>(&length), sizeof length);
+      // Else the payload is one of ours that is damaged.
+      bytes[begin + 8] = '?';
+      ASSERT_NO_FATAL_FAILURE(Read(bytes));
+      ASSERT_EQ(text_, sample_.text());
+      ASSERT_EQ(skipped_.size(), 1u);
+      EXPECT_FALSE(skipped_[0].is_cut);
+      EXPECT_EQ(skipped_[0].begin, begin);
+      EXPECT_EQ(skipped_[0].end, next.begin);
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, DamagedSeekTableCostsNoRecord) {
+  for (uint64_t at = sample_.frames.back().metadata_end;
+       at < sample_.bytes.size(); ++at) {
+    if (!IsTried(at)) continue;
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
+      ASSERT_EQ(text_, sample_.text()) << "bit " << bit << " of byte " << at;
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, MissingByteCostsAtMostItsFrameAndIsReported) {
+  for (size_t f = 0; f < kFrameCount; ++f) {
+    const Frame& frame = sample_.frames[f];
+    for (uint64_t at = frame.begin; at < frame.metadata_end; ++at) {
+      if (!IsTried(at)) continue;
+      SCOPED_TRACE(absl::StrCat("without byte ", at));
+      std::string bytes = sample_.bytes;
+      bytes.erase(at, 1);
+      ASSERT_NO_FATAL_FAILURE(Read(bytes));
+      ASSERT_NO_FATAL_FAILURE(ExpectAtMostLost(f));
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, StrangeByteCostsAtMostItsFrameAndIsReported) {
+  for (size_t f = 0; f < kFrameCount; ++f) {
+    const Frame& frame = sample_.frames[f];
+    for (uint64_t at = frame.begin + 1; at < frame.metadata_end; ++at) {
+      if (!IsTried(at)) continue;
+      SCOPED_TRACE(absl::StrCat("a byte before byte ", at));
+      std::string bytes = sample_.bytes;
+      bytes.insert(at, Noise(1));
+      ASSERT_NO_FATAL_FAILURE(Read(bytes));
+      ASSERT_NO_FATAL_FAILURE(ExpectAtMostLost(f));
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, OverwrittenFrameIsNamedByItsMetadata) {
+  for (size_t f = 0; f < kFrameCount; ++f) {
+    const Frame& frame = sample_.frames[f];
+    const size_t count = frame.end - frame.begin;
+    for (const std::string& with : {std::string(count, '\0'), Noise(count)}) {
+      std::string bytes = sample_.bytes;
+      bytes.replace(frame.begin, count, with);
+      ASSERT_NO_FATAL_FAILURE(Read(bytes));
+      ASSERT_NO_FATAL_FAILURE(ExpectLostWithItsPositions(f));
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, FrameOverwrittenWithItsMetadataIsARegion) {
+  for (size_t f = 0; f < kFrameCount; ++f) {
+    const Frame& frame = sample_.frames[f];
+    const size_t count = frame.metadata_end - frame.begin;
+    for (const std::string& with : {std::string(count, '\0'), Noise(count)}) {
+      std::string bytes = sample_.bytes;
+      bytes.replace(frame.begin, count, with);
+      ASSERT_NO_FATAL_FAILURE(Read(bytes));
+      ASSERT_EQ(text_, sample_.TextWithout(f));
+      ASSERT_EQ(skipped_.size(), 1u);
+      EXPECT_EQ(skipped_[0].begin, frame.begin);
+      EXPECT_FALSE(skipped_[0].is_cut);
+      EXPECT_EQ(skipped_[0].first_position, 0u);
+      EXPECT_EQ(skipped_[0].end_position, 0u);
+      EXPECT_EQ(skipped_[0].end, NextFrame(frame));
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, FramesSwappedWithTheirMetadataAreBothRead) {
+  const Frame& a = sample_.frames[3];
+  const Frame& b = sample_.frames[4];
+  const absl::string_view all = sample_.bytes;
+  ASSERT_NO_FATAL_FAILURE(Read(absl::StrCat(
+      all.substr(0, a.begin), all.substr(b.begin, b.metadata_end - b.begin),
+      all.substr(a.begin, a.metadata_end - a.begin),
+      all.substr(b.metadata_end))));
+  std::vector<Frame> frames = sample_.frames;
+  std::swap(frames[3], frames[4]);
+  std::string expected;
+  for (const Frame& frame : frames) expected += frame.text;
+  EXPECT_EQ(text_, expected);
+  EXPECT_TRUE(skipped_.empty());
+}
+
+TEST_P(SegmentReaderDamageTest, StrangeBytesBetweenFramesCostNoRecord) {
+  for (size_t f = 0; f + 1 < kFrameCount; ++f) {
+    const Frame& frame = sample_.frames[f];
+    for (const size_t count : std::vector<size_t>{1, 3, 4, 5, 100, 70000}) {
+      std::string bytes = sample_.bytes;
+      bytes.insert(frame.metadata_end, Noise(count));
+      ASSERT_NO_FATAL_FAILURE(Read(bytes));
+      ASSERT_EQ(text_, sample_.text());
+      ASSERT_EQ(skipped_.size(), 1u);
+      EXPECT_EQ(skipped_[0].begin, frame.metadata_end);
+      EXPECT_EQ(skipped_[0].end, frame.metadata_end + count);
+      EXPECT_FALSE(skipped_[0].is_cut);
+    }
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, DamageInACutFileIsDamageAndTheCutACut) {
+  const uint64_t length = sample_.frames[7].blocks[1].end + 1;
+  std::string bytes = Flipped(sample_.frames[2].end - 1, 0);
+  bytes.resize(length);
+  ASSERT_NO_FATAL_FAILURE(Read(bytes));
+  std::string expected;
+  for (size_t f = 0; f < 7; ++f) {
+    if (f != 2) expected += sample_.frames[f].text;
+  }
+  expected += sample_.frames[7].blocks[0].text;
+  expected += sample_.frames[7].blocks[1].text;
+  EXPECT_EQ(text_, expected);
+  ASSERT_EQ(skipped_.size(), 2u);
+  EXPECT_FALSE(skipped_[0].is_cut);
+  EXPECT_EQ(skipped_[0].first_position, sample_.frames[2].first_position);
+  EXPECT_TRUE(skipped_[1].is_cut);
+  EXPECT_EQ(skipped_[1].begin, sample_.frames[7].blocks[1].end);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, SegmentReaderDamageTest,
+                         ::testing::Values(LineFormat::kText,
+                                           LineFormat::kJson),
+                         [](const auto& tested) {
+                           return tested.param == LineFormat::kText ? "Text"
+                                                                    : "Json";
+                         });
+
+}  // namespace
+}  // namespace ringlog

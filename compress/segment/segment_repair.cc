@@ -1,0 +1,293 @@
+#include "ringlog/compress/segment/segment_repair.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/line/parsed_record.h"
+#include "ringlog/compress/segment/segment_file.h"
+#include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/compress/segment/segment_reader.h"
+#include "zstd.h"
+
+namespace ringlog {
+namespace {
+
+using Frame = SegmentContent::Frame;
+
+constexpr size_t kCopyBytes = 1 << 20;
+// Of text: a frame that is made anew ends with the record that reaches it.
+constexpr size_t kNewFrameBytes = 1 << 20;
+
+absl::StatusOr<std::string> CompressFrame(absl::string_view text) {
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  if (context == nullptr) return absl::InternalError("zstd has no memory");
+  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+  std::string frame(ZSTD_compressBound(text.size()), '\0');
+  const size_t bytes = ZSTD_compress2(context, frame.data(), frame.size(),
+                                      text.data(), text.size());
+  ZSTD_freeCCtx(context);
+  if (ZSTD_isError(bytes)) {
+    return absl::InternalError(
+        absl::StrCat("zstd: ", ZSTD_getErrorName(bytes)));
+  }
+  frame.resize(bytes);
+  return frame;
+}
+
+// The new file, written from front to back.
+class Writer {
+ public:
+  static absl::StatusOr<Writer> Create(const std::string& path) {
+    absl::StatusOr<SegmentFile> file =
+        SegmentFile::Open(path, O_WRONLY | O_CREAT | O_EXCL);
+    if (!file.ok()) return file.status();
+    return Writer(*std::move(file));
+  }
+
+  uint64_t bytes() const { return bytes_; }
+
+  absl::Status Append(absl::string_view bytes) {
+    if (absl::Status s = file_.WriteAt(bytes_, bytes); !s.ok()) return s;
+    bytes_ += bytes.size();
+    return absl::OkStatus();
+  }
+
+  // [begin, end) of `from`, as far as it is there.
+  absl::Status AppendRange(const SegmentFile& from, uint64_t begin,
+                           uint64_t end) {
+    std::string chunk;
+    while (begin < end) {
+      chunk.resize(
+          static_cast<size_t>(std::min<uint64_t>(end - begin, kCopyBytes)));
+      const absl::StatusOr<size_t> got =
+          from.ReadAt(begin, chunk.data(), chunk.size());
+      if (!got.ok()) return got.status();
+      if (*got == 0) break;
+      if (absl::Status s = Append({chunk.data(), *got}); !s.ok()) return s;
+      begin += *got;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Sync() { return file_.Sync(); }
+
+ private:
+  explicit Writer(SegmentFile file) : file_(std::move(file)) {}
+
+  SegmentFile file_;
+  uint64_t bytes_ = 0;
+};
+
+class Mender {
+ public:
+  Mender(const SegmentContent& content, SegmentFile from, Writer to)
+      : content_(content), from_(std::move(from)), to_(std::move(to)) {
+    BeginFrame();
+  }
+
+  absl::Status Run(SegmentReader* reader) {
+    metadata_.format = reader->format();
+    absl::string_view lines;
+    SegmentReader::Result result;
+    while ((result = reader->NextRecords(&lines)) !=
+           SegmentReader::Result::kEnd) {
+      if (result != SegmentReader::Result::kRecord) continue;
+      if (absl::Status s = FinishFramesBefore(reader->frame_begin()); !s.ok()) {
+        return s;
+      }
+      if (next_ == content_.frames.size()) continue;
+      const Frame& frame = content_.frames[next_];
+      if (frame.is_whole || frame.begin != reader->frame_begin()) continue;
+      if (absl::Status s = AddLines(lines); !s.ok()) return s;
+    }
+    if (absl::Status s = FinishFramesBefore(kWholeFile); !s.ok()) return s;
+    if (absl::Status s = to_.Append(EncodeSeekTableFrame(entries_)); !s.ok()) {
+      return s;
+    }
+    return to_.Sync();
+  }
+
+ private:
+  absl::Status FinishFramesBefore(uint64_t offset) {
+    for (; next_ < content_.frames.size() &&
+           content_.frames[next_].begin < offset;
+         ++next_) {
+      const Frame& frame = content_.frames[next_];
+      if (absl::Status s = frame.is_whole ? AddWhole(frame) : EndFrame(true);
+          !s.ok()) {
+        return s;
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddWhole(const Frame& frame) {
+    const uint64_t before = to_.bytes();
+    if (absl::Status s = to_.AppendRange(from_, frame.begin, frame.end);
+        !s.ok()) {
+      return s;
+    }
+    if (to_.bytes() - before != frame.end - frame.begin) {
+      return absl::DataLossError(
+          absl::StrCat(from_.path(), ": it has become shorter"));
+    }
+    AddSeekEntries(frame, &entries_);
+    end_position_ = frame.end_position;
+    BeginFrame();
+    return absl::OkStatus();
+  }
+
+  void BeginFrame() {
+    const LineFormat format = metadata_.format;
+    metadata_ = FrameMetadata();
+    metadata_.ring_id = content_.ring_id;
+    metadata_.segment_number = content_.number;
+    metadata_.format = format;
+    metadata_.recovered = true;
+    metadata_.summary.first_position = end_position_;
+    metadata_.summary.end_position = end_position_;
+    text_.clear();
+  }
+
+  absl::Status AddLines(absl::string_view lines) {
+    while (!lines.empty()) {
+      const size_t bytes = FirstRecordBytes(metadata_.format, lines, true);
+      AddRecord(lines.substr(0, bytes));
+      lines.remove_prefix(bytes);
+      if (text_.size() < kNewFrameBytes) continue;
+      if (absl::Status s = EndFrame(false); !s.ok()) return s;
+    }
+    return absl::OkStatus();
+  }
+
+  // Lines of text do not tell their positions: each takes one at least.
+  void AddRecord(absl::string_view lines) {
+    text_.append(lines.data(), lines.size());
+    FrameSummary& summary = metadata_.summary;
+    ParsedRecord parsed;
+    const bool is_known = ParseLines(metadata_.format, lines, &parsed);
+    if (is_known && parsed.is_gap) {
+      ++metadata_.gap_count;
+      if (metadata_.gaps.size() < kMaxFrameGaps) {
+        metadata_.gaps.push_back(parsed.gap);
+      }
+      summary.end_position =
+          std::max(summary.end_position, parsed.gap.end_position);
+      return;
+    }
+    ++summary.end_position;
+    if (!is_known) return;
+    if (parsed.position != kNoPosition) {
+      summary.end_position =
+          std::max(summary.end_position, parsed.position + 1);
+    }
+    FrameSummary record;
+    record.end_position = summary.end_position;
+    record.min_time_ns = record.max_time_ns = parsed.record.time_ns;
+    record.records[static_cast<size_t>(parsed.record.severity)] = 1;
+    summary.Add(record);
+  }
+
+  // Where a frame goes on that is whole, the one before it ended.
+  void TakePositionsOfNext() {
+    const std::vector<Frame>& frames = content_.frames;
+    if (next_ + 1 == frames.size() || !frames[next_ + 1].is_whole) return;
+    const uint64_t position = frames[next_ + 1].first_position;
+    FrameSummary& summary = metadata_.summary;
+    if (summary.first_position == 0) {
+      const uint64_t count = summary.end_position;
+      summary.first_position = position - std::min(position, count);
+      summary.end_position = position;
+    } else if (summary.end_position > position ||
+               HasOnlyMetadata(frames[next_].end, frames[next_ + 1].begin)) {
+      summary.end_position = std::max(position, summary.first_position);
+    }
+  }
+
+  // Whether nothing was there but one metadata frame, damaged as it may be.
+  bool HasOnlyMetadata(uint64_t begin, uint64_t end) const {
+    char header[kSkippableHeaderBytes];
+    const absl::StatusOr<size_t> got =
+        from_.ReadAt(begin, header, sizeof header);
+    if (!got.ok() || *got != sizeof header) return false;
+    uint32_t magic, bytes;
+    std::memcpy(&magic, header, sizeof magic);
+    std::memcpy(&bytes, header + sizeof magic, sizeof bytes);
+    return magic == kMetadataFrameMagic && begin + sizeof header + bytes == end;
+  }
+
+  absl::Status EndFrame(bool is_last) {
+    if (text_.empty()) return absl::OkStatus();
+    if (is_last) TakePositionsOfNext();
+    const absl::StatusOr<std::string> frame = CompressFrame(text_);
+    if (!frame.ok()) return frame.status();
+    metadata_.compressed_bytes = frame->size();
+    metadata_.summary.text_bytes = text_.size();
+    std::memcpy(&metadata_.text_checksum,
+                frame->data() + frame->size() - sizeof(uint32_t),
+                sizeof(uint32_t));
+    const std::string encoded = EncodeMetadataFrame(metadata_);
+    Frame written;
+    written.begin = to_.bytes();
+    written.metadata_begin = written.begin + frame->size();
+    written.end = written.metadata_begin + encoded.size();
+    written.text_bytes = text_.size();
+    AddSeekEntries(written, &entries_);
+    if (absl::Status s = to_.Append(absl::StrCat(*frame, encoded)); !s.ok()) {
+      return s;
+    }
+    end_position_ = metadata_.summary.end_position;
+    BeginFrame();
+    return absl::OkStatus();
+  }
+
+  const SegmentContent& content_;
+  const SegmentFile from_;
+  Writer to_;
+  std::vector<SeekEntry> entries_;
+  size_t next_ = 0;            // of content_.frames: not written yet
+  uint64_t end_position_ = 0;  // of the last frame that has been written
+  // The frame that is being made anew.
+  std::string text_;
+  FrameMetadata metadata_;
+};
+
+}  // namespace
+
+absl::Status MendSegment(const std::string& from, const SegmentContent& content,
+                         const std::string& to) {
+  absl::StatusOr<SegmentFile> file = SegmentFile::Open(from, O_RDONLY);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
+      SegmentReader::Open(from);
+  if (!reader.ok()) return reader.status();
+  absl::StatusOr<Writer> writer = Writer::Create(to);
+  if (!writer.ok()) return writer.status();
+  return Mender(content, *std::move(file), *std::move(writer))
+      .Run(reader->get());
+}
+
+absl::Status CopySegment(const std::string& from, uint64_t limit_bytes,
+                         const std::string& to) {
+  const absl::StatusOr<SegmentFile> file = SegmentFile::Open(from, O_RDONLY);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<Writer> writer = Writer::Create(to);
+  if (!writer.ok()) return writer.status();
+  if (absl::Status s = writer->AppendRange(*file, 0, limit_bytes); !s.ok()) {
+    return s;
+  }
+  return writer->Sync();
+}
+
+}  // namespace ringlog

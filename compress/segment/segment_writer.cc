@@ -1,0 +1,290 @@
+#include "ringlog/compress/segment/segment_writer.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/crc/crc32c.h"
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/compress/line/line_format.h"
+#include "zstd.h"
+
+namespace ringlog {
+namespace {
+
+constexpr size_t kMaxFrameBytes = 256 << 20;
+static_assert(kMaxFrameBytes + SegmentWriter::kMaxBatchBytes <
+                  kMaxFrameTextBytes,
+              "no batch can make a frame too long for the seek table");
+
+// zstd's blocks hold 128 KiB at the most, and only those that are full may be
+// split. Smaller pieces make one block each.
+constexpr size_t kMaxPieceBytes = 127 << 10;
+
+// How much of `lines` makes a block: whole records, so that a file that is cut
+// anywhere ends with whole records. One that is longer takes several blocks.
+size_t PieceBytes(LineFormat format, absl::string_view lines) {
+  if (lines.size() <= kMaxPieceBytes) return lines.size();
+  const size_t whole =
+      CompleteRecordsBytes(format, lines.substr(0, kMaxPieceBytes));
+  return whole != 0 ? whole : FirstRecordBytes(format, lines, true);
+}
+
+absl::Status ZstdError(size_t result) {
+  return absl::InternalError(absl::StrCat("zstd: ", ZSTD_getErrorName(result)));
+}
+
+}  // namespace
+
+void SegmentWriter::FreeContext::operator()(ZSTD_CCtx_s* context) const {
+  ZSTD_freeCCtx(context);
+}
+
+SegmentWriter::SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
+                             const SegmentWriterOptions& options)
+    : file_(std::move(file)),
+      frame_bytes_(std::min(options.frame_bytes, kMaxFrameBytes)),
+      is_recovered_(identity.recovered) {
+  frame_.ring_id = identity.ring_id;
+  frame_.segment_number = identity.number;
+  frame_.format = identity.format;
+  frame_.recovered = is_recovered_;
+  next_.segment_number = identity.number;
+  next_.format = identity.format;
+  written_ = synced_ = next_;
+  context_status_ = PrepareContext(options.compression_level);
+}
+
+SegmentWriter::~SegmentWriter() = default;
+
+absl::Status SegmentWriter::PrepareContext(int compression_level) {
+  context_.reset(ZSTD_createCCtx());
+  if (context_ == nullptr) return absl::InternalError("zstd has no memory");
+  for (const auto& [parameter, value] :
+       {std::pair(ZSTD_c_compressionLevel, compression_level),
+        std::pair(ZSTD_c_checksumFlag, 1)}) {
+    const size_t result =
+        ZSTD_CCtx_setParameter(context_.get(), parameter, value);
+    if (ZSTD_isError(result)) return ZstdError(result);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
+    const std::string& path, const SegmentIdentity& identity,
+    const SegmentWriterOptions& options) {
+  absl::StatusOr<SegmentFile> file =
+      SegmentFile::Open(path, O_WRONLY | O_CREAT | O_EXCL, options.mode);
+  if (!file.ok()) return file.status();
+  file->TryLock();
+  auto writer =
+      absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));
+  if (!writer->context_status_.ok()) return writer->context_status_;
+  return writer;
+}
+
+absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(
+    const std::string& path, const SegmentIdentity& identity,
+    const SegmentCursor& cursor, const SegmentWriterOptions& options) {
+  absl::StatusOr<SegmentFile> file =
+      SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
+  if (!file.ok()) return file.status();
+  file->TryLock();
+  absl::StatusOr<SegmentTail> tail = ExamineTail(*file, identity, cursor);
+  if (!tail.ok()) return tail.status();
+  auto writer =
+      absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));
+  if (!writer->context_status_.ok()) return writer->context_status_;
+  // Death from here on leaves the file at least as long as the cursor says, and
+  // unchanged up to there: the next attempt does the same.
+  if (absl::Status s = writer->file_.Truncate(cursor.segment_bytes); !s.ok()) {
+    return s;
+  }
+  writer->ResumeAfter(cursor, *std::move(tail));
+  if (absl::Status s = writer->Write(); !s.ok()) return s;
+  return writer;
+}
+
+void SegmentWriter::ResumeAfter(const SegmentCursor& cursor, SegmentTail tail) {
+  seek_entries_ = std::move(tail.seek_entries);
+  written_text_bytes_ = next_text_bytes_ = tail.text_bytes;
+  written_.segment_bytes = cursor.segment_bytes;
+  written_.frame_offset = cursor.frame_offset;
+  written_.open_frame = cursor.open_frame;
+  written_.open_frame_checksum = cursor.open_frame_checksum;
+  next_ = written_;
+  synced_ = written_;
+  synced_text_bytes_ = written_text_bytes_;
+  if (!tail.has_open_frame) {
+    written_.open_frame = next_.open_frame = FrameSummary();
+    return;
+  }
+  written_text_bytes_ += cursor.open_frame.text_bytes;
+  next_text_bytes_ = written_text_bytes_;
+  AddToPending(tail.frame_end);
+  frame_ = std::move(tail.open_frame);
+  FinishFrame();
+}
+
+void SegmentWriter::AddToPending(absl::string_view bytes) {
+  if (pending_.size() - pending_bytes_ < bytes.size()) {
+    pending_.resize(pending_bytes_ + bytes.size());
+  }
+  std::memcpy(pending_.data() + pending_bytes_, bytes.data(), bytes.size());
+  pending_bytes_ += bytes.size();
+  next_.segment_bytes += bytes.size();
+}
+
+absl::Status SegmentWriter::Compress(absl::string_view text, bool end_frame) {
+  ZSTD_inBuffer in = {text.data(), text.size(), 0};
+  size_t left = 0;
+  do {
+    // A block fits at once; growing by half keeps the copies few.
+    if (pending_.size() - pending_bytes_ < ZSTD_CStreamOutSize()) {
+      pending_.resize(pending_bytes_ + pending_bytes_ / 2 +
+                      ZSTD_CStreamOutSize());
+    }
+    ZSTD_outBuffer out = {pending_.data(), pending_.size(), pending_bytes_};
+    left = ZSTD_compressStream2(context_.get(), &out, &in,
+                                end_frame ? ZSTD_e_end : ZSTD_e_flush);
+    if (ZSTD_isError(left)) return ZstdError(left);
+    const size_t made = out.pos - pending_bytes_;
+    next_.open_frame_checksum = absl::ExtendCrc32c(
+        next_.open_frame_checksum,
+        absl::string_view(pending_.data() + pending_bytes_, made));
+    next_.segment_bytes += made;
+    pending_bytes_ = out.pos;
+  } while (left != 0);
+  return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::CompressBatch(absl::string_view lines,
+                                          bool end_frame) {
+  while (!lines.empty()) {
+    const size_t piece = PieceBytes(frame_.format, lines);
+    const bool is_last = piece == lines.size();
+    absl::Status status =
+        Compress(lines.substr(0, piece), is_last && end_frame);
+    if (!status.ok()) return status;
+    lines.remove_prefix(piece);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::AddBatch(const Batch& batch) {
+  if (!context_status_.ok()) return context_status_;
+  if (batch.lines.size() > kMaxBatchBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a batch of ", batch.lines.size(), " bytes; at most ",
+                     kMaxBatchBytes, " are allowed"));
+  }
+  if (batch.lines.empty()) return absl::OkStatus();
+  const bool is_first = next_.segment_bytes == 0;
+  const bool ends =
+      is_first ||
+      next_.open_frame.text_bytes + batch.lines.size() >= frame_bytes_;
+  context_status_ = CompressBatch(batch.lines, ends);
+  if (!context_status_.ok()) {
+    pending_bytes_ = 0;
+    next_ = written_;
+    return context_status_;
+  }
+  FrameSummary summary = batch.summary;
+  summary.text_bytes = batch.lines.size();
+  next_.open_frame.Add(summary);
+  next_text_bytes_ += batch.lines.size();
+  frame_.gap_count += batch.gaps.size();
+  const size_t room = kMaxFrameGaps - frame_.gaps.size();
+  const absl::Span<const Gap> listed = batch.gaps.subspan(0, room);
+  frame_.gaps.insert(frame_.gaps.end(), listed.begin(), listed.end());
+  if (ends) {
+    frame_.summary = next_.open_frame;
+    frame_.compressed_bytes = next_.segment_bytes - next_.frame_offset;
+    FinishFrame();
+  }
+  return absl::OkStatus();
+}
+
+void SegmentWriter::FinishFrame() {
+  std::memcpy(&frame_.text_checksum,
+              pending_.data() + pending_bytes_ - sizeof frame_.text_checksum,
+              sizeof frame_.text_checksum);
+  const std::string metadata = EncodeMetadataFrame(frame_);
+  AddToPending(metadata);
+  seek_entries_.push_back({static_cast<uint32_t>(frame_.compressed_bytes),
+                           static_cast<uint32_t>(frame_.summary.text_bytes)});
+  seek_entries_.push_back({static_cast<uint32_t>(metadata.size()), 0});
+  next_.frame_offset = next_.segment_bytes;
+  next_.open_frame = FrameSummary();
+  next_.open_frame_checksum = absl::crc32c_t{0};
+  frame_.recovered = is_recovered_;
+  frame_.compressed_bytes = 0;
+  frame_.summary = FrameSummary();
+  frame_.gaps.clear();
+  frame_.gap_count = 0;
+}
+
+absl::Status SegmentWriter::AddEnd() {
+  if (!context_status_.ok()) return context_status_;
+  if (frame_is_open() || next_.segment_bytes == 0) {
+    context_status_ = Compress({}, true);
+    if (!context_status_.ok()) {
+      pending_bytes_ = 0;
+      next_ = written_;
+      return context_status_;
+    }
+    frame_.summary = next_.open_frame;
+    frame_.compressed_bytes = next_.segment_bytes - next_.frame_offset;
+    FinishFrame();
+  }
+  AddToPending(EncodeSeekTableFrame(seek_entries_));
+  next_.frame_offset = next_.segment_bytes;
+  return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::Write() {
+  const absl::string_view bytes(pending_.data(), pending_bytes_);
+  if (absl::Status s = file_.WriteAt(written_.segment_bytes, bytes); !s.ok()) {
+    // If this fails too, the next attempt writes over what is there: the same
+    // bytes at the same place.
+    file_.Truncate(written_.segment_bytes).IgnoreError();
+    return s;
+  }
+  pending_bytes_ = 0;
+  written_ = next_;
+  written_text_bytes_ = next_text_bytes_;
+  return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::Sync() {
+  absl::Status status = file_.Sync();
+  if (status.ok()) {
+    synced_ = written_;
+    synced_text_bytes_ = written_text_bytes_;
+  } else {
+    context_status_ = status;
+  }
+  return status;
+}
+
+absl::Status SegmentWriter::CutBack() {
+  context_status_.Update(absl::FailedPreconditionError("it was cut back"));
+  if (absl::Status s = file_.Truncate(synced_.segment_bytes); !s.ok()) return s;
+  written_ = next_ = synced_;
+  written_text_bytes_ = next_text_bytes_ = synced_text_bytes_;
+  pending_bytes_ = 0;
+  return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::SyncCut() { return file_.SyncLength(); }
+
+absl::Status SegmentWriter::CutToCursor() {
+  const absl::StatusOr<uint64_t> size = file_.Size();
+  if (size.ok() && *size <= written_.segment_bytes) return absl::OkStatus();
+  return file_.Truncate(written_.segment_bytes);
+}
+
+}  // namespace ringlog

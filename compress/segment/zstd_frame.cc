@@ -1,0 +1,114 @@
+#include "ringlog/compress/segment/zstd_frame.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace ringlog {
+namespace {
+
+constexpr size_t kBlockHeaderBytes = 3;
+constexpr uint32_t kMaxBlockBytes = 128 << 10;
+constexpr size_t kChecksumBytes = 4;
+constexpr size_t kMagicAndDescriptorBytes = 5;
+
+// Little-endian bytes at `offset`; fewer than `bytes` are an error of their
+// own, as callers check the limit first.
+absl::StatusOr<uint64_t> ReadInteger(const SegmentFile& file, uint64_t offset,
+                                     size_t bytes) {
+  char buffer[8];
+  absl::StatusOr<size_t> got = file.ReadAt(offset, buffer, bytes);
+  if (!got.ok()) return got.status();
+  if (*got != bytes) {
+    return absl::DataLossError(
+        absl::StrCat(file.path(), " has become shorter"));
+  }
+  uint64_t value = 0;
+  for (size_t i = bytes; i-- > 0;) {
+    value = value << 8 | static_cast<unsigned char>(buffer[i]);
+  }
+  return value;
+}
+
+absl::Status NoFrame(const SegmentFile& file, uint64_t offset,
+                     absl::string_view what) {
+  return absl::DataLossError(
+      absl::StrCat(file.path(), ": no ", what, " at byte ", offset));
+}
+
+// Of a frame's header, from the byte that describes it.
+size_t HeaderBytes(uint32_t descriptor) {
+  const bool single_segment = (descriptor >> 5 & 1) != 0;
+  constexpr size_t kDictionaryIdBytes[] = {0, 1, 2, 4};
+  const size_t content_size_bytes[] = {single_segment ? size_t{1} : size_t{0},
+                                       2, 4, 8};
+  return kMagicAndDescriptorBytes + (single_segment ? 0 : 1) +
+         kDictionaryIdBytes[descriptor & 3] +
+         content_size_bytes[descriptor >> 6];
+}
+
+}  // namespace
+
+absl::StatusOr<BlockExtent> WalkBlock(const SegmentFile& file, uint64_t offset,
+                                      uint64_t limit) {
+  BlockExtent extent;
+  extent.end = offset;
+  if (limit < offset + kBlockHeaderBytes) return extent;
+  const absl::StatusOr<uint64_t> header =
+      ReadInteger(file, offset, kBlockHeaderBytes);
+  if (!header.ok()) return header.status();
+  constexpr uint64_t kRaw = 0;
+  constexpr uint64_t kRunLength = 1;
+  constexpr uint64_t kReserved = 3;
+  const uint64_t type = *header >> 1 & 3;
+  const uint64_t bytes = *header >> 3;
+  if (type == kReserved || bytes > kMaxBlockBytes) {
+    return NoFrame(file, offset, "block");
+  }
+  extent.is_last = (*header & 1) != 0;
+  extent.end = offset + kBlockHeaderBytes + (type == kRunLength ? 1 : bytes);
+  extent.is_whole = extent.end <= limit;
+  extent.is_raw = type == kRaw;
+  return extent;
+}
+
+absl::StatusOr<FrameExtent> WalkFrame(const SegmentFile& file, uint64_t offset,
+                                      uint64_t limit, uint64_t* blocks) {
+  FrameExtent extent;
+  extent.end = offset;
+  if (limit < offset + kMagicAndDescriptorBytes) return extent;
+  const absl::StatusOr<uint64_t> begin =
+      ReadInteger(file, offset, kMagicAndDescriptorBytes);
+  if (!begin.ok()) return begin.status();
+  const auto descriptor = static_cast<uint32_t>(*begin >> 32);
+  constexpr uint32_t kReservedBit = 8;
+  if ((*begin & 0xFFFFFFFF) != kZstdFrameMagic ||
+      (descriptor & kReservedBit) != 0) {
+    return NoFrame(file, offset, "zstd frame");
+  }
+  extent.has_checksum = (descriptor >> 2 & 1) != 0;
+  uint64_t at = offset + HeaderBytes(descriptor);
+  if (at > limit) return extent;
+  extent.end = at;
+  for (bool is_last = false; !is_last;) {
+    if (blocks != nullptr) ++*blocks;
+    const absl::StatusOr<BlockExtent> block = WalkBlock(file, at, limit);
+    if (!block.ok()) return block.status();
+    if (!block->is_whole) {
+      if (block->is_raw) extent.cut_raw_bytes = limit - at - kBlockHeaderBytes;
+      return extent;
+    }
+    is_last = block->is_last;
+    extent.end = at = block->end;
+  }
+  if (extent.has_checksum) {
+    if (limit < at + kChecksumBytes) return extent;
+    extent.end = at + kChecksumBytes;
+  }
+  extent.is_complete = true;
+  return extent;
+}
+
+}  // namespace ringlog

@@ -1,0 +1,117 @@
+// A sink with a second directory, whose first one comes and goes; for tests.
+
+#ifndef RINGLOG_LOGSINK_FALLBACK_TEST_FIXTURE_H_
+#define RINGLOG_LOGSINK_FALLBACK_TEST_FIXTURE_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/log_severity.h"
+#include "absl/log/globals.h"
+#include "absl/log/log.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/wait_until.h"
+
+namespace ringlog {
+
+class FallbackFixture : public ::testing::Test {
+ protected:
+  // Rings are where nothing happens to them.
+  FallbackFixture() {
+    absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
+    options_.directory = base_ + "/first";
+    options_.fallback_directory = base_ + "/second";
+    options_.ring_directory = base_ + "/rings";
+    options_.flush_interval = absl::Milliseconds(1);
+  }
+
+  // The first directory goes, with what it holds, and a file has its name.
+  void Block() const {
+    if (std::filesystem::exists(options_.directory)) {
+      std::filesystem::rename(options_.directory, Moved().back());
+    }
+    WriteFile(options_.directory, "a file");
+  }
+  // It is empty when it comes back.
+  void Unblock() const { std::filesystem::remove(options_.directory); }
+
+  // What the first directory was and is, and the second one; those that have
+  // segments.
+  std::vector<std::string> Directories() const {
+    std::vector<std::string> all = Moved();
+    all.back() = options_.directory;
+    all.push_back(options_.fallback_directory);
+    const auto has_none = [](const std::string& path) {
+      return !std::filesystem::is_directory(path) ||
+             FilesIn(path, ".zst").empty();
+    };
+    all.erase(std::remove_if(all.begin(), all.end(), has_none), all.end());
+    return all;
+  }
+  std::vector<std::string> Rings() const {
+    return FilesIn(options_.ring_directory, ".ring");
+  }
+
+  void Open() {
+    auto sink = RingLogSink::Create(options_);
+    ASSERT_TRUE(sink.ok()) << sink.status();
+    sink_ = *std::move(sink);
+  }
+  void Log(absl::string_view text) {
+    LOG(INFO).ToSinkOnly(sink_.get()) << text;
+  }
+  void WaitForFallback() {
+    WaitUntil([this] { return sink_->uses_fallback(); });
+  }
+  void WaitForReturn() {
+    WaitUntil([this] { return !sink_->uses_fallback(); });
+  }
+  // Until the flusher is so far that they may be read.
+  void WaitUntilWritten(uint64_t records) {
+    WaitUntil([this, records] {
+      return sink_->counters().written_records >= records;
+    });
+  }
+
+  static std::vector<std::string> TextsIn(const std::string& directory) {
+    std::vector<std::string> texts;
+    for (const std::string& path : FilesIn(directory, ".zst")) {
+      // It may be written still.
+      const std::string text = Decompress(path);
+      for (absl::string_view line :
+           absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+        texts.emplace_back(line.substr(line.find("] ") + 2));
+      }
+    }
+    return texts;
+  }
+
+  const std::string base_ = MakeTestDirectory();
+  RingLogSinkOptions options_;
+  std::unique_ptr<RingLogSink> sink_;
+
+ private:
+  // Names that the first directory got, and the next one that it will get.
+  std::vector<std::string> Moved() const {
+    std::vector<std::string> moved;
+    do {
+      moved.push_back(absl::StrCat(base_, "/moved", moved.size()));
+    } while (std::filesystem::exists(moved.back()));
+    return moved;
+  }
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_LOGSINK_FALLBACK_TEST_FIXTURE_H_

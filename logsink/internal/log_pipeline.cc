@@ -1,0 +1,103 @@
+#include "ringlog/logsink/internal/log_pipeline.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/logsink/internal/resolved_options.h"
+
+namespace ringlog {
+namespace {
+
+absl::Status MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0777) == 0) return absl::OkStatus();
+  const int error = errno;
+  struct stat st;
+  if (error == EEXIST && stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    return absl::OkStatus();
+  }
+  const absl::string_view why =
+      error == ENOENT    ? ": the directory that it goes into does not exist"
+      : error == EEXIST  ? ": there is a file of this name"
+      : error == ENOTDIR ? ": it goes into a file"
+                         : "";
+  return absl::ErrnoToStatus(error == EEXIST ? ENOTDIR : error,
+                             absl::StrCat("make directory ", path, why));
+}
+
+absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
+    const RingLogSinkOptions& options, ProcessLog::Storage storage) {
+  if (storage == ProcessLog::Storage::kMemory) {
+    return Ring::CreateAnonymous(ToRingOptions(options));
+  }
+  for (const std::string& directory :
+       {options.directory, options.ring_directory}) {
+    if (absl::Status s = MakeDirectory(directory); !s.ok()) return s;
+  }
+  return Ring::CreateIn(options.ring_directory, &RingFileName,
+                        ToRingOptions(options));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ProcessLog>> ProcessLog::Create(
+    const RingLogSinkOptions& options, Storage storage, bool limits_wait,
+    std::function<void(const absl::Status&)> on_write) {
+  absl::StatusOr<std::unique_ptr<Ring>> ring = CreateRing(options, storage);
+  if (!ring.ok()) return ring.status();
+  std::unique_ptr<ProcessLog> log(
+      new ProcessLog(*std::move(ring), std::move(on_write)));
+  if (options.overflow == OverflowPolicy::kOverwriteOldest) return log;
+  FlusherOptions flusher_options = log->FlusherOptionsOf(options);
+  flusher_options.limits_wait = limits_wait;
+  absl::StatusOr<std::unique_ptr<Flusher>> flusher =
+      Flusher::Start(log->ring(), flusher_options);
+  if (!flusher.ok()) {
+    // There is nothing in it, and nobody would empty it.
+    unlink(log->ring()->path().c_str());
+    return flusher.status();
+  }
+  log->flusher_ = *std::move(flusher);
+  return log;
+}
+
+ProcessLog::~ProcessLog() {
+  if (Stop().ok()) DeleteFile().IgnoreError();
+}
+
+FlusherOptions ProcessLog::FlusherOptionsOf(
+    const RingLogSinkOptions& options) const {
+  FlusherOptions flusher = ToFlusherOptions(options);
+  flusher.on_write = on_write_;
+  return flusher;
+}
+
+void ProcessLog::Reconfigure(const RingLogSinkOptions& options) {
+  if (flusher_ != nullptr) flusher_->Reconfigure(FlusherOptionsOf(options));
+}
+
+void ProcessLog::StartLimits() {
+  if (flusher_ != nullptr) flusher_->StartLimits();
+}
+
+absl::Status ProcessLog::Stop() {
+  return flusher_ == nullptr ? absl::OkStatus() : flusher_->Stop();
+}
+
+// A crash report gets into a segment as all of them do: by recovery.
+absl::Status ProcessLog::DeleteFile() {
+  if (flusher_ == nullptr || ring_->path().empty() ||
+      !ring_->crash_area().empty() || unlink(ring_->path().c_str()) == 0 ||
+      errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_->path()));
+}
+
+}  // namespace ringlog

@@ -1,0 +1,127 @@
+#include "ringlog/ring/os/fork_closed_file.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <mutex>
+#include <utility>
+
+#include "ringlog/ring/os/open_file.h"
+
+namespace ringlog {
+
+// Nothing is allocated or freed with the mutex held: another library's fork
+// handler may hold the allocator's while ours waits. Not absl::Mutex, which
+// promises nothing of being unlocked in a child.
+class UnsharedFile::List {
+ public:
+  // OpenFile(), and what it says; a path of null is none.
+  static int Add(Entry* entry, const char* path, int flags, mode_t mode) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (path != nullptr) {
+      entry->fd = OpenFile(path, flags, mode);
+      if (entry->fd < 0) return -1;
+    }
+    entry->is_listed = true;
+    entry->next = first_;
+    if (first_ != nullptr) first_->previous = entry;
+    first_ = entry;
+    return entry->fd;
+  }
+
+  static void* Map(Entry* entry, size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    void* const memory = mmap(
+        nullptr, bytes, PROT_READ | PROT_WRITE,
+        entry->fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED, entry->fd, 0);
+    if (memory == MAP_FAILED) return memory;
+    entry->memory = memory;
+    entry->bytes = bytes;
+    return memory;
+  }
+
+  // What the entry has is the caller's then.
+  static void Remove(Entry* entry) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!entry->is_listed) return;
+    entry->is_listed = false;
+    (entry->previous == nullptr ? first_ : entry->previous->next) = entry->next;
+    if (entry->next != nullptr) entry->next->previous = entry->previous;
+  }
+
+ private:
+  // Makes no calls but to the kernel; entries stay with who owns them.
+  static void LetGoInChild() {
+    for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
+      if (entry->memory != nullptr &&
+          mmap(entry->memory, entry->bytes, PROT_READ | PROT_WRITE,
+               MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+               0) == MAP_FAILED) {
+        munmap(entry->memory, entry->bytes);
+        entry->memory = nullptr;
+      }
+      if (entry->fd >= 0) close(entry->fd);
+      entry->fd = -1;
+      entry->is_listed = false;
+    }
+    first_ = nullptr;
+    mutex_.unlock();
+  }
+
+  static bool Register() {
+    return pthread_atfork([] { mutex_.lock(); }, [] { mutex_.unlock(); },
+                          &LetGoInChild) == 0;
+  }
+
+  static std::mutex mutex_;
+  static Entry* first_;
+  static const bool is_registered_;
+};
+
+std::mutex UnsharedFile::List::mutex_;
+UnsharedFile::Entry* UnsharedFile::List::first_ = nullptr;
+const bool UnsharedFile::List::is_registered_ = Register();
+
+UnsharedFile UnsharedFile::Open(const std::string& path, int flags,
+                                mode_t mode) {
+  UnsharedFile file;
+  file.entry_ = new Entry;
+  List::Add(file.entry_, path.c_str(), flags, mode);
+  return file;
+}
+
+UnsharedFile UnsharedFile::Anonymous() {
+  UnsharedFile file;
+  file.entry_ = new Entry;
+  List::Add(file.entry_, nullptr, 0, 0);
+  return file;
+}
+
+void* UnsharedFile::Map(size_t bytes) { return List::Map(entry_, bytes); }
+
+UnsharedFile::UnsharedFile(UnsharedFile&& other) noexcept
+    : entry_(std::exchange(other.entry_, nullptr)) {}
+
+UnsharedFile& UnsharedFile::operator=(UnsharedFile&& other) noexcept {
+  std::swap(entry_, other.entry_);
+  return *this;
+}
+
+UnsharedFile::~UnsharedFile() {
+  if (entry_ == nullptr) return;
+  const int before = errno;
+  List::Remove(entry_);
+  if (entry_->memory != nullptr) munmap(entry_->memory, entry_->bytes);
+  if (entry_->fd >= 0) {
+    // A child that is forked meanwhile has a copy, but no lock.
+    flock(entry_->fd, LOCK_UN);
+    close(entry_->fd);
+  }
+  delete entry_;
+  errno = before;
+}
+
+}  // namespace ringlog

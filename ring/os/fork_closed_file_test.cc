@@ -1,0 +1,207 @@
+#include "ringlog/ring/os/fork_closed_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "ringlog/ring/os/fork_generation.h"
+#include "ringlog/ring/ring_test_fixture.h"
+
+namespace ringlog {
+namespace {
+
+// In a forked child; its exit status.
+int InChild(const std::function<int()>& body) {
+  const pid_t child = fork();
+  if (child == 0) _exit(body());
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+UnsharedFile MustOpen(const std::string& path) {
+  UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_CREAT, 0600);
+  EXPECT_GE(fd.fd(), 0) << errno;
+  return fd;
+}
+
+bool Lock(const UnsharedFile& fd) {
+  return flock(fd.fd(), LOCK_EX | LOCK_NB) == 0;
+}
+
+bool IsOpen(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0;
+}
+
+TEST(ForkGenerationTest, IsAnotherInEachGenerationAndStaysOtherwise) {
+  const uint32_t parents = ForkGeneration::Now();
+  EXPECT_EQ(InChild([parents] {
+              const uint32_t mine = ForkGeneration::Now();
+              if (mine == parents) return 1;
+              return InChild([parents, mine] {
+                const uint32_t now = ForkGeneration::Now();
+                return now == parents || now == mine ? 2 : 0;
+              });
+            }),
+            0);
+  EXPECT_EQ(ForkGeneration::Now(), parents);
+}
+
+TEST(UnsharedFileTest, AFileThatIsNotThereSaysWhy) {
+  const UnsharedFile fd = UnsharedFile::Open(UnusedPath("none"), O_RDWR);
+  EXPECT_EQ(fd.fd(), -1);
+  EXPECT_EQ(errno, ENOENT);
+}
+
+TEST(UnsharedFileTest, ItIsCloseOnExecAndClosesWithItsOwner) {
+  int number;
+  {
+    const UnsharedFile fd = MustOpen(UnusedPath("file"));
+    number = fd.fd();
+    EXPECT_EQ(fcntl(number, F_GETFD), FD_CLOEXEC);
+  }
+  EXPECT_FALSE(IsOpen(number));
+}
+
+TEST(UnsharedFileTest, AChildHasNoCopyAndClosesNothingLater) {
+  UnsharedFile fd = MustOpen(UnusedPath("file"));
+  const int number = fd.fd();
+  const std::string other = UnusedPath("other");
+  EXPECT_EQ(InChild([&] {
+              if (fd.fd() != -1 || IsOpen(number)) return 1;
+              // The number is used again, for something else.
+              const int again = open(other.c_str(), O_CREAT | O_RDWR, 0600);
+              if (again != number) return 2;
+              fd = UnsharedFile();
+              return IsOpen(again) ? 0 : 3;
+            }),
+            0);
+  EXPECT_EQ(fd.fd(), number);
+  EXPECT_TRUE(IsOpen(number));
+}
+
+// The parent ends without letting it go, as by a kill.
+TEST(UnsharedFileTest, AChildDoesNotHoldItsParentsLock) {
+  const std::string path = UnusedPath("file");
+  int go[2];
+  ASSERT_EQ(pipe(go), 0);
+  pid_t child;
+  {
+    const UnsharedFile fd = MustOpen(path);
+    ASSERT_TRUE(Lock(fd));
+    child = fork();
+    if (child == 0) {
+      char c;
+      _exit(read(go[0], &c, 1) == 1 ? 0 : 1);
+    }
+    EXPECT_FALSE(Lock(MustOpen(path)));
+  }
+  EXPECT_TRUE(Lock(MustOpen(path)));
+  EXPECT_EQ(write(go[1], "x", 1), 1);
+  waitpid(child, nullptr, 0);
+}
+
+// A mapping keeps a file open, and locked.
+TEST(UnsharedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
+  const std::string path = UnusedPath("file");
+  WriteFile(path, std::string(4096, 'p'));
+  int go[2];
+  ASSERT_EQ(pipe(go), 0);
+  pid_t child;
+  {
+    UnsharedFile file = MustOpen(path);
+    ASSERT_TRUE(Lock(file));
+    auto* const memory = static_cast<volatile char*>(file.Map(4096));
+    child = fork();
+    if (child == 0) {
+      char c;
+      if (read(go[0], &c, 1) != 1 || memory[0] != 0) _exit(1);
+      memory[0] = 'c';
+      file = UnsharedFile();
+      _exit(0);
+    }
+    memory[1] = 'q';
+  }
+  EXPECT_TRUE(Lock(MustOpen(path)));
+  EXPECT_EQ(write(go[1], "x", 1), 1);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(ReadFile(path), "pq" + std::string(4094, 'p'));
+}
+
+// It is shared with children of a bare clone(2), and copied by no fork.
+TEST(UnsharedFileTest, MemoryWithoutAFileIsTheParentsAlone) {
+  UnsharedFile file = UnsharedFile::Anonymous();
+  EXPECT_EQ(file.fd(), -1);
+  auto* const memory = static_cast<volatile char*>(file.Map(4096));
+  memory[0] = 'p';
+  EXPECT_EQ(InChild([memory] {
+              if (memory[0] != 0) return 1;
+              memory[0] = 'c';
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(memory[0], 'p');
+}
+
+TEST(UnsharedFileTest, OthersStayWhenOneInTheMiddleIsClosed) {
+  std::vector<UnsharedFile> fds;
+  for (int i = 0; i < 3; ++i) fds.push_back(MustOpen(UnusedPath("file")));
+  fds.erase(fds.begin() + 1);
+  EXPECT_EQ(InChild([&] { return fds[0].fd() == -1 && fds[1].fd() == -1; }), 1);
+  fds.erase(fds.begin());
+  EXPECT_EQ(InChild([&] { return fds[0].fd() == -1; }), 1);
+  EXPECT_TRUE(IsOpen(fds[0].fd()));
+}
+
+// Each thread locks the same file again and again, which a child that had kept
+// one of the locks would not let it do.
+TEST(UnsharedFileTest, NoChildKeepsALockWhileThreadsOpenAndClose) {
+  int go[2];
+  ASSERT_EQ(pipe(go), 0);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&stop, path = UnusedPath("file")] {
+      while (!stop) {
+        UnsharedFile file = MustOpen(path);
+        EXPECT_TRUE(Lock(file));
+        EXPECT_NE(file.Map(4096), MAP_FAILED);
+      }
+    });
+  }
+  std::vector<pid_t> children;
+  for (int i = 0; i < 200; ++i) {
+    children.push_back(fork());
+    if (children.back() == 0) {
+      close(go[1]);
+      char c;
+      _exit(read(go[0], &c, 1) == 0 ? 0 : 1);
+    }
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  close(go[1]);
+  for (const pid_t child : children) {
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,202 @@
+#include "ringlog/ring/os/mapped_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+
+// Linux 5.14; the C library of older systems does not name it.
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+namespace ringlog {
+namespace {
+
+absl::Status Error(int error, absl::string_view attempted,
+                   const std::string& path) {
+  absl::Status status =
+      absl::ErrnoToStatus(error, absl::StrCat(attempted, " ", path));
+  // No disk, no quota, a limit and no descriptors are one kind of trouble for
+  // callers.
+  if (error == ENOSPC || error == EDQUOT || error == EMFILE ||
+      error == ENFILE || error == ENOMEM || error == EFBIG) {
+    return absl::ResourceExhaustedError(status.message());
+  }
+  return status;
+}
+
+absl::Status Allocate(int fd, size_t size, const std::string& path) {
+  // Beyond this limit the kernel does not only refuse: it sends SIGXFSZ, which
+  // ends the process.
+  rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      limit.rlim_cur < size) {
+    return Error(EFBIG, absl::StrCat("allocate ", size, " bytes for"), path);
+  }
+  int error;
+  do {
+    error = posix_fallocate(fd, 0, static_cast<off_t>(size));
+  } while (error == EINTR);
+  if (error != 0) {
+    return Error(error, absl::StrCat("allocate ", size, " bytes for"), path);
+  }
+  // Allocated blocks are not yet pages: without this the first turn of the ring
+  // would fault at each page.
+  const std::vector<char> zeros(std::min<size_t>(size, 1 << 20));
+  for (size_t done = 0; done < size;) {
+    const ssize_t n =
+        pwrite(fd, zeros.data(), std::min(zeros.size(), size - done),
+               static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Error(n < 0 ? errno : EIO, "write zeros to", path);
+    done += static_cast<size_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<MappedFile::Bytes> Map(UnsharedFile* file, size_t size,
+                                      const std::string& path) {
+  void* const p = file->Map(size);
+  if (p == MAP_FAILED) {
+    return Error(errno, absl::StrCat("map ", size, " bytes of"), path);
+  }
+  return MappedFile::Bytes(static_cast<unsigned char*>(p), size);
+}
+
+// Makes the pages present and writable. Advice only: where the kernel cannot,
+// the stores will fault one by one, as everywhere.
+absl::Status Populate(MappedFile::Bytes bytes, const std::string& path) {
+  while (madvise(bytes.data(), bytes.size(), MADV_POPULATE_WRITE) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    // What would have been a SIGBUS later.
+    if (errno == EFAULT || errno == ENOMEM) {
+      return Error(ENOSPC, "make pages writable of", path);
+    }
+    break;
+  }
+  return absl::OkStatus();
+}
+
+// To `path`, unless that exists.
+absl::Status Rename(const std::string& from, const std::string& path) {
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(),
+                RENAME_NOREPLACE) == 0) {
+    return absl::OkStatus();
+  }
+  // Not every file system knows the flag.
+  if (errno == EINVAL && link(from.c_str(), path.c_str()) == 0) {
+    unlink(from.c_str());
+    return absl::OkStatus();
+  }
+  return Error(errno, "rename to", path);
+}
+
+// A new file, and its lock. Between the two calls another process may take the
+// file for one that a dead process has left, and delete it: then it is made
+// again.
+absl::StatusOr<UnsharedFile> CreateLocked(const std::string& path) {
+  constexpr int kAttempts = 100;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    UnsharedFile file =
+        UnsharedFile::Open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (file.fd() < 0) {
+      // Who took the last one for a leftover has it still.
+      if (errno != EEXIST || attempt == 0) return Error(errno, "create", path);
+      sched_yield();
+      continue;
+    }
+    if (TryLock(file.fd()) && !IsDeleted(file.fd())) return file;
+  }
+  return absl::AlreadyExistsError(absl::StrCat("create ", path));
+}
+
+}  // namespace
+
+bool TryLock(int fd) {
+  int result;
+  do {
+    result = flock(fd, LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
+bool IsDeleted(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 && st.st_nlink == 0;
+}
+
+absl::StatusOr<MappedFile> MappedFile::Create(
+    const std::string& path, size_t size,
+    const std::function<void(Bytes)>& initialize) {
+  const std::string temporary = absl::StrCat(path, ".tmp");
+  absl::StatusOr<UnsharedFile> file = CreateLocked(temporary);
+  if (!file.ok()) return file.status();
+  // From here on the file goes again, whatever fails.
+  auto remove_file = absl::MakeCleanup([&] { unlink(temporary.c_str()); });
+  if (absl::Status s = Allocate(file->fd(), size, temporary); !s.ok()) return s;
+  absl::StatusOr<Bytes> bytes = Map(&*file, size, temporary);
+  if (!bytes.ok()) return bytes.status();
+  if (absl::Status s = Populate(*bytes, temporary); !s.ok()) return s;
+  initialize(*bytes);
+  if (absl::Status s = Rename(temporary, path); !s.ok()) return s;
+  std::move(remove_file).Cancel();
+  return MappedFile(*std::move(file), *bytes, path);
+}
+
+absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(
+    size_t size, const std::function<void(Bytes)>& initialize) {
+  const std::string path = "anonymous memory";
+  UnsharedFile file = UnsharedFile::Anonymous();
+  absl::StatusOr<Bytes> bytes = Map(&file, size, path);
+  if (!bytes.ok()) return bytes.status();
+  if (absl::Status s = Populate(*bytes, path); !s.ok()) return s;
+  initialize(*bytes);
+  return MappedFile(std::move(file), *bytes, path);
+}
+
+absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
+  UnsharedFile file = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW);
+  if (file.fd() < 0) return Error(errno, "open", path);
+  if (!TryLock(file.fd())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("open ", path, ": another process or ring has it open"));
+  }
+  if (IsDeleted(file.fd())) return Error(ENOENT, "open", path);
+  struct stat st;
+  if (fstat(file.fd(), &st) != 0) return Error(errno, "stat", path);
+  if (st.st_size == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("open ", path, ": empty"));
+  }
+  absl::StatusOr<Bytes> bytes =
+      Map(&file, static_cast<size_t>(st.st_size), path);
+  if (!bytes.ok()) return bytes.status();
+  return MappedFile(std::move(file), *bytes, path);
+}
+
+bool MappedFile::is_deleted() const {
+  return file_.fd() >= 0 && IsDeleted(file_.fd());
+}
+
+absl::Status MappedFile::Sync(bool wait) const {
+  if (file_.fd() < 0) return absl::OkStatus();
+  if (msync(bytes_.data(), bytes_.size(), wait ? MS_SYNC : MS_ASYNC) != 0) {
+    return Error(errno, "msync", path_);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ringlog

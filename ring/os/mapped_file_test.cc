@@ -1,0 +1,220 @@
+#include "ringlog/ring/os/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/ring_test_fixture.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr size_t kSize = size_t{3} * 4096;
+
+// Writes its mark into the first bytes.
+void Mark(MappedFile::Bytes bytes) { std::memcpy(bytes.data(), "mark", 4); }
+
+absl::StatusOr<MappedFile> CreateMarked(const std::string& path) {
+  return MappedFile::Create(path, kSize, Mark);
+}
+
+// What a forked child makes of it.
+template <typename F>
+bool TrueInChild(F f) {
+  const pid_t child = fork();
+  if (child == 0) _exit(f() ? 0 : 1);
+  int status = 1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(MappedFileTest, CreatedFileIsZerosButForWhatWasInitialized) {
+  const std::string path = UnusedPath("mapped");
+  const auto file = CreateMarked(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->bytes().size(), kSize);
+  EXPECT_EQ(ReadFile(path), "mark" + std::string(kSize - 4, '\0'));
+}
+
+TEST(MappedFileTest, StoresAreInTheFileAtOnce) {
+  const std::string path = UnusedPath("mapped");
+  const auto file = CreateMarked(path);
+  ASSERT_TRUE(file.ok());
+  file->bytes()[kSize - 1] = 'x';
+  EXPECT_EQ(ReadFile(path).back(), 'x');
+}
+
+TEST(MappedFileTest, TheFileHasItsBlocksAndBelongsToItsUserOnly) {
+  const std::string path = UnusedPath("mapped");
+  const mode_t before = umask(0);
+  const auto file = CreateMarked(path);
+  umask(before);
+  ASSERT_TRUE(file.ok());
+  struct stat st;
+  ASSERT_EQ(stat(path.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777u, 0600u);
+  EXPECT_GE(st.st_blocks * 512, st.st_size);
+}
+
+TEST(MappedFileTest, TheNameComesWhenTheFileIsWhole) {
+  const std::string path = UnusedPath("mapped");
+  bool seen = true;
+  bool temporary_seen = false;
+  const auto file = MappedFile::Create(path, kSize, [&](MappedFile::Bytes) {
+    seen = Exists(path);
+    temporary_seen = Exists(path + ".tmp");
+  });
+  EXPECT_FALSE(seen);
+  EXPECT_TRUE(temporary_seen);
+  EXPECT_TRUE(Exists(path));
+  EXPECT_FALSE(Exists(path + ".tmp"));
+}
+
+TEST(MappedFileTest, AnExistingFileIsNeverReplaced) {
+  const std::string path = UnusedPath("mapped");
+  WriteFile(path, "mine");
+  EXPECT_EQ(CreateMarked(path).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(ReadFile(path), "mine");
+  EXPECT_FALSE(Exists(path + ".tmp"));
+}
+
+TEST(MappedFileTest, ATemporaryFileOfSomebodyElseIsNotTaken) {
+  const std::string path = UnusedPath("mapped");
+  WriteFile(path + ".tmp", "theirs");
+  EXPECT_EQ(CreateMarked(path).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(ReadFile(path + ".tmp"), "theirs");
+}
+
+TEST(MappedFileTest, SymbolicLinksAreNotFollowed) {
+  const std::string target = UnusedPath("target");
+  const std::string path = UnusedPath("link");
+  ASSERT_EQ(symlink(target.c_str(), (path + ".tmp").c_str()), 0);
+  EXPECT_FALSE(CreateMarked(path).ok());
+  EXPECT_FALSE(Exists(target));
+  WriteFile(target, "target");
+  ASSERT_EQ(symlink(target.c_str(), path.c_str()), 0);
+  EXPECT_FALSE(MappedFile::Open(path).ok());
+}
+
+TEST(MappedFileTest, ErrorsSayWhatWasAttemptedAndThePath) {
+  const std::string path = UnusedPath("none");
+  const absl::Status status = MappedFile::Open(path).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("open " + path));
+}
+
+TEST(MappedFileTest, OpenMapsTheWholeFile) {
+  const std::string path = UnusedPath("mapped");
+  WriteFile(path, std::string(5000, 'a') + "b");
+  const auto file = MappedFile::Open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->bytes().size(), 5001u);
+  EXPECT_EQ(file->bytes()[5000], 'b');
+  file->bytes()[0] = 'c';
+  EXPECT_EQ(ReadFile(path)[0], 'c');
+}
+
+TEST(MappedFileTest, AnEmptyFileIsRefused) {
+  const std::string path = UnusedPath("mapped");
+  WriteFile(path, "");
+  EXPECT_EQ(MappedFile::Open(path).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+// ---- The lock ----
+
+TEST(MappedFileTest, NobodyElseCanOpenItWhileItIsOpen) {
+  const std::string path = UnusedPath("mapped");
+  auto file = CreateMarked(path);
+  ASSERT_TRUE(file.ok());
+  EXPECT_EQ(MappedFile::Open(path).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(TrueInChild([&] {
+    return MappedFile::Open(path).status().code() ==
+           absl::StatusCode::kFailedPrecondition;
+  }));
+  *file = MappedFile();
+  EXPECT_TRUE(MappedFile::Open(path).ok());
+}
+
+TEST(MappedFileTest, TheLockEndsWithItsProcess) {
+  const std::string path = UnusedPath("mapped");
+  EXPECT_TRUE(TrueInChild([&] {
+    const auto file = CreateMarked(path);
+    // The child ends without closing it.
+    return file.ok() && (_exit(0), true);
+  }));
+  EXPECT_TRUE(MappedFile::Open(path).ok());
+}
+
+TEST(MappedFileTest, AnotherProgramThatIsStartedDoesNotGetTheDescriptor) {
+  const std::string path = UnusedPath("mapped");
+  const auto file = CreateMarked(path);
+  ASSERT_TRUE(file.ok());
+  struct stat ours;
+  ASSERT_EQ(stat(path.c_str(), &ours), 0);
+  int found = 0;
+  for (int fd = 0; fd < 1024; ++fd) {
+    struct stat st;
+    if (fstat(fd, &st) != 0 || st.st_ino != ours.st_ino ||
+        st.st_dev != ours.st_dev) {
+      continue;
+    }
+    ++found;
+    EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+  }
+  EXPECT_EQ(found, 1);
+}
+
+// ---- Moving, memory, sync ----
+
+TEST(MappedFileTest, MovedFileKeepsMappingAndLock) {
+  const std::string path = UnusedPath("mapped");
+  auto created = CreateMarked(path);
+  ASSERT_TRUE(created.ok());
+  const unsigned char* const address = created->bytes().data();
+  MappedFile moved = *std::move(created);
+  EXPECT_EQ(moved.bytes().data(), address);
+  EXPECT_FALSE(MappedFile::Open(path).ok());
+  MappedFile assigned;
+  assigned = std::move(moved);
+  EXPECT_EQ(assigned.bytes().data(), address);
+  EXPECT_EQ(assigned.bytes()[0], 'm');
+}
+
+TEST(MappedFileTest, AnonymousMemoryIsZerosAndInitialized) {
+  const auto file = MappedFile::CreateAnonymous(kSize, Mark);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(std::string(file->bytes().begin(), file->bytes().end()),
+            "mark" + std::string(kSize - 4, '\0'));
+  EXPECT_TRUE(file->Sync(true).ok());
+}
+
+TEST(MappedFileTest, MoreMemoryThanThereIsAnErrorNotAnEnd) {
+  EXPECT_EQ(MappedFile::CreateAnonymous(size_t{1} << 60, Mark).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST(MappedFileTest, SyncWorksBothWays) {
+  const auto file = CreateMarked(UnusedPath("mapped"));
+  ASSERT_TRUE(file.ok());
+  EXPECT_TRUE(file->Sync(false).ok());
+  EXPECT_TRUE(file->Sync(true).ok());
+  EXPECT_TRUE(MappedFile().Sync(true).ok());
+}
+
+}  // namespace
+}  // namespace ringlog

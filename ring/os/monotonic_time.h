@@ -1,0 +1,21 @@
+// Time that passes: absl::Now() is the time of day, which people set back.
+
+#ifndef RINGLOG_RING_OS_MONOTONIC_TIME_H_
+#define RINGLOG_RING_OS_MONOTONIC_TIME_H_
+
+#include <time.h>
+
+#include "absl/time/time.h"
+
+namespace ringlog {
+
+// CLOCK_MONOTONIC: only differences mean something.
+inline absl::Duration MonotonicTime() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return absl::DurationFromTimespec(now);
+}
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_RING_OS_MONOTONIC_TIME_H_

@@ -1,0 +1,263 @@
+#include "ringlog/ring/os/process_identity.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/ring_test_fixture.h"
+
+namespace ringlog {
+namespace {
+
+// A child that lives until it is told to end; and tells who it is.
+class Child {
+ public:
+  explicit Child(const char* name = nullptr) {
+    EXPECT_EQ(pipe(to_parent_), 0);
+    EXPECT_EQ(pipe(to_child_), 0);
+    pid_ = fork();
+    if (pid_ == 0) Run(name);
+    EXPECT_GT(pid_, 0);
+    EXPECT_EQ(read(to_parent_[0], &identity_, sizeof identity_),
+              static_cast<ssize_t>(sizeof identity_));
+  }
+  ~Child() {
+    if (pid_ != 0) End();
+    for (int* ends : {to_parent_, to_child_}) {
+      close(ends[0]);
+      close(ends[1]);
+    }
+  }
+  const ProcessIdentity& identity() const { return identity_; }
+  pid_t pid() const { return pid_; }
+  // Ended, and its parent knows it: the id may be used again.
+  void End() {
+    Kill();
+    int status;
+    EXPECT_EQ(waitpid(pid_, &status, 0), pid_);
+    pid_ = 0;
+  }
+  // Ended, and its parent has not asked yet.
+  void Kill() {
+    kill(pid_, SIGKILL);
+    siginfo_t info;
+    EXPECT_EQ(waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT),
+              0);
+  }
+
+ private:
+  [[noreturn]] void Run(const char* name) {
+    if (name != nullptr) prctl(PR_SET_NAME, name);
+    const ProcessIdentity me = CurrentProcess();
+    if (write(to_parent_[1], &me, sizeof me) != sizeof me) _exit(1);
+    char c;
+    while (read(to_child_[0], &c, 1) < 0) {
+    }
+    _exit(0);
+  }
+
+  pid_t pid_ = 0;
+  int to_parent_[2];
+  int to_child_[2];
+  ProcessIdentity identity_;
+};
+
+bool FirstThreadIsZombie() {
+  return absl::StrContains(ReadFile(absl::StrCat("/proc/", getpid(), "/stat")),
+                           ") Z ");
+}
+
+TEST(ProcessIdentityTest, ThisProcessIsAliveAndKnowsItself) {
+  const ProcessIdentity me = CurrentProcess();
+  EXPECT_EQ(me.process_id, getpid());
+  EXPECT_NE(me.start_ticks, 0u);
+  EXPECT_NE(me.boot_id, (std::array<uint8_t, 16>{}));
+  EXPECT_TRUE(MayBeAlive(me));
+}
+
+TEST(ProcessIdentityTest, ItIsTheSameEachTime) {
+  const ProcessIdentity a = CurrentProcess();
+  const ProcessIdentity b = CurrentProcess();
+  EXPECT_EQ(a.start_ticks, b.start_ticks);
+  EXPECT_EQ(a.boot_id, b.boot_id);
+}
+
+TEST(ProcessIdentityTest, AForkedChildIsAnother) {
+  Child child;
+  EXPECT_NE(child.identity().process_id, CurrentProcess().process_id);
+  EXPECT_EQ(child.identity().boot_id, CurrentProcess().boot_id);
+  EXPECT_GE(child.identity().start_ticks, CurrentProcess().start_ticks);
+}
+
+TEST(ProcessIdentityTest, AChildIsAliveUntilItHasEnded) {
+  Child child;
+  EXPECT_TRUE(MayBeAlive(child.identity()));
+  child.End();
+  EXPECT_FALSE(MayBeAlive(child.identity()));
+}
+
+TEST(ProcessIdentityTest, AnEndedChildThatNobodyAskedForIsDead) {
+  Child child;
+  child.Kill();
+  EXPECT_FALSE(MayBeAlive(child.identity()))
+      << "a zombie runs no code any more";
+}
+
+TEST(ProcessIdentityTest, AProcessWhoseFirstThreadHasEndedIsAlive) {
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    static int ready_fd = ready[1];
+    std::thread([] {
+      // The first thread is gone when the kernel says so of it.
+      while (!FirstThreadIsZombie()) sched_yield();
+      if (write(ready_fd, "x", 1) != 1) _exit(1);
+      pause();
+    }).detach();
+    syscall(SYS_exit, 0);
+  }
+  char c;
+  ASSERT_EQ(read(ready[0], &c, 1), 1);
+  ProcessIdentity process;
+  process.process_id = child;
+  EXPECT_TRUE(MayBeAlive(process));
+  kill(child, SIGKILL);
+  int status;
+  waitpid(child, &status, 0);
+  EXPECT_FALSE(MayBeAlive(process));
+}
+
+TEST(ProcessIdentityTest, AnIdThatIsUsedAgainIsAnotherProcess) {
+  Child child;
+  ProcessIdentity before = child.identity();
+  before.start_ticks -= 1;
+  EXPECT_FALSE(MayBeAlive(before));
+}
+
+TEST(ProcessIdentityTest, AnotherBootIsDeadWhateverRunsUnderItsId) {
+  ProcessIdentity other = CurrentProcess();
+  other.boot_id[15] ^= 1;
+  EXPECT_FALSE(MayBeAlive(other));
+}
+
+TEST(ProcessIdentityTest, WhatIsNotKnownIsNoProofOfDeath) {
+  ProcessIdentity process = CurrentProcess();
+  process.boot_id = {};
+  EXPECT_TRUE(MayBeAlive(process));
+  process.start_ticks = 0;
+  EXPECT_TRUE(MayBeAlive(process));
+}
+
+TEST(ProcessIdentityTest, IdsThatNoProcessHasAreDead) {
+  for (const int64_t id :
+       {int64_t{0}, int64_t{-1}, -int64_t{getpid()},
+        int64_t{std::numeric_limits<int32_t>::max()},
+        int64_t{1} << 32 | getpid(), std::numeric_limits<int64_t>::min()}) {
+    ProcessIdentity process = CurrentProcess();
+    process.process_id = id;
+    EXPECT_FALSE(MayBeAlive(process)) << id;
+  }
+}
+
+TEST(ProcessIdentityTest, ANameWithParenthesesAndSpacesDoesNotMislead) {
+  Child plain;
+  Child odd(") R 1 2 (");
+  EXPECT_TRUE(MayBeAlive(odd.identity()));
+  EXPECT_GE(odd.identity().start_ticks, plain.identity().start_ticks);
+  EXPECT_LT(odd.identity().start_ticks - plain.identity().start_ticks, 1000u);
+}
+
+TEST(ProcessIdentityTest, AFileThatIsMappedIsSeenByItsName) {
+  const std::string path = UnusedPath("mapped");
+  const std::string name = path.substr(path.rfind('/') + 1);
+  WriteFile(path, "content");
+  const int fd = open(path.c_str(), O_RDONLY);
+  EXPECT_FALSE(MayHaveMapped(getpid(), name)) << "it is only open";
+  void* const p = mmap(nullptr, 7, PROT_READ, MAP_SHARED, fd, 0);
+  ASSERT_NE(p, MAP_FAILED);
+  close(fd);
+  EXPECT_TRUE(MayHaveMapped(getpid(), name));
+  EXPECT_FALSE(MayHaveMapped(getpid(), name.substr(1)));
+  ASSERT_EQ(unlink(path.c_str()), 0);
+  EXPECT_TRUE(MayHaveMapped(getpid(), name));
+  ASSERT_EQ(munmap(p, 7), 0);
+  EXPECT_FALSE(MayHaveMapped(getpid(), name));
+}
+
+// Each mapping is a line, and this one is behind 100 KB of them.
+TEST(ProcessIdentityTest, ANameIsFoundWhereverItIs) {
+  const std::string path = UnusedPath("mapped");
+  WriteFile(path, std::string(4096, 'x'));
+  const int fd = open(path.c_str(), O_RDONLY);
+  std::vector<void*> others;
+  for (int i = 0; i < 1000; ++i) {
+    // Of two kinds in turn, for like neighbours become one.
+    others.push_back(mmap(nullptr, 4096, i % 2 == 0 ? PROT_READ : PROT_NONE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  }
+  for (void* const other : others) {
+    ASSERT_EQ(mmap(other, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0),
+              other);
+    EXPECT_TRUE(MayHaveMapped(getpid(), path.substr(path.rfind('/') + 1)));
+    ASSERT_EQ(munmap(other, 4096), 0);
+  }
+  close(fd);
+}
+
+TEST(ProcessIdentityTest, WhatTheSystemDoesNotLetUsSeeMayBeMapped) {
+  Child ended;
+  EXPECT_FALSE(MayHaveMapped(ended.identity().process_id, "no such file"));
+  ended.Kill();
+  EXPECT_TRUE(MayHaveMapped(ended.identity().process_id, "no such file"))
+      << "of a zombie nothing is seen";
+}
+
+// A container's first process, where /proc is still that of the system: what it
+// says of its start is true of the id that it has here.
+TEST(ProcessIdentityTest, AProcessOfAnotherNamespaceKnowsItsOwnStart) {
+  constexpr int kNotAllowed = 2;
+  const pid_t child = fork();
+  if (child == 0) {
+    if (unshare(CLONE_NEWPID) != 0) _exit(kNotAllowed);
+    Child first;
+    ProcessIdentity seen = first.identity();
+    if (seen.process_id != 1) _exit(3);
+    seen.process_id = first.pid();
+    _exit(MayBeAlive(seen) && seen.start_ticks != 0 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == kNotAllowed) {
+    GTEST_SKIP() << "may not make a namespace of processes";
+  }
+  EXPECT_EQ(status, 0);
+}
+
+TEST(ProcessIdentityTest, ProgramIsItsNameWithoutDirectories) {
+  EXPECT_EQ(ProgramName(), "process_identity_test");
+}
+
+TEST(ProcessIdentityTest, HostIsTheMachinesName) {
+  char name[256] = {};
+  ASSERT_EQ(gethostname(name, sizeof name - 1), 0);
+  EXPECT_EQ(HostName(), name);
+}
+
+}  // namespace
+}  // namespace ringlog

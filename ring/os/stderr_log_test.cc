@@ -1,0 +1,184 @@
+#include "ringlog/ring/os/stderr_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/os/rate_limit.h"
+
+namespace ringlog {
+namespace {
+
+// In a child process whose stderr is `fd`; its status as waitpid(2) says it.
+// One that waits for ever is ended by SIGALRM.
+int InChild(int fd, const std::function<void()>& body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGPIPE, SIG_DFL);
+    dup2(fd, STDERR_FILENO);
+    alarm(60);
+    body();
+    sigset_t pending;
+    sigpending(&pending);
+    _exit(sigismember(&pending, SIGPIPE));
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return status;
+}
+
+int ComplainTo(int fd) {
+  return InChild(fd, [] { Complain("something"); });
+}
+
+// Writes until there is no room.
+void Fill(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  ASSERT_EQ(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
+  const std::string much(1 << 16, 'x');
+  for (size_t size = much.size(); size > 0; size /= 2) {
+    while (write(fd, much.data(), size) > 0) {
+    }
+  }
+  ASSERT_EQ(errno, EAGAIN);
+  ASSERT_EQ(fcntl(fd, F_SETFL, flags), 0);
+}
+
+class ComplainTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_EQ(pipe(fds_), 0); }
+  // What has been written.
+  std::string Written() {
+    char buffer[1000];
+    const ssize_t n = read(fds_[0], buffer, sizeof buffer);
+    return n < 0 ? "" : std::string(buffer, static_cast<size_t>(n));
+  }
+  int fds_[2];
+};
+
+TEST_F(ComplainTest, ALineSaysWhoComplains) {
+  EXPECT_EQ(ComplainTo(fds_[1]), 0);
+  EXPECT_EQ(Written(), "ringlog: something\n");
+}
+
+TEST_F(ComplainTest, AProcessComplainsOnceAMinuteFromWhateverThread) {
+  EXPECT_EQ(InChild(fds_[1],
+                    [] {
+                      std::vector<std::thread> threads;
+                      for (int i = 0; i < 8; ++i) {
+                        threads.emplace_back([] { Complain("something"); });
+                      }
+                      for (std::thread& thread : threads) thread.join();
+                    }),
+            0);
+  EXPECT_EQ(Written(), "ringlog: something\n");
+}
+
+TEST_F(ComplainTest, AForkedChildIsAnotherProcess) {
+  EXPECT_EQ(InChild(fds_[1],
+                    [this] {
+                      Complain("parent");
+                      if (InChild(fds_[1], [] { Complain("child"); }) != 0) {
+                        _exit(2);
+                      }
+                      Complain("parent again");
+                    }),
+            0);
+  EXPECT_EQ(Written(), "ringlog: parent\nringlog: child\n");
+}
+
+// ---- Readers that do not read ----
+
+TEST_F(ComplainTest, AReaderThatHasGoneDoesNotEndTheProcess) {
+  close(fds_[0]);
+  EXPECT_EQ(ComplainTo(fds_[1]), 0);
+}
+
+TEST_F(ComplainTest, AFullPipeIsNotWaitedFor) {
+  Fill(fds_[1]);
+  EXPECT_EQ(ComplainTo(fds_[1]), 0);
+  EXPECT_EQ(fcntl(fds_[1], F_GETFL) & O_NONBLOCK, 0)
+      << "others wait as they did before";
+}
+
+TEST_F(ComplainTest, ASocketsReaderIsNotWaitedForAndMayGo) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  EXPECT_EQ(ComplainTo(ends[1]), 0);
+  char buffer[100];
+  ASSERT_GT(read(ends[0], buffer, sizeof buffer), 9);
+  EXPECT_EQ(std::string(buffer, 9), "ringlog: ");
+  Fill(ends[1]);
+  EXPECT_EQ(ComplainTo(ends[1]), 0);
+  close(ends[0]);
+  EXPECT_EQ(ComplainTo(ends[1]), 0);
+}
+
+// It has room for some of the line, so that poll(2) says that it can be written
+// to; a write that waits would then wait for the rest.
+TEST_F(ComplainTest, ATerminalWithLittleRoomIsNotWaitedFor) {
+  const int ours = posix_openpt(O_RDWR | O_NOCTTY);
+  ASSERT_GE(ours, 0);
+  ASSERT_EQ(unlockpt(ours), 0);
+  const int theirs = open(ptsname(ours), O_RDWR | O_NOCTTY);
+  ASSERT_GE(theirs, 0);
+  termios raw;
+  ASSERT_EQ(tcgetattr(theirs, &raw), 0);
+  cfmakeraw(&raw);
+  ASSERT_EQ(tcsetattr(theirs, TCSANOW, &raw), 0);
+  Fill(theirs);
+  pollfd out = {theirs, POLLOUT, 0};
+  char buffer[16];
+  while (poll(&out, 1, 0) == 0) {
+    ASSERT_GT(read(ours, buffer, sizeof buffer), 0);
+  }
+  EXPECT_EQ(InChild(theirs, [] { Complain(std::string(3000, 'y')); }), 0);
+  close(ours);
+  close(theirs);
+}
+
+// ---- The limit ----
+
+constexpr uint32_t kParent = 0, kChild = 1;
+constexpr absl::Duration kStart = absl::Hours(5);
+
+TEST(RateLimitTest, OneMayPassInEachInterval) {
+  RateLimit limit(absl::Minutes(1));
+  EXPECT_EQ(limit.Admit(kStart, kParent), 0);
+  EXPECT_EQ(limit.Admit(kStart, kParent), std::nullopt);
+  EXPECT_EQ(limit.Admit(kStart + absl::Seconds(59), kParent), std::nullopt);
+  EXPECT_EQ(limit.Admit(kStart + absl::Seconds(60), kParent), 2)
+      << "the two that were held back";
+  EXPECT_EQ(limit.Admit(kStart + absl::Seconds(119), kParent), std::nullopt);
+  EXPECT_EQ(limit.Admit(kStart + absl::Seconds(121), kParent), 1);
+}
+
+TEST(RateLimitTest, RightAfterTheMachinesStartOneMayPass) {
+  RateLimit limit(absl::Minutes(1));
+  EXPECT_EQ(limit.Admit(absl::ZeroDuration(), kParent), 0);
+}
+
+TEST(RateLimitTest, AForkedChildBeginsAnew) {
+  RateLimit limit(absl::Minutes(1));
+  EXPECT_EQ(limit.Admit(kStart, kParent), 0);
+  EXPECT_EQ(limit.Admit(kStart, kParent), std::nullopt);
+  EXPECT_EQ(limit.Admit(kStart, kChild), 0);
+  EXPECT_EQ(limit.Admit(kStart, kChild), std::nullopt);
+}
+
+}  // namespace
+}  // namespace ringlog

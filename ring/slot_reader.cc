@@ -1,0 +1,146 @@
+#include "ringlog/ring/slot_reader.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "ringlog/ring/slot_word.h"
+
+namespace ringlog {
+namespace {
+
+// The slot's bytes need not be aligned. What is behind their end is zero.
+SlotHeader HeaderOf(absl::string_view slot) {
+  SlotHeader header = {};
+  // The slot that a cut file does not have has no address either.
+  if (slot.empty()) return header;
+  std::memcpy(&header, slot.data(), std::min(slot.size(), sizeof header));
+  return header;
+}
+
+size_t PayloadBytes(const SlotHeader& header) {
+  return size_t{header.head_bytes} + header.body_bytes;
+}
+
+// The lengths have to be bounded before the checksum can be asked; nothing is
+// believed before that.
+bool ChecksumFits(const SlotHeader& header, absl::string_view slot,
+                  const SlotGeometry& geometry, absl::crc32c_t seed) {
+  return header.head_bytes <= geometry.head_bytes &&
+         sizeof header + PayloadBytes(header) <= slot.size() &&
+         SlotChecksum(seed, slot.data(), PayloadBytes(header)) ==
+             absl::crc32c_t{header.crc32c};
+}
+
+}  // namespace
+
+SlotGeometry GeometryOf(const RingHeader& header) {
+  SlotGeometry geometry;
+  geometry.slot_count = header.slot_count;
+  geometry.slot_bytes = header.slot_bytes;
+  geometry.head_bytes = header.head_bytes;
+  return geometry;
+}
+
+ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
+                            const SlotGeometry& geometry, absl::crc32c_t seed) {
+  ClassifiedSlot result;
+  const SlotHeader header = HeaderOf(slot);
+  if (header.word == 0) return result;
+  result.position = WordPosition(header.word);
+  if ((result.position & (geometry.slot_count - 1)) != index) {
+    result.slot_class = SlotClass::kImplausible;
+    return result;
+  }
+  switch (WordState(header.word)) {
+    case SlotState::kFree:
+      result.slot_class = SlotClass::kFree;
+      return result;
+    case SlotState::kFilling:
+      result.slot_class = SlotClass::kUnfinished;
+      return result;
+    case SlotState::kSkipped:
+      result.slot_class = SlotClass::kSkipped;
+      return result;
+    case SlotState::kFilled:
+    case SlotState::kPersisting:
+      break;
+    default:
+      result.slot_class = SlotClass::kImplausible;
+      return result;
+  }
+  // A checksum that fits is no proof of good will: the bounds that others build
+  // on are checked all the same.
+  if (!ChecksumFits(header, slot, geometry, seed) ||
+      header.position != result.position ||
+      header.part_count > geometry.slot_count ||
+      (header.part_index != 0 && header.part_index >= header.part_count)) {
+    result.slot_class = SlotClass::kBadChecksum;
+    return result;
+  }
+  result.header = header;
+  if (header.part_count == 0) {
+    result.slot_class = SlotClass::kAbandoned;
+    return result;
+  }
+  result.slot_class = SlotClass::kPart;
+  result.payload = slot.substr(sizeof header, PayloadBytes(header));
+  return result;
+}
+
+std::optional<uint64_t> ContentPosition(absl::string_view slot,
+                                        const SlotGeometry& geometry,
+                                        absl::crc32c_t seed) {
+  const SlotHeader header = HeaderOf(slot);
+  if (header.position == 0 || header.position > kMaxPosition ||
+      !ChecksumFits(header, slot, geometry, seed)) {
+    return std::nullopt;
+  }
+  return header.position;
+}
+
+AssembledRecord AssembleRecord(
+    uint64_t position, const SlotGeometry& geometry, absl::crc32c_t seed,
+    absl::FunctionRef<absl::string_view(uint64_t position)> slot_at,
+    std::string* buffer) {
+  const auto classify = [&](uint64_t p) {
+    return ClassifySlot(slot_at(p), p & (geometry.slot_count - 1), geometry,
+                        seed);
+  };
+  AssembledRecord record;
+  const ClassifiedSlot first = classify(position);
+  if (first.slot_class == SlotClass::kBadChecksum) {
+    record.outcome = AssembledRecord::kGap;
+    record.cause = GapCause::kChecksumMismatch;
+    return record;
+  }
+  if (first.slot_class != SlotClass::kPart || first.header.part_index != 0) {
+    return record;
+  }
+  record.outcome = AssembledRecord::kRecord;
+  record.slot_count = first.header.part_count;
+  record.head = first.payload.substr(0, first.header.head_bytes);
+  record.body = first.payload.substr(first.header.head_bytes);
+  if (record.slot_count == 1) return record;
+
+  buffer->assign(record.body.data(), record.body.size());
+  for (uint32_t i = 1; i < record.slot_count; ++i) {
+    const ClassifiedSlot part = classify(position + i);
+    if (part.slot_class == SlotClass::kPart && part.position == position + i &&
+        part.header.part_index == i &&
+        part.header.part_count == record.slot_count) {
+      buffer->append(part.payload.data(), part.payload.size());
+      continue;
+    }
+    record.outcome = AssembledRecord::kGap;
+    record.cause = part.slot_class == SlotClass::kBadChecksum
+                       ? GapCause::kChecksumMismatch
+                       : GapCause::kMissing;
+    record.head = record.body = {};
+    return record;
+  }
+  record.body = *buffer;
+  return record;
+}
+
+}  // namespace ringlog

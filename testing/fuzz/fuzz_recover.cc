@@ -1,0 +1,171 @@
+// Invariants checked:
+//   - Recovery ends, and each ring that it says to have recovered is gone.
+//   - A second one changes nothing.
+//   - Nor does one of the same ring that came back, as if its deletion had not
+//     been: no record is there twice, and none has gone.
+//   - libzstd accepts each segment that was not in the input.
+//   - No file has been left that is neither a ring nor a segment.
+
+#include "ringlog/testing/fuzz/fuzz_recover.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <system_error>
+
+#include "absl/log/check.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/harness/read_segments.h"
+
+namespace ringlog {
+namespace {
+
+constexpr char kSomeRing[] = "p.h.20261124-034019.12345.00010203.ring";
+constexpr char kSomeSegment[] =
+    "p.h.20261124-034019.12345.00010203.000001.log.zst";
+
+std::string* directory = nullptr;
+pid_t its_maker = 0;
+
+void RemoveDirectory() {
+  std::error_code ignored;
+  if (getpid() == its_maker) std::filesystem::remove_all(*directory, ignored);
+}
+
+// Empty.
+const std::string& Directory() {
+  if (directory == nullptr) {
+    const std::string parent =
+        access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir();
+    std::string path = absl::StrCat(parent, "/ringlog-fuzz.XXXXXX");
+    PCHECK(mkdtemp(path.data()) != nullptr) << path;
+    directory = new std::string(path);
+    its_maker = getpid();
+    atexit(RemoveDirectory);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(*directory)) {
+    std::filesystem::remove(entry.path());
+  }
+  return *directory;
+}
+
+using Files = std::map<std::string, std::string>;
+Files ReadDirectory(const std::string& path) {
+  Files files;
+  for (const std::string& file : FilesIn(path, "")) {
+    files[file] = ReadFile(file);
+  }
+  return files;
+}
+
+// What has changed, in words.
+std::string Changes(const Files& before, const Files& after) {
+  std::string changes;
+  for (const auto& [path, content] : before) {
+    const auto found = after.find(path);
+    if (found == after.end()) {
+      absl::StrAppend(&changes, path, " has gone\n");
+    } else if (found->second != content) {
+      absl::StrAppend(&changes, path, " had ", content.size(),
+                      " bytes, now other ", found->second.size(), "\n");
+    }
+  }
+  for (const auto& [path, content] : after) {
+    if (before.count(path) == 0) absl::StrAppend(&changes, path, " is new\n");
+  }
+  return changes;
+}
+
+struct Names {
+  std::string ring;
+  std::string segment;
+};
+Names NamesFor(absl::string_view ring_bytes) {
+  const absl::StatusOr<RecoveredRing> ring =
+      RecoverRing(ring_bytes, RecoverFrom::kCursor);
+  if (!ring.ok()) return {kSomeRing, kSomeSegment};
+  const absl::StatusOr<SegmentCursor> cursor = DecodeSegmentCursor(
+      absl::string_view(reinterpret_cast<const char*>(ring->cursor.state),
+                        ring->cursor.state_bytes));
+  return {RingFileName(ring->header),
+          cursor.ok()
+              ? SegmentFileName(ring->header, cursor->segment_number,
+                                cursor->segment_open_time_ns, cursor->format)
+              : SegmentFileName(ring->header, 1, ring->header.wall_anchor_ns,
+                                LineFormat::kText)};
+}
+
+void CheckFiles(const Files& files, const std::string& given_segment) {
+  for (const auto& [path, content] : files) {
+    CHECK(absl::EndsWith(path, ".ring") || absl::EndsWith(path, ".zst"))
+        << path;
+    if (!absl::EndsWith(path, ".zst") || path == given_segment) continue;
+    bool complete = false;
+    Decompress(path, &complete);
+    CHECK(complete) << path;
+  }
+}
+
+}  // namespace
+
+RecoverInput SplitRecoverInput(absl::string_view input) {
+  uint32_t segment_bytes = 0;
+  if (input.size() < sizeof segment_bytes) return {input, {}};
+  const size_t both = input.size() - sizeof segment_bytes;
+  std::memcpy(&segment_bytes, input.data() + both, sizeof segment_bytes);
+  const size_t ring = both - segment_bytes % (both + 1);
+  return {input.substr(0, ring), input.substr(ring, both - ring)};
+}
+
+std::string JoinRecoverInput(absl::string_view ring,
+                             absl::string_view segment) {
+  std::string input = absl::StrCat(ring, segment);
+  const auto segment_bytes = static_cast<uint32_t>(segment.size());
+  input.append(reinterpret_cast<const char*>(&segment_bytes),
+               sizeof segment_bytes);
+  return input;
+}
+
+int FuzzRecover(const uint8_t* data, size_t size) {
+  const RecoverInput input = SplitRecoverInput(
+      absl::string_view(reinterpret_cast<const char*>(data), size));
+  const std::string& path = Directory();
+  const Names names = NamesFor(input.ring);
+  const std::string ring = absl::StrCat(path, "/", names.ring);
+  const std::string segment = absl::StrCat(path, "/", names.segment);
+  if (!input.segment.empty()) WriteFile(segment, std::string(input.segment));
+  const auto recover = [&] {
+    const LeftoverSweep sweep =
+        RecoverLeftovers(path, path, SegmentWriterOptions());
+    for (const LeftoverReport& report : sweep.recovered) {
+      CHECK_EQ(report.ring_path, ring);
+      CHECK_NE(access(ring.c_str(), F_OK), 0);
+      CHECK(!report.segment_path.empty() ||
+            (report.records == 0 && report.gaps.empty()));
+    }
+    return ReadDirectory(path);
+  };
+  WriteFile(ring, std::string(input.ring));
+  const Files first = recover();
+  CheckFiles(first, input.segment.empty() ? "" : segment);
+  CHECK_EQ(Changes(first, recover()), "") << "by a second recovery";
+  WriteFile(ring, std::string(input.ring));
+  CHECK_EQ(Changes(first, recover()), "") << "for the ring came back";
+  return 0;
+}
+
+}  // namespace ringlog

@@ -1,0 +1,243 @@
+#include "ringlog/testing/harness/stepped_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+
+namespace ringlog {
+namespace {
+
+constexpr int kFreeze = SIGUSR1;
+constexpr int kBegin = SIGUSR2;
+constexpr int kEnd = SIGURG;
+constexpr int kSystemCallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
+
+// In the type that glibc declares for it.
+template <typename Request>
+bool Trace(Request request, pid_t tid, intptr_t data = 0) {
+  return ptrace(request, tid, nullptr, data) == 0;
+}
+
+}  // namespace
+
+void SteppedProcess::Freeze() { raise(kFreeze); }
+void SteppedProcess::BeginSteps() { raise(kBegin); }
+void SteppedProcess::EndSteps() { raise(kEnd); }
+
+SteppedProcess::SteppedProcess(Thread thread, const std::function<void()>& body)
+    : thread_(thread), main_(fork()) {
+  if (main_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    raise(SIGSTOP);  // until it is traced
+    body();
+    _exit(0);
+  }
+}
+
+SteppedProcess::~SteppedProcess() { Kill(); }
+
+void SteppedProcess::Kill() {
+  if (main_ <= 0) return;
+  kill(main_, SIGKILL);
+  // The first thread can be asked for when the others are gone.
+  int status;
+  pid_t tid;
+  do {
+    tid = waitpid(-1, &status, __WALL);
+  } while (tid > 0 || (tid < 0 && errno == EINTR));
+  main_ = 0;
+}
+
+bool SteppedProcess::Fail(const std::string& what) {
+  if (error_.empty()) error_ = what;
+  return false;
+}
+
+SteppedProcess::Stop SteppedProcess::Wait() {
+  Stop stop;
+  int status;
+  do {
+    stop.tid = waitpid(-1, &status, __WALL);
+  } while (stop.tid < 0 && errno == EINTR);
+  if (stop.tid < 0) {
+    Fail(absl::StrCat("waitpid: ", strerror(errno)));
+  } else if (WIFSTOPPED(status)) {
+    stop.signal = WSTOPSIG(status);
+    stop.is_event = (status >> 16) != 0;
+  } else {
+    stop.ended = true;
+    if (stop.tid == main_) {
+      Fail(
+          absl::StrCat("the process ended before EndSteps(), status ", status));
+    }
+  }
+  return stop;
+}
+
+// Other threads run, or begin to be, meanwhile.
+bool SteppedProcess::RunMainTo(int signal) {
+  if (!Trace(PTRACE_CONT, main_)) {
+    return Fail(absl::StrCat("PTRACE_CONT: ", strerror(errno)));
+  }
+  while (error_.empty()) {
+    const Stop stop = Wait();
+    if (!error_.empty()) break;
+    if (stop.tid == main_ && !stop.is_event && stop.signal == signal) {
+      return true;
+    }
+    if (stop.tid != main_ && stop.ended) {
+      other_.reset();
+      continue;
+    }
+    if (stop.tid != main_) other_ = stop.tid;
+    const int deliver =
+        stop.is_event || stop.signal == SIGCONT ? 0 : stop.signal;
+    if (deliver == SIGSEGV || deliver == SIGABRT) {
+      return Fail(absl::StrCat("the process got signal ", deliver));
+    }
+    Trace(PTRACE_CONT, stop.tid, deliver);
+  }
+  return false;
+}
+
+bool SteppedProcess::FreezeOther() {
+  if (!other_) return true;
+  if (!Trace(PTRACE_INTERRUPT, *other_)) {
+    return Fail(absl::StrCat("PTRACE_INTERRUPT: ", strerror(errno)));
+  }
+  for (;;) {
+    const Stop stop = Wait();
+    if (!error_.empty()) return false;
+    if (stop.tid == *other_) return !stop.ended || Fail("the thread ended");
+  }
+}
+
+bool SteppedProcess::Start() {
+  int status;
+  if (main_ < 0 || waitpid(main_, &status, WUNTRACED) != main_) {
+    return Fail(absl::StrCat("fork: ", strerror(errno)));
+  }
+  if (!Trace(PTRACE_SEIZE, main_,
+             PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD)) {
+    return Fail(absl::StrCat("PTRACE_SEIZE: ", strerror(errno)));
+  }
+  kill(main_, SIGCONT);
+  const Stop stop = Wait();
+  if (!error_.empty()) return false;
+  if (stop.tid != main_) return Fail("another process stopped");
+  if (!RunMainTo(kFreeze) || !FreezeOther() || !RunMainTo(kBegin)) return false;
+  if (thread_ == Thread::kMain) return true;
+  if (!other_) return Fail("there is no other thread");
+  if (!Trace(PTRACE_CONT, main_)) return Fail("the first thread is lost");
+  return true;
+}
+
+pid_t SteppedProcess::tid() const {
+  return thread_ == Thread::kMain ? main_ : other_.value_or(0);
+}
+
+// By one instruction, or to where the next system call begins or ends.
+bool SteppedProcess::Resume(bool to_system_call) {
+  const pid_t stepped = tid();
+  const bool goes_on = to_system_call ? Trace(PTRACE_SYSCALL, stepped)
+                                      : Trace(PTRACE_SINGLESTEP, stepped);
+  if (stepped != 0 && !goes_on) {
+    return Fail(absl::StrCat("ptrace: ", strerror(errno)));
+  }
+  for (;;) {
+    const Stop stop = Wait();
+    if (!error_.empty()) return false;
+    if (stop.tid == main_ && !stop.is_event && stop.signal == kEnd) {
+      return false;
+    }
+    if (stop.ended) {
+      other_.reset();  // and the first one goes on to EndSteps()
+    } else if (stop.tid == stepped &&
+               stop.signal == (to_system_call ? kSystemCallStop : SIGTRAP)) {
+      return true;
+    } else {
+      return Fail(
+          absl::StrCat("thread ", stop.tid, " got signal ", stop.signal));
+    }
+  }
+}
+
+bool SteppedProcess::Step() { return Resume(/*to_system_call=*/false); }
+
+#ifdef __x86_64__
+
+namespace {
+
+template <typename Change>
+void ChangeRegisters(pid_t tid, Change change) {
+  user_regs_struct registers;
+  if (ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return;
+  change(&registers);
+  ptrace(PTRACE_SETREGS, tid, nullptr, &registers);
+}
+
+}  // namespace
+
+bool SteppedProcess::made_system_call() const {
+  user_regs_struct registers;
+  if (ptrace(PTRACE_GETREGS, tid(), nullptr, &registers) != 0) return true;
+  // The instruction leaves in rcx where it returns to.
+  return registers.rcx == registers.rip;
+}
+
+std::optional<uint64_t> SteppedProcess::NextSystemCall() {
+  if (in_system_call_) {
+    in_system_call_ = false;
+    if (!Resume(/*to_system_call=*/true)) return std::nullopt;
+    if (injected_error_) {
+      ChangeRegisters(tid(), [this](user_regs_struct* registers) {
+        registers->rax = static_cast<uint64_t>(-int64_t{*injected_error_});
+      });
+      injected_error_.reset();
+    }
+  }
+  if (!Resume(/*to_system_call=*/true)) return std::nullopt;
+  in_system_call_ = true;
+  user_regs_struct registers;
+  if (ptrace(PTRACE_GETREGS, tid(), nullptr, &registers) != 0) {
+    Fail(absl::StrCat("PTRACE_GETREGS: ", strerror(errno)));
+    return std::nullopt;
+  }
+  return registers.orig_rax;
+}
+
+void SteppedProcess::FailSystemCall(int error) {
+  ChangeRegisters(tid(), [](user_regs_struct* registers) {
+    registers->orig_rax = ~uint64_t{0};  // none has this number
+  });
+  injected_error_ = error;
+}
+
+void SteppedProcess::HalveSystemCall() {
+  ChangeRegisters(tid(), [](user_regs_struct* registers) {
+    registers->rdx = (registers->rdx + 1) / 2;
+  });
+}
+
+#else
+
+bool SteppedProcess::made_system_call() const { return true; }
+std::optional<uint64_t> SteppedProcess::NextSystemCall() {
+  Fail("system calls are known on x86-64 alone");
+  return std::nullopt;
+}
+void SteppedProcess::FailSystemCall(int /*error*/) {}
+void SteppedProcess::HalveSystemCall() {}
+
+#endif
+
+}  // namespace ringlog

@@ -1,0 +1,164 @@
+// Processes of one directory recover each other's rings all the time, rotate,
+// and are killed at any moment of it: what they have logged is there, once.
+// That is what who reads the directory meanwhile finds, too.
+//
+// The oracle: a page that all of them share, and zstd's own decoder.
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/flusher/flusher_options.h"
+#include "ringlog/compress/flusher/flusher_test_fixture.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/test_seed.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::IsEmpty;
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+constexpr size_t kLives = 20;  // each fork copies the shadow
+#else
+constexpr size_t kLives = 60;
+#endif
+constexpr size_t kLivesInLongMode = 10000;
+constexpr size_t kAtOnce = 6;
+// One in so many kills: somebody reads.
+constexpr uint64_t kKillsPerLook = 16;
+constexpr int kMaxRecords = 3000;  // of a life
+
+using Acknowledged = std::array<std::atomic<int>, kLivesInLongMode>;
+
+void Sleep(uint64_t microseconds) {
+  std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+}
+
+class MutualRecoveryTest : public FlusherFixture {
+ protected:
+  [[noreturn]] void Live(size_t life, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    MakeRing(64);
+    FlusherOptions options = Options();
+    options.flush_interval = absl::Milliseconds(1);
+    options.leftover_interval = absl::Microseconds(200);
+    options.rotation.max_segment_bytes = 600;
+    options.sync = random() % 5 == 0;
+    options.sync_interval = absl::Milliseconds(1);
+    const auto flusher = StartFlusher(ring_.get(), options);
+    for (int i = 0; i < kMaxRecords; ++i) {
+      Append(absl::StrCat(life, ".", i));
+      (*acknowledged_)[life] = i + 1;
+      if (random() % 8 == 0) Sleep(random() % 500);
+      if (random() % 64 == 0) flusher->Rotate(kLong).IgnoreError();
+    }
+    for (;;) pause();
+  }
+
+  // Sometimes the next one begins while this one dies.
+  void KillOne(pid_t process) {
+    if (process == 0) return;
+    kill(process, SIGKILL);
+    if (random_() % 2 == 0) waitpid(process, nullptr, 0);
+  }
+
+  std::vector<int> AcknowledgedNow() const {
+    return {acknowledged_->begin(), acknowledged_->end()};
+  }
+
+  // All that had been acknowledged is among `texts`, and none is there twice.
+  void ExpectOnce(const std::vector<int>& acknowledged,
+                  const std::vector<std::string>& texts) {
+    std::map<std::string, int> found;
+    for (const std::string& text : texts) {
+      // Not one of a gap's lines.
+      if (absl::ascii_isdigit(static_cast<unsigned char>(text[0]))) {
+        ++found[text];
+      }
+    }
+    for (const auto& [text, count] : found) ASSERT_EQ(count, 1) << text;
+    for (size_t life = 0; life < acknowledged.size(); ++life) {
+      for (int i = 0; i < acknowledged[life]; ++i) {
+        ASSERT_EQ(found.count(absl::StrCat(life, ".", i)), 1u)
+            << life << "." << i;
+      }
+    }
+  }
+
+  // What `ringlog cat` finds.
+  void Look() {
+    const std::vector<int> acknowledged = AcknowledgedNow();
+    const Decoded decoded = DecodeAll({directory_});
+    EXPECT_THAT(decoded.damage, IsEmpty());
+    EXPECT_THAT(decoded.unusable, IsEmpty());
+    ExpectOnce(acknowledged, decoded.texts);
+    ++looks_;
+  }
+
+  std::mt19937_64 random_{TestSeed()};
+  SharedPage<Acknowledged> acknowledged_;
+  uint64_t looks_ = 0;
+};
+
+TEST_F(MutualRecoveryTest, LosesAndDoublesNothing) {
+  const size_t lives = IsLongMode() ? kLivesInLongMode : kLives;
+  std::array<pid_t, kAtOnce> processes = {};
+  for (size_t life = 0; life < lives; ++life) {
+    pid_t* const process = &processes[random_() % kAtOnce];
+    KillOne(*process);
+    const uint64_t seed = random_();
+    *process = fork();
+    if (*process == 0) Live(life, seed);
+    ASSERT_GT(*process, 0);
+    if (random_() % kKillsPerLook == 0 && (*acknowledged_)[0] > 0) {
+      ASSERT_NO_FATAL_FAILURE(Look()) << directory_;
+    } else {
+      Sleep(random_() % 40000);
+    }
+  }
+  for (const pid_t process : processes) {
+    if (process != 0) kill(process, SIGKILL);
+  }
+  while (waitpid(-1, nullptr, 0) > 0) {
+  }
+  const size_t rings = FilesIn(directory_, ".ring").size();
+  EXPECT_THAT(
+      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
+      IsEmpty());
+  const std::vector<std::string> texts = Texts();
+  ExpectOnce(AcknowledgedNow(), texts);
+  std::cout << lives << " lives, " << texts.size() << " records, "
+            << FilesIn(directory_, ".log.zst").size() << " segments, " << looks_
+            << " looks, " << rings << " rings left at the end" << std::endl;
+  // Else they did not recover each other.
+  EXPECT_LT(rings, lives / 2);
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,87 @@
+// zstd files of other programs, printed by `ringlog cat`: their lines are
+// records, and what is printed is in the format that was asked for.
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/strict_json.h"
+#include "ringlog/testing/harness/tool_process.h"
+#include "zstd.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ForeignFileTest : public ::testing::Test {
+ protected:
+  // As `zstd` makes it.
+  std::string File(const std::string& name, absl::string_view text) {
+    std::string frame(ZSTD_compressBound(text.size()), '\0');
+    const size_t bytes = ZSTD_compress(frame.data(), frame.size(), text.data(),
+                                       text.size(), /*compressionLevel=*/3);
+    EXPECT_FALSE(ZSTD_isError(bytes));
+    frame.resize(bytes);
+    std::string path = absl::StrCat(directory_, "/", name);
+    WriteFile(path, frame);
+    return path;
+  }
+
+  // What is printed of a file that holds `text`.
+  std::vector<std::string> Lines(const std::string& format,
+                                 absl::string_view text) {
+    const ToolRun run =
+        RunTool("ringlog", {"cat", "--format=" + format, File("file", text)});
+    EXPECT_EQ(run.exit_status, 0) << run.err;
+    std::vector<std::string> lines = absl::StrSplit(run.out, '\n');
+    EXPECT_EQ(lines.back(), "") << "the last line has no end";
+    lines.pop_back();
+    return lines;
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+};
+
+TEST_F(ForeignFileTest, LastLineWithoutALineBreakIsALine) {
+  const std::string one = File("one", "first\none");
+  const std::string two = File("two", "two");
+  const ToolRun run = RunTool("ringlog", {"cat", one, two});
+  EXPECT_EQ(run.exit_status, 0) << run.err;
+  EXPECT_EQ(run.out, "first\none\ntwo\n");
+  EXPECT_EQ(RunTool("ringlog", {"cat", "--last=2", one, two}).out,
+            "one\ntwo\n");
+}
+
+TEST_F(ForeignFileTest, JsonObjectsArePrintedAsTheyAre) {
+  const std::vector<std::string> objects = {
+      R"({"a":1})", R"( { "b" : [true, null, -0.5e+3, "\u00e9"] } )", "{}"};
+  for (const char* last : {"\n", ""}) {
+    EXPECT_EQ(Lines("json", absl::StrCat(objects[0], "\n", objects[1], "\n",
+                                         objects[2], last)),
+              objects);
+  }
+}
+
+TEST_F(ForeignFileTest, WhatIsNoJsonIsTheTextOfAnObject) {
+  for (const char* line :
+       {"{not json", "{\"a\":tru}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":1e}",
+        "{\"a\":-}", "{\"a\":1}}", "{\"a\":\"\xFF\"}", "{\"a\":1} {}", "[1]",
+        "plain text", "1"}) {
+    const std::vector<std::string> lines =
+        Lines("json", absl::StrCat("{\"first\":1}\n", line, "\n{}"));
+    ASSERT_EQ(lines.size(), 3u) << line;
+    EXPECT_EQ(lines[0], "{\"first\":1}");
+    EXPECT_EQ(lines[2], "{}");
+    EXPECT_TRUE(IsStrictJson(lines[1])) << lines[1];
+    EXPECT_THAT(lines[1], HasSubstr("\"text\":\""));
+  }
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,288 @@
+#include "ringlog/tools/command/inspect.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/ring/crash_report.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/command/message.h"
+#include "ringlog/tools/command/output.h"
+#include "ringlog/tools/decode/ring_image.h"
+
+namespace ringlog {
+namespace {
+
+std::string UtcTime(int64_t time_ns) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%E6S UTC",
+                          absl::FromUnixNanos(time_ns), absl::UTCTimeZone());
+}
+
+// The C string that `field` holds, or all of it.
+template <size_t kSize>
+absl::string_view Text(const char (&field)[kSize]) {
+  return {field, strnlen(field, kSize)};
+}
+
+std::string Hex(const uint8_t* bytes, size_t size) {
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(bytes), size));
+}
+
+// What is known of one ring, as lines of a name and a value.
+class Page {
+ public:
+  Page(const RingImage& image, const RecoveredRing& ring)
+      : image_(image), ring_(ring), header_(ring.header) {}
+
+  std::string Make(absl::string_view path) {
+    absl::StrAppend(&out_, path, "\n");
+    AddHeader();
+    AddContent();
+    AddDrops();
+    AddFlusher();
+    AddCursor();
+    AddGaps();
+    AddCrashReports();
+    return std::move(out_);
+  }
+
+ private:
+  void Line(absl::string_view name, absl::string_view value) {
+    absl::StrAppendFormat(&out_, "  %-16s%s\n", name, value);
+  }
+
+  void AddHeader() {
+    if (image_.header_is_rebuilt()) {
+      Line("header",
+           absl::StrCat("damaged, and its copy; rebuilt from what the slots "
+                        "hold, which is not whose they are: ",
+                        image_.DescribeRebuilt()));
+    } else {
+      AddOwner();
+    }
+    Line("version",
+         absl::StrCat(header_.major_version, ".", header_.minor_version));
+    Line("file",
+         absl::StrCat(image_.file_bytes(), " bytes",
+                      image_.file_bytes() < header_.file_bytes
+                          ? absl::StrCat(", cut from ", header_.file_bytes)
+                          : ""));
+    Line("slots",
+         absl::StrCat(header_.slot_count, " of ", header_.slot_bytes,
+                      " bytes, the head of a record up to ", header_.head_bytes,
+                      ", ", header_.body_bytes, " of body beside it"));
+  }
+
+  void AddOwner() {
+    Line("ring id", Hex(header_.ring_id, sizeof header_.ring_id));
+    Line("program", image_.program());
+    Line("host", Text(header_.host));
+    if (header_.segment_directory[0] != '\0') {
+      Line("segments", Text(header_.segment_directory));
+    }
+    Line("process",
+         absl::StrCat(header_.process_id, ", ",
+                      image_.owner_may_be_alive() ? "alive" : "dead"));
+    Line("created", UtcTime(header_.wall_anchor_ns));
+  }
+
+  void AddContent() {
+    const SlotCounts& n = ring_.slots;
+    std::string states;
+    for (const auto& [name, count] :
+         {std::pair("never used", n.never_used), std::pair("free", n.free),
+          std::pair("being written", n.filling), std::pair("filled", n.filled),
+          std::pair("taken by the flusher", n.persisting),
+          std::pair("skipped", n.skipped), std::pair("damaged", n.damaged),
+          std::pair("cut off", n.absent)}) {
+      if (count == 0) continue;
+      absl::StrAppend(&states, states.empty() ? "" : ", ", count, " ", name);
+    }
+    Line("slots now", states);
+    Line("positions", absl::StrCat(header_.first_position, " to ",
+                                   ring_.end_position, " claimed, those below ",
+                                   ring_.live.released, " free again"));
+    const uint64_t released = std::min(ring_.live.released, ring_.end_position);
+    Line("in use", absl::StrCat(std::min(ring_.end_position - released,
+                                         header_.slot_count),
+                                " of ", header_.slot_count, " slots"));
+    Line("not persisted", absl::StrCat(ring_.records.size(), " records"));
+    Line("shortened",
+         absl::StrCat(ring_.live.cut, " records longer than the ring allows"));
+  }
+
+  void AddDrops() {
+    uint64_t total = 0;
+    for (const auto& cause : ring_.live.dropped) {
+      for (const uint64_t count : cause) total += count;
+    }
+    Line("dropped", absl::StrCat(total, " records"));
+    if (total == 0) return;
+    absl::StrAppendFormat(&out_, "    %-14s", "");
+    for (int s = 0; s < kSeverityCount; ++s) {
+      absl::StrAppendFormat(&out_, "%12s",
+                            SeverityName(static_cast<Severity>(s)));
+    }
+    out_ += '\n';
+    for (int cause = 0; cause < kDropCauseCount; ++cause) {
+      absl::StrAppendFormat(&out_, "    %-14s",
+                            GapCauseName(static_cast<GapCause>(cause)));
+      for (const uint64_t count : ring_.live.dropped[cause]) {
+        absl::StrAppendFormat(&out_, "%12d", count);
+      }
+      out_ += '\n';
+    }
+  }
+
+  void AddFlusher() {
+    const FlusherCounters& f = ring_.live.flusher;
+    Line(
+        "flusher",
+        absl::StrCat(f.records, " records, ", f.text_bytes, " bytes of lines, ",
+                     f.compressed_bytes, " bytes written, ", f.segments,
+                     " segments begun, ", f.skipped_slots, " slots skipped"));
+    if (f.last_write_time_ns != 0) {
+      Line("last write",
+           absl::StrCat(UtcTime(f.last_write_time_ns), ", of records up to ",
+                        absl::FormatDuration(absl::Nanoseconds(f.lag_ns)),
+                        " old"));
+    }
+    if (f.deleted_files != 0 || f.delete_errors != 0) {
+      Line("limits", absl::StrCat(f.deleted_files, " files deleted, ",
+                                  f.delete_errors, " could not be"));
+    }
+    if (f.write_errors != 0) {
+      Line("write errors",
+           absl::StrCat(f.write_errors, ", the last: ",
+                        absl::StatusCodeToString(
+                            static_cast<absl::StatusCode>(f.last_error))));
+    }
+  }
+
+  void AddCursor() {
+    if (image_.cursor_kind() == CursorKind::kNone) {
+      Line("persist cursor", "none published: nothing of this is in a segment");
+      return;
+    }
+    if (image_.cursor_kind() == CursorKind::kDamaged) {
+      Line("persist cursor", "damaged");
+      return;
+    }
+    const PersistCursor& cursor = image_.cursor();
+    Line("persist cursor",
+         absl::StrCat("every position below ", cursor.end_position,
+                      " (publication ", cursor.sequence, ")"));
+    absl::StatusOr<SegmentCursor> state = DecodeSegmentCursor(absl::string_view(
+        reinterpret_cast<const char*>(cursor.state), cursor.state_bytes));
+    if (!state.ok()) {
+      Line("segment", absl::StrCat("not told: ", state.status().message()));
+      return;
+    }
+    if (state->segment_number == 0) {
+      Line("segment", "none begun");
+      return;
+    }
+    if (state->segment_bytes == 0) {
+      Line("segment",
+           absl::StrCat("number ", state->segment_number, " is next"));
+      return;
+    }
+    const std::string name =
+        image_.header_is_rebuilt()
+            ? absl::StrCat("number ", state->segment_number)
+            : SegmentFileName(header_, state->segment_number,
+                              state->segment_open_time_ns, state->format);
+    Line("segment",
+         absl::StrCat(name, ", ", state->segment_bytes, " bytes of it"));
+  }
+
+  void AddGaps() {
+    for (const Gap& gap : ring_.gaps) {
+      if (static_cast<int>(gap.cause) < kDropCauseCount) continue;
+      Line("gap", Describe(gap));
+    }
+  }
+
+  void AddCrashReports() {
+    for (const CrashReport& report : image_.crash_reports()) {
+      Line("crash report",
+           absl::StrCat(
+               "thread ", report.tid, ", ",
+               report.signal != 0 ? absl::StrCat("signal ", report.signal, ", ")
+                                  : "",
+               UtcTime(report.time_ns),
+               report.is_complete ? "" : ", its end is missing",
+               report.lost_bytes != 0
+                   ? absl::StrCat(", ", report.lost_bytes, " bytes cut")
+                   : ""));
+      AddReportText(report.text);
+    }
+  }
+
+  void AddReportText(absl::string_view text) {
+    while (!text.empty()) {
+      const size_t end = std::min(text.find('\n'), text.size());
+      absl::StrAppend(&out_, "    ");
+      AppendVisible(text.substr(0, end), &out_);
+      out_ += '\n';
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+  }
+
+  const RingImage& image_;
+  const RecoveredRing& ring_;
+  const RingHeader& header_;
+  std::string out_;
+};
+
+bool HasLoss(const RecoveredRing& ring) {
+  return std::any_of(ring.gaps.begin(), ring.gaps.end(),
+                     [](const Gap& gap) { return IsLoss(gap.cause); }) ||
+         std::any_of(&ring.live.dropped[0][0],
+                     &ring.live.dropped[0][0] +
+                         sizeof ring.live.dropped / sizeof(uint64_t),
+                     [](uint64_t count) { return count != 0; });
+}
+
+}  // namespace
+
+int Inspect(const std::vector<std::string>& paths) {
+  Output output(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
+  int exit_status = 0;
+  for (const std::string& path : paths) {
+    absl::StatusOr<RingImage> image = RingImage::Read(path);
+    if (!image.ok()) {
+      PrintMessage(path, absl::StrCat(image.status().message(),
+                                      "; inspect reads *.ring files"));
+      exit_status = 2;
+      continue;
+    }
+    const RecoveredRing ring = image->Recover(RecoverFrom::kCursor);
+    if (HasLoss(ring) || image->file_bytes() < ring.header.file_bytes ||
+        image->header_is_rebuilt() ||
+        image->cursor_kind() == CursorKind::kDamaged) {
+      exit_status = std::max(exit_status, 1);
+    }
+    output.Append(Page(*image, ring).Make(path));
+  }
+  return FinishStandardOutput(&output) ? exit_status : 2;
+}
+
+}  // namespace ringlog

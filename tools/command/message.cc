@@ -1,0 +1,34 @@
+#include "ringlog/tools/command/message.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+
+namespace ringlog {
+
+void PrintMessage(absl::string_view subject, absl::string_view message) {
+  std::string line;
+  AppendVisible(
+      absl::StrCat("ringlog: ", absl::StrReplaceAll(subject, {{"\n", "\\x0a"}}),
+                   ": ", absl::StrReplaceAll(message, {{"\n", " "}})),
+      &line);
+  line += '\n';
+  Output standard_error(STDERR_FILENO, /*is_terminal=*/false);
+  standard_error.Append(line);
+  standard_error.Flush();  // If that fails there is nobody to tell.
+}
+
+bool FinishStandardOutput(Output* output) {
+  output->Flush();
+  if (output->error() == 0 || output->error() == EPIPE) return true;
+  PrintMessage("standard output",
+               absl::ErrnoToStatus(output->error(), "write").message());
+  return false;
+}
+
+}  // namespace ringlog

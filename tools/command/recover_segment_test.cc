@@ -1,0 +1,116 @@
+// `ringlog recover` of segments whose ring is not there.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/testing/fixtures/sample_segment.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_seed.h"
+#include "ringlog/testing/harness/tool_process.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class RecoverSegmentTest : public ::testing::TestWithParam<LineFormat> {
+ protected:
+  RecoverSegmentTest()
+      : sample_(MakeSampleSegment(GetParam(), 4, TestSeed())),
+        name_(absl::StrCat(
+            "program.host.20261124-034019.12345.5f3a9c1b.000001",
+            GetParam() == LineFormat::kText ? ".log.zst" : ".jsonl.zst")),
+        path_(absl::StrCat(MakeTestDirectory(), "/", name_)),
+        output_(MakeTestDirectory()) {}
+
+  // Recovers a file that holds `bytes`; what comes out of it.
+  ToolRun RunRecover(const std::string& bytes) {
+    WriteFile(path_, bytes);
+    std::filesystem::remove_all(output_);
+    ToolRun run = RunTool("ringlog", {"recover", path_, "--out", output_});
+    EXPECT_EQ(ReadFile(path_), bytes);
+    return run;
+  }
+  std::string result_path() const { return absl::StrCat(output_, "/", name_); }
+
+  const SampleSegment sample_;
+  const std::string name_;
+  const std::string path_;
+  const std::string output_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, RecoverSegmentTest,
+                         ::testing::Values(LineFormat::kText,
+                                           LineFormat::kJson));
+
+TEST_P(RecoverSegmentTest, OneThatIsWholeIsCopied) {
+  const ToolRun run = RunRecover(sample_.bytes);
+  EXPECT_EQ(run.exit_status, 0) << run.err;
+  EXPECT_EQ(ReadFile(result_path()), sample_.bytes);
+}
+
+TEST_P(RecoverSegmentTest, OneThatIsCutIsClosedAndNamed) {
+  const SampleSegment::Frame& frame = sample_.frames[2];
+  for (const uint64_t cut : {frame.blocks[1].end, frame.metadata_end}) {
+    const ToolRun run = RunRecover(sample_.bytes.substr(0, cut));
+    EXPECT_EQ(run.exit_status, 1);
+    EXPECT_THAT(run.err, HasSubstr(path_));
+    bool complete = false;
+    EXPECT_EQ(Decompress(result_path(), &complete), sample_.TextUpTo(cut));
+    EXPECT_TRUE(complete);
+    EXPECT_EQ(RunTool("ringlog", {"cat", result_path()}).err, "");
+  }
+}
+
+TEST_P(RecoverSegmentTest, DamagedFramesAreLeftOutAndNamed) {
+  const SampleSegment::Frame& frame = sample_.frames[1];
+  std::string bytes = sample_.bytes;
+  char& byte = bytes[(frame.begin + frame.end) / 2];
+  byte = static_cast<char>(byte ^ 1);
+  const ToolRun run = RunRecover(bytes);
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.err,
+              HasSubstr(absl::StrCat(path_, ": [", frame.begin, "..")));
+  EXPECT_EQ(Decompress(result_path()), sample_.TextWithout(1));
+}
+
+TEST_P(RecoverSegmentTest, OneThatSaysNotWhoseItIsIsNamed) {
+  const ToolRun cut =
+      RunRecover(sample_.bytes.substr(0, sample_.frames[0].end - 1));
+  EXPECT_EQ(cut.exit_status, 1);
+  EXPECT_THAT(cut.err, HasSubstr(path_));
+  EXPECT_THAT(FilesIn(output_, ""), IsEmpty());
+  EXPECT_EQ(RunRecover("").exit_status, 2);
+  EXPECT_EQ(RunRecover("not a segment").exit_status, 2);
+}
+
+// A second one would have less.
+TEST_P(RecoverSegmentTest, WhatIsWholeIsNotReplacedByWhatIsNot) {
+  ASSERT_EQ(RunRecover(sample_.bytes).exit_status, 0);
+  WriteFile(path_, sample_.bytes.substr(0, sample_.frames[2].end));
+  const ToolRun run = RunTool("ringlog", {"recover", path_, "--out", output_});
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_EQ(ReadFile(result_path()), sample_.bytes);
+}
+
+TEST_P(RecoverSegmentTest, InItsOwnDirectoryItStaysAsItIs) {
+  const std::string bytes = sample_.bytes.substr(0, sample_.frames[2].end);
+  WriteFile(path_, bytes);
+  const std::string directory = path_.substr(0, path_.rfind('/'));
+  const ToolRun run =
+      RunTool("ringlog", {"recover", directory, "--out", directory});
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.err, HasSubstr(path_));
+  EXPECT_EQ(ReadFile(path_), bytes);
+  EXPECT_EQ(FilesIn(directory, ""), std::vector<std::string>{path_});
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,427 @@
+// `ringlog recover` of leftover rings. Of segments without a ring see
+// recover_segment_test.cc; that it may be killed at any instruction,
+// testing/every_instruction_test.cc.
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/leftover_life.h"
+#include "ringlog/testing/fixtures/other_boot.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/tool_process.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+ToolRun RunRecover(const std::string& path, const std::string& output,
+                   const ToolOptions& options = {}) {
+  return RunTool("ringlog", {"recover", path, "--out", output}, options);
+}
+
+// Every file in a directory, and below, with its content.
+std::map<std::string, std::string> Contents(const std::string& directory) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(directory)) {
+    contents[entry.path().lexically_relative(directory)] =
+        entry.is_regular_file() ? ReadFile(entry.path()) : "";
+  }
+  return contents;
+}
+
+std::string RingIn(const std::string& directory) {
+  const std::vector<std::string> rings = FilesIn(directory, ".ring");
+  EXPECT_THAT(rings, SizeIs(1));
+  return rings.at(0);
+}
+
+// What a ring looks like that was brought here: its process id, which is this
+// test's, means nothing then.
+void BringFromOtherHost(const std::string& ring_path) {
+  WriteFile(ring_path, OfAnotherBoot(ReadFile(ring_path)));
+}
+
+// A directory with what a process has left that logged `count` records. Some
+// are in a segment, if it had as many.
+std::string CrashedDirectory(int count) {
+  std::string directory = MakeTestDirectory();
+  {
+    Victim victim(directory);
+    if (count > 5) {
+      victim.Log(5);
+      victim.NameSegment();
+      victim.CreateSegment();
+      victim.Take(5);
+      victim.Write();
+      victim.Publish();
+      victim.Release();
+    }
+    victim.Log(count > 5 ? count - 5 : count);
+  }
+  BringFromOtherHost(RingIn(directory));
+  return directory;
+}
+
+class RecoverLifeTest : public LifeTest {
+ protected:
+  RecoverLifeTest() : source_(MakeTestDirectory()), output_(source_ + "/out") {
+    logged_ = LiveAndDie(source_);
+    BringFromOtherHost(RingIn(source_));
+  }
+
+  const std::string source_;
+  const std::string output_;
+  int logged_ = 0;
+};
+
+TEST_P(RecoverLifeTest, EveryRecordIsInTheOutputOnceAndTheSourceStays) {
+  const auto before = Contents(source_);
+  const ToolRun run = RunRecover(source_, output_);
+  EXPECT_EQ(run.err, "");
+  EXPECT_EQ(run.exit_status, 0);
+  EXPECT_EQ(Texts(output_), Messages(logged_));
+  const auto result = Contents(output_);
+  const std::vector<std::string> lines =
+      absl::StrSplit(run.out, '\n', absl::SkipEmpty());
+  EXPECT_EQ(lines.size(), result.size());
+  for (const auto& [name, content] : result) {
+    EXPECT_THAT(run.out, HasSubstr(absl::StrCat(output_, "/", name, ": ")));
+  }
+  // Done again it gives the same bytes.
+  EXPECT_EQ(RunRecover(source_, output_).out, run.out);
+  EXPECT_EQ(Contents(output_), result);
+  std::filesystem::remove_all(output_);
+  EXPECT_EQ(Contents(source_), before);
+  // And so does the next start of the program.
+  ASSERT_THAT(RecoverLeftovers(source_, source_, SegmentWriterOptions()).errors,
+              IsEmpty());
+  const auto started = Contents(source_);
+  for (const auto& [name, content] : result) {
+    EXPECT_EQ(started.at(name), content) << name;
+  }
+}
+
+TEST_P(RecoverLifeTest, ARingAloneGivesItsRecordsAndSaysWhatIsNotHere) {
+  const std::string elsewhere = MakeTestDirectory();
+  const std::string ring = elsewhere + "/moved.ring";
+  std::filesystem::copy(RingIn(source_), ring);
+  const ToolRun run = RunRecover(ring, output_);
+  const std::vector<std::string> texts = Texts(output_);
+  const std::vector<std::string> all = Messages(logged_);
+  ASSERT_LE(texts.size(), all.size());
+  EXPECT_EQ(texts,
+            std::vector<std::string>(
+                all.end() - static_cast<ptrdiff_t>(texts.size()), all.end()));
+  const bool is_all = texts.size() == all.size();
+  EXPECT_EQ(run.exit_status, is_all ? 0 : 1);
+  EXPECT_THAT(run.err, is_all ? HasSubstr("") : HasSubstr("are not here"));
+}
+
+INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, RecoverLifeTest,
+                         ::testing::Range(size_t{0}, Life().size()));
+
+TEST(RecoverTest, IntoTheSegmentsOwnDirectoryItIsWhatAStartDoes) {
+  const std::string directory = CrashedDirectory(10);
+  const ToolRun run = RunRecover(directory, directory + "/.");
+  EXPECT_EQ(run.exit_status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr(": 10 records, 0 gaps\n"));
+  EXPECT_EQ(Texts(directory), Messages(10));
+  EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+}
+
+// What a process leaves whose ring is not where its segments are.
+void CrashApart(const std::string& rings, const std::string& segments) {
+  {
+    Victim victim(rings, segments);
+    for (size_t i = 0; i < 7; ++i) Life()[i](&victim);
+  }
+  BringFromOtherHost(RingIn(rings));
+  for (const std::string& path : FilesIn(rings, ".zst")) {
+    std::filesystem::copy(path, segments + path.substr(path.rfind('/')));
+    std::filesystem::remove(path);
+  }
+}
+
+TEST(RecoverTest, SegmentsAreFoundWhereTheRingSaysThatTheyAre) {
+  // The path has to be short, or the ring does not have it all.
+  std::string segments = "/tmp/ringlog.XXXXXX";
+  ASSERT_NE(mkdtemp(segments.data()), nullptr);
+  const std::string rings = MakeTestDirectory();
+  CrashApart(rings, segments);
+  const auto before = Contents(segments);
+  const std::string output = MakeTestDirectory();
+  EXPECT_EQ(RunRecover(RingIn(rings), output).exit_status, 0);
+  EXPECT_EQ(Texts(output), Messages(10));
+  EXPECT_EQ(Contents(segments), before);
+  std::filesystem::remove_all(segments);
+}
+
+TEST(RecoverTest, WhereTheRingSaysThatItsSegmentsAreItIsRecoveredInPlace) {
+  const std::string rings = MakeTestDirectory();
+  // Whose path is so long that the header has only its end.
+  const std::string segments =
+      MakeTestDirectory() + "/" + std::string(200, 'd');
+  std::filesystem::create_directory(segments);
+  CrashApart(rings, segments);
+  EXPECT_EQ(RunRecover(RingIn(rings), segments).exit_status, 0);
+  EXPECT_EQ(Texts(segments), Messages(10));
+  EXPECT_THAT(FilesIn(rings, ".ring"), IsEmpty());
+}
+
+TEST(RecoverTest, ARingInUseIsRefusedByNameAndItsSegmentsAreLeftToIt) {
+  const std::string directory = MakeTestDirectory();
+  const std::string output = MakeTestDirectory();
+  Victim victim(directory);
+  for (size_t i = 0; i < 7; ++i) Life()[i](&victim);
+  const auto before = Contents(directory);
+  const ToolRun run = RunRecover(directory, output);
+  EXPECT_EQ(run.exit_status, 2);
+  EXPECT_THAT(run.err, HasSubstr(victim.ring()->path()));
+  EXPECT_THAT(run.err, HasSubstr("in use"));
+  EXPECT_THAT(Contents(output), IsEmpty());
+  EXPECT_EQ(Contents(directory), before);
+}
+
+// A copy of one that it has mapped: nobody has locked that.
+TEST(RecoverTest, ARingWhoseProcessLivesOnThisHostIsRefused) {
+  const std::string directory = MakeTestDirectory();
+  const std::string output = MakeTestDirectory();
+  Victim victim(directory);
+  victim.Log(3);
+  const std::string copies = MakeTestDirectory();
+  std::filesystem::copy(victim.ring()->path(), copies);
+  const ToolRun run = RunRecover(copies, output);
+  EXPECT_EQ(run.exit_status, 2);
+  EXPECT_THAT(run.err, HasSubstr("is alive"));
+  EXPECT_THAT(Contents(output), IsEmpty());
+  // Its process has ended.
+  const std::string other = MakeTestDirectory();
+  const pid_t child = fork();
+  if (child == 0) {
+    { Victim(other).Log(3); }
+    _exit(0);
+  }
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(RunRecover(other, output).exit_status, 0);
+  EXPECT_EQ(Texts(output), Messages(3));
+}
+
+TEST(RecoverTest, OneThatCannotBeRecoveredDoesNotKeepOthersFromIt) {
+  const std::string directory = CrashedDirectory(3);
+  WriteFile(directory + "/broken.ring", std::string(4096, 'x'));
+  const std::string output = MakeTestDirectory();
+  const ToolRun run = RunRecover(directory, output);
+  EXPECT_EQ(run.exit_status, 2);
+  EXPECT_THAT(run.err, HasSubstr("broken.ring"));
+  EXPECT_EQ(Texts(output), Messages(3));
+}
+
+TEST(RecoverTest, AFileOfSomebodyElseIsNeverOverwritten) {
+  const std::string directory = CrashedDirectory(10);
+  const std::string output = MakeTestDirectory();
+  ASSERT_EQ(RunRecover(directory, output).exit_status, 0);
+  const std::string path = FilesIn(output, ".zst").at(0);
+  const std::string other_directory = CrashedDirectory(3);
+  const std::string other_output = MakeTestDirectory();
+  ASSERT_EQ(RunRecover(other_directory, other_output).exit_status, 0);
+  for (const std::string& foreign :
+       {std::string(), std::string("foreign"),
+        ReadFile(FilesIn(other_output, ".zst").at(0))}) {
+    WriteFile(path, foreign);
+    const auto before = Contents(output);
+    const ToolRun run = RunRecover(directory, output);
+    EXPECT_EQ(run.exit_status, 2);
+    EXPECT_THAT(run.err, HasSubstr(path));
+    EXPECT_EQ(Contents(output), before);
+  }
+}
+
+TEST(RecoverTest, WhatAKilledRunHasLeftGoes) {
+  const std::string directory = CrashedDirectory(10);
+  const std::string output = MakeTestDirectory();
+  ASSERT_EQ(RunRecover(directory, output).exit_status, 0);
+  const auto result = Contents(output);
+  RingHeader header;
+  std::memcpy(&header, ReadFile(RingIn(directory)).data(), sizeof header);
+  std::string staging = output + "/.ringlog-recover.";
+  for (const uint8_t byte : header.ring_id) {
+    absl::StrAppend(&staging, absl::Hex(byte, absl::kZeroPad2));
+  }
+  std::filesystem::create_directory(staging);
+  WriteFile(staging + "/program.000001.log.zst", "half of it");
+  EXPECT_EQ(RunRecover(directory, output).exit_status, 0);
+  EXPECT_EQ(Contents(output), result);
+}
+
+TEST(RecoverTest, TwoDoNotWriteIntoOneDirectory) {
+  const std::string directory = CrashedDirectory(3);
+  const std::string output = MakeTestDirectory();
+  const int fd = open(output.c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(flock(fd, LOCK_EX), 0);
+  const ToolRun run = RunRecover(directory, output);
+  close(fd);
+  EXPECT_EQ(run.exit_status, 2);
+  EXPECT_THAT(run.err, HasSubstr("another ringlog recover"));
+  EXPECT_THAT(Contents(output), IsEmpty());
+}
+
+TEST(RecoverTest, AnOutputThatCannotBeWrittenIsNamed) {
+  const std::string directory = CrashedDirectory(3);
+  const std::string output = MakeTestDirectory();
+  ASSERT_EQ(chmod(output.c_str(), 0500), 0);
+  ToolOptions options;
+  options.drop_file_rights = true;
+  for (const std::string& place :
+       {output, output + "/below", directory + "/no/such",
+        directory + "/file"}) {
+    WriteFile(directory + "/file", "");
+    const ToolRun run = RunRecover(directory, place, options);
+    EXPECT_EQ(run.exit_status, 2) << place;
+    EXPECT_THAT(run.err, HasSubstr(place));
+    EXPECT_EQ(run.out, "");
+  }
+}
+
+TEST(RecoverTest, GapsOfTheRingAreToldAndDroppedRecordsAreALoss) {
+  const std::string directory = MakeTestDirectory();
+  {
+    Victim victim(directory);
+    victim.Log(2);
+    ASSERT_TRUE(victim.ring()->Claim(Severity::kInfo, 40, 10).has_value());
+    victim.Log(1);
+  }
+  BringFromOtherHost(RingIn(directory));
+  const std::string output = MakeTestDirectory();
+  const ToolRun unfinished = RunRecover(directory, output);
+  EXPECT_EQ(unfinished.exit_status, 0);
+  EXPECT_THAT(unfinished.err, HasSubstr("not finished when the ring was left"));
+  EXPECT_THAT(unfinished.out, HasSubstr(": 3 records, 1 gaps\n"));
+
+  const std::string full = MakeTestDirectory();
+  {
+    Victim victim(full);
+    victim.Log(3);
+    victim.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
+  }
+  BringFromOtherHost(RingIn(full));
+  const ToolRun dropped = RunRecover(full, output);
+  EXPECT_EQ(dropped.exit_status, 1);
+  EXPECT_THAT(dropped.err, HasSubstr("1 WARNING record dropped"));
+}
+
+// Its header and the copy are as if they had never been written.
+void LoseHeaders(const std::string& ring_path) {
+  std::string bytes = ReadFile(ring_path);
+  bytes.replace(0, kRingHeaderAreaBytes, kRingHeaderAreaBytes, '\0');
+  WriteFile(ring_path, bytes);
+}
+
+TEST(RecoverTest, ARingThatHasLostItsHeadersGivesWhatItGaveWithThem) {
+  const std::string directory = CrashedDirectory(10);
+  ASSERT_EQ(RunRecover(directory, directory + "/whole").exit_status, 0);
+  LoseHeaders(RingIn(directory));
+  const auto before = Contents(directory);
+  const std::string output = MakeTestDirectory();
+  const ToolRun run = RunRecover(directory, output);
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.err, HasSubstr(RingIn(directory) + ": the header"));
+  EXPECT_EQ(Contents(output), Contents(directory + "/whole"));
+  EXPECT_EQ(Texts(output), Messages(10));
+  EXPECT_EQ(Contents(directory), before);
+
+  const ToolRun in_place = RunRecover(directory, directory);
+  EXPECT_EQ(in_place.exit_status, 2);
+  EXPECT_THAT(in_place.err, HasSubstr("give another one with --out"));
+  EXPECT_EQ(Contents(directory), before);
+}
+
+TEST(RecoverTest, NorDoesItNeedSegmentsForThat) {
+  const std::string directory = CrashedDirectory(3);
+  LoseHeaders(RingIn(directory));
+  const std::string output = MakeTestDirectory();
+  EXPECT_EQ(RunRecover(directory, output).exit_status, 1);
+  EXPECT_EQ(Texts(output), Messages(3));
+}
+
+TEST(RecoverTest, ADamagedSegmentCostsWhatIsDamagedAndIsNamed) {
+  const std::string directory = CrashedDirectory(10);
+  const std::string segment = FilesIn(directory, ".zst").at(0);
+  std::string bytes = ReadFile(segment);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  WriteFile(segment, bytes);
+  const auto before = Contents(directory);
+  const std::string output = MakeTestDirectory();
+  const ToolRun run = RunRecover(directory, output);
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.err, HasSubstr(segment));
+  const std::vector<std::string> all = Messages(10);
+  EXPECT_EQ(Texts(output),
+            std::vector<std::string>(all.begin() + 5, all.end()));
+  EXPECT_EQ(Contents(directory), before);
+}
+
+TEST(RecoverTest, AMissingSegmentBetweenOthersIsNamed) {
+  const std::string directory = MakeTestDirectory();
+  {
+    Victim victim(directory);
+    victim.Log(9);
+    for (int i = 0; i < 3; ++i) {
+      victim.NameSegment();
+      victim.CreateSegment();
+      victim.Take(3);
+      victim.Write();
+      victim.Publish();
+      victim.Release();
+      victim.EndSegment();
+    }
+  }
+  BringFromOtherHost(RingIn(directory));
+  const std::string gone = FilesIn(directory, ".zst").at(1);
+  ASSERT_THAT(gone, HasSubstr("000002"));
+  unlink(gone.c_str());
+  const ToolRun run = RunRecover(directory, directory + "/out");
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.err, HasSubstr("segments 2 to 2 are not here"));
+  EXPECT_THAT(FilesIn(directory + "/out", ".zst"), SizeIs(2));
+}
+
+TEST(RecoverTest, WhatItCannotDoWithoutIsAskedFor) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"recover"},
+        {"recover", "somewhere"},
+        {"recover", "--out", "somewhere"},
+        {"recover", "--into", "somewhere", "elsewhere"},
+        {"recover", "somewhere", "--out"}}) {
+    const ToolRun run = RunTool("ringlog", words);
+    EXPECT_EQ(run.exit_status, 2);
+    EXPECT_THAT(run.err, Not(IsEmpty()));
+  }
+  EXPECT_THAT(RunTool("ringlog", {"help", "recover"}).out, HasSubstr("--out"));
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,412 @@
+#include "ringlog/tools/decode/decode.h"
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/tools/decode/decode_sink.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+void FlipByte(const std::string& path, uint64_t offset) {
+  std::string content = ReadFile(path);
+  ASSERT_LT(offset, content.size());
+  content[offset] = static_cast<char>(content[offset] ^ 0x10);
+  WriteFile(path, content);
+}
+
+HandMadeProcess::Options LongFrames() {
+  HandMadeProcess::Options options;
+  options.frame_bytes = 1 << 20;
+  return options;
+}
+
+TEST(DecodeRingTest, EveryCommittedRecordComesOnceInOrder) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory);
+  const std::string long_text(3000, 'x');  // several slots
+  for (const std::string& text : {std::string("a"), long_text, std::string()}) {
+    process.Log(text);
+  }
+  const Decoded decoded = DecodeAll({process.ring_path()});
+  EXPECT_THAT(decoded.texts, ElementsAre("a", long_text, ""));
+  EXPECT_THAT(decoded.ring_texts, SizeIs(3));
+  EXPECT_EQ(decoded.result.exit_status(), 0);
+}
+
+TEST(DecodeRingTest, RecordThatWasNotFinishedIsReportedNotReturned) {
+  HandMadeProcess process(MakeTestDirectory());
+  process.Log("before");
+  process.LeaveUnfinished();
+  process.Log("behind");
+  const Decoded decoded = DecodeAll({process.ring_path()});
+  EXPECT_THAT(decoded.texts, ElementsAre("before", "behind"));
+  EXPECT_THAT(decoded.gaps, ElementsAre(GapCause::kUnfinished));
+  EXPECT_EQ(decoded.result.exit_status(), 0)
+      << "nobody was told that it was safe";
+}
+
+TEST(DecodeRingTest, RecordWithAChangedByteIsAGapAndCostsNoOther) {
+  HandMadeProcess process(MakeTestDirectory());
+  for (const char* text : {"first", "the second", "third"}) process.Log(text);
+  const std::string content = ReadFile(process.ring_path());
+  FlipByte(process.ring_path(), content.find("the second"));
+  const Decoded decoded = DecodeAll({process.ring_path()});
+  EXPECT_THAT(decoded.texts, ElementsAre("first", "third"));
+  EXPECT_THAT(decoded.gaps, ElementsAre(GapCause::kChecksumMismatch));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+}
+
+TEST(DecodeRingTest, DroppedRecordsAreOneGapAfterWhatWasKept) {
+  HandMadeProcess process(MakeTestDirectory());
+  for (int i = 0; i < 100; ++i) process.Log(absl::StrCat(i));
+  const Decoded decoded = DecodeAll({process.ring_path()});
+  EXPECT_THAT(decoded.texts, SizeIs(process.ring()->capacity(Severity::kInfo)));
+  EXPECT_THAT(decoded.gaps, ElementsAre(GapCause::kRingFull));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+}
+
+TEST(DecodeRingTest, DropsThatASegmentTellsOfAreToldOnce) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory);
+  for (int i = 0; i < 100; ++i) process.Log(absl::StrCat(i));
+  Gap gap;
+  gap.cause = GapCause::kRingFull;
+  gap.records[0] =
+      process.ring()->dropped(DropCause::kRingFull, Severity::kInfo);
+  process.AddGapToNextBatch(gap);
+  process.Flush();
+  process.Log("later");
+  const Decoded decoded = DecodeAll({directory});
+  EXPECT_THAT(decoded.told_gaps, ElementsAre(GapCause::kRingFull));
+  EXPECT_THAT(decoded.gaps, IsEmpty());
+  EXPECT_EQ(decoded.texts.back(), "later");
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+}
+
+TEST(DecodeRingTest, SecondCopyOfARingIsRefusedNamingTheFirst) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory);
+  process.Log("once");
+  const std::string copy = directory + "/copy.ring";
+  std::filesystem::copy_file(process.ring_path(), copy);
+  const Decoded decoded = DecodeAll({process.ring_path(), copy});
+  EXPECT_THAT(decoded.texts, ElementsAre("once"));
+  EXPECT_THAT(decoded.unusable,
+              ElementsAre(AllOf(HasSubstr(copy + ": "),
+                                HasSubstr(process.ring_path()))));
+  EXPECT_EQ(decoded.result.exit_status(), 2);
+}
+
+TEST(DecodeSegmentsTest, ComeInOrderOfNumberHoweverTheyAreGiven) {
+  HandMadeProcess process(MakeTestDirectory());
+  for (const char* text : {"1", "2", "3"}) {
+    process.Log(text);
+    process.Flush();
+    process.EndSegment();
+  }
+  const Decoded decoded =
+      DecodeAll({process.segment_path(3), process.segment_path(1),
+                 process.segment_path(2)});
+  EXPECT_THAT(decoded.texts, ElementsAre("1", "2", "3"));
+  EXPECT_THAT(decoded.ring_texts, IsEmpty());
+  EXPECT_EQ(decoded.result.exit_status(), 0);
+}
+
+TEST(DecodeSegmentsTest, OneThatWasNotClosedGivesAllThatWasWritten) {
+  for (const auto& options : {HandMadeProcess::Options(), LongFrames()}) {
+    HandMadeProcess process(MakeTestDirectory(), options);
+    process.Log("a");
+    process.Flush();
+    process.Log("b");
+    process.Flush();
+    const Decoded decoded = DecodeAll({process.segment_path(1)});
+    EXPECT_THAT(decoded.texts, ElementsAre("a", "b"));
+  }
+}
+
+TEST(DecodeSegmentsTest, OneThatIsMissingBetweenOthersIsTold) {
+  HandMadeProcess process(MakeTestDirectory());
+  for (const char* text : {"1", "2", "3", "4"}) {
+    process.Log(text);
+    process.Flush();
+    process.EndSegment();
+  }
+  const Decoded decoded =
+      DecodeAll({process.segment_path(1), process.segment_path(4)});
+  EXPECT_THAT(decoded.texts, ElementsAre("1", "4"));
+  EXPECT_THAT(decoded.damage,
+              ElementsAre(AllOf(HasSubstr(process.segment_path(4)),
+                                HasSubstr("positions 2 to 3 are missing"),
+                                HasSubstr("2 of them"))));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+  // The oldest are removed, in time, and the newest may not be of interest.
+  EXPECT_EQ(DecodeAll({process.segment_path(2), process.segment_path(3)})
+                .result.exit_status(),
+            0);
+}
+
+TEST(DecodeSegmentsTest, OneThatHasLostItsLastFramesIsTold) {
+  HandMadeProcess process(MakeTestDirectory());
+  process.Log("1");
+  process.Flush();
+  const size_t first_frame = ReadFile(process.segment_path(1)).size();
+  process.Log("2");
+  process.Flush();
+  process.EndSegment();
+  process.Log("3");
+  process.Flush();
+  process.EndSegment();
+  std::filesystem::resize_file(process.segment_path(1), first_frame);
+  const Decoded decoded =
+      DecodeAll({process.segment_path(1), process.segment_path(2)});
+  EXPECT_THAT(decoded.texts, ElementsAre("1", "3"));
+  EXPECT_THAT(decoded.damage,
+              ElementsAre(AllOf(HasSubstr(process.segment_path(2)),
+                                HasSubstr("positions 2 to 2 are missing"),
+                                HasSubstr("lost its end"))));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+  // The same without one that goes on.
+  const Decoded alone = DecodeAll({process.segment_path(1)});
+  EXPECT_THAT(alone.damage, ElementsAre(AllOf(HasSubstr("was not closed"),
+                                              HasSubstr("ring"))));
+  EXPECT_EQ(alone.result.exit_status(), 1);
+}
+
+TEST(DecodeSegmentsTest, FrameThatIsCutIsToldWithItsBytes) {
+  HandMadeProcess process(MakeTestDirectory());
+  process.Log("a");
+  process.Flush();
+  const std::string path = process.segment_path(1);
+  const std::string first = ReadFile(path);
+  process.Log("b");
+  process.Flush();
+  WriteFile(path, ReadFile(path).substr(0, first.size() + 7));
+  const Decoded decoded = DecodeAll({path});
+  EXPECT_THAT(decoded.texts, ElementsAre("a"));
+  EXPECT_THAT(decoded.damage,
+              ElementsAre(AllOf(HasSubstr(path), HasSubstr(absl::StrCat(
+                                                     "[", first.size(), "..",
+                                                     first.size() + 7, ")")))));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+}
+
+TEST(DecodeSegmentsTest, DamageCostsTheFrameThatItIsIn) {
+  HandMadeProcess process(MakeTestDirectory());
+  process.Log("a");
+  process.Flush();
+  const size_t before = ReadFile(process.segment_path(1)).size();
+  process.Log("b");
+  process.Flush();
+  process.Log("c");
+  process.Flush();
+  process.EndSegment();
+  FlipByte(process.segment_path(1), before + 20);
+  const Decoded decoded = DecodeAll({process.segment_path(1)});
+  EXPECT_THAT(decoded.texts, ElementsAre("a", "c"));
+  EXPECT_THAT(decoded.damage, SizeIs(1));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+}
+
+TEST(DecodeSegmentsTest, GapThatALineTellsOfIsALoss) {
+  for (const auto& options : {HandMadeProcess::Options(), LongFrames()}) {
+    HandMadeProcess process(MakeTestDirectory(), options);
+    process.Log("a");
+    Gap gap;
+    gap.cause = GapCause::kStuckWriter;
+    gap.first_position = 2;
+    gap.end_position = 3;
+    process.AddGapToNextBatch(gap);
+    process.Flush();
+    const Decoded decoded =
+        DecodeAll({process.ring_path(), process.segment_path(1)});
+    EXPECT_THAT(decoded.texts, ElementsAre("a"));
+    EXPECT_THAT(decoded.told_gaps, ElementsAre(GapCause::kStuckWriter));
+    EXPECT_EQ(decoded.result.losses, 1);
+    EXPECT_EQ(decoded.result.exit_status(), 1);
+  }
+}
+
+TEST(DecodeSegmentsTest, ThoseInJsonTellTheSame) {
+  HandMadeProcess::Options options;
+  options.format = LineFormat::kJson;
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory, options);
+  const std::string odd("\"\\\n\t\0\xFF", 6);
+  process.Log(odd);
+  process.Flush();
+  process.Log(odd);
+  const Decoded decoded = DecodeAll({directory});
+  EXPECT_THAT(decoded.texts, ElementsAre(odd, odd));
+  EXPECT_THAT(decoded.ring_texts, ElementsAre(odd));
+  EXPECT_EQ(decoded.result.exit_status(), 0);
+}
+
+TEST(DecodeSegmentsTest, LinesInBulkAreThoseOfTheFilesByteForByte) {
+  HandMadeProcess process(MakeTestDirectory());
+  for (const char* text : {"a", "b\nwith another line", "c"}) {
+    process.Log(text);
+    process.Flush();
+  }
+  process.EndSegment();
+  std::string lines;
+  DecodeSink sink;
+  sink.on_record = [](const DecodedRecord&) {
+    ADD_FAILURE() << "not as lines";
+    return true;
+  };
+  sink.on_lines = [&](absl::string_view more) {
+    lines.append(more.data(), more.size());
+    return true;
+  };
+  EXPECT_EQ(Decode({process.segment_path(1)}, sink).exit_status(), 0);
+  EXPECT_EQ(lines, Decompress(process.segment_path(1)));
+}
+
+TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
+  HandMadeProcess process(MakeTestDirectory(), LongFrames());
+  process.Log("a");
+  process.Flush();
+  Gap gap;
+  gap.cause = GapCause::kStuckWriter;
+  gap.end_position = 1;
+  process.AddGapToNextBatch(gap);
+  process.Flush();  // The frame is open: no metadata tell of the gap.
+  DecodeSink sink;
+  sink.on_record = [](const DecodedRecord&) { return true; };
+  sink.on_lines = [](absl::string_view) { return true; };
+  const DecodeResult result =
+      Decode({process.ring_path(), process.segment_path(1)}, sink);
+  EXPECT_EQ(result.losses, 1);
+}
+
+TEST(DecodeRingTest, OpenFrameWithAChangedByteGivesNoWrongText) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory, LongFrames());
+  process.Log("first");
+  process.Flush();
+  const uint64_t frame = std::filesystem::file_size(process.segment_path(1));
+  process.Log("in the open frame");
+  process.Flush();
+  process.Log("in the ring");
+  const std::string segment = ReadFile(process.segment_path(1));
+  for (uint64_t at = frame; at < segment.size(); ++at) {
+    WriteFile(process.segment_path(1), segment);
+    FlipByte(process.segment_path(1), at);
+    const Decoded decoded = DecodeAll({directory});
+    EXPECT_THAT(decoded.texts, ElementsAre("first", "in the ring")) << at;
+    EXPECT_THAT(decoded.damage,
+                ElementsAre(AllOf(HasSubstr(process.segment_path(1)),
+                                  HasSubstr("the positions 2 to 2"))));
+  }
+}
+
+TEST(DecodeDirectoryTest, FileThatIsGivenTwiceIsReadOnce) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory);
+  process.Log("a");
+  process.Flush();
+  process.Log("b");
+  const std::string link = directory + "/link.log.zst";
+  std::filesystem::create_hard_link(process.segment_path(1), link);
+  std::filesystem::create_symlink(process.segment_path(1),
+                                  directory + "/server.log.zst");
+  const Decoded decoded = DecodeAll({directory, process.ring_path(),
+                                     process.segment_path(1), link, directory});
+  EXPECT_THAT(decoded.texts, ElementsAre("a", "b"));
+  EXPECT_EQ(decoded.result.exit_status(), 0);
+}
+
+TEST(DecodeDirectoryTest, ProcessesAreMergedByTime) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess one(directory);
+  HandMadeProcess other(directory);
+  one.Log(TestRecord(1, "1"));
+  other.Log(TestRecord(2, "2"));
+  other.Flush();
+  one.Log(TestRecord(3, "3"));
+  one.Flush();
+  one.Log(TestRecord(4, "4"));
+  other.Log(TestRecord(5, "5"));
+  EXPECT_THAT(DecodeAll({directory}).texts,
+              ElementsAre("1", "2", "3", "4", "5"));
+}
+
+TEST(DecodeDirectoryTest, OfOneProcessPositionsCountNotTimes) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory);
+  process.Log(TestRecord(9, "the clock was set back after this"));
+  process.Flush();
+  process.Log(TestRecord(1, "later"));
+  HandMadeProcess other(directory);
+  other.Log(TestRecord(10, "last"));
+  EXPECT_THAT(
+      DecodeAll({directory}).texts,
+      ElementsAre("the clock was set back after this", "later", "last"));
+}
+
+TEST(DecodeDirectoryTest, EmptySegmentIsNoDamage) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory);
+  process.Log("a");
+  process.Flush();
+  process.EndSegment();
+  std::filesystem::remove(process.ring_path());
+  std::string next = process.segment_path(1);
+  next.replace(next.rfind("000001"), 6, "000002");
+  WriteFile(next, "");
+  const Decoded decoded = DecodeAll({directory});
+  EXPECT_THAT(decoded.texts, ElementsAre("a"));
+  EXPECT_THAT(decoded.notes, ElementsAre(HasSubstr(next)));
+  EXPECT_EQ(decoded.result.exit_status(), 0);
+  // Nor by its name, which a shell may have found.
+  const Decoded named = DecodeAll({process.segment_path(1), next});
+  EXPECT_THAT(named.texts, ElementsAre("a"));
+  EXPECT_THAT(named.notes, ElementsAre(HasSubstr(next)));
+  EXPECT_EQ(named.result.exit_status(), 0);
+}
+
+TEST(DecodeDirectoryTest, DecodingEndsWhenTheSinkHasEnough) {
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess one(directory);
+  HandMadeProcess other(directory);
+  for (const char* text : {"a", "b", "c"}) {
+    one.Log(text);
+    other.Log(text);
+  }
+  for (const auto& paths :
+       std::vector<std::vector<std::string>>{{directory}, {one.ring_path()}}) {
+    int records = 0;
+    DecodeSink sink;
+    sink.on_record = [&](const DecodedRecord&) { return ++records < 2; };
+    Decode(paths, sink);
+    EXPECT_EQ(records, 2);
+  }
+}
+
+}  // namespace
+}  // namespace ringlog

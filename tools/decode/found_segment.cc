@@ -1,0 +1,88 @@
+#include "ringlog/tools/decode/found_segment.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+
+#include "absl/crc/crc32c.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_reader.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_header_scan.h"
+
+namespace ringlog {
+namespace {
+
+// What the checksums of its ring begin with.
+absl::crc32c_t Seed(const RingId& id) {
+  return absl::ComputeCrc32c(
+      absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
+}
+
+}  // namespace
+
+bool BelongsTo(const FoundSegment& segment, const RingId& id) {
+  if (segment.has_metadata) return segment.ring_id == id;
+  return segment.input.name.kind == FileKind::kSegment &&
+         segment.input.name.ring_id_prefix == RingIdPrefix(id);
+}
+
+std::vector<FoundSegment> TakeSegments(const RingId& id,
+                                       std::vector<FoundSegment>* segments) {
+  const auto taken = std::stable_partition(
+      segments->begin(), segments->end(),
+      [&](const FoundSegment& segment) { return !BelongsTo(segment, id); });
+  std::vector<FoundSegment> found(std::make_move_iterator(taken),
+                                  std::make_move_iterator(segments->end()));
+  segments->erase(taken, segments->end());
+  std::stable_sort(found.begin(), found.end(),
+                   [](const FoundSegment& a, const FoundSegment& b) {
+                     return a.number < b.number;
+                   });
+  return found;
+}
+
+RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
+                       const std::vector<FoundSegment>& segments) {
+  for (const FoundSegment& segment : segments) {
+    if (segment.has_metadata && Seed(segment.ring_id) == Seed(rebuilt)) {
+      return segment.ring_id;
+    }
+  }
+  RingHeader header = {};
+  for (size_t i = 0; i < sizeof ring.name.ring_id_prefix; ++i) {
+    header.ring_id[i] =
+        static_cast<uint8_t>(ring.name.ring_id_prefix >> (24 - 8 * i));
+  }
+  SetChecksumSeed(Seed(rebuilt), header.ring_id);
+  return RingIdOf(header);
+}
+
+uint64_t FileBytes(const std::string& path) {
+  struct stat st;
+  return stat(path.c_str(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
+}
+
+FoundSegment InspectSegment(const InputFile& input) {
+  FoundSegment segment;
+  segment.input = input;
+  segment.number = input.name.segment_number;
+  auto reader = SegmentReader::Open(input.path);
+  if (!reader.ok()) {
+    // Segments only grow: one that is empty now was empty then.
+    segment.input.bytes = FileBytes(input.path);
+    segment.status = reader.status();
+  } else if (const FrameMetadata* first = (*reader)->first_metadata()) {
+    segment.has_metadata = true;
+    segment.ring_id = first->ring_id;
+    segment.number = first->segment_number;
+  }
+  return segment;
+}
+
+}  // namespace ringlog

@@ -1,0 +1,187 @@
+#include "ringlog/tools/decode/inputs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+namespace {
+
+// What a file is, by its first bytes.
+FileKind KindOfContent(absl::string_view start) {
+  const absl::string_view magic(reinterpret_cast<const char*>(kRingMagic),
+                                sizeof kRingMagic);
+  if (absl::StartsWith(start, magic)) return FileKind::kRing;
+  if (start.size() < 4) return FileKind::kOther;
+  const bool is_frame = absl::StartsWith(start, "\x28\xB5\x2F\xFD");
+  const bool is_skippable = start.substr(1, 3) == "\x2A\x4D\x18" &&
+                            (static_cast<unsigned char>(start[0]) >> 4) == 5;
+  return is_frame || is_skippable ? FileKind::kSegment : FileKind::kOther;
+}
+
+// Of a directory's entry. Logs of others that follow the naming are logs too.
+FileKind KindOfName(absl::string_view name) {
+  const FileKind kind = ParseFileName(name).kind;
+  if (kind != FileKind::kOther) return kind;
+  if (absl::EndsWith(name, ".ring")) return FileKind::kRing;
+  if (absl::EndsWith(name, ".log.zst") || absl::EndsWith(name, ".jsonl.zst")) {
+    return FileKind::kSegment;
+  }
+  return FileKind::kOther;
+}
+
+absl::string_view Basename(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
+}
+
+absl::StatusOr<FileKind> ReadKind(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return absl::ErrnoToStatus(errno, "open");
+  auto closer = absl::MakeCleanup([fd] { close(fd); });
+  char start[8];
+  const ssize_t n = pread(fd, start, sizeof start, 0);
+  if (n < 0) return absl::ErrnoToStatus(errno, "read");
+  if (n == 0) {
+    // Its process may have died right after it had made it.
+    if (ParseFileName(Basename(path)).kind == FileKind::kSegment) {
+      return FileKind::kSegment;
+    }
+    return absl::InvalidArgumentError(
+        "empty; a ring or a segment has at least its header");
+  }
+  FileKind kind =
+      KindOfContent(absl::string_view(start, static_cast<size_t>(n)));
+  // Its first bytes may be damaged: then whoever reads it finds out.
+  if (kind == FileKind::kOther) kind = KindOfName(Basename(path));
+  if (kind == FileKind::kOther) {
+    return absl::InvalidArgumentError(
+        "neither a ring nor a zstd file; give *.ring, *.log.zst or "
+        "*.jsonl.zst files, or the directory that has them");
+  }
+  return kind;
+}
+
+}  // namespace
+
+Inputs::Inputs(const std::vector<std::string>& paths, Report* report)
+    : report_(report) {
+  for (const std::string& path : paths) AddPath(path);
+}
+
+void Inputs::Relist() {
+  // One that cannot be read any more has been deleted since.
+  for (const std::string& directory : directories_) {
+    AddDirectory(directory).status().IgnoreError();
+  }
+}
+
+void Inputs::AddBeside(const std::string& directory) {
+  const size_t known = files.size();
+  AddDirectory(directory).status().IgnoreError();
+  for (size_t i = known; i < files.size(); ++i) files[i].is_beside = true;
+}
+
+void Inputs::AddPath(const std::string& path) {
+  struct stat st;
+  if (stat(path.c_str(), &st) != 0) {
+    report_->Unusable(path, absl::ErrnoToStatus(errno, "stat"));
+    return;
+  }
+  if (S_ISDIR(st.st_mode)) {
+    const absl::StatusOr<size_t> logs = AddDirectory(path);
+    if (!logs.ok()) {
+      report_->Unusable(path, logs.status());
+    } else if (*logs == 0) {
+      report_->Unusable(
+          path, absl::NotFoundError("no logs in this directory; they are named "
+                                    "*.ring, *.log.zst or *.jsonl.zst"));
+    } else {
+      directories_.push_back(path);
+    }
+    return;
+  }
+  if (!S_ISREG(st.st_mode)) {
+    report_->Unusable(path, absl::InvalidArgumentError(
+                                "neither a file nor a directory; a pipe or "
+                                "device has to be copied to a file first"));
+    return;
+  }
+  absl::StatusOr<FileKind> kind = ReadKind(path);
+  if (!kind.ok()) {
+    report_->Unusable(path, kind.status());
+    return;
+  }
+  InputFile file;
+  file.path = path;
+  file.kind = *kind;
+  file.name = ParseFileName(Basename(path));
+  file.bytes = static_cast<uint64_t>(st.st_size);
+  AddFile(std::move(file), st.st_dev, st.st_ino);
+}
+
+absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
+  DIR* opened = opendir(path.c_str());
+  if (opened == nullptr) return absl::ErrnoToStatus(errno, "open directory");
+  auto closer = absl::MakeCleanup([opened] { closedir(opened); });
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(opened)) {
+    if (KindOfName(entry->d_name) != FileKind::kOther) {
+      names.push_back(entry->d_name);
+    }
+    errno = 0;
+  }
+  if (errno != 0) return absl::ErrnoToStatus(errno, "read directory");
+  std::sort(names.begin(), names.end());
+  size_t logs = 0;
+  for (const std::string& name : names) {
+    InputFile file;
+    file.path = absl::StrCat(path, absl::EndsWith(path, "/") ? "" : "/", name);
+    struct stat st;
+    // Not an error if it is gone: retention and recovery delete files.
+    if (lstat(file.path.c_str(), &st) != 0) {
+      if (errno == ENOENT) continue;
+      return absl::ErrnoToStatus(errno, absl::StrCat("stat ", file.path));
+    }
+    if (!S_ISREG(st.st_mode)) continue;
+    ++logs;
+    file.kind = KindOfName(name);
+    file.from_directory = true;
+    file.name = ParseFileName(name);
+    file.bytes = static_cast<uint64_t>(st.st_size);
+    AddFile(std::move(file), st.st_dev, st.st_ino);
+  }
+  return logs;
+}
+
+void Inputs::AddFile(InputFile file, dev_t device, ino_t inode) {
+  const auto [seen, is_new] =
+      seen_.emplace(std::pair(device, inode), file.path);
+  if (!is_new) {
+    struct stat st;
+    if (stat(seen->second.c_str(), &st) == 0 && st.st_dev == device &&
+        st.st_ino == inode) {
+      return;
+    }
+    // That has gone, and its inode is another file's now.
+    seen->second = file.path;
+  }
+  // Recovery replaces what another one has left.
+  if (paths_.insert(file.path).second) files.push_back(std::move(file));
+}
+
+}  // namespace ringlog

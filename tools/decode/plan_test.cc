@@ -1,0 +1,148 @@
+// What a plan has while live processes write: the ring's reader is where they
+// do it, so that the order of things is always the same.
+
+#include "ringlog/tools/decode/plan.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/tools/decode/decode_sink.h"
+#include "ringlog/tools/decode/report.h"
+#include "ringlog/tools/decode/ring_image.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// As if the pages of a ring had been lost that its flusher writes.
+void ZeroCursors(const std::string& ring_path) {
+  std::string content = ReadFile(ring_path);
+  content.replace(kLiveOffset + offsetof(RingLive, cursor),
+                  2 * sizeof(PersistCursor),
+                  std::string(2 * sizeof(PersistCursor), '\0'));
+  WriteFile(ring_path, content);
+}
+
+class PlanTest : public ::testing::Test {
+ protected:
+  PlanTest() : directory_(MakeTestDirectory()), process_(directory_) {
+    sink_.on_note = [this](const std::string& path, absl::string_view) {
+      notes_.push_back(path);
+    };
+    sink_.on_damage = [this](const std::string&, absl::string_view message) {
+      damage_.emplace_back(message);
+    };
+  }
+
+  void Make(const RingReader& read_ring = RingImage::Read) {
+    plans_ = MakePlan({directory_}, &report_, read_ring);
+  }
+
+  std::vector<std::string> Segments() const {
+    std::vector<std::string> paths;
+    for (const SourcePlan& plan : plans_) {
+      for (const SegmentPart& part : plan.segments) paths.push_back(part.path);
+    }
+    return paths;
+  }
+
+  const std::string directory_;
+  HandMadeProcess process_;
+  std::vector<std::string> notes_;
+  std::vector<std::string> damage_;
+  DecodeSink sink_;
+  Report report_{&sink_};
+  std::vector<SourcePlan> plans_;
+};
+
+TEST_F(PlanTest, SegmentThatWasEmptyAtFirstAndIsPublishedIsRead) {
+  process_.Log("a");
+  process_.Flush();
+  const std::string path = process_.segment_path(1);
+  const std::string content = ReadFile(path);
+  WriteFile(path, "");
+  int readings = 0;
+  Make([&](const std::string& ring_path) {
+    ++readings;
+    WriteFile(path, content);
+    return RingImage::Read(ring_path);
+  });
+  EXPECT_EQ(readings, 1);
+  EXPECT_THAT(Segments(), ElementsAre(path));
+  EXPECT_THAT(notes_, IsEmpty());
+  EXPECT_EQ(report_.result.exit_status(), 0);
+}
+
+TEST_F(PlanTest, SegmentThatWasEmptyWhenItsRingWasDeletedIsRead) {
+  process_.Log("a");
+  process_.Flush();
+  const std::string path = process_.segment_path(1);
+  const std::string content = ReadFile(path);
+  WriteFile(path, "");
+  Make([&](const std::string& ring_path) {
+    WriteFile(path, content);
+    std::filesystem::remove(ring_path);
+    return RingImage::Read(ring_path);
+  });
+  EXPECT_THAT(Segments(), ElementsAre(path));
+  EXPECT_THAT(notes_, IsEmpty());
+  EXPECT_EQ(report_.result.exit_status(), 0);
+}
+
+TEST_F(PlanTest, RingThatHasLostItsCursorHidesNoSegment) {
+  process_.Log("a");
+  process_.Flush();
+  process_.EndSegment();
+  process_.Log("b");
+  process_.Flush();
+  ZeroCursors(process_.ring_path());
+  Make();
+  EXPECT_THAT(Segments(),
+              ElementsAre(process_.segment_path(1), process_.segment_path(2)));
+  EXPECT_THAT(damage_, ElementsAre(HasSubstr("cursor is damaged")));
+  EXPECT_EQ(report_.result.exit_status(), 1);
+}
+
+TEST_F(PlanTest, SegmentThatIsBegunAfterTheRingWasReadIsNoDamage) {
+  process_.Log("a");
+  int readings = 0;
+  Make([&](const std::string& ring_path) {
+    absl::StatusOr<RingImage> image = RingImage::Read(ring_path);
+    if (++readings == 1) process_.Flush();
+    return image;
+  });
+  EXPECT_EQ(readings, 2);
+  EXPECT_THAT(Segments(), ElementsAre(process_.segment_path(1)));
+  EXPECT_THAT(damage_, IsEmpty());
+  EXPECT_EQ(report_.result.exit_status(), 0);
+}
+
+TEST_F(PlanTest, FirstSegmentWithoutMetadataIsInARingWithoutCursor) {
+  process_.Log("a");
+  process_.TakeAndWrite();
+  const std::string path = process_.segment_path(1);
+  WriteFile(path, ReadFile(path).substr(0, 20));
+  ZeroCursors(process_.ring_path());
+  Make();
+  EXPECT_THAT(Segments(), IsEmpty());
+  ASSERT_EQ(plans_.size(), 1u);
+  EXPECT_EQ(plans_[0].ring->records.size(), 1u);
+  EXPECT_EQ(report_.result.exit_status(), 0);
+}
+
+}  // namespace
+}  // namespace ringlog

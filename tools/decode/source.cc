@@ -1,0 +1,308 @@
+#include "ringlog/tools/decode/source.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/record.h"
+
+namespace ringlog {
+namespace {
+
+// Where the rest of a segment without an end is, of which no ring was found.
+std::string WhereTheRestIs(const SegmentPart& part) {
+  const absl::string_view path = part.path;
+  const ParsedFileName name = ParseFileName(path.substr(path.rfind('/') + 1));
+  return absl::StrCat(
+      part.from_directory ? "; what had not been written here was in the ring "
+                          : "; what had not been written here is in the ring ",
+      name.kind == FileKind::kSegment
+          ? absl::StrCat("of process ", name.process_id)
+          : "of its process",
+      part.from_directory ? ", which is not in this directory"
+                          : ": give that too, or the directory");
+}
+
+// What every gap's lines have.
+absl::string_view GapMark(LineFormat format) {
+  return format == LineFormat::kText ? " ringlog:0] " : ",\"gap\":";
+}
+
+// True if the record in `lines` may tell of a gap. Cheap, as it is asked of
+// every record.
+bool MayBeGap(LineFormat format, absl::string_view lines) {
+  constexpr size_t kPrefixBytes = 128;
+  if (format == LineFormat::kText && lines[0] != 'W') return false;
+  return absl::StrContains(lines.substr(0, kPrefixBytes), GapMark(format));
+}
+
+// A segment that ends where nothing of it is missing is none that was cut off.
+std::string Message(const SkippedRegion& region) {
+  std::string message = region.is_cut && region.begin == region.end
+                            ? "was not closed"
+                            : ToString(region);
+  if (region.end_position != 0) {
+    absl::StrAppend(&message, "; it had the positions ", region.first_position,
+                    " to ", region.end_position - 1);
+  }
+  return message;
+}
+
+}  // namespace
+
+bool Source::Next() {
+  is_parsed_ = false;
+  return NextInSegments() || NextInRing();
+}
+
+bool Source::NextInSegments() {
+  while (segment_ < plan_->segments.size()) {
+    if (reader_ == nullptr && !OpenSegment()) {
+      ++segment_;
+      continue;
+    }
+    const SegmentReader::Result result =
+        in_bulk_ ? reader_->NextRecords(&lines_) : reader_->Next(&lines_);
+    ReportSkipped(result == SegmentReader::Result::kEnd);
+    if (result == SegmentReader::Result::kMetadata) {
+      TakeMetadata(reader_->metadata());
+    } else if (result == SegmentReader::Result::kEnd) {
+      CloseSegment();
+      ++segment_;
+    } else if (!lines_.empty()) {
+      lines_format_ = reader_->format();
+      LookAtOpen();
+      return true;
+    }
+  }
+  lines_ = {};
+  LookForEnd();
+  return false;
+}
+
+bool Source::OpenSegment() {
+  const SegmentPart& part = plan_->segments[segment_];
+  absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
+      SegmentReader::Open(part.path, part.limit_bytes);
+  if (!reader.ok()) {
+    if (!part.HasGone(reader.status())) {
+      report_->Unusable(part.path, reader.status());
+    }
+    is_hole_known_ = true;
+    return false;
+  }
+  reader_ = *std::move(reader);
+  // Of a segment without metadata the format is known later than here.
+  in_bulk_ = reader_->first_metadata() != nullptr &&
+             bulk_format_ == reader_->format() && !overlaps();
+  skipped_reported_ = 0;
+  skipped_before_ = 0;
+  cut_at_.reset();
+  open_records_ = 0;
+  open_losses_ = 0;
+  return true;
+}
+
+// The frame's metadata, if it gets them, will say it all again.
+void Source::LookAtOpen() {
+  if (!in_bulk_) {
+    LookAtOpenRecord(lines_);
+    return;
+  }
+  if (!absl::StrContains(lines_, GapMark(lines_format_))) return;
+  absl::string_view rest = lines_;
+  while (!rest.empty()) {
+    const size_t size = FirstRecordBytes(lines_format_, rest, /*at_end=*/true);
+    LookAtOpenRecord(rest.substr(0, size));
+    rest.remove_prefix(size);
+  }
+}
+
+void Source::LookAtOpenRecord(absl::string_view lines) {
+  ParsedRecord parsed;
+  if (MayBeGap(lines_format_, lines) &&
+      ParseLines(lines_format_, lines, &parsed) && parsed.is_gap) {
+    if (IsLoss(parsed.gap.cause)) ++open_losses_;
+  } else if (overlaps()) {
+    ++open_records_;
+    last_open_record_.assign(lines.data(), lines.size());
+  }
+}
+
+// The metadata say exactly which gaps the frame's lines tell of.
+void Source::TakeMetadata(const FrameMetadata& metadata) {
+  if (listener_ != nullptr) {
+    listener_->on_frame(segment_, metadata,
+                        reader_->skipped().size() == skipped_before_);
+  }
+  for (const Gap& gap : metadata.gaps) {
+    if (IsLoss(gap.cause)) ++report_->result.losses;
+  }
+  LookForHole(metadata);
+  segments_end_position_ = metadata.summary.end_position;
+  segments_end_number_ = metadata.segment_number;
+  skipped_before_ = reader_->skipped().size();
+  is_hole_known_ = false;
+  open_records_ = 0;
+  open_losses_ = 0;
+}
+
+// A ring's frames go on where the one before ended, over all of its segments.
+// What came before the first that is here, others have removed on purpose.
+void Source::LookForHole(const FrameMetadata& metadata) {
+  is_end_missing_ = false;
+  const uint64_t first = metadata.summary.first_position;
+  if (segments_end_position_ == 0 || first <= segments_end_position_ ||
+      is_hole_known_ || reader_->skipped().size() != skipped_before_) {
+    return;
+  }
+  const uint64_t next_number = segments_end_number_ + 1;
+  report_->Damage(
+      plan_->segments[segment_].path,
+      absl::StrCat(
+          "the positions ", segments_end_position_, " to ", first - 1,
+          " are missing before it: ",
+          metadata.segment_number > next_number
+              ? absl::StrCat("they were in segments that are not "
+                             "here, ",
+                             metadata.segment_number - next_number, " of them")
+              : "the segment before has lost its end"));
+}
+
+// Of the last segment nobody else tells that it has lost its end.
+void Source::LookForEnd() {
+  if (!is_end_missing_ || plan_->ring != nullptr) return;
+  is_end_missing_ = false;
+  const SegmentPart& part = plan_->segments.back();
+  report_->Damage(part.path,
+                  absl::StrCat("was not closed", WhereTheRestIs(part)));
+}
+
+// The last one may still change, until there is another or the end.
+void Source::ReportSkipped(bool at_end) {
+  const std::vector<SkippedRegion>& skipped = reader_->skipped();
+  const SegmentPart& part = plan_->segments[segment_];
+  const size_t known = skipped.size() - (at_end || skipped.empty() ? 0 : 1);
+  for (; skipped_reported_ < known; ++skipped_reported_) {
+    const SkippedRegion& region = skipped[skipped_reported_];
+    if (region.is_cut && part.is_limited) {
+      cut_at_ = region.begin;
+    } else {
+      report_->Damage(
+          part.path,
+          absl::StrCat(Message(region), region.is_cut && plan_->ring == nullptr
+                                            ? WhereTheRestIs(part)
+                                            : ""));
+    }
+  }
+}
+
+// A frame that is open at the limit is whole up to there. But there the segment
+// has to reach.
+void Source::CloseSegment() {
+  const SegmentPart& part = plan_->segments[segment_];
+  struct stat st;
+  const bool exists = stat(part.path.c_str(), &st) == 0;
+  if (part.is_limited && (exists || !part.from_directory)) {
+    uint64_t end = exists ? static_cast<uint64_t>(st.st_size) : 0;
+    if (cut_at_.has_value()) end = std::min(end, *cut_at_);
+    if (end < part.limit_bytes) {
+      report_->Damage(
+          part.path,
+          absl::StrCat("[", end, "..", part.limit_bytes,
+                       "): cut off; the ring's cursor says that this had been "
+                       "written"));
+    }
+  }
+  if (listener_ != nullptr) listener_->on_end(segment_, *reader_);
+  report_->result.losses += open_losses_;
+  is_hole_known_ |= reader_->skipped().size() != skipped_before_;
+  const bool is_ours =
+      reader_->first_metadata() != nullptr || part.is_named_as_segment;
+  is_end_missing_ = is_ours && !reader_->is_closed() && !is_hole_known_;
+  reader_.reset();
+}
+
+// The first record of an overlapping ring that is not in the segments. What is
+// in a frame without metadata has no positions to go by, and the ring need not
+// have all of it any more; so the last one is looked for.
+size_t Source::FirstBehindSegments() const {
+  const RingPart& ring = *plan_->ring;
+  size_t first = 0;
+  while (first < ring.records.size() &&
+         ring.records[first].position < segments_end_position_) {
+    ++first;
+  }
+  const size_t end =
+      first + std::min<uint64_t>(open_records_, ring.records.size() - first);
+  LineFormatter formatter(lines_format_);
+  std::string lines;
+  for (size_t i = end; i > first; --i) {
+    const RingRecord& found = ring.records[i - 1];
+    Record record;
+    if (!DecodeRecord(found.head, found.body, &record)) continue;
+    lines.clear();
+    formatter.AppendRecord(record, found.position, &lines);
+    if (lines == last_open_record_) return i;
+  }
+  return first;
+}
+
+bool Source::NextInRing() {
+  if (plan_->ring == nullptr) return false;
+  const RingPart& ring = *plan_->ring;
+  if (!ring_begun_) {
+    ring_begun_ = true;
+    if (overlaps()) ring_record_ = FirstBehindSegments();
+    for (const Gap& gap : ring.gaps) report_->RingGap(ring.path, gap);
+  }
+  while (ring_record_ < ring.records.size()) {
+    const RingRecord& found = ring.records[ring_record_++];
+    current_ = DecodedRecord();
+    if (!DecodeRecord(found.head, found.body, &current_.record)) {
+      report_->Damage(ring.path, absl::StrCat("position ", found.position,
+                                              ": not a log record"));
+      continue;
+    }
+    current_.position = found.position;
+    current_.is_record = true;
+    current_.origin = Origin::kRing;
+    current_.path = &ring.path;
+    is_parsed_ = true;
+    return true;
+  }
+  return false;
+}
+
+const DecodedRecord& Source::record() {
+  if (!is_parsed_) ParseSegmentLines();
+  is_parsed_ = true;
+  return current_;
+}
+
+void Source::ParseSegmentLines() {
+  current_ = DecodedRecord();
+  current_.lines = lines_;
+  current_.lines_format = lines_format_;
+  current_.lines_are_ours = lines_are_ours();
+  current_.path = &plan_->segments[segment_].path;
+  if (ParseLines(lines_format_, lines_, &parsed_)) {
+    current_.is_record = true;
+    current_.record = parsed_.record;
+    current_.position = parsed_.position;
+    if (parsed_.is_gap) current_.gap = &parsed_.gap;
+    last_time_ns_ = current_.record.time_ns;
+    return;
+  }
+  current_.record.time_ns = last_time_ns_;
+  current_.record.text = absl::StripSuffix(lines_, "\n");
+}
+
+}  // namespace ringlog
