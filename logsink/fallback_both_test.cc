@@ -105,7 +105,7 @@ TEST_F(InTurnTest, CountersAreTheSumOfBoth) {
   const RingLogSinkCounters counters = sink_->counters();
   EXPECT_EQ(counters.written_records, 4u);
   EXPECT_EQ(counters.segments, 3u);
-  EXPECT_GE(counters.write_errors, uint64_t{LogPair::kErrorsToSwitch});
+  EXPECT_GE(counters.write_errors, uint64_t{FailoverLog::kErrorsToSwitch});
   EXPECT_NE(counters.last_error, absl::StatusCode::kOk);
   RingLogSinkOptions alone = options_;
   alone.fallback_directory.clear();

@@ -176,7 +176,7 @@ TEST_F(FallbackTest, AFullDiskSendsRecordsElsewhereUntilThereIsRoom) {
 class ErrorsTest : public FallbackTest,
                    public ::testing::WithParamInterface<int> {};
 INSTANTIATE_TEST_SUITE_P(, ErrorsTest,
-                         ::testing::Range(1, LogPair::kErrorsToSwitch + 3));
+                         ::testing::Range(1, FailoverLog::kErrorsToSwitch + 3));
 
 TEST_P(ErrorsTest, SoManyInARowAndNoFewerSwitch) {
   Open();
@@ -188,7 +188,7 @@ TEST_P(ErrorsTest, SoManyInARowAndNoFewerSwitch) {
   const auto errors = static_cast<uint64_t>(GetParam());
   EXPECT_EQ(sink_->counters().write_errors, errors);
   EXPECT_EQ(std::filesystem::exists(options_.fallback_directory),
-            GetParam() >= LogPair::kErrorsToSwitch);
+            GetParam() >= FailoverLog::kErrorsToSwitch);
   WaitForReturn();
   Log("third");
   ASSERT_TRUE(sink_->Close().ok());
@@ -198,8 +198,8 @@ TEST_P(ErrorsTest, SoManyInARowAndNoFewerSwitch) {
 
 TEST_F(FallbackTest, ErrorsThatAreNotInARowDoNotSwitch) {
   Open();
-  for (int i = 0; i < 2 * LogPair::kErrorsToSwitch; ++i) {
-    g_failures_of_pwrite = LogPair::kErrorsToSwitch - 1;
+  for (int i = 0; i < 2 * FailoverLog::kErrorsToSwitch; ++i) {
+    g_failures_of_pwrite = FailoverLog::kErrorsToSwitch - 1;
     Log(absl::StrCat(i));
     WaitUntilWritten(static_cast<uint64_t>(i) + 1);
   }
@@ -299,7 +299,7 @@ TEST_F(FallbackTest, CloseAtTheMomentOfTheSwitch) {
     Log("waits");
     WaitUntil([&] {
       return sink_->counters().write_errors >=
-             uint64_t{LogPair::kErrorsToSwitch} - 1 + i % 2;
+             uint64_t{FailoverLog::kErrorsToSwitch} - 1 + i % 2;
     });
     EXPECT_FALSE(sink_->Close().ok());
     sink_.reset();

@@ -52,7 +52,7 @@ std::atomic<Installation*> g_installation{nullptr};
 class Installer {
  public:
   static absl::StatusOr<std::unique_ptr<RingLogSink>> Create(
-      const RingLogSinkOptions& options, ProcessLog::Storage storage) {
+      const RingLogSinkOptions& options, LogPipeline::Storage storage) {
     return RingLogSink::CreateWith(options, storage, /*limits_wait=*/true);
   }
   static void BecomeFailureTarget(RingLogSink* sink) {
@@ -97,8 +97,8 @@ void RecoverInBackground(const RingLogSinkOptions& options,
       "ringlog-recover",
       [options, installation] { Recover(options, installation); });
   if (!thread.ok()) {
-    Complain(absl::StrCat(thread.status().message(),
-                          "; what a process that died has left stays"));
+    WarnRateLimited(absl::StrCat(thread.status().message(),
+                                 "; what a process that died has left stays"));
     Installer::RecoveryIsDone(installation);
     return;
   }
@@ -115,9 +115,9 @@ __attribute__((destructor)) void CloseAtExit() {
   // Or a program that never lives long would leave all to others.
   installation->WaitForRecovery(kRecoveryTimeout);
   if (absl::Status s = installation->sink->Close(); !s.ok()) {
-    Complain(absl::StrCat(s.message(), installation->sink->ring_path().empty()
-                                           ? ""
-                                           : "; the ring stays"));
+    WarnRateLimited(absl::StrCat(
+        s.message(),
+        installation->sink->ring_path().empty() ? "" : "; the ring stays"));
   }
 }
 
@@ -132,12 +132,13 @@ absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
         "ringlog::Install() has been called before in this process");
   }
   absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
-      Installer::Create(*resolved, ProcessLog::Storage::kFile);
+      Installer::Create(*resolved, LogPipeline::Storage::kFile);
   if (!sink.ok()) {
-    Complain(absl::StrCat(sink.status().message(),
-                          "; records are kept in memory, and do not survive "
-                          "the process before they are in a segment"));
-    sink = Installer::Create(*resolved, ProcessLog::Storage::kMemory);
+    WarnRateLimited(
+        absl::StrCat(sink.status().message(),
+                     "; records are kept in memory, and do not survive "
+                     "the process before they are in a segment"));
+    sink = Installer::Create(*resolved, LogPipeline::Storage::kMemory);
     if (!sink.ok()) {
       called.store(false);
       return sink.status();

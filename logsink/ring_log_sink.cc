@@ -35,9 +35,9 @@ Severity ToSeverity(absl::LogSeverity severity) {
 
 // Threads of the parent may have been in the middle of it: nothing of it is
 // destroyed. Kept in a list, so that it does not count as leaked.
-void Keep(LogPair* inherited) {
+void Keep(FailoverLog* inherited) {
   struct Kept {
-    LogPair* logs;
+    FailoverLog* logs;
     Kept* next;
   };
   static std::atomic<Kept*> all{nullptr};
@@ -74,34 +74,34 @@ void RingLogSink::Delete(const Options* options) {
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
     const RingLogSinkOptions& options) {
-  return CheckAndCreate(options, ProcessLog::Storage::kFile);
+  return CheckAndCreate(options, LogPipeline::Storage::kFile);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
     const RingLogSinkOptions& options) {
-  return CheckAndCreate(options, ProcessLog::Storage::kMemory);
+  return CheckAndCreate(options, LogPipeline::Storage::kMemory);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CheckAndCreate(
-    const RingLogSinkOptions& options, ProcessLog::Storage storage) {
+    const RingLogSinkOptions& options, LogPipeline::Storage storage) {
   const absl::StatusOr<RingLogSinkOptions> resolved = CheckAndResolve(options);
   if (!resolved.ok()) return resolved.status();
   return CreateWith(*resolved, storage, /*limits_wait=*/false);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
-    const RingLogSinkOptions& options, ProcessLog::Storage storage,
+    const RingLogSinkOptions& options, LogPipeline::Storage storage,
     bool limits_wait) {
-  absl::StatusOr<std::unique_ptr<LogPair>> logs =
-      LogPair::Create(options, storage, limits_wait);
+  absl::StatusOr<std::unique_ptr<FailoverLog>> logs =
+      FailoverLog::Create(options, storage, limits_wait);
   if (!logs.ok()) return logs.status();
   return std::unique_ptr<RingLogSink>(
       new RingLogSink(options, storage, *std::move(logs)));
 }
 
 RingLogSink::RingLogSink(const RingLogSinkOptions& options,
-                         ProcessLog::Storage storage,
-                         std::unique_ptr<LogPair> logs)
+                         LogPipeline::Storage storage,
+                         std::unique_ptr<FailoverLog> logs)
     : options_(new Options{options, nullptr}),
       min_severity_(static_cast<int>(options.min_severity)),
       structured_(HasExtension(options) && options.structured),
@@ -114,7 +114,7 @@ RingLogSink::RingLogSink(const RingLogSinkOptions& options,
 
 RingLogSink::~RingLogSink() {
   Delete(options_.load());
-  LogPair* const logs = logs_.load();
+  FailoverLog* const logs = logs_.load();
   if (logs->is_of_this_process()) {
     delete logs;
   } else {
@@ -122,21 +122,21 @@ RingLogSink::~RingLogSink() {
   }
 }
 
-LogPair* RingLogSink::Own() const {
+FailoverLog* RingLogSink::Own() const {
   // Acquire: it may be one that another thread has just made.
-  LogPair* const logs = logs_.load(std::memory_order_acquire);
+  FailoverLog* const logs = logs_.load(std::memory_order_acquire);
   return logs->is_of_this_process() ? logs : nullptr;
 }
 
-LogPair* RingLogSink::OwnOrNew() {
-  LogPair* const logs = Own();
+FailoverLog* RingLogSink::OwnOrNew() {
+  FailoverLog* const logs = Own();
   return logs != nullptr ? logs : OwnAfterFork();
 }
 
 // In a child, with any number of its threads at once: the first of them makes
 // what the others wait for. None of what the parent's threads may have held is
 // touched: neither a mutex, nor anything in its log.
-LogPair* RingLogSink::OwnAfterFork() {
+FailoverLog* RingLogSink::OwnAfterFork() {
   const uint32_t now = ForkGeneration::Now();
   uint32_t replaced_in = replaced_in_.load();
   if (replaced_in != now &&
@@ -144,7 +144,7 @@ LogPair* RingLogSink::OwnAfterFork() {
     ReplaceInherited();
   }
   while (failed_in_.load() != now) {
-    if (LogPair* const logs = Own(); logs != nullptr) return logs;
+    if (FailoverLog* const logs = Own(); logs != nullptr) return logs;
     absl::SleepFor(absl::Microseconds(100));
   }
   return nullptr;
@@ -154,26 +154,26 @@ void RingLogSink::ReplaceInherited() {
   // Others wait: what may be cancelled in here must not end it.
   int cancel_state;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-  LogPair* const inherited = logs_.load();
+  FailoverLog* const inherited = logs_.load();
   const OptionsUse use(this);
   const RingLogSinkOptions& options = use.now()->options;
   // What the dead have left is first looked for when it has lived for a while:
   // children that end at once would each begin to recover it, and keep others
   // from it meanwhile.
-  absl::StatusOr<std::unique_ptr<LogPair>> logs =
-      LogPair::Create(options, storage_, /*limits_wait=*/true);
+  absl::StatusOr<std::unique_ptr<FailoverLog>> logs =
+      FailoverLog::Create(options, storage_, /*limits_wait=*/true);
   if (!logs.ok()) {
     const absl::Status status = logs.status();
-    logs = LogPair::Create(options, ProcessLog::Storage::kMemory,
-                           /*limits_wait=*/true);
-    Complain(absl::StrCat(
+    logs = FailoverLog::Create(options, LogPipeline::Storage::kMemory,
+                               /*limits_wait=*/true);
+    WarnRateLimited(absl::StrCat(
         "in a forked child: ", status.message(),
         logs.ok() ? "; records are kept in memory, and do not survive the "
                     "process before they are in a segment"
                   : "; its records are lost"));
   }
   if (logs.ok()) {
-    LogPair* const own = logs->release();
+    FailoverLog* const own = logs->release();
     own->StartLimits();
     logs_.store(own, std::memory_order_release);
     // Whatever the target is by now, for a child that another thread forks
@@ -200,12 +200,12 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   }
   // Relaxed: one that races with Close() finds the ring sealed.
   if (closed_.load(std::memory_order_relaxed)) {
-    if (LogPair* const logs = Own(); logs != nullptr) {
+    if (FailoverLog* const logs = Own(); logs != nullptr) {
       logs->ring()->CountDrop(DropCause::kClosed, record.severity);
     }
     return;
   }
-  LogPair* const logs = OwnOrNew();
+  FailoverLog* const logs = OwnOrNew();
   if (logs == nullptr) return;
   record.time_ns = absl::ToUnixNanos(entry.timestamp());
   record.tid = entry.tid();
@@ -232,13 +232,13 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
 }
 
 void RingLogSink::Flush() {
-  LogPair* const logs = Own();
+  FailoverLog* const logs = Own();
   if (logs == nullptr || closed_.load(std::memory_order_relaxed)) return;
   logs->Flush(kFlushTimeout);
 }
 
 std::vector<std::string> RingLogSink::Recent(size_t count) {
-  LogPair* const logs = Own();
+  FailoverLog* const logs = Own();
   if (logs == nullptr) return {};
   Flush();
   return logs->Recent(count);
@@ -269,13 +269,13 @@ void RingLogSink::ApplyOptions(const OptionsUse& use) {
     now = use.now();
     min_severity_.store(static_cast<int>(now->options.min_severity),
                         std::memory_order_relaxed);
-    LogPair* const logs = Own();
+    FailoverLog* const logs = Own();
     if (logs != nullptr) logs->Reconfigure(now->options);
   } while (use.now() != now);
 }
 
 void RingLogSink::StartLimits() {
-  LogPair* const logs = Own();
+  FailoverLog* const logs = Own();
   if (logs != nullptr) logs->StartLimits();
 }
 
@@ -285,13 +285,13 @@ void RingLogSink::BecomeFailureTarget() {
 }
 
 absl::Status RingLogSink::Rotate() {
-  LogPair* const logs = Own();
+  FailoverLog* const logs = Own();
   return logs == nullptr ? absl::OkStatus() : logs->Rotate(kRotateTimeout);
 }
 
 absl::Status RingLogSink::Close() {
   // What is the parent's is not this process's to close.
-  LogPair* const logs = Own();
+  FailoverLog* const logs = Own();
   absl::Status status = logs == nullptr ? absl::OkStatus() : logs->Stop();
   // A ring that is not sealed, as it may be though the last segment has no end,
   // takes what comes, for who recovers it.
@@ -303,12 +303,12 @@ absl::Status RingLogSink::Close() {
 }
 
 RingLogSinkCounters RingLogSink::counters() const {
-  const LogPair* const logs = Own();
+  const FailoverLog* const logs = Own();
   return logs == nullptr ? RingLogSinkCounters() : logs->counters();
 }
 
 bool RingLogSink::uses_fallback() const {
-  const LogPair* const logs = Own();
+  const FailoverLog* const logs = Own();
   return logs != nullptr && logs->uses_fallback();
 }
 

@@ -156,20 +156,20 @@ class RingLogSink final : public absl::LogSink {
 
  private:
   friend class Installer;
-  RingLogSink(const RingLogSinkOptions& options, ProcessLog::Storage storage,
-              std::unique_ptr<LogPair> logs);
+  RingLogSink(const RingLogSinkOptions& options, LogPipeline::Storage storage,
+              std::unique_ptr<FailoverLog> logs);
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CheckAndCreate(
-      const RingLogSinkOptions& options, ProcessLog::Storage storage);
+      const RingLogSinkOptions& options, LogPipeline::Storage storage);
   // Requires: the options are CheckAndResolve()'s.
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
-      const RingLogSinkOptions& options, ProcessLog::Storage storage,
+      const RingLogSinkOptions& options, LogPipeline::Storage storage,
       bool limits_wait);
 
   // This process's; null if it has none.
-  LogPair* Own() const;
+  FailoverLog* Own() const;
   // The same, and a child's is made if it has none. Null if it cannot be.
-  LogPair* OwnOrNew();
-  LogPair* OwnAfterFork();
+  FailoverLog* OwnOrNew();
+  FailoverLog* OwnAfterFork();
   void ReplaceInherited();
   // The recovery of leftovers has been done, or is not to be.
   void StartLimits();
@@ -191,10 +191,10 @@ class RingLogSink final : public absl::LogSink {
   std::atomic<int> min_severity_;
   const bool structured_;
   const ContextCallback context_;
-  const ProcessLog::Storage storage_;
+  const LogPipeline::Storage storage_;
   const size_t head_bytes_;
   // Never null. It is the parent's in a forked child that has not logged yet.
-  std::atomic<LogPair*> logs_;
+  std::atomic<FailoverLog*> logs_;
   std::atomic<bool> closed_{false};
   // Whether FailureWriter() writes into its ring.
   std::atomic<bool> is_failure_target_{false};

@@ -105,7 +105,7 @@ RingHeader MakeHeader(const RingOptions& options) {
   h.process_id = process.process_id;
   h.process_start_ticks = process.start_ticks;
   h.first_position = options.first_position;
-  h.wall_anchor_ns = ClockNs(CLOCK_REALTIME);
+  h.created_unix_ns = ClockNs(CLOCK_REALTIME);
   h.monotonic_anchor_ns = ClockNs(CLOCK_MONOTONIC);
   CopyName(options.host.empty() ? HostName() : options.host, h.host);
   CopyName(options.program.empty() ? ProgramName() : options.program,

@@ -113,7 +113,7 @@ struct RingHeader {
   int64_t process_id;
   uint64_t process_start_ticks;  // field 22 of /proc/PID/stat; 0 if unknown
   uint64_t first_position;
-  int64_t wall_anchor_ns;       // Unix time at creation
+  int64_t created_unix_ns;      // Unix time at creation
   int64_t monotonic_anchor_ns;  // CLOCK_MONOTONIC at the same moment
   char host[64];                // NUL-padded, cut if longer
   char program[64];

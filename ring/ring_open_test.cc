@@ -41,8 +41,8 @@ TEST(RingCreateTest, TheHeaderSaysWhoWhereAndWhen) {
   EXPECT_EQ(std::memcmp(h.boot_id, me.boot_id.data(), 16), 0);
   EXPECT_EQ(h.program, ProgramName().substr(0, 63));
   EXPECT_EQ(h.host, HostName().substr(0, 63));
-  EXPECT_GE(h.wall_anchor_ns, before);
-  EXPECT_LE(h.wall_anchor_ns, after);
+  EXPECT_GE(h.created_unix_ns, before);
+  EXPECT_LE(h.created_unix_ns, after);
   EXPECT_GT(h.monotonic_anchor_ns, 0);
   EXPECT_EQ(h.slot_bytes, 128u);
   EXPECT_EQ(h.head_bytes, 40u);

@@ -122,7 +122,7 @@ std::string MakeCombination(int state, Position position, Lengths lengths,
   return slot;
 }
 
-TEST(SlotClassTest, EveryCombinationIsWhatTheTableSays) {
+TEST(SlotReaderTest, EveryCombinationIsWhatTheTableSays) {
   int combinations = 0;
   for (int state = 0; state < 8; ++state) {
     for (Position position : {kZero, kFits, kOfOtherSlot}) {
@@ -151,7 +151,7 @@ TEST(SlotClassTest, EveryCombinationIsWhatTheTableSays) {
   EXPECT_EQ(combinations, 8 * 3 * 4 * 3 * 2 * 9);
 }
 
-TEST(SlotClassTest, OnlyWhatCanBeBelievedIsHandedOut) {
+TEST(SlotReaderTest, OnlyWhatCanBeBelievedIsHandedOut) {
   for (int state = 0; state < 8; ++state) {
     for (const Parts& parts : kParts) {
       const ClassifiedSlot slot = Classify(MakeCombination(
@@ -165,7 +165,7 @@ TEST(SlotClassTest, OnlyWhatCanBeBelievedIsHandedOut) {
   }
 }
 
-TEST(SlotClassTest, EveryFlippedBitThatTheChecksumCoversIsFound) {
+TEST(SlotReaderTest, EveryFlippedBitThatTheChecksumCoversIsFound) {
   const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
   ASSERT_EQ(Classify(whole).slot_class, SlotClass::kPart);
   // From the checksum itself to the end of the payload.
@@ -176,7 +176,7 @@ TEST(SlotClassTest, EveryFlippedBitThatTheChecksumCoversIsFound) {
   }
 }
 
-TEST(SlotClassTest, WhatIsBehindThePayloadIsIgnored) {
+TEST(SlotReaderTest, WhatIsBehindThePayloadIsIgnored) {
   const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
   for (size_t i = 32 + 10; i < whole.size(); ++i) {
     std::string slot = whole;
@@ -185,7 +185,7 @@ TEST(SlotClassTest, WhatIsBehindThePayloadIsIgnored) {
   }
 }
 
-TEST(SlotClassTest, ASlotThatIsCutOffIsNeverRead) {
+TEST(SlotReaderTest, ASlotThatIsCutOffIsNeverRead) {
   const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
   for (size_t size = 8; size < 32 + 10; ++size) {
     EXPECT_EQ(Classify(whole.substr(0, size)).slot_class,
@@ -195,7 +195,7 @@ TEST(SlotClassTest, ASlotThatIsCutOffIsNeverRead) {
   EXPECT_EQ(Classify(whole.substr(0, 32 + 10)).slot_class, SlotClass::kPart);
 }
 
-TEST(SlotClassTest, ContentKeepsItsPositionWhateverItsWordSays) {
+TEST(SlotReaderTest, ContentKeepsItsPositionWhateverItsWordSays) {
   std::string slot = MakeSlot(Header(kPosition, SlotState::kFilled));
   for (const uint64_t word : {uint64_t{0}, UINT64_MAX, kPosition << 3}) {
     std::memcpy(&slot[0], &word, sizeof word);

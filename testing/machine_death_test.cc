@@ -274,7 +274,7 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
   std::mt19937_64 random_{TestSeed()};
   const std::string directory_ = MakeTestDirectory();
   std::unique_ptr<Ring> ring_;
-  std::optional<SegmentSequence> segments_;
+  std::optional<RollingSegmentWriter> segments_;
   std::string ring_name_;
   std::vector<Moment> moments_;
   std::vector<std::string> logged_;

@@ -69,7 +69,7 @@ Flusher::~Flusher() { Stop().IgnoreError(); }
 bool Flusher::Flush(absl::Duration timeout) {
   if (!IsOwner() || IsOwnThread()) return false;
   const uint64_t target = ring_->tail_position();
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   flush_target_ = std::max(flush_target_, target);
   const auto done = [this, target]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
     return persisted_ >= target || has_ended_;
@@ -80,7 +80,7 @@ bool Flusher::Flush(absl::Duration timeout) {
 
 void Flusher::Reconfigure(const FlusherOptions& options) {
   if (!IsOwner()) return;
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   next_options_ = options;
 }
 
@@ -100,7 +100,7 @@ absl::Status Flusher::Rotate(absl::Duration timeout) {
     return absl::FailedPreconditionError("the flusher has been stopped");
   }
   // It may look at its conditions now.
-  { MonitorLock lock(&monitor_); }
+  { ForkSafeMutexLock lock(&monitor_); }
   return rotations_.Await(number, timeout);
 }
 
@@ -111,7 +111,7 @@ absl::Status Flusher::Stop() {
   absl::call_once(stop_once_, [this] {
     if (!thread_.has_value()) return;  // it was not to be had
     {
-      MonitorLock lock(&monitor_);
+      ForkSafeMutexLock lock(&monitor_);
       stopping_ = true;
     }
     pthread_join(*thread_, nullptr);
@@ -123,7 +123,7 @@ bool Flusher::IsOwnThread() const { return this_threads_flusher == this; }
 
 // True if it is the last.
 bool Flusher::WaitForTurn() {
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
     return stopping_ || flush_target_ > std::max(persisted_, tried_target_) ||
            rotations_.has_news();
@@ -135,10 +135,10 @@ bool Flusher::WaitForTurn() {
 
 void Flusher::Run() {
   this_threads_flusher = this;
-  KeepToLimits();
+  RunHousekeeping();
   while (!WaitForTurn()) {
     Turn(/*flush=*/false).IgnoreError();
-    KeepToLimits();
+    RunHousekeeping();
     LookForRing();
   }
   result_ = Finish();
@@ -147,16 +147,16 @@ void Flusher::Run() {
   result_.Update(end_status_);
   TellWhatIsLost();
   rotations_.Close(result_);
-  KeepToLimits();
+  RunHousekeeping();
   retention_.TellLosses();
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   has_ended_ = true;
 }
 
 absl::Status Flusher::Turn(bool flush) {
   std::optional<FlusherOptions> next_options;
   {
-    MonitorLock lock(&monitor_);
+    ForkSafeMutexLock lock(&monitor_);
     next_options.swap(next_options_);
     flush |= flush_target_ > persisted_;
     // What is not reached now waits for a writer: it is looked at again after a
@@ -206,7 +206,7 @@ absl::Status Flusher::Finish() {
     }
     absl::SleepFor(absl::Milliseconds(1));
   }
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   persisted_ = std::numeric_limits<uint64_t>::max();
   return absl::OkStatus();
 }
@@ -225,7 +225,7 @@ void Flusher::TellWhatIsLost() {
     ring_->Skip(ring_->tail_position());
   } while (ring_->take_position() != position);
   if (records == 0) return;
-  ComplainOfLoss(
+  WarnDataLoss(
       absl::StrCat("lost: ", records,
                    records == 1 ? " record that was" : " records that were",
                    " in memory only: ", result_.message(), "; ",
@@ -243,14 +243,14 @@ absl::Status Flusher::TakeAll() {
     if (absl::Status s = WriteBatch(); !s.ok()) return s;
     // Writers may keep it here for as long as they like.
     rotations_.Look(absl::Now(), segments_.is_open());
-    KeepToLimits();
+    RunHousekeeping();
     has_more_ = batch_.end_position() >= end;
     if (has_more_) break;
   }
   return absl::OkStatus();
 }
 
-void Flusher::KeepToLimits() {
+void Flusher::RunHousekeeping() {
   if (!keeps_to_limits_.load()) return;
   // The end of the process would cut a recovery short.
   if (!is_ending_ && leftovers_.RunIfDue(MonotonicTime(), options_.segment)) {
@@ -277,9 +277,9 @@ void Flusher::LookForRing() {
   looked_for_ring_at_ = now;
   if (!ring_->is_deleted()) return;
   ring_is_lost_ = true;
-  ComplainOfLoss(absl::StrCat("somebody has deleted ", ring_->path(),
-                              ": records do not survive the process before "
-                              "they are in a segment"));
+  WarnDataLoss(absl::StrCat("somebody has deleted ", ring_->path(),
+                            ": records do not survive the process before "
+                            "they are in a segment"));
 }
 
 }  // namespace ringlog

@@ -128,7 +128,7 @@ class Flusher {
   void PublishAndRelease();
 
   absl::Status RotateIfWanted();
-  void KeepToLimits();
+  void RunHousekeeping();
   void LookForRing();
   void LookForReasons(const absl::Status& status);
   void TellWhatIsLost();
@@ -138,7 +138,7 @@ class Flusher {
   Ring* const ring_;
 
   RotationRequests rotations_;
-  Monitor monitor_;
+  ForkSafeMutex monitor_;
   std::optional<FlusherOptions> next_options_ ABSL_GUARDED_BY(monitor_);
   bool stopping_ ABSL_GUARDED_BY(monitor_) = false;
   uint64_t flush_target_ ABSL_GUARDED_BY(monitor_) = 0;  // a position
@@ -169,9 +169,9 @@ class Flusher {
   // Of the last segment that was closed: recovery can still give it its end.
   absl::Status end_status_;
   RingDrain drain_;
-  SegmentSequence segments_;
+  RollingSegmentWriter segments_;
   RetentionRunner retention_;
-  LeftoverRunner leftovers_;
+  BackgroundRecovery leftovers_;
   bool has_kept_to_limits_ = false;
   absl::Duration looked_for_ring_at_ = -absl::InfiniteDuration();  // monotonic
   bool ring_is_lost_ = false;

@@ -22,7 +22,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAre;
 
-TEST_F(LeftoverRunnerTest, WhatAChildLeavesIsRecoveredWhileItsParentLives) {
+TEST_F(BackgroundRecoveryTest, WhatAChildLeavesIsRecoveredWhileItsParentLives) {
   std::vector<Other> children;
   for (int i = 0; i < 5; ++i) {
     children.push_back(Begin(absl::StrCat("child ", i)));
@@ -43,7 +43,7 @@ TEST_F(LeftoverRunnerTest, WhatAChildLeavesIsRecoveredWhileItsParentLives) {
 }
 
 // Without that a flusher looks at its limits once a minute.
-TEST_F(LeftoverRunnerTest, WhatIsRecoveredCountsForTheLimitsAtOnce) {
+TEST_F(BackgroundRecoveryTest, WhatIsRecoveredCountsForTheLimitsAtOnce) {
   std::vector<Other> children;
   for (int i = 0; i < 3; ++i) {
     children.push_back(Begin(absl::StrCat("child ", i)));
@@ -63,7 +63,7 @@ TEST_F(LeftoverRunnerTest, WhatIsRecoveredCountsForTheLimitsAtOnce) {
   EXPECT_THAT(Texts(), ElementsAre("own"));
 }
 
-TEST_F(LeftoverRunnerTest, AFlusherWhoseLimitsWaitDoesNotLookYet) {
+TEST_F(BackgroundRecoveryTest, AFlusherWhoseLimitsWaitDoesNotLookYet) {
   const std::string left = LeaveRing("record");
   MakeRing(64);
   FlusherOptions options = ImpatientOptions();
@@ -79,7 +79,7 @@ TEST_F(LeftoverRunnerTest, AFlusherWhoseLimitsWaitDoesNotLookYet) {
 }
 
 // Retention waits while a recovery runs, but not for the next one.
-TEST_F(LeftoverRunnerTest, LimitsHoldBetweenOneRecoveryAndTheNext) {
+TEST_F(BackgroundRecoveryTest, LimitsHoldBetweenOneRecoveryAndTheNext) {
   Gate first, second;
   const Other later = Begin("second");
   LeaveRing("first");

@@ -23,9 +23,9 @@ void TellSegmentClosed(const FlusherOptions& options, const std::string& path) {
   try {
     options.on_segment_closed(path);
   } catch (const std::exception& e) {
-    Complain(absl::StrCat("on_segment_closed threw: ", e.what()));
+    WarnRateLimited(absl::StrCat("on_segment_closed threw: ", e.what()));
   } catch (...) {
-    Complain("on_segment_closed threw");
+    WarnRateLimited("on_segment_closed threw");
   }
 #else
   options.on_segment_closed(path);

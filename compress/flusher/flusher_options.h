@@ -44,9 +44,9 @@ struct FlusherOptions {
   // Until Flusher::StartLimits(), for somebody recovers what processes that
   // died have left, which counts, and takes less room then.
   bool limits_wait = false;
-  // How often to look for what processes that died have left (LeftoverRunner):
-  // for the first time at once, with limits_wait so long after StartLimits().
-  // Infinite: never. Cannot change.
+  // How often to look for what processes that died have left
+  // (BackgroundRecovery): for the first time at once, with limits_wait so long
+  // after StartLimits(). Infinite: never. Cannot change.
   absl::Duration leftover_interval = absl::Minutes(1);
   // Called with the path of each segment to which nothing more will be written,
   // in the thread of the flusher, without a lock. As long as it runs nothing is

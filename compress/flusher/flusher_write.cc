@@ -158,7 +158,7 @@ absl::Status Flusher::Persist(Attempt attempt) {
 void Flusher::LookForReasons(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) {
     retention_.SetDueSoon();
-    KeepToLimits();
+    RunHousekeeping();
   } else {
     // The ring may have gone with its directory.
     looked_for_ring_at_ = -absl::InfiniteDuration();
@@ -170,7 +170,7 @@ void Flusher::LookForReasons(const absl::Status& status) {
 bool Flusher::MayRetry(int attempt) {
   const absl::Duration delay = std::min(
       kMaxRetryDelay, kMinRetryDelay * (1 << std::min(attempt - 1, 10)));
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   if (stopping_ && attempt >= kAttemptsWhenStopping) return false;
   if (stopping_) {
     // Nobody wakes us again.
@@ -189,7 +189,7 @@ void Flusher::PublishAndRelease() {
   const uint64_t end = batch_.end_position();
   written_at_ = MonotonicTime();
   {
-    MonitorLock lock(&monitor_);
+    ForkSafeMutexLock lock(&monitor_);
     if (batch_.empty() && end == persisted_) return;
   }
   segments_.Publish(end, drain_.reported_drops());
@@ -201,7 +201,7 @@ void Flusher::PublishAndRelease() {
   UpdateCounters();
   batch_.Clear();
   {
-    MonitorLock lock(&monitor_);
+    ForkSafeMutexLock lock(&monitor_);
     persisted_ = end;
   }
   TellOfLeft();
@@ -241,8 +241,8 @@ absl::Status Flusher::Reported(absl::Status status) {
     options_.on_write(status);
     return status;
   }
-  Complain(absl::StrCat(status.message(),
-                        batch_.empty() ? absl::string_view() : kRecordsStay));
+  WarnRateLimited(absl::StrCat(
+      status.message(), batch_.empty() ? absl::string_view() : kRecordsStay));
   return status;
 }
 

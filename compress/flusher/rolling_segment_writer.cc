@@ -21,8 +21,8 @@ namespace {
 // Points NAME in `directory` at `target`, by a rename, so that it is never
 // missing. A convenience for people: what fails is not told, and what is there
 // and no symlink stays.
-void PointSymlink(const std::string& directory, const std::string& name,
-                  const std::string& target) {
+void UpdateCurrentLink(const std::string& directory, const std::string& name,
+                       const std::string& target) {
   const std::string path = absl::StrCat(directory, "/", name);
   struct stat st;
   if (lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) return;
@@ -46,38 +46,38 @@ absl::Status DeleteFile(const std::string& path) {
 }
 
 // A batch that reaches this ends its frame.
-SegmentSequenceOptions WithFrames(SegmentSequenceOptions options) {
+SegmentSequenceOptions OneFramePerBatch(SegmentSequenceOptions options) {
   if (options.sync) options.segment.frame_bytes = 1;
   return options;
 }
 
 }  // namespace
 
-SegmentSequence::SegmentSequence(Ring* ring,
-                                 const SegmentSequenceOptions& options)
+RollingSegmentWriter::RollingSegmentWriter(
+    Ring* ring, const SegmentSequenceOptions& options)
     : ring_(ring),
-      options_(WithFrames(options)),
+      options_(OneFramePerBatch(options)),
       published_end_(ring->take_position()) {
   cursor_.format = options.format;
   // Recovery goes on in the format of the segments, also before the first one.
   PublishCursor();
 }
 
-SegmentSequence::~SegmentSequence() = default;
+RollingSegmentWriter::~RollingSegmentWriter() = default;
 
-void SegmentSequence::Reconfigure(const SegmentSequenceOptions& options) {
-  options_ = WithFrames(options);
+void RollingSegmentWriter::Reconfigure(const SegmentSequenceOptions& options) {
+  options_ = OneFramePerBatch(options);
 }
 
-uint64_t SegmentSequence::segment_bytes() const {
+uint64_t RollingSegmentWriter::segment_bytes() const {
   return writer_ == nullptr ? 0 : writer_->segment_bytes();
 }
 
-void SegmentSequence::PublishCursor() {
+void RollingSegmentWriter::PublishCursor() {
   ring_->PublishCursor(published_end_, EncodeSegmentCursor(cursor_));
 }
 
-void SegmentSequence::NameNext() {
+void RollingSegmentWriter::NameNext() {
   if (!names_next_) cursor_.segment_number += 1;
   names_next_ = true;
   cursor_.segment_open_time_ns = absl::GetCurrentTimeNanos();
@@ -88,13 +88,13 @@ void SegmentSequence::NameNext() {
 }
 
 // Numbers have no holes, however often it is tried.
-void SegmentSequence::TakeBackBegin() {
+void RollingSegmentWriter::TakeBackBegin() {
   names_next_ = before_.segment_number == cursor_.segment_number;
   cursor_ = before_;
   PublishCursor();
 }
 
-absl::Status SegmentSequence::Begin() {
+absl::Status RollingSegmentWriter::Begin() {
   before_ = cursor_;
   // The ring names the file before it exists: a kill in between leaves a name
   // for recovery to begin anew, and never a file that nobody knows of.
@@ -116,11 +116,11 @@ absl::Status SegmentSequence::Begin() {
   }
   writer_ = *std::move(writer);
   names_next_ = false;
-  PointSymlink(options_.directory, SymlinkName(ring_->header()), name);
+  UpdateCurrentLink(options_.directory, SymlinkName(ring_->header()), name);
   return absl::OkStatus();
 }
 
-SegmentIdentity SegmentSequence::Identity() const {
+SegmentIdentity RollingSegmentWriter::Identity() const {
   SegmentIdentity identity;
   identity.ring_id = RingIdOf(ring_->header());
   identity.number = cursor_.segment_number;
@@ -128,8 +128,8 @@ SegmentIdentity SegmentSequence::Identity() const {
   return identity;
 }
 
-absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentSequence::CreateSegment(
-    const std::string& path) {
+absl::StatusOr<std::unique_ptr<SegmentWriter>>
+RollingSegmentWriter::CreateSegment(const std::string& path) {
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
       SegmentWriter::Create(path, Identity(), options_.segment);
   // Somebody has removed the directory.
@@ -140,17 +140,17 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentSequence::CreateSegment(
   return writer;
 }
 
-absl::Status SegmentSequence::Add(const SegmentWriter::Batch& batch) {
+absl::Status RollingSegmentWriter::Add(const SegmentWriter::Batch& batch) {
   return writer_->AddBatch(batch);
 }
 
-absl::Status SegmentSequence::AddEnd() {
+absl::Status RollingSegmentWriter::AddEnd() {
   absl::Status status = writer_->AddEnd();
   ends_ = status.ok();
   return status;
 }
 
-absl::Status SegmentSequence::Write() {
+absl::Status RollingSegmentWriter::Write() {
   absl::Status status = must_cut_ ? CutToPublished() : absl::OkStatus();
   if (status.ok()) status = writer_->Write();
   has_end_ = ends_ && status.ok();
@@ -159,21 +159,21 @@ absl::Status SegmentSequence::Write() {
       absl::StrCat("somebody has deleted ", writer_->path()));
 }
 
-absl::Status SegmentSequence::Sync() {
+absl::Status RollingSegmentWriter::Sync() {
   absl::Status status = options_.sync ? writer_->Sync() : absl::OkStatus();
   has_end_ &= status.ok();
   return status;
 }
 
-absl::Status SegmentSequence::CutBack() {
+absl::Status RollingSegmentWriter::CutBack() {
   absl::Status status = writer_->CutBack();
   if (status.ok() || HasGone(writer_->path())) return absl::OkStatus();
   return status;
 }
 
-absl::Status SegmentSequence::SyncCut() { return writer_->SyncCut(); }
+absl::Status RollingSegmentWriter::SyncCut() { return writer_->SyncCut(); }
 
-absl::Status SegmentSequence::EndEarly() {
+absl::Status RollingSegmentWriter::EndEarly() {
   if (HasGone(writer_->path())) return absl::OkStatus();
   if (cursor_.segment_bytes == 0) return DeleteFile(writer_->path());
   // By a descriptor of its own, for it may be ours that is of no more use. What
@@ -187,14 +187,14 @@ absl::Status SegmentSequence::EndEarly() {
   return absl::OkStatus();
 }
 
-absl::Status SegmentSequence::CutToPublished() {
+absl::Status RollingSegmentWriter::CutToPublished() {
   absl::Status status = writer_->CutToCursor();
   if (status.ok()) must_cut_ = false;
   return status;
 }
 
-void SegmentSequence::Publish(uint64_t end_position,
-                              const DropCounts& reported_drops) {
+void RollingSegmentWriter::Publish(uint64_t end_position,
+                                   const DropCounts& reported_drops) {
   if (writer_ != nullptr) {
     const int64_t open_time_ns = cursor_.segment_open_time_ns;
     cursor_ = writer_->cursor();
@@ -206,12 +206,12 @@ void SegmentSequence::Publish(uint64_t end_position,
 }
 
 // Else the cursor goes on to name it, with no bytes: recovery deletes it then.
-bool SegmentSequence::IsRemoved() {
+bool RollingSegmentWriter::IsRemoved() {
   return unlink(writer_->path().c_str()) == 0 || errno == ENOENT ||
          writer_->CutToCursor().ok();
 }
 
-std::string SegmentSequence::Leave() {
+std::string RollingSegmentWriter::Leave() {
   std::string path = writer_->is_deleted() ? "" : writer_->path();
   if (writer_->segment_bytes() == 0 && IsRemoved()) {
     path.clear();

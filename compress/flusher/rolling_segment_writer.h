@@ -1,4 +1,4 @@
-// SegmentSequence
+// RollingSegmentWriter
 //
 // The segments that a flusher writes for one ring, one after the other: makes
 // their files and names, and tells the ring how far they are good. When one is
@@ -41,13 +41,13 @@ struct SegmentSequenceOptions {
   bool sync = false;
 };
 
-class SegmentSequence {
+class RollingSegmentWriter {
  public:
   // `ring` must outlive it.
-  SegmentSequence(Ring* ring, const SegmentSequenceOptions& options);
-  ~SegmentSequence();
-  SegmentSequence(const SegmentSequence&) = delete;
-  SegmentSequence& operator=(const SegmentSequence&) = delete;
+  RollingSegmentWriter(Ring* ring, const SegmentSequenceOptions& options);
+  ~RollingSegmentWriter();
+  RollingSegmentWriter(const RollingSegmentWriter&) = delete;
+  RollingSegmentWriter& operator=(const RollingSegmentWriter&) = delete;
 
   // From the next segment on. Requires: the same directory and format; the same
   // `sync`, or !is_open().

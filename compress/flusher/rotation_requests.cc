@@ -26,12 +26,12 @@ void RotationRequests::Reconfigure(const RotationOptions& options,
 }
 
 uint64_t RotationRequests::Ask() {
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   return is_closed_ ? 0 : asked_.fetch_add(1) + 1;
 }
 
 absl::Status RotationRequests::Await(uint64_t number, absl::Duration timeout) {
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   const auto is_answered = [this, number]() ABSL_SHARED_LOCKS_REQUIRED(
                                monitor_) { return told_ >= number; };
   if (!monitor_.AwaitWithTimeout(is_answered, timeout)) {
@@ -65,14 +65,14 @@ void RotationRequests::Answer(const absl::Status& status) {
   }
   if (seen_.load() == answered_) return;
   answered_ = seen_.load();
-  MonitorLock lock(&monitor_);
+  ForkSafeMutexLock lock(&monitor_);
   told_ = answered_;
   status_ = status;
 }
 
 void RotationRequests::Close(const absl::Status& status) {
   {
-    MonitorLock lock(&monitor_);
+    ForkSafeMutexLock lock(&monitor_);
     is_closed_ = true;
     seen_.store(asked_.load());
   }

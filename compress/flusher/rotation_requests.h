@@ -74,7 +74,7 @@ class RotationRequests {
   uint64_t answered_outside_;
   uint64_t target_ = 0;
 
-  Monitor monitor_;
+  ForkSafeMutex monitor_;
   bool is_closed_ ABSL_GUARDED_BY(monitor_) = false;
   uint64_t told_ ABSL_GUARDED_BY(monitor_) = 0;  // answered_, for who waits
   absl::Status status_ ABSL_GUARDED_BY(monitor_);

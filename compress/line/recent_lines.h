@@ -34,7 +34,7 @@ class RecentLines {
       ABSL_LOCKS_EXCLUDED(monitor_);
 
  private:
-  mutable Monitor monitor_;
+  mutable ForkSafeMutex monitor_;
   CircularBuffer<std::string> records_ ABSL_GUARDED_BY(monitor_);
 };
 

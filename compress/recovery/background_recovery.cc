@@ -28,7 +28,7 @@ bool Exists(const std::string& path) {
 
 // What a thread shares with the runner that started it: nothing is changed by
 // both, so there is no lock that a forked child could find taken.
-struct LeftoverRunner::Run {
+struct BackgroundRecovery::Run {
   std::vector<Found> found;
   std::string directory;
   SegmentWriterOptions options;
@@ -54,8 +54,8 @@ struct LeftoverRunner::Run {
   }
 };
 
-bool LeftoverRunner::RunIfDue(absl::Duration now,
-                              const SegmentWriterOptions& options) {
+bool BackgroundRecovery::RunIfDue(absl::Duration now,
+                                  const SegmentWriterOptions& options) {
   if (directories_.rings.empty() || interval_ == absl::InfiniteDuration()) {
     return false;
   }
@@ -77,7 +77,8 @@ bool LeftoverRunner::RunIfDue(absl::Duration now,
   return false;
 }
 
-std::vector<LeftoverRunner::Found> LeftoverRunner::Look(absl::Duration now) {
+std::vector<BackgroundRecovery::Found> BackgroundRecovery::Look(
+    absl::Duration now) {
   for (auto it = failed_at_.begin(); it != failed_at_.end();) {
     it = Exists(it->first) ? std::next(it) : failed_at_.erase(it);
   }
@@ -97,7 +98,7 @@ std::vector<LeftoverRunner::Found> LeftoverRunner::Look(absl::Duration now) {
   return found;
 }
 
-void LeftoverRunner::Start(std::shared_ptr<Run> run, absl::Duration now) {
+void BackgroundRecovery::Start(std::shared_ptr<Run> run, absl::Duration now) {
   const absl::StatusOr<pthread_t> thread =
       StartBackgroundThread("ringlog-recover", [run] { run->Recover(); });
   if (thread.ok()) {
@@ -111,8 +112,8 @@ void LeftoverRunner::Start(std::shared_ptr<Run> run, absl::Duration now) {
     failed_at_[left.path] = now;
   }
   if (is_news) {
-    Complain(absl::StrCat(thread.status().message(),
-                          "; what a process that died has left stays"));
+    WarnRateLimited(absl::StrCat(thread.status().message(),
+                                 "; what a process that died has left stays"));
   }
 }
 

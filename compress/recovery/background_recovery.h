@@ -1,4 +1,4 @@
-// LeftoverRunner
+// BackgroundRecovery
 //
 // While a program runs: looks now and then for what processes that died have
 // left in its directories, and has it recovered (leftover.h). A program whose
@@ -30,13 +30,13 @@ namespace ringlog {
 // Thread-compatible; the flusher's thread calls it. Any number of processes may
 // do the same in one directory at once. In a forked child, which has no such
 // thread, nothing of it may be used.
-class LeftoverRunner {
+class BackgroundRecovery {
  public:
   // Looks once in `interval`: for the first time with the first RunIfDue() if
   // it `is_due`, else so long after that. Never in infinity, nor for a ring in
   // memory, which says that there are no directories to be had.
-  LeftoverRunner(LogDirectories directories, absl::Duration interval,
-                 bool is_due)
+  BackgroundRecovery(LogDirectories directories, absl::Duration interval,
+                     bool is_due)
       : directories_(std::move(directories)), interval_(interval) {
     if (is_due) looked_at_ = -absl::InfiniteDuration();
   }

@@ -37,8 +37,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-TEST_F(LeftoverRunnerTest, ItLooksOnceInAnInterval) {
-  LeftoverRunner runner = Runner();
+TEST_F(BackgroundRecoveryTest, ItLooksOnceInAnInterval) {
+  BackgroundRecovery runner = Runner();
   const std::string first = LeaveRing("first");
   EXPECT_TRUE(RunToEnd(&runner, kBegin));
   EXPECT_FALSE(IsThere(first));
@@ -51,8 +51,8 @@ TEST_F(LeftoverRunnerTest, ItLooksOnceInAnInterval) {
   EXPECT_THAT(Texts(), UnorderedElementsAre("first", "second"));
 }
 
-TEST_F(LeftoverRunnerTest, WhereSomebodyElseDoesItAtTheStartItComesLater) {
-  LeftoverRunner runner = Runner(/*is_due=*/false);
+TEST_F(BackgroundRecoveryTest, WhereSomebodyElseDoesItAtTheStartItComesLater) {
+  BackgroundRecovery runner = Runner(/*is_due=*/false);
   const std::string left = LeaveRing("record");
   EXPECT_FALSE(RunToEnd(&runner, kBegin));
   EXPECT_FALSE(RunToEnd(&runner, kBegin + kInterval - absl::Nanoseconds(1)));
@@ -62,7 +62,7 @@ TEST_F(LeftoverRunnerTest, WhereSomebodyElseDoesItAtTheStartItComesLater) {
 }
 
 // Of the runner's own process and of others, here and elsewhere.
-TEST_F(LeftoverRunnerTest, WhatBelongsToSomebodyIsNotTouched) {
+TEST_F(BackgroundRecoveryTest, WhatBelongsToSomebodyIsNotTouched) {
   const std::string shared = MakeTestDirectory();
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
@@ -89,8 +89,8 @@ TEST_F(LeftoverRunnerTest, WhatBelongsToSomebodyIsNotTouched) {
   stay.push_back(leave_in_shared("/somewhere/else"));
   const std::string left = leave_in_shared(directory_);
 
-  LeftoverRunner runner({directory_, shared, "program"}, kInterval,
-                        /*is_due=*/true);
+  BackgroundRecovery runner({directory_, shared, "program"}, kInterval,
+                            /*is_due=*/true);
   EXPECT_TRUE(RunToEnd(&runner, kBegin));
   EXPECT_FALSE(IsThere(left));
   for (const std::string& path : stay) EXPECT_TRUE(IsThere(path)) << path;
@@ -104,7 +104,7 @@ TEST_F(LeftoverRunnerTest, WhatBelongsToSomebodyIsNotTouched) {
 
 // As programs do that close all descriptors there are. That the mapping keeps
 // the lock is Linux's kindness, and not what it is left to.
-TEST_F(LeftoverRunnerTest, ARingThatItsOwnProcessHasClosedByMistakeStays) {
+TEST_F(BackgroundRecoveryTest, ARingThatItsOwnProcessHasClosedByMistakeStays) {
   EXPECT_EQ(RunChild([&] {
               MakeRing(64);
               struct stat ring;
@@ -115,7 +115,7 @@ TEST_F(LeftoverRunnerTest, ARingThatItsOwnProcessHasClosedByMistakeStays) {
                 flock(fd, LOCK_UN);
                 close(fd);
               }
-              LeftoverRunner runner = Runner();
+              BackgroundRecovery runner = Runner();
               if (RunToEnd(&runner, kBegin)) _exit(2);
               _exit(IsThere(ring_->path()) ? 0 : 3);
             }),
@@ -123,7 +123,7 @@ TEST_F(LeftoverRunnerTest, ARingThatItsOwnProcessHasClosedByMistakeStays) {
 }
 
 // It has the id and the start of the process that logged.
-TEST_F(LeftoverRunnerTest, TheRingOfAProcessThatCalledExecIsALeftover) {
+TEST_F(BackgroundRecoveryTest, TheRingOfAProcessThatCalledExecIsALeftover) {
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
     MakeRing(64);
@@ -134,7 +134,7 @@ TEST_F(LeftoverRunnerTest, TheRingOfAProcessThatCalledExecIsALeftover) {
     _exit(1);
   });
   is_ready.Await();
-  LeftoverRunner runner = Runner();
+  BackgroundRecovery runner = Runner();
   EXPECT_TRUE(RunToEnd(&runner, kBegin));
   EXPECT_THAT(Rings(), IsEmpty());
   EXPECT_THAT(Texts(), ElementsAre("before exec"));
@@ -142,7 +142,7 @@ TEST_F(LeftoverRunnerTest, TheRingOfAProcessThatCalledExecIsALeftover) {
   EXPECT_EQ(AwaitChild(child), SIGKILL) << "it was alive until now";
 }
 
-TEST_F(LeftoverRunnerTest, WhatDidNotBecomeARingGoesWhenItsMakerIsDead) {
+TEST_F(BackgroundRecoveryTest, WhatDidNotBecomeARingGoesWhenItsMakerIsDead) {
   const pid_t dead = StartChild([] { _exit(0); });
   AwaitChild(dead);
   const auto unfinished = [&](pid_t maker) {
@@ -154,17 +154,18 @@ TEST_F(LeftoverRunnerTest, WhatDidNotBecomeARingGoesWhenItsMakerIsDead) {
   };
   unfinished(dead);
   const std::string of_the_living = unfinished(getpid());
-  LeftoverRunner runner = Runner();
+  BackgroundRecovery runner = Runner();
   EXPECT_TRUE(RunToEnd(&runner, kBegin));
   EXPECT_THAT(FilesIn(directory_, ".tmp"), ElementsAre(of_the_living));
 }
 
 // In processes that have not said anything yet, a second one where it might be
 // told again: stderr gets no more than a line a minute.
-TEST_F(LeftoverRunnerTest, WhatCannotBeRecoveredIsToldOnceAndTriedNowAndThen) {
+TEST_F(BackgroundRecoveryTest,
+       WhatCannotBeRecoveredIsToldOnceAndTriedNowAndThen) {
   const std::string left = LeaveRing("record");
   constexpr absl::Duration kRetry = absl::Minutes(10);
-  LeftoverRunner runner = Runner();
+  BackgroundRecovery runner = Runner();
   const auto tries_at = [&](absl::Duration now) {
     runner.RunIfDue(now, SegmentWriterOptions());
     return runner.is_running();
@@ -192,7 +193,7 @@ TEST_F(LeftoverRunnerTest, WhatCannotBeRecoveredIsToldOnceAndTriedNowAndThen) {
 }
 
 // Which is ENOENT as well, but the ring is there.
-TEST_F(LeftoverRunnerTest, ADirectoryThatHasGoneIsAnErrorToo) {
+TEST_F(BackgroundRecoveryTest, ADirectoryThatHasGoneIsAnErrorToo) {
   const std::string shared = MakeTestDirectory();
   const std::string gone = MakeTestDirectory() + "/gone";
   AwaitChild(StartChild([&] {
@@ -207,8 +208,9 @@ TEST_F(LeftoverRunnerTest, ADirectoryThatHasGoneIsAnErrorToo) {
   std::string err;
   EXPECT_EQ(RunChild(
                 [&] {
-                  LeftoverRunner runner({gone, shared, "program"}, kInterval,
-                                        /*is_due=*/true);
+                  BackgroundRecovery runner({gone, shared, "program"},
+                                            kInterval,
+                                            /*is_due=*/true);
                   if (RunToEnd(&runner, kBegin)) _exit(1);
                   if (FilesIn(shared, ".ring").size() != 1) _exit(2);
                   runner.RunIfDue(kBegin + kInterval, SegmentWriterOptions());
@@ -219,19 +221,19 @@ TEST_F(LeftoverRunnerTest, ADirectoryThatHasGoneIsAnErrorToo) {
   EXPECT_THAT(err, HasSubstr("cannot recover"));
 }
 
-TEST_F(LeftoverRunnerTest, ARingInMemoryHasNothingRecovered) {
+TEST_F(BackgroundRecoveryTest, ARingInMemoryHasNothingRecovered) {
   const std::string left = LeaveRing("record");
   auto ring = Ring::CreateAnonymous(RingOptions());
   ASSERT_TRUE(ring.ok()) << ring.status();
-  LeftoverRunner runner(LogDirectoriesOf(**ring, directory_), kInterval,
-                        /*is_due=*/true);
+  BackgroundRecovery runner(LogDirectoriesOf(**ring, directory_), kInterval,
+                            /*is_due=*/true);
   EXPECT_FALSE(RunToEnd(&runner, kBegin));
   EXPECT_TRUE(IsThere(left));
 }
 
-TEST_F(LeftoverRunnerTest, ThereIsOneThreadAtATime) {
+TEST_F(BackgroundRecoveryTest, ThereIsOneThreadAtATime) {
   Gate gate;
-  LeftoverRunner runner = Runner();
+  BackgroundRecovery runner = Runner();
   const Other second = Begin("second");
   LeaveRing("first");
   g_gate = &gate;
@@ -252,7 +254,7 @@ TEST_F(LeftoverRunnerTest, ThereIsOneThreadAtATime) {
 }
 
 // The thread of a runner, and of a flusher, that is destroyed.
-TEST_F(LeftoverRunnerTest, ARecoveryMayOutliveWhoBeganIt) {
+TEST_F(BackgroundRecoveryTest, ARecoveryMayOutliveWhoBeganIt) {
   for (const bool with_flusher : {false, true}) {
     Gate gate;
     const std::string left = LeaveRing(absl::StrCat("record ", with_flusher));
@@ -263,7 +265,7 @@ TEST_F(LeftoverRunnerTest, ARecoveryMayOutliveWhoBeganIt) {
       gate.has_come.Await();
       EXPECT_TRUE(flusher->Stop().ok());
     } else {
-      LeftoverRunner runner = Runner();
+      BackgroundRecovery runner = Runner();
       runner.RunIfDue(kBegin, SegmentWriterOptions());
       gate.has_come.Await();
     }
@@ -276,19 +278,19 @@ TEST_F(LeftoverRunnerTest, ARecoveryMayOutliveWhoBeganIt) {
   EXPECT_THAT(Texts(), UnorderedElementsAre("record 0", "record 1"));
 }
 
-TEST_F(LeftoverRunnerTest, AProcessMayEndWithinARecovery) {
+TEST_F(BackgroundRecoveryTest, AProcessMayEndWithinARecovery) {
   const std::string left = LeaveRing("record");
   EXPECT_EQ(RunChild([&] {
               Gate gate;
               g_gate = &gate;
-              LeftoverRunner runner = Runner();
+              BackgroundRecovery runner = Runner();
               runner.RunIfDue(kBegin, SegmentWriterOptions());
               gate.has_come.Await();
               exit(0);
             }),
             0);
   EXPECT_TRUE(IsThere(left));
-  LeftoverRunner runner = Runner();
+  BackgroundRecovery runner = Runner();
   EXPECT_TRUE(RunToEnd(&runner, kBegin));
   EXPECT_THAT(Rings(), IsEmpty());
   EXPECT_THAT(Texts(), ElementsAre("record"));

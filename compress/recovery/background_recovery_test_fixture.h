@@ -1,4 +1,4 @@
-// A LeftoverRunner, and processes that leave it something to do.
+// A BackgroundRecovery, and processes that leave it something to do.
 //
 // unlink(2) is taken over, in the whole program, so that a recovery can be held
 // up at its end, and fail there.
@@ -39,18 +39,18 @@ extern std::atomic<Gate*> g_gate;
 // Whether a ring cannot be deleted.
 extern std::atomic<bool> g_is_stuck;
 
-class LeftoverRunnerTest : public FlusherFixture {
+class BackgroundRecoveryTest : public FlusherFixture {
  protected:
-  LeftoverRunnerTest() { AwaitThreads(); }
-  ~LeftoverRunnerTest() override { g_gate = nullptr; }
+  BackgroundRecoveryTest() { AwaitThreads(); }
+  ~BackgroundRecoveryTest() override { g_gate = nullptr; }
 
-  LeftoverRunner Runner(bool is_due = true) const {
-    return LeftoverRunner({directory_, directory_, "program"}, kInterval,
-                          is_due);
+  BackgroundRecovery Runner(bool is_due = true) const {
+    return BackgroundRecovery({directory_, directory_, "program"}, kInterval,
+                              is_due);
   }
 
   // Looks, if that is due, and waits until what was found has been tried.
-  static bool RunToEnd(LeftoverRunner* runner, absl::Duration now) {
+  static bool RunToEnd(BackgroundRecovery* runner, absl::Duration now) {
     bool has_recovered = false;
     WaitUntil([&] {
       const bool has_ended = runner->RunIfDue(now, SegmentWriterOptions());

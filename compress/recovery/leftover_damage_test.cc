@@ -224,7 +224,7 @@ TEST_P(LifeTest, AfterTheMachineHasDiedNothingThatIsThereIsLostOrDoubled) {
 INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, LifeTest,
                          ::testing::Range(size_t{0}, Life().size()));
 
-TEST(LeftoverTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
+TEST(LeftoverRecoveryTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
   const std::string directory = MakeTestDirectory();
   { Victim(directory).Log(3); }
   const std::string first = FilesIn(directory, ".ring")[0];
@@ -243,7 +243,7 @@ TEST(LeftoverTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
   EXPECT_EQ(Texts(directory), Messages(2));
 }
 
-TEST(LeftoverTest, ADamagedHeaderWithAWholeCopyCostsNothing) {
+TEST(LeftoverRecoveryTest, ADamagedHeaderWithAWholeCopyCostsNothing) {
   const std::string directory = MakeTestDirectory();
   { Victim(directory).Log(3); }
   const std::string ring = FilesIn(directory, ".ring")[0];

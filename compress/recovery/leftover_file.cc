@@ -97,13 +97,13 @@ LeftoverRing Recovered(FileContent bytes, const RingHeader& header) {
 
 }  // namespace
 
-absl::Status Annotate(const absl::Status& status, absl::string_view path) {
+absl::Status PrependPath(const absl::Status& status, absl::string_view path) {
   return absl::Status(status.code(),
                       absl::StrCat(path, ": ", status.message()));
 }
 
-std::vector<std::string> NamesIn(const std::string& path,
-                                 absl::Status* status) {
+std::vector<std::string> ListDirectory(const std::string& path,
+                                       absl::Status* status) {
   std::vector<std::string> names;
   DIR* const directory = opendir(path.c_str());
   if (directory == nullptr) {
@@ -168,7 +168,7 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   close(fd);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
-  if (!header.ok()) return Annotate(header.status(), path);
+  if (!header.ok()) return PrependPath(header.status(), path);
   return header;
 }
 
@@ -183,21 +183,22 @@ bool GoesTo(const RingHeader& header, bool is_in_same_directory,
 absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
   // Not to be kept open, with all of its blocks, by a child that is forked
   // meanwhile.
-  const UnsharedFile file =
-      UnsharedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const ForkClosedFile file =
+      ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
   if (IsLocked(file.fd())) return InUse(path);
   const absl::StatusOr<FileContent> bytes =
       ReadFileContent(file.fd(), path, kLiveOffset);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
-  if (!header.ok()) return Annotate(header.status(), path);
+  if (!header.ok()) return PrependPath(header.status(), path);
   if (OwnerHasIt(*header, path)) return OwnerLives(*header, path);
   return header;
 }
 
-absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path) {
-  UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path) {
+  ForkClosedFile fd =
+      ForkClosedFile::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (fd.fd() < 0) {
     return FileStatus(errno, absl::StrCat("open ", path));
   }
@@ -212,7 +213,7 @@ absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {
   absl::StatusOr<FileContent> bytes = ReadFileContent(fd, path);
   if (!bytes.ok()) return bytes.status();
   const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
-  if (!header.ok()) return Annotate(header.status(), path);
+  if (!header.ok()) return PrependPath(header.status(), path);
   if (OwnerMayBeAlive(*header, path)) return OwnerLives(*header, path);
   return Recovered(*std::move(bytes), *header);
 }

@@ -19,12 +19,12 @@
 namespace ringlog {
 
 // `status` with the path in front.
-absl::Status Annotate(const absl::Status& status, absl::string_view path);
+absl::Status PrependPath(const absl::Status& status, absl::string_view path);
 
 // What is in a directory, sorted. Of one that cannot be read, nothing, and
 // `*status` says why; one that does not exist is empty.
-std::vector<std::string> NamesIn(const std::string& path,
-                                 absl::Status* status = nullptr);
+std::vector<std::string> ListDirectory(const std::string& path,
+                                       absl::Status* status = nullptr);
 
 // Bytes of a file. Read, not mapped: somebody may shorten it at any moment.
 struct FileContent {
@@ -56,7 +56,7 @@ bool GoesTo(const RingHeader& header, bool is_in_same_directory,
 //   FailedPrecondition: one of them does
 //   NotFound:           somebody has recovered and deleted it
 //   others:             those of open(2)
-absl::StatusOr<UnsharedFile> OpenLeftover(const std::string& path);
+absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path);
 
 // The header of a ring that its process seems to have left: nobody has it
 // locked, nor has the living process whose it is, the calling one too, it

@@ -52,7 +52,7 @@ constexpr absl::string_view kUnfinishedSuffix = ".tmp";
 std::vector<NamedRing> RingsIn(const std::string& directory,
                                absl::Status* listed = nullptr) {
   std::vector<NamedRing> rings;
-  for (const std::string& name : NamesIn(directory, listed)) {
+  for (const std::string& name : ListDirectory(directory, listed)) {
     NamedRing ring;
     absl::string_view stem = name;
     ring.is_unfinished = absl::ConsumeSuffix(&stem, kUnfinishedSuffix);
@@ -65,7 +65,7 @@ std::vector<NamedRing> RingsIn(const std::string& directory,
 }
 
 absl::Status RemoveUnfinished(const std::string& path) {
-  const absl::StatusOr<UnsharedFile> fd = OpenLeftover(path);
+  const absl::StatusOr<ForkClosedFile> fd = OpenLeftover(path);
   if (!fd.ok()) return fd.status();
   if (unlink(path.c_str()) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
@@ -85,7 +85,7 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& ring_path,
                                        const std::string& segment_directory,
                                        const SegmentWriterOptions& options) {
   // Closing ends the lock, so it comes after the ring has gone.
-  const absl::StatusOr<UnsharedFile> fd = OpenLeftover(ring_path);
+  const absl::StatusOr<ForkClosedFile> fd = OpenLeftover(ring_path);
   if (!fd.ok()) return fd.status();
   const absl::StatusOr<LeftoverRing> leftover =
       ReadLeftover(fd->fd(), ring_path);
@@ -95,7 +95,7 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& ring_path,
   if (absl::Status s =
           AddToSegments(leftover->ring, segment_directory, options, &report);
       !s.ok()) {
-    return Annotate(s, ring_path);
+    return PrependPath(s, ring_path);
   }
   if (unlink(ring_path.c_str()) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_path));
@@ -172,7 +172,7 @@ absl::Status RecoverFound(const std::string& path,
 
 void ComplainOfLeftovers(absl::Span<const absl::Status> errors) {
   if (errors.empty()) return;
-  Complain(absl::StrCat(
+  WarnRateLimited(absl::StrCat(
       "cannot recover what a process that died has left: ",
       errors.front().message(), errors.size() > 1 ? "; " : "",
       errors.size() > 1 ? absl::StrCat("and ", errors.size() - 1, " more") : "",

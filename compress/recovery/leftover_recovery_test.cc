@@ -36,7 +36,7 @@ int g_asking = -1;
 
 // The machine dies when on_segment_closed has been told of the segment, with a
 // cursor on the disk that is older than the segment is.
-TEST(LeftoverTest, ASegmentThatWasClosedIsNotAddedToAfterAnotherBoot) {
+TEST(LeftoverRecoveryTest, ASegmentThatWasClosedIsNotAddedToAfterAnotherBoot) {
   const std::string directory = MakeTestDirectory();
   {
     Victim victim(directory);
@@ -125,7 +125,7 @@ TEST_P(LifeTest, WithoutItsSegmentTheRingsOwnRecordsAreKept) {
 INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, LifeTest,
                          ::testing::Range(size_t{0}, Life().size()));
 
-TEST(LeftoverTest, UnfinishedRecordsAreNamedInTheLog) {
+TEST(LeftoverRecoveryTest, UnfinishedRecordsAreNamedInTheLog) {
   const std::string directory = MakeTestDirectory();
   uint64_t position;
   {
@@ -142,7 +142,7 @@ TEST(LeftoverTest, UnfinishedRecordsAreNamedInTheLog) {
               HasSubstr(absl::StrCat("position ", position, " missing")));
 }
 
-TEST(LeftoverTest, ARingThatIsInUseIsNotTouched) {
+TEST(LeftoverRecoveryTest, ARingThatIsInUseIsNotTouched) {
   const std::string directory = MakeTestDirectory();
   Victim victim(directory);
   victim.Log(3);
@@ -154,7 +154,7 @@ TEST(LeftoverTest, ARingThatIsInUseIsNotTouched) {
 
 // A process that closes every file that it does not know, as some do when they
 // start, and goes on to log.
-TEST(LeftoverTest, ARingWhoseProcessLivesIsNotTouched) {
+TEST(LeftoverRecoveryTest, ARingWhoseProcessLivesIsNotTouched) {
   const std::string directory = MakeTestDirectory();
   Signal is_ready, may_go_on;
   const pid_t child = StartChild([&] {
@@ -178,7 +178,7 @@ TEST(LeftoverTest, ARingWhoseProcessLivesIsNotTouched) {
 }
 
 // It cannot log into it any more.
-TEST(LeftoverTest, ARingThatALivingProcessHasLetGoIsRecovered) {
+TEST(LeftoverRecoveryTest, ARingThatALivingProcessHasLetGoIsRecovered) {
   const std::string directory = MakeTestDirectory();
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
@@ -195,7 +195,7 @@ TEST(LeftoverTest, ARingThatALivingProcessHasLetGoIsRecovered) {
   EXPECT_EQ(Texts(directory), Messages(3));
 }
 
-TEST(LeftoverTest, ARingThatNeverGotItsNameIsRemoved) {
+TEST(LeftoverRecoveryTest, ARingThatNeverGotItsNameIsRemoved) {
   const std::string directory = MakeTestDirectory();
   const std::string path =
       directory + "/program.host.20261124-034019.12345.5f3a9c1b.ring.tmp";
@@ -206,7 +206,7 @@ TEST(LeftoverTest, ARingThatNeverGotItsNameIsRemoved) {
   EXPECT_TRUE(std::filesystem::exists(directory + "/other.tmp"));
 }
 
-TEST(LeftoverTest, DropsThatTheLogDoesNotTellOfAreTold) {
+TEST(LeftoverRecoveryTest, DropsThatTheLogDoesNotTellOfAreTold) {
   const std::string directory = MakeTestDirectory();
   {
     Victim victim(directory);
@@ -218,7 +218,7 @@ TEST(LeftoverTest, DropsThatTheLogDoesNotTellOfAreTold) {
   EXPECT_THAT(AllText(directory), HasSubstr("1 WARNING record dropped"));
 }
 
-TEST(LeftoverTest, ADirectoryThatCannotBeReadIsAnError) {
+TEST(LeftoverRecoveryTest, ADirectoryThatCannotBeReadIsAnError) {
   const std::string path = MakeTestDirectory() + "/file";
   WriteFile(path, "");
   const LeftoverSweep sweep =
@@ -227,13 +227,13 @@ TEST(LeftoverTest, ADirectoryThatCannotBeReadIsAnError) {
   EXPECT_THAT(sweep.errors[0].message(), HasSubstr(path));
 }
 
-TEST(LeftoverTest, ADirectoryThatIsNotThereHoldsNothing) {
+TEST(LeftoverRecoveryTest, ADirectoryThatIsNotThereHoldsNothing) {
   const LeftoverSweep sweep =
       RecoverLeftovers("/nonexistent", "/nonexistent", SegmentWriterOptions());
   EXPECT_THAT(sweep.errors, IsEmpty());
 }
 
-TEST(LeftoverTest, ARingInASharedDirectoryGoesOnlyToItsOwnSegments) {
+TEST(LeftoverRecoveryTest, ARingInASharedDirectoryGoesOnlyToItsOwnSegments) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
   const std::string other = MakeTestDirectory();
@@ -248,7 +248,7 @@ TEST(LeftoverTest, ARingInASharedDirectoryGoesOnlyToItsOwnSegments) {
   EXPECT_EQ(Texts(mine), Messages(3));
 }
 
-TEST(LeftoverTest, WhatAnotherUserHasPutThereIsNotRecovered) {
+TEST(LeftoverRecoveryTest, WhatAnotherUserHasPutThereIsNotRecovered) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
   { Victim(shared, mine).Log(3); }
@@ -262,7 +262,7 @@ TEST(LeftoverTest, WhatAnotherUserHasPutThereIsNotRecovered) {
 }
 
 // Nor does it hold up the others.
-TEST(LeftoverTest, APipeWithTheNameOfARingIsPassedOver) {
+TEST(LeftoverRecoveryTest, APipeWithTheNameOfARingIsPassedOver) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
   { Victim(shared, mine).Log(3); }
@@ -275,7 +275,7 @@ TEST(LeftoverTest, APipeWithTheNameOfARingIsPassedOver) {
 }
 
 // Whose path is so long that the header has only its end.
-TEST(LeftoverTest, ALongPathOfSegmentsIsKnownByItsEnd) {
+TEST(LeftoverRecoveryTest, ALongPathOfSegmentsIsKnownByItsEnd) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory() + "/" + std::string(200, 'd');
   std::filesystem::create_directory(mine);

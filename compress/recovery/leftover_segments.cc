@@ -99,11 +99,11 @@ class Leftover {
   // it is whole, so that it is either there or not. True if it is there, from
   // an attempt before.
   absl::StatusOr<bool> FindLastSegment() {
-    absl::StatusOr<std::vector<SurveyedSegment>> segments =
-        SurveySegments(ring_.header, directory_, 0, 0);
+    absl::StatusOr<std::vector<ScannedSegment>> segments =
+        ScanSegments(ring_.header, directory_, 0, 0);
     if (!segments.ok()) return segments.status();
     cursor_.segment_number = cursor_.segment_bytes = 0;
-    for (const SurveyedSegment& segment : *segments) {
+    for (const ScannedSegment& segment : *segments) {
       cursor_.segment_number = segment.number;
       cursor_.segment_open_time_ns = segment.open_time_ns;
       cursor_.format = segment.format;
@@ -119,14 +119,14 @@ class Leftover {
   // what is behind it is given up, and what the ring has of it passed over. The
   // machine need not have died; it does no harm where it did not.
   absl::Status AdvanceCursor() {
-    absl::StatusOr<std::vector<SurveyedSegment>> segments = SurveySegments(
-        ring_.header, directory_, cursor_.segment_number, begin_);
+    absl::StatusOr<std::vector<ScannedSegment>> segments =
+        ScanSegments(ring_.header, directory_, cursor_.segment_number, begin_);
     if (!segments.ok()) return segments.status();
-    const SurveyedSegment* last = nullptr;
-    for (const SurveyedSegment& segment : *segments) {
+    const ScannedSegment* last = nullptr;
+    for (const ScannedSegment& segment : *segments) {
       if (segment.end_position > begin_) last = &segment;
     }
-    for (const SurveyedSegment& segment : *segments) {
+    for (const ScannedSegment& segment : *segments) {
       if (absl::Status s = KeepProven(segment, last); !s.ok()) return s;
     }
     if (last == nullptr) return absl::OkStatus();
@@ -144,8 +144,8 @@ class Leftover {
   }
 
   // The last segment itself is cut when it is opened.
-  absl::Status KeepProven(const SurveyedSegment& segment,
-                          const SurveyedSegment* last) {
+  absl::Status KeepProven(const ScannedSegment& segment,
+                          const ScannedSegment* last) {
     AddDrops(segment.drops, &cursor_.reported_drops);
     const bool is_behind = last != nullptr
                                ? segment.number > last->number
@@ -173,7 +173,7 @@ class Leftover {
   // Its name comes right behind that of the segment before.
   void NameNextSegment() {
     if (cursor_.segment_number == 0) {
-      cursor_.segment_open_time_ns = ring_.header.wall_anchor_ns;
+      cursor_.segment_open_time_ns = ring_.header.created_unix_ns;
     }
     cursor_.segment_number += 1;
   }
@@ -232,7 +232,7 @@ class Leftover {
     const uint64_t end = std::max(begin_, ring_.end_position);
     auto gap = ring_.gaps.begin();
     // What a gap's line says: the time of the record that follows it.
-    int64_t time_ns = ring_.header.wall_anchor_ns;
+    int64_t time_ns = ring_.header.created_unix_ns;
     const auto add_gaps_before = [&](uint64_t position) {
       for (; gap != ring_.gaps.end() && gap->first_position < position; ++gap) {
         if (gap->end_position <= begin_) continue;

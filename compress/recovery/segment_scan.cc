@@ -30,7 +30,7 @@ void AddToldDrops(const FrameMetadata& metadata, DropCounts* drops) {
 }
 
 absl::Status Read(const RingHeader& header, uint64_t from,
-                  SurveyedSegment* segment) {
+                  ScannedSegment* segment) {
   absl::StatusOr<std::unique_ptr<SegmentReader>> opened =
       SegmentReader::Open(segment->path);
   if (absl::IsInvalidArgument(opened.status())) return absl::OkStatus();
@@ -77,23 +77,23 @@ absl::Status Read(const RingHeader& header, uint64_t from,
 
 }  // namespace
 
-absl::StatusOr<SurveyedSegment> SurveySegment(const RingHeader& header,
-                                              const std::string& path,
-                                              uint64_t number, uint64_t from) {
-  SurveyedSegment segment;
+absl::StatusOr<ScannedSegment> SurveySegment(const RingHeader& header,
+                                             const std::string& path,
+                                             uint64_t number, uint64_t from) {
+  ScannedSegment segment;
   segment.path = path;
   segment.number = number;
   if (absl::Status s = Read(header, from, &segment); !s.ok()) return s;
   return segment;
 }
 
-absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
+absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     const RingHeader& header, const std::string& directory,
     uint64_t first_number, uint64_t from) {
   const ParsedFileName ring = ParseFileName(RingFileName(header));
-  std::vector<SurveyedSegment> segments;
+  std::vector<ScannedSegment> segments;
   absl::Status listed;
-  for (const std::string& name : NamesIn(directory, &listed)) {
+  for (const std::string& name : ListDirectory(directory, &listed)) {
     const ParsedFileName parsed = ParseFileName(name);
     if (parsed.kind != FileKind::kSegment ||
         parsed.ring_id_prefix != ring.ring_id_prefix ||
@@ -104,7 +104,7 @@ absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
     const std::string path = absl::StrCat(directory, "/", name);
     struct stat st;
     if (lstat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) continue;
-    absl::StatusOr<SurveyedSegment> segment =
+    absl::StatusOr<ScannedSegment> segment =
         SurveySegment(header, path, parsed.segment_number, from);
     if (absl::IsNotFound(segment.status())) continue;
     if (!segment.ok()) return segment.status();
@@ -114,7 +114,7 @@ absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
   }
   if (!listed.ok()) return listed;
   std::stable_sort(segments.begin(), segments.end(),
-                   [](const SurveyedSegment& a, const SurveyedSegment& b) {
+                   [](const ScannedSegment& a, const ScannedSegment& b) {
                      return a.number < b.number;
                    });
   return segments;

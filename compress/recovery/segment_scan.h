@@ -16,7 +16,7 @@
 
 namespace ringlog {
 
-struct SurveyedSegment {
+struct ScannedSegment {
   std::string path;
   uint64_t number = 0;
   int64_t open_time_ns = 0;  // to the second, as its name says
@@ -36,15 +36,15 @@ struct SurveyedSegment {
 // nothing.
 //   NotFound: no such file, or it is another ring's
 //   others:   those of open(2) and read(2)
-absl::StatusOr<SurveyedSegment> SurveySegment(const RingHeader& header,
-                                              const std::string& path,
-                                              uint64_t number, uint64_t from);
+absl::StatusOr<ScannedSegment> SurveySegment(const RingHeader& header,
+                                             const std::string& path,
+                                             uint64_t number, uint64_t from);
 
 // Reads the segments in `directory` that are of the ring with this header, from
 // `first_number` on; by number.
 //   errors are those of opendir(3) and readdir(3), and of SurveySegment(): what
 //   could not be read may hold everything
-absl::StatusOr<std::vector<SurveyedSegment>> SurveySegments(
+absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     const RingHeader& header, const std::string& directory,
     uint64_t first_number, uint64_t from);
 

@@ -108,7 +108,7 @@ TEST_F(RetentionFaultTest, EveryRingThatIsDeletedUnrecoveredIsToldOf) {
   options.max_bytes = 1;
   RetentionRunner runner = Runner(options);
   ::testing::internal::CaptureStderr();
-  Complain("something");
+  WarnRateLimited("something");
   runner.RunIfDue();
   leave_rings(2);
   runner.SetDue();

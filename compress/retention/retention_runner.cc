@@ -65,7 +65,7 @@ bool HoldsOurSegment(const LogFile& file) {
       SegmentFile::Open(file.path, O_RDONLY | O_NOFOLLOW);
   if (!segment.ok()) return false;
   const std::optional<FrameMetadata> metadata =
-      FindFirstMetadata(*segment, segment->opened_bytes());
+      IdentifySegment(*segment, segment->opened_bytes());
   return metadata.has_value() &&
          RingIdPrefix(metadata->ring_id) == file.ring_id_prefix &&
          metadata->segment_number == file.segment_number;
@@ -79,8 +79,8 @@ absl::Status CannotDelete(int error, const std::string& path) {
 //   FailedPrecondition: somebody does
 //   NotFound:           it has gone
 absl::Status DeleteSegment(const std::string& path) {
-  const UnsharedFile file =
-      UnsharedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const ForkClosedFile file =
+      ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (file.fd() < 0) return CannotDelete(errno, path);
   if (!TryLock(file.fd())) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": in use"));
@@ -92,7 +92,7 @@ absl::Status DeleteSegment(const std::string& path) {
 // The same of a ring.
 absl::Status DeleteLeftover(const std::string& path) {
   // Open, and so locked, until it is gone.
-  const absl::StatusOr<UnsharedFile> file = OpenLeftover(path);
+  const absl::StatusOr<ForkClosedFile> file = OpenLeftover(path);
   if (!file.ok()) return file.status();
   if (unlink(path.c_str()) != 0) return CannotDelete(errno, path);
   return absl::OkStatus();
@@ -131,7 +131,7 @@ void RetentionRunner::DeleteExcess(absl::Duration now) {
     if (free.ok()) {
       free_bytes = *free;
     } else {
-      Complain(free.status().message());
+      WarnRateLimited(free.status().message());
     }
   }
   // Counted on, not asked again: what somebody is reading makes no room yet,
@@ -169,7 +169,7 @@ bool RetentionRunner::Delete(const LogFile& file) {
   if (absl::IsFailedPrecondition(status)) return false;
   ++errors_;
   failed_at_[file.path] = MonotonicTime();
-  Complain(status.message());
+  WarnRateLimited(status.message());
   return false;
 }
 
@@ -178,7 +178,7 @@ void RetentionRunner::TellLosses() {
   const std::string others =
       untold_losses_ == 1 ? ""
                           : absl::StrCat(" and ", untold_losses_ - 1, " more");
-  ComplainOfLoss(
+  WarnDataLoss(
       absl::StrCat("deleted ", untold_path_, others,
                    ", which nobody had recovered, to keep to the limits"));
   untold_losses_ = 0;
@@ -207,7 +207,7 @@ std::vector<LogFile> RetentionRunner::List() {
 void RetentionRunner::AddFiles(const std::string& directory, bool is_elsewhere,
                                std::vector<LogFile>* files) {
   absl::Status status;
-  for (const std::string& name : NamesIn(directory, &status)) {
+  for (const std::string& name : ListDirectory(directory, &status)) {
     const ParsedFileName parsed = ParseFileName(name);
     if (parsed.kind == FileKind::kOther ||
         parsed.program != directories_.program ||
@@ -233,7 +233,7 @@ void RetentionRunner::AddFiles(const std::string& directory, bool is_elsewhere,
     }
     files->push_back(std::move(file));
   }
-  if (!status.ok()) Complain(status.message());
+  if (!status.ok()) WarnRateLimited(status.message());
 }
 
 // What was not ours may have become it, as it grew.

@@ -83,7 +83,7 @@ uint32_t RingIdPrefix(absl::Span<const uint8_t> ring_id) {
 }
 
 std::string RingFileName(const RingHeader& header) {
-  return absl::StrCat(Stem(header, header.wall_anchor_ns), ".", kRingSuffix);
+  return absl::StrCat(Stem(header, header.created_unix_ns), ".", kRingSuffix);
 }
 
 std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,

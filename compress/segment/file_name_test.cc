@@ -21,7 +21,7 @@ RingHeader MakeHeader(absl::string_view program, absl::string_view host) {
   std::memcpy(header.program, program.data(), program.size());
   std::memcpy(header.host, host.data(), host.size());
   header.process_id = 12345;
-  header.wall_anchor_ns = kTime;
+  header.created_unix_ns = kTime;
   const uint8_t id[] = {0x0f, 0x3a, 0x9c, 0x1b, 0xff};
   std::memcpy(header.ring_id, id, sizeof id);
   return header;

@@ -187,7 +187,7 @@ void FrameSearch::FindNext(uint64_t offset) {
   next_frame_ = next_metadata_;
   if (frame < offset || frame >= next_metadata_) return;
   const absl::StatusOr<FrameExtent> extent =
-      WalkFrame(*file_, frame, next_metadata_);
+      ParseFrameExtent(*file_, frame, next_metadata_);
   if (extent.ok() && extent->is_complete && extent->end == next_metadata_) {
     next_frame_ = frame;
   }
@@ -207,7 +207,7 @@ void FrameSearch::ChargeBlocks(uint64_t blocks) {
 bool FrameSearch::IsZstdFrame(uint64_t offset) {
   uint64_t blocks = 0;
   const absl::StatusOr<FrameExtent> extent =
-      WalkFrame(*file_, offset, limit_, &blocks);
+      ParseFrameExtent(*file_, offset, limit_, &blocks);
   ChargeBlocks(blocks);
   return extent.ok() &&
          (!extent->is_complete || IsFrameBoundary(*file_, extent->end, limit_));

@@ -67,7 +67,7 @@ class FrameSearch {
 
   // So many bytes were read in vain.
   void Charge(uint64_t bytes) { spent_ += bytes; }
-  // So many blocks were looked at by WalkFrame() in vain.
+  // So many blocks were looked at by ParseFrameExtent() in vain.
   void ChargeBlocks(uint64_t blocks);
 
  private:

@@ -61,7 +61,8 @@ class Walk {
  private:
   std::optional<End> PassFrame() {
     frame_begin_ = at_;
-    const absl::StatusOr<FrameExtent> extent = WalkFrame(file_, at_, limit_);
+    const absl::StatusOr<FrameExtent> extent =
+        ParseFrameExtent(file_, at_, limit_);
     if (!extent.ok()) return End::kLost;
     if (!extent->is_complete) {
       // If the blocks lead to the limit, there is nothing between.
@@ -119,7 +120,7 @@ std::optional<FrameMetadata> Search(
 bool IsWholeFrame(const SegmentFile& file, uint64_t begin, uint64_t end,
                   uint64_t* blocks) {
   const absl::StatusOr<FrameExtent> extent =
-      WalkFrame(file, begin, end, blocks);
+      ParseFrameExtent(file, begin, end, blocks);
   return extent.ok() && extent->is_complete && extent->end == end;
 }
 
@@ -165,8 +166,8 @@ std::optional<FrameMetadata> OfAnyFrame(const SegmentFile& file,
 
 }  // namespace
 
-std::optional<FrameMetadata> FindFirstMetadata(const SegmentFile& file,
-                                               uint64_t limit) {
+std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
+                                             uint64_t limit) {
   Walk walk(file, limit);
   const Walk::End end = walk.Run();
   if (end == Walk::End::kMetadata) return walk.metadata();

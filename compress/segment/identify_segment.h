@@ -19,8 +19,8 @@ namespace ringlog {
 // metadata will do that have their frame before them and another behind. What
 // is searched for has to be what the file's name says, if that is one of ours:
 // a message may hold metadata too. nullopt if a first frame is cut.
-std::optional<FrameMetadata> FindFirstMetadata(const SegmentFile& file,
-                                               uint64_t limit);
+std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
+                                             uint64_t limit);
 
 }  // namespace ringlog
 

@@ -101,7 +101,8 @@ std::optional<ActualFrame> FrameAt(const SegmentFile& file, uint64_t offset,
     if (frame.compressed_bytes > limit - offset) return std::nullopt;
     return frame;
   }
-  const absl::StatusOr<FrameExtent> extent = WalkFrame(file, offset, limit);
+  const absl::StatusOr<FrameExtent> extent =
+      ParseFrameExtent(file, offset, limit);
   if (!extent.ok() || !extent->is_complete) return std::nullopt;
   frame.compressed_bytes = extent->end - offset;
   uint64_t end = 0;

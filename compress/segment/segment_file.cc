@@ -17,7 +17,7 @@ namespace ringlog {
 absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
                                               int flags, mode_t mode) {
   // O_NONBLOCK: what is not a file, such as a pipe, shall not hold us up.
-  UnsharedFile opened = UnsharedFile::Open(path, flags | O_NONBLOCK, mode);
+  ForkClosedFile opened = ForkClosedFile::Open(path, flags | O_NONBLOCK, mode);
   if (opened.fd() < 0) {
     return FileStatus(errno, absl::StrCat("cannot open ", path));
   }

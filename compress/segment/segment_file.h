@@ -60,13 +60,13 @@ class SegmentFile {
   void TryLock();
 
  private:
-  SegmentFile(std::string path, UnsharedFile file)
+  SegmentFile(std::string path, ForkClosedFile file)
       : path_(std::move(path)), file_(std::move(file)) {}
   int fd() const { return file_.fd(); }
   absl::Status Error(int error, absl::string_view attempted) const;
 
   std::string path_;
-  UnsharedFile file_;
+  ForkClosedFile file_;
   uint64_t opened_bytes_ = 0;
   mutable absl::Status read_status_;
 };

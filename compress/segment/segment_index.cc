@@ -16,7 +16,7 @@
 namespace ringlog {
 namespace {
 
-using Frame = SegmentContent::Frame;
+using Frame = SegmentIndex::Frame;
 
 // The frame at `offset` gave records before its damage was found, or none.
 bool IsSkipped(const std::vector<SkippedRegion>& skipped, uint64_t offset) {
@@ -32,7 +32,7 @@ bool IsSkipped(const std::vector<SkippedRegion>& skipped, uint64_t offset) {
 
 // `reader` stands behind metadata. They count if the frame that they are of
 // was right before them.
-void AddMetadata(const SegmentReader& reader, SegmentContent* content) {
+void AddMetadata(const SegmentReader& reader, SegmentIndex* content) {
   const FrameMetadata& metadata = reader.metadata();
   const FrameSummary& summary = metadata.summary;
   std::vector<Frame>& frames = content->frames;
@@ -92,7 +92,7 @@ void AddSeekEntries(const Frame& frame, std::vector<SeekEntry>* entries) {
       {static_cast<uint32_t>(frame.end - frame.metadata_begin), 0});
 }
 
-absl::StatusOr<SegmentContent> ReadSegmentContent(const std::string& path) {
+absl::StatusOr<SegmentIndex> BuildSegmentIndex(const std::string& path) {
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
       SegmentReader::Open(path);
   if (!reader.ok()) return reader.status();
@@ -101,7 +101,7 @@ absl::StatusOr<SegmentContent> ReadSegmentContent(const std::string& path) {
     return absl::NotFoundError(
         absl::StrCat(path, ": nothing in it says whose segment it is"));
   }
-  SegmentContent content;
+  SegmentIndex content;
   content.ring_id = first->ring_id;
   content.number = first->segment_number;
   std::vector<Frame>& frames = content.frames;

@@ -13,7 +13,7 @@
 
 namespace ringlog {
 
-struct SegmentContent {
+struct SegmentIndex {
   struct Frame {
     uint64_t begin = 0;
     // The frame goes into the new segment as it is, with its metadata. Else it
@@ -43,11 +43,11 @@ struct SegmentContent {
 // Reads the segment at `path` to its end.
 //   NotFound: nothing in it says whose it is
 //   others:   those of SegmentReader::Open()
-absl::StatusOr<SegmentContent> ReadSegmentContent(const std::string& path);
+absl::StatusOr<SegmentIndex> BuildSegmentIndex(const std::string& path);
 
 // The entries of the seek table that a frame which is whole, and its metadata,
 // have.
-void AddSeekEntries(const SegmentContent::Frame& frame,
+void AddSeekEntries(const SegmentIndex::Frame& frame,
                     std::vector<SeekEntry>* entries);
 
 }  // namespace ringlog

@@ -50,7 +50,7 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
     return absl::InvalidArgumentError(absl::StrCat(path, ": empty"));
   }
   const uint64_t limit = std::min(limit_bytes, file->opened_bytes());
-  std::optional<FrameMetadata> first = FindFirstMetadata(*file, limit);
+  std::optional<FrameMetadata> first = IdentifySegment(*file, limit);
   if (!first.has_value() && !IsFrameBoundary(*file, 0, limit)) {
     if (!file->read_status().ok()) return file->read_status();
     return absl::InvalidArgumentError(
@@ -194,7 +194,7 @@ bool SegmentReader::IsNew(const FrameMetadata& metadata) {
 // then there is more behind it. Headers that lead to the limit are whole.
 void SegmentReader::CutFrame() {
   const absl::StatusOr<FrameExtent> extent =
-      WalkFrame(file_, frame_begin_, limit_);
+      ParseFrameExtent(file_, frame_begin_, limit_);
   const bool leads_to_limit = extent.ok() && extent->end == limit_;
   if (!leads_to_limit && search_.FindMetadata(frame_begin_ + kMagicBytes)) {
     FailFrame("the frame's end is not where its headers say");
@@ -240,7 +240,7 @@ bool SegmentReader::CutFrameAtZeros() {
   for (const uint64_t limit : {zeros + 1, zeros}) {
     uint64_t blocks = 0;
     const absl::StatusOr<FrameExtent> extent =
-        WalkFrame(file_, frame_begin_, limit, &blocks);
+        ParseFrameExtent(file_, frame_begin_, limit, &blocks);
     search_.ChargeBlocks(blocks);
     if (!extent.ok() || extent->is_complete) continue;
     text_.clear();

@@ -22,7 +22,7 @@
 namespace ringlog {
 namespace {
 
-using Frame = SegmentContent::Frame;
+using Frame = SegmentIndex::Frame;
 
 constexpr size_t kCopyBytes = 1 << 20;
 // Of text: a frame that is made anew ends with the record that reaches it.
@@ -91,7 +91,7 @@ class Writer {
 
 class Mender {
  public:
-  Mender(const SegmentContent& content, SegmentFile from, Writer to)
+  Mender(const SegmentIndex& content, SegmentFile from, Writer to)
       : content_(content), from_(std::move(from)), to_(std::move(to)) {
     BeginFrame();
   }
@@ -252,7 +252,7 @@ class Mender {
     return absl::OkStatus();
   }
 
-  const SegmentContent& content_;
+  const SegmentIndex& content_;
   const SegmentFile from_;
   Writer to_;
   std::vector<SeekEntry> entries_;
@@ -265,8 +265,8 @@ class Mender {
 
 }  // namespace
 
-absl::Status MendSegment(const std::string& from, const SegmentContent& content,
-                         const std::string& to) {
+absl::Status RepairSegment(const std::string& from, const SegmentIndex& content,
+                           const std::string& to) {
   absl::StatusOr<SegmentFile> file = SegmentFile::Open(from, O_RDONLY);
   if (!file.ok()) return file.status();
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader =

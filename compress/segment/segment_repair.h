@@ -19,8 +19,8 @@ namespace ringlog {
 //   DataLoss: `from` has become shorter
 //   others:   those of open(2), read(2), write(2) and fdatasync(2), with the
 //             path
-absl::Status MendSegment(const std::string& from, const SegmentContent& content,
-                         const std::string& to);
+absl::Status RepairSegment(const std::string& from, const SegmentIndex& content,
+                           const std::string& to);
 
 // Writes `to`, a new file, with the first `limit_bytes` of `from`, or what it
 // has of them. Durable when it returns, but for the name. The same errors.

@@ -22,9 +22,9 @@
 namespace ringlog {
 namespace {
 
-class SegmentMendTest : public ::testing::TestWithParam<LineFormat> {
+class SegmentRepairTest : public ::testing::TestWithParam<LineFormat> {
  protected:
-  SegmentMendTest()
+  SegmentRepairTest()
       : sample_(MakeSampleSegment(GetParam(), 4, TestSeed())),
         directory_(MakeTestDirectory()) {}
 
@@ -40,13 +40,13 @@ class SegmentMendTest : public ::testing::TestWithParam<LineFormat> {
     const std::string from = absl::StrCat(directory_, "/", ++files_);
     const std::string to = absl::StrCat(from, ".mended");
     WriteFile(from, bytes);
-    const absl::StatusOr<SegmentContent> content = ReadSegmentContent(from);
+    const absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(from);
     EXPECT_TRUE(content.ok()) << content.status();
     if (!content.ok()) return "";
-    const absl::Status mended = MendSegment(from, *content, to);
+    const absl::Status mended = RepairSegment(from, *content, to);
     EXPECT_TRUE(mended.ok()) << mended;
     EXPECT_EQ(ReadFile(from), bytes);
-    const absl::StatusOr<SegmentContent> result = ReadSegmentContent(to);
+    const absl::StatusOr<SegmentIndex> result = BuildSegmentIndex(to);
     EXPECT_TRUE(result.ok() && result->is_whole);
     return ReadFile(to);
   }
@@ -66,15 +66,15 @@ class SegmentMendTest : public ::testing::TestWithParam<LineFormat> {
   int files_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(, SegmentMendTest,
+INSTANTIATE_TEST_SUITE_P(, SegmentRepairTest,
                          ::testing::Values(LineFormat::kText,
                                            LineFormat::kJson));
 
-TEST_P(SegmentMendTest, OneThatIsWholeStaysTheSame) {
+TEST_P(SegmentRepairTest, OneThatIsWholeStaysTheSame) {
   EXPECT_EQ(Mend(sample_.bytes), sample_.bytes);
 }
 
-TEST_P(SegmentMendTest, OneThatIsCutAnywhereKeepsTheRecordsThatItHas) {
+TEST_P(SegmentRepairTest, OneThatIsCutAnywhereKeepsTheRecordsThatItHas) {
   std::set<size_t> cuts;  // round every block's end, and others
   for (const SampleSegment::Frame& frame : sample_.frames) {
     for (const SampleSegment::Block& block : frame.blocks) {
@@ -97,7 +97,7 @@ TEST_P(SegmentMendTest, OneThatIsCutAnywhereKeepsTheRecordsThatItHas) {
   }
 }
 
-TEST_P(SegmentMendTest, AChangedByteCostsItsFrameAndNoMore) {
+TEST_P(SegmentRepairTest, AChangedByteCostsItsFrameAndNoMore) {
   int lost_frames = 0;
   for (size_t at = TestSeed() % 17; at < sample_.bytes.size(); at += 17) {
     std::string bytes = sample_.bytes;
@@ -121,7 +121,7 @@ TEST_P(SegmentMendTest, AChangedByteCostsItsFrameAndNoMore) {
 }
 
 // The positions that text does not tell: the next frame says where they end.
-TEST_P(SegmentMendTest, AFrameThatIsMadeAnewHasItsPositionsAndSaysByWhom) {
+TEST_P(SegmentRepairTest, AFrameThatIsMadeAnewHasItsPositionsAndSaysByWhom) {
   std::string bytes = sample_.bytes;
   char& byte = bytes[sample_.frames[1].end + 30];
   byte = static_cast<char>(byte ^ 1);
@@ -146,15 +146,15 @@ TEST_P(SegmentMendTest, AFrameThatIsMadeAnewHasItsPositionsAndSaysByWhom) {
   EXPECT_EQ(frame, sample_.frames.size());
 }
 
-TEST_P(SegmentMendTest, GapsAndRecordsOfAnOpenFrameAreCountedAsTheyAre) {
+TEST_P(SegmentRepairTest, GapsAndRecordsOfAnOpenFrameAreCountedAsTheyAre) {
   // The last frame is whole, then open: it says the same of itself.
   const SampleSegment::Frame& last = sample_.frames.back();
   const std::string whole_path = absl::StrCat(directory_, "/whole");
   WriteFile(whole_path, sample_.bytes);
-  const auto whole = ReadSegmentContent(whole_path);
+  const auto whole = BuildSegmentIndex(whole_path);
   const std::string path = absl::StrCat(directory_, "/mended");
   WriteFile(path, Mend(sample_.bytes.substr(0, last.end)));
-  const auto mended = ReadSegmentContent(path);
+  const auto mended = BuildSegmentIndex(path);
   ASSERT_TRUE(whole.ok() && mended.ok());
   EXPECT_EQ(mended->records, whole->records);
   EXPECT_EQ(mended->gaps, whole->gaps);

@@ -74,7 +74,7 @@ absl::Status WalkCompleteFrames(const SegmentFile& file,
                                 const SegmentIdentity& identity, uint64_t end,
                                 SegmentTail* tail) {
   for (uint64_t at = 0; at < end;) {
-    absl::StatusOr<FrameExtent> extent = WalkFrame(file, at, end);
+    absl::StatusOr<FrameExtent> extent = ParseFrameExtent(file, at, end);
     if (!extent.ok()) return extent.status();
     uint64_t metadata_end = 0;
     absl::StatusOr<FrameMetadata> metadata =
@@ -196,7 +196,7 @@ absl::Status ExamineOpenFrame(const SegmentFile& file,
                               const SegmentCursor& cursor, SegmentTail* tail) {
   if (absl::Status s = CheckOpenFrameOf(file, cursor); !s.ok()) return s;
   absl::StatusOr<FrameExtent> extent =
-      WalkFrame(file, cursor.frame_offset, cursor.segment_bytes);
+      ParseFrameExtent(file, cursor.frame_offset, cursor.segment_bytes);
   if (!extent.ok()) return extent.status();
   // The cursor stands where a batch was flushed.
   if (extent->is_complete || extent->end != cursor.segment_bytes ||
@@ -242,15 +242,15 @@ SegmentTail TailOf(const SegmentIdentity& identity,
 // No frame that can be read begins with what another ring's begins with.
 bool IsAnothers(const SegmentFile& file, const SegmentIdentity& identity) {
   const std::optional<FrameMetadata> first =
-      FindFirstMetadata(file, file.opened_bytes());
+      IdentifySegment(file, file.opened_bytes());
   return first.has_value() && first->ring_id != identity.ring_id;
 }
 
 }  // namespace
 
-absl::StatusOr<SegmentTail> ExamineTail(const SegmentFile& file,
-                                        const SegmentIdentity& identity,
-                                        const SegmentCursor& cursor) {
+absl::StatusOr<SegmentTail> PrepareResume(const SegmentFile& file,
+                                          const SegmentIdentity& identity,
+                                          const SegmentCursor& cursor) {
   if (cursor.segment_number != identity.number ||
       cursor.format != identity.format ||
       cursor.frame_offset > cursor.segment_bytes) {

@@ -36,9 +36,9 @@ struct SegmentTail {
 //   DataLoss:        the file is another one, or too short, or damaged
 //   Internal:        zstd has no memory
 //   others:          those of read(2)
-absl::StatusOr<SegmentTail> ExamineTail(const SegmentFile& file,
-                                        const SegmentIdentity& identity,
-                                        const SegmentCursor& cursor);
+absl::StatusOr<SegmentTail> PrepareResume(const SegmentFile& file,
+                                          const SegmentIdentity& identity,
+                                          const SegmentCursor& cursor);
 
 // Whether the open frame's bytes in the segment at `path` are those that the
 // cursor's checksum is of.
@@ -47,7 +47,7 @@ absl::StatusOr<SegmentTail> ExamineTail(const SegmentFile& file,
 absl::Status CheckOpenFrame(const std::string& path,
                             const SegmentCursor& cursor);
 
-// Ends a segment that ExamineTail() calls damaged, so that no reader believes
+// Ends a segment that PrepareResume() calls damaged, so that no reader believes
 // more of it than is known to be right, and nothing of it is thrown away: the
 // file gets the length that the cursor says; the frame that is open there gets
 // its end, or, if it is damaged itself, an end whose checksum fits nothing; the

@@ -93,7 +93,7 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(
       SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (!file.ok()) return file.status();
   file->TryLock();
-  absl::StatusOr<SegmentTail> tail = ExamineTail(*file, identity, cursor);
+  absl::StatusOr<SegmentTail> tail = PrepareResume(*file, identity, cursor);
   if (!tail.ok()) return tail.status();
   auto writer =
       absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));

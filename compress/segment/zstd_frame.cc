@@ -51,8 +51,8 @@ size_t HeaderBytes(uint32_t descriptor) {
 
 }  // namespace
 
-absl::StatusOr<BlockExtent> WalkBlock(const SegmentFile& file, uint64_t offset,
-                                      uint64_t limit) {
+absl::StatusOr<BlockExtent> ParseBlockExtent(const SegmentFile& file,
+                                             uint64_t offset, uint64_t limit) {
   BlockExtent extent;
   extent.end = offset;
   if (limit < offset + kBlockHeaderBytes) return extent;
@@ -74,8 +74,9 @@ absl::StatusOr<BlockExtent> WalkBlock(const SegmentFile& file, uint64_t offset,
   return extent;
 }
 
-absl::StatusOr<FrameExtent> WalkFrame(const SegmentFile& file, uint64_t offset,
-                                      uint64_t limit, uint64_t* blocks) {
+absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
+                                             uint64_t offset, uint64_t limit,
+                                             uint64_t* blocks) {
   FrameExtent extent;
   extent.end = offset;
   if (limit < offset + kMagicAndDescriptorBytes) return extent;
@@ -94,7 +95,7 @@ absl::StatusOr<FrameExtent> WalkFrame(const SegmentFile& file, uint64_t offset,
   extent.end = at;
   for (bool is_last = false; !is_last;) {
     if (blocks != nullptr) ++*blocks;
-    const absl::StatusOr<BlockExtent> block = WalkBlock(file, at, limit);
+    const absl::StatusOr<BlockExtent> block = ParseBlockExtent(file, at, limit);
     if (!block.ok()) return block.status();
     if (!block->is_whole) {
       if (block->is_raw) extent.cut_raw_bytes = limit - at - kBlockHeaderBytes;

@@ -31,9 +31,9 @@ struct FrameExtent {
 // The zstd frame at `offset` of `file`, as far as `limit`. Each block costs a
 // read(2); `blocks`, if given, gets how many were looked at.
 //   DataLoss: there is none, or something in it is no block
-absl::StatusOr<FrameExtent> WalkFrame(const SegmentFile& file, uint64_t offset,
-                                      uint64_t limit,
-                                      uint64_t* blocks = nullptr);
+absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
+                                             uint64_t offset, uint64_t limit,
+                                             uint64_t* blocks = nullptr);
 
 // Where the block at `offset` within a frame ends.
 struct BlockExtent {
@@ -42,8 +42,8 @@ struct BlockExtent {
   bool is_whole = false;  // it ends at or before the limit
   bool is_raw = false;
 };
-absl::StatusOr<BlockExtent> WalkBlock(const SegmentFile& file, uint64_t offset,
-                                      uint64_t limit);
+absl::StatusOr<BlockExtent> ParseBlockExtent(const SegmentFile& file,
+                                             uint64_t offset, uint64_t limit);
 
 }  // namespace ringlog
 

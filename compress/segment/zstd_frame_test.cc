@@ -63,9 +63,9 @@ std::string MakeFrame(const std::string& text, const FrameOptions& options) {
   return frame;
 }
 
-class FrameWalkTest : public ::testing::Test {
+class ZstdFrameTest : public ::testing::Test {
  protected:
-  FrameWalkTest() : path_(MakeTestDirectory() + "/file") {}
+  ZstdFrameTest() : path_(MakeTestDirectory() + "/file") {}
 
   absl::StatusOr<FrameExtent> Walk(const std::string& bytes, uint64_t offset,
                                    uint64_t limit) {
@@ -74,13 +74,13 @@ class FrameWalkTest : public ::testing::Test {
     WriteFile(path_, bytes);
     absl::StatusOr<SegmentFile> file = SegmentFile::Open(path_, O_RDONLY);
     if (!file.ok()) return file.status();
-    return WalkFrame(*file, offset, limit);
+    return ParseFrameExtent(*file, offset, limit);
   }
 
   const std::string path_;
 };
 
-TEST_F(FrameWalkTest, FrameEndsWhereZstdSays) {
+TEST_F(ZstdFrameTest, FrameEndsWhereZstdSays) {
   for (const size_t bytes :
        std::vector<size_t>{0, 1, 100, 255, 256, 70000, 300000}) {
     for (int bits = 0; bits < 16; ++bits) {
@@ -100,7 +100,7 @@ TEST_F(FrameWalkTest, FrameEndsWhereZstdSays) {
   }
 }
 
-TEST_F(FrameWalkTest, RunsOfOneByteAreWalkedToo) {
+TEST_F(ZstdFrameTest, RunsOfOneByteAreWalkedToo) {
   const std::string frame = MakeFrame(std::string(400000, 'x'), {true});
   const auto extent = Walk(frame, 0, frame.size());
   ASSERT_TRUE(extent.ok()) << extent.status();
@@ -108,7 +108,7 @@ TEST_F(FrameWalkTest, RunsOfOneByteAreWalkedToo) {
   EXPECT_EQ(extent->end, frame.size());
 }
 
-TEST_F(FrameWalkTest, CutFrameEndsWithItsLastWholeBlock) {
+TEST_F(ZstdFrameTest, CutFrameEndsWithItsLastWholeBlock) {
   for (const bool compressible : {false, true}) {
     const std::string frame =
         MakeFrame(MakeText(900, compressible), {true, false, true});
@@ -118,7 +118,7 @@ TEST_F(FrameWalkTest, CutFrameEndsWithItsLastWholeBlock) {
     uint64_t last_end = 0;
     size_t ends = 0;
     for (uint64_t limit = 0; limit < frame.size(); ++limit) {
-      const auto extent = WalkFrame(*file, 0, limit);
+      const auto extent = ParseFrameExtent(*file, 0, limit);
       ASSERT_TRUE(extent.ok()) << extent.status();
       ASSERT_FALSE(extent->is_complete);
       ASSERT_LE(extent->end, limit);
@@ -137,7 +137,7 @@ TEST_F(FrameWalkTest, CutFrameEndsWithItsLastWholeBlock) {
   }
 }
 
-TEST_F(FrameWalkTest, WhatIsNoFrameIsDataLoss) {
+TEST_F(ZstdFrameTest, WhatIsNoFrameIsDataLoss) {
   const std::string frame = MakeFrame("text\n", {});
   for (uint64_t offset = 1; offset <= 3; ++offset) {
     EXPECT_EQ(Walk(frame + "xxxxx", offset, frame.size()).status().code(),
@@ -149,14 +149,14 @@ TEST_F(FrameWalkTest, WhatIsNoFrameIsDataLoss) {
             absl::StatusCode::kDataLoss);
 }
 
-TEST_F(FrameWalkTest, FileShorterThanTheLimitIsAnError) {
+TEST_F(ZstdFrameTest, FileShorterThanTheLimitIsAnError) {
   const std::string frame = MakeFrame(MakeText(900, true), {});
   EXPECT_FALSE(Walk(frame.substr(0, 6), 0, frame.size()).ok());
 }
 
 // Invariants checked: walking damaged headers ends, within the limit; and what
 // is said to be complete, zstd finds at the same place.
-TEST_F(FrameWalkTest, DamagedHeadersAreWalkedWithinTheLimit) {
+TEST_F(ZstdFrameTest, DamagedHeadersAreWalkedWithinTheLimit) {
   std::mt19937_64 random(TestSeed());
   const std::string frame = MakeFrame(MakeText(600, true), {true, false, true});
   for (int i = 0; i < 3000; ++i) {

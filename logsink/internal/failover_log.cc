@@ -54,10 +54,11 @@ bool HasItsFile(const Ring& ring) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LogPair>> LogPair::Create(
-    const RingLogSinkOptions& options, ProcessLog::Storage storage,
+absl::StatusOr<std::unique_ptr<FailoverLog>> FailoverLog::Create(
+    const RingLogSinkOptions& options, LogPipeline::Storage storage,
     bool limits_wait) {
-  std::unique_ptr<LogPair> logs(new LogPair(options, storage, limits_wait));
+  std::unique_ptr<FailoverLog> logs(
+      new FailoverLog(options, storage, limits_wait));
   const absl::Status first = logs->Make(kFirst);
   if (first.ok()) {
     logs->SwitchTo(kFirst);
@@ -71,25 +72,25 @@ absl::StatusOr<std::unique_ptr<LogPair>> LogPair::Create(
         absl::StrCat(first.message(), "; the fallback: ", fallback.message()));
   }
   logs->SwitchTo(kFallback);
-  Complain(absl::StrCat(first.message(), "; records go to ",
-                        options.fallback_directory));
+  WarnRateLimited(absl::StrCat(first.message(), "; records go to ",
+                               options.fallback_directory));
   return logs;
 }
 
-LogPair::~LogPair() {
+FailoverLog::~FailoverLog() {
   Stop().IgnoreError();
   for (auto& log : logs_) delete log.load();
 }
 
-RingLogSinkOptions LogPair::OptionsOf(Which which) const {
+RingLogSinkOptions FailoverLog::OptionsOf(Which which) const {
   return which == kFirst ? options_ : FallbackOptions(options_);
 }
 
-absl::Status LogPair::Make(Which which) {
+absl::Status FailoverLog::Make(Which which) {
   RingLogSinkOptions options;
   bool limits_wait;
   {
-    MonitorLock lock(&monitor_);
+    ForkSafeMutexLock lock(&monitor_);
     options = OptionsOf(which);
     limits_wait = limits_wait_;
   }
@@ -99,17 +100,17 @@ absl::Status LogPair::Make(Which which) {
       which == kFirst ? FirstHasWritten(status) : FallbackHasWritten(status);
     };
   }
-  absl::StatusOr<std::unique_ptr<ProcessLog>> log =
-      ProcessLog::Create(options, storage_, limits_wait, on_write);
+  absl::StatusOr<std::unique_ptr<LogPipeline>> log =
+      LogPipeline::Create(options, storage_, limits_wait, on_write);
   if (!log.ok() && which == kFallback &&
       options.ring_directory != options.directory) {
     // It may be that which cannot take a ring.
     options.ring_directory = options.directory;
-    log = ProcessLog::Create(options, storage_, limits_wait, on_write);
+    log = LogPipeline::Create(options, storage_, limits_wait, on_write);
   }
   if (!log.ok()) return log.status();
-  ProcessLog* const made = log->release();
-  MonitorLock lock(&monitor_);
+  LogPipeline* const made = log->release();
+  ForkSafeMutexLock lock(&monitor_);
   logs_[which].store(made, std::memory_order_release);
   // What others have asked for meanwhile.
   made->Reconfigure(OptionsOf(which));
@@ -117,12 +118,12 @@ absl::Status LogPair::Make(Which which) {
   return absl::OkStatus();
 }
 
-bool LogPair::SwitchTo(Which which) {
-  MonitorLock lock(&monitor_);
+bool FailoverLog::SwitchTo(Which which) {
+  ForkSafeMutexLock lock(&monitor_);
   return !stopping_ && SwitchToRing(log(which)->ring());
 }
 
-bool LogPair::SwitchToRing(Ring* ring) {
+bool FailoverLog::SwitchToRing(Ring* ring) {
   const Ring* const before = ring_.exchange(ring, std::memory_order_acq_rel);
   if (before == ring) return false;
   // A report that has begun goes on where it is.
@@ -132,28 +133,28 @@ bool LogPair::SwitchToRing(Ring* ring) {
   return true;
 }
 
-ProcessLog* LogPair::OwnOfThisThread() const {
-  for (ProcessLog* log : Logs()) {
+LogPipeline* FailoverLog::OwnOfThisThread() const {
+  for (LogPipeline* log : Logs()) {
     if (log->flusher() != nullptr && log->flusher()->IsOwnThread()) return log;
   }
   return nullptr;
 }
 
-bool LogPair::is_stopping() {
-  MonitorLock lock(&monitor_);
+bool FailoverLog::is_stopping() {
+  ForkSafeMutexLock lock(&monitor_);
   return stopping_;
 }
 
-bool LogPair::uses_fallback() const {
-  const ProcessLog* const fallback = log(kFallback);
+bool FailoverLog::uses_fallback() const {
+  const LogPipeline* const fallback = log(kFallback);
   return fallback != nullptr && fallback->ring() == ring();
 }
 
-void LogPair::FirstHasWritten(const absl::Status& status) {
+void FailoverLog::FirstHasWritten(const absl::Status& status) {
   if (status.ok()) {
     if (errors_ > 0 && errors_ < kErrorsToSwitch) {
-      Complain(absl::StrCat(last_error_.message(),
-                            "; it worked when it was tried again"));
+      WarnRateLimited(absl::StrCat(last_error_.message(),
+                                   "; it worked when it was tried again"));
     }
     errors_ = 0;
     ReturnIfAllIsWritten();
@@ -163,37 +164,38 @@ void LogPair::FirstHasWritten(const absl::Status& status) {
   const bool stopping = is_stopping();
   if (++errors_ < kErrorsToSwitch && !stopping) return;
   if (stopping || uses_fallback()) {
-    Complain(absl::StrCat(status.message(), kRecordsStay));
+    WarnRateLimited(absl::StrCat(status.message(), kRecordsStay));
     return;
   }
   if (log(kFallback) == nullptr) {
     if (absl::Status s = Make(kFallback); !s.ok()) {
-      Complain(absl::StrCat(status.message(), "; the fallback: ", s.message(),
-                            kRecordsStay));
+      WarnRateLimited(absl::StrCat(
+          status.message(), "; the fallback: ", s.message(), kRecordsStay));
       return;
     }
   }
   if (!SwitchTo(kFallback)) return;
-  Complain(absl::StrCat(status.message(), "; new records go to ",
-                        fallback_directory_, " until that is over"));
+  WarnRateLimited(absl::StrCat(status.message(), "; new records go to ",
+                               fallback_directory_, " until that is over"));
 }
 
 // What was logged before the switch comes first; that it could be written is
 // the proof, too.
-void LogPair::ReturnIfAllIsWritten() {
-  const ProcessLog* const first = log(kFirst);
+void FailoverLog::ReturnIfAllIsWritten() {
+  const LogPipeline* const first = log(kFirst);
   if (first == nullptr || !uses_fallback() || is_stopping() ||
       first->ring()->used_slots() != 0 || !HasItsFile(*first->ring())) {
     return;
   }
   if (SwitchTo(kFirst)) {
-    Complain(
+    WarnRateLimited(
         absl::StrCat(directory_, " can be written again; records go there"));
   }
 }
 
-void LogPair::FallbackHasWritten(const absl::Status& status) {
-  if (!status.ok()) Complain(absl::StrCat(status.message(), kRecordsStay));
+void FailoverLog::FallbackHasWritten(const absl::Status& status) {
+  if (!status.ok())
+    WarnRateLimited(absl::StrCat(status.message(), kRecordsStay));
   if (log(kFirst) != nullptr || is_stopping()) return;
   const absl::Duration now = MonotonicTime();
   if (now - tried_at_ < retry_interval_) return;
@@ -202,12 +204,13 @@ void LogPair::FallbackHasWritten(const absl::Status& status) {
   if (!Make(kFirst).ok()) return;
   // Its own flusher may have been faster.
   if (SwitchTo(kFirst)) {
-    Complain(absl::StrCat(directory_, " can be used now; records go there"));
+    WarnRateLimited(
+        absl::StrCat(directory_, " can be used now; records go there"));
   }
 }
 
-std::vector<ProcessLog*> LogPair::Logs() const {
-  std::vector<ProcessLog*> logs;
+std::vector<LogPipeline*> FailoverLog::Logs() const {
+  std::vector<LogPipeline*> logs;
   for (const Which which : {kFirst, kFallback}) {
     if (log(which) != nullptr) logs.push_back(log(which));
   }
@@ -215,22 +218,22 @@ std::vector<ProcessLog*> LogPair::Logs() const {
   return logs;
 }
 
-void LogPair::Flush(absl::Duration timeout) {
+void FailoverLog::Flush(absl::Duration timeout) {
   const absl::Duration deadline = MonotonicTime() + timeout;
-  for (const ProcessLog* log : Logs()) {
+  for (const LogPipeline* log : Logs()) {
     if (log->flusher() == nullptr) continue;
     log->flusher()->Flush(deadline - MonotonicTime());
   }
 }
 
-absl::Status LogPair::Rotate(absl::Duration timeout) {
+absl::Status FailoverLog::Rotate(absl::Duration timeout) {
   // Which cannot wait for itself, nor may two of them for each other.
-  if (const ProcessLog* const own = OwnOfThisThread(); own != nullptr) {
+  if (const LogPipeline* const own = OwnOfThisThread(); own != nullptr) {
     return own->flusher()->Rotate(timeout);
   }
   const absl::Duration deadline = MonotonicTime() + timeout;
   absl::Status status;
-  for (const ProcessLog* log : Logs()) {
+  for (const LogPipeline* log : Logs()) {
     if (log->flusher() == nullptr) {
       return absl::FailedPreconditionError(
           "with kOverwriteOldest there are no segments");
@@ -240,10 +243,10 @@ absl::Status LogPair::Rotate(absl::Duration timeout) {
   return status;
 }
 
-std::vector<std::string> LogPair::Recent(size_t count) const {
+std::vector<std::string> FailoverLog::Recent(size_t count) const {
   std::vector<TimedLines> merged;
-  const std::vector<ProcessLog*> logs = Logs();
-  for (const ProcessLog* log : logs) {
+  const std::vector<LogPipeline*> logs = Logs();
+  for (const LogPipeline* log : logs) {
     if (log->flusher() == nullptr) continue;
     std::vector<std::string> recent = log->flusher()->Recent(count);
     if (logs.size() == 1) return recent;
@@ -261,61 +264,61 @@ std::vector<std::string> LogPair::Recent(size_t count) const {
   return lines;
 }
 
-RingLogSinkCounters LogPair::counters() const {
+RingLogSinkCounters FailoverLog::counters() const {
   RingLogSinkCounters sum;
   for (const Which which : {kFirst, kFallback}) {
-    const ProcessLog* const log = this->log(which);
+    const LogPipeline* const log = this->log(which);
     if (log != nullptr) AddCounters(ReadCounters(*log->ring()), &sum);
   }
   return sum;
 }
 
-void LogPair::Reconfigure(const RingLogSinkOptions& options) {
-  MonitorLock lock(&monitor_);
+void FailoverLog::Reconfigure(const RingLogSinkOptions& options) {
+  ForkSafeMutexLock lock(&monitor_);
   options_ = options;
   for (const Which which : {kFirst, kFallback}) {
-    ProcessLog* const log = this->log(which);
+    LogPipeline* const log = this->log(which);
     if (log != nullptr) log->Reconfigure(OptionsOf(which));
   }
 }
 
-void LogPair::StartLimits() {
-  MonitorLock lock(&monitor_);
+void FailoverLog::StartLimits() {
+  ForkSafeMutexLock lock(&monitor_);
   limits_wait_ = false;
-  for (ProcessLog* log : Logs()) log->StartLimits();
+  for (LogPipeline* log : Logs()) log->StartLimits();
 }
 
-absl::Status LogPair::Stop() {
-  if (ProcessLog* const own = OwnOfThisThread(); own != nullptr) {
+absl::Status FailoverLog::Stop() {
+  if (LogPipeline* const own = OwnOfThisThread(); own != nullptr) {
     return own->Stop();
   }
   {
-    MonitorLock lock(&monitor_);
+    ForkSafeMutexLock lock(&monitor_);
     stopping_ = true;
   }
   absl::Status status;
   // Again if the thread of one has made the other meanwhile.
   for (size_t stopped = 0; stopped < Logs().size();) {
-    std::vector<ProcessLog*> logs = Logs();
+    std::vector<LogPipeline*> logs = Logs();
     stopped = logs.size();
     // That with the new records is the last: before it takes no more of them
     // they have another one, if that could not be emptied.
     std::reverse(logs.begin(), logs.end());
-    for (ProcessLog* log : logs) {
+    for (LogPipeline* log : logs) {
       status.Update(log->Stop());
       const Ring& ring = *log->ring();
       if (ring.is_sealed() || !ring.outlives_process()) continue;
-      MonitorLock lock(&monitor_);
+      ForkSafeMutexLock lock(&monitor_);
       SwitchToRing(log->ring());
     }
   }
   return status;
 }
 
-absl::Status LogPair::DeleteFiles() {
+absl::Status FailoverLog::DeleteFiles() {
   if (OwnOfThisThread() != nullptr) return absl::OkStatus();
   absl::Status status;
-  for (ProcessLog* log : Logs()) {
+  for (LogPipeline* log : Logs()) {
     if (log->Stop().ok()) status.Update(log->DeleteFile());
   }
   return status;

@@ -1,4 +1,4 @@
-// LogPair
+// FailoverLog
 //
 // What one process logs into when its directory may fail: a log for
 // `directory`, and one for `fallback_directory`, each with a ring and a flusher
@@ -45,7 +45,7 @@ namespace ringlog {
 // Thread-safe. A forked child has its parent's in its memory, and may neither
 // use nor destroy it, for threads that it does not have may be in the middle of
 // it; it may ask is_of_this_process() and ring().
-class LogPair {
+class FailoverLog {
  public:
   // So many errors of writing in a row, as counters().write_errors counts them,
   // and nothing written in between: some 70 ms. Three may be those of one file,
@@ -55,16 +55,16 @@ class LogPair {
   // `options` are Resolved(). If the first log cannot be made it is the other
   // one, and stderr says so. `limits_wait` is
   // FlusherOptions::limits_wait.
-  //   the errors of ProcessLog::Create() for `directory`; if there is a
+  //   the errors of LogPipeline::Create() for `directory`; if there is a
   //   fallback its message follows
-  static absl::StatusOr<std::unique_ptr<LogPair>> Create(
-      const RingLogSinkOptions& options, ProcessLog::Storage storage,
+  static absl::StatusOr<std::unique_ptr<FailoverLog>> Create(
+      const RingLogSinkOptions& options, LogPipeline::Storage storage,
       bool limits_wait);
 
   // Stop(), and DeleteFiles().
-  ~LogPair();
-  LogPair(const LogPair&) = delete;
-  LogPair& operator=(const LogPair&) = delete;
+  ~FailoverLog();
+  FailoverLog(const FailoverLog&) = delete;
+  FailoverLog& operator=(const FailoverLog&) = delete;
 
   bool is_of_this_process() const {
     return fork_generation_ == ForkGeneration::Now();
@@ -100,7 +100,7 @@ class LogPair {
   void StartLimits() ABSL_LOCKS_EXCLUDED(monitor_);
 
   // Stops both; nothing is switched any more. Errors are those of
-  // ProcessLog::Stop(); new records go to the ring that could not be emptied,
+  // LogPipeline::Stop(); new records go to the ring that could not be emptied,
   // if there is one. Does nothing in the thread of a flusher, as that says.
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
   // Of those that Stop() has ended without an error. Requires: Stop() was
@@ -110,8 +110,8 @@ class LogPair {
  private:
   enum Which : size_t { kFirst, kFallback };
 
-  LogPair(const RingLogSinkOptions& options, ProcessLog::Storage storage,
-          bool limits_wait)
+  FailoverLog(const RingLogSinkOptions& options, LogPipeline::Storage storage,
+              bool limits_wait)
       : directory_(options.directory),
         fallback_directory_(options.fallback_directory),
         format_(options.format),
@@ -120,12 +120,12 @@ class LogPair {
         limits_wait_(limits_wait) {}
 
   // Null if it has not been made.
-  ProcessLog* log(Which which) const {
+  LogPipeline* log(Which which) const {
     // Acquire: pairs with Make() on another thread.
     return logs_[which].load(std::memory_order_acquire);
   }
   // Those that there are, that with the new records first.
-  std::vector<ProcessLog*> Logs() const;
+  std::vector<LogPipeline*> Logs() const;
 
   RingLogSinkOptions OptionsOf(Which which) const
       ABSL_SHARED_LOCKS_REQUIRED(monitor_);
@@ -135,7 +135,7 @@ class LogPair {
   bool SwitchTo(Which which) ABSL_LOCKS_EXCLUDED(monitor_);
   bool SwitchToRing(Ring* ring) ABSL_EXCLUSIVE_LOCKS_REQUIRED(monitor_);
   // That whose flusher calls; null if none does.
-  ProcessLog* OwnOfThisThread() const;
+  LogPipeline* OwnOfThisThread() const;
 
   // What the flushers tell, each in its thread.
   void FirstHasWritten(const absl::Status& status);
@@ -150,15 +150,15 @@ class LogPair {
   const std::string directory_;
   const std::string fallback_directory_;  // empty: there is none
   const LineFormat format_;
-  const ProcessLog::Storage storage_;
+  const LogPipeline::Storage storage_;
 
-  Monitor monitor_;
+  ForkSafeMutex monitor_;
   RingLogSinkOptions options_ ABSL_GUARDED_BY(monitor_);
   bool limits_wait_ ABSL_GUARDED_BY(monitor_);
   bool stopping_ ABSL_GUARDED_BY(monitor_) = false;
 
   // Owned. Set once.
-  std::array<std::atomic<ProcessLog*>, 2> logs_ = {};
+  std::array<std::atomic<LogPipeline*>, 2> logs_ = {};
 
   // Of the first log's thread.
   int errors_ = 0;  // in a row

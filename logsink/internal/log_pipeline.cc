@@ -32,8 +32,8 @@ absl::Status MakeDirectory(const std::string& path) {
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
-    const RingLogSinkOptions& options, ProcessLog::Storage storage) {
-  if (storage == ProcessLog::Storage::kMemory) {
+    const RingLogSinkOptions& options, LogPipeline::Storage storage) {
+  if (storage == LogPipeline::Storage::kMemory) {
     return Ring::CreateAnonymous(ToRingOptions(options));
   }
   for (const std::string& directory :
@@ -46,13 +46,13 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ProcessLog>> ProcessLog::Create(
+absl::StatusOr<std::unique_ptr<LogPipeline>> LogPipeline::Create(
     const RingLogSinkOptions& options, Storage storage, bool limits_wait,
     std::function<void(const absl::Status&)> on_write) {
   absl::StatusOr<std::unique_ptr<Ring>> ring = CreateRing(options, storage);
   if (!ring.ok()) return ring.status();
-  std::unique_ptr<ProcessLog> log(
-      new ProcessLog(*std::move(ring), std::move(on_write)));
+  std::unique_ptr<LogPipeline> log(
+      new LogPipeline(*std::move(ring), std::move(on_write)));
   if (options.overflow == OverflowPolicy::kOverwriteOldest) return log;
   FlusherOptions flusher_options = log->FlusherOptionsOf(options);
   flusher_options.limits_wait = limits_wait;
@@ -67,31 +67,31 @@ absl::StatusOr<std::unique_ptr<ProcessLog>> ProcessLog::Create(
   return log;
 }
 
-ProcessLog::~ProcessLog() {
+LogPipeline::~LogPipeline() {
   if (Stop().ok()) DeleteFile().IgnoreError();
 }
 
-FlusherOptions ProcessLog::FlusherOptionsOf(
+FlusherOptions LogPipeline::FlusherOptionsOf(
     const RingLogSinkOptions& options) const {
   FlusherOptions flusher = ToFlusherOptions(options);
   flusher.on_write = on_write_;
   return flusher;
 }
 
-void ProcessLog::Reconfigure(const RingLogSinkOptions& options) {
+void LogPipeline::Reconfigure(const RingLogSinkOptions& options) {
   if (flusher_ != nullptr) flusher_->Reconfigure(FlusherOptionsOf(options));
 }
 
-void ProcessLog::StartLimits() {
+void LogPipeline::StartLimits() {
   if (flusher_ != nullptr) flusher_->StartLimits();
 }
 
-absl::Status ProcessLog::Stop() {
+absl::Status LogPipeline::Stop() {
   return flusher_ == nullptr ? absl::OkStatus() : flusher_->Stop();
 }
 
 // A crash report gets into a segment as all of them do: by recovery.
-absl::Status ProcessLog::DeleteFile() {
+absl::Status LogPipeline::DeleteFile() {
   if (flusher_ == nullptr || ring_->path().empty() ||
       !ring_->crash_area().empty() || unlink(ring_->path().c_str()) == 0 ||
       errno == ENOENT) {

@@ -1,4 +1,4 @@
-// ProcessLog
+// LogPipeline
 //
 // What one process logs into: a ring, and the flusher that empties it. What it
 // is not: it does not know Abseil's records, nor that processes fork.
@@ -20,20 +20,20 @@ namespace ringlog {
 
 // Thread-safe. A forked child has its parent's in its memory, and may not use
 // it, nor destroy it: threads that it does not have may be in the middle of it.
-class ProcessLog {
+class LogPipeline {
  public:
   enum class Storage { kFile, kMemory };
   // `options` are Resolved(). Errors are those of RingLogSink::Create().
   // `limits_wait` is FlusherOptions::limits_wait, `on_write` is
   // FlusherOptions::on_write.
-  static absl::StatusOr<std::unique_ptr<ProcessLog>> Create(
+  static absl::StatusOr<std::unique_ptr<LogPipeline>> Create(
       const RingLogSinkOptions& options, Storage storage, bool limits_wait,
       std::function<void(const absl::Status&)> on_write);
 
   // Stop(), and DeleteFile() if that is OK.
-  ~ProcessLog();
-  ProcessLog(const ProcessLog&) = delete;
-  ProcessLog& operator=(const ProcessLog&) = delete;
+  ~LogPipeline();
+  LogPipeline(const LogPipeline&) = delete;
+  LogPipeline& operator=(const LogPipeline&) = delete;
 
   Ring* ring() const { return ring_.get(); }
   // None with OverflowPolicy::kOverwriteOldest.
@@ -52,8 +52,8 @@ class ProcessLog {
   absl::Status DeleteFile();
 
  private:
-  ProcessLog(std::unique_ptr<Ring> ring,
-             std::function<void(const absl::Status&)> on_write)
+  LogPipeline(std::unique_ptr<Ring> ring,
+              std::function<void(const absl::Status&)> on_write)
       : ring_(std::move(ring)), on_write_(std::move(on_write)) {}
 
   FlusherOptions FlusherOptionsOf(const RingLogSinkOptions& options) const;

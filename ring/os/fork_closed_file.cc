@@ -16,7 +16,7 @@ namespace ringlog {
 // Nothing is allocated or freed with the mutex held: another library's fork
 // handler may hold the allocator's while ours waits. Not absl::Mutex, which
 // promises nothing of being unlocked in a child.
-class UnsharedFile::List {
+class ForkClosedFile::List {
  public:
   // OpenFile(), and what it says; a path of null is none.
   static int Add(Entry* entry, const char* path, int flags, mode_t mode) {
@@ -81,36 +81,36 @@ class UnsharedFile::List {
   static const bool is_registered_;
 };
 
-std::mutex UnsharedFile::List::mutex_;
-UnsharedFile::Entry* UnsharedFile::List::first_ = nullptr;
-const bool UnsharedFile::List::is_registered_ = Register();
+std::mutex ForkClosedFile::List::mutex_;
+ForkClosedFile::Entry* ForkClosedFile::List::first_ = nullptr;
+const bool ForkClosedFile::List::is_registered_ = Register();
 
-UnsharedFile UnsharedFile::Open(const std::string& path, int flags,
-                                mode_t mode) {
-  UnsharedFile file;
+ForkClosedFile ForkClosedFile::Open(const std::string& path, int flags,
+                                    mode_t mode) {
+  ForkClosedFile file;
   file.entry_ = new Entry;
   List::Add(file.entry_, path.c_str(), flags, mode);
   return file;
 }
 
-UnsharedFile UnsharedFile::Anonymous() {
-  UnsharedFile file;
+ForkClosedFile ForkClosedFile::Anonymous() {
+  ForkClosedFile file;
   file.entry_ = new Entry;
   List::Add(file.entry_, nullptr, 0, 0);
   return file;
 }
 
-void* UnsharedFile::Map(size_t bytes) { return List::Map(entry_, bytes); }
+void* ForkClosedFile::Map(size_t bytes) { return List::Map(entry_, bytes); }
 
-UnsharedFile::UnsharedFile(UnsharedFile&& other) noexcept
+ForkClosedFile::ForkClosedFile(ForkClosedFile&& other) noexcept
     : entry_(std::exchange(other.entry_, nullptr)) {}
 
-UnsharedFile& UnsharedFile::operator=(UnsharedFile&& other) noexcept {
+ForkClosedFile& ForkClosedFile::operator=(ForkClosedFile&& other) noexcept {
   std::swap(entry_, other.entry_);
   return *this;
 }
 
-UnsharedFile::~UnsharedFile() {
+ForkClosedFile::~ForkClosedFile() {
   if (entry_ == nullptr) return;
   const int before = errno;
   List::Remove(entry_);

@@ -1,4 +1,4 @@
-// UnsharedFile
+// ForkClosedFile
 //
 // A file that forked children do not keep, neither open nor mapped. A lock of
 // flock(2) belongs to the open file, not to the process, and a mapping keeps
@@ -22,18 +22,19 @@ namespace ringlog {
 // fork() waits while a file is being opened or mapped, so that no child gets
 // one that it does not know of. A child of vfork() or posix_spawn() has it
 // until it execs.
-class UnsharedFile {
+class ForkClosedFile {
  public:
   // OpenFile(). If that fails fd() is -1, and errno says why.
-  static UnsharedFile Open(const std::string& path, int flags, mode_t mode = 0);
+  static ForkClosedFile Open(const std::string& path, int flags,
+                             mode_t mode = 0);
   // For memory without a file.
-  static UnsharedFile Anonymous();
+  static ForkClosedFile Anonymous();
 
-  UnsharedFile() = default;
-  UnsharedFile(UnsharedFile&& other) noexcept;
-  UnsharedFile& operator=(UnsharedFile&& other) noexcept;
+  ForkClosedFile() = default;
+  ForkClosedFile(ForkClosedFile&& other) noexcept;
+  ForkClosedFile& operator=(ForkClosedFile&& other) noexcept;
   // Lets go of the lock, if it has one, unmaps and closes.
-  ~UnsharedFile();
+  ~ForkClosedFile();
 
   // Maps the first `bytes`, shared and writable: mmap(2)'s result, and errno.
   // Requires: nothing has been mapped yet.

@@ -31,13 +31,13 @@ int InChild(const std::function<int()>& body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-UnsharedFile MustOpen(const std::string& path) {
-  UnsharedFile fd = UnsharedFile::Open(path, O_RDWR | O_CREAT, 0600);
+ForkClosedFile MustOpen(const std::string& path) {
+  ForkClosedFile fd = ForkClosedFile::Open(path, O_RDWR | O_CREAT, 0600);
   EXPECT_GE(fd.fd(), 0) << errno;
   return fd;
 }
 
-bool Lock(const UnsharedFile& fd) {
+bool Lock(const ForkClosedFile& fd) {
   return flock(fd.fd(), LOCK_EX | LOCK_NB) == 0;
 }
 
@@ -60,24 +60,24 @@ TEST(ForkGenerationTest, IsAnotherInEachGenerationAndStaysOtherwise) {
   EXPECT_EQ(ForkGeneration::Now(), parents);
 }
 
-TEST(UnsharedFileTest, AFileThatIsNotThereSaysWhy) {
-  const UnsharedFile fd = UnsharedFile::Open(UnusedPath("none"), O_RDWR);
+TEST(ForkClosedFileTest, AFileThatIsNotThereSaysWhy) {
+  const ForkClosedFile fd = ForkClosedFile::Open(UnusedPath("none"), O_RDWR);
   EXPECT_EQ(fd.fd(), -1);
   EXPECT_EQ(errno, ENOENT);
 }
 
-TEST(UnsharedFileTest, ItIsCloseOnExecAndClosesWithItsOwner) {
+TEST(ForkClosedFileTest, ItIsCloseOnExecAndClosesWithItsOwner) {
   int number;
   {
-    const UnsharedFile fd = MustOpen(UnusedPath("file"));
+    const ForkClosedFile fd = MustOpen(UnusedPath("file"));
     number = fd.fd();
     EXPECT_EQ(fcntl(number, F_GETFD), FD_CLOEXEC);
   }
   EXPECT_FALSE(IsOpen(number));
 }
 
-TEST(UnsharedFileTest, AChildHasNoCopyAndClosesNothingLater) {
-  UnsharedFile fd = MustOpen(UnusedPath("file"));
+TEST(ForkClosedFileTest, AChildHasNoCopyAndClosesNothingLater) {
+  ForkClosedFile fd = MustOpen(UnusedPath("file"));
   const int number = fd.fd();
   const std::string other = UnusedPath("other");
   EXPECT_EQ(InChild([&] {
@@ -85,7 +85,7 @@ TEST(UnsharedFileTest, AChildHasNoCopyAndClosesNothingLater) {
               // The number is used again, for something else.
               const int again = open(other.c_str(), O_CREAT | O_RDWR, 0600);
               if (again != number) return 2;
-              fd = UnsharedFile();
+              fd = ForkClosedFile();
               return IsOpen(again) ? 0 : 3;
             }),
             0);
@@ -94,13 +94,13 @@ TEST(UnsharedFileTest, AChildHasNoCopyAndClosesNothingLater) {
 }
 
 // The parent ends without letting it go, as by a kill.
-TEST(UnsharedFileTest, AChildDoesNotHoldItsParentsLock) {
+TEST(ForkClosedFileTest, AChildDoesNotHoldItsParentsLock) {
   const std::string path = UnusedPath("file");
   int go[2];
   ASSERT_EQ(pipe(go), 0);
   pid_t child;
   {
-    const UnsharedFile fd = MustOpen(path);
+    const ForkClosedFile fd = MustOpen(path);
     ASSERT_TRUE(Lock(fd));
     child = fork();
     if (child == 0) {
@@ -115,14 +115,14 @@ TEST(UnsharedFileTest, AChildDoesNotHoldItsParentsLock) {
 }
 
 // A mapping keeps a file open, and locked.
-TEST(UnsharedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
+TEST(ForkClosedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
   const std::string path = UnusedPath("file");
   WriteFile(path, std::string(4096, 'p'));
   int go[2];
   ASSERT_EQ(pipe(go), 0);
   pid_t child;
   {
-    UnsharedFile file = MustOpen(path);
+    ForkClosedFile file = MustOpen(path);
     ASSERT_TRUE(Lock(file));
     auto* const memory = static_cast<volatile char*>(file.Map(4096));
     child = fork();
@@ -130,7 +130,7 @@ TEST(UnsharedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
       char c;
       if (read(go[0], &c, 1) != 1 || memory[0] != 0) _exit(1);
       memory[0] = 'c';
-      file = UnsharedFile();
+      file = ForkClosedFile();
       _exit(0);
     }
     memory[1] = 'q';
@@ -144,8 +144,8 @@ TEST(UnsharedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
 }
 
 // It is shared with children of a bare clone(2), and copied by no fork.
-TEST(UnsharedFileTest, MemoryWithoutAFileIsTheParentsAlone) {
-  UnsharedFile file = UnsharedFile::Anonymous();
+TEST(ForkClosedFileTest, MemoryWithoutAFileIsTheParentsAlone) {
+  ForkClosedFile file = ForkClosedFile::Anonymous();
   EXPECT_EQ(file.fd(), -1);
   auto* const memory = static_cast<volatile char*>(file.Map(4096));
   memory[0] = 'p';
@@ -158,8 +158,8 @@ TEST(UnsharedFileTest, MemoryWithoutAFileIsTheParentsAlone) {
   EXPECT_EQ(memory[0], 'p');
 }
 
-TEST(UnsharedFileTest, OthersStayWhenOneInTheMiddleIsClosed) {
-  std::vector<UnsharedFile> fds;
+TEST(ForkClosedFileTest, OthersStayWhenOneInTheMiddleIsClosed) {
+  std::vector<ForkClosedFile> fds;
   for (int i = 0; i < 3; ++i) fds.push_back(MustOpen(UnusedPath("file")));
   fds.erase(fds.begin() + 1);
   EXPECT_EQ(InChild([&] { return fds[0].fd() == -1 && fds[1].fd() == -1; }), 1);
@@ -170,7 +170,7 @@ TEST(UnsharedFileTest, OthersStayWhenOneInTheMiddleIsClosed) {
 
 // Each thread locks the same file again and again, which a child that had kept
 // one of the locks would not let it do.
-TEST(UnsharedFileTest, NoChildKeepsALockWhileThreadsOpenAndClose) {
+TEST(ForkClosedFileTest, NoChildKeepsALockWhileThreadsOpenAndClose) {
   int go[2];
   ASSERT_EQ(pipe(go), 0);
   std::atomic<bool> stop{false};
@@ -178,7 +178,7 @@ TEST(UnsharedFileTest, NoChildKeepsALockWhileThreadsOpenAndClose) {
   for (int t = 0; t < 2; ++t) {
     threads.emplace_back([&stop, path = UnusedPath("file")] {
       while (!stop) {
-        UnsharedFile file = MustOpen(path);
+        ForkClosedFile file = MustOpen(path);
         EXPECT_TRUE(Lock(file));
         EXPECT_NE(file.Map(4096), MAP_FAILED);
       }

@@ -1,4 +1,4 @@
-// Monitor
+// ForkSafeMutex
 //
 // A mutex whose holder can wait for a condition, as of an absl::Mutex, for what
 // also runs in forked children. absl::Mutex has locks and once-flags of the
@@ -22,9 +22,9 @@
 namespace ringlog {
 
 // Thread-safe.
-class ABSL_LOCKABLE Monitor {
+class ABSL_LOCKABLE ForkSafeMutex {
  public:
-  Monitor() {
+  ForkSafeMutex() {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -33,9 +33,9 @@ class ABSL_LOCKABLE Monitor {
   }
   // Neither of the two holds anything, and in a forked child to destroy the
   // condition would be to wait for threads that it does not have.
-  ~Monitor() = default;
-  Monitor(const Monitor&) = delete;
-  Monitor& operator=(const Monitor&) = delete;
+  ~ForkSafeMutex() = default;
+  ForkSafeMutex(const ForkSafeMutex&) = delete;
+  ForkSafeMutex& operator=(const ForkSafeMutex&) = delete;
 
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { pthread_mutex_lock(&mutex_); }
   // Those who wait look at their conditions again.
@@ -68,18 +68,19 @@ class ABSL_LOCKABLE Monitor {
   pthread_cond_t changed_;
 };
 
-class ABSL_SCOPED_LOCKABLE MonitorLock {
+class ABSL_SCOPED_LOCKABLE ForkSafeMutexLock {
  public:
-  explicit MonitorLock(Monitor* monitor) ABSL_EXCLUSIVE_LOCK_FUNCTION(monitor)
+  explicit ForkSafeMutexLock(ForkSafeMutex* monitor)
+      ABSL_EXCLUSIVE_LOCK_FUNCTION(monitor)
       : monitor_(monitor) {
     monitor_->Lock();
   }
-  ~MonitorLock() ABSL_UNLOCK_FUNCTION() { monitor_->Unlock(); }
-  MonitorLock(const MonitorLock&) = delete;
-  MonitorLock& operator=(const MonitorLock&) = delete;
+  ~ForkSafeMutexLock() ABSL_UNLOCK_FUNCTION() { monitor_->Unlock(); }
+  ForkSafeMutexLock(const ForkSafeMutexLock&) = delete;
+  ForkSafeMutexLock& operator=(const ForkSafeMutexLock&) = delete;
 
  private:
-  Monitor* const monitor_;
+  ForkSafeMutex* const monitor_;
 };
 
 }  // namespace ringlog

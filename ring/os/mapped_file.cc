@@ -68,7 +68,7 @@ absl::Status Allocate(int fd, size_t size, const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<MappedFile::Bytes> Map(UnsharedFile* file, size_t size,
+absl::StatusOr<MappedFile::Bytes> Map(ForkClosedFile* file, size_t size,
                                       const std::string& path) {
   void* const p = file->Map(size);
   if (p == MAP_FAILED) {
@@ -108,11 +108,11 @@ absl::Status Rename(const std::string& from, const std::string& path) {
 // A new file, and its lock. Between the two calls another process may take the
 // file for one that a dead process has left, and delete it: then it is made
 // again.
-absl::StatusOr<UnsharedFile> CreateLocked(const std::string& path) {
+absl::StatusOr<ForkClosedFile> CreateLocked(const std::string& path) {
   constexpr int kAttempts = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    UnsharedFile file =
-        UnsharedFile::Open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    ForkClosedFile file = ForkClosedFile::Open(
+        path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     if (file.fd() < 0) {
       // Who took the last one for a leftover has it still.
       if (errno != EEXIST || attempt == 0) return Error(errno, "create", path);
@@ -143,7 +143,7 @@ absl::StatusOr<MappedFile> MappedFile::Create(
     const std::string& path, size_t size,
     const std::function<void(Bytes)>& initialize) {
   const std::string temporary = absl::StrCat(path, ".tmp");
-  absl::StatusOr<UnsharedFile> file = CreateLocked(temporary);
+  absl::StatusOr<ForkClosedFile> file = CreateLocked(temporary);
   if (!file.ok()) return file.status();
   // From here on the file goes again, whatever fails.
   auto remove_file = absl::MakeCleanup([&] { unlink(temporary.c_str()); });
@@ -160,7 +160,7 @@ absl::StatusOr<MappedFile> MappedFile::Create(
 absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(
     size_t size, const std::function<void(Bytes)>& initialize) {
   const std::string path = "anonymous memory";
-  UnsharedFile file = UnsharedFile::Anonymous();
+  ForkClosedFile file = ForkClosedFile::Anonymous();
   absl::StatusOr<Bytes> bytes = Map(&file, size, path);
   if (!bytes.ok()) return bytes.status();
   if (absl::Status s = Populate(*bytes, path); !s.ok()) return s;
@@ -169,7 +169,7 @@ absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(
 }
 
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
-  UnsharedFile file = UnsharedFile::Open(path, O_RDWR | O_NOFOLLOW);
+  ForkClosedFile file = ForkClosedFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (file.fd() < 0) return Error(errno, "open", path);
   if (!TryLock(file.fd())) {
     return absl::FailedPreconditionError(

@@ -20,7 +20,7 @@
 namespace ringlog {
 
 // Thread-compatible. Unmaps, closes and so unlocks when it goes; the file
-// stays. A forked child has neither; see UnsharedFile.
+// stays. A forked child has neither; see ForkClosedFile.
 class MappedFile {
  public:
   using Bytes = absl::Span<unsigned char>;
@@ -60,10 +60,10 @@ class MappedFile {
   absl::Status Sync(bool wait) const;
 
  private:
-  MappedFile(UnsharedFile file, Bytes bytes, std::string path)
+  MappedFile(ForkClosedFile file, Bytes bytes, std::string path)
       : file_(std::move(file)), bytes_(bytes), path_(std::move(path)) {}
 
-  UnsharedFile file_;
+  ForkClosedFile file_;
   Bytes bytes_;
   std::string path_;
 };

@@ -75,7 +75,7 @@ void WriteLine(absl::string_view what, absl::string_view more) {
 
 }  // namespace
 
-void Complain(absl::string_view what) {
+void WarnRateLimited(absl::string_view what) {
   static RateLimit limit(kInterval);
   const std::optional<uint64_t> left_out =
       limit.Admit(MonotonicTime(), ForkGeneration::Now());
@@ -85,6 +85,6 @@ void Complain(absl::string_view what) {
                                                 " lines left out before)"));
 }
 
-void ComplainOfLoss(absl::string_view what) { WriteLine(what, ""); }
+void WarnDataLoss(absl::string_view what) { WriteLine(what, ""); }
 
 }  // namespace ringlog

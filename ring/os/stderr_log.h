@@ -12,11 +12,11 @@ namespace ringlog {
 // for the whole process; the next one says how many there would have been.
 // Never ends the process, nor waits for who reads a pipe, a socket or a
 // terminal: if nobody does, the line is lost. Any thread.
-void Complain(absl::string_view what);
+void WarnRateLimited(absl::string_view what);
 
 // The same of what is lost for good, which no limit may hold back: callers see
 // to it that it is rare.
-void ComplainOfLoss(absl::string_view what);
+void WarnDataLoss(absl::string_view what);
 
 }  // namespace ringlog
 

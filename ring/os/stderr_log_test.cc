@@ -42,7 +42,7 @@ int InChild(int fd, const std::function<void()>& body) {
 }
 
 int ComplainTo(int fd) {
-  return InChild(fd, [] { Complain("something"); });
+  return InChild(fd, [] { WarnRateLimited("something"); });
 }
 
 // Writes until there is no room.
@@ -58,7 +58,7 @@ void Fill(int fd) {
   ASSERT_EQ(fcntl(fd, F_SETFL, flags), 0);
 }
 
-class ComplainTest : public ::testing::Test {
+class StderrLogTest : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_EQ(pipe(fds_), 0); }
   // What has been written.
@@ -70,52 +70,54 @@ class ComplainTest : public ::testing::Test {
   int fds_[2];
 };
 
-TEST_F(ComplainTest, ALineSaysWhoComplains) {
+TEST_F(StderrLogTest, ALineSaysWhoComplains) {
   EXPECT_EQ(ComplainTo(fds_[1]), 0);
   EXPECT_EQ(Written(), "ringlog: something\n");
 }
 
-TEST_F(ComplainTest, AProcessComplainsOnceAMinuteFromWhateverThread) {
-  EXPECT_EQ(InChild(fds_[1],
-                    [] {
-                      std::vector<std::thread> threads;
-                      for (int i = 0; i < 8; ++i) {
-                        threads.emplace_back([] { Complain("something"); });
-                      }
-                      for (std::thread& thread : threads) thread.join();
-                    }),
-            0);
+TEST_F(StderrLogTest, AProcessComplainsOnceAMinuteFromWhateverThread) {
+  EXPECT_EQ(
+      InChild(fds_[1],
+              [] {
+                std::vector<std::thread> threads;
+                for (int i = 0; i < 8; ++i) {
+                  threads.emplace_back([] { WarnRateLimited("something"); });
+                }
+                for (std::thread& thread : threads) thread.join();
+              }),
+      0);
   EXPECT_EQ(Written(), "ringlog: something\n");
 }
 
-TEST_F(ComplainTest, AForkedChildIsAnotherProcess) {
-  EXPECT_EQ(InChild(fds_[1],
-                    [this] {
-                      Complain("parent");
-                      if (InChild(fds_[1], [] { Complain("child"); }) != 0) {
-                        _exit(2);
-                      }
-                      Complain("parent again");
-                    }),
-            0);
+TEST_F(StderrLogTest, AForkedChildIsAnotherProcess) {
+  EXPECT_EQ(
+      InChild(fds_[1],
+              [this] {
+                WarnRateLimited("parent");
+                if (InChild(fds_[1], [] { WarnRateLimited("child"); }) != 0) {
+                  _exit(2);
+                }
+                WarnRateLimited("parent again");
+              }),
+      0);
   EXPECT_EQ(Written(), "ringlog: parent\nringlog: child\n");
 }
 
 // ---- Readers that do not read ----
 
-TEST_F(ComplainTest, AReaderThatHasGoneDoesNotEndTheProcess) {
+TEST_F(StderrLogTest, AReaderThatHasGoneDoesNotEndTheProcess) {
   close(fds_[0]);
   EXPECT_EQ(ComplainTo(fds_[1]), 0);
 }
 
-TEST_F(ComplainTest, AFullPipeIsNotWaitedFor) {
+TEST_F(StderrLogTest, AFullPipeIsNotWaitedFor) {
   Fill(fds_[1]);
   EXPECT_EQ(ComplainTo(fds_[1]), 0);
   EXPECT_EQ(fcntl(fds_[1], F_GETFL) & O_NONBLOCK, 0)
       << "others wait as they did before";
 }
 
-TEST_F(ComplainTest, ASocketsReaderIsNotWaitedForAndMayGo) {
+TEST_F(StderrLogTest, ASocketsReaderIsNotWaitedForAndMayGo) {
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   EXPECT_EQ(ComplainTo(ends[1]), 0);
@@ -130,7 +132,7 @@ TEST_F(ComplainTest, ASocketsReaderIsNotWaitedForAndMayGo) {
 
 // It has room for some of the line, so that poll(2) says that it can be written
 // to; a write that waits would then wait for the rest.
-TEST_F(ComplainTest, ATerminalWithLittleRoomIsNotWaitedFor) {
+TEST_F(StderrLogTest, ATerminalWithLittleRoomIsNotWaitedFor) {
   const int ours = posix_openpt(O_RDWR | O_NOCTTY);
   ASSERT_GE(ours, 0);
   ASSERT_EQ(unlockpt(ours), 0);
@@ -146,7 +148,8 @@ TEST_F(ComplainTest, ATerminalWithLittleRoomIsNotWaitedFor) {
   while (poll(&out, 1, 0) == 0) {
     ASSERT_GT(read(ours, buffer, sizeof buffer), 0);
   }
-  EXPECT_EQ(InChild(theirs, [] { Complain(std::string(3000, 'y')); }), 0);
+  EXPECT_EQ(InChild(theirs, [] { WarnRateLimited(std::string(3000, 'y')); }),
+            0);
   close(ours);
   close(theirs);
 }

@@ -105,7 +105,7 @@ Names NamesFor(absl::string_view ring_bytes) {
           cursor.ok()
               ? SegmentFileName(ring->header, cursor->segment_number,
                                 cursor->segment_open_time_ns, cursor->format)
-              : SegmentFileName(ring->header, 1, ring->header.wall_anchor_ns,
+              : SegmentFileName(ring->header, 1, ring->header.created_unix_ns,
                                 LineFormat::kText)};
 }
 

@@ -182,7 +182,7 @@ std::string AsGolden(std::string ring) {
   std::fill(std::begin(header.boot_id), std::end(header.boot_id), uint8_t{1});
   header.process_id = kGoldenProcessId;
   header.process_start_ticks = 67890;
-  header.wall_anchor_ns = kGoldenTimeNs;
+  header.created_unix_ns = kGoldenTimeNs;
   header.monotonic_anchor_ns = 1000000000;
   std::memcpy(&ring[0], &header, sizeof header);
   std::memcpy(&ring[kRingHeaderCopyOffset], &header, sizeof header);

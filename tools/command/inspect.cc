@@ -100,7 +100,7 @@ class Page {
     Line("process",
          absl::StrCat(header_.process_id, ", ",
                       image_.owner_may_be_alive() ? "alive" : "dead"));
-    Line("created", UtcTime(header_.wall_anchor_ns));
+    Line("created", UtcTime(header_.created_unix_ns));
   }
 
   void AddContent() {

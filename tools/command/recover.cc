@@ -223,8 +223,8 @@ class Recovery {
     if (!report.ok()) return report.status();
     for (const Gap& gap : report->gaps) report_.RingGap(path, gap);
     if (report->segment_path.empty()) return absl::OkStatus();
-    const absl::StatusOr<SegmentContent> content =
-        ReadSegmentContent(report->segment_path);
+    const absl::StatusOr<SegmentIndex> content =
+        BuildSegmentIndex(report->segment_path);
     if (!content.ok()) return content.status();
     PrintSegment(report->segment_path, *content);
     return absl::OkStatus();
@@ -269,7 +269,7 @@ class Recovery {
   absl::Status Finish(const Staging& staging, const Sources& sources) {
     absl::Status listed;
     std::vector<Staging::Segment> segments;
-    for (const std::string& name : NamesIn(staging.path(), &listed)) {
+    for (const std::string& name : ListDirectory(staging.path(), &listed)) {
       if (name == "." || name == "..") continue;
       const auto known = sources.find(name);
       const std::string path = staging.PathOf(name);
@@ -292,7 +292,7 @@ class Recovery {
   // Nothing if nothing of it can be read.
   absl::StatusOr<std::optional<Staging::Segment>> FinishOne(
       const std::string& path, const Source& source) {
-    absl::StatusOr<SegmentContent> content = ReadSegmentContent(path);
+    absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (absl::IsNotFound(content.status()) ||
         absl::IsInvalidArgument(content.status())) {
       report_.Damage(source.path, "cut or damaged where it says whose it is");
@@ -304,13 +304,13 @@ class Recovery {
       segment.is_damaged = TellDamage(source, *content);
       if (content->frames.empty()) return std::nullopt;
       const std::string mended = absl::StrCat(path, ".tmp");
-      if (absl::Status s = MendSegment(path, *content, mended); !s.ok()) {
+      if (absl::Status s = RepairSegment(path, *content, mended); !s.ok()) {
         return s;
       }
       if (rename(mended.c_str(), path.c_str()) != 0) {
         return absl::ErrnoToStatus(errno, absl::StrCat("rename to ", path));
       }
-      content = ReadSegmentContent(path);
+      content = BuildSegmentIndex(path);
       if (!content.ok()) return content.status();
     }
     report_.result.losses += content->losses;
@@ -318,7 +318,7 @@ class Recovery {
     return segment;
   }
 
-  bool TellDamage(const Source& source, const SegmentContent& content) {
+  bool TellDamage(const Source& source, const SegmentIndex& content) {
     bool any = false;
     for (const SkippedRegion& region : content.skipped) {
       if (region.is_cut && source.may_be_cut) continue;
@@ -334,7 +334,7 @@ class Recovery {
     return any;
   }
 
-  void PrintSegment(const std::string& path, const SegmentContent& content) {
+  void PrintSegment(const std::string& path, const SegmentIndex& content) {
     stdout_.Append(absl::StrCat(path, ": ", content.records, " records, ",
                                 content.gaps, " gaps\n"));
   }
@@ -363,7 +363,7 @@ class Recovery {
 
   // Only its ring could tell what is right: it stays as it is.
   absl::Status LookInPlace(const std::string& path) {
-    const absl::StatusOr<SegmentContent> content = ReadSegmentContent(path);
+    const absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (!content.ok()) return content.status();
     if (!content->is_whole) TellDamage({path, false}, *content);
     report_.result.losses += content->losses;

@@ -34,7 +34,7 @@ absl::Status RemoveDirectory(const std::string& path) {
         absl::StrCat(path, ": is there, and is no directory; move it away"));
   }
   absl::Status listed;
-  for (const std::string& name : NamesIn(path, &listed)) {
+  for (const std::string& name : ListDirectory(path, &listed)) {
     if (name == "." || name == "..") continue;
     const std::string entry = absl::StrCat(path, "/", name);
     if (unlink(entry.c_str()) != 0 && errno != ENOENT) {
@@ -112,9 +112,9 @@ absl::StatusOr<Staging::Place> Staging::LookAtPlace(Segment* segment) const {
     if (errno == ENOENT) return Place::kFree;
     return absl::ErrnoToStatus(errno, absl::StrCat("stat ", target));
   }
-  absl::StatusOr<SegmentContent> there =
+  absl::StatusOr<SegmentIndex> there =
       absl::NotFoundError("not a regular file");
-  if (S_ISREG(st.st_mode)) there = ReadSegmentContent(target);
+  if (S_ISREG(st.st_mode)) there = BuildSegmentIndex(target);
   if (!there.ok() || there->ring_id != segment->content.ring_id ||
       there->number != segment->content.number) {
     return absl::AlreadyExistsError(

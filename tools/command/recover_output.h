@@ -54,7 +54,7 @@ class Staging {
 
   struct Segment {
     std::string name;
-    SegmentContent content;
+    SegmentIndex content;
     bool is_damaged = false;  // some of what it had is not there any more
   };
   // Gives the segments, which are in path() and durable, their places in the

@@ -48,7 +48,7 @@ void SetIdentity(const RingId& id, const ParsedFileName& name,
   name.program.copy(header->program, sizeof header->program);
   name.host.copy(header->host, sizeof header->host);
   header->process_id = name.process_id;
-  header->wall_anchor_ns = name.time_ns;
+  header->created_unix_ns = name.time_ns;
 }
 
 }  // namespace

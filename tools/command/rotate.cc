@@ -153,7 +153,7 @@ class Rotation {
   void AddDirectory(const std::string& path) {
     absl::Status status;
     const size_t before = asked_.size();
-    for (const std::string& name : NamesIn(path, &status)) {
+    for (const std::string& name : ListDirectory(path, &status)) {
       if (ParseFileName(name).kind != FileKind::kRing) continue;
       const std::string ring = absl::StrCat(path, "/", name);
       const absl::Status added = AddRing(ring);

@@ -43,7 +43,7 @@ bool AdvanceBoundary(const RingImage& image, const SegmentCursor& cursor,
   uint64_t end = cursor_end;
   for (const FoundSegment& found : segments) {
     if (found.number < cursor.segment_number) continue;
-    const absl::StatusOr<SurveyedSegment> segment = SurveySegment(
+    const absl::StatusOr<ScannedSegment> segment = SurveySegment(
         image.header(), found.input.path, found.number, cursor_end);
     if (!segment.ok()) continue;  // whoever reads it says so
     AddDrops(segment->drops, &drops);
