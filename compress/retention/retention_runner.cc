@@ -67,8 +67,8 @@ bool HoldsOurSegment(const LogFile& file) {
   const std::optional<FrameMetadata> metadata =
       IdentifySegment(*segment, segment->opened_bytes());
   return metadata.has_value() &&
-         RingIdPrefix(metadata->ring_id) == file.ring_id_prefix &&
-         metadata->segment_number == file.segment_number;
+         RingIdPrefix(metadata->identity.ring_id) == file.ring_id_prefix &&
+         metadata->identity.number == file.segment_number;
 }
 
 absl::Status CannotDelete(int error, const std::string& path) {

@@ -94,8 +94,8 @@ bool MayBeNamed(absl::string_view path, const FrameMetadata& metadata) {
   const ParsedFileName name =
       ParseFileName(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
   return name.kind != FileKind::kSegment ||
-         (name.ring_id_prefix == RingIdPrefix(metadata.ring_id) &&
-          name.segment_number == metadata.segment_number);
+         (name.ring_id_prefix == RingIdPrefix(metadata.identity.ring_id) &&
+          name.segment_number == metadata.identity.number);
 }
 
 std::optional<FrameMetadata> Search(

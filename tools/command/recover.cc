@@ -159,14 +159,15 @@ class Recovery {
   static void RemoveUncounted(const RingEnd& end, Segments* segments) {
     if (!end.cursor_decides) return;
     const SegmentCursor& cursor = end.cursor;
-    segments->erase(
-        std::remove_if(segments->begin(), segments->end(),
-                       [&](const FoundSegment& segment) {
-                         return segment.number > cursor.segment_number ||
-                                (segment.number == cursor.segment_number &&
-                                 cursor.segment_bytes == 0);
-                       }),
-        segments->end());
+    segments->erase(std::remove_if(segments->begin(), segments->end(),
+                                   [&](const FoundSegment& segment) {
+                                     return segment.identity.number >
+                                                cursor.segment_number ||
+                                            (segment.identity.number ==
+                                                 cursor.segment_number &&
+                                             cursor.segment_bytes == 0);
+                                   }),
+                    segments->end());
   }
 
   void LookForMissing(const FoundRing& found, const RingEnd& end,
@@ -188,13 +189,14 @@ class Recovery {
                                         " are not here; give their directory"));
     };
     // What came before the first that is here, others have removed on purpose.
-    uint64_t next = segments.empty() ? 1 : segments.front().number;
+    uint64_t next = segments.empty() ? 1 : segments.front().identity.number;
     for (const FoundSegment& segment : segments) {
-      tell(next, segment.number - 1);
-      next = segment.number + 1;
+      tell(next, segment.identity.number - 1);
+      next = segment.identity.number + 1;
     }
     tell(next, last);
-    if (segments.empty() || segments.back().number != cursor.segment_number) {
+    if (segments.empty() ||
+        segments.back().identity.number != cursor.segment_number) {
       return;
     }
     const std::string& last_path = segments.back().input.path;
@@ -239,9 +241,9 @@ class Recovery {
     Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
-      const bool is_last = segment.number == end.cursor.segment_number;
+      const bool is_last = segment.identity.number == end.cursor.segment_number;
       const std::string name =
-          is_last ? SegmentFileName(end.header, segment.number,
+          is_last ? SegmentFileName(end.header, segment.identity.number,
                                     end.cursor.segment_open_time_ns,
                                     end.cursor.format)
                   : Basename(from);
@@ -251,7 +253,8 @@ class Recovery {
           !s.ok()) {
         return s;
       }
-      sources[name] = {from, segment.number >= end.cursor.segment_number};
+      sources[name] = {from,
+                       segment.identity.number >= end.cursor.segment_number};
     }
     LeftoverReport report;
     if (absl::Status s = AddToSegments(ring.ring, (*staging)->path(),
@@ -341,7 +344,7 @@ class Recovery {
 
   absl::Status RecoverSegments(const Segments& segments) {
     const absl::StatusOr<std::unique_ptr<Staging>> staging =
-        Staging::Create(output_.get(), segments.front().ring_id);
+        Staging::Create(output_.get(), segments.front().identity.ring_id);
     if (!staging.ok()) return staging.status();
     Sources sources;
     for (const FoundSegment& segment : segments) {

@@ -115,8 +115,8 @@ absl::StatusOr<Staging::Place> Staging::LookAtPlace(Segment* segment) const {
   absl::StatusOr<SegmentIndex> there =
       absl::NotFoundError("not a regular file");
   if (S_ISREG(st.st_mode)) there = BuildSegmentIndex(target);
-  if (!there.ok() || there->ring_id != segment->content.ring_id ||
-      there->number != segment->content.number) {
+  if (!there.ok() ||
+      !there->identity.IsSameSegment(segment->content.identity)) {
     return absl::AlreadyExistsError(
         absl::StrCat(target,
                      ": is there, and is not this segment; move it away, or "

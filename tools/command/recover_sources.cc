@@ -167,7 +167,8 @@ void RecoverSources::AddNewSegments(const FoundRing& ring) {
 void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
   std::vector<FoundSegment> kept;
   for (FoundSegment& segment : *segments) {
-    if (kept.empty() || kept.back().number != segment.number) {
+    if (kept.empty() ||
+        kept.back().identity.number != segment.identity.number) {
       kept.push_back(std::move(segment));
     } else if (!segment.input.is_beside) {
       report_->Unusable(segment.input.path,
@@ -190,7 +191,7 @@ std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
                                  }),
                   segments_.end());
   if (segments_.empty()) return {};
-  const RingId id = segments_.front().ring_id;
+  const RingId id = segments_.front().identity.ring_id;
   std::vector<FoundSegment> segments = TakeSegments(id);
   RemoveCopies(&segments);
   return segments;

@@ -212,7 +212,7 @@ class Verifier {
     ++content_.frames;
     open_records_ = 0;
     content_.AddPositions(said.first_position, said.end_position);
-    content_.is_recovered = metadata.recovered;
+    content_.is_recovered = metadata.identity.is_recovered;
     end_position_ = said.end_position;
     check_.Clear();
   }
@@ -227,7 +227,7 @@ class Verifier {
       title = absl::StrCat("zstd file without metadata of ringlog: ",
                            Counted(content_.records, "record"));
     } else {
-      title = absl::StrCat("segment ", first->segment_number, " of ",
+      title = absl::StrCat("segment ", first->identity.number, " of ",
                            Owner(part, *first), ": ",
                            Counted(content_.frames, "frame"), ", ",
                            Counted(content_.records, "record"),
@@ -285,8 +285,8 @@ class Verifier {
     if (name.kind == FileKind::kSegment) {
       return absl::StrCat(name.program, ", process ", name.process_id);
     }
-    return absl::StrCat(
-        "ring ", absl::Hex(RingIdPrefix(first.ring_id), absl::kZeroPad8));
+    return absl::StrCat("ring ", absl::Hex(RingIdPrefix(first.identity.ring_id),
+                                           absl::kZeroPad8));
   }
 
   // The lines of a file, of which nothing is kept.

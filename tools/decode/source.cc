@@ -147,7 +147,7 @@ void Source::TakeMetadata(const FrameMetadata& metadata) {
   }
   LookForHole(metadata);
   segments_end_position_ = metadata.summary.end_position;
-  segments_end_number_ = metadata.segment_number;
+  segments_end_number_ = metadata.identity.number;
   skipped_before_ = reader_->skipped().size();
   is_hole_known_ = false;
   open_records_ = 0;
@@ -169,10 +169,10 @@ void Source::LookForHole(const FrameMetadata& metadata) {
       absl::StrCat(
           "the positions ", segments_end_position_, " to ", first - 1,
           " are missing before it: ",
-          metadata.segment_number > next_number
+          metadata.identity.number > next_number
               ? absl::StrCat("they were in segments that are not "
                              "here, ",
-                             metadata.segment_number - next_number, " of them")
+                             metadata.identity.number - next_number, " of them")
               : "the segment before has lost its end"));
 }
 
