@@ -55,7 +55,7 @@ TEST(FormatPageTest, TheSlotShownIsTheSlotWritten) {
 
   Record record;
   record.time_ns = 1795399384123456789;
-  record.tid = 12345;
+  record.thread_id = 12345;
   record.line = 42;
   record.severity = Severity::kWarning;
   record.file = "file.cc";

@@ -12,7 +12,7 @@ namespace {
 
 bool IsDrop(GapCause cause) { return cause <= GapCause::kClosed; }
 
-absl::string_view Because(GapCause cause) {
+absl::string_view CauseText(GapCause cause) {
   switch (cause) {
     case GapCause::kRingFull:
       return "the ring was full";
@@ -39,7 +39,7 @@ std::string Reason(const Gap& gap) {
   if (gap.cause == GapCause::kStuckWriter && gap.thread_id != 0) {
     return absl::StrCat("thread ", gap.thread_id, " did not finish in time");
   }
-  return std::string(Because(gap.cause));
+  return std::string(CauseText(gap.cause));
 }
 
 std::string DescribeDrop(const Gap& gap) {
@@ -54,7 +54,7 @@ std::string DescribeDrop(const Gap& gap) {
   }
   return absl::StrCat(counts, total == 1 ? " record" : " records",
                       " dropped before position ", gap.end_position, ": ",
-                      Because(gap.cause));
+                      CauseText(gap.cause));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 Record FullRecord() {
   Record record;
   record.time_ns = 0x0102030405060708;
-  record.tid = 0x1112131415161718;
+  record.thread_id = 0x1112131415161718;
   record.line = 0x21222324;
   record.verbosity = 0x31323334;
   record.severity = Severity::kError;
@@ -32,7 +32,7 @@ std::string Encode(const Record& record, size_t room = 128) {
 
 void ExpectEqual(const Record& a, const Record& b) {
   EXPECT_EQ(a.time_ns, b.time_ns);
-  EXPECT_EQ(a.tid, b.tid);
+  EXPECT_EQ(a.thread_id, b.thread_id);
   EXPECT_EQ(a.line, b.line);
   EXPECT_EQ(a.verbosity, b.verbosity);
   EXPECT_EQ(a.severity, b.severity);
@@ -67,7 +67,7 @@ TEST(RecordTest, WhatWasEncodedIsDecoded) {
     for (const auto severity : {Severity::kInfo, Severity::kWarning,
                                 Severity::kError, Severity::kFatal}) {
       Record record = FullRecord();
-      record.time_ns = record.tid = extreme;
+      record.time_ns = record.thread_id = extreme;
       record.line = record.verbosity = static_cast<int32_t>(extreme);
       record.severity = severity;
       const std::string head = Encode(record);

@@ -26,7 +26,7 @@ using ::testing::IsEmpty;
 // and released where a test begins with Turn().
 class RecoveryBoundsTest : public ::testing::Test {
  protected:
-  void Turn() {
+  void RunOneLap() {
     for (int i = 0; i < 8; ++i) {
       Write("old");
       Persist();
@@ -50,8 +50,8 @@ class RecoveryBoundsTest : public ::testing::Test {
     const uint64_t word = PackWord(first_ + of, state);
     std::memcpy(SlotAt(offset), &word, sizeof word);
   }
-  void Fill(uint64_t offset, char with) {
-    std::memset(SlotAt(offset), with, 128);
+  void Fill(uint64_t offset, char value) {
+    std::memset(SlotAt(offset), value, 128);
   }
   void SetLive(size_t offset, uint64_t value) {
     std::memcpy(&bytes_[ring_.header().live_offset + offset], &value,
@@ -67,14 +67,14 @@ class RecoveryBoundsTest : public ::testing::Test {
 };
 
 TEST_F(RecoveryBoundsTest, AWordATurnAheadTellsOfNothingThatWasNeverUsed) {
-  Turn();
+  RunOneLap();
   Write("a");
   Die();
-  const std::string whole = bytes_;
+  const std::string intact = bytes_;
   for (uint64_t offset = 2; offset < 8; ++offset) {
     for (const SlotState state : {SlotState::kFree, SlotState::kFilling,
                                   SlotState::kFilled, SlotState::kSkipped}) {
-      bytes_ = whole;
+      bytes_ = intact;
       SetWord(offset, offset + 8, state);
       EXPECT_THAT(Recovered(), ElementsAre("a")) << offset;
       SlotAt(offset)[20] ^= 1;  // no content contradicts the word
@@ -84,7 +84,7 @@ TEST_F(RecoveryBoundsTest, AWordATurnAheadTellsOfNothingThatWasNeverUsed) {
 }
 
 TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
-  Turn();
+  RunOneLap();
   const std::string before = ring_.Bytes();
   Write("a");
   ClaimOnly();
@@ -101,7 +101,7 @@ TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
 }
 
 TEST_F(RecoveryBoundsTest, ADamagedTailAddsNothingAndHidesNoClaimInARow) {
-  Turn();
+  RunOneLap();
   Write("a");
   ClaimOnly();
   ClaimOnly();
@@ -114,18 +114,18 @@ TEST_F(RecoveryBoundsTest, ADamagedTailAddsNothingAndHidesNoClaimInARow) {
 }
 
 TEST_F(RecoveryBoundsTest, TheLastRecordIsNamedWhateverItsSlotHolds) {
-  Turn();
+  RunOneLap();
   Write("a");
   Write("b");
   Die();
-  const std::string whole = bytes_;
-  for (const char with : {'\0', '\xff', '\x5a'}) {
-    Fill(9, with);
+  const std::string intact = bytes_;
+  for (const char value : {'\0', '\xff', '\x5a'}) {
+    Fill(9, value);
     EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
   }
   std::memcpy(SlotAt(9), SlotAt(8), 128);
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
-  bytes_ = whole;
+  bytes_ = intact;
   std::memset(SlotAt(9), 0, 8);  // the word alone
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
   SetWord(9, 9 + 8, SlotState::kFilled);
@@ -144,7 +144,7 @@ TEST_F(RecoveryBoundsTest, WhatACutFileHadLastIsNamed) {
 }
 
 TEST_F(RecoveryBoundsTest, AZeroedSlotOfALaterTurnIsALoss) {
-  Turn();
+  RunOneLap();
   Write("a");
   Write("b");
   Write("c");
@@ -156,18 +156,18 @@ TEST_F(RecoveryBoundsTest, AZeroedSlotOfALaterTurnIsALoss) {
 }
 
 TEST_F(RecoveryBoundsTest, ARecordWhoseFirstSlotIsDamagedIsOneGap) {
-  Turn();
+  RunOneLap();
   Write("a");
   Write(std::string(SmallBody(3), 'x'));
   Write("b");
   Die();
-  const std::string whole = bytes_;
+  const std::string intact = bytes_;
   SlotAt(9)[40] ^= 1;
   EXPECT_THAT(Recovered(),
               ElementsAre("a", "[checksum_mismatch +9..+11]", "b"));
   Fill(9, '\0');
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+11]", "b"));
-  bytes_ = whole;
+  bytes_ = intact;
   SetWord(9, 9, SlotState::kFree);
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+11]", "b"));
 }

@@ -54,7 +54,7 @@ class RecoveryDamageTest : public ::testing::Test {
   }
   // Single and several slots, across the seam, one torn, one taken.
   void MakeRing() {
-    for (int turn = 0; turn < 2; ++turn) {
+    for (int lap = 0; lap < 2; ++lap) {
       Write(1);
       Write(2);
       Write(1);
@@ -224,11 +224,11 @@ class RandomDamageTest : public RecoveryDamageTest {
 
 TEST_F(RandomDamageTest, NeverCrashesNorReturnsWhatWasNotWritten) {
   MakeRing();
-  const std::string whole = bytes_;
+  const std::string intact = bytes_;
   int readable = 0;
   constexpr int kRounds = 20000;
   for (int round = 0; round < kRounds; ++round) {
-    bytes_ = whole;
+    bytes_ = intact;
     for (uint64_t n = 1 + Below(12); n > 0; --n) Damage();
     if (Below(8) == 0) bytes_.resize(Below(bytes_.size()) + 1);
     const Records found = Check(absl::StrCat("round ", round));

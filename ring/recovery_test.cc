@@ -44,8 +44,8 @@ class RecoveryTest : public ::testing::Test {
     for (int i = 0; i < n; ++i) ASSERT_TRUE(ring_.Read().has_value());
     ring_.ring().PublishCursor(ring_.ring().take_position(), "");
   }
-  void WholeTurns(int turns) {
-    for (int i = 0; i < turns * 8; ++i) {
+  void RunLaps(int laps) {
+    for (int i = 0; i < laps * 8; ++i) {
       Write("old");
       Persist(1);
       ring_.Release();
@@ -120,7 +120,7 @@ TEST_F(RecoveryTest,
 }
 
 TEST_F(RecoveryTest, AFullRingIsReturnedAcrossItsSeam) {
-  WholeTurns(3);
+  RunLaps(3);
   WriteEach({"0", "1", "2", "3", "4"});
   Persist(5);
   ring_.Release();
@@ -163,7 +163,7 @@ TEST_F(RecoveryTest, UnfinishedIsNoLoss) {
 }
 
 TEST_F(RecoveryTest, ATornSlotDoesNotGiveItsFormerRecordAgain) {
-  WholeTurns(1);
+  RunLaps(1);
   Write("new");
   ClaimOnly();
   Die();
@@ -191,7 +191,7 @@ TEST_F(RecoveryTest, AnUnfinishedRecordIsOneGap) {
 }
 
 TEST_F(RecoveryTest, PositionsTakenAndNotYetClaimedInTheirSlotsAreUnfinished) {
-  WholeTurns(1);
+  RunLaps(1);
   const std::string before = ring_.Bytes();
   WriteEach({"a", "never claimed its slot", "b"});
   Die();
@@ -201,7 +201,7 @@ TEST_F(RecoveryTest, PositionsTakenAndNotYetClaimedInTheirSlotsAreUnfinished) {
 }
 
 TEST_F(RecoveryTest, ContentWhoseWordIsOfTheTurnBeforeIsALoss) {
-  WholeTurns(1);
+  RunLaps(1);
   WriteEach({"a", "its word went back", "b"});
   Die();
   for (const SlotState state :
@@ -272,14 +272,14 @@ TEST_F(RecoveryTest, AWordThatIsDamagedAloneIsALossAndNotAnUnfinishedRecord) {
 }
 
 TEST_F(RecoveryTest, AWildWordOfAFreeSlotStretchesNothing) {
-  WholeTurns(1);
+  RunLaps(1);
   WriteEach({"a", "b"});
   Die();
   // All positions that slot 5 could have, near and far.
-  for (const uint64_t turns : {uint64_t{3}, uint64_t{1} << 40}) {
+  for (const uint64_t laps : {uint64_t{3}, uint64_t{1} << 40}) {
     for (const SlotState state :
          {SlotState::kFree, SlotState::kFilling, SlotState::kSkipped}) {
-      SetWord(5, PackWord(first_ + 5 + turns * 8, state));
+      SetWord(5, PackWord(first_ + 5 + laps * 8, state));
       const auto ring = RecoverRing(bytes_, RecoverFrom::kCursor);
       EXPECT_EQ(ring->records.size(), 2u);
       EXPECT_LE(ring->end_position, first_ + 8);
@@ -369,23 +369,23 @@ TEST_F(RecoveryTest, SlotCountsSayWhatEachSlotIs) {
 // ---- Cut files ----
 
 TEST_F(RecoveryTest, AFileCutAnywhereGivesWhatIsBeforeTheCut) {
-  WholeTurns(2);
+  RunLaps(2);
   WriteEach({"0", "1", "2", "3", "4", "5", "6", "7"});
   Die();
   const size_t slots_offset = ring_.header().slots_offset;
   for (size_t size = 0; size <= bytes_.size();
        size += size < 8192 || size >= slots_offset ? 1 : 509) {
-    const absl::string_view cut = absl::string_view(bytes_).substr(0, size);
-    const auto ring = RecoverRing(cut, RecoverFrom::kCursor);
+    const absl::string_view truncated = absl::string_view(bytes_).substr(0, size);
+    const auto ring = RecoverRing(truncated, RecoverFrom::kCursor);
     if (size < sizeof(RingHeader)) {
       EXPECT_FALSE(ring.ok()) << size;
       continue;
     }
     ASSERT_TRUE(ring.ok()) << size << ": " << ring.status();
-    const uint64_t whole =
+    const uint64_t intact =
         size < slots_offset ? 0 : (size - slots_offset) / 128;
-    EXPECT_EQ(ring->records.size(), whole) << size;
-    EXPECT_EQ(ring->slots.absent, 8 - whole) << size;
+    EXPECT_EQ(ring->records.size(), intact) << size;
+    EXPECT_EQ(ring->slots.absent, 8 - intact) << size;
     for (const RecoveredRecord& record : ring->records) {
       EXPECT_EQ(record.body, absl::StrCat(record.position - first_));
     }

@@ -65,8 +65,8 @@ std::vector<std::string> Printed(const RecoveredRing& ring) {
 
 // The same records and gaps as with its header.
 void ExpectRebuilt(const std::string& bytes, absl::string_view what) {
-  const std::string blind = WithoutHeaders(bytes);
-  const absl::StatusOr<RingHeader> rebuilt = RebuildRingHeader(blind);
+  const std::string stripped = WithoutHeaders(bytes);
+  const absl::StatusOr<RingHeader> rebuilt = RebuildRingHeader(stripped);
   ASSERT_TRUE(rebuilt.ok()) << what << ": " << rebuilt.status();
   const RingHeader header = *ParseRingHeader(bytes);
   EXPECT_EQ(rebuilt->slot_count, header.slot_count) << what;
@@ -77,7 +77,7 @@ void ExpectRebuilt(const std::string& bytes, absl::string_view what) {
   EXPECT_EQ(ChecksumSeed(rebuilt->ring_id), ChecksumSeed(header.ring_id));
   for (const RecoverFrom from :
        {RecoverFrom::kEverything, RecoverFrom::kCursor}) {
-    EXPECT_EQ(Printed(RecoverRing(blind, *rebuilt, from)),
+    EXPECT_EQ(Printed(RecoverRing(stripped, *rebuilt, from)),
               Printed(*RecoverRing(bytes, from)))
         << what;
   }
@@ -87,9 +87,9 @@ void ExpectRebuilt(const std::string& bytes, absl::string_view what) {
 std::string UsedRing(const RingOptions& options, int records) {
   TestRing ring(options);
   const size_t slot = ring.header().slot_bytes - sizeof(SlotHeader);
-  const uint64_t most = options.slot_count >= 8 ? 3 : 1;
+  const uint64_t max_slots = options.slot_count >= 8 ? 3 : 1;
   for (int i = 0; i < records; ++i) {
-    const size_t slots = static_cast<size_t>(i) % most;
+    const size_t slots = static_cast<size_t>(i) % max_slots;
     const std::string body(slots * slot + 7, static_cast<char>('a' + i % 26));
     if (!ring.Write(body)) {
       ring.ReadAll();
@@ -162,11 +162,11 @@ TEST(RingHeaderScanTest, NothingUsedIsAnErrorThatSaysSo) {
 
 TEST(RingHeaderScanTest, DamagedSlotsAndThoseOfAnotherRingAreOutvoted) {
   const RingOptions options = Options(16, 40, 56, (uint64_t{1} << 32) - 3);
-  const std::string theirs = UsedRing(options, 30);
+  const std::string other = UsedRing(options, 30);
   std::string bytes = UsedRing(options, 30);
   for (size_t i = 0; i < 16; ++i) {
     const size_t slot = kSlotsOffset + i * 128;
-    if (i % 3 == 0) bytes.replace(slot, 128, theirs, slot, 128);
+    if (i % 3 == 0) bytes.replace(slot, 128, other, slot, 128);
     if (i % 5 == 4) bytes[slot + 33] ^= 1;
   }
   ExpectRebuilt(bytes, "5 of 16 are another ring's, 3 damaged");
@@ -189,12 +189,12 @@ TEST(RingHeaderScanTest, CutAtAnySlotNothingWrongIsReturned) {
       Printed(*RecoverRing(bytes, RecoverFrom::kEverything));
   size_t found = 0;
   for (size_t size = kSlotsOffset; size < bytes.size(); size += 64) {
-    const std::string cut = WithoutHeaders(bytes.substr(0, size));
-    const auto header = RebuildRingHeader(cut);
+    const std::string truncated = WithoutHeaders(bytes.substr(0, size));
+    const auto header = RebuildRingHeader(truncated);
     if (!header.ok()) continue;
     ++found;
     const RecoveredRing ring =
-        RecoverRing(cut, *header, RecoverFrom::kEverything);
+        RecoverRing(truncated, *header, RecoverFrom::kEverything);
     for (const RecoveredRecord& r : ring.records) {
       EXPECT_THAT(all, Contains(absl::StrCat(r.position, " ", r.slot_count, " ",
                                              r.head, " ", r.body)));

@@ -84,9 +84,9 @@ TEST(RingTest, EveryLengthOfHeadComesBackWhole) {
   TestRing ring;
   for (size_t head_bytes = 0; head_bytes <= 40; ++head_bytes) {
     const std::string head = BodyOf(head_bytes);
-    const size_t most = ring.ring().max_body_bytes(head_bytes);
-    EXPECT_EQ(most, 4 * kSmallPayload - head_bytes);
-    for (const size_t body_bytes : {size_t{0}, size_t{56}, size_t{57}, most}) {
+    const size_t max_bytes = ring.ring().max_body_bytes(head_bytes);
+    EXPECT_EQ(max_bytes, 4 * kSmallPayload - head_bytes);
+    for (const size_t body_bytes : {size_t{0}, size_t{56}, size_t{57}, max_bytes}) {
       ASSERT_EQ(ring.ring().Append(Severity::kInfo, head, BodyOf(body_bytes)),
                 AppendResult::kAppended);
       const auto taken = ring.ring().Take();
@@ -100,15 +100,15 @@ TEST(RingTest, EveryLengthOfHeadComesBackWhole) {
 
 TEST(RingTest, WhatIsTooLongIsCutToTheLimitAndCounted) {
   TestRing ring;
-  const size_t most = ring.ring().max_body_bytes(1);
+  const size_t max_bytes = ring.ring().max_body_bytes(1);
   for (const size_t more : {size_t{1}, size_t{1000000}}) {
-    const std::string body = BodyOf(most + more);
+    const std::string body = BodyOf(max_bytes + more);
     EXPECT_EQ(ring.ring().Append(Severity::kInfo, "h", body),
-              AppendResult::kCut);
-    EXPECT_EQ(ring.Read(), body.substr(0, most));
+              AppendResult::kTruncated);
+    EXPECT_EQ(ring.Read(), body.substr(0, max_bytes));
     ring.Release();
   }
-  EXPECT_EQ(ring.ring().cut(), 2u);
+  EXPECT_EQ(ring.ring().truncated(), 2u);
 }
 
 TEST(RingTest, WhatIsDroppedIsNotCountedAsCut) {
@@ -117,7 +117,7 @@ TEST(RingTest, WhatIsDroppedIsNotCountedAsCut) {
   EXPECT_TRUE(ring.Write(body));
   EXPECT_TRUE(ring.Write(body));
   EXPECT_FALSE(ring.Write(body));
-  EXPECT_EQ(ring.ring().cut(), 2u);
+  EXPECT_EQ(ring.ring().truncated(), 2u);
   EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kInfo), 1u);
 }
 
@@ -126,14 +126,14 @@ TEST(RingTest, ARecordHasAtMost65535Slots) {
   options.slot_count = 1 << 18;
   const auto ring = Ring::CreateAnonymous(options);
   ASSERT_TRUE(ring.ok()) << ring.status();
-  const size_t most = (*ring)->max_body_bytes(0);
-  EXPECT_EQ(most, 65535 * kSmallPayload);
-  const std::string body = BodyOf(most + 1);
-  EXPECT_EQ((*ring)->Append(Severity::kInfo, "", body), AppendResult::kCut);
+  const size_t max_bytes = (*ring)->max_body_bytes(0);
+  EXPECT_EQ(max_bytes, 65535 * kSmallPayload);
+  const std::string body = BodyOf(max_bytes + 1);
+  EXPECT_EQ((*ring)->Append(Severity::kInfo, "", body), AppendResult::kTruncated);
   const auto taken = (*ring)->Take();
   ASSERT_TRUE(taken.has_value());
   EXPECT_EQ(taken->slots.slot_count, 65535u);
-  EXPECT_TRUE(taken->body == absl::string_view(body).substr(0, most));
+  EXPECT_TRUE(taken->body == absl::string_view(body).substr(0, max_bytes));
 }
 
 TEST(RingTest, TheSmallestRingWorks) {
@@ -240,10 +240,10 @@ TEST(RingTest, TheConsumerStopsThoughTheTailLeadsOnForEver) {
                    static_cast<off_t>(kLiveOffset + offsetof(RingLive, tail))),
             static_cast<ssize_t>(sizeof tail));
   close(fd);
-  for (uint64_t turn = 1; turn <= 3; ++turn) {
+  for (uint64_t lap = 1; lap <= 3; ++lap) {
     EXPECT_EQ(ring.Read(), std::nullopt);
     r.Skip(r.tail_position());
-    EXPECT_EQ(r.take_position(), begin + turn * slot_count);
+    EXPECT_EQ(r.take_position(), begin + lap * slot_count);
     ring.Release();
   }
   EXPECT_FALSE(r.Seal());
@@ -373,9 +373,9 @@ TEST(RingTest, AppendMakesNoSystemCall) {
     for (int i = 0; i < 100; ++i) {
       ring.ring().Append(Severity::kInfo, "h", body);
     }
-    const bool all =
+    const bool all_appended =
         ring.ring().tail_position() == ring.header().first_position + 300;
-    syscall(SYS_exit, all ? 42 : 43);
+    syscall(SYS_exit, all_appended ? 42 : 43);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -410,8 +410,8 @@ TEST(RingTest, ASealedRingIsEmptyAndDropsWhatComes) {
 
 TEST(RingTest, WhatIsTooLongFindsNoRoomAndIsCounted) {
   TestRing ring;
-  const size_t most = ring.ring().max_body_bytes(1);
-  EXPECT_FALSE(ring.ring().Claim(Severity::kInfo, 1, most + 1).has_value());
+  const size_t max_bytes = ring.ring().max_body_bytes(1);
+  EXPECT_FALSE(ring.ring().Claim(Severity::kInfo, 1, max_bytes + 1).has_value());
   EXPECT_FALSE(
       ring.ring()
           .Claim(Severity::kInfo, ring.header().head_bytes + size_t{1}, 1)

@@ -61,17 +61,17 @@ ClassifiedSlot Classify(absl::string_view slot, uint64_t index = kIndex) {
 
 std::string Name(SlotClass c) {
   static constexpr const char* kNames[] = {
-      "never used", "free",    "unfinished",   "part",
-      "abandoned",  "skipped", "bad checksum", "implausible"};
+      "never used", "free",    "filling",   "part",
+      "abandoned",  "skipped", "mismatched", "implausible"};
   return kNames[static_cast<size_t>(c)];
 }
 
 // ---- Every combination ----
 
-enum Position { kZero, kFits, kOfOtherSlot };
+enum Position { kZero, kMatches, kOfOtherSlot };
 enum Lengths { kInBounds, kHeadTooLong, kBodyTooLong, kBodyHuge };
-enum Checksum { kChecksumFits, kChecksumDoesNot, kOfOtherRing };
-enum Copy { kCopyFits, kCopyOfOtherTurn };
+enum Checksum { kChecksumMatches, kChecksumDiffers, kOfOtherRing };
+enum Copy { kCopyMatches, kCopyOfOtherLap };
 struct Parts {
   uint16_t index, count;
   const char* expected;  // if all else fits
@@ -81,11 +81,11 @@ constexpr Parts kParts[] = {
     {0, 1, "part"},
     {0, 8, "part"},
     {7, 8, "part"},
-    {1, 1, "bad checksum"},
-    {8, 8, "bad checksum"},
-    {1, 0, "bad checksum"},
-    {0, 9, "bad checksum"},
-    {65535, 65535, "bad checksum"},
+    {1, 1, "mismatched"},
+    {8, 8, "mismatched"},
+    {1, 0, "mismatched"},
+    {0, 9, "mismatched"},
+    {65535, 65535, "mismatched"},
 };
 
 // The table. Rows are tried from the top.
@@ -93,14 +93,14 @@ std::string Expected(int state, Position position, Lengths lengths,
                      Checksum checksum, Copy copy, const Parts& parts) {
   if (position == kZero && state == 0) return "never used";
   // Position 0 is of slot 0, and this is slot 3.
-  if (position != kFits) return "implausible";
+  if (position != kMatches) return "implausible";
   if (state == 0) return "free";
-  if (state == 1) return "unfinished";
+  if (state == 1) return "filling";
   if (state == 4) return "skipped";
   if (state >= 5) return "implausible";
-  if (lengths != kInBounds) return "bad checksum";
-  if (checksum != kChecksumFits) return "bad checksum";
-  if (copy != kCopyFits) return "bad checksum";
+  if (lengths != kInBounds) return "mismatched";
+  if (checksum != kChecksumMatches) return "mismatched";
+  if (copy != kCopyMatches) return "mismatched";
   return parts.expected;
 }
 
@@ -110,7 +110,7 @@ std::string MakeCombination(int state, Position position, Lengths lengths,
   SlotHeader header =
       Header(positions[position], SlotState{}, parts.index, parts.count);
   header.word |= static_cast<uint64_t>(state);
-  if (copy == kCopyOfOtherTurn) header.position = kPosition + kSlotCount;
+  if (copy == kCopyOfOtherLap) header.position = kPosition + kSlotCount;
   if (lengths == kHeadTooLong) header.head_bytes = kHeadBytes + 1;
   if (lengths == kBodyTooLong) {
     header.body_bytes = kSlotBytes - 32 - header.head_bytes + 1;
@@ -118,19 +118,19 @@ std::string MakeCombination(int state, Position position, Lengths lengths,
   if (lengths == kBodyHuge) header.body_bytes = UINT32_MAX;
   std::string slot = MakeSlot(
       header, checksum == kOfOtherRing ? absl::crc32c_t{0x07e4} : kSeed);
-  if (checksum == kChecksumDoesNot) slot[40] ^= 1;
+  if (checksum == kChecksumDiffers) slot[40] ^= 1;
   return slot;
 }
 
 TEST(SlotReaderTest, EveryCombinationIsWhatTheTableSays) {
   int combinations = 0;
   for (int state = 0; state < 8; ++state) {
-    for (Position position : {kZero, kFits, kOfOtherSlot}) {
+    for (Position position : {kZero, kMatches, kOfOtherSlot}) {
       for (Lengths lengths :
            {kInBounds, kHeadTooLong, kBodyTooLong, kBodyHuge}) {
         for (Checksum checksum :
-             {kChecksumFits, kChecksumDoesNot, kOfOtherRing}) {
-          for (Copy copy : {kCopyFits, kCopyOfOtherTurn}) {
+             {kChecksumMatches, kChecksumDiffers, kOfOtherRing}) {
+          for (Copy copy : {kCopyMatches, kCopyOfOtherLap}) {
             for (const Parts& parts : kParts) {
               ++combinations;
               const std::string slot = MakeCombination(state, position, lengths,
@@ -155,7 +155,7 @@ TEST(SlotReaderTest, OnlyWhatCanBeBelievedIsHandedOut) {
   for (int state = 0; state < 8; ++state) {
     for (const Parts& parts : kParts) {
       const ClassifiedSlot slot = Classify(MakeCombination(
-          state, kFits, kInBounds, kChecksumFits, kCopyFits, parts));
+          state, kMatches, kInBounds, kChecksumMatches, kCopyMatches, parts));
       const bool is_part = slot.slot_class == SlotClass::kPart;
       EXPECT_EQ(slot.payload.size(), is_part ? 10u : 0u);
       EXPECT_EQ(
@@ -166,33 +166,33 @@ TEST(SlotReaderTest, OnlyWhatCanBeBelievedIsHandedOut) {
 }
 
 TEST(SlotReaderTest, EveryFlippedBitThatTheChecksumCoversIsFound) {
-  const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
-  ASSERT_EQ(Classify(whole).slot_class, SlotClass::kPart);
+  const std::string intact = MakeSlot(Header(kPosition, SlotState::kFilled));
+  ASSERT_EQ(Classify(intact).slot_class, SlotClass::kPart);
   // From the checksum itself to the end of the payload.
   for (size_t bit = 64; bit < 64 + size_t{34} * 8; ++bit) {
-    std::string slot = whole;
+    std::string slot = intact;
     slot[bit / 8] = static_cast<char>(slot[bit / 8] ^ (1 << bit % 8));
-    EXPECT_EQ(Classify(slot).slot_class, SlotClass::kBadChecksum) << bit;
+    EXPECT_EQ(Classify(slot).slot_class, SlotClass::kMismatched) << bit;
   }
 }
 
 TEST(SlotReaderTest, WhatIsBehindThePayloadIsIgnored) {
-  const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
-  for (size_t i = 32 + 10; i < whole.size(); ++i) {
-    std::string slot = whole;
+  const std::string intact = MakeSlot(Header(kPosition, SlotState::kFilled));
+  for (size_t i = 32 + 10; i < intact.size(); ++i) {
+    std::string slot = intact;
     slot[i] = static_cast<char>(~slot[i]);
     EXPECT_EQ(Classify(slot).slot_class, SlotClass::kPart) << i;
   }
 }
 
 TEST(SlotReaderTest, ASlotThatIsCutOffIsNeverRead) {
-  const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
+  const std::string intact = MakeSlot(Header(kPosition, SlotState::kFilled));
   for (size_t size = 8; size < 32 + 10; ++size) {
-    EXPECT_EQ(Classify(whole.substr(0, size)).slot_class,
-              SlotClass::kBadChecksum)
+    EXPECT_EQ(Classify(intact.substr(0, size)).slot_class,
+              SlotClass::kMismatched)
         << size;
   }
-  EXPECT_EQ(Classify(whole.substr(0, 32 + 10)).slot_class, SlotClass::kPart);
+  EXPECT_EQ(Classify(intact.substr(0, 32 + 10)).slot_class, SlotClass::kPart);
 }
 
 TEST(SlotReaderTest, ContentKeepsItsPositionWhateverItsWordSays) {

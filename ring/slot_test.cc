@@ -21,23 +21,23 @@
 namespace ringlog {
 namespace {
 
-using Passed = Slots::Passed;
-using Seen = Slots::Seen;
+using SkipResult = Slots::SkipResult;
+using SlotStatus = Slots::SlotStatus;
 
 constexpr uint64_t kSlotCount = 4;
 constexpr uint32_t kSlotBytes = 128;
 
 // A word as people say it, relative to a position: "Filling+0", "Free-1" (of
 // the turn before), "0".
-std::string Say(uint64_t word, uint64_t position) {
+std::string WordText(uint64_t word, uint64_t position) {
   if (word == 0) return "0";
   static constexpr const char* kNames[] = {
       "Free", "Filling", "Filled", "Persisting", "Skipped", "5", "6", "7"};
-  const auto turns = (static_cast<int64_t>(WordPosition(word)) -
+  const auto laps = (static_cast<int64_t>(WordPosition(word)) -
                       static_cast<int64_t>(position)) /
                      static_cast<int64_t>(kSlotCount);
-  return absl::StrCat(kNames[word & kSlotStateMask], turns < 0 ? "" : "+",
-                      turns);
+  return absl::StrCat(kNames[word & kSlotStateMask], laps < 0 ? "" : "+",
+                      laps);
 }
 
 // Where the numbers begin: at the first, where they need a 33rd bit, and at the
@@ -67,11 +67,11 @@ class SlotTest : public ::testing::TestWithParam<uint64_t> {
   void SetWord(uint64_t position, uint64_t word) {
     std::memcpy(slots_.SlotOf(position), &word, sizeof word);
   }
-  std::string SayWord(uint64_t position) {
-    return Say(slots_.word(position), position);
+  std::string WordAt(uint64_t position) {
+    return WordText(slots_.word(position), position);
   }
   // A whole turn that left no trace but its words.
-  void TurnOnce() {
+  void RunOneLap() {
     for (uint64_t p = first_; p < first_ + kSlotCount; ++p) {
       WriteOne(p, "old");
       ASSERT_TRUE(slots_.FreeSlot(p));
@@ -109,20 +109,20 @@ INSTANTIATE_TEST_SUITE_P(FirstPosition, SlotTest,
                                            kMaxFirstPosition));
 
 TEST_P(SlotTest, ASlotGoesThroughItsStatesInOrder) {
-  EXPECT_EQ(SayWord(first_), "0");
+  EXPECT_EQ(WordAt(first_), "0");
   ClaimNext(first_);
-  EXPECT_EQ(SayWord(first_), "Filling+0");
+  EXPECT_EQ(WordAt(first_), "Filling+0");
   slots_.FillSlot(first_, 0, 1, 0, "h", "b");
-  EXPECT_EQ(SayWord(first_), "Filling+0") << "filling changes no word";
+  EXPECT_EQ(WordAt(first_), "Filling+0") << "filling changes no word";
   EXPECT_TRUE(slots_.CommitSlot(first_));
-  EXPECT_EQ(SayWord(first_), "Filled+0");
+  EXPECT_EQ(WordAt(first_), "Filled+0");
   slots_.MarkPersisting(first_);
-  EXPECT_EQ(SayWord(first_), "Persisting+0");
+  EXPECT_EQ(WordAt(first_), "Persisting+0");
   EXPECT_TRUE(slots_.FreeSlot(first_));
-  EXPECT_EQ(SayWord(first_), "Free+0");
+  EXPECT_EQ(WordAt(first_), "Free+0");
   slots_.AdvanceReleased(first_ + 1);
   for (uint64_t p = first_ + 1; p <= first_ + kSlotCount; ++p) ClaimNext(p);
-  EXPECT_EQ(SayWord(first_ + kSlotCount), "Filling+0");
+  EXPECT_EQ(WordAt(first_ + kSlotCount), "Filling+0");
 }
 
 TEST_P(SlotTest, FilledSlotHoldsWhatWasWrittenAndItsChecksum) {
@@ -207,57 +207,57 @@ constexpr Edge kEdges[] = {
     {"Look", "Skipped-1", "nothing", "Skipped+0"},  // the mark moves on
 };
 
-uint64_t WordOf(const std::string& said, uint64_t position) {
-  if (said == "0") return 0;
+uint64_t WordOf(const std::string& text, uint64_t position) {
+  if (text == "0") return 0;
   for (uint64_t state = 0; state <= kSlotStateMask; ++state) {
-    for (int turn = -2; turn <= 2; ++turn) {
+    for (int lap = -2; lap <= 2; ++lap) {
       const uint64_t word =
-          (position + static_cast<uint64_t>(turn) * kSlotCount)
+          (position + static_cast<uint64_t>(lap) * kSlotCount)
               << kSlotStateBits |
           state;
-      if (Say(word, position) == said) return word;
+      if (WordText(word, position) == text) return word;
     }
   }
-  ADD_FAILURE() << said;
+  ADD_FAILURE() << text;
   return 0;
 }
 
-std::string SayPassed(Passed passed) {
-  switch (passed) {
-    case Passed::kRecordGivenUp:
+std::string SkipResultName(SkipResult result) {
+  switch (result) {
+    case SkipResult::kRecordSkipped:
       return "given up";
-    case Passed::kNothingBegun:
+    case SkipResult::kPositionSkipped:
       return "nothing begun";
-    case Passed::kNotPending:
+    case SkipResult::kNotPending:
       return "not pending";
   }
   return "?";
 }
 
-std::string SaySeen(Seen seen) {
-  switch (seen) {
-    case Seen::kNotClaimed:
+std::string StatusName(SlotStatus status) {
+  switch (status) {
+    case SlotStatus::kNotClaimed:
       return "not claimed";
-    case Seen::kPending:
+    case SlotStatus::kPending:
       return "pending";
-    case Seen::kFilled:
+    case SlotStatus::kFilled:
       return "filled";
-    case Seen::kPersisting:
+    case SlotStatus::kPersisting:
       return "persisting";
-    case Seen::kNothing:
+    case SlotStatus::kNothing:
       return "nothing";
   }
   return "?";
 }
 
-std::string Do(const std::string& call, uint64_t p, Slots& slots) {
+std::string Call(const std::string& call, uint64_t p, Slots& slots) {
   int severity;
   if (call == "Claim") return slots.ClaimSlot(p) ? "true" : "false";
   if (call == "Commit") return slots.CommitSlot(p) ? "true" : "false";
   if (call == "Free") return slots.FreeSlot(p) ? "true" : "false";
   if (call == "Evict") return slots.EvictSlot(p, &severity) ? "true" : "false";
-  if (call == "Pass") return SayPassed(slots.Pass(p));
-  return SaySeen(slots.Look(p));
+  if (call == "Pass") return SkipResultName(slots.TrySkip(p));
+  return StatusName(slots.Peek(p));
 }
 
 TEST_P(SlotTest, EveryCallLeadsFromEachWordToTheOneInTheTableOnly) {
@@ -265,9 +265,9 @@ TEST_P(SlotTest, EveryCallLeadsFromEachWordToTheOneInTheTableOnly) {
   live_->released = p_;
   for (const Edge& edge : kEdges) {
     SetWord(p_, WordOf(edge.before, p_));
-    EXPECT_EQ(Do(edge.call, p_, slots_), edge.result)
+    EXPECT_EQ(Call(edge.call, p_, slots_), edge.result)
         << edge.call << " of " << edge.before;
-    EXPECT_EQ(SayWord(p_), edge.after) << edge.call << " of " << edge.before;
+    EXPECT_EQ(WordAt(p_), edge.after) << edge.call << " of " << edge.before;
   }
 }
 
@@ -280,10 +280,10 @@ TEST_P(SlotTest, InTheFirstTurnOnlyAnUnusedSlotCanBeClaimed) {
 }
 
 TEST_P(SlotTest, NothingIsSeenBeyondTheTail) {
-  EXPECT_EQ(slots_.Look(first_), Seen::kNotClaimed);
+  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kNotClaimed);
   ASSERT_EQ(slots_.AdvanceTail(2, kSlotCount), first_);
-  EXPECT_EQ(slots_.Look(first_ + 1), Seen::kPending);
-  EXPECT_EQ(slots_.Look(first_ + 2), Seen::kNotClaimed);
+  EXPECT_EQ(slots_.Peek(first_ + 1), SlotStatus::kPending);
+  EXPECT_EQ(slots_.Peek(first_ + 2), SlotStatus::kNotClaimed);
 }
 
 // ---- The tail ----
@@ -310,44 +310,44 @@ TEST_P(SlotTest, ReleasedAdvancesOnceForSeveralWhoTry) {
 TEST_P(SlotTest, AStuckWriterIsPassedAndItsLateCommitFailsAndFreesTheSlot) {
   ClaimNext(first_);
   slots_.FillSlot(first_, 0, 1, 0, "h", "late");
-  ASSERT_EQ(slots_.Pass(first_), Passed::kRecordGivenUp);
-  EXPECT_EQ(slots_.Look(first_), Seen::kNothing);
+  ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
+  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kNothing);
   EXPECT_FALSE(slots_.CommitSlot(first_));
-  EXPECT_EQ(SayWord(first_), "Free+0");
+  EXPECT_EQ(WordAt(first_), "Free+0");
   EXPECT_TRUE(ContentIsWiped(first_)) << "recovery could take it for a record";
 }
 
 TEST_P(SlotTest, ASlotWhoseWriterMayStillWriteIsNeverGivenAway) {
   ClaimNext(first_);
-  ASSERT_EQ(slots_.Pass(first_), Passed::kRecordGivenUp);
+  ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
   EXPECT_FALSE(slots_.FreeSlot(first_));
-  for (uint64_t turn = 1; turn <= 5; ++turn) {
-    const uint64_t p = first_ + turn * kSlotCount;
+  for (uint64_t lap = 1; lap <= 5; ++lap) {
+    const uint64_t p = first_ + lap * kSlotCount;
     live_->tail = p + 1;
     EXPECT_FALSE(slots_.ClaimSlot(p));
-    EXPECT_EQ(slots_.Look(p), Seen::kNothing) << "nobody need wait for it";
-    EXPECT_EQ(SayWord(p), "Skipped+0");
+    EXPECT_EQ(slots_.Peek(p), SlotStatus::kNothing) << "nobody need wait for it";
+    EXPECT_EQ(WordAt(p), "Skipped+0");
   }
   EXPECT_FALSE(slots_.CommitSlot(first_));
-  EXPECT_EQ(SayWord(first_), "Free+5") << "free for the turn that comes next";
+  EXPECT_EQ(WordAt(first_), "Free+5") << "free for the turn that comes next";
   EXPECT_TRUE(slots_.ClaimSlot(first_ + 6 * kSlotCount));
 }
 
 TEST_P(SlotTest, TheFlusherMovesTheMarkWhereTheClaimerHasNotCome) {
   ClaimNext(first_);
-  ASSERT_EQ(slots_.Pass(first_), Passed::kRecordGivenUp);
+  ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
   const uint64_t next = first_ + kSlotCount;
   live_->tail = next + 1;
-  EXPECT_EQ(slots_.Look(next), Seen::kNothing);
+  EXPECT_EQ(slots_.Peek(next), SlotStatus::kNothing);
   EXPECT_FALSE(slots_.ClaimSlot(next)) << "its claimer comes late";
-  EXPECT_EQ(SayWord(next), "Skipped+0");
+  EXPECT_EQ(WordAt(next), "Skipped+0");
 }
 
 TEST_P(SlotTest, ANotBegunPositionThatIsPassedCannotBeClaimedAnyMore) {
-  TurnOnce();
+  RunOneLap();
   const uint64_t p = first_ + kSlotCount;
   ASSERT_EQ(slots_.AdvanceTail(1, kSlotCount), p);
-  EXPECT_EQ(slots_.Pass(p), Passed::kNothingBegun);
+  EXPECT_EQ(slots_.TrySkip(p), SkipResult::kPositionSkipped);
   EXPECT_FALSE(slots_.ClaimSlot(p)) << "the next turn may have it by now";
   slots_.AdvanceReleased(p + 1);
   EXPECT_TRUE(slots_.ClaimSlot(p + kSlotCount));
@@ -355,16 +355,16 @@ TEST_P(SlotTest, ANotBegunPositionThatIsPassedCannotBeClaimedAnyMore) {
 
 TEST_P(SlotTest, ACommitThatComesFirstIsNotPassed) {
   WriteOne(first_, "in time");
-  EXPECT_EQ(slots_.Pass(first_), Passed::kNotPending);
-  EXPECT_EQ(slots_.Look(first_), Seen::kFilled);
+  EXPECT_EQ(slots_.TrySkip(first_), SkipResult::kNotPending);
+  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kFilled);
 }
 
 TEST_P(SlotTest, AWildWordIsNotPassedOnceTheSlotIsReleased) {
   live_->tail = p_ + kSlotCount + 1;
   live_->released = p_ + 1;
   SetWord(p_, Word(p_ + kSlotCount, SlotState::kFilling));
-  EXPECT_EQ(slots_.Pass(p_), Passed::kNotPending);
-  EXPECT_EQ(SayWord(p_), "Filling+1") << "it is the next turn's";
+  EXPECT_EQ(slots_.TrySkip(p_), SkipResult::kNotPending);
+  EXPECT_EQ(WordAt(p_), "Filling+1") << "it is the next turn's";
 }
 
 // ---- Overwriting the oldest ----
@@ -386,7 +386,7 @@ TEST_P(SlotTest, EvictionTellsTheSeverityOfARecordOnlyAtItsFirstSlot) {
     int severity = 99;
     EXPECT_TRUE(slots_.EvictSlot(p, &severity));
     EXPECT_EQ(severity, c.expected) << "part " << c.part_index;
-    EXPECT_EQ(SayWord(p), "Free+0");
+    EXPECT_EQ(WordAt(p), "Free+0");
     ASSERT_TRUE(slots_.AdvanceReleasedFrom(p));
     ++p;
   }
@@ -395,17 +395,17 @@ TEST_P(SlotTest, EvictionTellsTheSeverityOfARecordOnlyAtItsFirstSlot) {
 // ---- Going on after a death ----
 
 TEST_P(SlotTest, ResumeKeepsTheCommittedAndFreesTheRest) {
-  TurnOnce();
+  RunOneLap();
   const uint64_t begin = first_ + kSlotCount;
   WriteOne(begin, "filled");
   ClaimNext(begin + 1);  // died while it was written
   WriteOne(begin + 2, "persisting");
   slots_.MarkPersisting(begin + 2);
   slots_.ResumeAt(begin, begin + 3);
-  EXPECT_EQ(SayWord(begin), "Filled+0");
-  EXPECT_EQ(SayWord(begin + 1), "Free+0");
-  EXPECT_EQ(SayWord(begin + 2), "Filled+0");
-  EXPECT_EQ(SayWord(begin + 3), "Free-1");
+  EXPECT_EQ(WordAt(begin), "Filled+0");
+  EXPECT_EQ(WordAt(begin + 1), "Free+0");
+  EXPECT_EQ(WordAt(begin + 2), "Filled+0");
+  EXPECT_EQ(WordAt(begin + 3), "Free-1");
   EXPECT_EQ(slots_.tail(), begin + 3);
   EXPECT_EQ(slots_.released(), begin);
   ClaimNext(begin + 3);
@@ -417,7 +417,7 @@ TEST_P(SlotTest, ResumeFreesEveryWordThatIsDamaged) {
   const uint64_t tail = first_ + 2 * kSlotCount;
   slots_.ResumeAt(tail, tail);
   for (uint64_t p = tail; p < tail + kSlotCount; ++p) {
-    EXPECT_EQ(SayWord(p), "Free-1");
+    EXPECT_EQ(WordAt(p), "Free-1");
     WriteOne(p, "x");
   }
 }
@@ -425,7 +425,7 @@ TEST_P(SlotTest, ResumeFreesEveryWordThatIsDamaged) {
 TEST_P(SlotTest, ResumeInTheFirstTurnLeavesUnusedSlotsUnused) {
   WriteOne(first_, "x");
   slots_.ResumeAt(first_, first_ + 1);
-  EXPECT_EQ(SayWord(first_), "Filled+0");
+  EXPECT_EQ(WordAt(first_), "Filled+0");
   for (uint64_t p = first_ + 1; p < first_ + kSlotCount; ++p) {
     EXPECT_EQ(slots_.word(p), 0u);
     ClaimNext(p);

@@ -49,10 +49,10 @@ uint64_t records_per_run = 400000;
 uint64_t seed = 0;
 
 constexpr int kWriters = 8;
-constexpr size_t kMostSlots = 5;
+constexpr size_t kMaxSlots = 5;
 
 // What a record says of itself, before the bytes that follow from it.
-struct Claim {
+struct BodyHeader {
   uint32_t thread;
   uint32_t length;  // of the body, this included
   uint64_t sequence;
@@ -67,34 +67,34 @@ uint64_t Mix(uint64_t x) {
 // The body of a thread's n-th record, of 1 to 5 slots.
 void MakeBody(uint32_t thread, uint64_t sequence, std::string* body) {
   const uint64_t r = Mix(seed + sequence * kWriters + thread);
-  const size_t slots = 1 + r % kMostSlots;
-  const size_t least = slots == 1 ? sizeof(Claim) : SmallBody(slots - 1) + 1;
-  Claim claim;
-  claim.thread = thread;
-  claim.sequence = sequence;
-  claim.length =
-      static_cast<uint32_t>(least + (r >> 32) % (SmallBody(slots) - least + 1));
-  body->resize(claim.length);
-  std::memcpy(&(*body)[0], &claim, sizeof claim);
+  const size_t slots = 1 + r % kMaxSlots;
+  const size_t min_bytes = slots == 1 ? sizeof(BodyHeader) : SmallBody(slots - 1) + 1;
+  BodyHeader header;
+  header.thread = thread;
+  header.sequence = sequence;
+  header.length =
+      static_cast<uint32_t>(min_bytes + (r >> 32) % (SmallBody(slots) - min_bytes + 1));
+  body->resize(header.length);
+  std::memcpy(&(*body)[0], &header, sizeof header);
   uint64_t x = r;
-  for (size_t i = sizeof claim; i < body->size(); i += 8) {
+  for (size_t i = sizeof header; i < body->size(); i += 8) {
     x = Mix(x + 1);
     std::memcpy(&(*body)[i], &x, std::min<size_t>(8, body->size() - i));
   }
 }
 
 // Invariant 1. The claim, if the body is the one that it says.
-std::optional<Claim> Believe(absl::string_view head, absl::string_view body) {
-  Claim claim;
-  if (head != "h" || body.size() < sizeof claim) return std::nullopt;
-  std::memcpy(&claim, body.data(), sizeof claim);
-  if (claim.thread >= kWriters || claim.length != body.size()) {
+std::optional<BodyHeader> ParseBody(absl::string_view head, absl::string_view body) {
+  BodyHeader header;
+  if (head != "h" || body.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, body.data(), sizeof header);
+  if (header.thread >= kWriters || header.length != body.size()) {
     return std::nullopt;
   }
   std::string expected;
-  MakeBody(claim.thread, claim.sequence, &expected);
+  MakeBody(header.thread, header.sequence, &expected);
   if (expected != body) return std::nullopt;
-  return claim;
+  return header;
 }
 
 // Written by one writer, read when it has been joined.
@@ -131,8 +131,8 @@ class Stress {
   bool Consume() {
     const auto taken = ring_.ring().Take();
     if (!taken) return false;
-    const auto claim = Believe(taken->head, taken->body);
-    if (taken->gap || !claim) {
+    const auto header = ParseBody(taken->head, taken->body);
+    if (taken->gap || !header) {
       ADD_FAILURE() << "position " << taken->slots.position
                     << ": not a record that was appended";
       return true;
@@ -140,7 +140,7 @@ class Stress {
     EXPECT_GE(taken->slots.position, next_position_);  // invariant 4
     slots_taken_ += taken->slots.slot_count;
     next_position_ = taken->slots.end();
-    taken_[claim->thread].push_back(claim->sequence);
+    taken_[header->thread].push_back(header->sequence);
     // At times one by one, at times in batches.
     if (Mix(next_position_) % 16 < 3) ring_.Release();
     return true;
@@ -211,13 +211,13 @@ class Stress {
   void Print(uint64_t appended) const {
     printf("seed %" PRIu64 ": %" PRIu64 " records appended, %" PRIu64
            " dropped, %" PRIu64 " turns of the ring, %.1f s\n",
-           seed, appended, dropped(), turns(), seconds_);
+           seed, appended, dropped(), laps(), seconds_);
   }
   uint64_t dropped() const {
     return ring_.ring().dropped(DropCause::kRingFull, Severity::kInfo) +
            ring_.ring().dropped(DropCause::kTimedOut, Severity::kInfo);
   }
-  uint64_t turns() const {
+  uint64_t laps() const {
     return (ring_.ring().tail_position() - ring_.header().first_position) /
            ring_.header().slot_count;
   }
@@ -277,12 +277,12 @@ TEST(StressTest, AFlightRecorderKeepsTheLastOfAllThatItAcknowledged) {
   EXPECT_TRUE(found->gaps.empty());
   std::array<std::optional<uint64_t>, kWriters> last;
   for (const RecoveredRecord& record : found->records) {
-    const auto claim = Believe(record.head, record.body);
-    ASSERT_TRUE(claim.has_value()) << "position " << record.position;
-    auto& previous = last[claim->thread];
-    EXPECT_TRUE(!previous || claim->sequence > *previous);
-    EXPECT_TRUE(stress.log(claim->thread).appended[claim->sequence]);
-    previous = claim->sequence;
+    const auto header = ParseBody(record.head, record.body);
+    ASSERT_TRUE(header.has_value()) << "position " << record.position;
+    auto& previous = last[header->thread];
+    EXPECT_TRUE(!previous || header->sequence > *previous);
+    EXPECT_TRUE(stress.log(header->thread).appended[header->sequence]);
+    previous = header->sequence;
   }
   uint64_t appended = 0;
   for (uint32_t t = 0; t < kWriters; ++t) appended += stress.log(t).count;

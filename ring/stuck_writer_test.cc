@@ -22,7 +22,7 @@ using ::testing::ElementsAre;
 
 std::string HeadOf(int64_t thread_id) {
   Record record;
-  record.tid = thread_id;
+  record.thread_id = thread_id;
   char head[kRecordHeadFixedBytes];
   EncodeRecordHead(record, absl::MakeSpan(head));
   return std::string(head, sizeof head);

@@ -80,7 +80,7 @@ TEST(WalkthroughTest, ReadAllReturnsEveryRecordInOrder) {
 
 TEST(WalkthroughTest, EmptyAgainWhenAllIsReleasedOverManyTurns) {
   TestRing ring;
-  for (int turn = 0; turn < 100; ++turn) {
+  for (int lap = 0; lap < 100; ++lap) {
     ASSERT_TRUE(ring.Write("a"));
     ASSERT_TRUE(ring.Write("b"));
     ASSERT_TRUE(ring.Write("c"));
