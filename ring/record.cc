@@ -7,17 +7,18 @@
 namespace ringlog {
 namespace {
 
-// What the head begins with; ring/FORMAT.md, "The record head".
+// The beginning of a head; see ring/FORMAT.md, "The record's head".
 struct FixedHead {
   int64_t time_ns;
   int64_t thread_id;
   int32_t line;
   int32_t verbosity;
-  uint32_t text_bytes;  // of the text as it was logged
+  // Size of the text as logged.
+  uint32_t text_bytes;
   uint8_t severity;
   uint8_t kind;
-  uint16_t fixed_bytes;  // of this struct and the extension: where the file
-                         // name begins
+  // Size of this struct and of the extension; the file name follows.
+  uint16_t fixed_bytes;
   uint16_t file_bytes;
   uint16_t reserved;
   uint32_t reserved_tail;

@@ -1,5 +1,5 @@
-// Which positions recovery takes for used, when a slot, the tail or the cursor
-// that says so is damaged.
+// The range of positions that recovery considers used, if slots, the tail or
+// the cursor are damaged.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +22,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Offsets of positions count from the ring's first. Slots 0 to 7 have been used
-// and released where a test begins with Turn().
+// Offsets are relative to the first position. In tests that begin with
+// RunOneLap(), slots 0 to 7 have been used and released.
 class RecoveryBoundsTest : public ::testing::Test {
  protected:
   void RunOneLap() {
@@ -66,7 +66,7 @@ class RecoveryBoundsTest : public ::testing::Test {
   std::string bytes_;
 };
 
-TEST_F(RecoveryBoundsTest, AWordATurnAheadTellsOfNothingThatWasNeverUsed) {
+TEST_F(RecoveryBoundsTest, WordOneLapAheadAddsNothing) {
   RunOneLap();
   Write("a");
   Die();
@@ -83,7 +83,7 @@ TEST_F(RecoveryBoundsTest, AWordATurnAheadTellsOfNothingThatWasNeverUsed) {
   }
 }
 
-TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
+TEST_F(RecoveryBoundsTest, UnfinishedAtAnyStageIsReported) {
   RunOneLap();
   const std::string before = ring_.Bytes();
   Write("a");
@@ -92,7 +92,7 @@ TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
   ClaimOnly();
   ClaimOnly();
   Die();
-  // Two of them had moved the tail only.
+  // Two of the writers had only advanced the tail.
   for (const uint64_t offset : {9u, 11u}) {
     const size_t slot = SlotOffset(ring_.header(), first_ + offset);
     bytes_.replace(slot, 128, before, slot, 128);
@@ -100,7 +100,7 @@ TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
   EXPECT_THAT(Recovered(), ElementsAre("a", "[unfinished +9..+12]"));
 }
 
-TEST_F(RecoveryBoundsTest, ADamagedTailAddsNothingAndHidesNoClaimInARow) {
+TEST_F(RecoveryBoundsTest, DamagedTailChangesNothing) {
   RunOneLap();
   Write("a");
   ClaimOnly();
@@ -113,7 +113,7 @@ TEST_F(RecoveryBoundsTest, ADamagedTailAddsNothingAndHidesNoClaimInARow) {
   }
 }
 
-TEST_F(RecoveryBoundsTest, TheLastRecordIsNamedWhateverItsSlotHolds) {
+TEST_F(RecoveryBoundsTest, DamagedLastRecordIsReported) {
   RunOneLap();
   Write("a");
   Write("b");
@@ -133,17 +133,18 @@ TEST_F(RecoveryBoundsTest, TheLastRecordIsNamedWhateverItsSlotHolds) {
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
 }
 
-TEST_F(RecoveryBoundsTest, WhatACutFileHadLastIsNamed) {
+TEST_F(RecoveryBoundsTest, TruncatedLastRecordIsReported) {
   Write("0");
   Write("1");
   Write("2");
   Die();
-  // The first position falls on slot 5, so these are the last ones.
+  // The first position uses slot 5, so the last slots of the file are
+  // truncated.
   bytes_.resize(SlotOffset(ring_.header(), first_ + 1) + 100);
   EXPECT_THAT(Recovered(), ElementsAre("0", "[missing +1..+2]"));
 }
 
-TEST_F(RecoveryBoundsTest, AZeroedSlotOfALaterTurnIsALoss) {
+TEST_F(RecoveryBoundsTest, ZeroedSlotOfLaterLapIsALoss) {
   RunOneLap();
   Write("a");
   Write("b");
@@ -151,11 +152,11 @@ TEST_F(RecoveryBoundsTest, AZeroedSlotOfALaterTurnIsALoss) {
   Die();
   Fill(9, '\0');
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]", "c"));
-  Fill(14, '\0');  // held nothing
+  Fill(14, '\0');  // had no content
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]", "c"));
 }
 
-TEST_F(RecoveryBoundsTest, ARecordWhoseFirstSlotIsDamagedIsOneGap) {
+TEST_F(RecoveryBoundsTest, RecordWithDamagedFirstSlotIsOneGap) {
   RunOneLap();
   Write("a");
   Write(std::string(SmallBody(3), 'x'));
@@ -172,7 +173,7 @@ TEST_F(RecoveryBoundsTest, ARecordWhoseFirstSlotIsDamagedIsOneGap) {
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+11]", "b"));
 }
 
-TEST_F(RecoveryBoundsTest, WithTheLatestCursorDamagedWhatWasReleasedIsNoGap) {
+TEST_F(RecoveryBoundsTest, ReleasedIsNoGapWithDamagedCursor) {
   Write("0");
   Persist();
   ring_.Release();
@@ -190,7 +191,7 @@ TEST_F(RecoveryBoundsTest, WithTheLatestCursorDamagedWhatWasReleasedIsNoGap) {
   }
 }
 
-TEST_F(RecoveryBoundsTest, KilledWhileItReleasedWithTheCursorDamagedIsNoGap) {
+TEST_F(RecoveryBoundsTest, HalfReleasedIsNoGapWithDamagedCursor) {
   Write("0");
   Persist();
   ring_.Release();
@@ -204,11 +205,11 @@ TEST_F(RecoveryBoundsTest, KilledWhileItReleasedWithTheCursorDamagedIsNoGap) {
   EXPECT_THAT(Recovered(), IsEmpty());
   const size_t cursors =
       ring_.header().live_offset + offsetof(RingLive, cursor);
-  bytes_[cursors + 9] ^= 1;  // the second that was published
+  bytes_[cursors + 9] ^= 1;  // the cursor that was published second
   EXPECT_THAT(Recovered(), ElementsAre("3"));
 }
 
-TEST_F(RecoveryBoundsTest, FreeBehindOneThatIsHeldIsALossWithoutACursorToo) {
+TEST_F(RecoveryBoundsTest, FreeAfterFilledIsALossWithoutCursor) {
   Write("0");
   Write("1");
   Write("2");

@@ -9,10 +9,10 @@
 namespace ringlog {
 namespace {
 
-// The slot's bytes need not be aligned. What is behind their end is zero.
+// Copies a slot's header out of bytes of any alignment. Missing bytes are zero.
 SlotHeader HeaderOf(absl::string_view slot) {
   SlotHeader header = {};
-  // The slot that a cut file does not have has no address either.
+  // An absent slot of a truncated file has no address.
   if (slot.empty()) return header;
   std::memcpy(&header, slot.data(), std::min(slot.size(), sizeof header));
   return header;
@@ -22,10 +22,10 @@ size_t PayloadBytes(const SlotHeader& header) {
   return size_t{header.head_bytes} + header.body_bytes;
 }
 
-// The lengths have to be bounded before the checksum can be asked; nothing is
-// believed before that.
+// Bounds the lengths before computing the checksum. No other field is used
+// before the checksum matches.
 bool ChecksumMatches(const SlotHeader& header, absl::string_view slot,
-                  const SlotGeometry& geometry, absl::crc32c_t seed) {
+                     const SlotGeometry& geometry, absl::crc32c_t seed) {
   return header.head_bytes <= geometry.head_bytes &&
          sizeof header + PayloadBytes(header) <= slot.size() &&
          SlotChecksum(seed, slot.data(), PayloadBytes(header)) ==
@@ -69,8 +69,8 @@ ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
       result.slot_class = SlotClass::kImplausible;
       return result;
   }
-  // A checksum that fits is no proof of good will: the bounds that others build
-  // on are checked all the same.
+  // A matching checksum does not prove honest content. The bounds that callers
+  // rely on are checked too.
   if (!ChecksumMatches(header, slot, geometry, seed) ||
       header.position != result.position ||
       header.part_count > geometry.slot_count ||

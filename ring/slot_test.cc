@@ -1,5 +1,5 @@
-// The protocol of a slot, each edge done by hand: no threads, so that what is
-// tested is which word leads to which.
+// Tests of each transition of a slot. Single-threaded, because the subject is
+// which word leads to which.
 
 #include "ringlog/ring/slot.h"
 
@@ -27,26 +27,25 @@ using SlotStatus = Slots::SlotStatus;
 constexpr uint64_t kSlotCount = 4;
 constexpr uint32_t kSlotBytes = 128;
 
-// A word as people say it, relative to a position: "Filling+0", "Free-1" (of
-// the turn before), "0".
+// Returns a word as text, relative to a position: "Filling+0", "Free-1" (of the
+// previous lap), "0".
 std::string WordText(uint64_t word, uint64_t position) {
   if (word == 0) return "0";
   static constexpr const char* kNames[] = {
       "Free", "Filling", "Filled", "Persisting", "Skipped", "5", "6", "7"};
   const auto laps = (static_cast<int64_t>(WordPosition(word)) -
-                      static_cast<int64_t>(position)) /
-                     static_cast<int64_t>(kSlotCount);
-  return absl::StrCat(kNames[word & kSlotStateMask], laps < 0 ? "" : "+",
-                      laps);
+                     static_cast<int64_t>(position)) /
+                    static_cast<int64_t>(kSlotCount);
+  return absl::StrCat(kNames[word & kSlotStateMask], laps < 0 ? "" : "+", laps);
 }
 
-// Where the numbers begin: at the first, where they need a 33rd bit, and at the
-// last that is allowed.
+// The parameter is the first position: the least, positions that need a 33rd
+// bit, and the greatest.
 class SlotTest : public ::testing::TestWithParam<uint64_t> {
  protected:
   SlotTest()
       : first_(GetParam()),
-        // The second slot in the second turn.
+        // The second slot in the second lap.
         p_(first_ + kSlotCount + 1),
         live_(std::make_unique<RingLive>()),
         memory_(std::make_unique<Memory>()) {
@@ -70,7 +69,7 @@ class SlotTest : public ::testing::TestWithParam<uint64_t> {
   std::string WordAt(uint64_t position) {
     return WordText(slots_.word(position), position);
   }
-  // A whole turn that left no trace but its words.
+  // Uses and releases every slot once.
   void RunOneLap() {
     for (uint64_t p = first_; p < first_ + kSlotCount; ++p) {
       WriteOne(p, "old");
@@ -108,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(FirstPosition, SlotTest,
                                            (uint64_t{1} << 32) - 1,
                                            kMaxFirstPosition));
 
-TEST_P(SlotTest, ASlotGoesThroughItsStatesInOrder) {
+TEST_P(SlotTest, StatesFollowInOrder) {
   EXPECT_EQ(WordAt(first_), "0");
   ClaimNext(first_);
   EXPECT_EQ(WordAt(first_), "Filling+0");
@@ -125,7 +124,7 @@ TEST_P(SlotTest, ASlotGoesThroughItsStatesInOrder) {
   EXPECT_EQ(WordAt(first_ + kSlotCount), "Filling+0");
 }
 
-TEST_P(SlotTest, FilledSlotHoldsWhatWasWrittenAndItsChecksum) {
+TEST_P(SlotTest, FillStoresContentAndChecksum) {
   ClaimNext(first_);
   slots_.FillSlot(first_, 2, 5, 3, "head", "body");
   ASSERT_TRUE(slots_.CommitSlot(first_));
@@ -140,16 +139,16 @@ TEST_P(SlotTest, FilledSlotHoldsWhatWasWrittenAndItsChecksum) {
   EXPECT_EQ(header.body_bytes, 4u);
   EXPECT_EQ(header.reserved, 0);
   EXPECT_EQ(std::memcmp(slot + sizeof header, "headbody", 8), 0);
-  // Over the 20 bytes from part_index on and the 8 of payload.
+  // The checksum covers 20 bytes of header, from part_index on, and 8 of
+  // payload.
   const absl::string_view covered(reinterpret_cast<const char*>(slot) + 12,
                                   20 + 8);
   EXPECT_EQ(absl::crc32c_t{header.crc32c},
             absl::ExtendCrc32c(slots_.seed(), covered));
 }
 
-// What each call makes of each word that a slot can have when it comes to
-// position p. Left out: calls that only the slot's owner may make, in states
-// where it has none.
+// The result of each call for each word that a slot can have at the call. Omits
+// calls that only the slot's owner may make in states without an owner.
 struct Edge {
   const char* call;
   const char* before;
@@ -158,12 +157,13 @@ struct Edge {
 };
 constexpr Edge kEdges[] = {
     {"Claim", "Free-1", "true", "Filling+0"},
-    {"Claim", "0", "false", "0"},  // not in the second turn
+    {"Claim", "0", "false", "0"},  // invalid in the second lap
     {"Claim", "Filling-1", "false", "Filling-1"},
     {"Claim", "Filled-1", "false", "Filled-1"},
     {"Claim", "Persisting-1", "false", "Persisting-1"},
-    {"Claim", "Skipped-1", "false", "Skipped+0"},  // the mark moves on
-    {"Claim", "Free+0", "false", "Free+0"},        // the flusher went past
+    {"Claim", "Skipped-1", "false", "Skipped+0"},  // the mark advances
+    {"Claim", "Free+0", "false",
+     "Free+0"},  // the flusher has skipped the position
     {"Claim", "Filling+0", "false", "Filling+0"},
     {"Claim", "Filled+0", "false", "Filled+0"},
     {"Claim", "Persisting+0", "false", "Persisting+0"},
@@ -172,17 +172,18 @@ constexpr Edge kEdges[] = {
     {"Claim", "Filling+1", "false", "Filling+1"},
     {"Commit", "Filling+0", "true", "Filled+0"},
     {"Commit", "Skipped+0", "false", "Free+0"},
-    {"Commit", "Skipped+1", "false", "Free+1"},  // the mark had moved on
+    {"Commit", "Skipped+1", "false", "Free+1"},  // the mark had advanced
     {"Commit", "Skipped+2", "false", "Free+2"},
-    {"Pass", "Free-1", "nothing begun", "Free+0"},
-    {"Pass", "Filling+0", "given up", "Skipped+0"},
-    {"Pass", "Filled+0", "not pending", "Filled+0"},
-    {"Pass", "Persisting+0", "not pending", "Persisting+0"},
-    {"Pass", "Skipped-1", "not pending", "Skipped-1"},
-    {"Pass", "Skipped+0", "not pending", "Skipped+0"},
-    {"Pass", "Free+0", "not pending", "Free+0"},
-    {"Pass", "5+0", "given up", "Skipped+0"},  // somebody wrote wildly
-    {"Pass", "7+1", "given up", "Skipped+0"},
+    {"TrySkip", "Free-1", "position skipped", "Free+0"},
+    {"TrySkip", "Filling+0", "record skipped", "Skipped+0"},
+    {"TrySkip", "Filled+0", "not pending", "Filled+0"},
+    {"TrySkip", "Persisting+0", "not pending", "Persisting+0"},
+    {"TrySkip", "Skipped-1", "not pending", "Skipped-1"},
+    {"TrySkip", "Skipped+0", "not pending", "Skipped+0"},
+    {"TrySkip", "Free+0", "not pending", "Free+0"},
+    {"TrySkip", "5+0", "record skipped",
+     "Skipped+0"},  // other code wrote into the mapping
+    {"TrySkip", "7+1", "record skipped", "Skipped+0"},
     {"Free", "Filled+0", "true", "Free+0"},
     {"Free", "Persisting+0", "true", "Free+0"},
     {"Free", "Filling+0", "false", "Filling+0"},
@@ -197,24 +198,23 @@ constexpr Edge kEdges[] = {
     {"Evict", "Persisting+0", "false", "Persisting+0"},
     {"Evict", "Skipped+0", "false", "Skipped+0"},
     {"Evict", "Free+0", "false", "Free+0"},
-    {"Look", "Free-1", "pending", "Free-1"},
-    {"Look", "Filling-1", "pending", "Filling-1"},
-    {"Look", "Filling+0", "pending", "Filling+0"},
-    {"Look", "Filled+0", "filled", "Filled+0"},
-    {"Look", "Persisting+0", "persisting", "Persisting+0"},
-    {"Look", "Free+0", "nothing", "Free+0"},
-    {"Look", "Skipped+0", "nothing", "Skipped+0"},
-    {"Look", "Skipped-1", "nothing", "Skipped+0"},  // the mark moves on
+    {"Peek", "Free-1", "pending", "Free-1"},
+    {"Peek", "Filling-1", "pending", "Filling-1"},
+    {"Peek", "Filling+0", "pending", "Filling+0"},
+    {"Peek", "Filled+0", "filled", "Filled+0"},
+    {"Peek", "Persisting+0", "persisting", "Persisting+0"},
+    {"Peek", "Free+0", "nothing", "Free+0"},
+    {"Peek", "Skipped+0", "nothing", "Skipped+0"},
+    {"Peek", "Skipped-1", "nothing", "Skipped+0"},  // the mark advances
 };
 
 uint64_t WordOf(const std::string& text, uint64_t position) {
   if (text == "0") return 0;
   for (uint64_t state = 0; state <= kSlotStateMask; ++state) {
     for (int lap = -2; lap <= 2; ++lap) {
-      const uint64_t word =
-          (position + static_cast<uint64_t>(lap) * kSlotCount)
-              << kSlotStateBits |
-          state;
+      const uint64_t word = (position + static_cast<uint64_t>(lap) * kSlotCount)
+                                << kSlotStateBits |
+                            state;
       if (WordText(word, position) == text) return word;
     }
   }
@@ -225,9 +225,9 @@ uint64_t WordOf(const std::string& text, uint64_t position) {
 std::string SkipResultName(SkipResult result) {
   switch (result) {
     case SkipResult::kRecordSkipped:
-      return "given up";
+      return "record skipped";
     case SkipResult::kPositionSkipped:
-      return "nothing begun";
+      return "position skipped";
     case SkipResult::kNotPending:
       return "not pending";
   }
@@ -256,11 +256,11 @@ std::string Call(const std::string& call, uint64_t p, Slots& slots) {
   if (call == "Commit") return slots.CommitSlot(p) ? "true" : "false";
   if (call == "Free") return slots.FreeSlot(p) ? "true" : "false";
   if (call == "Evict") return slots.EvictSlot(p, &severity) ? "true" : "false";
-  if (call == "Pass") return SkipResultName(slots.TrySkip(p));
+  if (call == "TrySkip") return SkipResultName(slots.TrySkip(p));
   return StatusName(slots.Peek(p));
 }
 
-TEST_P(SlotTest, EveryCallLeadsFromEachWordToTheOneInTheTableOnly) {
+TEST_P(SlotTest, EveryTransitionMatchesTable) {
   live_->tail = p_ + 3;
   live_->released = p_;
   for (const Edge& edge : kEdges) {
@@ -271,7 +271,7 @@ TEST_P(SlotTest, EveryCallLeadsFromEachWordToTheOneInTheTableOnly) {
   }
 }
 
-TEST_P(SlotTest, InTheFirstTurnOnlyAnUnusedSlotCanBeClaimed) {
+TEST_P(SlotTest, FirstLapClaimsOnlyUnusedSlots) {
   ASSERT_EQ(slots_.AdvanceTail(1, kSlotCount), first_);
   SetWord(first_, Word(first_, SlotState::kFilled));
   EXPECT_FALSE(slots_.ClaimSlot(first_));
@@ -279,7 +279,7 @@ TEST_P(SlotTest, InTheFirstTurnOnlyAnUnusedSlotCanBeClaimed) {
   EXPECT_TRUE(slots_.ClaimSlot(first_));
 }
 
-TEST_P(SlotTest, NothingIsSeenBeyondTheTail) {
+TEST_P(SlotTest, PeekStopsAtTail) {
   EXPECT_EQ(slots_.Peek(first_), SlotStatus::kNotClaimed);
   ASSERT_EQ(slots_.AdvanceTail(2, kSlotCount), first_);
   EXPECT_EQ(slots_.Peek(first_ + 1), SlotStatus::kPending);
@@ -288,7 +288,7 @@ TEST_P(SlotTest, NothingIsSeenBeyondTheTail) {
 
 // ---- The tail ----
 
-TEST_P(SlotTest, TheTailStopsAtTheLimitBeyondWhatIsReleased) {
+TEST_P(SlotTest, TailStopsAtLimit) {
   EXPECT_EQ(slots_.AdvanceTail(3, kSlotCount), first_);
   EXPECT_EQ(slots_.AdvanceTail(2, kSlotCount), std::nullopt);
   EXPECT_EQ(slots_.AdvanceTail(1, 3), std::nullopt);
@@ -299,7 +299,7 @@ TEST_P(SlotTest, TheTailStopsAtTheLimitBeyondWhatIsReleased) {
   EXPECT_EQ(slots_.tail(), first_ + 5);
 }
 
-TEST_P(SlotTest, ReleasedAdvancesOnceForSeveralWhoTry) {
+TEST_P(SlotTest, ReleasedAdvancesOnceForRivals) {
   EXPECT_TRUE(slots_.AdvanceReleasedFrom(first_));
   EXPECT_FALSE(slots_.AdvanceReleasedFrom(first_));
   EXPECT_EQ(slots_.released(), first_ + 1);
@@ -307,7 +307,7 @@ TEST_P(SlotTest, ReleasedAdvancesOnceForSeveralWhoTry) {
 
 // ---- Stuck writers ----
 
-TEST_P(SlotTest, AStuckWriterIsPassedAndItsLateCommitFailsAndFreesTheSlot) {
+TEST_P(SlotTest, LateCommitFailsAndFreesSlot) {
   ClaimNext(first_);
   slots_.FillSlot(first_, 0, 1, 0, "h", "late");
   ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
@@ -317,7 +317,7 @@ TEST_P(SlotTest, AStuckWriterIsPassedAndItsLateCommitFailsAndFreesTheSlot) {
   EXPECT_TRUE(ContentIsWiped(first_)) << "recovery could take it for a record";
 }
 
-TEST_P(SlotTest, ASlotWhoseWriterMayStillWriteIsNeverGivenAway) {
+TEST_P(SlotTest, SkippedSlotIsNotReusedBeforeItsWriter) {
   ClaimNext(first_);
   ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
   EXPECT_FALSE(slots_.FreeSlot(first_));
@@ -325,7 +325,8 @@ TEST_P(SlotTest, ASlotWhoseWriterMayStillWriteIsNeverGivenAway) {
     const uint64_t p = first_ + lap * kSlotCount;
     live_->tail = p + 1;
     EXPECT_FALSE(slots_.ClaimSlot(p));
-    EXPECT_EQ(slots_.Peek(p), SlotStatus::kNothing) << "nobody need wait for it";
+    EXPECT_EQ(slots_.Peek(p), SlotStatus::kNothing)
+        << "nobody need wait for it";
     EXPECT_EQ(WordAt(p), "Skipped+0");
   }
   EXPECT_FALSE(slots_.CommitSlot(first_));
@@ -333,7 +334,7 @@ TEST_P(SlotTest, ASlotWhoseWriterMayStillWriteIsNeverGivenAway) {
   EXPECT_TRUE(slots_.ClaimSlot(first_ + 6 * kSlotCount));
 }
 
-TEST_P(SlotTest, TheFlusherMovesTheMarkWhereTheClaimerHasNotCome) {
+TEST_P(SlotTest, PeekAdvancesMarkBeforeClaim) {
   ClaimNext(first_);
   ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
   const uint64_t next = first_ + kSlotCount;
@@ -343,7 +344,7 @@ TEST_P(SlotTest, TheFlusherMovesTheMarkWhereTheClaimerHasNotCome) {
   EXPECT_EQ(WordAt(next), "Skipped+0");
 }
 
-TEST_P(SlotTest, ANotBegunPositionThatIsPassedCannotBeClaimedAnyMore) {
+TEST_P(SlotTest, SkippedPositionCannotBeClaimed) {
   RunOneLap();
   const uint64_t p = first_ + kSlotCount;
   ASSERT_EQ(slots_.AdvanceTail(1, kSlotCount), p);
@@ -353,13 +354,13 @@ TEST_P(SlotTest, ANotBegunPositionThatIsPassedCannotBeClaimedAnyMore) {
   EXPECT_TRUE(slots_.ClaimSlot(p + kSlotCount));
 }
 
-TEST_P(SlotTest, ACommitThatComesFirstIsNotPassed) {
+TEST_P(SlotTest, CommittedSlotIsNotSkipped) {
   WriteOne(first_, "in time");
   EXPECT_EQ(slots_.TrySkip(first_), SkipResult::kNotPending);
   EXPECT_EQ(slots_.Peek(first_), SlotStatus::kFilled);
 }
 
-TEST_P(SlotTest, AWildWordIsNotPassedOnceTheSlotIsReleased) {
+TEST_P(SlotTest, ReleasedPositionIsNotSkipped) {
   live_->tail = p_ + kSlotCount + 1;
   live_->released = p_ + 1;
   SetWord(p_, Word(p_ + kSlotCount, SlotState::kFilling));
@@ -367,9 +368,9 @@ TEST_P(SlotTest, AWildWordIsNotPassedOnceTheSlotIsReleased) {
   EXPECT_EQ(WordAt(p_), "Filling+1") << "it is the next turn's";
 }
 
-// ---- Overwriting the oldest ----
+// ---- Evicting the oldest ----
 
-TEST_P(SlotTest, EvictionTellsTheSeverityOfARecordOnlyAtItsFirstSlot) {
+TEST_P(SlotTest, EvictReturnsSeverityOfFirstPart) {
   struct {
     uint16_t part_index, part_count;
     uint8_t severity;
@@ -392,13 +393,13 @@ TEST_P(SlotTest, EvictionTellsTheSeverityOfARecordOnlyAtItsFirstSlot) {
   }
 }
 
-// ---- Going on after a death ----
+// ---- Resuming after a death ----
 
-TEST_P(SlotTest, ResumeKeepsTheCommittedAndFreesTheRest) {
+TEST_P(SlotTest, ResumeKeepsCommittedAndFreesRest) {
   RunOneLap();
   const uint64_t begin = first_ + kSlotCount;
   WriteOne(begin, "filled");
-  ClaimNext(begin + 1);  // died while it was written
+  ClaimNext(begin + 1);  // died before its commit
   WriteOne(begin + 2, "persisting");
   slots_.MarkPersisting(begin + 2);
   slots_.ResumeAt(begin, begin + 3);
@@ -412,7 +413,7 @@ TEST_P(SlotTest, ResumeKeepsTheCommittedAndFreesTheRest) {
   EXPECT_EQ(slots_.AdvanceTail(1, kSlotCount), std::nullopt);
 }
 
-TEST_P(SlotTest, ResumeFreesEveryWordThatIsDamaged) {
+TEST_P(SlotTest, ResumeFreesDamagedWords) {
   for (uint64_t i = 0; i < kSlotCount; ++i) SetWord(i, ~uint64_t{0} - i);
   const uint64_t tail = first_ + 2 * kSlotCount;
   slots_.ResumeAt(tail, tail);
@@ -422,7 +423,7 @@ TEST_P(SlotTest, ResumeFreesEveryWordThatIsDamaged) {
   }
 }
 
-TEST_P(SlotTest, ResumeInTheFirstTurnLeavesUnusedSlotsUnused) {
+TEST_P(SlotTest, ResumeInFirstLapKeepsUnusedSlots) {
   WriteOne(first_, "x");
   slots_.ResumeAt(first_, first_ + 1);
   EXPECT_EQ(WordAt(first_), "Filled+0");
