@@ -45,14 +45,14 @@ void CrashArea::Fill(uint64_t index, CrashCell cell) const {
   __atomic_store_n(reinterpret_cast<uint32_t*>(at), checksum, __ATOMIC_RELEASE);
 }
 
-void CrashArea::Append(int32_t tid, int64_t time_ns,
+void CrashArea::Append(int32_t thread_id, int64_t time_ns,
                        absl::string_view text) const {
   const uint64_t count = (text.size() + kCrashTextBytes - 1) / kCrashTextBytes;
   if (count == 0) return;
   for (uint64_t i = Reserve(count); !text.empty(); ++i) {
     if (i >= cell_count_) break;
     CrashCell cell = {};
-    cell.tid = tid;
+    cell.thread_id = thread_id;
     cell.time_ns = time_ns;
     cell.kind = static_cast<uint8_t>(CrashCellKind::kText);
     const size_t size = std::min(text.size(), kCrashTextBytes);
@@ -67,11 +67,11 @@ void CrashArea::Append(int32_t tid, int64_t time_ns,
   }
 }
 
-void CrashArea::End(int32_t tid, int64_t time_ns) const {
+void CrashArea::End(int32_t thread_id, int64_t time_ns) const {
   const uint64_t i = Reserve(1);
   if (i >= cell_count_) return;
   CrashCell cell = {};
-  cell.tid = tid;
+  cell.thread_id = thread_id;
   cell.time_ns = time_ns;
   cell.kind = static_cast<uint8_t>(CrashCellKind::kEnd);
   Fill(i, cell);

@@ -39,13 +39,13 @@ class CrashArea {
   //
   // Context: any thread, also in a signal handler; no lock, no allocation, no
   // system call, 100 bytes of stack.
-  void Append(int32_t tid, int64_t time_ns, absl::string_view text) const;
+  void Append(int32_t thread_id, int64_t time_ns, absl::string_view text) const;
 
   // The report of the thread is complete; what it appends from here on is
   // another one.
   //
   // Context: that of Append().
-  void End(int32_t tid, int64_t time_ns) const;
+  void End(int32_t thread_id, int64_t time_ns) const;
 
   // True if nothing was ever appended.
   bool empty() const;

@@ -15,7 +15,7 @@ namespace ringlog {
 // `seed` is ChecksumSeed(). Never 0, which is what a cell has that is not
 // complete.
 inline uint32_t CrashCellChecksum(absl::crc32c_t seed, const CrashCell& cell) {
-  constexpr size_t kBegin = offsetof(CrashCell, tid);
+  constexpr size_t kBegin = offsetof(CrashCell, thread_id);
   const auto checksum = static_cast<uint32_t>(absl::ExtendCrc32c(
       seed, absl::string_view(reinterpret_cast<const char*>(&cell) + kBegin,
                               sizeof cell - kBegin)));

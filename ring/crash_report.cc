@@ -36,7 +36,7 @@ class Reader {
     if (cell.kind == static_cast<uint8_t>(CrashCellKind::kText)) {
       AddText(cell);
     } else if (cell.kind == static_cast<uint8_t>(CrashCellKind::kEnd)) {
-      const auto open = open_.find(cell.tid);
+      const auto open = open_.find(cell.thread_id);
       if (open == open_.end()) return;
       reports_[open->second.report].is_complete = true;
       open_.erase(open);
@@ -65,11 +65,11 @@ class Reader {
 
   void AddText(const CrashCell& cell) {
     const auto [place, is_new] =
-        open_.emplace(cell.tid, Open{reports_.size(), unfit_cells_});
+        open_.emplace(cell.thread_id, Open{reports_.size(), unfit_cells_});
     Open& open = place->second;
     if (is_new) {
       reports_.emplace_back();
-      reports_.back().tid = cell.tid;
+      reports_.back().thread_id = cell.thread_id;
       reports_.back().time_ns = cell.time_ns;
     }
     CrashReport& report = reports_[open.report];

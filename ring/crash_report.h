@@ -14,7 +14,7 @@
 namespace ringlog {
 
 struct CrashReport {
-  int32_t tid = 0;
+  int32_t thread_id = 0;
   int64_t time_ns = 0;  // Unix time at which it began
   int signal = 0;       // as its text has it; 0 if it does not say
   // Where cells are damaged, "[up to N bytes are missing here]".

@@ -1,5 +1,4 @@
-// How a slot's word packs position and state, and what a slot's checksum
-// covers.
+// Packing of a slot's word, and the checksum of a slot.
 
 #ifndef RINGLOG_RING_SLOT_WORD_H_
 #define RINGLOG_RING_SLOT_WORD_H_
@@ -13,7 +12,7 @@
 
 namespace ringlog {
 
-// Slots [position, position + slot_count).
+// Positions [position, position + slot_count).
 struct SlotRange {
   uint64_t position = 0;
   uint32_t slot_count = 0;
@@ -26,20 +25,21 @@ constexpr uint64_t PackWord(uint64_t position, SlotState state) {
 constexpr uint64_t WordPosition(uint64_t word) {
   return word >> kSlotStateBits;
 }
-// Of untrusted words, a value that is no enumerator too.
+// Returns the state in `word`; an untrusted word may yield a value that is no
+// enumerator.
 constexpr SlotState WordState(uint64_t word) {
   return static_cast<SlotState>(word & kSlotStateMask);
 }
 
-// What all checksums of a ring begin with, so that nothing that another ring
-// left in reused disk blocks passes for this one's.
+// Returns the seed of all checksums of a ring. With the ring id in the seed,
+// content of another ring in reused disk blocks does not match.
 inline absl::crc32c_t ChecksumSeed(const uint8_t (&ring_id)[16]) {
   return absl::ComputeCrc32c(absl::string_view(
       reinterpret_cast<const char*>(ring_id), sizeof ring_id));
 }
 
-// The checksum of a slot with `payload_bytes` of payload: over everything from
-// part_index on.
+// Returns the checksum of a slot that has `payload_bytes` of payload: of all
+// bytes from part_index on.
 inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed, const void* slot,
                                    size_t payload_bytes) {
   constexpr size_t kBegin = offsetof(SlotHeader, part_index);
@@ -48,7 +48,7 @@ inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed, const void* slot,
                               sizeof(SlotHeader) - kBegin + payload_bytes));
 }
 
-// The same of a slot that does not have its header yet.
+// Returns the checksum of a slot whose header is not in the slot yet.
 inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed,
                                    const SlotHeader& header,
                                    absl::string_view payload) {

@@ -111,7 +111,7 @@ bool TakeTextHead(absl::string_view* in, ParsedRecord* out) {
   in->remove_prefix(1);
   out->record.severity = static_cast<Severity>(severity);
   if (!TakeTextTime(in, &out->record.time_ns) ||
-      !TakeInt(in, &out->record.tid) || !TakeChar(in, ' ')) {
+      !TakeInt(in, &out->record.thread_id) || !TakeChar(in, ' ')) {
     return false;
   }
   size_t name = 0;
@@ -211,7 +211,7 @@ void LineFormatter::AppendRecord(const Record& record, uint64_t position,
     AppendJsonRecordTail(record, position, out);
     return;
   }
-  AppendTextHead(SeverityLetter(record.severity), record.time_ns, record.tid,
+  AppendTextHead(SeverityLetter(record.severity), record.time_ns, record.thread_id,
                  out);
   AppendFileName(record.file, out);
   char line[16] = {':'};

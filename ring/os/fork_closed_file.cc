@@ -54,7 +54,7 @@ class ForkClosedFile::List {
 
  private:
   // Makes no calls but to the kernel; entries stay with who owns them.
-  static void LetGoInChild() {
+  static void ReleaseInChild() {
     for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
       if (entry->memory != nullptr &&
           mmap(entry->memory, entry->bytes, PROT_READ | PROT_WRITE,
@@ -73,7 +73,7 @@ class ForkClosedFile::List {
 
   static bool Register() {
     return pthread_atfork([] { mutex_.lock(); }, [] { mutex_.unlock(); },
-                          &LetGoInChild) == 0;
+                          &ReleaseInChild) == 0;
   }
 
   static std::mutex mutex_;

@@ -46,7 +46,7 @@ bool IsOpen(int fd) {
   return fstat(fd, &st) == 0;
 }
 
-TEST(ForkGenerationTest, IsAnotherInEachGenerationAndStaysOtherwise) {
+TEST(ForkGenerationTest, ChangesOnlyInForkedChildren) {
   const uint32_t parents = ForkGeneration::Now();
   EXPECT_EQ(InChild([parents] {
               const uint32_t mine = ForkGeneration::Now();
@@ -60,13 +60,13 @@ TEST(ForkGenerationTest, IsAnotherInEachGenerationAndStaysOtherwise) {
   EXPECT_EQ(ForkGeneration::Now(), parents);
 }
 
-TEST(ForkClosedFileTest, AFileThatIsNotThereSaysWhy) {
+TEST(ForkClosedFileTest, MissingFileSetsErrno) {
   const ForkClosedFile fd = ForkClosedFile::Open(UnusedPath("none"), O_RDWR);
   EXPECT_EQ(fd.fd(), -1);
   EXPECT_EQ(errno, ENOENT);
 }
 
-TEST(ForkClosedFileTest, ItIsCloseOnExecAndClosesWithItsOwner) {
+TEST(ForkClosedFileTest, IsCloseOnExecAndClosedByDestructor) {
   int number;
   {
     const ForkClosedFile fd = MustOpen(UnusedPath("file"));
@@ -76,7 +76,7 @@ TEST(ForkClosedFileTest, ItIsCloseOnExecAndClosesWithItsOwner) {
   EXPECT_FALSE(IsOpen(number));
 }
 
-TEST(ForkClosedFileTest, AChildHasNoCopyAndClosesNothingLater) {
+TEST(ForkClosedFileTest, ChildHasNoCopy) {
   ForkClosedFile fd = MustOpen(UnusedPath("file"));
   const int number = fd.fd();
   const std::string other = UnusedPath("other");
@@ -94,7 +94,7 @@ TEST(ForkClosedFileTest, AChildHasNoCopyAndClosesNothingLater) {
 }
 
 // The parent ends without letting it go, as by a kill.
-TEST(ForkClosedFileTest, AChildDoesNotHoldItsParentsLock) {
+TEST(ForkClosedFileTest, ChildDoesNotHoldLock) {
   const std::string path = UnusedPath("file");
   int go[2];
   ASSERT_EQ(pipe(go), 0);
@@ -115,7 +115,7 @@ TEST(ForkClosedFileTest, AChildDoesNotHoldItsParentsLock) {
 }
 
 // A mapping keeps a file open, and locked.
-TEST(ForkClosedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
+TEST(ForkClosedFileTest, ChildHasZerosInsteadOfMapping) {
   const std::string path = UnusedPath("file");
   WriteFile(path, std::string(4096, 'p'));
   int go[2];
@@ -144,7 +144,7 @@ TEST(ForkClosedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
 }
 
 // It is shared with children of a bare clone(2), and copied by no fork.
-TEST(ForkClosedFileTest, MemoryWithoutAFileIsTheParentsAlone) {
+TEST(ForkClosedFileTest, AnonymousMemoryIsNotShared) {
   ForkClosedFile file = ForkClosedFile::Anonymous();
   EXPECT_EQ(file.fd(), -1);
   auto* const memory = static_cast<volatile char*>(file.Map(4096));
@@ -158,7 +158,7 @@ TEST(ForkClosedFileTest, MemoryWithoutAFileIsTheParentsAlone) {
   EXPECT_EQ(memory[0], 'p');
 }
 
-TEST(ForkClosedFileTest, OthersStayWhenOneInTheMiddleIsClosed) {
+TEST(ForkClosedFileTest, ClosingOneKeepsOthers) {
   std::vector<ForkClosedFile> fds;
   for (int i = 0; i < 3; ++i) fds.push_back(MustOpen(UnusedPath("file")));
   fds.erase(fds.begin() + 1);
@@ -170,7 +170,7 @@ TEST(ForkClosedFileTest, OthersStayWhenOneInTheMiddleIsClosed) {
 
 // Each thread locks the same file again and again, which a child that had kept
 // one of the locks would not let it do.
-TEST(ForkClosedFileTest, NoChildKeepsALockWhileThreadsOpenAndClose) {
+TEST(ForkClosedFileTest, ForkRacingOpenLeaksNoLock) {
   int go[2];
   ASSERT_EQ(pipe(go), 0);
   std::atomic<bool> stop{false};

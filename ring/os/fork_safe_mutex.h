@@ -51,7 +51,7 @@ class ABSL_LOCKABLE ForkSafeMutex {
   bool AwaitWithTimeout(const Condition& condition,
                         absl::Duration timeout) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     const timespec deadline =
-        absl::ToTimespec(MonotonicTime() + std::min(timeout, kLongestWait));
+        absl::ToTimespec(MonotonicTime() + std::min(timeout, kMaxWait));
     while (!condition()) {
       if (pthread_cond_timedwait(&changed_, &mutex_, &deadline) == ETIMEDOUT) {
         return condition();
@@ -62,7 +62,7 @@ class ABSL_LOCKABLE ForkSafeMutex {
 
  private:
   // What has no end has one that a clock can show.
-  static constexpr absl::Duration kLongestWait = absl::Hours(24 * 365);
+  static constexpr absl::Duration kMaxWait = absl::Hours(24 * 365);
 
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t changed_;
@@ -70,17 +70,17 @@ class ABSL_LOCKABLE ForkSafeMutex {
 
 class ABSL_SCOPED_LOCKABLE ForkSafeMutexLock {
  public:
-  explicit ForkSafeMutexLock(ForkSafeMutex* monitor)
-      ABSL_EXCLUSIVE_LOCK_FUNCTION(monitor)
-      : monitor_(monitor) {
-    monitor_->Lock();
+  explicit ForkSafeMutexLock(ForkSafeMutex* mutex)
+      ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
+      : mutex_(mutex) {
+    mutex_->Lock();
   }
-  ~ForkSafeMutexLock() ABSL_UNLOCK_FUNCTION() { monitor_->Unlock(); }
+  ~ForkSafeMutexLock() ABSL_UNLOCK_FUNCTION() { mutex_->Unlock(); }
   ForkSafeMutexLock(const ForkSafeMutexLock&) = delete;
   ForkSafeMutexLock& operator=(const ForkSafeMutexLock&) = delete;
 
  private:
-  ForkSafeMutex* const monitor_;
+  ForkSafeMutex* const mutex_;
 };
 
 }  // namespace ringlog

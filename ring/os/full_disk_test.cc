@@ -77,7 +77,7 @@ void FillUp(const std::string& directory) {
   close(fd);
 }
 
-TEST(FullDiskTest, CreateIsAnErrorAndLeavesNothing) {
+TEST(FullDiskTest, FailedCreateLeavesNoFile) {
   const int status =
       InSmallFileSystem(kTooSmall, [](const std::string& directory) {
         const auto ring =
@@ -91,7 +91,7 @@ TEST(FullDiskTest, CreateIsAnErrorAndLeavesNothing) {
 
 // Every page of a ring has been written to when Create returns, so a disk that
 // fills up later takes none of them away.
-TEST(FullDiskTest, ADiskThatIsFullLaterDoesNotKillWhoLogs) {
+TEST(FullDiskTest, LaterFullDiskDoesNotKillWriter) {
   const int status =
       InSmallFileSystem(kLargeEnough, [](const std::string& directory) {
         auto ring = Ring::Create(directory + "/program.ring", RingOptions());
@@ -113,7 +113,7 @@ TEST(FullDiskTest, ADiskThatIsFullLaterDoesNotKillWhoLogs) {
 }
 
 // The kernel would send SIGXFSZ.
-TEST(FullDiskTest, ALimitOnFileSizesIsAnErrorToo) {
+TEST(FullDiskTest, FileSizeLimitIsAnError) {
   const std::string directory = MakeDirectory();
   const pid_t child = fork();
   if (child == 0) {

@@ -82,7 +82,7 @@ bool FirstThreadIsZombie() {
                            ") Z ");
 }
 
-TEST(ProcessIdentityTest, ThisProcessIsAliveAndKnowsItself) {
+TEST(ProcessIdentityTest, CurrentProcessIsAlive) {
   const ProcessIdentity me = CurrentProcess();
   EXPECT_EQ(me.process_id, getpid());
   EXPECT_NE(me.start_ticks, 0u);
@@ -90,35 +90,35 @@ TEST(ProcessIdentityTest, ThisProcessIsAliveAndKnowsItself) {
   EXPECT_TRUE(MayBeAlive(me));
 }
 
-TEST(ProcessIdentityTest, ItIsTheSameEachTime) {
+TEST(ProcessIdentityTest, IdentityIsStable) {
   const ProcessIdentity a = CurrentProcess();
   const ProcessIdentity b = CurrentProcess();
   EXPECT_EQ(a.start_ticks, b.start_ticks);
   EXPECT_EQ(a.boot_id, b.boot_id);
 }
 
-TEST(ProcessIdentityTest, AForkedChildIsAnother) {
+TEST(ProcessIdentityTest, ForkedChildHasItsOwnIdentity) {
   Child child;
   EXPECT_NE(child.identity().process_id, CurrentProcess().process_id);
   EXPECT_EQ(child.identity().boot_id, CurrentProcess().boot_id);
   EXPECT_GE(child.identity().start_ticks, CurrentProcess().start_ticks);
 }
 
-TEST(ProcessIdentityTest, AChildIsAliveUntilItHasEnded) {
+TEST(ProcessIdentityTest, ChildIsAliveUntilItEnds) {
   Child child;
   EXPECT_TRUE(MayBeAlive(child.identity()));
   child.End();
   EXPECT_FALSE(MayBeAlive(child.identity()));
 }
 
-TEST(ProcessIdentityTest, AnEndedChildThatNobodyAskedForIsDead) {
+TEST(ProcessIdentityTest, ZombieIsDead) {
   Child child;
   child.Kill();
   EXPECT_FALSE(MayBeAlive(child.identity()))
       << "a zombie runs no code any more";
 }
 
-TEST(ProcessIdentityTest, AProcessWhoseFirstThreadHasEndedIsAlive) {
+TEST(ProcessIdentityTest, AliveWithoutFirstThread) {
   int ready[2];
   ASSERT_EQ(pipe(ready), 0);
   const pid_t child = fork();
@@ -143,20 +143,20 @@ TEST(ProcessIdentityTest, AProcessWhoseFirstThreadHasEndedIsAlive) {
   EXPECT_FALSE(MayBeAlive(process));
 }
 
-TEST(ProcessIdentityTest, AnIdThatIsUsedAgainIsAnotherProcess) {
+TEST(ProcessIdentityTest, ReusedIdIsAnotherProcess) {
   Child child;
   ProcessIdentity before = child.identity();
   before.start_ticks -= 1;
   EXPECT_FALSE(MayBeAlive(before));
 }
 
-TEST(ProcessIdentityTest, AnotherBootIsDeadWhateverRunsUnderItsId) {
+TEST(ProcessIdentityTest, ProcessOfAnotherBootIsDead) {
   ProcessIdentity other = CurrentProcess();
   other.boot_id[15] ^= 1;
   EXPECT_FALSE(MayBeAlive(other));
 }
 
-TEST(ProcessIdentityTest, WhatIsNotKnownIsNoProofOfDeath) {
+TEST(ProcessIdentityTest, UnknownFieldsProveNoDeath) {
   ProcessIdentity process = CurrentProcess();
   process.boot_id = {};
   EXPECT_TRUE(MayBeAlive(process));
@@ -164,7 +164,7 @@ TEST(ProcessIdentityTest, WhatIsNotKnownIsNoProofOfDeath) {
   EXPECT_TRUE(MayBeAlive(process));
 }
 
-TEST(ProcessIdentityTest, IdsThatNoProcessHasAreDead) {
+TEST(ProcessIdentityTest, ImpossibleIdsAreDead) {
   for (const int64_t id :
        {int64_t{0}, int64_t{-1}, -int64_t{getpid()},
         int64_t{std::numeric_limits<int32_t>::max()},
@@ -175,7 +175,7 @@ TEST(ProcessIdentityTest, IdsThatNoProcessHasAreDead) {
   }
 }
 
-TEST(ProcessIdentityTest, ANameWithParenthesesAndSpacesDoesNotMislead) {
+TEST(ProcessIdentityTest, ParsesNameWithParentheses) {
   Child plain;
   Child odd(") R 1 2 (");
   EXPECT_TRUE(MayBeAlive(odd.identity()));
@@ -183,7 +183,7 @@ TEST(ProcessIdentityTest, ANameWithParenthesesAndSpacesDoesNotMislead) {
   EXPECT_LT(odd.identity().start_ticks - plain.identity().start_ticks, 1000u);
 }
 
-TEST(ProcessIdentityTest, AFileThatIsMappedIsSeenByItsName) {
+TEST(ProcessIdentityTest, FindsMappedFileByName) {
   const std::string path = UnusedPath("mapped");
   const std::string name = path.substr(path.rfind('/') + 1);
   WriteFile(path, "content");
@@ -201,7 +201,7 @@ TEST(ProcessIdentityTest, AFileThatIsMappedIsSeenByItsName) {
 }
 
 // Each mapping is a line, and this one is behind 100 KB of them.
-TEST(ProcessIdentityTest, ANameIsFoundWhereverItIs) {
+TEST(ProcessIdentityTest, FindsNameInLongMap) {
   const std::string path = UnusedPath("mapped");
   WriteFile(path, std::string(4096, 'x'));
   const int fd = open(path.c_str(), O_RDONLY);
@@ -220,7 +220,7 @@ TEST(ProcessIdentityTest, ANameIsFoundWhereverItIs) {
   close(fd);
 }
 
-TEST(ProcessIdentityTest, WhatTheSystemDoesNotLetUsSeeMayBeMapped) {
+TEST(ProcessIdentityTest, UnreadableMapMayHaveFile) {
   Child ended;
   EXPECT_FALSE(MayHaveMapped(ended.identity().process_id, "no such file"));
   ended.Kill();
@@ -230,7 +230,7 @@ TEST(ProcessIdentityTest, WhatTheSystemDoesNotLetUsSeeMayBeMapped) {
 
 // A container's first process, where /proc is still that of the system: what it
 // says of its start is true of the id that it has here.
-TEST(ProcessIdentityTest, AProcessOfAnotherNamespaceKnowsItsOwnStart) {
+TEST(ProcessIdentityTest, KnowsItsStartInPidNamespace) {
   constexpr int kNotAllowed = 2;
   const pid_t child = fork();
   if (child == 0) {
@@ -249,11 +249,11 @@ TEST(ProcessIdentityTest, AProcessOfAnotherNamespaceKnowsItsOwnStart) {
   EXPECT_EQ(status, 0);
 }
 
-TEST(ProcessIdentityTest, ProgramIsItsNameWithoutDirectories) {
+TEST(ProcessIdentityTest, ProgramNameHasNoDirectory) {
   EXPECT_EQ(ProgramName(), "process_identity_test");
 }
 
-TEST(ProcessIdentityTest, HostIsTheMachinesName) {
+TEST(ProcessIdentityTest, HostNameIsTheMachines) {
   char name[256] = {};
   ASSERT_EQ(gethostname(name, sizeof name - 1), 0);
   EXPECT_EQ(HostName(), name);

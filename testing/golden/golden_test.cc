@@ -86,7 +86,7 @@ std::string Print(const std::string& bytes) {
     EXPECT_TRUE(DecodeRecord(found.head, found.body, &r));
     absl::StrAppend(&out, "{\"position\":", found.position,
                     ",\"slots\":", found.slot_count, ",\"time_ns\":", r.time_ns,
-                    ",\"tid\":", r.tid);
+                    ",\"tid\":", r.thread_id);
     absl::StrAppend(&out, ",\"line\":", r.line,
                     ",\"severity\":", static_cast<int>(r.severity),
                     ",\"file\":\"", r.file, "\",\"text\":\"", r.text, "\"}\n");
@@ -96,7 +96,7 @@ std::string Print(const std::string& bytes) {
                     "\",\"first\":", gap.first_position,
                     ",\"end\":", gap.end_position, "}\n");
   }
-  return absl::StrCat(out, "# cut ", ring->live.cut, ", dropped ",
+  return absl::StrCat(out, "# cut ", ring->live.truncated, ", dropped ",
                       ring->live.dropped[0][0], ", cursor ",
                       ring->cursor.end_position, ", end ", ring->end_position,
                       "\n");

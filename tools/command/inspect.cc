@@ -125,7 +125,7 @@ class Page {
                                 " of ", header_.slot_count, " slots"));
     Line("not persisted", absl::StrCat(ring_.records.size(), " records"));
     Line("shortened",
-         absl::StrCat(ring_.live.cut, " records longer than the ring allows"));
+         absl::StrCat(ring_.live.truncated, " records longer than the ring allows"));
   }
 
   void AddDrops() {
@@ -224,7 +224,7 @@ class Page {
     for (const CrashReport& report : image_.crash_reports()) {
       Line("crash report",
            absl::StrCat(
-               "thread ", report.tid, ", ",
+               "thread ", report.thread_id, ", ",
                report.signal != 0 ? absl::StrCat("signal ", report.signal, ", ")
                                   : "",
                UtcTime(report.time_ns),
