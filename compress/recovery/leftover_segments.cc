@@ -22,6 +22,7 @@
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_resume.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_header.h"

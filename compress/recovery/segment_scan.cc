@@ -11,10 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {

@@ -155,8 +155,8 @@ absl::StatusOr<std::string> ContentChecksum(absl::string_view text) {
 void CollectGaps(absl::string_view text, FrameMetadata* frame) {
   ParsedRecord parsed;
   while (!text.empty()) {
-    const size_t bytes = FirstRecordBytes(frame->format, text, true);
-    if (ParseLines(frame->format, text.substr(0, bytes), &parsed) &&
+    const size_t bytes = FirstRecordBytes(frame->identity.format, text, true);
+    if (ParseLines(frame->identity.format, text.substr(0, bytes), &parsed) &&
         parsed.is_gap) {
       ++frame->gap_count;
       if (frame->gaps.size() < kMaxFrameGaps) frame->gaps.push_back(parsed.gap);

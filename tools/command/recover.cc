@@ -28,6 +28,7 @@
 #include "ringlog/compress/segment/segment_repair.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/command/gap_messages.h"
@@ -41,10 +42,6 @@
 
 namespace ringlog {
 namespace {
-
-std::string Basename(absl::string_view path) {
-  return std::string(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
-}
 
 // A ring without its bytes: what its segments need.
 struct RingEnd {
@@ -210,13 +207,13 @@ class Recovery {
 
   // Where the next start of the program would put the records.
   static std::string HomeOf(const FoundRing& found, const Segments& segments) {
-    if (!segments.empty()) return DirectoryOf(segments.back().input.path);
+    if (!segments.empty()) return Dirname(segments.back().input.path);
     const std::string& recorded = found.segment_directory;
     if (absl::StartsWith(recorded, "/") &&
         access(recorded.c_str(), F_OK) == 0) {
       return recorded;
     }
-    return DirectoryOf(found.input.path);
+    return Dirname(found.input.path);
   }
 
   absl::Status RecoverInPlace(const std::string& path) {
@@ -246,7 +243,7 @@ class Recovery {
           is_last ? SegmentFileName(end.header, segment.identity.number,
                                     end.cursor.segment_open_time_ns,
                                     end.cursor.format)
-                  : Basename(from);
+                  : std::string(Basename(from));
       const uint64_t limit =
           is_last && end.cursor_decides ? end.cursor.segment_bytes : kWholeFile;
       if (absl::Status s = CopySegment(from, limit, (*staging)->PathOf(name));
@@ -349,11 +346,11 @@ class Recovery {
     Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
-      if (output_->Is(DirectoryOf(from))) {
+      if (output_->Is(Dirname(from))) {
         if (absl::Status s = LookInPlace(from); !s.ok()) return s;
         continue;
       }
-      const std::string name = Basename(from);
+      const std::string name(Basename(from));
       if (absl::Status s =
               CopySegment(from, kWholeFile, (*staging)->PathOf(name));
           !s.ok()) {

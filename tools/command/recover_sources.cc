@@ -13,17 +13,12 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/decode/ring_image.h"
 
 namespace ringlog {
-
-std::string DirectoryOf(absl::string_view path) {
-  const size_t slash = path.rfind('/');
-  if (slash == absl::string_view::npos) return ".";
-  return std::string(slash == 0 ? "/" : path.substr(0, slash));
-}
 
 namespace {
 
@@ -94,7 +89,7 @@ void RecoverSources::FindRings(const std::string& output) {
       ring.segment_directory = whole_output;
     }
     if (!ring.rebuilt_header && IsCopy(ring)) continue;
-    inputs_.AddBeside(DirectoryOf(input.path));
+    inputs_.AddBeside(Dirname(input.path));
     if (absl::StartsWith(ring.segment_directory, "/")) {
       inputs_.AddBeside(ring.segment_directory);
     }

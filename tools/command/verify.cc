@@ -19,6 +19,7 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/tools/command/frame_check.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
@@ -280,8 +281,7 @@ class Verifier {
   }
   std::string Owner(const SegmentPart& part, const FrameMetadata& first) const {
     if (plan_->ring != nullptr) return Owner();
-    const absl::string_view path = part.path;
-    const ParsedFileName name = ParseFileName(path.substr(path.rfind('/') + 1));
+    const ParsedFileName name = ParseFileName(Basename(part.path));
     if (name.kind == FileKind::kSegment) {
       return absl::StrCat(name.program, ", process ", name.process_id);
     }

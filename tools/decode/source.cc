@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/record.h"
 
 namespace ringlog {
@@ -18,8 +19,7 @@ namespace {
 
 // Where the rest of a segment without an end is, of which no ring was found.
 std::string WhereTheRestIs(const SegmentPart& part) {
-  const absl::string_view path = part.path;
-  const ParsedFileName name = ParseFileName(path.substr(path.rfind('/') + 1));
+  const ParsedFileName name = ParseFileName(Basename(part.path));
   return absl::StrCat(
       part.from_directory ? "; what had not been written here was in the ring "
                           : "; what had not been written here is in the ring ",
