@@ -163,7 +163,8 @@ TEST(RecordTest, ExtensionPrecedesFileName) {
   ASSERT_TRUE(DecodeRecord(head, "text", &decoded));
   ExpectEqual(decoded, record);
   head[30] = 39;
-  EXPECT_FALSE(DecodeRecord(head, "text", &decoded)) << "less than there were";
+  EXPECT_FALSE(DecodeRecord(head, "text", &decoded))
+      << "smaller than the fixed fields";
 }
 
 TEST(RecordTest, UnknownKindIsReturned) {

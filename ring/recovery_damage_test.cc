@@ -91,7 +91,8 @@ class RecoveryDamageTest : public ::testing::Test {
         const auto written = ever_written_.find(record.position);
         if (written == ever_written_.end() || record.body != written->second ||
             record.head != "h") {
-          ADD_FAILURE() << what << ": returned what was never written at "
+          ADD_FAILURE() << what
+                        << ": returned a record that was never written at "
                         << record.position;
         }
         found[record.position] = std::string(record.body);
@@ -236,7 +237,7 @@ TEST_F(RandomDamageTest, ReturnsOnlyWrittenRecords) {
     const Records found = Check(absl::StrCat("round ", round));
     readable += !found.empty();
   }
-  printf("%d of %d damaged rings still gave records\n", readable, kRounds);
+  printf("%d of %d damaged rings still returned records\n", readable, kRounds);
   EXPECT_GT(readable, kRounds / 2) << "the damage is too coarse to test much";
 }
 

@@ -201,9 +201,9 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Open(const std::string& path,
       reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   if (!header.ok()) return header.status();
   if (header->file_bytes != bytes.size()) {
-    return absl::DataLossError(
-        absl::StrCat("open ", path, ": has ", bytes.size(),
-                     " bytes; its header says ", header->file_bytes));
+    return absl::DataLossError(absl::StrCat(
+        "open ", path, ": has ", bytes.size(), " bytes instead of the ",
+        header->file_bytes, " in its header"));
   }
   std::unique_ptr<Ring> ring(
       new Ring(*std::move(file), path, *header, options));

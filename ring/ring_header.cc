@@ -68,15 +68,14 @@ absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
   }
   if (bytes.size() < sizeof(RingHeader)) {
     return absl::DataLossError(
-        absl::StrCat("ring header cut off: ", bytes.size(), " bytes of ",
+        absl::StrCat("ring header truncated: ", bytes.size(), " bytes of ",
                      sizeof(RingHeader)));
   }
   const auto header = CopyOut<RingHeader>(bytes);
   // Version and byte order come before the checksum, because another version or
   // byte order may compute the checksum differently.
   if (header.endian_mark == __builtin_bswap32(kRingEndianMark)) {
-    return absl::UnimplementedError(
-        "ring file of a machine with the other byte order");
+    return absl::UnimplementedError("ring file with the other byte order");
   }
   if (header.major_version > kRingMajorVersion) {
     return absl::UnimplementedError(
@@ -85,19 +84,18 @@ absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
                      kRingMajorVersion, ".x"));
   }
   if (!ChecksumMatches(bytes, header)) {
-    return absl::DataLossError(
-        "ring header damaged: its checksum does not fit");
+    return absl::DataLossError("ring header damaged: checksum mismatch");
   }
   if ((header.incompatible_flags & ~kRingKnownIncompatibleFlags) != 0) {
     return absl::UnimplementedError(
-        absl::StrCat("ring file with features ",
-                     absl::Hex(header.incompatible_flags, absl::kZeroPad8),
-                     " that this program does not know"));
+        absl::StrCat("ring file with unknown features ",
+                     absl::Hex(header.incompatible_flags, absl::kZeroPad8)));
   }
   if (header.endian_mark != kRingEndianMark || !SlotsArePlausible(header) ||
       !OffsetsArePlausible(header)) {
     return absl::DataLossError(
-        "ring header damaged: its checksum fits, its fields do not");
+        "ring header damaged: the checksum matches, but the fields are "
+        "invalid");
   }
   return header;
 }
@@ -136,7 +134,8 @@ ProcessIdentity OwnerOf(const RingHeader& header) {
   ProcessIdentity owner;
   owner.process_id = header.process_id;
   owner.start_ticks = header.process_start_ticks;
-  static_assert(sizeof owner.boot_id == sizeof header.boot_id, "the same");
+  static_assert(sizeof owner.boot_id == sizeof header.boot_id,
+                "both are the bytes of a boot id");
   std::memcpy(owner.boot_id.data(), header.boot_id, sizeof header.boot_id);
   return owner;
 }

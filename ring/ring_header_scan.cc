@@ -182,13 +182,14 @@ absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file) {
   }
   if (!has_size_of_ring) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "no ring has ", file.size(), " bytes; it has ", kSlotsOffset,
-        " and those of its slots, up to ", kMaxRingFileBytes));
+        "not the size of a ring: ", file.size(), " bytes instead of ",
+        kSlotsOffset, " and the slots, at most ", kMaxRingFileBytes));
   }
   if (best.votes < 2) {
     return absl::DataLossError(
-        "its slots do not say what the header said: less than two checksums "
-        "agree, of slots, or of a slot and the persist cursor");
+        "cannot rebuild the ring header from the slots: fewer than two "
+        "checksums "
+        "of slots, or of a slot and the persist cursor, agree");
   }
   return MakeHeader(best, file.size());
 }

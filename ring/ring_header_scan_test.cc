@@ -152,7 +152,7 @@ TEST(RingHeaderScanTest, UnusedRingIsDataLoss) {
         RebuildRingHeader(WithoutHeaders(ring.Bytes())).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
     EXPECT_THAT(std::string(status.message()),
-                HasSubstr("less than two checksums agree"));
+                HasSubstr("fewer than two checksums"));
     // Two cursors with the same seed prove nothing about slots.
     ring.ring().PublishCursor(1, "one");
     ring.ring().PublishCursor(1, "two");
@@ -249,7 +249,7 @@ TEST(RingHeaderScanTest, SetsIdForEverySeed) {
     EXPECT_EQ(ChecksumSeed(made), seed);
     EXPECT_EQ(std::memcmp(made, id, 12), 0);
     SetChecksumSeed(ChecksumSeed(id), made);
-    EXPECT_EQ(std::memcmp(made, id, 16), 0) << "there is only one";
+    EXPECT_EQ(std::memcmp(made, id, 16), 0) << "the suffix is unique";
   }
 }
 

@@ -382,7 +382,7 @@ TEST_F(PersistCursorTest, DetectsFlippedBitOfLatest) {
     EXPECT_TRUE(LatestCursorIsDamaged(live_, header_)) << bit;
   }
   live_.cursor[1] = PersistCursor{};
-  EXPECT_TRUE(LatestCursorIsDamaged(live_, header_)) << "emptied";
+  EXPECT_TRUE(LatestCursorIsDamaged(live_, header_)) << "zeroed";
 }
 
 }  // namespace

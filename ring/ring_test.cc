@@ -357,12 +357,12 @@ TEST(RingTest, AppendAllocatesNothing) {
   for (int i = 0; i < 100; ++i) ring.ring().Append(Severity::kInfo, "h", body);
   EXPECT_EQ(allocations, before);
   ring.ReadAll();
-  EXPECT_NE(allocations, before) << "the counter counts nothing";
+  EXPECT_NE(allocations, before) << "allocations are not counted";
 }
 
 TEST(RingTest, AppendMakesNoSystemCall) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "the sanitizer makes system calls of its own";
+  GTEST_SKIP() << "the sanitizer makes system calls";
 #endif
   RingOptions options = SmallRing();
   options.overflow = OverflowPolicy::kOverwriteOldest;
@@ -392,13 +392,13 @@ TEST(RingTest, AppendMakesNoSystemCall) {
 TEST(RingTest, SealedRingDropsRecords) {
   TestRing ring;
   ASSERT_TRUE(ring.Write("one"));
-  EXPECT_FALSE(ring.ring().Seal()) << "there is a record in it";
+  EXPECT_FALSE(ring.ring().Seal()) << "the ring has a record";
   ASSERT_EQ(ring.Read(), "one");
   EXPECT_FALSE(ring.ring().Seal()) << "its slot is not free";
   ring.Release();
   const auto claim = ring.ring().Claim(Severity::kInfo, 1, 1);
   ASSERT_TRUE(claim.has_value());
-  EXPECT_FALSE(ring.ring().Seal()) << "one is on its way";
+  EXPECT_FALSE(ring.ring().Seal()) << "a writer has a claim";
   ASSERT_TRUE(ring.ring().Commit(*claim, Severity::kInfo, "h", "b"));
   ASSERT_EQ(ring.Read(), "b");
   ring.Release();

@@ -325,11 +325,11 @@ TEST_P(SlotTest, SkippedSlotIsNotReusedBeforeItsWriter) {
     live_->tail = p + 1;
     EXPECT_FALSE(slots_.ClaimSlot(p));
     EXPECT_EQ(slots_.Peek(p), SlotStatus::kNothing)
-        << "nobody need wait for it";
+        << "the flusher need not wait for it";
     EXPECT_EQ(WordAt(p), "Skipped+0");
   }
   EXPECT_FALSE(slots_.CommitSlot(first_));
-  EXPECT_EQ(WordAt(first_), "Free+5") << "free for the turn that comes next";
+  EXPECT_EQ(WordAt(first_), "Free+5") << "free for the next lap";
   EXPECT_TRUE(slots_.ClaimSlot(first_ + 6 * kSlotCount));
 }
 
@@ -339,7 +339,7 @@ TEST_P(SlotTest, PeekAdvancesMarkBeforeClaim) {
   const uint64_t next = first_ + kSlotCount;
   live_->tail = next + 1;
   EXPECT_EQ(slots_.Peek(next), SlotStatus::kNothing);
-  EXPECT_FALSE(slots_.ClaimSlot(next)) << "its claimer comes late";
+  EXPECT_FALSE(slots_.ClaimSlot(next)) << "the claim comes after the flusher";
   EXPECT_EQ(WordAt(next), "Skipped+0");
 }
 
@@ -348,7 +348,7 @@ TEST_P(SlotTest, SkippedPositionCannotBeClaimed) {
   const uint64_t p = first_ + kSlotCount;
   ASSERT_EQ(slots_.AdvanceTail(1, kSlotCount), p);
   EXPECT_EQ(slots_.TrySkip(p), SkipResult::kPositionSkipped);
-  EXPECT_FALSE(slots_.ClaimSlot(p)) << "the next turn may have it by now";
+  EXPECT_FALSE(slots_.ClaimSlot(p)) << "the next lap may have claimed it";
   slots_.AdvanceReleased(p + 1);
   EXPECT_TRUE(slots_.ClaimSlot(p + kSlotCount));
 }
@@ -364,7 +364,7 @@ TEST_P(SlotTest, ReleasedPositionIsNotSkipped) {
   live_->released = p_ + 1;
   SetWord(p_, Word(p_ + kSlotCount, SlotState::kFilling));
   EXPECT_EQ(slots_.TrySkip(p_), SkipResult::kNotPending);
-  EXPECT_EQ(WordAt(p_), "Filling+1") << "it is the next turn's";
+  EXPECT_EQ(WordAt(p_), "Filling+1") << "the slot belongs to the next lap";
 }
 
 // ---- Evicting the oldest ----

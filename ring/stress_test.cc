@@ -214,7 +214,7 @@ class Stress {
   }
   void Print(uint64_t appended) const {
     printf("seed %" PRIu64 ": %" PRIu64 " records appended, %" PRIu64
-           " dropped, %" PRIu64 " turns of the ring, %.1f s\n",
+           " dropped, %" PRIu64 " laps, %.1f s\n",
            seed, appended, dropped(), laps(), seconds_);
   }
   uint64_t dropped() const {

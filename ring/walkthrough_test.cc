@@ -86,7 +86,7 @@ TEST(WalkthroughTest, EmptyAfterReleaseOverManyLaps) {
     ASSERT_TRUE(ring.Write("c"));
     EXPECT_FALSE(ring.ring().empty());
     EXPECT_THAT(ring.ReadAll(), ElementsAre("a", "b", "c"));
-    EXPECT_FALSE(ring.ring().empty()) << "taken is not yet free";
+    EXPECT_FALSE(ring.ring().empty()) << "taken slots are not free";
     ring.Release();
     EXPECT_TRUE(ring.ring().empty());
     EXPECT_EQ(ring.ring().unprocessed_count(), 0u);
@@ -168,10 +168,10 @@ TEST(WalkthroughTest, CreateRejectsMoreThan4GiB) {
 
 TEST(WalkthroughTest, CreateKeepsExistingFile) {
   const std::string path = UnusedPath("existing.ring");
-  WriteFile(path, "somebody's");
+  WriteFile(path, "content");
   EXPECT_EQ(Ring::Create(path, SmallRing()).status().code(),
             absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ReadFile(path), "somebody's");
+  EXPECT_EQ(ReadFile(path), "content");
   EXPECT_FALSE(Exists(path + ".tmp"));
 }
 

@@ -22,7 +22,7 @@
 namespace ringlog {
 namespace {
 
-// In a forked child; its exit status.
+// Runs `body` in a forked child and returns its exit status.
 int InChild(const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) _exit(body());
@@ -82,7 +82,7 @@ TEST(ForkClosedFileTest, ChildHasNoCopy) {
   const std::string other = UnusedPath("other");
   EXPECT_EQ(InChild([&] {
               if (fd.fd() != -1 || IsOpen(number)) return 1;
-              // The number is used again, for something else.
+              // The same number now belongs to another file.
               const int again = open(other.c_str(), O_CREAT | O_RDWR, 0600);
               if (again != number) return 2;
               fd = ForkClosedFile();
@@ -93,7 +93,7 @@ TEST(ForkClosedFileTest, ChildHasNoCopy) {
   EXPECT_TRUE(IsOpen(number));
 }
 
-// The parent ends without letting it go, as by a kill.
+// The parent's file closes without unlocking, as after a kill.
 TEST(ForkClosedFileTest, ChildDoesNotHoldLock) {
   const std::string path = UnusedPath("file");
   int go[2];
@@ -114,7 +114,7 @@ TEST(ForkClosedFileTest, ChildDoesNotHoldLock) {
   waitpid(child, nullptr, 0);
 }
 
-// A mapping keeps a file open, and locked.
+// A mapping keeps a file open and locked.
 TEST(ForkClosedFileTest, ChildHasZerosInsteadOfMapping) {
   const std::string path = UnusedPath("file");
   WriteFile(path, std::string(4096, 'p'));
@@ -143,7 +143,7 @@ TEST(ForkClosedFileTest, ChildHasZerosInsteadOfMapping) {
   EXPECT_EQ(ReadFile(path), "pq" + std::string(4094, 'p'));
 }
 
-// It is shared with children of a bare clone(2), and copied by no fork.
+// Shared with children of a bare clone(2), but not copied by fork().
 TEST(ForkClosedFileTest, AnonymousMemoryIsNotShared) {
   ForkClosedFile file = ForkClosedFile::Anonymous();
   EXPECT_EQ(file.fd(), -1);
@@ -168,8 +168,8 @@ TEST(ForkClosedFileTest, ClosingOneKeepsOthers) {
   EXPECT_TRUE(IsOpen(fds[0].fd()));
 }
 
-// Each thread locks the same file again and again, which a child that had kept
-// one of the locks would not let it do.
+// Each thread locks its file again and again. A child that kept one of the
+// locks would make this fail.
 TEST(ForkClosedFileTest, ForkRacingOpenLeaksNoLock) {
   int go[2];
   ASSERT_EQ(pipe(go), 0);

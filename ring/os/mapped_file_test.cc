@@ -22,14 +22,14 @@ using ::testing::HasSubstr;
 
 constexpr size_t kSize = size_t{3} * 4096;
 
-// Writes its mark into the first bytes.
+// Writes "mark" into the first bytes.
 void Mark(MappedFile::Bytes bytes) { std::memcpy(bytes.data(), "mark", 4); }
 
 absl::StatusOr<MappedFile> CreateMarked(const std::string& path) {
   return MappedFile::Create(path, kSize, Mark);
 }
 
-// What a forked child makes of it.
+// Returns the result of `f` in a forked child.
 template <typename F>
 bool TrueInChild(F f) {
   const pid_t child = fork();
@@ -92,10 +92,10 @@ TEST(MappedFileTest, ExistingFileIsNotReplaced) {
 
 TEST(MappedFileTest, ForeignTemporaryFileIsKept) {
   const std::string path = UnusedPath("mapped");
-  WriteFile(path + ".tmp", "theirs");
+  WriteFile(path + ".tmp", "foreign");
   EXPECT_EQ(CreateMarked(path).status().code(),
             absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ReadFile(path + ".tmp"), "theirs");
+  EXPECT_EQ(ReadFile(path + ".tmp"), "foreign");
 }
 
 TEST(MappedFileTest, SymbolicLinksAreNotFollowed) {
@@ -154,7 +154,7 @@ TEST(MappedFileTest, LockEndsWithProcess) {
   const std::string path = UnusedPath("mapped");
   EXPECT_TRUE(TrueInChild([&] {
     const auto file = CreateMarked(path);
-    // The child ends without closing it.
+    // The child ends without closing the file.
     return file.ok() && (_exit(0), true);
   }));
   EXPECT_TRUE(MappedFile::Open(path).ok());

@@ -25,7 +25,7 @@
 namespace ringlog {
 namespace {
 
-// A child that lives until it is told to end; and tells who it is.
+// A child process that reports its identity and runs until it is killed.
 class Child {
  public:
   explicit Child(const char* name = nullptr) {
@@ -46,14 +46,14 @@ class Child {
   }
   const ProcessIdentity& identity() const { return identity_; }
   pid_t pid() const { return pid_; }
-  // Ended, and its parent knows it: the id may be used again.
+  // Ends the child and waits for it; its id may then be reused.
   void End() {
     Kill();
     int status;
     EXPECT_EQ(waitpid(pid_, &status, 0), pid_);
     pid_ = 0;
   }
-  // Ended, and its parent has not asked yet.
+  // Ends the child without waiting for it.
   void Kill() {
     kill(pid_, SIGKILL);
     siginfo_t info;
@@ -115,8 +115,7 @@ TEST(ProcessIdentityTest, ChildIsAliveUntilItEnds) {
 TEST(ProcessIdentityTest, ZombieIsDead) {
   Child child;
   child.Kill();
-  EXPECT_FALSE(MayBeAlive(child.identity()))
-      << "a zombie runs no code any more";
+  EXPECT_FALSE(MayBeAlive(child.identity())) << "a zombie runs no code";
 }
 
 TEST(ProcessIdentityTest, AliveWithoutFirstThread) {
@@ -126,7 +125,7 @@ TEST(ProcessIdentityTest, AliveWithoutFirstThread) {
   if (child == 0) {
     static int ready_fd = ready[1];
     std::thread([] {
-      // The first thread is gone when the kernel says so of it.
+      // Until the kernel reports the first thread as ended.
       while (!FirstThreadIsZombie()) sched_yield();
       if (write(ready_fd, "x", 1) != 1) _exit(1);
       pause();
@@ -189,7 +188,7 @@ TEST(ProcessIdentityTest, FindsMappedFileByName) {
   const std::string name(Basename(path));
   WriteFile(path, "content");
   const int fd = open(path.c_str(), O_RDONLY);
-  EXPECT_FALSE(MayHaveMapped(getpid(), name)) << "it is only open";
+  EXPECT_FALSE(MayHaveMapped(getpid(), name)) << "the file is only open";
   void* const p = mmap(nullptr, 7, PROT_READ, MAP_SHARED, fd, 0);
   ASSERT_NE(p, MAP_FAILED);
   close(fd);
@@ -201,14 +200,15 @@ TEST(ProcessIdentityTest, FindsMappedFileByName) {
   EXPECT_FALSE(MayHaveMapped(getpid(), name));
 }
 
-// Each mapping is a line, and this one is behind 100 KB of them.
+// Each mapping is a line, and 100 KB of lines precede this one.
 TEST(ProcessIdentityTest, FindsNameInLongMap) {
   const std::string path = UnusedPath("mapped");
   WriteFile(path, std::string(4096, 'x'));
   const int fd = open(path.c_str(), O_RDONLY);
   std::vector<void*> others;
   for (int i = 0; i < 1000; ++i) {
-    // Of two kinds in turn, for like neighbours become one.
+    // Two kinds alternate, because the kernel merges adjacent mappings of one
+    // kind.
     others.push_back(mmap(nullptr, 4096, i % 2 == 0 ? PROT_READ : PROT_NONE,
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   }
@@ -226,11 +226,11 @@ TEST(ProcessIdentityTest, UnreadableMapMayHaveFile) {
   EXPECT_FALSE(MayHaveMapped(ended.identity().process_id, "no such file"));
   ended.Kill();
   EXPECT_TRUE(MayHaveMapped(ended.identity().process_id, "no such file"))
-      << "of a zombie nothing is seen";
+      << "the map of a zombie cannot be read";
 }
 
-// A container's first process, where /proc is still that of the system: what it
-// says of its start is true of the id that it has here.
+// Like the first process of a container that has the host's /proc.
+// CurrentProcess() must return the start time of the process itself.
 TEST(ProcessIdentityTest, KnowsItsStartInPidNamespace) {
   constexpr int kNotAllowed = 2;
   const pid_t child = fork();
@@ -245,7 +245,7 @@ TEST(ProcessIdentityTest, KnowsItsStartInPidNamespace) {
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   if (WEXITSTATUS(status) == kNotAllowed) {
-    GTEST_SKIP() << "may not make a namespace of processes";
+    GTEST_SKIP() << "may not create a pid namespace";
   }
   EXPECT_EQ(status, 0);
 }
