@@ -281,7 +281,7 @@ TEST_F(OverflowTest, AThreadThatIsStuckIsNamedAndHoldsNobodyUp) {
   auto& ring = const_cast<Ring&>(sink_->ring());
   StoppingPage page;
   Record record;
-  record.tid = 4711;
+  record.thread_id = 4711;
   record.text = page.text();
   std::thread stuck([&] {
     std::array<char, kRecordHeadFixedBytes> head;
@@ -306,7 +306,7 @@ TEST_F(OverflowTest, AThreadThatIsStuckIsNamedAndHoldsNobodyUp) {
   EXPECT_EQ(log.gaps[0].thread_id, 4711);
   EXPECT_THAT(AllText(options_.directory),
               HasSubstr(absl::StrCat("position ", position, " missing: thread ",
-                                     record.tid, " did not finish in time\n")));
+                                     record.thread_id, " did not finish in time\n")));
 }
 
 }  // namespace

@@ -208,7 +208,7 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   FailoverLog* const logs = OwnOrNew();
   if (logs == nullptr) return;
   record.time_ns = absl::ToUnixNanos(entry.timestamp());
-  record.tid = entry.tid();
+  record.thread_id = entry.tid();
   record.file = entry.source_filename();
   record.line = entry.source_line();
   record.verbosity = entry.verbosity();
