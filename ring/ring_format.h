@@ -13,6 +13,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "ringlog/ring/drop_counts.h"
+#include "ringlog/ring/severity.h"
+
 namespace ringlog {
 
 // Not printable and not UTF-8 in its first byte, so that no text file and no
@@ -126,17 +129,6 @@ struct RingHeader {
 static_assert(sizeof(RingHeader) == 448, "frozen in the file format");
 static_assert(std::is_trivially_copyable_v<RingHeader>,
               "recovery copies it out of untrusted bytes");
-
-// Why a record did not enter the ring, or left it unread. These values are
-// frozen in the file format.
-enum class DropCause : uint8_t {
-  kRingFull = 0,     // OverflowPolicy::kDropNewest
-  kTimedOut = 1,     // OverflowPolicy::kBlock, and the deadline passed
-  kOverwritten = 2,  // OverflowPolicy::kOverwriteOldest took its slot
-  kClosed = 3,       // logged after the sink was shut down
-};
-inline constexpr int kDropCauseCount = 4;
-inline constexpr int kSeverityCount = 4;
 
 // How far the ring's content has been written elsewhere. What that elsewhere
 // is, only the consumer knows: `state` is its own.
