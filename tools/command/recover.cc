@@ -300,7 +300,7 @@ class Recovery {
     }
     if (!content.ok()) return content.status();
     Staging::Segment segment;
-    if (!content->is_whole) {
+    if (!content->is_intact) {
       segment.is_damaged = TellDamage(source, *content);
       if (content->frames.empty()) return std::nullopt;
       const std::string mended = absl::StrCat(path, ".tmp");
@@ -365,7 +365,7 @@ class Recovery {
   absl::Status LookInPlace(const std::string& path) {
     const absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (!content.ok()) return content.status();
-    if (!content->is_whole) TellDamage({path, false}, *content);
+    if (!content->is_intact) TellDamage({path, false}, *content);
     report_.result.losses += content->losses;
     return absl::OkStatus();
   }
