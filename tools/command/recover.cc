@@ -78,7 +78,7 @@ class Recovery {
     while (!(segments = sources_.TakeSegmentsWithoutRing()).empty()) {
       Tell(segments.front().input.path, RecoverSegments(segments));
     }
-    gaps_.Finish();
+    gaps_.PrintUnfinished();
     return FinishStandardOutput(&stdout_) ? report_.result.exit_status() : 2;
   }
 
@@ -94,7 +94,7 @@ class Recovery {
   DecodeSink MakeSink() {
     DecodeSink sink;
     sink.on_gap = [this](const std::string& path, const Gap& gap) {
-      gaps_.Tell(path, gap);
+      gaps_.Add(path, gap);
     };
     sink.on_damage = sink.on_note = PrintMessage;
     sink.on_unusable = [](const std::string& path, const absl::Status& status) {
