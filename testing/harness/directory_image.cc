@@ -19,7 +19,7 @@ void DirectoryImage::Restore(const std::string& directory) const {
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     std::filesystem::remove_all(entry.path());
   }
-  // Sorted: each comes before what is in it.
+  // The set is sorted, so each directory comes before its subdirectories.
   for (const std::string& name : directories) {
     std::filesystem::create_directory(absl::StrCat(directory, "/", name));
   }

@@ -1,5 +1,6 @@
-// What the segments of a directory hold, by libzstd alone: an oracle that knows
-// nothing of this project's reader.
+// Files of tests: directories, plain files, and the text of segments.
+// Decompression uses libzstd alone and shares no code with SegmentReader, so
+// that tests can use it as an oracle.
 
 #ifndef RINGLOG_TESTING_HARNESS_READ_SEGMENTS_H_
 #define RINGLOG_TESTING_HARNESS_READ_SEGMENTS_H_
@@ -9,30 +10,34 @@
 
 namespace ringlog {
 
-// Every directory made here is below TEST_TMPDIR, and another each time.
+// Creates an empty directory below TEST_TMPDIR and returns its path. Each call
+// creates another directory.
 std::string MakeTestDirectory();
 
-// Paths of the regular files in `directory` that end in `suffix`, sorted. A
-// symlink is not one.
+// Returns the paths of the regular files in `directory` whose name ends in
+// `suffix`, sorted. Symlinks are not regular files.
 std::vector<std::string> FilesIn(const std::string& directory,
                                  const std::string& suffix);
 
+// Returns the content of a file; the test fails if the file cannot be read.
 std::string ReadFile(const std::string& path);
+// Creates or replaces a file; the test fails if that is not possible.
 void WriteFile(const std::string& path, const std::string& content);
 
-// As `zstd -dc`: all frames, one after the other. What can be decompressed, if
-// the file is cut; then `*complete` is false.
+// Returns the text of all frames of a file, as `zstd -dc` does. If the file is
+// truncated or damaged, returns the text before that place and sets `*complete`
+// to false.
 std::string Decompress(const std::string& path, bool* complete = nullptr);
 
-// Whether it is whole, and ends as a closed segment does, with a seek table's
-// magic.
+// Returns true if all frames of the file are complete and the file ends in the
+// magic of a seek table, as a closed segment does.
 bool IsClosed(const std::string& path);
 
-// Of all segments in `directory`, in order of their names, the text; a test
-// failure if one of them is not complete.
+// Returns the text of all segments in `directory`, in the order of their names;
+// the test fails if a segment is not complete.
 std::string AllText(const std::string& directory);
 
-// The text's lines, without their line breaks.
+// Returns the lines of AllText(), without line breaks.
 std::vector<std::string> AllLines(const std::string& directory);
 
 }  // namespace ringlog
