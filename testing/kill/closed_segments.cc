@@ -33,7 +33,7 @@ void ClosedSegments::ExpectUnchanged(bool may_be_deleted) const {
     const std::string path = segment.path.data();
     struct stat st;
     if (stat(path.c_str(), &st) != 0) {
-      EXPECT_TRUE(may_be_deleted) << path << " has gone";
+      EXPECT_TRUE(may_be_deleted) << path << " is deleted";
       continue;
     }
     const std::string bytes = ReadFile(path);
