@@ -18,6 +18,7 @@
 
 namespace ringlog {
 
+// The fixture of the fork tests.
 class ForkFixture : public ::testing::Test {
  protected:
   ForkFixture() {
@@ -25,7 +26,7 @@ class ForkFixture : public ::testing::Test {
     options_.ring_bytes = 64 << 10;
   }
 
-  // In a process of the test.
+  // Installs the sink in a child process and waits for its recovery.
   RingLogSink* MustInstall() {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
     absl::InitializeLog();

@@ -110,13 +110,13 @@ class Slot:
     self.is_absent = len(data) < header.slot_bytes
     if self.is_absent:
       data = bytes(header.slot_bytes)
-    word, checksum, self.part, self.parts, stored_position, head_bytes, _, _, body_bytes = struct.unpack_from('<QIHHQHBBI', data)
+    word, checksum, self.part, self.parts, stored, head_bytes, _, _, body_bytes = struct.unpack_from('<QIHHQHBBI', data)
     self.position, self.state = word >> 3, word & 7
     end = 32 + head_bytes + body_bytes
     self.head, self.body = data[32:32 + head_bytes], data[32 + head_bytes:end]
-    fits = (end <= header.slot_bytes and stored_position != 0 and stored_position % header.slot_count == index
+    fits = (end <= header.slot_bytes and stored != 0 and stored % header.slot_count == index
             and crc32c(header.ring_id + data[12:end]) == checksum)
-    self.content = stored_position if fits else None  # the position of the content
+    self.content = stored if fits else None  # the position of the content
     self.is_zero = word == 0
     self.is_invalid = not self.is_zero and (self.state > SKIPPED or self.position % header.slot_count != index)
     self.is_committed = not self.is_invalid and self.state in (FILLED, PERSISTING)

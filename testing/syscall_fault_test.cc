@@ -51,7 +51,7 @@ class SyscallFaultTest : public KillScenarioTest {
         SYS_msync,     SYS_statx};
     return calls->count(number) != 0;
   }
-  static bool IsWriteCall(uint64_t number) {
+  static bool IsWrite(uint64_t number) {
     return number == SYS_write || number == SYS_pwrite64;
   }
 
@@ -68,8 +68,7 @@ class SyscallFaultTest : public KillScenarioTest {
     uint64_t seen = 0;
     std::string failed;
     while (const std::optional<uint64_t> call = process->NextSystemCall()) {
-      if (!(fault.error == 0 ? IsWriteCall(*call) : IsFileCall(*call)))
-        continue;
+      if (!(fault.error == 0 ? IsWrite(*call) : IsFileCall(*call))) continue;
       const uint64_t offset = seen++ - n;  // wraps for earlier calls
       if (offset >= fault.times) continue;
       absl::StrAppend(&failed, " ", *call);
