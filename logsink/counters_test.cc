@@ -21,8 +21,8 @@
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/testing/harness/blocked_directory.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {

@@ -30,7 +30,7 @@
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/dying_process.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -41,8 +41,8 @@
 #include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/small_file_system.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {

@@ -20,7 +20,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {

@@ -26,7 +26,7 @@
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/testing/fixtures/dying_process.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

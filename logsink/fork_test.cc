@@ -37,8 +37,8 @@
 #include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/decode_all.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -23,8 +23,8 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -21,7 +21,7 @@
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

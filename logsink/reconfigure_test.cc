@@ -23,7 +23,7 @@
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {

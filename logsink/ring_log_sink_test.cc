@@ -23,7 +23,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/logsink/internal/option_table.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

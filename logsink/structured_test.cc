@@ -26,8 +26,8 @@
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/record_extension.h"
 #include "ringlog/ring/recovery.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/strict_json.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {

@@ -43,8 +43,8 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -45,8 +45,8 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/small_file_system.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {

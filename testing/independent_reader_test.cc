@@ -39,7 +39,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/testing/harness/tool_process.h"
 

@@ -32,8 +32,8 @@
 #include "ringlog/testing/fuzz/fuzz_entries.h"
 #include "ringlog/testing/fuzz/fuzz_mutator.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {

@@ -25,7 +25,7 @@
 #include "ringlog/testing/fixtures/repair_checksums.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
 #include "ringlog/testing/fuzz/fuzz_recover.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

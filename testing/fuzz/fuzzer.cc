@@ -28,7 +28,7 @@
 #include "absl/strings/strip.h"
 #include "ringlog/testing/fuzz/fuzz_entries.h"
 #include "ringlog/testing/fuzz/fuzz_mutator.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace {
 

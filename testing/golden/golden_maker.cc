@@ -21,7 +21,7 @@
 #include "ringlog/testing/golden/golden_file.h"
 #include "ringlog/testing/golden/golden_ring.h"
 #include "ringlog/testing/golden/golden_segments.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "zstd.h"
 
 namespace ringlog {

@@ -16,7 +16,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/repair_checksums.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -33,7 +33,7 @@
 #include "ringlog/testing/golden/golden_file.h"
 #include "ringlog/testing/golden/golden_ring.h"
 #include "ringlog/testing/golden/golden_segments.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 #include "zstd.h"
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

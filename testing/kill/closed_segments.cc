@@ -5,7 +5,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/log/check.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -20,7 +20,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/other_boot.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/command/recover.h"
 
 namespace ringlog {

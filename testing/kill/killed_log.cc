@@ -13,7 +13,7 @@
 #include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"
 

@@ -39,8 +39,8 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/decode_all.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
