@@ -5,7 +5,7 @@
 //   - Each process has a ring of its own, and keeps it while it lives.
 //   - Each record of a killed process is in the log once, although all
 //     processes try to recover it.
-//   - After each start, the rings of the start before are gone.
+//   - After each start, the rings of the start before are deleted.
 //
 // Oracle: a page that the processes share, and libzstd.
 
@@ -172,7 +172,7 @@ void StartAll(const std::string& directory, int start,
     paths.insert(rendezvous->ring_paths[process]);
   }
   EXPECT_EQ(paths.size(), kProcesses);
-  // The rings of the start before are gone.
+  // The rings of the start before are deleted.
   EXPECT_EQ(FilesIn(directory, ".ring").size(), kProcesses);
 }
 
