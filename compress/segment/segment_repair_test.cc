@@ -16,7 +16,7 @@
 #include "ringlog/compress/segment/segment_index.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {

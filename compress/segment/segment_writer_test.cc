@@ -24,7 +24,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "zstd.h"
 
 namespace ringlog {

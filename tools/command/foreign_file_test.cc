@@ -9,8 +9,8 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/strict_json.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 #include "zstd.h"
 

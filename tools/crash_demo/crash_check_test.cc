@@ -13,7 +13,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/crash_demo/crash_workload.h"
 
 namespace ringlog {
