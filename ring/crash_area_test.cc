@@ -24,8 +24,6 @@
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/ring/crash_cell.h"
-#include "ringlog/ring/crash_report.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/harness/test_seed.h"
 

@@ -8,7 +8,7 @@
 
 #include "absl/crc/crc32c.h"
 #include "absl/types/span.h"
-#include "ringlog/ring/crash_report.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/slot_word.h"
 

@@ -303,7 +303,7 @@ PrintedSegment Printed(SegmentReader* reader) {
     }
     ++frames;
     const FrameMetadata& m = reader->metadata();
-    absl::StrAppend(&printed.metadata, "{\"number\":", m.segment_number,
+    absl::StrAppend(&printed.metadata, "{\"number\":", m.identity.number,
                     ",\"first\":", m.summary.first_position,
                     ",\"end\":", m.summary.end_position, ",\"records\":[");
     absl::StrAppend(&printed.metadata, absl::StrJoin(m.summary.records, ","),

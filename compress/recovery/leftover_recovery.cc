@@ -14,6 +14,7 @@
 #include "absl/strings/strip.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/os/stderr_log.h"

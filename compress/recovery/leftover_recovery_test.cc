@@ -18,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
@@ -267,8 +268,7 @@ TEST(LeftoverRecoveryTest, APipeWithTheNameOfARingIsPassedOver) {
   const std::string mine = MakeTestDirectory();
   { Victim(shared, mine).Log(3); }
   const std::string ring = FilesIn(shared, ".ring").at(0);
-  const std::string pipe =
-      absl::StrCat(shared, "/a", ring.substr(ring.rfind('/') + 1));
+  const std::string pipe = absl::StrCat(shared, "/a", Basename(ring));
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   RecoverLeftovers(shared, mine, SegmentWriterOptions());
   EXPECT_EQ(Texts(mine), Messages(3));

@@ -59,8 +59,8 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
   std::unique_ptr<SegmentReader> reader(
       new SegmentReader(*std::move(file), limit));
   if (first.has_value()) {
-    reader->format_ = first->format;
-    reader->search_.SetSegment(first->ring_id, first->segment_number);
+    reader->format_ = first->identity.format;
+    reader->search_.SetSegment(first->identity.ring_id, first->identity.number);
   }
   reader->first_metadata_ = std::move(first);
   return reader;

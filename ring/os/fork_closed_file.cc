@@ -9,7 +9,7 @@
 #include <mutex>
 #include <utility>
 
-#include "ringlog/ring/os/open_file.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 

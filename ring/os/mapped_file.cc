@@ -17,6 +17,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/ring/os/file_ops.h"
 
 // Linux 5.14. Older C libraries do not define it.
 #ifndef MADV_POPULATE_WRITE
@@ -124,19 +125,6 @@ absl::StatusOr<ForkClosedFile> CreateLocked(const std::string& path) {
 }
 
 }  // namespace
-
-bool TryLock(int fd) {
-  int result;
-  do {
-    result = flock(fd, LOCK_EX | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
-  return result == 0;
-}
-
-bool IsDeleted(int fd) {
-  struct stat st;
-  return fstat(fd, &st) == 0 && st.st_nlink == 0;
-}
 
 absl::StatusOr<MappedFile> MappedFile::Create(
     const std::string& path, size_t size,

@@ -76,15 +76,6 @@ class MappedFile {
   std::string path_;
 };
 
-// Takes the lock that says that a process has the file open; it is held as
-// long as `fd`, and any copy of it in another process, is open. False if
-// another has it.
-bool TryLock(int fd);
-
-// Whether the file has lost its last name: somebody may delete it between the
-// moments at which it is opened and locked.
-bool IsDeleted(int fd);
-
 }  // namespace ringlog
 
 #endif  // RINGLOG_RING_OS_MAPPED_FILE_H_

@@ -19,6 +19,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_test_fixture.h"
 
 namespace ringlog {
@@ -184,7 +185,7 @@ TEST(ProcessIdentityTest, ParsesNameWithParentheses) {
 
 TEST(ProcessIdentityTest, FindsMappedFileByName) {
   const std::string path = UnusedPath("mapped");
-  const std::string name = path.substr(path.rfind('/') + 1);
+  const std::string name(Basename(path));
   WriteFile(path, "content");
   const int fd = open(path.c_str(), O_RDONLY);
   EXPECT_FALSE(MayHaveMapped(getpid(), name)) << "the file is only open";
@@ -214,7 +215,7 @@ TEST(ProcessIdentityTest, FindsNameInLongMap) {
   for (void* const other : others) {
     ASSERT_EQ(mmap(other, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0),
               other);
-    EXPECT_TRUE(MayHaveMapped(getpid(), path.substr(path.rfind('/') + 1)));
+    EXPECT_TRUE(MayHaveMapped(getpid(), Basename(path)));
     ASSERT_EQ(munmap(other, 4096), 0);
   }
   close(fd);

@@ -18,7 +18,6 @@
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "ringlog/ring/os/rate_limit.h"
 
 namespace ringlog {
 namespace {

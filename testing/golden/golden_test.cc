@@ -116,9 +116,9 @@ std::string PrintSegment(const std::string& path, uint64_t limit = kWholeFile) {
       continue;
     }
     const FrameMetadata& m = (*reader)->metadata();
-    EXPECT_EQ(m.ring_id, GoldenRingId());
+    EXPECT_EQ(m.identity.ring_id, GoldenRingId());
     EXPECT_EQ(m.gaps.size(), m.gap_count);
-    absl::StrAppend(&out, "# frame of segment ", m.segment_number,
+    absl::StrAppend(&out, "# frame of segment ", m.identity.number,
                     ", positions ", m.summary.first_position, "..",
                     m.summary.end_position, ", records ",
                     absl::StrJoin(m.summary.records, " "));
