@@ -30,6 +30,7 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/decode_all.h"
 #include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"

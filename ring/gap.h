@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/drop_counts.h"
+#include "ringlog/ring/severity.h"
 
 namespace ringlog {
 
@@ -50,10 +51,6 @@ struct Gap {
   int64_t first_time_ns = 0;
   int64_t last_time_ns = 0;
 };
-
-// Drops by cause and severity, as RingLive::dropped has them.
-using DropCounts =
-    std::array<std::array<uint64_t, kSeverityCount>, kDropCauseCount>;
 
 // All of them together.
 uint64_t TotalOf(const DropCounts& drops);

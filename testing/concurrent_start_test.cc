@@ -168,7 +168,7 @@ void StartAll(const std::string& directory, int start,
 
 TEST(ConcurrentStartTest, EachHasItsRingAndWhatTheDeadHadIsThereOnce) {
   const std::string directory = MakeTestDirectory();
-  const int starts = IsLongMode() ? kStartsInLongMode : kStarts;
+  const int starts = static_cast<int>(Repetitions(kStarts, kStartsInLongMode));
   std::array<pid_t, kProcesses> ids = {};
   Recycling recycling;
   for (int start = 0; start < starts; ++start) {

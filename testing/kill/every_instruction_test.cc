@@ -80,7 +80,7 @@ TEST_P(EveryInstructionTest, MayBeTheLast) {
   }
 
   // A hundred thousand instructions are seconds.
-  const uint64_t kills = IsLongMode() ? 50 : steps < 20000 ? 20 : 2;
+  const uint64_t kills = Repetitions(steps < 20000 ? 20 : 2, 50);
   for (uint64_t kill = 0; kill < kills; ++kill) {
     const uint64_t last = steps * kill / kills;
     NewRun();

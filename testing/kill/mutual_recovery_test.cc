@@ -127,7 +127,8 @@ class MutualRecoveryTest : public FlusherFixture {
 };
 
 TEST_F(MutualRecoveryTest, LosesAndDoublesNothing) {
-  const size_t lives = IsLongMode() ? kLivesInLongMode : kLives;
+  const size_t lives = Repetitions(kLives, kLivesInLongMode);
+  ASSERT_LE(lives, kLivesInLongMode) << "--count is too large";
   std::array<pid_t, kAtOnce> processes = {};
   for (size_t life = 0; life < lives; ++life) {
     pid_t* const process = &processes[random_() % kAtOnce];

@@ -258,7 +258,7 @@ class RandomKillTest : public ::testing::Test {
 };
 
 TEST_F(RandomKillTest, LosesAndDoublesNothing) {
-  const uint64_t kills = IsLongMode() ? kKillsInLongMode : kKills;
+  const uint64_t kills = Repetitions(kKills, kKillsInLongMode);
   const auto begin = std::chrono::steady_clock::now();
   for (uint64_t kill = 0; kill < kills; kill += kLivesInADirectory) {
     NewDirectory();
