@@ -27,12 +27,11 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/fallback_test_fixture.h"
 #include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/small_file_system.h"
 #include "ringlog/testing/harness/wait_until.h"
@@ -281,10 +280,9 @@ TEST_F(FallbackTest, ACloseThatCannotWriteAllKeepsThatRingAlone) {
   EXPECT_THAT(TextsIn(options_.fallback_directory), ElementsAre("elsewhere"));
   Unblock();
   std::filesystem::create_directory(options_.directory);
-  EXPECT_THAT(RecoverLeftovers(options_.ring_directory, options_.directory,
-                               SegmentWriterOptions())
-                  .errors,
-              IsEmpty());
+  EXPECT_THAT(
+      RecoverLeftovers(options_.ring_directory, options_.directory).errors,
+      IsEmpty());
   EXPECT_THAT(TextsIn(options_.directory),
               ElementsAre("waits", "meanwhile", "late"));
   EXPECT_THAT(Rings(), IsEmpty());
@@ -306,8 +304,7 @@ TEST_F(FallbackTest, CloseAtTheMomentOfTheSwitch) {
     EXPECT_THAT(Rings(), SizeIs(1)) << i;
     Unblock();
     std::filesystem::create_directory(options_.directory);
-    RecoverLeftovers(options_.ring_directory, options_.directory,
-                     SegmentWriterOptions());
+    RecoverLeftovers(options_.ring_directory, options_.directory);
     EXPECT_THAT(TextsIn(options_.directory), ElementsAre("waits"));
   }
 }

@@ -19,6 +19,7 @@
 #include "absl/log/log.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/fork_test_fixture.h"
@@ -140,6 +141,8 @@ TEST_F(ForkLeftoverTest, AChildDoesNotBeginWithIt) {
                   // Its flusher has begun then.
                   sink->Flush();
                   if (HasThread("ringlog-recover")) _exit(1);
+                  // Waits for a round that was due at once.
+                  WaitForRecovery(absl::InfiniteDuration());
                   raise(SIGKILL);
                 }));
                 if (status != SIGKILL) _exit(2);

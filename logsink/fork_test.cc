@@ -26,11 +26,10 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
 
@@ -51,8 +50,8 @@ class ForkTest : public ForkFixture {
     options_.flush_interval = absl::Milliseconds(1);
   }
 
-  LeftoverSweep Recover() {
-    return RecoverLeftovers(directory_, directory_, SegmentWriterOptions());
+  RecoveredLeftovers Recover() {
+    return RecoverLeftovers(directory_, directory_);
   }
 
   // What the decoder finds before a recovery, and what it finds after it.
@@ -336,7 +335,7 @@ TEST_F(ForkTest, ADeadParentsRingIsRecoveredThoughItsChildrenLive) {
             }),
             SIGKILL);
   ASSERT_THAT(FilesIn(directory_, ".ring"), SizeIs(2));
-  const LeftoverSweep sweep = Recover();
+  const RecoveredLeftovers sweep = Recover();
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1)) << "the parent's, and it alone";
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
@@ -356,7 +355,7 @@ TEST_F(ForkTest, TheRingOfAProcessThatCalledExecIsRecoveredThoughItLives) {
     _exit(1);
   });
   is_ready.Await();
-  const LeftoverSweep sweep = Recover();
+  const RecoveredLeftovers sweep = Recover();
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1));
   ASSERT_EQ(kill(child, SIGKILL), 0);
@@ -381,7 +380,7 @@ TEST_F(ForkTest, ARingThatItsProcessHasClosedByMistakeIsNotTaken) {
     _exit(0);
   });
   is_ready.Await();
-  const LeftoverSweep sweep = Recover();
+  const RecoveredLeftovers sweep = Recover();
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, IsEmpty());
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));

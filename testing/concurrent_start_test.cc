@@ -33,9 +33,8 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
@@ -180,9 +179,7 @@ TEST(ConcurrentStartTest, EachHasItsRingAndWhatTheDeadHadIsThereOnce) {
   if (recycling.is_allowed) {
     EXPECT_GT(recycling.count, 0u);
   }
-  ASSERT_THAT(
-      RecoverLeftovers(directory, directory, SegmentWriterOptions()).errors,
-      IsEmpty());
+  ASSERT_THAT(RecoverLeftovers(directory, directory).errors, IsEmpty());
   std::map<std::string, int> found;
   for (const std::string& line : AllLines(directory)) {
     ++found[line.substr(line.find("] ") + 2)];

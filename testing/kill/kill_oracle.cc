@@ -9,8 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/read_segments.h"
 
 namespace ringlog {
@@ -95,8 +94,7 @@ std::string KillText(uint32_t number, size_t length) {
 void ExpectAllIsThere(const std::string& directory, const KillOracle& oracle,
                       const KillOracle::Said& said, uint32_t overwritten) {
   for (int time = 0; time < 2; ++time) {  // the second has nothing to do
-    const LeftoverSweep sweep =
-        RecoverLeftovers(directory, directory, SegmentWriterOptions());
+    const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
     ASSERT_THAT(sweep.errors, IsEmpty());
   }
   ASSERT_THAT(FilesIn(directory, ".ring"), IsEmpty());

@@ -32,11 +32,10 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/segment/segment_format.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/recovery.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
@@ -212,8 +211,7 @@ class RandomKillTest : public ::testing::Test {
 
   // All that the lives in the directory have logged, by life and thread.
   void ExpectAllIsThere() {
-    const LeftoverSweep sweep =
-        RecoverLeftovers(directory_, directory_, SegmentWriterOptions());
+    const RecoveredLeftovers sweep = RecoverLeftovers(directory_, directory_);
     ASSERT_THAT(sweep.errors, IsEmpty());
     ASSERT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
     ExpectLivesAreThere(directory_, **lives_, retention_.has_limit());
