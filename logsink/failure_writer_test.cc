@@ -53,7 +53,7 @@ void ExpectIsReport(const LoggedRecord& record, int signal,
   EXPECT_EQ(record.severity, Severity::kFatal);
   EXPECT_EQ(record.file, "signal");
   EXPECT_EQ(record.line, signal);
-  EXPECT_GT(record.tid, 0);
+  EXPECT_GT(record.thread_id, 0);
   EXPECT_THAT(record.text, StartsWith(absl::StrCat("*** ", name, " received")));
   EXPECT_THAT(record.text, HasSubstr("\n    @ "));
   EXPECT_FALSE(absl::EndsWith(record.text, "\n"));
@@ -141,7 +141,7 @@ TEST_P(FailureWriterTest, TheReportIsTheLastRecord) {
   EXPECT_EQ(records[0].text, "before");
   ExpectReportAtTheEnd(records, GetParam().signal, GetParam().name);
   // Of the thread that logged before.
-  EXPECT_EQ(records[1].tid, records[0].tid);
+  EXPECT_EQ(records[1].thread_id, records[0].thread_id);
 }
 
 TEST_P(FailureWriterTest, OfAnotherThreadWithAFullRing) {
@@ -227,7 +227,7 @@ TEST_F(FailureTest, OfTwoThreadsAtOnceThereAreTwoReports) {
   });
   const std::vector<LoggedRecord> records = ReadLogAndRecover(directory_);
   ASSERT_THAT(records, SizeIs(2));
-  EXPECT_NE(records[0].tid, records[1].tid);
+  EXPECT_NE(records[0].thread_id, records[1].thread_id);
   for (const LoggedRecord& record : records) {
     EXPECT_TRUE(IsReport(record)) << record;
     EXPECT_EQ(record.text, "*** SIGUSR1 in a thread");

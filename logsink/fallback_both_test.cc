@@ -12,7 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/fallback_test_fixture.h"
 #include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"

@@ -88,7 +88,7 @@ void ExpectMessageAndStack(std::vector<LoggedRecord> records,
   EXPECT_TRUE(IsStack(records[1])) << records[1];
   EXPECT_THAT(records[1].text.substr(kStackBegin.size()), HasSubstr("@ "));
   EXPECT_FALSE(absl::EndsWith(records[1].text, "\n"));
-  EXPECT_EQ(records[1].tid, records[0].tid);
+  EXPECT_EQ(records[1].thread_id, records[0].thread_id);
   EXPECT_EQ(records[1].line, records[0].line);
 }
 
@@ -154,16 +154,16 @@ TEST(TwoFatalTest, OnTwoThreadsAtOnce) {
   std::vector<int64_t> with_stack;
   for (const LoggedRecord& record : records) {
     const bool has_message =
-        std::count(with_message.begin(), with_message.end(), record.tid) != 0;
+        std::count(with_message.begin(), with_message.end(), record.thread_id) != 0;
     if (IsStack(record)) {
       EXPECT_TRUE(has_message) << record;
-      EXPECT_EQ(std::count(with_stack.begin(), with_stack.end(), record.tid), 0)
+      EXPECT_EQ(std::count(with_stack.begin(), with_stack.end(), record.thread_id), 0)
           << record;
-      with_stack.push_back(record.tid);
+      with_stack.push_back(record.thread_id);
     } else {
       EXPECT_FALSE(has_message) << record;
       EXPECT_EQ(record.text, "the reason");
-      with_message.push_back(record.tid);
+      with_message.push_back(record.thread_id);
     }
   }
   EXPECT_FALSE(with_stack.empty());

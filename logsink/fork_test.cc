@@ -28,6 +28,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/decode_all.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/read_segments.h"

@@ -39,6 +39,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/ring.h"
 
 namespace ringlog {
 namespace {

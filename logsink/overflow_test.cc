@@ -280,7 +280,7 @@ TEST_F(OverflowTest, AThreadThatIsStuckIsNamedAndHoldsNobodyUp) {
   auto& ring = const_cast<Ring&>(sink_->ring());
   StoppingPage page;
   Record record;
-  record.tid = 4711;
+  record.thread_id = 4711;
   record.text = page.text();
   std::thread stuck([&] {
     std::array<char, kRecordHeadFixedBytes> head;
@@ -303,9 +303,10 @@ TEST_F(OverflowTest, AThreadThatIsStuckIsNamedAndHoldsNobodyUp) {
   EXPECT_EQ(log.gaps[0].first_position, position);
   EXPECT_EQ(log.gaps[0].end_position, position + 1);
   EXPECT_EQ(log.gaps[0].thread_id, 4711);
-  EXPECT_THAT(AllText(options_.directory),
-              HasSubstr(absl::StrCat("position ", position, " missing: thread ",
-                                     record.tid, " did not finish in time\n")));
+  EXPECT_THAT(
+      AllText(options_.directory),
+      HasSubstr(absl::StrCat("position ", position, " missing: thread ",
+                             record.thread_id, " did not finish in time\n")));
 }
 
 }  // namespace

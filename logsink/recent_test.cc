@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/options.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/gap.h"

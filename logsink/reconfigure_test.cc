@@ -20,9 +20,10 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/ring.h"
 #include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/test_seed.h"
 

@@ -21,8 +21,9 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/internal/option_table.h"
+#include "ringlog/ring/ring.h"
 #include "ringlog/testing/harness/read_segments.h"
 
 namespace ringlog {
@@ -275,8 +276,7 @@ TEST_F(RingLogSinkTest, AForkedChildsEndLeavesTheRingToItsParent) {
 TEST_F(RingLogSinkTest, ADirectoryThatCannotBeMadeIsToldWithTheReason) {
   WriteFile(directory_ + "/file", "");
   for (const auto& [directory, why] :
-       {std::pair("/missing/logs",
-                  "its parent directory does not exist"),
+       {std::pair("/missing/logs", "its parent directory does not exist"),
         std::pair("/file", "a file has this name"),
         std::pair("/file/logs", "its parent is a file")}) {
     options_.directory = directory_ + directory;

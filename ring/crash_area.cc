@@ -1,11 +1,16 @@
 #include "ringlog/ring/crash_area.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <utility>
 
-#include "ringlog/ring/crash_cell.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace ringlog {
 namespace {
@@ -19,6 +24,79 @@ uint64_t CellsIn(absl::Span<unsigned char> area) {
       reinterpret_cast<uintptr_t>(area.data()) % sizeof(CrashCell) == 0;
   return is_aligned ? area.size() / sizeof(CrashCell) : 0;
 }
+
+// As nearly every area is. memcmp(3) is many times faster than a loop.
+bool IsZero(absl::string_view bytes) {
+  return bytes.empty() ||
+         (bytes[0] == '\0' &&
+          std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+class Reader {
+ public:
+  explicit Reader(absl::crc32c_t seed) : seed_(seed) {}
+
+  void Add(const CrashCell& cell) {
+    if (cell.crc32c == 0 || cell.crc32c != CrashCellChecksum(seed_, cell)) {
+      ++unfit_cells_;
+      return;
+    }
+    if (cell.kind == static_cast<uint8_t>(CrashCellKind::kText)) {
+      AddText(cell);
+    } else if (cell.kind == static_cast<uint8_t>(CrashCellKind::kEnd)) {
+      const auto open = open_.find(cell.thread_id);
+      if (open == open_.end()) return;
+      reports_[open->second.report].is_complete = true;
+      open_.erase(open);
+    }
+  }
+
+  std::vector<CrashReport> Finish(uint64_t lost_bytes) {
+    for (CrashReport& report : reports_) {
+      report.signal = SignalOfReport(report.text);
+    }
+    if (lost_bytes == 0 || reports_.empty()) return std::move(reports_);
+    // One that lost its end has lost the mark of it too.
+    auto last = std::find_if(
+        reports_.rbegin(), reports_.rend(),
+        [](const CrashReport& report) { return !report.is_complete; });
+    if (last == reports_.rend()) last = reports_.rbegin();
+    last->lost_bytes = lost_bytes;
+    return std::move(reports_);
+  }
+
+ private:
+  struct Open {
+    size_t report;
+    uint64_t unfit_cells;  // up to its last cell
+  };
+
+  void AddText(const CrashCell& cell) {
+    const auto [place, is_new] =
+        open_.emplace(cell.thread_id, Open{reports_.size(), unfit_cells_});
+    Open& open = place->second;
+    if (is_new) {
+      reports_.emplace_back();
+      reports_.back().thread_id = cell.thread_id;
+      reports_.back().time_ns = cell.time_ns;
+    }
+    CrashReport& report = reports_[open.report];
+    // Whose they were, nobody knows.
+    if (open.unfit_cells != unfit_cells_) {
+      absl::StrAppend(&report.text, "[up to ",
+                      (unfit_cells_ - open.unfit_cells) * kCrashTextBytes,
+                      " bytes are missing here]");
+      open.unfit_cells = unfit_cells_;
+    }
+    report.text.append(cell.text,
+                       std::min<size_t>(cell.text_bytes, sizeof cell.text));
+  }
+
+  const absl::crc32c_t seed_;
+  std::vector<CrashReport> reports_;
+  std::map<int32_t, Open> open_;  // by thread
+  uint64_t unfit_cells_ = 0;
+};
 
 }  // namespace
 
@@ -45,14 +123,14 @@ void CrashArea::Fill(uint64_t index, CrashCell cell) const {
   __atomic_store_n(reinterpret_cast<uint32_t*>(at), checksum, __ATOMIC_RELEASE);
 }
 
-void CrashArea::Append(int32_t tid, int64_t time_ns,
+void CrashArea::Append(int32_t thread_id, int64_t time_ns,
                        absl::string_view text) const {
   const uint64_t count = (text.size() + kCrashTextBytes - 1) / kCrashTextBytes;
   if (count == 0) return;
   for (uint64_t i = Reserve(count); !text.empty(); ++i) {
     if (i >= cell_count_) break;
     CrashCell cell = {};
-    cell.tid = tid;
+    cell.thread_id = thread_id;
     cell.time_ns = time_ns;
     cell.kind = static_cast<uint8_t>(CrashCellKind::kText);
     const size_t size = std::min(text.size(), kCrashTextBytes);
@@ -67,11 +145,11 @@ void CrashArea::Append(int32_t tid, int64_t time_ns,
   }
 }
 
-void CrashArea::End(int32_t tid, int64_t time_ns) const {
+void CrashArea::End(int32_t thread_id, int64_t time_ns) const {
   const uint64_t i = Reserve(1);
   if (i >= cell_count_) return;
   CrashCell cell = {};
-  cell.tid = tid;
+  cell.thread_id = thread_id;
   cell.time_ns = time_ns;
   cell.kind = static_cast<uint8_t>(CrashCellKind::kEnd);
   Fill(i, cell);
@@ -80,6 +158,42 @@ void CrashArea::End(int32_t tid, int64_t time_ns) const {
 bool CrashArea::empty() const {
   return cell_count_ == 0 ||
          __atomic_load_n(&HeadOf(area_)->used_cells, __ATOMIC_RELAXED) == 0;
+}
+
+std::vector<CrashReport> ReadCrashArea(absl::string_view area,
+                                       absl::crc32c_t seed) {
+  if (IsZero(area)) return {};
+  const size_t count = area.size() / sizeof(CrashCell);
+  Reader reader(seed);
+  for (size_t i = 1; i < count; ++i) {
+    CrashCell cell;
+    std::memcpy(&cell, area.data() + i * sizeof cell, sizeof cell);
+    reader.Add(cell);
+  }
+  CrashAreaHead head = {};
+  std::memcpy(&head, area.data(), std::min(area.size(), sizeof head));
+  // Nothing is lost before there is no room; the head has no checksum.
+  const bool is_full = count > 0 && head.used_cells >= count;
+  return reader.Finish(is_full ? head.lost_bytes : 0);
+}
+
+int SignalOfReport(absl::string_view text) {
+  constexpr std::pair<absl::string_view, int> kNames[] = {
+      {"SIGSEGV", SIGSEGV}, {"SIGILL", SIGILL},   {"SIGFPE", SIGFPE},
+      {"SIGABRT", SIGABRT}, {"SIGTERM", SIGTERM}, {"SIGBUS", SIGBUS},
+      {"SIGTRAP", SIGTRAP}};
+  if (!absl::ConsumePrefix(&text, "*** ")) return 0;
+  const size_t end = text.find(" received");
+  if (end == absl::string_view::npos) return 0;
+  text = text.substr(0, end);
+  for (const auto& [name, number] : kNames) {
+    if (text == name) return number;
+  }
+  int number = 0;
+  return absl::ConsumePrefix(&text, "Signal ") &&
+                 absl::SimpleAtoi(text, &number) && number > 0 && number < NSIG
+             ? number
+             : 0;
 }
 
 }  // namespace ringlog

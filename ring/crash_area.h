@@ -15,6 +15,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
@@ -22,6 +24,16 @@
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
+
+// `seed` is ChecksumSeed(). Never 0, which is what a cell has that is not
+// complete.
+inline uint32_t CrashCellChecksum(absl::crc32c_t seed, const CrashCell& cell) {
+  constexpr size_t kBegin = offsetof(CrashCell, thread_id);
+  const auto checksum = static_cast<uint32_t>(absl::ExtendCrc32c(
+      seed, absl::string_view(reinterpret_cast<const char*>(&cell) + kBegin,
+                              sizeof cell - kBegin)));
+  return checksum != 0 ? checksum : 1;
+}
 
 // A view of memory that has to outlive it. Thread-safe: threads write side by
 // side, each its own report.
@@ -39,13 +51,13 @@ class CrashArea {
   //
   // Context: any thread, also in a signal handler; no lock, no allocation, no
   // system call, 100 bytes of stack.
-  void Append(int32_t tid, int64_t time_ns, absl::string_view text) const;
+  void Append(int32_t thread_id, int64_t time_ns, absl::string_view text) const;
 
   // The report of the thread is complete; what it appends from here on is
   // another one.
   //
   // Context: that of Append().
-  void End(int32_t tid, int64_t time_ns) const;
+  void End(int32_t thread_id, int64_t time_ns) const;
 
   // True if nothing was ever appended.
   bool empty() const;
@@ -65,6 +77,28 @@ class CrashArea {
   const absl::crc32c_t seed_;
   const pid_t owner_;
 };
+
+struct CrashReport {
+  int32_t thread_id = 0;
+  int64_t time_ns = 0;  // Unix time at which it began
+  int signal = 0;       // as its text has it; 0 if it does not say
+  // Where cells are damaged, "[up to N bytes are missing here]".
+  std::string text;
+  // By how much it is longer than what found room. Of several that have no end,
+  // the last one has it.
+  uint64_t lost_bytes = 0;
+  bool is_complete = false;  // its writer got to the end
+};
+
+// The reports in `area`, in the order in which they began. `seed` is
+// ChecksumSeed() of the ring. There are fewer than cells, and their text is not
+// much longer than the area.
+std::vector<CrashReport> ReadCrashArea(absl::string_view area,
+                                       absl::crc32c_t seed);
+
+// The signal that a report of absl::InstallFailureSignalHandler() begins with:
+// "*** SIGSEGV received" or "*** Signal 11 received". 0 if it is none.
+int SignalOfReport(absl::string_view text);
 
 }  // namespace ringlog
 

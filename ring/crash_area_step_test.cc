@@ -17,7 +17,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/crash_area.h"
-#include "ringlog/ring/crash_report.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/harness/shared_page.h"
 #include "ringlog/testing/harness/stepped_process.h"

@@ -24,8 +24,6 @@
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/ring/crash_cell.h"
-#include "ringlog/ring/crash_report.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/harness/test_seed.h"
 
@@ -82,7 +80,7 @@ TEST(CrashAreaTest, PiecesAreOneReport) {
   const std::vector<CrashReport> reports = memory.Read();
   ASSERT_THAT(reports, SizeIs(1));
   EXPECT_EQ(reports[0].text, "*** SIGSEGV received at time=1 ***\n" + longer);
-  EXPECT_EQ(reports[0].tid, kThread);
+  EXPECT_EQ(reports[0].thread_id, kThread);
   EXPECT_EQ(reports[0].time_ns, kTime);
   EXPECT_EQ(reports[0].signal, SIGSEGV);
   EXPECT_EQ(reports[0].lost_bytes, 0u);
@@ -135,7 +133,7 @@ TEST(CrashAreaTest, ThreadsAtOnceDoNotMix) {
   ASSERT_THAT(reports, SizeIs(kThreads));
   for (const CrashReport& report : reports) {
     std::string expected;
-    for (int i = 0; i < kPieces; ++i) expected += piece(report.tid, i);
+    for (int i = 0; i < kPieces; ++i) expected += piece(report.thread_id, i);
     EXPECT_EQ(report.text, expected);
     EXPECT_EQ(report.lost_bytes, 0u);
   }

@@ -1,4 +1,4 @@
-// The bytes that ring/FORMAT.md shows are those that the code writes.
+// Compares the hex dumps in ring/FORMAT.md with the bytes that the code writes.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,7 @@
 namespace ringlog {
 namespace {
 
-TEST(FormatPageTest, TheCrashCellShownIsTheCellWritten) {
+TEST(FormatPageTest, CrashCellMatchesPage) {
   alignas(kCacheLineBytes) unsigned char memory[2 * sizeof(CrashCell)] = {};
   uint8_t id[16];
   for (size_t i = 0; i < sizeof id; ++i) id[i] = static_cast<uint8_t>(i);
@@ -35,7 +35,7 @@ TEST(FormatPageTest, TheCrashCellShownIsTheCellWritten) {
                   "\n"));
 }
 
-TEST(FormatPageTest, TheSlotShownIsTheSlotWritten) {
+TEST(FormatPageTest, SlotMatchesPage) {
   constexpr size_t kSlotCount = 2;
   constexpr size_t kSlotBytes = 128;
   constexpr uint64_t kPosition = 6;
@@ -55,7 +55,7 @@ TEST(FormatPageTest, TheSlotShownIsTheSlotWritten) {
 
   Record record;
   record.time_ns = 1795399384123456789;
-  record.tid = 12345;
+  record.thread_id = 12345;
   record.line = 42;
   record.severity = Severity::kWarning;
   record.file = "file.cc";

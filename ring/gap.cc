@@ -12,7 +12,7 @@ namespace {
 
 bool IsDrop(GapCause cause) { return cause <= GapCause::kClosed; }
 
-absl::string_view Because(GapCause cause) {
+absl::string_view CauseText(GapCause cause) {
   switch (cause) {
     case GapCause::kRingFull:
       return "the ring was full";
@@ -34,12 +34,12 @@ absl::string_view Because(GapCause cause) {
   return "unknown cause";
 }
 
-// Why what is not dropped is missing.
+// Returns the cause of a gap that is not a drop.
 std::string Reason(const Gap& gap) {
   if (gap.cause == GapCause::kStuckWriter && gap.thread_id != 0) {
     return absl::StrCat("thread ", gap.thread_id, " did not finish in time");
   }
-  return std::string(Because(gap.cause));
+  return std::string(CauseText(gap.cause));
 }
 
 std::string DescribeDrop(const Gap& gap) {
@@ -54,7 +54,7 @@ std::string DescribeDrop(const Gap& gap) {
   }
   return absl::StrCat(counts, total == 1 ? " record" : " records",
                       " dropped before position ", gap.end_position, ": ",
-                      Because(gap.cause));
+                      CauseText(gap.cause));
 }
 
 }  // namespace
@@ -105,7 +105,7 @@ std::vector<Gap> DropGaps(const DropCounts& now, const DropCounts& before,
     gap.cause = static_cast<GapCause>(cause);
     gap.first_position = gap.end_position = position;
     for (size_t i = 0; i < gap.records.size(); ++i) {
-      // Less than before only in a damaged file.
+      // Counters decrease only in a damaged file.
       gap.records[i] =
           now[cause][i] - std::min(now[cause][i], before[cause][i]);
     }

@@ -10,7 +10,7 @@
 namespace ringlog {
 namespace {
 
-TEST(GapTest, EveryCauseHasItsNumberItsNameAndItsWeight) {
+TEST(GapTest, CausesHaveNumbersAndNames) {
   const struct {
     GapCause cause;
     int number;
@@ -34,7 +34,7 @@ TEST(GapTest, EveryCauseHasItsNumberItsNameAndItsWeight) {
   }
 }
 
-TEST(GapTest, DropCausesAreTheGapCausesOfTheSameNumber) {
+TEST(GapTest, DropCausesEqualGapCauses) {
   const std::pair<DropCause, GapCause> pairs[] = {
       {DropCause::kRingFull, GapCause::kRingFull},
       {DropCause::kTimedOut, GapCause::kTimedOut},
@@ -46,7 +46,7 @@ TEST(GapTest, DropCausesAreTheGapCausesOfTheSameNumber) {
   }
 }
 
-TEST(GapTest, DropsAreAddedByCauseAndSeverityAndInTotal) {
+TEST(GapTest, AddsDropsByCauseAndSeverity) {
   DropCounts drops = {};
   EXPECT_EQ(TotalOf(drops), 0u);
   DropCounts more = {};
@@ -65,7 +65,7 @@ TEST(GapTest, DropsAreAddedByCauseAndSeverityAndInTotal) {
   EXPECT_EQ(drops[3][3], power);
 }
 
-TEST(GapTest, DropGapsAreWhatWasDroppedSinceByCause) {
+TEST(GapTest, DropGapsAreDifferencesByCause) {
   DropCounts before = {};
   before[0] = {10, 1, 0, 0};
   DropCounts now = before;
@@ -84,13 +84,13 @@ TEST(GapTest, DropGapsAreWhatWasDroppedSinceByCause) {
   }
 }
 
-TEST(GapTest, NothingDroppedIsNoGap) {
+TEST(GapTest, NoDropsAreNoGap) {
   DropCounts counts = {};
   counts[1][2] = 7;
   EXPECT_TRUE(DropGaps(counts, counts, 1).empty());
 }
 
-TEST(GapTest, CountersThatWentBackwardsAreNoGap) {
+TEST(GapTest, DecreasedCountersAreNoGap) {
   DropCounts before = {};
   before[0][0] = UINT64_MAX;
   EXPECT_TRUE(DropGaps({}, before, 1).empty());

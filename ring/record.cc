@@ -7,17 +7,18 @@
 namespace ringlog {
 namespace {
 
-// What the head begins with; ring/FORMAT.md, "The record head".
+// The beginning of a head; see ring/FORMAT.md, "The record's head".
 struct FixedHead {
   int64_t time_ns;
-  int64_t tid;
+  int64_t thread_id;
   int32_t line;
   int32_t verbosity;
-  uint32_t text_bytes;  // of the text as it was logged
+  // Size of the text as logged.
+  uint32_t text_bytes;
   uint8_t severity;
   uint8_t kind;
-  uint16_t fixed_bytes;  // of this struct and the extension: where the file
-                         // name begins
+  // Size of this struct and of the extension; the file name follows.
+  uint16_t fixed_bytes;
   uint16_t file_bytes;
   uint16_t reserved;
   uint32_t reserved_tail;
@@ -37,19 +38,19 @@ absl::string_view SeverityName(Severity severity) {
 }
 
 size_t EncodeRecordHead(const Record& record, absl::Span<char> out) {
-  constexpr size_t kMost = std::numeric_limits<uint16_t>::max();
+  constexpr size_t kMaxBytes = std::numeric_limits<uint16_t>::max();
   const absl::string_view extension =
       kRecordHeadFixedBytes + record.extension.size() <=
-              std::min(out.size(), kMost)
+              std::min(out.size(), kMaxBytes)
           ? record.extension
           : absl::string_view();
   absl::string_view file = record.file;
   const size_t fixed_bytes = kRecordHeadFixedBytes + extension.size();
-  const size_t room = std::min(out.size() - fixed_bytes, kMost);
+  const size_t room = std::min(out.size() - fixed_bytes, kMaxBytes);
   if (file.size() > room) file.remove_prefix(file.size() - room);
   FixedHead fixed = {};
   fixed.time_ns = record.time_ns;
-  fixed.tid = record.tid;
+  fixed.thread_id = record.thread_id;
   fixed.line = record.line;
   fixed.verbosity = record.verbosity;
   fixed.text_bytes = static_cast<uint32_t>(
@@ -73,7 +74,7 @@ int64_t ThreadOfHead(absl::string_view head) {
   FixedHead fixed;
   if (head.size() < sizeof fixed) return 0;
   std::memcpy(&fixed, head.data(), sizeof fixed);
-  return fixed.tid;
+  return fixed.thread_id;
 }
 
 bool DecodeRecord(absl::string_view head, absl::string_view body,
@@ -86,7 +87,7 @@ bool DecodeRecord(absl::string_view head, absl::string_view body,
     return false;
   }
   record->time_ns = fixed.time_ns;
-  record->tid = fixed.tid;
+  record->thread_id = fixed.thread_id;
   record->line = fixed.line;
   record->verbosity = fixed.verbosity;
   record->severity = static_cast<Severity>(fixed.severity);

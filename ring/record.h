@@ -1,8 +1,8 @@
-// What a record says: the fields of a log line, and how its head is encoded in
-// the ring (ring/FORMAT.md, "The record head").
+// The fields of a log line, and the encoding of a record's head
+// (ring/FORMAT.md, "The record's head").
 //
-// The head is 40 fixed bytes, an extension, which is mostly empty, and the
-// file's name; the body begins with the text.
+// A head consists of 40 fixed bytes, an extension, which is usually empty, and
+// the file name. The body is the text.
 
 #ifndef RINGLOG_RING_RECORD_H_
 #define RINGLOG_RING_RECORD_H_
@@ -12,67 +12,60 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "ringlog/ring/severity.h"
 
 namespace ringlog {
 
-// These values are frozen in the file formats. They are those of
-// absl::LogSeverity.
-enum class Severity : uint8_t {
-  kInfo = 0,
-  kWarning = 1,
-  kError = 2,
-  kFatal = 3
-};
-
-// 'I', 'W', 'E' or 'F'.
+// Returns 'I', 'W', 'E' or 'F'.
 char SeverityLetter(Severity severity);
-// "INFO", "WARNING", "ERROR" or "FATAL".
+// Returns "INFO", "WARNING", "ERROR" or "FATAL".
 absl::string_view SeverityName(Severity severity);
 
-// These values are frozen in the file formats. A reader passes over kinds that
-// it does not know.
+// The values are frozen in the file formats. Readers accept unknown kinds.
 enum class RecordKind : uint8_t {
-  kLog = 0,  // a log line
-  kStackTrace =
-      1,  // the stack of the FATAL record that the same thread logged last
+  kLog = 0,         // a log line
+  kStackTrace = 1,  // the stack of the last FATAL record of the thread
 };
 
 inline constexpr int32_t kNoVerbosity = -1;
 
-// A log line. The views are somebody else's: of the entry being logged, of the
-// ring, or of a reader's buffer.
+// A log line. Owns nothing: the views refer to the log entry, to the ring or to
+// a reader's buffer.
 struct Record {
-  int64_t time_ns = 0;  // Unix time
-  int64_t tid = 0;
+  // Unix time.
+  int64_t time_ns = 0;
+  int64_t thread_id = 0;
   int32_t line = 0;
-  int32_t verbosity = kNoVerbosity;  // of VLOG; kNoVerbosity otherwise
+  // Level of VLOG; kNoVerbosity for other statements.
+  int32_t verbosity = kNoVerbosity;
   Severity severity = Severity::kInfo;
   RecordKind kind = RecordKind::kLog;
-  uint32_t cut_bytes = 0;  // bytes that the text lost because the record was
-                           // too long for where it was
-  absl::string_view file;  // as __FILE__ had it
+  // Bytes by which the text was truncated.
+  uint32_t cut_bytes = 0;
+  // The value of __FILE__.
+  absl::string_view file;
   absl::string_view text;
-  absl::string_view extension;  // items of record_extension.h
+  // Items of record_extension.h.
+  absl::string_view extension;
 };
 
 inline constexpr size_t kRecordHeadFixedBytes = 40;
 
-// Writes the head of `record` to `out` and returns its length. An extension
-// that does not fit is left out; a file name that does not, then, loses its
-// beginning (the end tells more). Requires: out.size() >=
-// kRecordHeadFixedBytes.
+// Writes the head of `record` to `out` and returns its size in bytes. Omits an
+// extension that does not fit. Then truncates the file name at its beginning if
+// it does not fit, because the end identifies the file better.
+// Requires: out.size() >= kRecordHeadFixedBytes.
 //
 // Context: any thread; no lock, no allocation, no system call.
 size_t EncodeRecordHead(const Record& record, absl::Span<char> out);
 
-// The inverse: `record` gets the fields of `head`, and views into `head` and
-// `body`. A body shorter than the text was when it was logged is a cut record:
-// cut_bytes says by how much. False if `head` is not one that EncodeRecordHead
-// wrote; `record` is then unspecified.
+// Decodes `head` and `body` into `*record`, whose views then refer to them. If
+// the body is shorter than the logged text, sets cut_bytes to the difference.
+// Returns false if `head` is not valid; `*record` is then unspecified.
 bool DecodeRecord(absl::string_view head, absl::string_view body,
                   Record* record);
 
-// The thread of a head that EncodeRecordHead wrote; 0 of anything else.
+// Returns the thread id in `head`, or 0 if `head` is too short.
 int64_t ThreadOfHead(absl::string_view head);
 
 }  // namespace ringlog

@@ -27,7 +27,8 @@ char* Store(char* p, absl::string_view bytes) {
   return p + bytes.size();
 }
 
-// The first `n` bytes, and past them. Requires: they are there.
+// Returns the first `n` bytes and removes them from `*in`.
+// Requires: in->size() >= n.
 absl::string_view TakeBytes(absl::string_view* in, size_t n) {
   const absl::string_view taken = in->substr(0, n);
   in->remove_prefix(n);

@@ -1,9 +1,7 @@
-// What a record may say beyond the fixed fields of its head: which bytes of its
-// text were literals, and fields of the context that it was logged in
-// (ring/FORMAT.md, "The record's head").
+// Optional items of a record's head: the literal and variable pieces of the
+// text, and context fields (ring/FORMAT.md, "The record's head").
 //
-// An extension is items, one after the other. A reader passes over those that
-// it does not know.
+// An extension is a sequence of items. Readers ignore items of unknown kinds.
 
 #ifndef RINGLOG_RING_RECORD_EXTENSION_H_
 #define RINGLOG_RING_RECORD_EXTENSION_H_
@@ -16,23 +14,25 @@
 
 namespace ringlog {
 
-// These values are frozen in the file format.
+// The values are frozen in the file format.
 enum class ExtensionItem : uint8_t {
-  // Lengths of 2 bytes that cut the text into pieces: of a literal, a value, a
-  // literal, ... The first may be 0, and so may be those between two values.
+  // Lengths of 2 bytes each that divide the text into a literal, a value, a
+  // literal, and so on. The first length and the lengths between two values may
+  // be 0.
   kPieces = 1,
-  // Fields: length of the key (1), of the value (2), key, value.
+  // Fields, each: size of the key (1 byte), size of the value (2 bytes), key,
+  // value.
   kContext = 2,
 };
 
-// Writes items into memory that it does not own.
+// Writes items into memory that it does not own. Thread-compatible.
 //
 // Context: any thread; no lock, no allocation, no system call.
 class ExtensionWriter {
  public:
   explicit ExtensionWriter(absl::Span<char> out) : out_(out) {}
 
-  // False if there is no room for it; nothing has been added then.
+  // Returns false, and adds nothing, if there is no room.
   bool Add(ExtensionItem item, absl::string_view content);
 
   absl::string_view extension() const {
@@ -44,36 +44,37 @@ class ExtensionWriter {
   size_t size_ = 0;
 };
 
-// The content of the first item of that kind; empty if there is none.
+// Returns the content of the first item of this kind, or an empty view.
 absl::string_view FindExtension(absl::string_view extension,
                                 ExtensionItem item);
 
-// True if `pieces`, the content of kPieces, cut `text` up: they have exactly
-// its length. Not those of a record whose text has lost its end.
+// Returns true if `pieces`, the content of kPieces, divides `text`: the lengths
+// add up to its size. They do not if the text was truncated.
 bool PiecesFit(absl::string_view pieces, absl::string_view text);
 
-// The next piece of the text, and past it; literals and values take turns.
-// False at the end. Requires: PiecesFit(), of these two, before the first.
+// Sets `*piece` to the next piece and advances `*pieces` and `*text` past it.
+// Literals and values alternate. Returns false at the end.
+// Requires: PiecesFit() was true for the initial values.
 bool NextPiece(absl::string_view* pieces, absl::string_view* text,
                absl::string_view* piece);
 
-// The longest key and value that a field may have.
+// Maximum size of a field's key and value.
 inline constexpr size_t kMaxContextKeyBytes = 64;
 inline constexpr size_t kMaxContextValueBytes = 65535;
-// What a field takes beside its key and its value.
+// Bytes of a field in addition to its key and value.
 inline constexpr size_t kContextFieldBytes = 3;
 
-// True if it has 1 to kMaxContextKeyBytes of A-Z, a-z, 0-9, '_', '-' and '.':
-// so it is the same in every format.
+// Returns true if `key` has 1 to kMaxContextKeyBytes characters of A-Z, a-z,
+// 0-9, '_', '-' and '.'. Such a key needs no escaping in any format.
 bool IsContextKey(absl::string_view key);
 
-// Writes a field to `out` and returns its length; 0 if it does not fit, or the
-// key is none.
+// Writes a field to `out` and returns its size in bytes. Returns 0 if the field
+// does not fit or the key is not valid.
 size_t EncodeContextField(absl::string_view key, absl::string_view value,
                           absl::Span<char> out);
 
-// The next field of the content of kContext, and past it. False at the end, and
-// where what follows is no field.
+// Reads the next field of the content of kContext and advances `*fields` past
+// it. Returns false at the end, and at bytes that are not a field.
 bool NextContextField(absl::string_view* fields, absl::string_view* key,
                       absl::string_view* value);
 

@@ -31,7 +31,7 @@ std::vector<std::string> Pieces(absl::string_view pieces,
   return all;
 }
 
-// "key=value" of each.
+// Returns "key=value" for each field.
 std::vector<std::string> Fields(absl::string_view fields) {
   std::vector<std::string> all;
   for (absl::string_view key, value; NextContextField(&fields, &key, &value);) {
@@ -40,7 +40,7 @@ std::vector<std::string> Fields(absl::string_view fields) {
   return all;
 }
 
-TEST(RecordExtensionTest, ItemsHaveTheBytesOfTheFormatPage) {
+TEST(RecordExtensionTest, ItemsMatchFormatPage) {
   std::string room(64, 'x');
   ExtensionWriter writer(absl::MakeSpan(room.data(), room.size()));
   EXPECT_TRUE(writer.extension().empty());
@@ -56,7 +56,7 @@ TEST(RecordExtensionTest, ItemsHaveTheBytesOfTheFormatPage) {
                         9 + 10));
 }
 
-TEST(RecordExtensionTest, AnItemThatDoesNotFitIsNotAdded) {
+TEST(RecordExtensionTest, LongItemIsNotAdded) {
   std::string room(10, 'x');
   ExtensionWriter writer(absl::MakeSpan(room.data(), room.size()));
   EXPECT_FALSE(writer.Add(ExtensionItem::kContext, "12345678"));
@@ -67,7 +67,7 @@ TEST(RecordExtensionTest, AnItemThatDoesNotFitIsNotAdded) {
       ExtensionWriter(absl::Span<char>()).Add(ExtensionItem::kPieces, ""));
 }
 
-TEST(RecordExtensionTest, AnItemIsFoundBehindThoseThatAreNotKnown) {
+TEST(RecordExtensionTest, FindsItemAfterUnknownItems) {
   std::string room(64, 'x');
   ExtensionWriter writer(absl::MakeSpan(room.data(), room.size()));
   writer.Add(static_cast<ExtensionItem>(0), "zero");
@@ -84,7 +84,7 @@ TEST(RecordExtensionTest, AnItemIsFoundBehindThoseThatAreNotKnown) {
   }
 }
 
-TEST(RecordExtensionTest, PiecesCutTheTextUp) {
+TEST(RecordExtensionTest, PiecesDivideText) {
   const std::string text = "Found 3 cookies";
   EXPECT_TRUE(PiecesFit(Sizes({6, 1, 8}), text));
   EXPECT_EQ(Pieces(Sizes({6, 1, 8}), text),
@@ -93,7 +93,7 @@ TEST(RecordExtensionTest, PiecesCutTheTextUp) {
   EXPECT_TRUE(PiecesFit(Sizes({0}), ""));
 }
 
-TEST(RecordExtensionTest, PiecesOfAnotherTextDoNotFit) {
+TEST(RecordExtensionTest, PiecesOfAnotherTextAreRejected) {
   EXPECT_FALSE(PiecesFit(Sizes({6, 1, 8}), "Found 3 cookie"));
   EXPECT_FALSE(PiecesFit(Sizes({6, 1, 8}), "Found 3 cookies."));
   EXPECT_FALSE(PiecesFit("", ""));
@@ -101,7 +101,7 @@ TEST(RecordExtensionTest, PiecesOfAnotherTextDoNotFit) {
   EXPECT_FALSE(PiecesFit(std::string("\x01\x00\x00", 3), "a"));
 }
 
-TEST(RecordExtensionTest, ContextFieldsComeBack) {
+TEST(RecordExtensionTest, ReadsEncodedContextFields) {
   std::string fields(64, 'x');
   size_t size = 0;
   const std::string odd("\0\n\xff\"", 4);
@@ -124,7 +124,7 @@ TEST(RecordExtensionTest, ContextFieldsComeBack) {
   }
 }
 
-TEST(RecordExtensionTest, WhatIsNoKeyIsNotEncodedAndNotRead) {
+TEST(RecordExtensionTest, InvalidKeysAreRejected) {
   std::string out(300, 'x');
   for (const std::string& key :
        {std::string(), std::string("a b"), std::string("a\""),

@@ -14,7 +14,7 @@ namespace {
 Record FullRecord() {
   Record record;
   record.time_ns = 0x0102030405060708;
-  record.tid = 0x1112131415161718;
+  record.thread_id = 0x1112131415161718;
   record.line = 0x21222324;
   record.verbosity = 0x31323334;
   record.severity = Severity::kError;
@@ -32,7 +32,7 @@ std::string Encode(const Record& record, size_t room = 128) {
 
 void ExpectEqual(const Record& a, const Record& b) {
   EXPECT_EQ(a.time_ns, b.time_ns);
-  EXPECT_EQ(a.tid, b.tid);
+  EXPECT_EQ(a.thread_id, b.thread_id);
   EXPECT_EQ(a.line, b.line);
   EXPECT_EQ(a.verbosity, b.verbosity);
   EXPECT_EQ(a.severity, b.severity);
@@ -43,31 +43,31 @@ void ExpectEqual(const Record& a, const Record& b) {
   EXPECT_EQ(a.extension, b.extension);
 }
 
-TEST(RecordTest, HeadHasTheBytesOfTheFormatPage) {
+TEST(RecordTest, HeadMatchesFormatPage) {
   const std::string head = Encode(FullRecord());
   const std::string expected(
       "\x08\x07\x06\x05\x04\x03\x02\x01"  // time
-      "\x18\x17\x16\x15\x14\x13\x12\x11"  // tid
+      "\x18\x17\x16\x15\x14\x13\x12\x11"  // thread id
       "\x24\x23\x22\x21"                  // line
       "\x34\x33\x32\x31"                  // verbosity
       "\x04\x00\x00\x00"                  // bytes of text
       "\x02\x01"                          // ERROR, stack trace
       "\x28\x00"                          // the name begins at 40
-      "\x0b\x00"                          // and has 11 bytes
+      "\x0b\x00"                          // the name has 11 bytes
       "\x00\x00\x00\x00\x00\x00"          // reserved
       "dir/file.cc",
       40 + 11);
   EXPECT_EQ(head, expected);
 }
 
-TEST(RecordTest, WhatWasEncodedIsDecoded) {
+TEST(RecordTest, DecodesEncodedRecord) {
   for (const int64_t extreme :
        {std::numeric_limits<int64_t>::min(), int64_t{-1},
         std::numeric_limits<int64_t>::max()}) {
     for (const auto severity : {Severity::kInfo, Severity::kWarning,
                                 Severity::kError, Severity::kFatal}) {
       Record record = FullRecord();
-      record.time_ns = record.tid = extreme;
+      record.time_ns = record.thread_id = extreme;
       record.line = record.verbosity = static_cast<int32_t>(extreme);
       record.severity = severity;
       const std::string head = Encode(record);
@@ -78,13 +78,13 @@ TEST(RecordTest, WhatWasEncodedIsDecoded) {
   }
 }
 
-TEST(RecordTest, EmptyRecordIsDecoded) {
+TEST(RecordTest, DecodesEmptyRecord) {
   Record decoded = FullRecord();
   ASSERT_TRUE(DecodeRecord(Encode(Record()), "", &decoded));
   ExpectEqual(decoded, Record());
 }
 
-TEST(RecordTest, FileNameThatDoesNotFitLosesItsBeginning) {
+TEST(RecordTest, LongFileNameKeepsItsEnd) {
   Record record = FullRecord();
   record.file = "a/long/directory/file.cc";
   for (size_t room = 0; room <= record.file.size() + 1; ++room) {
@@ -96,7 +96,7 @@ TEST(RecordTest, FileNameThatDoesNotFitLosesItsBeginning) {
   }
 }
 
-TEST(RecordTest, ExtensionThatDoesNotFitIsLeftOut) {
+TEST(RecordTest, LongExtensionIsOmitted) {
   Record record = FullRecord();
   record.extension = "8 bytes!";
   for (size_t room = 0; room <= 8 + record.file.size(); ++room) {
@@ -110,7 +110,7 @@ TEST(RecordTest, ExtensionThatDoesNotFitIsLeftOut) {
   }
 }
 
-TEST(RecordTest, FileNameOfMoreThan65535BytesKeepsItsEnd) {
+TEST(RecordTest, FileNameHasAtMost65535Bytes) {
   const std::string name = std::string(70000, 'd') + "/file.cc";
   Record record;
   record.file = name;
@@ -120,21 +120,21 @@ TEST(RecordTest, FileNameOfMoreThan65535BytesKeepsItsEnd) {
   EXPECT_EQ(decoded.file, name.substr(name.size() - 65535));
 }
 
-TEST(RecordTest, TextThatWasCutSaysByHowMuch) {
+TEST(RecordTest, TruncatedTextHasCutBytes) {
   Record decoded;
   ASSERT_TRUE(DecodeRecord(Encode(FullRecord()), "te", &decoded));
   EXPECT_EQ(decoded.text, "te");
   EXPECT_EQ(decoded.cut_bytes, 2u);
 }
 
-TEST(RecordTest, BodyBehindTheTextIsNotText) {
+TEST(RecordTest, BodyAfterTextIsIgnored) {
   Record decoded;
   ASSERT_TRUE(DecodeRecord(Encode(FullRecord()), "text and more", &decoded));
   EXPECT_EQ(decoded.text, "text");
   EXPECT_EQ(decoded.cut_bytes, 0u);
 }
 
-TEST(RecordTest, HeadThatIsCutOffIsRefused) {
+TEST(RecordTest, TruncatedHeadIsRejected) {
   const std::string head = Encode(FullRecord());
   Record decoded;
   for (size_t size = 0; size < head.size(); ++size) {
@@ -142,7 +142,7 @@ TEST(RecordTest, HeadThatIsCutOffIsRefused) {
   }
 }
 
-TEST(RecordTest, SeverityThatIsNoneIsRefused) {
+TEST(RecordTest, InvalidSeverityIsRejected) {
   std::string head = Encode(FullRecord());
   Record decoded;
   for (int severity = 0; severity < 256; ++severity) {
@@ -151,9 +151,8 @@ TEST(RecordTest, SeverityThatIsNoneIsRefused) {
   }
 }
 
-// A reader of version 1.0 found the name by its offset, and so passed over what
-// was before it.
-TEST(RecordTest, ExtensionIsBetweenTheFixedFieldsAndTheName) {
+// A reader that does not know extensions finds the name by its offset.
+TEST(RecordTest, ExtensionPrecedesFileName) {
   Record record = FullRecord();
   record.extension = "8 bytes!";
   std::string head = Encode(FullRecord());
@@ -164,10 +163,11 @@ TEST(RecordTest, ExtensionIsBetweenTheFixedFieldsAndTheName) {
   ASSERT_TRUE(DecodeRecord(head, "text", &decoded));
   ExpectEqual(decoded, record);
   head[30] = 39;
-  EXPECT_FALSE(DecodeRecord(head, "text", &decoded)) << "less than there were";
+  EXPECT_FALSE(DecodeRecord(head, "text", &decoded))
+      << "smaller than the fixed fields";
 }
 
-TEST(RecordTest, KindThatALaterWriterAddsIsHandedOn) {
+TEST(RecordTest, UnknownKindIsReturned) {
   std::string head = Encode(FullRecord());
   head[29] = 77;
   Record decoded;
@@ -175,7 +175,7 @@ TEST(RecordTest, KindThatALaterWriterAddsIsHandedOn) {
   EXPECT_EQ(static_cast<int>(decoded.kind), 77);
 }
 
-TEST(RecordTest, SeveritiesHaveTheLettersAndNamesOfAbseil) {
+TEST(RecordTest, SeverityNamesMatchAbseil) {
   std::string letters;
   std::string names;
   for (const auto severity : {Severity::kInfo, Severity::kWarning,

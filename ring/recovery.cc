@@ -8,7 +8,7 @@
 
 #include "absl/crc/crc32c.h"
 #include "absl/types/span.h"
-#include "ringlog/ring/crash_report.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/slot_word.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
 
-// What the file does not have is zero.
+// Copies a struct out of `bytes`. Missing bytes are zero.
 template <typename T>
 T CopyOut(absl::string_view bytes) {
   T value = {};
@@ -25,8 +25,8 @@ T CopyOut(absl::string_view bytes) {
   return value;
 }
 
-// A report as the record that it becomes: of severity FATAL, from "signal:11".
-// Takes the last line break off its text.
+// Returns the head of the record that a report becomes: severity FATAL, from
+// "signal:11". Removes one line break at the end of the text.
 std::string HeadOf(CrashReport& report) {
   constexpr absl::string_view kFile = "signal";
   if (!report.text.empty() && report.text.back() == '\n') {
@@ -34,7 +34,7 @@ std::string HeadOf(CrashReport& report) {
   }
   Record record;
   record.time_ns = report.time_ns;
-  record.tid = report.tid;
+  record.thread_id = report.thread_id;
   record.line = report.signal;
   record.severity = Severity::kFatal;
   record.file = kFile;
@@ -45,10 +45,12 @@ std::string HeadOf(CrashReport& report) {
   return std::string(head, EncodeRecordHead(record, absl::MakeSpan(head)));
 }
 
-// The work of RecoverRing: what it knows of a file while it goes through it.
-class Recovery {
+// The state of one RecoverRing() call. The names follow ring/FORMAT.md,
+// "Reading a ring".
+class RingRecovery {
  public:
-  Recovery(absl::string_view file, const RingHeader& header, RecoverFrom from)
+  RingRecovery(absl::string_view file, const RingHeader& header,
+               RecoverFrom from)
       : file_(file),
         from_(from),
         geometry_(GeometryOf(header)),
@@ -67,11 +69,11 @@ class Recovery {
     FindBounds();
     uint64_t p = begin_;
     while (p < end_) {
-      const uint64_t absent = std::min(AbsentFrom(p), end_ - p);
-      p += absent != 0 ? PassOver(p, absent) : Visit(p);
+      const uint64_t absent = std::min(AbsentSlotsFrom(p), end_ - p);
+      p += absent != 0 ? VisitAbsent(p, absent) : Visit(p);
     }
     result_.end_position = end_;
-    // The last record may say that it takes more slots than were claimed.
+    // The last record may extend beyond end_.
     AddCrashReports(std::max(p, end_));
     return std::move(result_);
   }
@@ -83,13 +85,14 @@ class Recovery {
     return std::min(header.slot_count, bytes / header.slot_bytes);
   }
 
-  // From the slot of `position` on, how many the file ends before.
-  uint64_t AbsentFrom(uint64_t position) const {
+  // Returns the number of slots, from the slot of `position` on, that the file
+  // is too short for.
+  uint64_t AbsentSlotsFrom(uint64_t position) const {
     const uint64_t index = position & (geometry_.slot_count - 1);
     return index < slots_present_ ? 0 : geometry_.slot_count - index;
   }
 
-  // Empty if the file ends before the slot does.
+  // Returns an empty view if the file ends before the slot does.
   absl::string_view SlotAt(uint64_t position) const {
     const uint64_t offset =
         result_.header.slots_offset +
@@ -113,7 +116,7 @@ class Recovery {
       case SlotClass::kFree:
         ++n.free;
         break;
-      case SlotClass::kUnfinished:
+      case SlotClass::kFilling:
         ++n.filling;
         break;
       case SlotClass::kPart:
@@ -123,35 +126,39 @@ class Recovery {
       case SlotClass::kSkipped:
         ++n.skipped;
         break;
-      case SlotClass::kBadChecksum:
+      case SlotClass::kMismatched:
       case SlotClass::kImplausible:
         ++n.damaged;
         break;
     }
   }
 
-  // What a slot says of positions in use, beside what its content proves. Words
-  // have no checksum: see EndOf().
-  void AddClaims(uint64_t index, const ClassifiedSlot& slot, bool has_content) {
-    const bool is_committed = slot.slot_class == SlotClass::kBadChecksum;
-    const bool is_word = slot.slot_class == SlotClass::kFree ||
-                         slot.slot_class == SlotClass::kUnfinished ||
-                         slot.slot_class == SlotClass::kSkipped || is_committed;
-    if (is_word && !(has_content && is_committed)) {
-      claims_.push_back(slot.position);
+  // Adds the positions that a slot suggests were in use, in addition to those
+  // that its content proves. Words have no checksum; see EndOf().
+  void AddCandidates(uint64_t index, const ClassifiedSlot& slot,
+                     bool has_content) {
+    const bool is_committed = slot.slot_class == SlotClass::kMismatched;
+    const bool names_position = slot.slot_class == SlotClass::kFree ||
+                                slot.slot_class == SlotClass::kFilling ||
+                                slot.slot_class == SlotClass::kSkipped ||
+                                is_committed;
+    if (names_position && !(has_content && is_committed)) {
+      candidates_.push_back(slot.position);
     }
     if (has_content || result_.live.tail == 0) return;
-    // A slot that says nothing still held the last position that falls on it.
+    // A slot without content was used by the last position below the tail that
+    // falls on it.
     const uint64_t last = result_.live.tail - 1;
     const uint64_t back = (last - index) & (geometry_.slot_count - 1);
-    if (back <= last && !(is_word && slot.position == last - back) &&
-        !MayPrecede(slot, last - back)) {
-      claims_.push_back(last - back);
+    if (back <= last && !(names_position && slot.position == last - back) &&
+        !Awaits(slot, last - back)) {
+      candidates_.push_back(last - back);
     }
   }
 
-  // Whether the slot can be one that position `p` has not been claimed in yet.
-  bool MayPrecede(const ClassifiedSlot& slot, uint64_t p) const {
+  // Returns true if the slot has a word that a claim of position `p` can find
+  // there.
+  bool Awaits(const ClassifiedSlot& slot, uint64_t p) const {
     const uint64_t count = geometry_.slot_count;
     if (slot.slot_class == SlotClass::kNeverUsed) {
       return p < result_.header.first_position + count;
@@ -161,7 +168,7 @@ class Recovery {
            slot.position + count == p;
   }
 
-  // Which positions to go through.
+  // Computes the range of positions to visit.
   void FindBounds() {
     cursor_ =
         std::max(result_.header.first_position, result_.cursor.end_position);
@@ -172,16 +179,16 @@ class Recovery {
       Count(slot, CopyOut<uint64_t>(SlotAt(i)));
       if (slot.slot_class == SlotClass::kPart ||
           slot.slot_class == SlotClass::kAbandoned) {
-        lowest_held_ = std::min(lowest_held_, slot.position);
+        lowest_intact_ = std::min(lowest_intact_, slot.position);
         proven_end = std::max(proven_end, slot.position + 1);
         continue;
       }
       const auto content = ContentPosition(SlotAt(i), geometry_, seed_);
-      // Another slot's content says nothing of this one.
+      // Content of another slot proves nothing about this one.
       const bool has_content =
           content && (*content & (geometry_.slot_count - 1)) == i;
       if (has_content) proven_end = std::max(proven_end, *content + 1);
-      AddClaims(i, slot, has_content);
+      AddCandidates(i, slot, has_content);
     }
     SetBounds(EndOf(proven_end));
   }
@@ -189,21 +196,21 @@ class Recovery {
   void SetBounds(uint64_t end) {
     end_ = end;
     begin_ = from_ == RecoverFrom::kCursor ? cursor_
-                                           : std::min(cursor_, lowest_held_);
+                                           : std::min(cursor_, lowest_intact_);
     if (end_ > geometry_.slot_count) {
       begin_ = std::max(begin_, end_ - geometry_.slot_count);
     }
-    gaps_from_ = cursor_;
-    // What was released is believed as far as it agrees with the slots.
+    first_gap_position_ = cursor_;
+    // `released` counts only as far as the slots agree.
     const uint64_t released = result_.live.released;
-    if (!cursor_is_latest_ && released <= std::min(lowest_held_, end_)) {
-      gaps_from_ = std::max(gaps_from_, released);
+    if (!cursor_is_latest_ && released <= std::min(lowest_intact_, end_)) {
+      first_gap_position_ = std::max(first_gap_position_, released);
     }
   }
 
-  // Slots that the file does not have claim the tail's last turn. Of all these
-  // claims the last one counts that is before `end`.
-  void AddClaimOfAbsent(uint64_t end) {
+  // Adds the last position before `end` that falls on an absent slot, if it is
+  // within one lap of the tail.
+  void AddCandidateOfAbsent(uint64_t end) {
     if (result_.slots.absent == 0 || end == 0) return;
     uint64_t p = end - 1;
     const uint64_t index = p & (geometry_.slot_count - 1);
@@ -211,19 +218,20 @@ class Recovery {
       if (p <= index) return;
       p -= index + 1;
     }
-    if (p + geometry_.slot_count >= result_.live.tail) claims_.push_back(p);
+    if (p + geometry_.slot_count >= result_.live.tail) candidates_.push_back(p);
   }
 
-  // A damaged word can claim any position of its slot, and one a turn ahead
-  // would make a whole turn of positions seem to be in use. So a claim needs a
-  // second witness: the tail, or those of all positions before it.
+  // Returns the end of the positions in use. A damaged word can name any
+  // position of its slot. A word one lap ahead would make a whole lap of
+  // positions look used. A candidate therefore needs a second witness: the
+  // tail, or all positions below it.
   uint64_t EndOf(uint64_t proven_end) {
     const uint64_t reach =
-        std::min(lowest_held_, proven_end) + geometry_.slot_count;
-    AddClaimOfAbsent(std::min(reach, result_.live.tail));
-    std::sort(claims_.begin(), claims_.end());
+        std::min(lowest_intact_, proven_end) + geometry_.slot_count;
+    AddCandidateOfAbsent(std::min(reach, result_.live.tail));
+    std::sort(candidates_.begin(), candidates_.end());
     uint64_t end = proven_end;
-    for (const uint64_t p : claims_) {
+    for (const uint64_t p : candidates_) {
       if (p < end || p >= reach) continue;
       if (p < result_.live.tail || p == end) end = p + 1;
     }
@@ -231,7 +239,7 @@ class Recovery {
   }
 
   void AddGap(uint64_t position, uint64_t count, GapCause cause) {
-    if (position < gaps_from_) return;
+    if (position < first_gap_position_) return;
     if (!result_.gaps.empty() && result_.gaps.back().cause == cause &&
         result_.gaps.back().end_position == position) {
       result_.gaps.back().end_position += count;
@@ -244,36 +252,36 @@ class Recovery {
     result_.gaps.push_back(gap);
   }
 
-  // Takes in what position `p` holds; returns how many positions that is.
+  // Recovers what position `p` has; returns the number of positions visited.
   uint64_t Visit(uint64_t p) {
     const ClassifiedSlot slot = Classify(p);
-    const bool is_of_p = slot.position == p;
+    const bool names_p = slot.position == p;
     switch (slot.slot_class) {
       case SlotClass::kPart:
-        if (is_of_p) return Assemble(p);
+        if (names_p) return Assemble(p);
         AddGap(p, 1, GapCause::kMissing);
         break;
       case SlotClass::kAbandoned:
-        if (!is_of_p) AddGap(p, 1, GapCause::kMissing);
+        if (!names_p) AddGap(p, 1, GapCause::kMissing);
         break;
-      case SlotClass::kBadChecksum:
+      case SlotClass::kMismatched:
         AddGap(p, 1,
-               is_of_p ? GapCause::kChecksumMismatch : GapCause::kMissing);
+               names_p ? GapCause::kChecksumMismatch : GapCause::kMissing);
         break;
       case SlotClass::kImplausible:
         AddGap(p, 1, GapCause::kMissing);
         break;
       case SlotClass::kFree:
-        if (is_of_p) {
+        if (names_p) {
           if (WasNotReleased(p)) AddGap(p, 1, GapCause::kMissing);
           break;
         }
         [[fallthrough]];
       case SlotClass::kNeverUsed:
-      case SlotClass::kUnfinished:
+      case SlotClass::kFilling:
       case SlotClass::kSkipped:
         AddGap(p, 1,
-               is_of_p || (MayPrecede(slot, p) && !HoldsContentOf(p))
+               names_p || (Awaits(slot, p) && !HoldsContentOf(p))
                    ? GapCause::kUnfinished
                    : GapCause::kMissing);
         break;
@@ -281,26 +289,27 @@ class Recovery {
     return 1;
   }
 
-  // Takes in `count` positions whose slots the file does not have, at once: a
-  // header can claim millions.
-  uint64_t PassOver(uint64_t p, uint64_t count) {
-    const uint64_t first = std::max(p, std::min(gaps_from_, p + count));
+  // Adds one gap for `count` positions with absent slots, because a header can
+  // claim millions of them.
+  uint64_t VisitAbsent(uint64_t p, uint64_t count) {
+    const uint64_t first =
+        std::max(p, std::min(first_gap_position_, p + count));
     if (first < p + count) AddGap(first, p + count - first, GapCause::kMissing);
     return count;
   }
 
-  // A slot gets content only after its word is of that position. So if the word
-  // is of another, it is the word that is damaged.
+  // Content is written only after the slot's word names its position. If the
+  // word names another position, the word is damaged.
   bool HoldsContentOf(uint64_t p) const {
     return ContentPosition(SlotAt(p), geometry_, seed_) == p;
   }
 
-  // A slot is released when the cursor is past it, in order; or by a writer
-  // that was passed itself, which wipes it first. So other content in a free
-  // slot has lost its word.
+  // A slot is freed in two ways: in order, after the cursor has passed it; or
+  // by its skipped writer, which erases the content first. Other content in a
+  // free slot means that the word is damaged.
   bool WasNotReleased(uint64_t p) const {
     return p >= result_.live.released &&
-           (cursor_is_latest_ || p > lowest_held_) && HoldsContentOf(p);
+           (cursor_is_latest_ || p > lowest_intact_) && HoldsContentOf(p);
   }
 
   uint64_t Assemble(uint64_t p) {
@@ -321,13 +330,15 @@ class Recovery {
       }
       result_.records.push_back(recovered);
     } else if (!result_.gaps.empty() && result_.gaps.back().end_position == p) {
-      // Of the record whose beginning is in that gap: one record is one gap.
+      // The part belongs to the record that the gap is about. One record is one
+      // gap.
       ++result_.gaps.back().end_position;
     }
     return record.slot_count;
   }
 
-  // The process has died of them, so they come behind all that it logged.
+  // Crash reports come after all other records, because the process died after
+  // them.
   void AddCrashReports(uint64_t position) {
     const RingHeader& header = result_.header;
     const absl::string_view area =
@@ -348,14 +359,19 @@ class Recovery {
   const RecoverFrom from_;
   const SlotGeometry geometry_;
   const absl::crc32c_t seed_;
-  const uint64_t slots_present_;  // the file ends before the others
-  uint64_t cursor_ = 0;  // what is below has been persisted, or never was
-  bool cursor_is_latest_ = false;  // it is the one that was published last
-  uint64_t lowest_held_ = kNone;   // committed, and its checksum fits
-  std::vector<uint64_t> claims_;   // positions that words, or the tail, name
+  // Slots that the file is long enough for.
+  const uint64_t slots_present_;
+  // All positions below are persisted or were never used.
+  uint64_t cursor_ = 0;
+  // True if the cursor is the one that was published last.
+  bool cursor_is_latest_ = false;
+  // Lowest position of an intact slot.
+  uint64_t lowest_intact_ = kNone;
+  // Positions that words or the tail suggest were in use.
+  std::vector<uint64_t> candidates_;
   uint64_t begin_ = 0;
   uint64_t end_ = 0;
-  uint64_t gaps_from_ = 0;
+  uint64_t first_gap_position_ = 0;
   RecoveredRing result_;
 };
 
@@ -370,7 +386,7 @@ absl::StatusOr<RecoveredRing> RecoverRing(absl::string_view file,
 
 RecoveredRing RecoverRing(absl::string_view file, const RingHeader& header,
                           RecoverFrom from) {
-  return Recovery(file, header, from).Run();
+  return RingRecovery(file, header, from).Run();
 }
 
 }  // namespace ringlog

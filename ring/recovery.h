@@ -1,10 +1,10 @@
-// Recovery: the bytes of a ring whose process is dead -> its records and gaps.
+// Recovery: reads the bytes of a dead process's ring into records and gaps.
 //
-// A pure function. It maps nothing, writes nothing, trusts nothing: every
-// offset, length, count and state is checked before it is used, and a record is
-// returned only if its checksum fits. What it does not do: ask whether the
-// process is really dead (compress/leftover.h does), or know what has been
-// persisted elsewhere beyond what the cursor says.
+// RecoverRing() is a pure function. It maps and writes nothing. It checks every
+// offset, length, count and state before use, and returns a record only if its
+// checksums match. It does not check that the process is dead
+// (compress/recovery/leftover_recovery.h does), and knows of persisted records
+// only through the cursor.
 
 #ifndef RINGLOG_RING_RECOVERY_H_
 #define RINGLOG_RING_RECOVERY_H_
@@ -24,12 +24,17 @@
 namespace ringlog {
 
 struct RecoveredRecord {
-  uint64_t position = 0;    // of its first slot
-  uint32_t slot_count = 0;  // positions that it takes
-  absl::string_view head;   // into the file's bytes, or `assembled`
-  absl::string_view body;   // into the file's bytes, or `assembled`
-  // Not of a slot: what a signal handler wrote into the crash area. These come
-  // last, at positions behind all others, from RecoveredRing::end_position on.
+  // Position of the first slot.
+  uint64_t position = 0;
+  // Number of positions.
+  uint32_t slot_count = 0;
+  // Refers to the file's bytes or to `assembled`.
+  absl::string_view head;
+  // Refers to the file's bytes or to `assembled`.
+  absl::string_view body;
+  // True if the record is a report of a signal handler from the crash area
+  // instead of slots. Crash reports come last, at positions from
+  // RecoveredRing::end_position on.
   bool is_crash_report = false;
 };
 
@@ -40,35 +45,43 @@ struct SlotCounts {
   uint64_t filled = 0;
   uint64_t persisting = 0;
   uint64_t skipped = 0;
-  uint64_t damaged = 0;  // bad checksum or implausible
-  uint64_t absent = 0;   // behind the end of a file that was cut
+  // Mismatched checksum, or implausible.
+  uint64_t damaged = 0;
+  // Missing at the end of a truncated file.
+  uint64_t absent = 0;
 };
 
 struct RecoveredRing {
   RingHeader header = {};
-  RingLive live = {};         // as found: untrusted; what was dropped is in it
-  PersistCursor cursor = {};  // the one that counts
+  // As found in the file, not validated. Has the drop counters.
+  RingLive live = {};
+  // The cursor that counts.
+  PersistCursor cursor = {};
   SlotCounts slots;
-  std::vector<RecoveredRecord> records;  // by position
-  std::vector<Gap> gaps;                 // by position
-  uint64_t end_position = 0;  // nothing that can be believed says that
-                              // positions were used from here on
+  // In order of position.
+  std::vector<RecoveredRecord> records;
+  // In order of position.
+  std::vector<Gap> gaps;
+  // End of the positions that were in use, as far as intact content shows.
+  uint64_t end_position = 0;
   std::list<std::string> assembled;
 };
 
-// What to return: all that is in the ring, or only what the cursor does not
-// say is persisted. Crash reports are never persisted before recovery.
+// Selects the records to return: all records in the ring, or those that are not
+// persisted according to the cursor. Crash reports are always returned, because
+// only recovery persists them.
 enum class RecoverFrom : uint8_t { kEverything, kCursor };
 
-// What `file` holds. The result refers to the bytes of `file`, which must
-// outlive it. Gaps are those of the positions from the cursor on; of drops see
-// DropGaps() (gap.h). A file that ends before its last slot is no error: what
-// is missing becomes gaps. Errors are those of ParseRingHeader().
+// Recovers the ring file `file`. The result refers to these bytes, which must
+// outlive it. Gaps are those at and after the cursor; DropGaps() (gap.h) adds
+// the drops. A truncated file is not an error: missing slots become gaps.
+// Returns the errors of ParseRingHeader().
 absl::StatusOr<RecoveredRing> RecoverRing(absl::string_view file,
                                           RecoverFrom from);
 
-// The same by a header that the file has lost. Requires: RebuildRingHeader()
-// (ring_header_scan.h) made it of this file; or it is the file's own.
+// Recovers a file with a header that the file need not have.
+// Requires: `header` comes from `file`, or RebuildRingHeader()
+// (ring_header_scan.h) made it from `file`.
 RecoveredRing RecoverRing(absl::string_view file, const RingHeader& header,
                           RecoverFrom from);
 

@@ -1,5 +1,5 @@
-// Which positions recovery takes for used, when a slot, the tail or the cursor
-// that says so is damaged.
+// The range of positions that recovery considers used, if slots, the tail or
+// the cursor are damaged.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,11 +22,11 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Offsets of positions count from the ring's first. Slots 0 to 7 have been used
-// and released where a test begins with Turn().
+// Offsets are relative to the first position. In tests that begin with
+// RunOneLap(), slots 0 to 7 have been used and released.
 class RecoveryBoundsTest : public ::testing::Test {
  protected:
-  void Turn() {
+  void RunOneLap() {
     for (int i = 0; i < 8; ++i) {
       Write("old");
       Persist();
@@ -50,8 +50,8 @@ class RecoveryBoundsTest : public ::testing::Test {
     const uint64_t word = PackWord(first_ + of, state);
     std::memcpy(SlotAt(offset), &word, sizeof word);
   }
-  void Fill(uint64_t offset, char with) {
-    std::memset(SlotAt(offset), with, 128);
+  void Fill(uint64_t offset, char value) {
+    std::memset(SlotAt(offset), value, 128);
   }
   void SetLive(size_t offset, uint64_t value) {
     std::memcpy(&bytes_[ring_.header().live_offset + offset], &value,
@@ -66,15 +66,15 @@ class RecoveryBoundsTest : public ::testing::Test {
   std::string bytes_;
 };
 
-TEST_F(RecoveryBoundsTest, AWordATurnAheadTellsOfNothingThatWasNeverUsed) {
-  Turn();
+TEST_F(RecoveryBoundsTest, WordOneLapAheadAddsNothing) {
+  RunOneLap();
   Write("a");
   Die();
-  const std::string whole = bytes_;
+  const std::string intact = bytes_;
   for (uint64_t offset = 2; offset < 8; ++offset) {
     for (const SlotState state : {SlotState::kFree, SlotState::kFilling,
                                   SlotState::kFilled, SlotState::kSkipped}) {
-      bytes_ = whole;
+      bytes_ = intact;
       SetWord(offset, offset + 8, state);
       EXPECT_THAT(Recovered(), ElementsAre("a")) << offset;
       SlotAt(offset)[20] ^= 1;  // no content contradicts the word
@@ -83,8 +83,8 @@ TEST_F(RecoveryBoundsTest, AWordATurnAheadTellsOfNothingThatWasNeverUsed) {
   }
 }
 
-TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
-  Turn();
+TEST_F(RecoveryBoundsTest, UnfinishedAtAnyStageIsReported) {
+  RunOneLap();
   const std::string before = ring_.Bytes();
   Write("a");
   ClaimOnly();
@@ -92,7 +92,7 @@ TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
   ClaimOnly();
   ClaimOnly();
   Die();
-  // Two of them had moved the tail only.
+  // Two of the writers had only advanced the tail.
   for (const uint64_t offset : {9u, 11u}) {
     const size_t slot = SlotOffset(ring_.header(), first_ + offset);
     bytes_.replace(slot, 128, before, slot, 128);
@@ -100,8 +100,8 @@ TEST_F(RecoveryBoundsTest, WritersThatDiedAtAnyStageAreAllNamed) {
   EXPECT_THAT(Recovered(), ElementsAre("a", "[unfinished +9..+12]"));
 }
 
-TEST_F(RecoveryBoundsTest, ADamagedTailAddsNothingAndHidesNoClaimInARow) {
-  Turn();
+TEST_F(RecoveryBoundsTest, DamagedTailChangesNothing) {
+  RunOneLap();
   Write("a");
   ClaimOnly();
   ClaimOnly();
@@ -113,19 +113,19 @@ TEST_F(RecoveryBoundsTest, ADamagedTailAddsNothingAndHidesNoClaimInARow) {
   }
 }
 
-TEST_F(RecoveryBoundsTest, TheLastRecordIsNamedWhateverItsSlotHolds) {
-  Turn();
+TEST_F(RecoveryBoundsTest, DamagedLastRecordIsReported) {
+  RunOneLap();
   Write("a");
   Write("b");
   Die();
-  const std::string whole = bytes_;
-  for (const char with : {'\0', '\xff', '\x5a'}) {
-    Fill(9, with);
+  const std::string intact = bytes_;
+  for (const char value : {'\0', '\xff', '\x5a'}) {
+    Fill(9, value);
     EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
   }
   std::memcpy(SlotAt(9), SlotAt(8), 128);
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
-  bytes_ = whole;
+  bytes_ = intact;
   std::memset(SlotAt(9), 0, 8);  // the word alone
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
   SetWord(9, 9 + 8, SlotState::kFilled);
@@ -133,46 +133,47 @@ TEST_F(RecoveryBoundsTest, TheLastRecordIsNamedWhateverItsSlotHolds) {
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
 }
 
-TEST_F(RecoveryBoundsTest, WhatACutFileHadLastIsNamed) {
+TEST_F(RecoveryBoundsTest, TruncatedLastRecordIsReported) {
   Write("0");
   Write("1");
   Write("2");
   Die();
-  // The first position falls on slot 5, so these are the last ones.
+  // The first position uses slot 5, so the last slots of the file are
+  // truncated.
   bytes_.resize(SlotOffset(ring_.header(), first_ + 1) + 100);
   EXPECT_THAT(Recovered(), ElementsAre("0", "[missing +1..+2]"));
 }
 
-TEST_F(RecoveryBoundsTest, AZeroedSlotOfALaterTurnIsALoss) {
-  Turn();
+TEST_F(RecoveryBoundsTest, ZeroedSlotOfLaterLapIsALoss) {
+  RunOneLap();
   Write("a");
   Write("b");
   Write("c");
   Die();
   Fill(9, '\0');
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]", "c"));
-  Fill(14, '\0');  // held nothing
+  Fill(14, '\0');  // had no content
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]", "c"));
 }
 
-TEST_F(RecoveryBoundsTest, ARecordWhoseFirstSlotIsDamagedIsOneGap) {
-  Turn();
+TEST_F(RecoveryBoundsTest, RecordWithDamagedFirstSlotIsOneGap) {
+  RunOneLap();
   Write("a");
   Write(std::string(SmallBody(3), 'x'));
   Write("b");
   Die();
-  const std::string whole = bytes_;
+  const std::string intact = bytes_;
   SlotAt(9)[40] ^= 1;
   EXPECT_THAT(Recovered(),
               ElementsAre("a", "[checksum_mismatch +9..+11]", "b"));
   Fill(9, '\0');
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+11]", "b"));
-  bytes_ = whole;
+  bytes_ = intact;
   SetWord(9, 9, SlotState::kFree);
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+11]", "b"));
 }
 
-TEST_F(RecoveryBoundsTest, WithTheLatestCursorDamagedWhatWasReleasedIsNoGap) {
+TEST_F(RecoveryBoundsTest, ReleasedIsNoGapWithDamagedCursor) {
   Write("0");
   Persist();
   ring_.Release();
@@ -190,7 +191,7 @@ TEST_F(RecoveryBoundsTest, WithTheLatestCursorDamagedWhatWasReleasedIsNoGap) {
   }
 }
 
-TEST_F(RecoveryBoundsTest, KilledWhileItReleasedWithTheCursorDamagedIsNoGap) {
+TEST_F(RecoveryBoundsTest, HalfReleasedIsNoGapWithDamagedCursor) {
   Write("0");
   Persist();
   ring_.Release();
@@ -204,11 +205,11 @@ TEST_F(RecoveryBoundsTest, KilledWhileItReleasedWithTheCursorDamagedIsNoGap) {
   EXPECT_THAT(Recovered(), IsEmpty());
   const size_t cursors =
       ring_.header().live_offset + offsetof(RingLive, cursor);
-  bytes_[cursors + 9] ^= 1;  // the second that was published
+  bytes_[cursors + 9] ^= 1;  // the cursor that was published second
   EXPECT_THAT(Recovered(), ElementsAre("3"));
 }
 
-TEST_F(RecoveryBoundsTest, FreeBehindOneThatIsHeldIsALossWithoutACursorToo) {
+TEST_F(RecoveryBoundsTest, FreeAfterFilledIsALossWithoutCursor) {
   Write("0");
   Write("1");
   Write("2");

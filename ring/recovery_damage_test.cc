@@ -1,13 +1,14 @@
-// Damage that nobody chose: every byte of a ring, and random ones.
+// Systematic and random damage to all bytes of a ring.
 //
-// Invariants checked, whatever the damage:
-//  1. recovery ends, without reading outside of the bytes (asan);
-//  2. a record is returned only if it was written, at its position, with its
-//     bytes, and once; records are in order;
-//  3. one damaged byte in the slots costs at most the record that it is in, and
-//     a gap names that record; the gap is a loss, unless the damaged word says
-//     that the record was being written, which nobody can tell from the truth;
-//  4. one damaged byte anywhere else costs no record.
+// Invariants, whatever the damage:
+// 1. Recovery ends, and does not read outside of the bytes (asan).
+// 2. Recovery returns a record only if it was written, at its position, with
+//    its bytes, and once. Records are in order.
+// 3. One damaged byte in the slots costs at most the record that it belongs to,
+//    and a gap reports that record. The gap is a loss, unless the damaged word
+//    is that of a record being written, which cannot be distinguished from the
+//    truth.
+// 4. One damaged byte elsewhere costs no record.
 
 #include <algorithm>
 #include <cstddef>
@@ -52,9 +53,10 @@ class RecoveryDamageTest : public ::testing::Test {
     remaining_.clear();
     ring_.ring().PublishCursor(ring_.ring().take_position(), "state");
   }
-  // Single and several slots, across the seam, one torn, one taken.
+  // Makes a ring with records of one and of several slots, some across the end
+  // of a lap, one torn, one taken.
   void MakeRing() {
-    for (int turn = 0; turn < 2; ++turn) {
+    for (int lap = 0; lap < 2; ++lap) {
       Write(1);
       Write(2);
       Write(1);
@@ -73,7 +75,7 @@ class RecoveryDamageTest : public ::testing::Test {
     ASSERT_EQ(Check("undamaged"), remaining_);
   }
 
-  // Invariant 2, for whatever bytes_ is now.
+  // Checks invariant 2 for the current bytes_.
   Records Check(absl::string_view what) {
     Records found;
     gaps_.clear();
@@ -89,7 +91,8 @@ class RecoveryDamageTest : public ::testing::Test {
         const auto written = ever_written_.find(record.position);
         if (written == ever_written_.end() || record.body != written->second ||
             record.head != "h") {
-          ADD_FAILURE() << what << ": returned what was never written at "
+          ADD_FAILURE() << what
+                        << ": returned a record that was never written at "
                         << record.position;
         }
         found[record.position] = std::string(record.body);
@@ -111,7 +114,7 @@ class RecoveryDamageTest : public ::testing::Test {
                 sizeof word);
     return word == (position << 3 | 1) || word == (position << 3 | 4);
   }
-  // Invariants 3 and 4.
+  // Checks invariants 3 and 4.
   void CheckOneByte(size_t offset, bool in_slots) {
     const std::string what = absl::StrCat("byte ", offset);
     const Records found = Check(what);
@@ -129,7 +132,7 @@ class RecoveryDamageTest : public ::testing::Test {
   bool InSlots(size_t offset) const {
     return offset >= ring_.header().slots_offset;
   }
-  // It is empty; crash_area_test damages what it holds.
+  // The crash area is empty here; crash_area_test damages its content.
   bool InCrashArea(size_t offset) const {
     return offset >= ring_.header().crash_offset && !InSlots(offset);
   }
@@ -141,7 +144,7 @@ class RecoveryDamageTest : public ::testing::Test {
   std::vector<Gap> gaps_;
 };
 
-TEST_F(RecoveryDamageTest, EveryFlippedBitCostsAtMostTheRecordThatItIsIn) {
+TEST_F(RecoveryDamageTest, FlippedBitCostsAtMostItsRecord) {
   MakeRing();
   for (size_t offset = 0; offset < bytes_.size(); ++offset) {
     if (InCrashArea(offset)) continue;
@@ -153,7 +156,7 @@ TEST_F(RecoveryDamageTest, EveryFlippedBitCostsAtMostTheRecordThatItIsIn) {
   }
 }
 
-TEST_F(RecoveryDamageTest, EveryByteOfAnyValueCostsAtMostTheRecordThatItIsIn) {
+TEST_F(RecoveryDamageTest, ReplacedByteCostsAtMostItsRecord) {
   MakeRing();
   for (size_t offset = 0; offset < bytes_.size(); ++offset) {
     if (InCrashArea(offset)) continue;
@@ -169,7 +172,7 @@ TEST_F(RecoveryDamageTest, EveryByteOfAnyValueCostsAtMostTheRecordThatItIsIn) {
 class RandomDamageTest : public RecoveryDamageTest {
  protected:
   uint64_t Below(uint64_t n) { return random_() % n; }
-  // Mostly where something is.
+  // Returns an offset, preferably one of a used byte.
   size_t AnyOffset() {
     const RingHeader& h = ring_.header();
     switch (Below(6)) {
@@ -189,7 +192,7 @@ class RandomDamageTest : public RecoveryDamageTest {
     const size_t length = std::min<size_t>(bytes_.size() - at,
                                            static_cast<size_t>(1 + Below(200)));
     switch (Below(5)) {
-      case 0:  // a bit
+      case 0:  // one bit
         bytes_[at] = static_cast<char>(bytes_[at] ^ (1 << Below(8)));
         break;
       case 1:  // a number of any size
@@ -201,13 +204,13 @@ class RandomDamageTest : public RecoveryDamageTest {
         std::fill_n(bytes_.begin() + static_cast<ptrdiff_t>(at), length,
                     static_cast<char>(Below(2) * 255));
         break;
-      case 3: {  // bytes of elsewhere
+      case 3: {  // bytes from another place
         const std::string piece = bytes_.substr(AnyOffset(), length);
         bytes_.replace(at, std::min(piece.size(), bytes_.size() - at), piece, 0,
                        std::min(piece.size(), bytes_.size() - at));
         break;
       }
-      case 4:  // a slot of elsewhere
+      case 4:  // another slot
         SwapSlots(Below(8), Below(8));
         break;
     }
@@ -222,19 +225,19 @@ class RandomDamageTest : public RecoveryDamageTest {
   std::mt19937_64 random_{TestSeed()};
 };
 
-TEST_F(RandomDamageTest, NeverCrashesNorReturnsWhatWasNotWritten) {
+TEST_F(RandomDamageTest, ReturnsOnlyWrittenRecords) {
   MakeRing();
-  const std::string whole = bytes_;
+  const std::string intact = bytes_;
   int readable = 0;
   constexpr int kRounds = 20000;
   for (int round = 0; round < kRounds; ++round) {
-    bytes_ = whole;
+    bytes_ = intact;
     for (uint64_t n = 1 + Below(12); n > 0; --n) Damage();
     if (Below(8) == 0) bytes_.resize(Below(bytes_.size()) + 1);
     const Records found = Check(absl::StrCat("round ", round));
     readable += !found.empty();
   }
-  printf("%d of %d damaged rings still gave records\n", readable, kRounds);
+  printf("%d of %d damaged rings still returned records\n", readable, kRounds);
   EXPECT_GT(readable, kRounds / 2) << "the damage is too coarse to test much";
 }
 

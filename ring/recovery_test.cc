@@ -1,5 +1,5 @@
-// What recovery makes of a dead ring. The rings are real ones; the damage is
-// done by hand to a copy of their bytes.
+// Tests of recovery. The rings are made by the Ring class; the damage is done
+// by hand to a copy of their bytes.
 
 #include "ringlog/ring/recovery.h"
 
@@ -26,10 +26,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Positions in these tests count from the ring's first.
+// Offsets in these tests are relative to the first position.
 class RecoveryTest : public ::testing::Test {
  protected:
-  // ---- What the process did ----
+  // ---- Actions of the process ----
   void Write(absl::string_view body) { ASSERT_TRUE(ring_.Write(body)); }
   void WriteEach(const std::vector<std::string>& bodies) {
     for (const std::string& body : bodies) Write(body);
@@ -39,13 +39,13 @@ class RecoveryTest : public ::testing::Test {
     EXPECT_TRUE(claim.has_value());
     return *claim;
   }
-  // Takes `n` records, and says that they are persisted.
+  // Takes `n` records and publishes that they are persisted.
   void Persist(int n) {
     for (int i = 0; i < n; ++i) ASSERT_TRUE(ring_.Read().has_value());
     ring_.ring().PublishCursor(ring_.ring().take_position(), "");
   }
-  void WholeTurns(int turns) {
-    for (int i = 0; i < turns * 8; ++i) {
+  void RunLaps(int laps) {
+    for (int i = 0; i < laps * 8; ++i) {
       Write("old");
       Persist(1);
       ring_.Release();
@@ -54,7 +54,7 @@ class RecoveryTest : public ::testing::Test {
   }
   void Die() { bytes_ = ring_.Bytes(); }
 
-  // ---- What happened to the file ----
+  // ---- Damage to the file ----
   char* SlotAt(uint64_t offset) {
     return &bytes_[SlotOffset(ring_.header(), first_ + offset)];
   }
@@ -81,7 +81,7 @@ class RecoveryTest : public ::testing::Test {
   std::string bytes_;
 };
 
-TEST_F(RecoveryTest, ARingNeverUsedHoldsNothing) {
+TEST_F(RecoveryTest, UnusedRingIsEmpty) {
   Die();
   EXPECT_THAT(Everything(), IsEmpty());
   const auto ring = RecoverRing(bytes_, RecoverFrom::kEverything);
@@ -89,14 +89,14 @@ TEST_F(RecoveryTest, ARingNeverUsedHoldsNothing) {
   EXPECT_EQ(ring->slots.never_used, 8u);
 }
 
-TEST_F(RecoveryTest, EveryCommittedRecordIsReturnedInOrder) {
+TEST_F(RecoveryTest, ReturnsCommittedRecordsInOrder) {
   const std::string three(SmallBody(3), '3');
   WriteEach({"a", "", three, "b"});
   Die();
   EXPECT_THAT(Everything(), ElementsAre("a", "", three, "b"));
 }
 
-TEST_F(RecoveryTest, NothingIsWrittenToTheBytes) {
+TEST_F(RecoveryTest, DoesNotChangeTheBytes) {
   WriteEach({"a", "b"});
   ClaimOnly();
   Die();
@@ -106,8 +106,7 @@ TEST_F(RecoveryTest, NothingIsWrittenToTheBytes) {
   EXPECT_EQ(bytes_, before);
 }
 
-TEST_F(RecoveryTest,
-       TakenRecordsAreReturnedUntilTheCursorSaysThatTheyArePersisted) {
+TEST_F(RecoveryTest, DoesNotReplayBelowCursor) {
   WriteEach({"a", "b", "c"});
   ring_.Read();
   ring_.Read();
@@ -119,8 +118,8 @@ TEST_F(RecoveryTest,
   EXPECT_THAT(Everything(), ElementsAre("a", "b", "c"));
 }
 
-TEST_F(RecoveryTest, AFullRingIsReturnedAcrossItsSeam) {
-  WholeTurns(3);
+TEST_F(RecoveryTest, FullRingIsReturnedAcrossLapEnd) {
+  RunLaps(3);
   WriteEach({"0", "1", "2", "3", "4"});
   Persist(5);
   ring_.Release();
@@ -131,9 +130,9 @@ TEST_F(RecoveryTest, AFullRingIsReturnedAcrossItsSeam) {
   EXPECT_THAT(AfterCursor(), ElementsAre("5", "6", four, "7", "8"));
 }
 
-// ---- Records that were being written ----
+// ---- Unfinished records ----
 
-TEST_F(RecoveryTest, TornSlotIsNamedNotReturned) {
+TEST_F(RecoveryTest, TornSlotIsReportedNotReturned) {
   Write("a");
   ClaimOnly();
   Write("b");
@@ -141,7 +140,7 @@ TEST_F(RecoveryTest, TornSlotIsNamedNotReturned) {
   EXPECT_THAT(Everything(), ElementsAre("a", "[unfinished +1..+1]", "b"));
 }
 
-TEST_F(RecoveryTest, HolesAreReadPast) {
+TEST_F(RecoveryTest, ReadsPastGaps) {
   Write("a");
   ClaimOnly();
   Write("b");
@@ -154,7 +153,7 @@ TEST_F(RecoveryTest, HolesAreReadPast) {
                           "[unfinished +3..+4]", "c", "[unfinished +6..+6]"));
 }
 
-TEST_F(RecoveryTest, UnfinishedIsNoLoss) {
+TEST_F(RecoveryTest, UnfinishedIsNotALoss) {
   ClaimOnly();
   Die();
   const auto ring = RecoverRing(bytes_, RecoverFrom::kCursor);
@@ -162,16 +161,16 @@ TEST_F(RecoveryTest, UnfinishedIsNoLoss) {
   EXPECT_FALSE(IsLoss(ring->gaps[0].cause));
 }
 
-TEST_F(RecoveryTest, ATornSlotDoesNotGiveItsFormerRecordAgain) {
-  WholeTurns(1);
+TEST_F(RecoveryTest, TornSlotDoesNotReplayOldRecord) {
+  RunLaps(1);
   Write("new");
   ClaimOnly();
   Die();
   EXPECT_THAT(AfterCursor(), ElementsAre("new", "[unfinished +9..+9]"));
 }
 
-// Its parts may be committed in any order, but for the first.
-TEST_F(RecoveryTest, AnUnfinishedRecordIsOneGap) {
+// Writers may commit the parts in any order, but part 0 last.
+TEST_F(RecoveryTest, UnfinishedRecordIsOneGap) {
   for (const std::vector<uint64_t>& filling :
        std::vector<std::vector<uint64_t>>{{1, 2, 3}, {1, 3}, {1, 2}, {1}}) {
     TestRing ring;
@@ -190,8 +189,8 @@ TEST_F(RecoveryTest, AnUnfinishedRecordIsOneGap) {
   }
 }
 
-TEST_F(RecoveryTest, PositionsTakenAndNotYetClaimedInTheirSlotsAreUnfinished) {
-  WholeTurns(1);
+TEST_F(RecoveryTest, UnclaimedPositionIsUnfinished) {
+  RunLaps(1);
   const std::string before = ring_.Bytes();
   WriteEach({"a", "never claimed its slot", "b"});
   Die();
@@ -200,8 +199,8 @@ TEST_F(RecoveryTest, PositionsTakenAndNotYetClaimedInTheirSlotsAreUnfinished) {
   EXPECT_THAT(AfterCursor(), ElementsAre("a", "[unfinished +9..+9]", "b"));
 }
 
-TEST_F(RecoveryTest, ContentWhoseWordIsOfTheTurnBeforeIsALoss) {
-  WholeTurns(1);
+TEST_F(RecoveryTest, ContentWithWordOfLastLapIsALoss) {
+  RunLaps(1);
   WriteEach({"a", "its word went back", "b"});
   Die();
   for (const SlotState state :
@@ -211,7 +210,7 @@ TEST_F(RecoveryTest, ContentWhoseWordIsOfTheTurnBeforeIsALoss) {
   }
 }
 
-TEST_F(RecoveryTest, AbandonedClaimsAreNeitherRecordsNorGaps) {
+TEST_F(RecoveryTest, AbandonedClaimIsNoRecordAndNoGap) {
   Write("a");
   ring_.ring().Abandon(ClaimOnly(2));
   Write("b");
@@ -219,7 +218,7 @@ TEST_F(RecoveryTest, AbandonedClaimsAreNeitherRecordsNorGaps) {
   EXPECT_THAT(Everything(), ElementsAre("a", "b"));
 }
 
-TEST_F(RecoveryTest, ASkippedSlotIsNamedAndItsLateContentNotReturned) {
+TEST_F(RecoveryTest, SkippedSlotIsReportedNotReturned) {
   Write("a");
   const SlotRange stuck = ClaimOnly();
   Write("b");
@@ -234,7 +233,7 @@ TEST_F(RecoveryTest, ASkippedSlotIsNamedAndItsLateContentNotReturned) {
 
 // ---- Damage ----
 
-TEST_F(RecoveryTest, ChecksumMismatchCostsOneRecordAndNamesIt) {
+TEST_F(RecoveryTest, ChecksumMismatchCostsOneRecord) {
   WriteEach({"a", "b", "c"});
   Die();
   FlipByte(1, 33);
@@ -263,7 +262,7 @@ TEST_F(RecoveryTest, RecordMissingAPartIsOneGap) {
   }
 }
 
-TEST_F(RecoveryTest, AWordThatIsDamagedAloneIsALossAndNotAnUnfinishedRecord) {
+TEST_F(RecoveryTest, DamagedWordIsALoss) {
   Write("a");
   Write("b");
   Die();
@@ -271,15 +270,15 @@ TEST_F(RecoveryTest, AWordThatIsDamagedAloneIsALossAndNotAnUnfinishedRecord) {
   EXPECT_THAT(Everything(), ElementsAre("a", "[missing +1..+1]"));
 }
 
-TEST_F(RecoveryTest, AWildWordOfAFreeSlotStretchesNothing) {
-  WholeTurns(1);
+TEST_F(RecoveryTest, WildWordOfFreeSlotAddsNothing) {
+  RunLaps(1);
   WriteEach({"a", "b"});
   Die();
-  // All positions that slot 5 could have, near and far.
-  for (const uint64_t turns : {uint64_t{3}, uint64_t{1} << 40}) {
+  // Positions of slot 5 that are near and far.
+  for (const uint64_t laps : {uint64_t{3}, uint64_t{1} << 40}) {
     for (const SlotState state :
          {SlotState::kFree, SlotState::kFilling, SlotState::kSkipped}) {
-      SetWord(5, PackWord(first_ + 5 + turns * 8, state));
+      SetWord(5, PackWord(first_ + 5 + laps * 8, state));
       const auto ring = RecoverRing(bytes_, RecoverFrom::kCursor);
       EXPECT_EQ(ring->records.size(), 2u);
       EXPECT_LE(ring->end_position, first_ + 8);
@@ -300,14 +299,14 @@ TEST_F(RecoveryTest, SlotsOfAnotherRingAreNotReturned) {
               ElementsAre("a", "[checksum_mismatch +1..+1]", "c"));
 }
 
-TEST_F(RecoveryTest, AnotherSlotsBytesAreNotReturnedTwice) {
+TEST_F(RecoveryTest, CopiedSlotIsNotReturnedTwice) {
   WriteEach({"a", "b", "c"});
   Die();
   std::memcpy(SlotAt(1), SlotAt(0), 128);
   EXPECT_THAT(Everything(), ElementsAre("a", "[missing +1..+1]", "c"));
 }
 
-TEST_F(RecoveryTest, TheLivePageMayBeAnything) {
+TEST_F(RecoveryTest, IgnoresDamagedLivePage) {
   WriteEach({"a", "b"});
   Die();
   for (const char fill : {'\0', '\xff', '\x5a'}) {
@@ -317,7 +316,7 @@ TEST_F(RecoveryTest, TheLivePageMayBeAnything) {
   }
 }
 
-TEST_F(RecoveryTest, ADamagedCursorGivesWayToTheOneBefore) {
+TEST_F(RecoveryTest, DamagedCursorFallsBackToPrevious) {
   WriteEach({"a", "b", "c"});
   Persist(1);
   Persist(1);
@@ -341,18 +340,19 @@ TEST_F(RecoveryTest, BothHeadersDamagedIsAnError) {
             absl::StatusCode::kDataLoss);
 }
 
-TEST_F(RecoveryTest, ACopyOnAnotherHostGivesTheSame) {
+TEST_F(RecoveryTest, RecoversUnalignedCopy) {
   WriteEach({"a", "b"});
   ClaimOnly();
   Write("c");
   Die();
-  // Neither the file, nor its process, nor an aligned address.
+  // The bytes have neither their file, nor their process, nor an aligned
+  // address.
   const std::string moved = "x" + bytes_;
   EXPECT_THAT(RecoverBytes(absl::string_view(moved).substr(1)),
               ElementsAre("a", "b", "[unfinished +2..+2]", "c"));
 }
 
-TEST_F(RecoveryTest, SlotCountsSayWhatEachSlotIs) {
+TEST_F(RecoveryTest, SlotCountsMatchSlots) {
   WriteEach({"persisting", "filled", "damaged"});
   ClaimOnly();
   ring_.Read();
@@ -366,36 +366,37 @@ TEST_F(RecoveryTest, SlotCountsSayWhatEachSlotIs) {
   EXPECT_EQ(ring->slots.never_used, 4u);
 }
 
-// ---- Cut files ----
+// ---- Truncated files ----
 
-TEST_F(RecoveryTest, AFileCutAnywhereGivesWhatIsBeforeTheCut) {
-  WholeTurns(2);
+TEST_F(RecoveryTest, TruncatedFileReturnsRest) {
+  RunLaps(2);
   WriteEach({"0", "1", "2", "3", "4", "5", "6", "7"});
   Die();
   const size_t slots_offset = ring_.header().slots_offset;
   for (size_t size = 0; size <= bytes_.size();
        size += size < 8192 || size >= slots_offset ? 1 : 509) {
-    const absl::string_view cut = absl::string_view(bytes_).substr(0, size);
-    const auto ring = RecoverRing(cut, RecoverFrom::kCursor);
+    const absl::string_view truncated =
+        absl::string_view(bytes_).substr(0, size);
+    const auto ring = RecoverRing(truncated, RecoverFrom::kCursor);
     if (size < sizeof(RingHeader)) {
       EXPECT_FALSE(ring.ok()) << size;
       continue;
     }
     ASSERT_TRUE(ring.ok()) << size << ": " << ring.status();
-    const uint64_t whole =
+    const uint64_t intact =
         size < slots_offset ? 0 : (size - slots_offset) / 128;
-    EXPECT_EQ(ring->records.size(), whole) << size;
-    EXPECT_EQ(ring->slots.absent, 8 - whole) << size;
+    EXPECT_EQ(ring->records.size(), intact) << size;
+    EXPECT_EQ(ring->slots.absent, 8 - intact) << size;
     for (const RecoveredRecord& record : ring->records) {
       EXPECT_EQ(record.body, absl::StrCat(record.position - first_));
     }
   }
 }
 
-TEST_F(RecoveryTest, WhatWasCutOffIsALossAsFarAsTheRestTells) {
+TEST_F(RecoveryTest, TruncatedSlotsAreALoss) {
   WriteEach({"0", "1", "2", "3"});
   Die();
-  // Slots are of positions modulo eight: position +3 is the first slot.
+  // Position p uses slot p modulo eight, so position +3 uses slot 0.
   bytes_.resize(SlotOffset(ring_.header(), first_) + 64);
   EXPECT_THAT(Everything(), ElementsAre("[missing +0..+2]", "3"));
 }

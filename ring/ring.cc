@@ -53,9 +53,9 @@ uint64_t Ring::capacity(Severity severity) const {
 
 std::optional<SlotRange> Ring::TryClaim(uint32_t slot_count, uint64_t limit,
                                         uint64_t* held) {
-  // A slot that a stuck writer holds costs the claim that meets it, and the
-  // next begins behind it. Where several are stuck there may be no room between
-  // them for a long record.
+  // If a stuck writer owns one of the slots, the claim fails and the next
+  // attempt begins after it. If several writers are stuck, there may be no room
+  // between them for a long record.
   constexpr int kMaxAttempts = 16;
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
     const std::optional<uint64_t> begin = slots_.AdvanceTail(slot_count, limit);
@@ -65,7 +65,8 @@ std::optional<SlotRange> Ring::TryClaim(uint32_t slot_count, uint64_t limit,
     while (p < end && slots_.ClaimSlot(p)) ++p;
     if (p == end) return SlotRange{*begin, slot_count};
     AbandonSlots(*begin, p);
-    // The rest of the positions too, or the flusher would wait for them.
+    // Claims the remaining positions too. Otherwise the flusher would wait for
+    // them.
     for (++p; p < end; ++p) {
       if (slots_.ClaimSlot(p)) AbandonSlots(p, p + 1);
     }
@@ -84,7 +85,7 @@ void Ring::AbandonSlots(uint64_t begin, uint64_t end) {
 std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
                                             uint64_t limit) {
   constexpr int kSpins = 64;
-  uint64_t held = 0;  // is no reason to give up before the deadline
+  uint64_t held = 0;  // ignored: the deadline alone ends the wait
   for (int i = 0; i < kSpins; ++i) {
     Pause();
     if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
@@ -101,24 +102,24 @@ std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
   }
 }
 
-// Makes room for one slot more, or finds that another thread has.
+// Frees the oldest slot, unless another thread does so first.
 void Ring::EvictOldest() {
   const uint64_t oldest = slots_.released();
-  switch (slots_.Look(oldest)) {
-    case Slots::Seen::kNotClaimed:
+  switch (slots_.Peek(oldest)) {
+    case Slots::SlotStatus::kNotClaimed:
       return;
-    case Slots::Seen::kPending:
-      if (slots_.Pass(oldest) == Slots::Passed::kNotPending) return;
+    case Slots::SlotStatus::kPending:
+      if (slots_.TrySkip(oldest) == Slots::SkipResult::kNotPending) return;
       break;
-    case Slots::Seen::kFilled:
-    case Slots::Seen::kPersisting: {
+    case Slots::SlotStatus::kFilled:
+    case Slots::SlotStatus::kPersisting: {
       int severity;
       if (slots_.EvictSlot(oldest, &severity) && severity >= 0) {
         CountDrop(DropCause::kOverwritten, static_cast<Severity>(severity));
       }
       break;
     }
-    case Slots::Seen::kNothing:
+    case Slots::SlotStatus::kNothing:
       break;
   }
   slots_.AdvanceReleasedFrom(oldest);
@@ -126,8 +127,8 @@ void Ring::EvictOldest() {
 
 std::optional<SlotRange> Ring::EvictAndClaim(uint32_t slot_count,
                                              uint64_t limit) {
-  // After two turns of positions that could not be had it is the slots that
-  // cannot: writers that were passed hold them.
+  // After two laps of claims that failed, all free room lies between slots that
+  // stuck writers own, and is too small.
   for (uint64_t held = 0; held < 2 * header_.slot_count;) {
     EvictOldest();
     if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
@@ -166,16 +167,16 @@ bool Ring::Commit(const SlotRange& claim, Severity severity,
       std::min(body.size(), payload_bytes_ - head.size());
   const auto count = static_cast<uint16_t>(claim.slot_count);
   absl::string_view rest = body.substr(first_bytes);
-  // Before anything of the caller's is read, which may take its time.
-  slots_.NameWriter(claim.position, static_cast<uint32_t>(ThreadOfHead(head)));
+  // Stored before the caller's bytes are read, because reading them may block.
+  slots_.StoreWriter(claim.position, static_cast<uint32_t>(ThreadOfHead(head)));
   for (uint16_t part = 1; part < count; ++part) {
     const absl::string_view piece = rest.substr(0, payload_bytes_);
     rest.remove_prefix(piece.size());
     const uint64_t position = claim.position + part;
     slots_.FillSlot(position, part, count, static_cast<uint8_t>(severity), {},
                     piece);
-    // A part that is refused is one that the flusher has gone past, and then it
-    // has gone past the first, which tells.
+    // The result is not needed: the flusher skips parts in order, so if it has
+    // skipped this part, it has skipped part 0 too.
     slots_.CommitSlot(position);
   }
   slots_.FillSlot(claim.position, 0, count, static_cast<uint8_t>(severity),
@@ -190,9 +191,10 @@ void Ring::Abandon(const SlotRange& claim) {
 Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
                                 absl::string_view body) {
   AppendResult result = AppendResult::kAppended;
-  if (const size_t most = max_body_bytes(head.size()); body.size() > most) {
-    body = body.substr(0, most);
-    result = AppendResult::kCut;
+  if (const size_t max_bytes = max_body_bytes(head.size());
+      body.size() > max_bytes) {
+    body = body.substr(0, max_bytes);
+    result = AppendResult::kTruncated;
   }
   for (;;) {
     const std::optional<SlotRange> claim =
@@ -200,24 +202,24 @@ Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
     if (!claim) return AppendResult::kDropped;
     if (Commit(*claim, severity, head, body)) break;
   }
-  if (result == AppendResult::kCut) Slots::Add(&live_->cut, 1);
+  if (result == AppendResult::kTruncated) Slots::Add(&live_->truncated, 1);
   return result;
 }
 
-// ---- The consumer ----
+// ---- Consumer ----
 
 std::optional<Ring::Taken> Ring::Take() {
   if (overflow_ == OverflowPolicy::kOverwriteOldest) return std::nullopt;
   while (take_position() < EndOfClaimed()) {
-    switch (slots_.Look(take_position())) {
-      case Slots::Seen::kNotClaimed:
-      case Slots::Seen::kPending:
+    switch (slots_.Peek(take_position())) {
+      case Slots::SlotStatus::kNotClaimed:
+      case Slots::SlotStatus::kPending:
         return std::nullopt;
-      case Slots::Seen::kNothing:
-      case Slots::Seen::kPersisting:
+      case Slots::SlotStatus::kNothing:
+      case Slots::SlotStatus::kPersisting:
         SetTakePosition(take_position() + 1);
         break;
-      case Slots::Seen::kFilled: {
+      case Slots::SlotStatus::kFilled: {
         std::optional<Taken> taken = TakeFilled();
         if (taken) return taken;
         break;
@@ -227,8 +229,8 @@ std::optional<Ring::Taken> Ring::Take() {
   return std::nullopt;
 }
 
-// Nothing if there is no record in the slot: an abandoned claim, or the rest of
-// a record whose beginning was given up.
+// Returns nothing if the slot has no record: an abandoned claim, or a part of a
+// record whose part 0 was skipped.
 std::optional<Ring::Taken> Ring::TakeFilled() {
   const uint64_t position = take_position();
   AssembledRecord record = AssembleRecord(
@@ -253,34 +255,33 @@ std::optional<Ring::Taken> Ring::TakeFilled() {
 
 std::optional<uint64_t> Ring::pending() {
   const uint64_t position = take_position();
-  if (slots_.Look(position) != Slots::Seen::kPending) return std::nullopt;
+  if (slots_.Peek(position) != Slots::SlotStatus::kPending) return std::nullopt;
   return position;
 }
 
 std::optional<SlotRange> Ring::Skip(uint64_t end, int64_t* thread_id) {
   end = std::min(end, EndOfClaimed());
-  std::optional<SlotRange> given_up;
+  std::optional<SlotRange> skipped;
   for (uint64_t p = take_position(); p < end; ++p) {
     const std::optional<uint32_t> writer = slots_.WriterOf(p);
-    // Begins a record of somebody else.
-    if (writer && given_up) return given_up;
-    switch (slots_.Pass(p)) {
-      case Slots::Passed::kNotPending:
-        return given_up;
-      case Slots::Passed::kNothingBegun:
+    // The position begins a record of another thread.
+    if (writer && skipped) return skipped;
+    switch (slots_.TrySkip(p)) {
+      case Slots::SkipResult::kNotPending:
+        return skipped;
+      case Slots::SkipResult::kPositionSkipped:
         break;
-      case Slots::Passed::kRecordGivenUp:
-        if (!given_up) {
-          given_up = SlotRange{p, 0};
+      case Slots::SkipResult::kRecordSkipped:
+        if (!skipped) {
+          skipped = SlotRange{p, 0};
           if (thread_id != nullptr) *thread_id = writer.value_or(0);
         }
-        given_up->slot_count =
-            static_cast<uint32_t>(p + 1 - given_up->position);
+        skipped->slot_count = static_cast<uint32_t>(p + 1 - skipped->position);
         break;
     }
     SetTakePosition(p + 1);
   }
-  return given_up;
+  return skipped;
 }
 
 void Ring::PublishCursor(uint64_t end_position, absl::string_view state) {
@@ -292,7 +293,7 @@ void Ring::PublishCursor(uint64_t end_position, absl::string_view state) {
       static_cast<uint32_t>(std::min(state.size(), sizeof cursor.state));
   std::memcpy(cursor.state, state.data(), cursor.state_bytes);
   cursor.crc32c = PersistCursorChecksum(slots_.seed(), cursor);
-  // Death in this copy leaves the other one, which counts.
+  // Death here: recovery uses the other cursor, which is intact.
   std::memcpy(&live_->cursor[1 - valid], &cursor, sizeof cursor);
   Slots::Publish(&live_->cursor_selector, 1 - valid);
 }
@@ -304,7 +305,7 @@ void Ring::Release() {
   slots_.AdvanceReleased(release_position_);
 }
 
-// Claims all that there is, which only works if nothing is claimed.
+// Claims all slots at once, which succeeds only if no slot is claimed.
 bool Ring::Seal() {
   const auto all = static_cast<uint32_t>(header_.slot_count);
   if (!slots_.AdvanceTail(all, all)) return false;
@@ -313,7 +314,7 @@ bool Ring::Seal() {
   return true;
 }
 
-// ---- Anybody ----
+// ---- Any thread ----
 
 bool Ring::Contains(const void* p) const {
   const auto address = reinterpret_cast<uintptr_t>(p);
@@ -333,14 +334,14 @@ bool Ring::empty() const {
 }
 
 uint64_t Ring::unprocessed_count() const {
-  // Where the oldest are overwritten nobody takes.
+  // With kOverwriteOldest the take position does not move.
   const uint64_t begin = std::max(slots_.released(), take_position());
   const uint64_t end = slots_.tail();
   return end - std::min(begin, end);
 }
 
 uint64_t Ring::used_slots() const {
-  // In this order: the tail may only move on meanwhile.
+  // The order matters: `released` first, because the tail only grows.
   const uint64_t begin = slots_.released();
   return std::min(slots_.tail() - begin, header_.slot_count);
 }
@@ -371,6 +372,6 @@ void Ring::CountDrop(DropCause cause, Severity severity) {
              1);
 }
 
-uint64_t Ring::cut() const { return Slots::Get(&live_->cut); }
+uint64_t Ring::truncated() const { return Slots::Get(&live_->truncated); }
 
 }  // namespace ringlog

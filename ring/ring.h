@@ -1,9 +1,9 @@
 // Ring
 //
-// A ring of records in a file that is mapped into memory: what has been
-// appended is in the file, whatever happens to the process. ring/FORMAT.md is
-// the format, ring/slot.h the protocol. It knows records as bytes; what they
-// mean, and where a consumer writes them, it does not know.
+// A ring of records in a memory-mapped file. Appended records are in the file
+// and survive the end of the process. ring/FORMAT.md is the format; ring/slot.h
+// is the protocol. A Ring handles records as bytes: it interprets neither heads
+// nor bodies, and does not know where its consumer writes them.
 //
 //   auto ring = ringlog::Ring::Create("/var/log/app/app.ring", {});
 //   if (!ring.ok()) return ring.status();
@@ -28,248 +28,276 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "ringlog/ring/crash_area.h"
+#include "ringlog/ring/drop_counts.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/os/mapped_file.h"
+#include "ringlog/ring/overflow_policy.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/severity.h"
 #include "ringlog/ring/slot.h"
 
 namespace ringlog {
 
-// What happens to a record for which there is no room. Each drop is counted, by
-// cause and severity.
-enum class OverflowPolicy : uint8_t {
-  // The record is dropped.
-  kDropNewest,
-  // The caller waits for room, at most RingOptions::block_deadline, and only
-  // while there is a consumer; then the record is dropped.
-  kBlock,
-  // The oldest record goes: a flight recorder, without a consumer. A writer
-  // that is still at work on the oldest slot is passed; it appends its record
-  // again. A record is dropped only if writers that were passed hold so many
-  // slots that there is no room for it between them.
-  kOverwriteOldest,
-};
-
 struct RingOptions {
-  // A power of two, from 2 to 2^26. With the other defaults a slot takes 512
-  // bytes and the ring 8 MiB; 4 GiB is the most.
+  // Number of slots: a power of two from 2 to 2^26. With the other defaults a
+  // slot has 512 bytes and the ring 8 MiB. A ring has at most 4 GiB.
   uint64_t slot_count = 16384;
-  // The most that a record's head may take; 40 to 4096.
+  // Maximum size of a record's head, 40 to 4096 bytes.
   uint32_t head_bytes = 128;
-  // Of body, in a slot beside the longest head; 1 to 1 MiB. A record that needs
-  // more takes several slots.
+  // Body bytes that fit into a slot next to a head of `head_bytes`, 1 to 1 MiB.
+  // A longer record takes several slots.
   uint32_t body_bytes = 352;
 
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
   absl::Duration block_deadline = absl::Milliseconds(100);
 
-  // Where the running number of slots begins; 1 to 2^60. Tests begin right
-  // below a power of two, so that a number cut short shows.
+  // The first position, 1 to 2^60. Tests begin just below a power of two in
+  // order to detect truncated positions.
   uint64_t first_position = 1;
 
-  // Binds the ring's pages to this NUMA node, best the one whose cores run the
-  // flusher. Less than 0: leaves it to the kernel.
+  // NUMA node on which the ring's pages are allocated, preferably the node of
+  // the flusher's cores. Negative: the kernel chooses. Only tests and the
+  // benchmark set it; programs that use the Ring class directly may.
   int numa_node = -1;
 
-  // As recorded in the header; empty: the running program's and the machine's.
+  // Names for the header. Empty: the name of the running program and of the
+  // machine.
   std::string program;
   std::string host;
 
-  // Where its consumer writes, as an absolute path; empty: to where the ring
-  // is. Recovery brings its records there.
+  // Absolute path of the directory to which recovery moves the records. Empty:
+  // the directory of the ring.
   std::string segment_directory;
 };
 
-// Thread-safe for any number of producers (Claim, Commit, Abandon, Append) and
-// one consumer at a time (Take, Skip, PublishCursor, Release). One file belongs
-// to one process: Create and Open take a lock on it that lasts as long as the
-// Ring. A forked child has neither the file nor its memory: what it does with
-// its parent's Ring nobody sees.
+// A ring has any number of producers and one consumer.
 //
-// Guarantees: a record whose Append() or Commit() returned survives any end of
-// the process. A record is taken once, in order of position; the records of one
-// thread keep their order.
+// Thread safety: any thread may call Claim, Commit, Abandon, Append and the
+// methods under "Any thread". At most one thread at a time may call the
+// consumer's methods.
 //
-// Does not guarantee: survival of a kernel panic or power loss, unless
-// Sync(kWait) has returned OK since; nor anything against code that writes into
-// the mapping, or shortens the file, behind its back.
+// A file belongs to one process and one Ring: Create and Open lock the file for
+// the lifetime of the Ring. A forked child has neither the file nor its memory.
+// In the child, the parent's Ring refers to private memory of zeros, and calls
+// to it have no effect on the parent.
+//
+// Guarantees:
+// - A record exists once Append() has returned kAppended or kTruncated, or
+//   Commit() has returned true. It then survives any end of the process.
+// - A record is taken once. Records are taken in order of position, and the
+//   records of one thread keep their order.
+//
+// Does not guarantee:
+// - survival of a kernel panic or power loss, unless Sync(kWait) has returned
+//   OK since;
+// - protection against code that writes into the mapping or truncates the file.
 class Ring {
  public:
-  // Makes the file at `path`, mode 0600: its blocks are allocated, its pages
-  // are in memory. It gets its name when it is whole, so that a kill leaves no
-  // half-made ring.
+  // Creates the file `path` with mode 0600. Allocates all blocks and populates
+  // all pages. The file gets its name last, so a killed process leaves no
+  // incomplete ring under that name.
   //
-  //   InvalidArgument     an option, named with its value and what is allowed
+  // Only tests and programs that use the Ring class directly call it; the log
+  // sink calls CreateIn().
+  //
+  //   InvalidArgument     an option is out of range; the message names the
+  //                       option, its value and the allowed values
   //   AlreadyExists       `path` exists
   //   ResourceExhausted   no room on the disk, no memory, no file descriptor
-  //   others              those of open(2), fallocate(2), mmap(2), mbind(2) and
-  //                       rename(2), with the path
+  //   others              errors of open(2), fallocate(2), mmap(2),
+  //                       mbind(2) and rename(2), with the path
   static absl::StatusOr<std::unique_ptr<Ring>> Create(
       const std::string& path, const RingOptions& options);
 
-  // The same in `directory`, under the name that `name` makes of the header.
+  // Creates a file in `directory`. `name` returns the file's name and may use
+  // the header, for example the ring id. Errors: see Create().
   static absl::StatusOr<std::unique_ptr<Ring>> CreateIn(
       const std::string& directory,
       absl::FunctionRef<std::string(const RingHeader&)> name,
       const RingOptions& options);
 
-  // The same in memory that no file stands behind. Survives nothing.
+  // Creates a ring in memory without a file. It survives nothing. Errors: see
+  // Create().
   static absl::StatusOr<std::unique_ptr<Ring>> CreateAnonymous(
       const RingOptions& options);
 
-  // Maps the file of a dead process, or of a Ring that has been destroyed, and
-  // goes on with it: what had been committed and not released can be taken, and
-  // more can be appended. Records that were being written are given up. Of
-  // `options` only overflow and block_deadline count.
+  // Maps the file of a dead process or of a destroyed Ring, and resumes it:
+  // committed records that are not persisted can be taken, and records can be
+  // appended. Abandons records that were being written. Uses only `overflow`
+  // and `block_deadline` of `options`.
   //
-  // The log sink does not use it: it makes a new ring at each start, and reads
-  // old ones by RecoverRing().
+  // Only walkthrough_test and programs that use the Ring class directly call
+  // it. The log sink creates a new ring at each start and reads old rings with
+  // RecoverRing().
   //
-  //   FailedPrecondition  another process, or Ring, has it open
-  //   DataLoss            the file is damaged, or not of the size that its
-  //                       header says
-  //   others              those of ParseRingHeader(), open(2) and mmap(2)
+  //   FailedPrecondition  another process or Ring has the file open
+  //   DataLoss            the file is damaged, or its size differs from
+  //                       the size in its header
+  //   others              errors of ParseRingHeader(), open(2) and mmap(2)
   static absl::StatusOr<std::unique_ptr<Ring>> Open(const std::string& path,
                                                     const RingOptions& options);
 
-  // Unmaps and closes. The file stays. No other call may be running.
+  // Unmaps, closes and unlocks the file, and keeps it on disk.
+  // Requires: no other call is running.
   ~Ring();
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
   // ---- Producers ----
 
-  // Slots that belong to the caller until Commit() or Abandon(). If they get
-  // neither they are lost to the ring while the process lives, for nobody can
-  // know that they are not being written. Nothing if there is no room after
-  // `overflow` was followed; the drop has been counted then.
+  // Claims the slots for a record. They belong to the caller until Commit() or
+  // Abandon(). If the caller calls neither, the slots stay unusable while the
+  // process lives, because no other thread can know that they are not being
+  // written.
   //
-  // A record that is too long, with head_bytes > RingOptions::head_bytes or
-  // body_bytes > max_body_bytes(head_bytes), finds no room.
+  // Returns nothing if there is no room, after following `overflow`; the drop
+  // is then counted. There is never room for a record with head_bytes >
+  // RingOptions::head_bytes or body_bytes > max_body_bytes(head_bytes).
+  //
+  // Context: any thread; see Append().
   std::optional<SlotRange> Claim(Severity severity, size_t head_bytes,
                                  size_t body_bytes);
 
-  // Copies the record into the claimed slots and makes it exist. False if the
-  // consumer has given up on it; it does not exist then, and the slots are the
-  // ring's again. A body that is longer than was claimed loses its end.
-  // Requires: severity and head.size() as claimed.
+  // Copies a record into claimed slots and commits it. Returns false if the
+  // claim was skipped meanwhile; the record then does not exist, and the slots
+  // belong to the ring again. Truncates a body that is longer than the claim.
+  // Requires: the severity and head.size() of the claim.
+  // Context: any thread; no lock, no allocation, no system call.
   bool Commit(const SlotRange& claim, Severity severity, absl::string_view head,
               absl::string_view body);
 
-  // Gives the slots back, with nothing in them.
+  // Ends a claim without a record and returns its slots to the ring. Only
+  // walkthrough_test and programs that use the Ring class directly call it.
   void Abandon(const SlotRange& claim);
 
   enum class AppendResult {
     kAppended,
-    kCut,      // appended, without the end of a body that was too long; counted
-    kDropped,  // counted
+    kTruncated,  // appended, with a truncated body; counted
+    kDropped,    // counted
   };
-  // Claim() and Commit(), and the same again if the consumer has given up on
-  // the record in between.
+  // Appends a record: Claim() and Commit(), repeated if the claim was skipped
+  // meanwhile. Truncates a body that is longer than max_body_bytes().
   //
   // Requires: head.size() <= RingOptions::head_bytes.
-  // Context: any thread; no lock, no allocation, no system call; with
+  // Context: any thread; no lock, no allocation, no system call. With
   // OverflowPolicy::kBlock it may read the clock and sleep.
   AppendResult Append(Severity severity, absl::string_view head,
                       absl::string_view body);
 
-  // The longest body that a record with a head of `head_bytes` may have: the
-  // record takes half of the ring at the most.
+  // Returns the maximum size of a body, in bytes, for a head of `head_bytes`. A
+  // record takes at most half of the ring.
   size_t max_body_bytes(size_t head_bytes) const;
 
-  // Slots that records of this severity may fill. A sixteenth of the ring is
-  // kept for FATAL, and another for WARNING and above.
+  // Returns the number of slots that records of this severity may use. A
+  // sixteenth of the ring is reserved for FATAL, and another sixteenth for
+  // WARNING and above.
   uint64_t capacity(Severity severity) const;
 
-  // ---- The consumer ----
+  // ---- Consumer; one thread at a time ----
 
   struct Taken {
     SlotRange slots;
-    // Set if the slots hold no record that can be believed; the rest is then
-    // empty.
+    // Set if the slots have no intact record. Head and body are then empty.
     std::optional<GapCause> gap;
-    // Valid until Release(); the body of a record of several slots only until
-    // the next Take().
+    // Valid until Release(). The body of a record of several slots is valid
+    // only until the next Take().
     absl::string_view head;
     absl::string_view body;
   };
-  // The next record in order of position; empty slots are passed over. Nothing
-  // if the next one has not been committed, or with kOverwriteOldest.
+  // Takes the next record, in order of position, and ignores slots without a
+  // record. Returns nothing if the next position is not committed. Always
+  // returns nothing with kOverwriteOldest.
   std::optional<Taken> Take();
 
-  // The position that keeps Take() from going on: claimed and not committed.
+  // Returns the claimed but uncommitted position at which Take() stops, if
+  // there is one.
   std::optional<uint64_t> pending();
 
-  // Goes past pending(), and what is like it right behind it, but not beyond
-  // `end`: for writers that have been stuck for so long that the rest shall not
-  // wait for them. Their slots are not used again before they let go of them.
-  // Returns the positions of what was given up, of one writer where its thread
-  // is known, which `*thread_id` then names; it is 0 if not. Nothing if it
-  // moved after all, or was not begun: its writer will then append it again.
+  // Skips pending(), and the uncommitted positions that directly follow it, but
+  // none at or beyond `end`. For stuck writers, so that later records need not
+  // wait for them. A skipped slot is not used again before its writer releases
+  // it.
+  //
+  // Returns the skipped positions of one record. If the writer's thread is
+  // known, sets `*thread_id` to its id and stops before the record of another
+  // thread; otherwise sets `*thread_id` to 0. Returns nothing in two cases: the
+  // writer committed first, or the writer had only claimed the position and
+  // will append its record again.
   std::optional<SlotRange> Skip(uint64_t end, int64_t* thread_id = nullptr);
 
-  // Says how far the ring has been persisted; see PersistCursor. `state` is the
-  // consumer's own, at most sizeof(PersistCursor::state) bytes. A kill leaves
-  // the cursor of before or this one, never a mixture.
+  // Publishes how far the ring is persisted: all positions below
+  // `end_position`. Stores the consumer's `state`, which has at most
+  // sizeof(PersistCursor::state) bytes. If the process is killed, recovery
+  // finds either the previous cursor or this one, complete.
   void PublishCursor(uint64_t end_position, absl::string_view state);
 
-  // Makes the slots of everything taken free.
+  // Frees all taken slots.
   void Release();
-  // Slots taken and not released.
+  // Returns the number of slots that are taken and not released.
   uint64_t taken_slots() const { return take_position() - release_position_; }
 
-  // Ends the ring, if it is empty: true, and from then on every record is
-  // dropped and counted as closed. False if there is one, or one is on its way.
+  // Seals the ring if it is empty, and returns true. From then on all records
+  // are dropped and counted as DropCause::kClosed. Returns false if the ring
+  // has a record, or a writer has a claim.
   bool Seal();
   bool is_sealed() const { return is_sealed_.load(); }
 
-  // The consumer's last call, of a ring that it could not seal: nobody will
-  // make room any more. Records enter while there is some; what finds none is
-  // dropped at once, whatever `overflow` says, and counted as closed.
+  // Declares that there is no consumer any more, so that no slot will be freed.
+  // Records enter while there is room; other records are dropped at once,
+  // whatever `overflow` is, and counted as DropCause::kClosed. The consumer
+  // calls it last, if Seal() fails.
   void StopConsuming() { has_consumer_.store(false); }
 
-  // ---- Anybody ----
+  // ---- Any thread ----
 
-  // True if `p` points into the mapping.
+  // Returns true if `p` points into the mapping. Only walkthrough_test and
+  // programs that use the Ring class directly call it.
   bool Contains(const void* p) const;
-  // True if every slot is free, of those that writers do not hold.
+  // Returns true if no slot is Filled or Persisting. Slots that writers have
+  // claimed do not count.
   bool empty() const;
-  // Positions claimed and not yet taken; approximate while others are at work.
+  // Returns the number of positions that are claimed and not taken; approximate
+  // while other threads use the ring. Only walkthrough_test and programs that
+  // use the Ring class directly call it.
   uint64_t unprocessed_count() const;
-  // Slots that are not free: claimed, and not released since.
+  // Returns the number of slots that are claimed and not released.
   uint64_t used_slots() const;
-  // The next position to be claimed.
+  // Returns the next position that a writer will claim.
   uint64_t tail_position() const { return slots_.tail(); }
-  // The next position to be taken. The consumer's.
+  // Returns the next position that the consumer will take.
   uint64_t take_position() const {
     return take_position_.load(std::memory_order_relaxed);
   }
 
-  // Starts write-back of the file to its device, or waits for it.
+  // Starts write-back of the file to its device (kStart), or waits until it is
+  // complete (kWait). Returns the error of msync(2), with the path. Only
+  // walkthrough_test and programs that use the Ring class directly call it.
   enum class SyncMode { kStart, kWait };
   absl::Status Sync(SyncMode mode);
 
-  // For signal handlers.
+  // The area that signal handlers write to.
   const CrashArea& crash_area() const { return crash_area_; }
 
   const RingHeader& header() const { return header_; }
-  // The file; empty of a ring without one.
+  // Path of the file; empty for a ring in memory.
   const std::string& path() const { return path_; }
-  // Whether somebody has deleted it: then no recovery will find it.
+  // Returns true if the file was deleted. Recovery cannot find a deleted ring.
   bool is_deleted() const { return file_.is_deleted(); }
   bool outlives_process() const { return !path_.empty() && !is_deleted(); }
   uint64_t dropped(DropCause cause, Severity severity) const;
   DropCounts dropped() const;
-  uint64_t cut() const;
-  // Counts a record that its caller did not even try to append.
+  uint64_t truncated() const;
+  // Counts a record that the caller did not try to append.
   void CountDrop(DropCause cause, Severity severity);
-  // The consumer's to set, by Slots::Set() and Slots::Add(); anybody's to read,
-  // by Slots::Get(): what `ringlog inspect` shows of it.
+  // Counters of the flusher. The consumer writes them with Slots::Set() and
+  // Slots::Add(); any thread reads them with Slots::Get(). `ringlog inspect`
+  // shows them.
   FlusherCounters* flusher_counters() { return &live_->flusher; }
   const FlusherCounters& flusher_counters() const { return live_->flusher; }
-  // The consumer's to answer, by Slots::Get() and Slots::Set().
+  // The rotation request of another process. The consumer answers it with
+  // Slots::Get() and Slots::Set().
   RotationRequest* rotation_request() { return &live_->rotation; }
 
  private:
@@ -280,8 +308,8 @@ class Ring {
       const std::string& path, const RingHeader& header,
       const RingOptions& options);
   uint32_t SlotsNeeded(size_t head_bytes, size_t body_bytes) const;
-  // `*held` grows by the positions that this took for nothing, for their slots
-  // are held.
+  // Adds to `*held` the positions that it advanced over in vain, because
+  // writers own their slots.
   std::optional<SlotRange> TryClaim(uint32_t slot_count, uint64_t limit,
                                     uint64_t* held);
   std::optional<SlotRange> WaitAndClaim(uint32_t slot_count, uint64_t limit);
@@ -293,8 +321,8 @@ class Ring {
     take_position_.store(position, std::memory_order_relaxed);
   }
   absl::Status ResumeAfterDeath();
-  // Where the consumer stops. Nobody claims more than there are slots, so that
-  // the tail is farther only where somebody wrote wildly into the mapping.
+  // Returns the position at which the consumer stops. The tail is at most
+  // slot_count beyond `released`, unless other code wrote into the mapping.
   uint64_t EndOfClaimed() const {
     return std::min(slots_.tail(), release_position_ + header_.slot_count);
   }
@@ -305,12 +333,13 @@ class Ring {
   RingLive* const live_;
   const CrashArea crash_area_;
   const SlotGeometry geometry_;
-  const size_t payload_bytes_;  // of a slot
+  // Payload bytes of a slot.
+  const size_t payload_bytes_;
   const OverflowPolicy overflow_;
   const absl::Duration block_deadline_;
   Slots slots_;
 
-  // The consumer's. Others may ask how far it is.
+  // The consumer's. Other threads may read the position.
   std::atomic<uint64_t> take_position_;
   uint64_t release_position_;
   std::string assembled_;

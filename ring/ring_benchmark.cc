@@ -1,14 +1,14 @@
-// What a record costs on its way through a ring, beside queues in memory that
-// lose it when the process dies, and beside copying its bytes; and how long a
-// leftover ring takes to be read.
+// Cost of a record on its way through a ring, compared with queues in memory,
+// which lose their records when the process dies, and with copying the bytes.
+// Also the time to recover a leftover ring.
 //
 //   bazel run -c opt //ring:ring_benchmark -- --benchmark_repetitions=5
 //     --benchmark_enable_random_interleaving=true
 //     --benchmark_report_aggregates_only=true
 //
 // Compare rows of one run only; times are per record. Every queue has room for
-// 16384 records of 192 bytes, and a consumer that copies each record out. Rings
-// are files in TEST_TMPDIR, or in /tmp.
+// 16384 records of 192 bytes, and a consumer that copies each record. Rings are
+// files in TEST_TMPDIR, or in /tmp.
 
 #include <benchmark/benchmark.h>
 #include <stdio.h>
@@ -42,12 +42,12 @@ namespace {
 
 using Bytes = RivalRecord;
 constexpr size_t kRecordBytes = sizeof(Bytes);
-constexpr size_t kRecordHeadBytes = 60;  // the fixed fields and a file's name
+constexpr size_t kRecordHeadBytes = 60;  // the fixed fields and a file name
 constexpr size_t kCapacity = kRivalCapacity;
-// The one that may fill the whole ring.
+// FATAL records may use the whole ring.
 constexpr Severity kSeverity = Severity::kFatal;
 
-// The smallest of everything, to see that it still runs.
+// Runs the smallest case of each benchmark once, as a test.
 bool g_once = false;
 
 std::string ScratchPath(const char* name) {
@@ -57,11 +57,11 @@ std::string ScratchPath(const char* name) {
                       getpid(), "-", ++number, "-", name);
 }
 
-// ---- What is compared: Push, Pop, and Done when a batch has been popped ----
+// ---- Queues: Push, Pop, and Done after each batch ----
 
 enum class Storage { kFile, kMemory, kFirstNumaNode };
 
-// `kFit`: slots of the size of the record, instead of the default.
+// `kFit`: slots that fit the record, instead of the default size.
 template <Storage kStorage, bool kFit = false>
 class RingQueue {
  public:
@@ -78,7 +78,7 @@ class RingQueue {
       fprintf(stderr, "%s\n", ring.status().ToString().c_str());
       abort();
     }
-    // The mapping is all that is needed of it.
+    // Only the mapping is needed.
     unlink(path.c_str());
     ring_ = *std::move(ring);
   }
@@ -114,7 +114,7 @@ void ReportPerRecord(int64_t records, benchmark::State* state) {
       benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
-// ---- One thread: as many in as out, in batches ----
+// ---- One thread: pushes and pops a batch in turn ----
 
 template <typename Queue>
 void BM_OneThread(benchmark::State& state) {
@@ -134,7 +134,7 @@ void BM_OneThread(benchmark::State& state) {
   ReportPerRecord(state.iterations() * batch, &state);
 }
 
-// ---- Two threads: how fast the consumer gets records ----
+// ---- Two threads: throughput of the consumer ----
 
 template <typename Queue>
 void BM_TwoThreads(benchmark::State& state) {
@@ -165,7 +165,7 @@ void BM_TwoThreads(benchmark::State& state) {
   ReportPerRecord(state.iterations() * batch, &state);
 }
 
-// ---- How long one Push takes, with the clock's own time in it ----
+// ---- Latency of one Push, including the time of the clock ----
 
 using Clock = std::chrono::steady_clock;
 
@@ -196,7 +196,8 @@ void TimePushes(Queue* queue, size_t count, std::vector<uint32_t>* ns) {
   }
 }
 
-// Bursts that the queue has room for, so that no full queue is measured.
+// Pushes bursts for which the queue has room, so that no full queue is
+// measured.
 template <typename Queue>
 void BM_PushLatency(benchmark::State& state) {
   const auto threads = static_cast<size_t>(state.range(0));
@@ -222,7 +223,7 @@ void BM_PushLatency(benchmark::State& state) {
   ReportQuantiles(std::move(all), &state);
 }
 
-// ---- What is in it whoever makes the queue ----
+// ---- Costs common to all queues ----
 
 void BM_Memcpy(benchmark::State& state) {
   std::vector<Bytes> to(kCapacity);
@@ -244,7 +245,7 @@ void BM_Checksum(benchmark::State& state) {
 
 // ---- A leftover ring ----
 
-// A full ring of `mebibytes`, as its process left it.
+// Makes a full ring of `mebibytes`, as its process left it.
 MappedFile MakeLeftover(int64_t mebibytes) {
   const std::string path = ScratchPath("leftover.ring");
   RingOptions options;
@@ -291,7 +292,7 @@ void BM_CopyLeftover(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * (state.range(0) << 20));
 }
 
-// ---- Which of them run ----
+// ---- Registration ----
 
 benchmark::internal::Benchmark* Register(const std::string& name,
                                          void (*run)(benchmark::State&)) {
@@ -350,7 +351,7 @@ void RegisterAll() {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  // --once: to see that all of it still runs.
+  // --once: run everything once, as a test.
   if (argc == 2 && absl::string_view(argv[1]) == "--once") {
     ringlog::g_once = true;
   } else if (benchmark::ReportUnrecognizedArguments(argc, argv)) {

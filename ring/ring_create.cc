@@ -1,4 +1,4 @@
-// How a Ring comes into being: options, the file, and what a dead process left.
+// Creation of a Ring: options, file, and reuse of the ring of a dead process.
 
 #include <linux/mempolicy.h>
 #include <sys/random.h>
@@ -84,7 +84,7 @@ RingHeader MakeHeader(const RingOptions& options) {
   h.slot_bytes = SlotBytes(options.head_bytes, options.body_bytes);
   h.slot_count = options.slot_count;
   h.head_bytes = options.head_bytes;
-  // The padding is given to the body.
+  // The body gets the padding.
   h.body_bytes = h.slot_bytes - static_cast<uint32_t>(sizeof(SlotHeader)) -
                  options.head_bytes;
   h.live_offset = kLiveOffset;
@@ -92,7 +92,8 @@ RingHeader MakeHeader(const RingOptions& options) {
   h.crash_bytes = kCrashBytes;
   h.slots_offset = kSlotsOffset;
   h.file_bytes = h.slots_offset + h.slot_count * h.slot_bytes;
-  // Of a quality that two rings never get the same; cryptography is not asked.
+  // Random bytes make collisions of ring ids negligible. They need not be
+  // cryptographically secure.
   if (getrandom(h.ring_id, sizeof h.ring_id, 0) !=
       static_cast<ssize_t>(sizeof h.ring_id)) {
     const int64_t now = ClockNs(CLOCK_REALTIME);
@@ -126,7 +127,7 @@ void InitializeFile(MappedFile::Bytes bytes, const RingHeader& header) {
   std::memcpy(bytes.data(), &header, sizeof header);
 }
 
-// Without libnuma, which users would have to link.
+// Calls mbind(2) itself; users would otherwise have to link libnuma.
 absl::Status BindToNode(MappedFile::Bytes bytes, int node) {
   if (node < 0) return absl::OkStatus();
   constexpr int kMaxNode = 63;
@@ -135,7 +136,7 @@ absl::Status BindToNode(MappedFile::Bytes bytes, int node) {
                       "a node of this machine");
   }
   const uint64_t mask = uint64_t{1} << node;
-  // The kernel looks at one bit less than it is told.
+  // The kernel uses one bit less than this argument says.
   if (syscall(SYS_mbind, bytes.data(), bytes.size(), MPOL_PREFERRED, &mask,
               kMaxNode + 2, MPOL_MF_MOVE) != 0) {
     return absl::ErrnoToStatus(
@@ -200,9 +201,9 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::Open(const std::string& path,
       reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   if (!header.ok()) return header.status();
   if (header->file_bytes != bytes.size()) {
-    return absl::DataLossError(
-        absl::StrCat("open ", path, ": has ", bytes.size(),
-                     " bytes; its header says ", header->file_bytes));
+    return absl::DataLossError(absl::StrCat(
+        "open ", path, ": has ", bytes.size(), " bytes instead of the ",
+        header->file_bytes, " in its header"));
   }
   std::unique_ptr<Ring> ring(
       new Ring(*std::move(file), path, *header, options));
@@ -238,8 +239,8 @@ Ring::Ring(MappedFile file, std::string path, const RingHeader& header,
 
 Ring::~Ring() = default;
 
-// Goes by what recovery makes of the file; of the live page only the cursor and
-// the counters stay.
+// Recovers the file, then resets tail, released and words to the result. Of the
+// live page, keeps only the cursor and the counters.
 absl::Status Ring::ResumeAfterDeath() {
   const absl::StatusOr<RecoveredRing> found = RecoverRing(
       absl::string_view(reinterpret_cast<const char*>(file_.bytes().data()),
@@ -254,7 +255,7 @@ absl::Status Ring::ResumeAfterDeath() {
   slots_.ResumeAt(begin, tail);
   take_position_.store(begin, std::memory_order_relaxed);
   release_position_ = begin;
-  // The next one goes over the other.
+  // The next publication overwrites cursor 1.
   live_->cursor[0] = found->cursor;
   Slots::Set(&live_->cursor_selector, uint64_t{0});
   return absl::OkStatus();

@@ -1,10 +1,9 @@
-// The bytes of a ring file, as ring/FORMAT.md describes them: structs, enums
-// and constants, no behaviour.
+// The byte layout of a ring file: structs, enums and constants. ring/FORMAT.md
+// describes the format.
 //
-// All integers are little-endian. Every field named `reserved` is written as
-// zero and ignored by readers; a reader refuses a file that has a bit in
-// RingHeader::incompatible_flags it does not know, and ignores unknown
-// compatible_flags.
+// Integers are little-endian. Writers set fields named `reserved` to zero;
+// readers ignore them. A reader rejects a file with an unknown bit in
+// RingHeader::incompatible_flags, and ignores unknown compatible_flags.
 
 #ifndef RINGLOG_RING_RING_FORMAT_H_
 #define RINGLOG_RING_RING_FORMAT_H_
@@ -13,69 +12,80 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "ringlog/ring/drop_counts.h"
+#include "ringlog/ring/severity.h"
+
 namespace ringlog {
 
-// Not printable and not UTF-8 in its first byte, so that no text file and no
-// file damaged by a text transfer passes for a ring.
+// The first byte is neither printable nor valid UTF-8. A text file, or a file
+// that a text transfer damaged, therefore never looks like a ring.
 inline constexpr unsigned char kRingMagic[8] = {0x89, 'R', 'I', 'N',
                                                 'G',  'L', 'O', 'G'};
 inline constexpr uint32_t kRingEndianMark = 0x01020304;
-inline constexpr uint16_t kRingMajorVersion =
-    1;  // a reader refuses a greater one
+inline constexpr uint16_t kRingMajorVersion = 1;  // readers reject greater ones
 inline constexpr uint16_t kRingMinorVersion =
-    0;  // a reader ignores what a greater one added
+    0;  // readers ignore the additions of greater ones
 inline constexpr uint32_t kRingKnownIncompatibleFlags = 0;
 
 inline constexpr size_t kCacheLineBytes = 64;
 
-// The state of a slot, the low three bits of its word. These values are frozen
-// in the file format.
+// The state of a slot: the low three bits of its word. The values are frozen in
+// the file format.
 //
-//   kFree --(writer: Claim)--> kFilling --(writer: Commit)--> kFilled
-//   --(flusher: Take)--> kPersisting --(flusher: Release)--> kFree
-//                                 |
-//                                 +--(flusher: Skip, the writer did not finish
-//                                 in time)--> kSkipped --(that writer, late)-->
-//                                 kFree
-//                                 |
-//                                 +-- the process dies: stays kFilling;
-//                                 recovery names its position and returns no
-//                                 record
+//   kFree --writer: Claim--> kFilling --writer: Commit--> kFilled
+//     --flusher: Take--> kPersisting --flusher: Release--> kFree
+//
+//   kFilling --flusher: Skip, writer stuck--> kSkipped
+//     --that writer, late--> kFree
+//
+// If the process dies while a slot is kFilling, recovery reports the slot's
+// position as unfinished and returns no record for it.
 enum class SlotState : uint8_t {
-  kFree = 0,     // with position 0: never used
-  kFilling = 1,  // a writer owns the slot
-  kFilled = 2,   // holds a record, or a part of one, or nothing (an abandoned
-                 // claim: part_count 0)
-  kPersisting = 3,  // the flusher has it; to recovery the same as kFilled, for
-                    // only the persist cursor says what is durable
-  kSkipped = 4,  // the flusher went past it; not used again before its writer
-                 // lets go of it
+  // With position 0: never used.
+  kFree = 0,
+  // A writer owns the slot.
+  kFilling = 1,
+  // The slot has a record, a part of one, or an abandoned claim (part_count 0).
+  kFilled = 2,
+  // The flusher has taken the slot. Recovery treats it like kFilled, because
+  // only the persist cursor states what is persisted.
+  kPersisting = 3,
+  // The flusher has skipped the slot. Not used again before its writer frees
+  // it.
+  kSkipped = 4,
 };
 inline constexpr int kSlotStateBits = 3;
 inline constexpr uint64_t kSlotStateMask = (uint64_t{1} << kSlotStateBits) - 1;
 
-// A position is a slot's running number. It never repeats within a ring: 2^61
-// positions at a thousand million a second are 73 years. The slot that position
-// p uses is p modulo the slot count, which is a power of two.
+// The greatest position. A position is the number of one use of a slot; a ring
+// never repeats a position. At a billion positions per second, 2^61 positions
+// last 73 years. Position p uses slot p modulo the slot count, which is a power
+// of two.
 inline constexpr uint64_t kMaxPosition =
     (uint64_t{1} << (64 - kSlotStateBits)) - 1;
 
-// What every slot begins with. The payload follows: the record's head, then its
-// body, without a space between them.
+// The beginning of each slot. The payload follows: the record's head and then,
+// without padding, its body.
 struct SlotHeader {
-  uint64_t word;    // position << 3 | state; the only field that changes while
-                    // others may look
-  uint32_t crc32c;  // of ring id, then the bytes from `part_index` to the end
-                    // of the payload
-  uint16_t part_index;  // 0 for the slot that begins a record
-  uint16_t
-      part_count;  // slots of the record; 0: an abandoned claim, nothing in it
-  uint64_t position;    // the position again, where the checksum covers it
-  uint16_t head_bytes;  // bytes of the record's head in this slot; 0 in all but
-                        // the first
-  uint8_t severity;     // of the record; 0 in an abandoned claim
+  // position << 3 | state. The only field that changes while other threads may
+  // read the slot.
+  uint64_t word;
+  // CRC-32C of the ring id, then of the bytes from `part_index` to the end of
+  // the payload.
+  uint32_t crc32c;
+  // 0 in the slot that begins a record.
+  uint16_t part_index;
+  // Slots of the record; 0 marks an abandoned claim, which has no content.
+  uint16_t part_count;
+  // The position again, covered by the checksum.
+  uint64_t position;
+  // Bytes of the record's head in this slot; 0 in all slots but the first.
+  uint16_t head_bytes;
+  // Severity of the record; 0 in an abandoned claim.
+  uint8_t severity;
   uint8_t reserved;
-  uint32_t body_bytes;  // bytes of the record's body in this slot
+  // Bytes of the record's body in this slot.
+  uint32_t body_bytes;
 };
 static_assert(sizeof(SlotHeader) == 32, "the payload begins at byte 32");
 static_assert(offsetof(SlotHeader, part_index) == 12,
@@ -85,40 +95,53 @@ static_assert(std::is_trivially_copyable_v<SlotHeader>,
 static_assert(static_cast<int>(SlotState::kFree) == 0,
               "a file of zeros is a ring of free slots that were never used");
 
-// Who made a ring and where things are. Written once, and once more at
-// kRingHeaderCopyOffset, before the ring gets its name; never changed.
+// Identity and layout of a ring. Written twice, the second time at
+// kRingHeaderCopyOffset, before the file gets its name. Never changed
+// afterwards.
 struct RingHeader {
   unsigned char magic[8];
   uint32_t endian_mark;
   uint16_t major_version;
   uint16_t minor_version;
-  uint32_t header_bytes;  // sizeof(RingHeader) of the writer; the checksum
-                          // covers that many bytes less the last four
+  // sizeof(RingHeader) of the writer. The checksum covers all of these bytes
+  // but the last four.
+  uint32_t header_bytes;
   uint32_t incompatible_flags;
   uint32_t compatible_flags;
-  uint32_t slot_bytes;  // 64-byte multiple: slot header, head area, body area,
-                        // padding
-  uint64_t slot_count;  // power of two
-  uint32_t head_bytes;  // the most that a record's head may take
-  uint32_t body_bytes;  // payload of a slot: head_bytes + body_bytes
+  // A multiple of 64: slot header, head, body and padding.
+  uint32_t slot_bytes;
+  // A power of two.
+  uint64_t slot_count;
+  // Maximum size of a record's head.
+  uint32_t head_bytes;
+  // A slot's payload has head_bytes + body_bytes.
+  uint32_t body_bytes;
   uint64_t file_bytes;
-  uint64_t live_offset;   // RingLive
-  uint64_t crash_offset;  // the crash area
+  // Offset of RingLive.
+  uint64_t live_offset;
+  // Offset of CrashAreaHead.
+  uint64_t crash_offset;
   uint64_t crash_bytes;
-  uint64_t slots_offset;  // the first slot
-  uint8_t ring_id[16];    // random
-  uint8_t
-      boot_id[16];  // of the machine's boot, as /proc/sys/kernel/random/boot_id
-                    // has it; zeros if unknown
+  // Offset of slot 0.
+  uint64_t slots_offset;
+  // Random.
+  uint8_t ring_id[16];
+  // The machine's /proc/sys/kernel/random/boot_id; zeros if unknown.
+  uint8_t boot_id[16];
   int64_t process_id;
-  uint64_t process_start_ticks;  // field 22 of /proc/PID/stat; 0 if unknown
+  // Start time of the process: field 22 of /proc/PID/stat; 0 if unknown.
+  uint64_t process_start_ticks;
   uint64_t first_position;
-  int64_t created_unix_ns;      // Unix time at creation
-  int64_t monotonic_anchor_ns;  // CLOCK_MONOTONIC at the same moment
-  char host[64];                // NUL-padded, cut if longer
+  // Unix time at creation.
+  int64_t created_unix_ns;
+  // CLOCK_MONOTONIC at creation.
+  int64_t monotonic_anchor_ns;
+  // Names are padded with NUL, and truncated if they are longer.
+  char host[64];
   char program[64];
-  char segment_directory[128];  // where its segments are, NUL-padded, the end
-                                // of it if it is longer; empty: beside the ring
+  // Directory of the ring's segments, padded with NUL. Keeps the end of a
+  // longer path. Empty: the directory of the ring.
+  char segment_directory[128];
   unsigned char reserved[24];
   uint32_t reserved_tail;
   uint32_t crc32c;
@@ -127,103 +150,117 @@ static_assert(sizeof(RingHeader) == 448, "frozen in the file format");
 static_assert(std::is_trivially_copyable_v<RingHeader>,
               "recovery copies it out of untrusted bytes");
 
-// Why a record did not enter the ring, or left it unread. These values are
-// frozen in the file format.
-enum class DropCause : uint8_t {
-  kRingFull = 0,     // OverflowPolicy::kDropNewest
-  kTimedOut = 1,     // OverflowPolicy::kBlock, and the deadline passed
-  kOverwritten = 2,  // OverflowPolicy::kOverwriteOldest took its slot
-  kClosed = 3,       // logged after the sink was shut down
-};
-inline constexpr int kDropCauseCount = 4;
-inline constexpr int kSeverityCount = 4;
-
-// How far the ring's content has been written elsewhere. What that elsewhere
-// is, only the consumer knows: `state` is its own.
+// The note of how far the ring's records are persisted. `state` belongs to the
+// consumer; the ring does not interpret it.
 struct PersistCursor {
-  uint64_t sequence;      // counts publications; 0: never published
-  uint64_t end_position;  // every position below is persisted
-  uint32_t state_bytes;   // of `state`
+  // Number of the publication; 0: never published.
+  uint64_t sequence;
+  // All positions below are persisted.
+  uint64_t end_position;
+  // Used bytes of `state`.
+  uint32_t state_bytes;
   uint32_t reserved;
   unsigned char state[480];
   uint32_t reserved_tail;
-  uint32_t crc32c;  // of ring id, then everything before this field
+  // CRC-32C of the ring id, then of all bytes before this field.
+  uint32_t crc32c;
 };
 static_assert(sizeof(PersistCursor) == 512, "frozen in the file format");
 
-// What the flusher tells of itself. Only the flusher writes these.
+// Counters of the flusher. Only the flusher writes them.
 struct FlusherCounters {
-  uint64_t records;           // persisted
-  uint64_t text_bytes;        // of lines persisted
-  uint64_t compressed_bytes;  // written to segments
-  uint64_t segments;          // begun
+  // Persisted records.
+  uint64_t records;
+  // Bytes of persisted lines.
+  uint64_t text_bytes;
+  // Bytes written to segments.
+  uint64_t compressed_bytes;
+  // Segments begun.
+  uint64_t segments;
   uint64_t write_errors;
-  uint64_t last_error;     // absl::StatusCode of the last write error
-  uint64_t skipped_slots;  // passed because their writer did not finish
-  int64_t lag_ns;  // age of the oldest record of the last batch when it had
-                   // been written
-  int64_t last_write_time_ns;  // Unix time
-  uint64_t deleted_files;      // because of limits on what is kept
+  // absl::StatusCode of the last write error.
+  uint64_t last_error;
+  // Slots that were skipped because their writer was stuck.
+  uint64_t skipped_slots;
+  // Age of the oldest record of the last batch when the batch was written.
+  int64_t lag_ns;
+  // Unix time.
+  int64_t last_write_time_ns;
+  // Files that retention deleted.
+  uint64_t deleted_files;
   uint64_t delete_errors;
   uint64_t reserved[5];
 };
 static_assert(sizeof(FlusherCounters) == 128, "two cache lines");
 
-// What other processes ask of the flusher: a rotation is wanted while `asked`
-// is greater than `done`. The only bytes of a ring that others than its process
-// write. All zero: nobody answers.
+// A request of another process for a rotation; pending while `asked` is greater
+// than `done`. Other processes write only these bytes of a ring. If both are
+// zero, the ring has no flusher that answers requests.
 struct RotationRequest {
-  uint64_t asked;  // others'
-  uint64_t done;   // the flusher's
+  // Written by other processes.
+  uint64_t asked;
+  // Written by the flusher.
+  uint64_t done;
 };
 
-// What changes while the process lives. Recovery takes nothing in it on trust
-// but the persist cursor, which has a checksum.
+// The part of the file that changes while the process lives. Recovery trusts
+// only the persist cursor, which has a checksum; it uses the other fields only
+// as far as the slots agree.
 struct RingLive {
-  alignas(kCacheLineBytes) uint64_t tail;  // the next position to be claimed
-  alignas(kCacheLineBytes)
-      uint64_t released;  // every position below is free again; the flusher's
-  alignas(kCacheLineBytes)
-      uint64_t dropped[kDropCauseCount][kSeverityCount];  // records
-  alignas(kCacheLineBytes)
-      uint64_t cut;  // records that were too long, and were shortened
+  // The next position to be claimed.
+  alignas(kCacheLineBytes) uint64_t tail;
+  // All positions below are free again. Written by the flusher, or by writers
+  // that evict.
+  alignas(kCacheLineBytes) uint64_t released;
+  // Dropped records.
+  alignas(kCacheLineBytes) uint64_t dropped[kDropCauseCount][kSeverityCount];
+  // Records that were truncated because they were too long.
+  alignas(kCacheLineBytes) uint64_t truncated;
   alignas(kCacheLineBytes) FlusherCounters flusher;
-  alignas(kCacheLineBytes) uint64_t
-      cursor_selector;  // which of the two was published last: 0 or 1; readers
-                        // go by checksum and sequence
+  // Index of the cursor that was published last. Readers select the cursor
+  // by checksum and sequence instead.
+  alignas(kCacheLineBytes) uint64_t cursor_selector;
   RotationRequest rotation;
   alignas(kCacheLineBytes) PersistCursor cursor[2];
 };
 static_assert(sizeof(RingLive) == 1536, "frozen in the file format");
 static_assert(offsetof(RingLive, rotation) == 456,
-              "the rest of the selector's cache line was reserved");
+              "it shares the cache line of the selector");
 static_assert(std::is_trivially_copyable_v<RingLive>,
               "recovery copies it out of untrusted bytes");
 
-// The crash area: what signal handlers had to say, in cells of which each is
-// whole or counts for nothing. The head is where the first cell would be. A
-// file of zeros has nothing in it.
+// The beginning of the crash area, in place of the first cell. Signal handlers
+// write their text into the cells that follow. Each cell is either intact or
+// ignored. Zeros mean an empty crash area.
 struct CrashAreaHead {
-  uint64_t used_cells;  // that writers have asked for, beyond the last one too
-  uint64_t lost_bytes;  // of text that found no cell
+  // Cells that writers asked for, including cells beyond the last one.
+  uint64_t used_cells;
+  // Bytes of text that found no cell.
+  uint64_t lost_bytes;
   uint64_t reserved[6];
 };
 static_assert(sizeof(CrashAreaHead) == 64, "frozen in the file format");
 
-// These values are frozen in the file format; 0 is a cell that was never used.
+// The values are frozen in the file format; 0 is a cell that was never used.
 enum class CrashCellKind : uint8_t {
-  kText = 1,  // goes on with the thread's report, or begins one
-  kEnd = 2,   // the thread's report is complete
+  // Text that begins or continues the thread's report.
+  kText = 1,
+  // The end of the thread's report.
+  kEnd = 2,
 };
 
 inline constexpr size_t kCrashTextBytes = 44;
 
 struct CrashCell {
-  uint32_t crc32c;  // of ring id, then the rest of the cell
-  int32_t tid;
-  int64_t time_ns;     // Unix time
-  uint8_t kind;        // a reader passes over those that it does not know
-  uint8_t text_bytes;  // of `text`, the rest of which is zero
+  // CRC-32C of the ring id, then of the rest of the cell.
+  uint32_t crc32c;
+  int32_t thread_id;
+  // Unix time.
+  int64_t time_ns;
+  // A CrashCellKind. Readers ignore cells of unknown kinds.
+  uint8_t kind;
+  // Used bytes of `text`; the rest is zero.
+  uint8_t text_bytes;
   uint16_t reserved;
   char text[kCrashTextBytes];
 };
@@ -233,24 +270,24 @@ static_assert(sizeof(CrashCell) == sizeof(CrashAreaHead),
 static_assert(std::is_trivially_copyable_v<CrashCell>,
               "recovery copies it out of untrusted bytes");
 
-// The header is there twice, so that damage to it does not cost the ring. A
-// header of a later minor version may be longer than ours, but not reach the
-// copy.
+// Offset of the second header, which makes damage to one header harmless. A
+// header of a later minor version may be longer than this one, but ends before
+// this offset.
 inline constexpr uint64_t kRingHeaderCopyOffset = 2048;
 inline constexpr uint64_t kRingHeaderAreaBytes = 4096;
 static_assert(sizeof(RingHeader) <= kRingHeaderCopyOffset &&
                   kRingHeaderCopyOffset + sizeof(RingHeader) <=
                       kRingHeaderAreaBytes,
-              "both have room");
+              "both headers fit");
 
-// Where Create puts things. Readers use the offsets in the header, while there
-// is one.
+// Offsets that Create() uses. Readers use the offsets in the header if there is
+// one.
 inline constexpr uint64_t kLiveOffset = 4096;
 inline constexpr uint64_t kCrashOffset = 8192;
 inline constexpr uint64_t kCrashBytes = 64 << 10;
 inline constexpr uint64_t kSlotsOffset = kCrashOffset + kCrashBytes;
 
-// Limits on what a reader believes.
+// Bounds that readers enforce.
 inline constexpr uint64_t kMaxFirstPosition = uint64_t{1} << 60;
 inline constexpr uint64_t kMaxSlotCount = uint64_t{1} << 26;
 inline constexpr uint64_t kMinSlotCount = 2;

@@ -11,8 +11,8 @@
 namespace ringlog {
 namespace {
 
-// Trivially copyable structs out of bytes that need not be aligned. What is
-// behind the end of `bytes` is zero.
+// Copies a trivially copyable struct out of bytes of any alignment. Fields
+// beyond the end of `bytes` are zero.
 template <typename T>
 T CopyOut(absl::string_view bytes) {
   T value = {};
@@ -33,7 +33,7 @@ bool SlotsArePlausible(const RingHeader& h) {
          h.first_position >= 1 && h.first_position <= kMaxFirstPosition;
 }
 
-// Each offset is bounded before anything is added to it.
+// Bounds each offset before it is used in a sum.
 bool OffsetsArePlausible(const RingHeader& h) {
   return h.slots_offset <= kMaxRingFileBytes &&
          h.slots_offset % kCacheLineBytes == 0 &&
@@ -47,8 +47,8 @@ bool OffsetsArePlausible(const RingHeader& h) {
          h.file_bytes == h.slots_offset + h.slot_count * h.slot_bytes;
 }
 
-// Of a header of this or a later minor version, which may be longer.
-bool ChecksumFits(absl::string_view bytes, const RingHeader& header) {
+// Accepts headers of this and of later minor versions, which may be longer.
+bool ChecksumMatches(absl::string_view bytes, const RingHeader& header) {
   if (header.header_bytes < sizeof(RingHeader) ||
       header.header_bytes > kRingHeaderCopyOffset ||
       header.header_bytes > bytes.size()) {
@@ -68,15 +68,14 @@ absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
   }
   if (bytes.size() < sizeof(RingHeader)) {
     return absl::DataLossError(
-        absl::StrCat("ring header cut off: ", bytes.size(), " bytes of ",
+        absl::StrCat("ring header truncated: ", bytes.size(), " bytes of ",
                      sizeof(RingHeader)));
   }
   const auto header = CopyOut<RingHeader>(bytes);
-  // These two before the checksum, which another version or byte order may
-  // compute otherwise.
+  // Version and byte order come before the checksum, because another version or
+  // byte order may compute the checksum differently.
   if (header.endian_mark == __builtin_bswap32(kRingEndianMark)) {
-    return absl::UnimplementedError(
-        "ring file of a machine with the other byte order");
+    return absl::UnimplementedError("ring file with the other byte order");
   }
   if (header.major_version > kRingMajorVersion) {
     return absl::UnimplementedError(
@@ -84,25 +83,24 @@ absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
                      header.minor_version, "; this program reads up to ",
                      kRingMajorVersion, ".x"));
   }
-  if (!ChecksumFits(bytes, header)) {
-    return absl::DataLossError(
-        "ring header damaged: its checksum does not fit");
+  if (!ChecksumMatches(bytes, header)) {
+    return absl::DataLossError("ring header damaged: checksum mismatch");
   }
   if ((header.incompatible_flags & ~kRingKnownIncompatibleFlags) != 0) {
     return absl::UnimplementedError(
-        absl::StrCat("ring file with features ",
-                     absl::Hex(header.incompatible_flags, absl::kZeroPad8),
-                     " that this program does not know"));
+        absl::StrCat("ring file with unknown features ",
+                     absl::Hex(header.incompatible_flags, absl::kZeroPad8)));
   }
   if (header.endian_mark != kRingEndianMark || !SlotsArePlausible(header) ||
       !OffsetsArePlausible(header)) {
     return absl::DataLossError(
-        "ring header damaged: its checksum fits, its fields do not");
+        "ring header damaged: the checksum matches, but the fields are "
+        "invalid");
   }
   return header;
 }
 
-bool IsWhole(const PersistCursor& cursor, const RingHeader& header) {
+bool IsIntact(const PersistCursor& cursor, const RingHeader& header) {
   return cursor.sequence != 0 && cursor.state_bytes <= sizeof cursor.state &&
          cursor.end_position <= kMaxPosition &&
          cursor.crc32c ==
@@ -122,11 +120,11 @@ absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file) {
   absl::StatusOr<RingHeader> copy =
       ParseOne(file.substr(kRingHeaderCopyOffset));
   if (copy.ok()) return copy;
-  // One bit makes a damaged header look like one of a later version: where the
-  // other is one of this ring's too, that is no more than damage.
+  // One flipped bit makes a header look like one of a later version. If the
+  // copy is of this version, the header is damaged.
   if (absl::IsDataLoss(copy.status()) &&
       !(absl::IsUnimplemented(header.status()) &&
-        ChecksumFits(file, CopyOut<RingHeader>(file)))) {
+        ChecksumMatches(file, CopyOut<RingHeader>(file)))) {
     return copy;
   }
   return header;
@@ -136,7 +134,8 @@ ProcessIdentity OwnerOf(const RingHeader& header) {
   ProcessIdentity owner;
   owner.process_id = header.process_id;
   owner.start_ticks = header.process_start_ticks;
-  static_assert(sizeof owner.boot_id == sizeof header.boot_id, "the same");
+  static_assert(sizeof owner.boot_id == sizeof header.boot_id,
+                "both are the bytes of a boot id");
   std::memcpy(owner.boot_id.data(), header.boot_id, sizeof header.boot_id);
   return owner;
 }
@@ -147,8 +146,8 @@ uint32_t RingHeaderChecksum(const RingHeader& header) {
 }
 
 absl::string_view SegmentDirectoryField(absl::string_view path) {
-  constexpr size_t kMost = sizeof(RingHeader::segment_directory) - 1;
-  return path.substr(path.size() - std::min(path.size(), kMost));
+  constexpr size_t kMaxBytes = sizeof(RingHeader::segment_directory) - 1;
+  return path.substr(path.size() - std::min(path.size(), kMaxBytes));
 }
 
 absl::string_view SegmentDirectory(const RingHeader& header) {
@@ -166,11 +165,13 @@ uint32_t PersistCursorChecksum(absl::crc32c_t seed,
 PersistCursor ParsePersistCursor(absl::string_view live_bytes,
                                  const RingHeader& header) {
   const auto live = CopyOut<RingLive>(live_bytes);
-  // The later one that is whole. The selector, which names it, may be of
-  // another time after a power cut; and a kill right before it is moved leaves
-  // a whole cursor that is as true as the one before.
-  const bool valid[2] = {IsWhole(live.cursor[0], header),
-                         IsWhole(live.cursor[1], header)};
+  // Selects the intact cursor with the greater sequence. Ignores the selector,
+  // because:
+  // - after a power loss the selector may be older or newer than the cursors;
+  // - after a kill just before the selector's store, the unselected cursor is
+  //   complete and true.
+  const bool valid[2] = {IsIntact(live.cursor[0], header),
+                         IsIntact(live.cursor[1], header)};
   if (valid[0] && valid[1]) {
     return live.cursor[live.cursor[1].sequence > live.cursor[0].sequence];
   }
@@ -178,10 +179,11 @@ PersistCursor ParsePersistCursor(absl::string_view live_bytes,
   return PersistCursor{};
 }
 
-// The selected one is; or none has been selected yet.
+// Checks the selected cursor; an unused one is intact only before the second
+// publication.
 bool LatestCursorIsDamaged(const RingLive& live, const RingHeader& header) {
   const uint64_t selected = live.cursor_selector & 1;
-  if (IsWhole(live.cursor[selected], header)) return false;
+  if (IsIntact(live.cursor[selected], header)) return false;
   const PersistCursor& other = live.cursor[1 - selected];
   return !IsUnused(live.cursor[selected]) ||
          !(IsUnused(other) || other.sequence == 1);

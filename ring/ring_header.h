@@ -1,5 +1,5 @@
-// The header and the persist cursor of a ring file: read from bytes that are
-// not trusted, and their checksums.
+// Parsing and checksums of a ring file's header and persist cursor. The input
+// bytes are untrusted.
 
 #ifndef RINGLOG_RING_RING_HEADER_H_
 #define RINGLOG_RING_RING_HEADER_H_
@@ -14,30 +14,31 @@
 
 namespace ringlog {
 
-// The header of a ring file, of which at least min(its size, 4096) bytes are
-// given; or of its copy, if the header is damaged and the copy is whole.
+// Returns the header of a ring file, or its copy if only the copy is intact.
+// `file` needs only the first min(4096, file size) bytes.
 //   InvalidArgument  not a ring file
-//   DataLoss         a ring file whose header and its copy are damaged or cut
-//                    off; RebuildRingHeader() may help
-//   Unimplemented    of a version, byte order or with a feature that this code
-//                    does not know
+//   DataLoss         a ring file whose two headers are damaged or truncated;
+//                    RebuildRingHeader() may rebuild one
+//   Unimplemented    a version, byte order or feature that this code does not
+//                    support
 absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file);
 
-// The persist cursor that counts; one with sequence 0 if none was published, or
-// none survived. `live` is the file from live_offset on.
+// Returns the persist cursor that counts. Its sequence is 0 if no cursor was
+// published or none is intact. `live` is the part of the file that begins at
+// live_offset.
 PersistCursor ParsePersistCursor(absl::string_view live,
                                  const RingHeader& header);
 
-// Whether a cursor was published last that is damaged now, so that the one that
-// counts says less than was persisted. No kill does that.
+// Returns true if the cursor that was published last is damaged, so that more
+// records may be persisted than the cursor states. A kill cannot cause this.
 bool LatestCursorIsDamaged(const RingLive& live, const RingHeader& header);
 
-// The process that made the ring.
+// Returns the process that created the ring.
 ProcessIdentity OwnerOf(const RingHeader& header);
 
 uint32_t RingHeaderChecksum(const RingHeader& header);
 
-// What RingHeader::segment_directory says of a path: its end, if it is long.
+// Returns the end of `path` that fits into RingHeader::segment_directory.
 absl::string_view SegmentDirectoryField(absl::string_view path);
 absl::string_view SegmentDirectory(const RingHeader& header);
 uint32_t PersistCursorChecksum(absl::crc32c_t seed,

@@ -16,10 +16,12 @@
 namespace ringlog {
 namespace {
 
-constexpr uint64_t kMinSlotBytes = 2 * kCacheLineBytes;  // a head alone is 40
+constexpr uint64_t kMinSlotBytes =
+    2 * kCacheLineBytes;  // a head alone takes 40
 constexpr uint64_t kMaxSlotBytes = kMaxHeadBytes + kMaxBodyBytes + 1024;
 
-// A checksum of the file, and what it begins with if the rest of it is right.
+// A checksum in the file, and the seed that it had if the bytes that it covers
+// are intact.
 struct Witness {
   uint32_t seed = 0;
   uint64_t position = 0;
@@ -34,7 +36,7 @@ uint32_t SeedOf(uint32_t checksum, absl::string_view covered) {
       absl::crc32c_t{checksum}, absl::ComputeCrc32c(covered), covered.size()));
 }
 
-// Nothing if the slot cannot be the one with that index.
+// Returns nothing if the slot cannot be the slot with that index.
 std::optional<Witness> WitnessOf(absl::string_view slot, uint64_t index,
                                  uint64_t slot_count) {
   SlotHeader header;
@@ -52,7 +54,7 @@ std::optional<Witness> WitnessOf(absl::string_view slot, uint64_t index,
                  header.position};
 }
 
-// Of the persist cursors; that of each seed once.
+// Returns the witnesses of both persist cursors, each seed once.
 std::vector<Witness> CursorWitnesses(absl::string_view file) {
   std::vector<Witness> witnesses;
   for (const size_t i : {size_t{0}, size_t{1}}) {
@@ -73,22 +75,26 @@ std::vector<Witness> CursorWitnesses(absl::string_view file) {
   return witnesses;
 }
 
-// One guess at the slots' size, and how well it fits.
+// A guess at the slot size, with the evidence for it.
 struct Geometry {
   uint64_t slot_count = 0;
   uint64_t slot_bytes = 0;
   uint32_t seed = 0;
-  size_t agreeing = 0;          // witnesses with that seed
-  uint64_t first_position = 0;  // the lowest of theirs
-  int64_t fitting_words = 0;    // more than there are that do not fit
+  // Number of witnesses with this seed.
+  size_t votes = 0;
+  // Lowest position of these witnesses.
+  uint64_t first_position = 0;
+  // Number of words whose position belongs to the slot, minus the number of
+  // other nonzero words.
+  int64_t matching_words = 0;
 
-  bool FitsBetterThan(const Geometry& other) const {
-    return std::tie(agreeing, fitting_words) >
-           std::tie(other.agreeing, other.fitting_words);
+  bool IsBetterThan(const Geometry& other) const {
+    return std::tie(votes, matching_words) >
+           std::tie(other.votes, other.matching_words);
   }
 };
 
-// Sets the seed on which most of them agree, a cursor's counting once.
+// Sets the seed that most witnesses have. A cursor counts as one witness.
 void CountVotes(std::vector<Witness> witnesses, Geometry* geometry) {
   std::sort(witnesses.begin(), witnesses.end());
   for (size_t begin = 0, end; begin < witnesses.size(); begin = end) {
@@ -97,8 +103,8 @@ void CountVotes(std::vector<Witness> witnesses, Geometry* geometry) {
            witnesses[end].seed == witnesses[begin].seed) {
       ++end;
     }
-    if (end - begin > geometry->agreeing) {
-      geometry->agreeing = end - begin;
+    if (end - begin > geometry->votes) {
+      geometry->votes = end - begin;
       geometry->seed = witnesses[begin].seed;
       geometry->first_position = witnesses[begin].position;
     }
@@ -117,9 +123,9 @@ Geometry Try(absl::string_view slots, uint64_t slot_count,
     uint64_t word;
     std::memcpy(&word, slot.data(), sizeof word);
     if (word != 0) {
-      const bool fits = (WordPosition(word) & (slot_count - 1)) == i &&
-                        WordState(word) <= SlotState::kSkipped;
-      geometry.fitting_words += fits ? 1 : -1;
+      const bool matches = (WordPosition(word) & (slot_count - 1)) == i &&
+                           WordState(word) <= SlotState::kSkipped;
+      geometry.matching_words += matches ? 1 : -1;
     }
     if (const auto witness = WitnessOf(slot, i, slot_count)) {
       witnesses.push_back(*witness);
@@ -160,7 +166,8 @@ absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file) {
   if (file.size() > kSlotsOffset && file.size() <= kMaxRingFileBytes) {
     const absl::string_view slots = file.substr(kSlotsOffset);
     const std::vector<Witness> cursors = CursorWitnesses(file);
-    // The most slots first, so that of equals they are the smallest.
+    // Begins with the greatest number of slots. Of equally good guesses, the
+    // one with the smallest slots wins.
     for (uint64_t count = kMaxSlotCount; count >= kMinSlotCount; count /= 2) {
       const uint64_t slot_bytes = slots.size() / count;
       if (slot_bytes * count != slots.size() ||
@@ -170,25 +177,27 @@ absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file) {
       }
       has_size_of_ring = true;
       const Geometry geometry = Try(slots, count, cursors);
-      if (geometry.FitsBetterThan(best)) best = geometry;
+      if (geometry.IsBetterThan(best)) best = geometry;
     }
   }
   if (!has_size_of_ring) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "no ring has ", file.size(), " bytes; it has ", kSlotsOffset,
-        " and those of its slots, up to ", kMaxRingFileBytes));
+        "not the size of a ring: ", file.size(), " bytes instead of ",
+        kSlotsOffset, " and the slots, at most ", kMaxRingFileBytes));
   }
-  if (best.agreeing < 2) {
+  if (best.votes < 2) {
     return absl::DataLossError(
-        "its slots do not say what the header said: less than two checksums "
-        "agree, of slots, or of a slot and the persist cursor");
+        "cannot rebuild the ring header from the slots: fewer than two "
+        "checksums "
+        "of slots, or of a slot and the persist cursor, agree");
   }
   return MakeHeader(best, file.size());
 }
 
-// Four bytes more change a CRC-32C as four zeros do if they are added to it
-// first. So what they have to be is the difference between the CRC that four
-// zeros would make `seed`, and the one that there is.
+// CRC-32C is linear: appending four bytes changes it like appending four zeros
+// after adding the bytes to it. So the four bytes are the difference between
+// the CRC that four zeros would turn into `seed`, and the CRC of the first 12
+// bytes.
 void SetChecksumSeed(absl::crc32c_t seed, uint8_t (&ring_id)[16]) {
   constexpr size_t kSuffix = sizeof(uint32_t);
   constexpr char kZeros[kSuffix] = {};

@@ -1,8 +1,9 @@
-// The header of a ring that has lost both, from what is in its slots.
+// Rebuilds the header of a ring if both headers are lost.
 //
-// A slot says its position, and so which slot of how many it is; its checksum
-// begins with that of the ring id. So one guess at the slots' size is right
-// that makes many slots agree on what their checksums begin with.
+// Each slot contains its position, which determines the slot's index for a
+// given slot count, and a checksum whose seed is the CRC-32C of the ring id.
+// RebuildRingHeader() tries every slot size. With the right size, many
+// checksums have the same seed.
 
 #ifndef RINGLOG_RING_RING_HEADER_SCAN_H_
 #define RINGLOG_RING_RING_HEADER_SCAN_H_
@@ -16,23 +17,26 @@
 
 namespace ringlog {
 
-// A header by which RecoverRing() reads `file`, all of a ring of version 1.0.
-// What it does not know is zero or empty: whose ring it is, and when it was
-// made. The ring id is not what it was, but has the same CRC-32C, which is all
-// that checksums need. The first position is the lowest that a slot proves.
-// Where the only slots that hold anything fit slots of several sizes, it is the
-// smallest of these.
+// Returns a header with which RecoverRing() can read `file`, a complete ring of
+// version 1.0. The header differs from the lost one:
+// - Owner, names, directory and times are zero or empty.
+// - The ring id differs, but has the same CRC-32C, which is all that checksums
+//   need.
+// - The first position is the lowest one that a slot proves.
+// - If the evidence fits slots of several sizes, the size is the smallest of
+//   these.
 //
-// A pure function of bytes that it does not trust. The time it takes is that of
-// a few checksums over the file, whatever is in it.
+// A pure function of untrusted bytes. Takes the time of a few checksums over
+// the file, whatever its content.
 //
-//   DataLoss         less than two checksums agree, of slots, or of a slot and
-//                    the persist cursor; of a ring in which next to nothing has
-//                    been written this is true of undamaged slots too
+//   DataLoss         fewer than two checksums of slots, or of a slot and the
+//                    persist cursor, have the same seed. Also returned for an
+//                    undamaged ring that is almost unused.
 //   InvalidArgument  no ring has a file of this size
 absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file);
 
-// Sets the last four bytes of `ring_id` so that ChecksumSeed() of it is `seed`.
+// Sets the last four bytes of `ring_id` so that ChecksumSeed(ring_id) is
+// `seed`.
 void SetChecksumSeed(absl::crc32c_t seed, uint8_t (&ring_id)[16]);
 
 }  // namespace ringlog

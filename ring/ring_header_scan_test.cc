@@ -1,5 +1,4 @@
-// What is found of rings that have lost both headers, against what recovery
-// makes of them with their headers.
+// Rebuilt headers, compared with recovery by the original headers.
 
 #include "ringlog/ring/ring_header_scan.h"
 
@@ -63,10 +62,10 @@ std::vector<std::string> Printed(const RecoveredRing& ring) {
   return lines;
 }
 
-// The same records and gaps as with its header.
+// Expects the same records and gaps as with the original header.
 void ExpectRebuilt(const std::string& bytes, absl::string_view what) {
-  const std::string blind = WithoutHeaders(bytes);
-  const absl::StatusOr<RingHeader> rebuilt = RebuildRingHeader(blind);
+  const std::string stripped = WithoutHeaders(bytes);
+  const absl::StatusOr<RingHeader> rebuilt = RebuildRingHeader(stripped);
   ASSERT_TRUE(rebuilt.ok()) << what << ": " << rebuilt.status();
   const RingHeader header = *ParseRingHeader(bytes);
   EXPECT_EQ(rebuilt->slot_count, header.slot_count) << what;
@@ -77,19 +76,19 @@ void ExpectRebuilt(const std::string& bytes, absl::string_view what) {
   EXPECT_EQ(ChecksumSeed(rebuilt->ring_id), ChecksumSeed(header.ring_id));
   for (const RecoverFrom from :
        {RecoverFrom::kEverything, RecoverFrom::kCursor}) {
-    EXPECT_EQ(Printed(RecoverRing(blind, *rebuilt, from)),
+    EXPECT_EQ(Printed(RecoverRing(stripped, *rebuilt, from)),
               Printed(*RecoverRing(bytes, from)))
         << what;
   }
 }
 
-// Records of 1 to 3 slots, the last few of which are not persisted.
+// Writes records of 1 to 3 slots. The last few are not persisted.
 std::string UsedRing(const RingOptions& options, int records) {
   TestRing ring(options);
   const size_t slot = ring.header().slot_bytes - sizeof(SlotHeader);
-  const uint64_t most = options.slot_count >= 8 ? 3 : 1;
+  const uint64_t max_slots = options.slot_count >= 8 ? 3 : 1;
   for (int i = 0; i < records; ++i) {
-    const size_t slots = static_cast<size_t>(i) % most;
+    const size_t slots = static_cast<size_t>(i) % max_slots;
     const std::string body(slots * slot + 7, static_cast<char>('a' + i % 26));
     if (!ring.Write(body)) {
       ring.ReadAll();
@@ -101,7 +100,7 @@ std::string UsedRing(const RingOptions& options, int records) {
   return ring.Bytes();
 }
 
-TEST(RingHeaderScanTest, EveryGeometryIsFoundByItsSlots) {
+TEST(RingHeaderScanTest, FindsEveryGeometry) {
   for (const uint64_t slots : {2u, 4u, 8u, 64u, 1024u}) {
     for (const auto& [head, body] :
          {std::pair(40, 1), std::pair(40, 56), std::pair(128, 352),
@@ -120,7 +119,7 @@ TEST(RingHeaderScanTest, EveryGeometryIsFoundByItsSlots) {
   }
 }
 
-TEST(RingHeaderScanTest, UnfinishedAndAbandonedSlotsChangeNothing) {
+TEST(RingHeaderScanTest, IgnoresUnfinishedAndAbandonedSlots) {
   TestRing ring(Options(16, 40, 56));
   ring.Write("a");
   ASSERT_TRUE(ring.ring().Claim(Severity::kInfo, 1, 200).has_value());
@@ -129,7 +128,7 @@ TEST(RingHeaderScanTest, UnfinishedAndAbandonedSlotsChangeNothing) {
   ExpectRebuilt(ring.Bytes(), "unfinished");
 }
 
-TEST(RingHeaderScanTest, OneUsedSlotNeedsTheCursorToConfirmIt) {
+TEST(RingHeaderScanTest, OneUsedSlotNeedsACursor) {
   TestRing ring(Options(16, 40, 56));
   ring.Write("a");
   EXPECT_EQ(RebuildRingHeader(WithoutHeaders(ring.Bytes())).status().code(),
@@ -140,39 +139,39 @@ TEST(RingHeaderScanTest, OneUsedSlotNeedsTheCursorToConfirmIt) {
   ExpectRebuilt(ring.Bytes(), "one slot, two cursors");
 }
 
-TEST(RingHeaderScanTest, WithoutTheLivePartNothingIsToldOfSlotsNeverUsed) {
+TEST(RingHeaderScanTest, RebuildsWithoutLiveArea) {
   std::string bytes = UsedRing(Options(16, 40, 56, 1000), 3);
   std::memset(&bytes[kLiveOffset], 0, sizeof(RingLive));
   ExpectRebuilt(bytes, "headers and live part");
 }
 
-TEST(RingHeaderScanTest, NothingUsedIsAnErrorThatSaysSo) {
+TEST(RingHeaderScanTest, UnusedRingIsDataLoss) {
   TestRing ring(Options(16, 40, 56));
   for (int i = 0; i < 2; ++i) {
     const absl::Status status =
         RebuildRingHeader(WithoutHeaders(ring.Bytes())).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
     EXPECT_THAT(std::string(status.message()),
-                HasSubstr("less than two checksums agree"));
-    // Two cursors that agree say nothing of slots.
+                HasSubstr("fewer than two checksums"));
+    // Two cursors with the same seed prove nothing about slots.
     ring.ring().PublishCursor(1, "one");
     ring.ring().PublishCursor(1, "two");
   }
 }
 
-TEST(RingHeaderScanTest, DamagedSlotsAndThoseOfAnotherRingAreOutvoted) {
+TEST(RingHeaderScanTest, MajorityOutvotesForeignSlots) {
   const RingOptions options = Options(16, 40, 56, (uint64_t{1} << 32) - 3);
-  const std::string theirs = UsedRing(options, 30);
+  const std::string other = UsedRing(options, 30);
   std::string bytes = UsedRing(options, 30);
   for (size_t i = 0; i < 16; ++i) {
     const size_t slot = kSlotsOffset + i * 128;
-    if (i % 3 == 0) bytes.replace(slot, 128, theirs, slot, 128);
+    if (i % 3 == 0) bytes.replace(slot, 128, other, slot, 128);
     if (i % 5 == 4) bytes[slot + 33] ^= 1;
   }
   ExpectRebuilt(bytes, "5 of 16 are another ring's, 3 damaged");
 }
 
-TEST(RingHeaderScanTest, AFileOfNoSizeThatARingHasIsRefused) {
+TEST(RingHeaderScanTest, ImpossibleSizeIsRejected) {
   const std::string bytes = WithoutHeaders(UsedRing(Options(8, 40, 56), 5));
   for (const size_t size : {size_t{0}, size_t{100}, size_t{4096}, size_t{73728},
                             bytes.size() - 1}) {
@@ -182,19 +181,19 @@ TEST(RingHeaderScanTest, AFileOfNoSizeThatARingHasIsRefused) {
   }
 }
 
-// Of a file that was cut too: what it gives is right, or it gives nothing.
-TEST(RingHeaderScanTest, CutAtAnySlotNothingWrongIsReturned) {
+// A truncated file returns correct records or none.
+TEST(RingHeaderScanTest, TruncatedFileReturnsOnlyRealRecords) {
   const std::string bytes = UsedRing(Options(64, 40, 56), 100);
   const std::vector<std::string> all =
       Printed(*RecoverRing(bytes, RecoverFrom::kEverything));
   size_t found = 0;
   for (size_t size = kSlotsOffset; size < bytes.size(); size += 64) {
-    const std::string cut = WithoutHeaders(bytes.substr(0, size));
-    const auto header = RebuildRingHeader(cut);
+    const std::string truncated = WithoutHeaders(bytes.substr(0, size));
+    const auto header = RebuildRingHeader(truncated);
     if (!header.ok()) continue;
     ++found;
     const RecoveredRing ring =
-        RecoverRing(cut, *header, RecoverFrom::kEverything);
+        RecoverRing(truncated, *header, RecoverFrom::kEverything);
     for (const RecoveredRecord& r : ring.records) {
       EXPECT_THAT(all, Contains(absl::StrCat(r.position, " ", r.slot_count, " ",
                                              r.head, " ", r.body)));
@@ -203,7 +202,7 @@ TEST(RingHeaderScanTest, CutAtAnySlotNothingWrongIsReturned) {
   EXPECT_GT(found, 0u);
 }
 
-TEST(RingHeaderScanTest, RandomBytesAreNoRing) {
+TEST(RingHeaderScanTest, RandomBytesAreRejected) {
   std::mt19937_64 random(TestSeed());
   for (int round = 0; round < 20; ++round) {
     std::string bytes(kSlotsOffset + (size_t{8192} << (round % 6)), '\0');
@@ -216,9 +215,9 @@ TEST(RingHeaderScanTest, RandomBytesAreNoRing) {
   }
 }
 
-// Positions that are right in one geometry and lengths that nothing has; or all
-// the same.
-TEST(RingHeaderScanTest, HostileSlotsAreNoRing) {
+// Positions that are valid in one geometry with impossible lengths, or all
+// equal.
+TEST(RingHeaderScanTest, HostileSlotsAreRejected) {
   for (const uint32_t body_bytes : {uint32_t{96}, uint32_t{97}, UINT32_MAX}) {
     for (const uint64_t step : {0u, 1u}) {
       std::string bytes(kSlotsOffset + (size_t{1} << 20), '\0');
@@ -237,7 +236,7 @@ TEST(RingHeaderScanTest, HostileSlotsAreNoRing) {
   }
 }
 
-TEST(RingHeaderScanTest, AnIdCanBeMadeForEverySeed) {
+TEST(RingHeaderScanTest, SetsIdForEverySeed) {
   std::mt19937_64 random(TestSeed());
   for (uint64_t i = 0; i < 1000; ++i) {
     uint8_t id[16];
@@ -250,7 +249,7 @@ TEST(RingHeaderScanTest, AnIdCanBeMadeForEverySeed) {
     EXPECT_EQ(ChecksumSeed(made), seed);
     EXPECT_EQ(std::memcmp(made, id, 12), 0);
     SetChecksumSeed(ChecksumSeed(id), made);
-    EXPECT_EQ(std::memcmp(made, id, 16), 0) << "there is only one";
+    EXPECT_EQ(std::memcmp(made, id, 16), 0) << "the suffix is unique";
   }
 }
 

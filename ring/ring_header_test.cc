@@ -45,12 +45,12 @@ RingHeader ValidHeader() {
   return h;
 }
 
-// The file's first 4096 bytes, with two whole headers.
+// The first 4096 bytes of a file, with two intact headers.
 class RingHeaderTest : public ::testing::Test {
  protected:
   void SetUp() override { Put(ValidHeader()); }
 
-  // The checksum is that of a writer of this version.
+  // Computes the checksum as a writer of this version.
   void Put(RingHeader header) {
     header.crc32c = static_cast<uint32_t>(absl::ComputeCrc32c(absl::string_view(
         reinterpret_cast<const char*>(&header), sizeof header - 4)));
@@ -84,12 +84,12 @@ class RingHeaderTest : public ::testing::Test {
   RingHeader header_ = {};
 };
 
-TEST_F(RingHeaderTest, WholeHeaderIsReturnedAsWritten) {
+TEST_F(RingHeaderTest, IntactHeaderIsReturnedAsWritten) {
   EXPECT_TRUE(ParsesToWhatWasWritten());
   EXPECT_EQ(RingHeaderChecksum(header_), header_.crc32c);
 }
 
-TEST_F(RingHeaderTest, AlignmentOfTheBytesDoesNotMatter) {
+TEST_F(RingHeaderTest, ParsesUnalignedBytes) {
   for (size_t shift = 1; shift < 8; ++shift) {
     const std::string shifted = std::string(shift, 'x') + file_;
     EXPECT_TRUE(ParseRingHeader(absl::string_view(shifted).substr(shift)).ok());
@@ -98,7 +98,7 @@ TEST_F(RingHeaderTest, AlignmentOfTheBytesDoesNotMatter) {
 
 // ---- Damage ----
 
-TEST_F(RingHeaderTest, OneFlippedBitIsRepairedFromTheCopy) {
+TEST_F(RingHeaderTest, FlippedBitFallsBackToCopy) {
   for (size_t bit = 0; bit < sizeof(RingHeader) * 8; ++bit) {
     PutAt(0);
     Flip(bit);
@@ -106,7 +106,7 @@ TEST_F(RingHeaderTest, OneFlippedBitIsRepairedFromTheCopy) {
   }
 }
 
-TEST_F(RingHeaderTest, OneFlippedBitInTheCopyIsOfNoConsequence) {
+TEST_F(RingHeaderTest, FlippedBitInCopyIsIgnored) {
   for (size_t bit = 0; bit < sizeof(RingHeader) * 8; ++bit) {
     PutAt(2048);
     Flip(size_t{2048} * 8 + bit);
@@ -114,7 +114,7 @@ TEST_F(RingHeaderTest, OneFlippedBitInTheCopyIsOfNoConsequence) {
   }
 }
 
-TEST_F(RingHeaderTest, NoFlippedBitInBothEverYieldsAHeader) {
+TEST_F(RingHeaderTest, FlippedBitsInBothAreDetected) {
   for (size_t bit = 0; bit < sizeof(RingHeader) * 8; ++bit) {
     PutAt(0);
     PutAt(2048);
@@ -124,18 +124,18 @@ TEST_F(RingHeaderTest, NoFlippedBitInBothEverYieldsAHeader) {
   }
 }
 
-TEST_F(RingHeaderTest, AFirstPageOfZerosIsReplacedByTheCopy) {
+TEST_F(RingHeaderTest, ZeroedHeaderFallsBackToCopy) {
   std::memset(&file_[0], 0, sizeof(RingHeader));
   EXPECT_TRUE(ParsesToWhatWasWritten());
 }
 
-TEST_F(RingHeaderTest, WhatIsDamagedTwiceIsDataLoss) {
+TEST_F(RingHeaderTest, BothDamagedIsDataLoss) {
   file_[100] ^= 1;
   file_[2048 + 200] ^= 1;
   ExpectError(absl::StatusCode::kDataLoss, "checksum");
 }
 
-TEST_F(RingHeaderTest, ADamagedVersionIsDamageIfTheCopyIsOfThisVersion) {
+TEST_F(RingHeaderTest, FlippedVersionIsDataLoss) {
   for (const size_t first : {size_t{0}, size_t{2048}}) {
     PutAt(0);
     PutAt(2048);
@@ -145,7 +145,7 @@ TEST_F(RingHeaderTest, ADamagedVersionIsDamageIfTheCopyIsOfThisVersion) {
   }
 }
 
-TEST_F(RingHeaderTest, AFileCutInTheHeaderIsDataLossAndOneWithoutMagicNoRing) {
+TEST_F(RingHeaderTest, TruncatedHeaderIsDataLoss) {
   for (size_t size = 0; size < sizeof(RingHeader); ++size) {
     EXPECT_EQ(ParseRingHeader(file_.substr(0, size)).status().code(),
               size == 0 ? absl::StatusCode::kInvalidArgument
@@ -157,7 +157,7 @@ TEST_F(RingHeaderTest, AFileCutInTheHeaderIsDataLossAndOneWithoutMagicNoRing) {
   }
 }
 
-TEST_F(RingHeaderTest, OtherFilesAreNoRings) {
+TEST_F(RingHeaderTest, OtherFilesAreNotRings) {
   for (const char* text :
        {"", "RINGLOG", "I20261123 02:03:04.1 a log line\n"}) {
     file_ = text;
@@ -169,7 +169,7 @@ TEST_F(RingHeaderTest, OtherFilesAreNoRings) {
 
 // ---- Versions ----
 
-TEST_F(RingHeaderTest, ALaterMajorVersionIsRefusedByItsNumber) {
+TEST_F(RingHeaderTest, LaterMajorVersionIsRejected) {
   PutChanged([](RingHeader& h) {
     h.major_version = 2;
     h.minor_version = 7;
@@ -177,14 +177,14 @@ TEST_F(RingHeaderTest, ALaterMajorVersionIsRefusedByItsNumber) {
   ExpectError(absl::StatusCode::kUnimplemented, "version 2.7");
 }
 
-TEST_F(RingHeaderTest, ALaterMinorVersionIsReadThoughItsHeaderIsLonger) {
+TEST_F(RingHeaderTest, LongerHeaderOfLaterMinorIsRead) {
   RingHeader header = ValidHeader();
   header.minor_version = 9;
   header.header_bytes = 600;
   std::string longer(600, '\x77');
   std::memcpy(&longer[0], &header, sizeof header);
   std::memset(&longer[444], 0x77,
-              4);  // our checksum's place: a field of theirs
+              4);  // a field of the longer header, in the place of our checksum
   const auto crc = static_cast<uint32_t>(
       absl::ComputeCrc32c(absl::string_view(longer).substr(0, 596)));
   std::memcpy(&longer[596], &crc, sizeof crc);
@@ -197,14 +197,14 @@ TEST_F(RingHeaderTest, ALaterMinorVersionIsReadThoughItsHeaderIsLonger) {
   ExpectError(absl::StatusCode::kDataLoss, "checksum");
 }
 
-TEST_F(RingHeaderTest, UnknownIncompatibleFlagsAreRefusedEachOfThem) {
+TEST_F(RingHeaderTest, UnknownIncompatibleFlagIsRejected) {
   for (int bit = 0; bit < 32; ++bit) {
     PutChanged([&](RingHeader& h) { h.incompatible_flags = 1u << bit; });
     ExpectError(absl::StatusCode::kUnimplemented, "features");
   }
 }
 
-TEST_F(RingHeaderTest, UnknownCompatibleFlagsAndReservedBytesAreIgnored) {
+TEST_F(RingHeaderTest, IgnoresCompatibleFlagsAndReserved) {
   PutChanged([](RingHeader& h) {
     h.compatible_flags = UINT32_MAX;
     h.reserved_tail = UINT32_MAX;
@@ -213,14 +213,14 @@ TEST_F(RingHeaderTest, UnknownCompatibleFlagsAndReservedBytesAreIgnored) {
   EXPECT_TRUE(ParsesToWhatWasWritten());
 }
 
-TEST_F(RingHeaderTest, TheOtherByteOrderIsRefusedAsSuch) {
+TEST_F(RingHeaderTest, OtherByteOrderIsRejected) {
   PutChanged([](RingHeader& h) { h.endian_mark = 0x04030201; });
   ExpectError(absl::StatusCode::kUnimplemented, "byte order");
 }
 
-// ---- A checksum that fits is no proof of good will ----
+// ---- Matching checksums with invalid fields ----
 
-TEST_F(RingHeaderTest, FieldsThatDoNotFitTogetherAreRefused) {
+TEST_F(RingHeaderTest, InconsistentFieldsAreRejected) {
   using Change = std::function<void(RingHeader&)>;
   const Change changes[] = {
       [](RingHeader& h) { h.endian_mark = 0x11111111; },
@@ -230,8 +230,8 @@ TEST_F(RingHeaderTest, FieldsThatDoNotFitTogetherAreRefused) {
       [](RingHeader& h) { h.slot_count = uint64_t{1} << 27; },
       [](RingHeader& h) { h.slot_count = uint64_t{1} << 63; },
       [](RingHeader& h) { h.slot_bytes = 0; },
-      [](RingHeader& h) { h.slot_bytes = 448; },  // too small for its areas
-      [](RingHeader& h) { h.slot_bytes = 520; },  // no multiple of 64
+      [](RingHeader& h) { h.slot_bytes = 448; },  // too small for its parts
+      [](RingHeader& h) { h.slot_bytes = 520; },  // not a multiple of 64
       [](RingHeader& h) { h.slot_bytes = 0xffffffc0; },
       [](RingHeader& h) { h.head_bytes = 4097; },
       [](RingHeader& h) { h.body_bytes = UINT32_MAX; },
@@ -267,7 +267,7 @@ TEST_F(RingHeaderTest, FieldsThatDoNotFitTogetherAreRefused) {
   }
 }
 
-TEST_F(RingHeaderTest, HeaderBytesThatReachIntoTheCopyAreRefused) {
+TEST_F(RingHeaderTest, HeaderReachingIntoCopyIsRejected) {
   for (const uint32_t bytes : {0u, 4u, 447u, 2049u, 4096u, UINT32_MAX}) {
     PutChanged([&](RingHeader& h) { h.header_bytes = bytes; });
     EXPECT_EQ(Parse().status().code(), absl::StatusCode::kDataLoss) << bytes;
@@ -288,7 +288,7 @@ class PersistCursorTest : public ::testing::Test {
     return cursor;
   }
   void Seal(PersistCursor* cursor) {
-    // Of ring id, then everything before the checksum: 508 bytes.
+    // The ring id, then all bytes before the checksum: 508.
     std::string covered(reinterpret_cast<const char*>(header_.ring_id), 16);
     covered.append(reinterpret_cast<const char*>(cursor), 508);
     cursor->crc32c = static_cast<uint32_t>(absl::ComputeCrc32c(covered));
@@ -303,12 +303,12 @@ class PersistCursorTest : public ::testing::Test {
   RingLive live_ = {};
 };
 
-TEST_F(PersistCursorTest, NoneIsSequenceZero) {
+TEST_F(PersistCursorTest, NoCursorHasSequenceZero) {
   EXPECT_EQ(Parse().sequence, 0u);
   EXPECT_EQ(ParsePersistCursor("", header_).sequence, 0u);
 }
 
-TEST_F(PersistCursorTest, TheLaterOfTwoWholeOnesCountsWhateverTheSelectorSays) {
+TEST_F(PersistCursorTest, GreaterSequenceCounts) {
   for (const uint64_t selector : {uint64_t{0}, uint64_t{1}, UINT64_MAX}) {
     live_.cursor_selector = selector;
     live_.cursor[0] = MakeCursor(7, 70);
@@ -319,7 +319,7 @@ TEST_F(PersistCursorTest, TheLaterOfTwoWholeOnesCountsWhateverTheSelectorSays) {
   }
 }
 
-TEST_F(PersistCursorTest, EveryFlippedBitOfTheLaterLeavesTheOneBefore) {
+TEST_F(PersistCursorTest, FlippedBitFallsBackToPrevious) {
   live_.cursor[0] = MakeCursor(7, 70);
   for (size_t bit = 0; bit < sizeof(PersistCursor) * 8; ++bit) {
     live_.cursor[1] = MakeCursor(8, 80);
@@ -329,13 +329,13 @@ TEST_F(PersistCursorTest, EveryFlippedBitOfTheLaterLeavesTheOneBefore) {
   }
 }
 
-TEST_F(PersistCursorTest, ACursorOfAnotherRingIsNone) {
+TEST_F(PersistCursorTest, CursorOfAnotherRingIsIgnored) {
   live_.cursor[0] = MakeCursor(7, 70);
   header_.ring_id[0] ^= 1;
   EXPECT_EQ(Parse().sequence, 0u);
 }
 
-TEST_F(PersistCursorTest, AWholeCursorWithImpossibleFieldsIsNone) {
+TEST_F(PersistCursorTest, ImpossibleFieldsAreIgnored) {
   live_.cursor[0] = MakeCursor(7, kMaxPosition + 1);
   EXPECT_EQ(Parse().sequence, 0u);
   live_.cursor[0] = MakeCursor(7, 70);
@@ -344,7 +344,7 @@ TEST_F(PersistCursorTest, AWholeCursorWithImpossibleFieldsIsNone) {
   EXPECT_EQ(Parse().sequence, 0u);
 }
 
-TEST_F(PersistCursorTest, AFileCutInTheCursorLeavesTheOneBefore) {
+TEST_F(PersistCursorTest, TruncatedCursorFallsBackToPrevious) {
   live_.cursor[0] = MakeCursor(7, 70);
   live_.cursor[1] = MakeCursor(8, 80);
   const absl::string_view bytes(reinterpret_cast<const char*>(&live_),
@@ -354,7 +354,7 @@ TEST_F(PersistCursorTest, AFileCutInTheCursorLeavesTheOneBefore) {
 }
 
 // Every moment of a publication at which a process can die.
-TEST_F(PersistCursorTest, NoKillDamagesTheLatest) {
+TEST_F(PersistCursorTest, KillDoesNotDamageLatest) {
   EXPECT_FALSE(LatestCursorIsDamaged(live_, header_));
   for (uint64_t sequence = 1; sequence < 5; ++sequence) {
     const uint64_t at = 1 - (live_.cursor_selector & 1);
@@ -372,7 +372,7 @@ TEST_F(PersistCursorTest, NoKillDamagesTheLatest) {
   }
 }
 
-TEST_F(PersistCursorTest, EveryFlippedBitOfTheLatestIsSeen) {
+TEST_F(PersistCursorTest, DetectsFlippedBitOfLatest) {
   live_.cursor[0] = MakeCursor(7, 70);
   live_.cursor_selector = 1;
   for (size_t bit = 0; bit < sizeof(PersistCursor) * 8; ++bit) {
@@ -382,7 +382,7 @@ TEST_F(PersistCursorTest, EveryFlippedBitOfTheLatestIsSeen) {
     EXPECT_TRUE(LatestCursorIsDamaged(live_, header_)) << bit;
   }
   live_.cursor[1] = PersistCursor{};
-  EXPECT_TRUE(LatestCursorIsDamaged(live_, header_)) << "emptied";
+  EXPECT_TRUE(LatestCursorIsDamaged(live_, header_)) << "zeroed";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A ring comes into being: what its header says, and what Open makes of a ring
-// whose process has died.
+// Tests of Create(): header and file. Tests of Open() for the ring of a dead
+// process.
 
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ using ::testing::IsEmpty;
 
 // ---- Create ----
 
-TEST(RingCreateTest, TheHeaderSaysWhoWhereAndWhen) {
+TEST(RingCreateTest, HeaderIdentifiesOwnerAndTime) {
   const int64_t before = absl::GetCurrentTimeNanos();
   TestRing ring;
   const int64_t after = absl::GetCurrentTimeNanos();
@@ -49,7 +49,7 @@ TEST(RingCreateTest, TheHeaderSaysWhoWhereAndWhen) {
   EXPECT_EQ(h.body_bytes, 56u);
 }
 
-TEST(RingCreateTest, NamesThatAreTooLongAreCut) {
+TEST(RingCreateTest, LongNamesAreTruncated) {
   RingOptions options = SmallRing();
   options.program = std::string(200, 'p');
   options.host = std::string(64, 'h');
@@ -58,13 +58,13 @@ TEST(RingCreateTest, NamesThatAreTooLongAreCut) {
   EXPECT_EQ(ring.header().host, std::string(63, 'h'));
 }
 
-TEST(RingCreateTest, NoTwoRingsHaveTheSameId) {
+TEST(RingCreateTest, RingIdsDiffer) {
   TestRing a;
   TestRing b;
   EXPECT_NE(std::memcmp(a.header().ring_id, b.header().ring_id, 16), 0);
 }
 
-TEST(RingCreateTest, APaddingOfTheSlotIsGivenToTheBody) {
+TEST(RingCreateTest, BodyGetsPaddingOfSlot) {
   RingOptions options = SmallRing();
   options.body_bytes = 57;
   TestRing ring(options);
@@ -72,7 +72,7 @@ TEST(RingCreateTest, APaddingOfTheSlotIsGivenToTheBody) {
   EXPECT_EQ(ring.header().body_bytes, 120u);
 }
 
-TEST(RingCreateTest, CreateInNamesTheFileByTheHeader) {
+TEST(RingCreateTest, CreateInNamesFileByHeader) {
   std::string name;
   const auto ring = Ring::CreateIn(
       ::testing::TempDir(),
@@ -87,14 +87,14 @@ TEST(RingCreateTest, CreateInNamesTheFileByTheHeader) {
   unlink((*ring)->path().c_str());
 }
 
-TEST(RingCreateTest, AMissingDirectoryIsNotFoundWithItsPath) {
+TEST(RingCreateTest, MissingDirectoryIsNotFound) {
   const std::string path = UnusedPath("no-directory") + "/a.ring";
   const absl::Status status = Ring::Create(path, SmallRing()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()), HasSubstr(path));
 }
 
-TEST(RingCreateTest, ANumaNodeThatIsNotThereIsAnErrorAndLeavesNoFile) {
+TEST(RingCreateTest, MissingNumaNodeLeavesNoFile) {
   for (const int node : {63, 64, 1 << 30}) {
     RingOptions options = SmallRing();
     options.numa_node = node;
@@ -105,7 +105,7 @@ TEST(RingCreateTest, ANumaNodeThatIsNotThereIsAnErrorAndLeavesNoFile) {
   }
 }
 
-TEST(RingCreateTest, TheFirstNumaNodeCanBeAskedFor) {
+TEST(RingCreateTest, FirstNumaNodeWorks) {
   RingOptions options = SmallRing();
   options.numa_node = 0;
   const auto ring = Ring::CreateAnonymous(options);
@@ -116,7 +116,7 @@ TEST(RingCreateTest, TheFirstNumaNodeCanBeAskedFor) {
   EXPECT_TRUE(ring.ok()) << ring.status();
 }
 
-TEST(RingCreateTest, AnonymousRingIsARingWithoutAFile) {
+TEST(RingCreateTest, AnonymousRingHasNoFile) {
   const auto ring = Ring::CreateAnonymous(SmallRing());
   ASSERT_TRUE(ring.ok()) << ring.status();
   EXPECT_EQ((*ring)->path(), "");
@@ -132,7 +132,7 @@ TEST(RingCreateTest, AnonymousRingIsARingWithoutAFile) {
 
 class RingOpenTest : public ::testing::Test {
  protected:
-  // The process dies: the file stays as it is at this moment.
+  // Simulates the death of the process: restores the file as it is now.
   void DieAndOpen() {
     const std::string bytes = ring_.Bytes();
     ring_.Close();
@@ -163,14 +163,14 @@ class RingOpenTest : public ::testing::Test {
   TestRing ring_;
 };
 
-TEST_F(RingOpenTest, AnUnusedRingGoesOnWhereItWas) {
+TEST_F(RingOpenTest, UnusedRingResumes) {
   DieAndOpen();
   EXPECT_THAT(ring_.ReadAll(), IsEmpty());
   EXPECT_EQ(ring_.ring().tail_position(), ring_.header().first_position);
   EXPECT_EQ(Room(), 8);
 }
 
-TEST_F(RingOpenTest, CommittedRecordsAreTakenAndMoreAppended) {
+TEST_F(RingOpenTest, ResumesCommittedRecords) {
   const std::string three(SmallBody(3), '3');
   ring_.Write("a");
   ring_.Write(three);
@@ -181,7 +181,7 @@ TEST_F(RingOpenTest, CommittedRecordsAreTakenAndMoreAppended) {
   EXPECT_EQ(Room(), 8);
 }
 
-TEST_F(RingOpenTest, WhatWasBeingWrittenIsGivenUpAndItsSlotsUsedAgain) {
+TEST_F(RingOpenTest, UnfinishedSlotsAreReused) {
   ring_.Write("a");
   ring_.ring().Claim(Severity::kInfo, 1, SmallBody(2));
   ring_.Write("b");
@@ -191,7 +191,7 @@ TEST_F(RingOpenTest, WhatWasBeingWrittenIsGivenUpAndItsSlotsUsedAgain) {
   EXPECT_EQ(Room(), 8);
 }
 
-TEST_F(RingOpenTest, NoPositionIsUsedTwice) {
+TEST_F(RingOpenTest, PositionsAreNotReused) {
   ring_.Write("a");
   ring_.ring().Claim(Severity::kInfo, 1, SmallBody(2));
   const uint64_t tail = ring_.ring().tail_position();
@@ -199,7 +199,7 @@ TEST_F(RingOpenTest, NoPositionIsUsedTwice) {
   EXPECT_EQ(ring_.ring().tail_position(), tail);
 }
 
-TEST_F(RingOpenTest, WhatTheCursorCoversIsNotTakenAgainThoughItWasNotReleased) {
+TEST_F(RingOpenTest, DoesNotTakeBelowCursorAgain) {
   ring_.Write("persisted");
   ring_.Read();
   ring_.ring().PublishCursor(ring_.ring().take_position(), "state");
@@ -208,7 +208,7 @@ TEST_F(RingOpenTest, WhatTheCursorCoversIsNotTakenAgainThoughItWasNotReleased) {
   EXPECT_THAT(ring_.ReadAll(), ElementsAre("not yet"));
 }
 
-TEST_F(RingOpenTest, TheCursorIsKeptAndTheNextOneFollowsIt) {
+TEST_F(RingOpenTest, CursorSequenceContinues) {
   for (int i = 0; i < 3; ++i) {
     ring_.Write("x");
     PersistAll();
@@ -219,7 +219,7 @@ TEST_F(RingOpenTest, TheCursorIsKeptAndTheNextOneFollowsIt) {
   }
 }
 
-TEST_F(RingOpenTest, AStuckWritersSlotIsFreeAfterItsProcessHasDied) {
+TEST_F(RingOpenTest, DeathFreesSlotOfStuckWriter) {
   const auto stuck = ring_.ring().Claim(Severity::kInfo, 1, 1);
   ring_.ring().Skip(stuck->end());
   for (int i = 0; i < 30; ++i) {
@@ -230,7 +230,7 @@ TEST_F(RingOpenTest, AStuckWritersSlotIsFreeAfterItsProcessHasDied) {
   EXPECT_EQ(Room(), 8);
 }
 
-TEST_F(RingOpenTest, AnyNumberOfDeathsGivesTheSame) {
+TEST_F(RingOpenTest, RepeatedDeathsChangeNothing) {
   ring_.Write("a");
   ring_.ring().Claim(Severity::kInfo, 1, 1);
   ring_.Write("b");
@@ -238,7 +238,7 @@ TEST_F(RingOpenTest, AnyNumberOfDeathsGivesTheSame) {
   EXPECT_THAT(ring_.ReadAll(), ElementsAre("a", "b"));
 }
 
-TEST_F(RingOpenTest, ManyTurnsAndManyDeathsLoseNothing) {
+TEST_F(RingOpenTest, ManyLapsAndDeathsLoseNothing) {
   uint64_t next = 0;
   for (int life = 0; life < 50; ++life) {
     std::vector<std::string> written;
@@ -255,7 +255,7 @@ TEST_F(RingOpenTest, ManyTurnsAndManyDeathsLoseNothing) {
   }
 }
 
-TEST_F(RingOpenTest, DamagedWordsHoldNoSlotForEver) {
+TEST_F(RingOpenTest, DamagedWordsDoNotBlockSlots) {
   ring_.Write("a");
   ring_.Write("b");
   ring_.Write("c");
@@ -266,7 +266,7 @@ TEST_F(RingOpenTest, DamagedWordsHoldNoSlotForEver) {
   EXPECT_EQ(Room(), 8);
 }
 
-TEST_F(RingOpenTest, ADamagedLivePageIsMadeAnew) {
+TEST_F(RingOpenTest, DamagedLivePageIsRebuilt) {
   ring_.Write("a");
   Damage(ring_.header().live_offset, std::string(128, '\x5a'));
   EXPECT_THAT(ring_.ReadAll(), ElementsAre("a"));
@@ -274,13 +274,13 @@ TEST_F(RingOpenTest, ADamagedLivePageIsMadeAnew) {
   EXPECT_EQ(Room(), 8);
 }
 
-TEST_F(RingOpenTest, CountersStay) {
+TEST_F(RingOpenTest, CountersSurvive) {
   ring_.ring().CountDrop(DropCause::kClosed, Severity::kFatal);
   DieAndOpen();
   EXPECT_EQ(ring_.ring().dropped(DropCause::kClosed, Severity::kFatal), 1u);
 }
 
-TEST_F(RingOpenTest, AFlightRecorderGoesOnOverwriting) {
+TEST_F(RingOpenTest, FlightRecorderResumes) {
   ring_.Write("a");
   const std::string path = ring_.path();
   ring_.Close();
@@ -295,7 +295,7 @@ TEST_F(RingOpenTest, AFlightRecorderGoesOnOverwriting) {
               ElementsAre("12", "13", "14", "15", "16", "17", "18", "19"));
 }
 
-TEST_F(RingOpenTest, NoRingIsNotFoundAndOtherFilesAreRefusedUntouched) {
+TEST_F(RingOpenTest, OtherFilesAreRejectedUnchanged) {
   EXPECT_EQ(Ring::Open(UnusedPath("none"), SmallRing()).status().code(),
             absl::StatusCode::kNotFound);
   for (const std::string& content :

@@ -1,4 +1,4 @@
-// A full ring: what each policy does with a record for which there is no room.
+// Tests of each OverflowPolicy with a full ring.
 
 #include <cstdint>
 #include <optional>
@@ -36,7 +36,7 @@ int WriteUntilDropped(TestRing& ring, Severity severity) {
 
 // ---- kDropNewest ----
 
-TEST(DropNewestTest, TheOldestStayAndEachDropIsCountedByItsSeverity) {
+TEST(DropNewestTest, KeepsOldestAndCountsDrops) {
   TestRing ring;
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
   EXPECT_FALSE(ring.Write("no", Severity::kInfo));
@@ -49,20 +49,20 @@ TEST(DropNewestTest, TheOldestStayAndEachDropIsCountedByItsSeverity) {
               ElementsAre("0", "1", "2", "3", "4", "5", "6", "7"));
 }
 
-TEST(DropNewestTest, ALongRecordIsDroppedWhereAShortOneStillFits) {
+TEST(DropNewestTest, LongRecordIsDroppedShortOneFits) {
   TestRing ring;
   for (int i = 0; i < 7; ++i) ASSERT_TRUE(ring.Write("x"));
   EXPECT_FALSE(ring.Write(std::string(SmallBody(2), 'l')));
   EXPECT_TRUE(ring.Write("short"));
 }
 
-TEST(DropNewestTest, ADroppedRecordTakesNoPosition) {
+TEST(DropNewestTest, DropTakesNoPosition) {
   TestRing ring;
   WriteUntilDropped(ring, Severity::kInfo);
   EXPECT_EQ(ring.ring().tail_position(), ring.header().first_position + 8);
 }
 
-TEST(DropNewestTest, SharesOfTheRingAreKeptForWarningAndForFatal) {
+TEST(DropNewestTest, ReservesSlotsForWarningAndFatal) {
   TestRing ring(With(OverflowPolicy::kDropNewest, 64));
   EXPECT_EQ(ring.ring().capacity(Severity::kInfo), 56u);
   EXPECT_EQ(ring.ring().capacity(Severity::kWarning), 60u);
@@ -79,7 +79,7 @@ TEST(DropNewestTest, SharesOfTheRingAreKeptForWarningAndForFatal) {
 
 // ---- kBlock ----
 
-TEST(BlockTest, WithoutADeadlineEachRecordWaitsForRoomAndNoneIsLost) {
+TEST(BlockTest, InfiniteDeadlineLosesNothing) {
   TestRing ring(With(OverflowPolicy::kBlock));
   constexpr int kRecords = 200;
   std::thread writer([&] {
@@ -100,7 +100,7 @@ TEST(BlockTest, WithoutADeadlineEachRecordWaitsForRoomAndNoneIsLost) {
   EXPECT_EQ(ring.ring().dropped(DropCause::kTimedOut, Severity::kInfo), 0u);
 }
 
-TEST(BlockTest, ALongRecordWaitsUntilAllOfItsSlotsAreFree) {
+TEST(BlockTest, LongRecordWaitsForAllItsSlots) {
   TestRing ring(With(OverflowPolicy::kBlock));
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write("x"));
   const std::string body(SmallBody(3), 'l');
@@ -113,7 +113,7 @@ TEST(BlockTest, ALongRecordWaitsUntilAllOfItsSlotsAreFree) {
   EXPECT_EQ(ring.Read(), body);
 }
 
-TEST(BlockTest, AfterTheDeadlineTheRecordIsDroppedAndCountedAsTimedOut) {
+TEST(BlockTest, DeadlineDropsAndCountsTimedOut) {
   const absl::Duration deadline = absl::Milliseconds(20);
   TestRing ring(With(OverflowPolicy::kBlock, 8, deadline));
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write("x"));
@@ -124,14 +124,14 @@ TEST(BlockTest, AfterTheDeadlineTheRecordIsDroppedAndCountedAsTimedOut) {
   EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kWarning), 0u);
 }
 
-TEST(BlockTest, ADeadlineOfZeroOrLessDoesNotWait) {
+TEST(BlockTest, DeadlineOfZeroDoesNotWait) {
   for (const auto deadline : {absl::ZeroDuration(), -absl::Hours(1)}) {
     TestRing ring(With(OverflowPolicy::kBlock, 8, deadline));
     EXPECT_EQ(WriteUntilDropped(ring, Severity::kInfo), 8);
   }
 }
 
-TEST(BlockTest, NobodyWaitsForASealedRing) {
+TEST(BlockTest, SealedRingDoesNotBlock) {
   TestRing ring(With(OverflowPolicy::kBlock));
   ASSERT_TRUE(ring.ring().Seal());
   EXPECT_FALSE(ring.Write("late", Severity::kError));
@@ -139,8 +139,9 @@ TEST(BlockTest, NobodyWaitsForASealedRing) {
   EXPECT_EQ(ring.ring().dropped(DropCause::kTimedOut, Severity::kError), 0u);
 }
 
-// Whether it is called before a writer waits, or after.
-TEST(BlockTest, WhoWaitsWhenTheConsumerStopsWaitsNoLonger) {
+// The result is the same whether StopConsuming() is called before or after the
+// writer begins to wait.
+TEST(BlockTest, StopConsumingEndsWait) {
   TestRing ring(With(OverflowPolicy::kBlock));
   for (int i = 0; i < 7; ++i) ASSERT_TRUE(ring.Write("x"));
   std::thread writer(
@@ -155,7 +156,7 @@ TEST(BlockTest, WhoWaitsWhenTheConsumerStopsWaitsNoLonger) {
 
 // ---- kOverwriteOldest ----
 
-TEST(OverwriteOldestTest, TheLastRecordsAreKeptForEver) {
+TEST(OverwriteOldestTest, KeepsLastRecords) {
   TestRing ring(With(OverflowPolicy::kOverwriteOldest));
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
   EXPECT_THAT(ring.Recover(), ElementsAre("992", "993", "994", "995", "996",
@@ -164,7 +165,7 @@ TEST(OverwriteOldestTest, TheLastRecordsAreKeptForEver) {
             992u);
 }
 
-TEST(OverwriteOldestTest, ALongRecordPushesOutAsManyAsItNeeds) {
+TEST(OverwriteOldestTest, LongRecordEvictsSlotsItNeeds) {
   TestRing ring(With(OverflowPolicy::kOverwriteOldest));
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
   const std::string body(SmallBody(3), 'l');
@@ -172,7 +173,7 @@ TEST(OverwriteOldestTest, ALongRecordPushesOutAsManyAsItNeeds) {
   EXPECT_THAT(ring.Recover(), ElementsAre("3", "4", "5", "6", "7", body));
 }
 
-TEST(OverwriteOldestTest, ALongRecordThatIsPushedOutIsOneRecordLess) {
+TEST(OverwriteOldestTest, EvictedLongRecordCountsOnce) {
   TestRing ring(With(OverflowPolicy::kOverwriteOldest));
   ASSERT_TRUE(ring.Write(std::string(SmallBody(3), 'l'), Severity::kError));
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
@@ -180,13 +181,13 @@ TEST(OverwriteOldestTest, ALongRecordThatIsPushedOutIsOneRecordLess) {
   EXPECT_EQ(ring.ring().dropped(DropCause::kOverwritten, Severity::kInfo), 0u);
 }
 
-TEST(OverwriteOldestTest, NothingIsTaken) {
+TEST(OverwriteOldestTest, TakeReturnsNothing) {
   TestRing ring(With(OverflowPolicy::kOverwriteOldest));
   ring.Write("x");
   EXPECT_EQ(ring.Read(), std::nullopt);
 }
 
-TEST(OverwriteOldestTest, AWriterThatIsStuckIsPassedAndLosesItsClaim) {
+TEST(OverwriteOldestTest, StuckWriterIsSkipped) {
   TestRing ring(With(OverflowPolicy::kOverwriteOldest));
   const auto stuck = ring.ring().Claim(Severity::kInfo, 1, 1);
   ASSERT_TRUE(stuck.has_value());
@@ -196,7 +197,7 @@ TEST(OverwriteOldestTest, AWriterThatIsStuckIsPassedAndLosesItsClaim) {
   EXPECT_EQ(ring.Recover().size(), 8u) << "its slot is used again";
 }
 
-TEST(OverwriteOldestTest, ARecordIsDroppedWhenStuckWritersHoldEverySlot) {
+TEST(OverwriteOldestTest, DropsIfStuckWritersOwnAllSlots) {
   TestRing ring(With(OverflowPolicy::kOverwriteOldest));
   std::vector<SlotRange> stuck;
   for (int i = 0; i < 8; ++i) {
@@ -212,7 +213,7 @@ TEST(OverwriteOldestTest, ARecordIsDroppedWhenStuckWritersHoldEverySlot) {
   EXPECT_EQ(ring.Recover().size(), 8u);
 }
 
-TEST(OverwriteOldestTest, OneSlotThatIsFreeIsFoundBetweenStuckWriters) {
+TEST(OverwriteOldestTest, FindsFreeSlotBetweenStuckWriters) {
   for (int free_slot = 0; free_slot < 8; ++free_slot) {
     TestRing ring(With(OverflowPolicy::kOverwriteOldest));
     for (int i = 0; i < 8; ++i) {

@@ -1,5 +1,5 @@
-// Append and Take: what goes into a ring, and what comes out. Policies when it
-// is full are ring_policy_test's, Open is ring_open_test's.
+// Tests of Append() and Take(). ring_policy_test covers full rings,
+// ring_open_test covers Open().
 
 #include "ringlog/ring/ring.h"
 
@@ -27,8 +27,8 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_test_fixture.h"
 
-// Counts what the calling thread allocates. Not inlined: an optimizing gcc
-// would see malloc() and delete as two that do not belong together.
+// Counts the allocations of the calling thread. Not inlined, because an
+// optimizing gcc would warn that malloc() and delete do not match.
 thread_local uint64_t allocations = 0;
 [[gnu::noinline]] void* operator new(size_t size) {
   ++allocations;
@@ -48,7 +48,8 @@ namespace {
 using AppendResult = Ring::AppendResult;
 using ::testing::ElementsAre;
 
-// Bytes that differ from their neighbours, and from those of another length.
+// Returns bytes that differ from their neighbors and from the bytes of another
+// length.
 std::string BodyOf(size_t bytes) {
   std::string body(bytes, '\0');
   for (size_t i = 0; i < bytes; ++i) {
@@ -59,7 +60,7 @@ std::string BodyOf(size_t bytes) {
 
 // ---- Sizes ----
 
-TEST(RingTest, EveryLengthUpToTheLimitComesBackWhole) {
+TEST(RingTest, EveryBodyLengthIsReturned) {
   TestRing ring;
   ASSERT_EQ(ring.ring().max_body_bytes(1), SmallBody(4));
   for (size_t bytes = 0; bytes <= SmallBody(4); ++bytes) {
@@ -80,13 +81,14 @@ TEST(RingTest, EveryLengthUpToTheLimitComesBackWhole) {
   }
 }
 
-TEST(RingTest, EveryLengthOfHeadComesBackWhole) {
+TEST(RingTest, EveryHeadLengthIsReturned) {
   TestRing ring;
   for (size_t head_bytes = 0; head_bytes <= 40; ++head_bytes) {
     const std::string head = BodyOf(head_bytes);
-    const size_t most = ring.ring().max_body_bytes(head_bytes);
-    EXPECT_EQ(most, 4 * kSmallPayload - head_bytes);
-    for (const size_t body_bytes : {size_t{0}, size_t{56}, size_t{57}, most}) {
+    const size_t max_bytes = ring.ring().max_body_bytes(head_bytes);
+    EXPECT_EQ(max_bytes, 4 * kSmallPayload - head_bytes);
+    for (const size_t body_bytes :
+         {size_t{0}, size_t{56}, size_t{57}, max_bytes}) {
       ASSERT_EQ(ring.ring().Append(Severity::kInfo, head, BodyOf(body_bytes)),
                 AppendResult::kAppended);
       const auto taken = ring.ring().Take();
@@ -98,45 +100,46 @@ TEST(RingTest, EveryLengthOfHeadComesBackWhole) {
   }
 }
 
-TEST(RingTest, WhatIsTooLongIsCutToTheLimitAndCounted) {
+TEST(RingTest, LongBodyIsTruncatedAndCounted) {
   TestRing ring;
-  const size_t most = ring.ring().max_body_bytes(1);
+  const size_t max_bytes = ring.ring().max_body_bytes(1);
   for (const size_t more : {size_t{1}, size_t{1000000}}) {
-    const std::string body = BodyOf(most + more);
+    const std::string body = BodyOf(max_bytes + more);
     EXPECT_EQ(ring.ring().Append(Severity::kInfo, "h", body),
-              AppendResult::kCut);
-    EXPECT_EQ(ring.Read(), body.substr(0, most));
+              AppendResult::kTruncated);
+    EXPECT_EQ(ring.Read(), body.substr(0, max_bytes));
     ring.Release();
   }
-  EXPECT_EQ(ring.ring().cut(), 2u);
+  EXPECT_EQ(ring.ring().truncated(), 2u);
 }
 
-TEST(RingTest, WhatIsDroppedIsNotCountedAsCut) {
+TEST(RingTest, DropIsNotCountedAsTruncated) {
   TestRing ring;
   const std::string body = BodyOf(100000);
   EXPECT_TRUE(ring.Write(body));
   EXPECT_TRUE(ring.Write(body));
   EXPECT_FALSE(ring.Write(body));
-  EXPECT_EQ(ring.ring().cut(), 2u);
+  EXPECT_EQ(ring.ring().truncated(), 2u);
   EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kInfo), 1u);
 }
 
-TEST(RingTest, ARecordHasAtMost65535Slots) {
+TEST(RingTest, RecordHasAtMost65535Slots) {
   RingOptions options = SmallRing();
   options.slot_count = 1 << 18;
   const auto ring = Ring::CreateAnonymous(options);
   ASSERT_TRUE(ring.ok()) << ring.status();
-  const size_t most = (*ring)->max_body_bytes(0);
-  EXPECT_EQ(most, 65535 * kSmallPayload);
-  const std::string body = BodyOf(most + 1);
-  EXPECT_EQ((*ring)->Append(Severity::kInfo, "", body), AppendResult::kCut);
+  const size_t max_bytes = (*ring)->max_body_bytes(0);
+  EXPECT_EQ(max_bytes, 65535 * kSmallPayload);
+  const std::string body = BodyOf(max_bytes + 1);
+  EXPECT_EQ((*ring)->Append(Severity::kInfo, "", body),
+            AppendResult::kTruncated);
   const auto taken = (*ring)->Take();
   ASSERT_TRUE(taken.has_value());
   EXPECT_EQ(taken->slots.slot_count, 65535u);
-  EXPECT_TRUE(taken->body == absl::string_view(body).substr(0, most));
+  EXPECT_TRUE(taken->body == absl::string_view(body).substr(0, max_bytes));
 }
 
-TEST(RingTest, TheSmallestRingWorks) {
+TEST(RingTest, SmallestRingWorks) {
   RingOptions options;
   options.slot_count = 2;
   options.head_bytes = 40;
@@ -154,7 +157,7 @@ TEST(RingTest, TheSmallestRingWorks) {
 
 // ---- Order and lifetime ----
 
-TEST(RingTest, RecordsAreTakenInOrderOfTheirClaimsNotOfTheirCommits) {
+TEST(RingTest, TakesInOrderOfClaims) {
   TestRing ring;
   const auto first = ring.ring().Claim(Severity::kInfo, 1, 5);
   const auto second = ring.ring().Claim(Severity::kInfo, 1, SmallBody(2));
@@ -170,7 +173,7 @@ TEST(RingTest, RecordsAreTakenInOrderOfTheirClaimsNotOfTheirCommits) {
   EXPECT_THAT(ring.ReadAll(), ElementsAre("second", "third"));
 }
 
-TEST(RingTest, ABatchOfShortRecordsStaysInPlaceUntilItIsReleased) {
+TEST(RingTest, ShortRecordsStayInPlaceUntilRelease) {
   TestRing ring;
   ring.Write("first");
   ring.Write("second");
@@ -182,7 +185,7 @@ TEST(RingTest, ABatchOfShortRecordsStaysInPlaceUntilItIsReleased) {
   EXPECT_EQ(second->body, "second");
 }
 
-TEST(RingTest, PositionsGoOnAcrossTwoToThe32AndInOrder) {
+TEST(RingTest, PositionsContinuePast2To32) {
   TestRing ring;
   uint64_t expected = (uint64_t{1} << 32) - 3;
   for (int i = 0; i < 20; ++i) {
@@ -195,7 +198,7 @@ TEST(RingTest, PositionsGoOnAcrossTwoToThe32AndInOrder) {
   }
 }
 
-TEST(RingTest, TheLastFirstPositionThatIsAllowedWorks) {
+TEST(RingTest, GreatestFirstPositionWorks) {
   RingOptions options = SmallRing();
   options.first_position = kMaxFirstPosition;
   TestRing ring(options);
@@ -207,7 +210,7 @@ TEST(RingTest, TheLastFirstPositionThatIsAllowedWorks) {
   }
 }
 
-TEST(RingTest, ASlotThatIsDamagedIsTakenAsAGapAndTheRestGoesOn) {
+TEST(RingTest, DamagedSlotIsTakenAsGap) {
   TestRing ring;
   for (const char* body : {"a", "b", "c"}) ring.Write(body);
   const int fd = open(ring.path().c_str(), O_WRONLY | O_CLOEXEC);
@@ -223,8 +226,8 @@ TEST(RingTest, ASlotThatIsDamagedIsTakenAsAGapAndTheRestGoesOn) {
 
 // ---- Skip ----
 
-// Somebody writes wildly into the counters, and has passed slots behind him.
-TEST(RingTest, TheConsumerStopsThoughTheTailLeadsOnForEver) {
+// Other code wrote into the tail, and slots after it are skipped.
+TEST(RingTest, ConsumerStopsDespiteWildTail) {
   TestRing ring;
   Ring& r = ring.ring();
   const uint64_t slot_count = r.header().slot_count;
@@ -232,7 +235,7 @@ TEST(RingTest, TheConsumerStopsThoughTheTailLeadsOnForEver) {
   ASSERT_TRUE(r.Claim(Severity::kInfo, 1, SmallBody(slot_count / 2)));
   ASSERT_TRUE(r.Claim(Severity::kFatal, 1, SmallBody(slot_count / 2)));
   ASSERT_TRUE(r.Skip(r.tail_position()));
-  // Far enough to see that it goes on, near enough for it to end.
+  // Far enough for several laps, near enough for the loop to end.
   const uint64_t tail = r.tail_position() + 1000 * slot_count;
   const int fd = open(ring.path().c_str(), O_WRONLY | O_CLOEXEC);
   ASSERT_GE(fd, 0);
@@ -240,16 +243,16 @@ TEST(RingTest, TheConsumerStopsThoughTheTailLeadsOnForEver) {
                    static_cast<off_t>(kLiveOffset + offsetof(RingLive, tail))),
             static_cast<ssize_t>(sizeof tail));
   close(fd);
-  for (uint64_t turn = 1; turn <= 3; ++turn) {
+  for (uint64_t lap = 1; lap <= 3; ++lap) {
     EXPECT_EQ(ring.Read(), std::nullopt);
     r.Skip(r.tail_position());
-    EXPECT_EQ(r.take_position(), begin + turn * slot_count);
+    EXPECT_EQ(r.take_position(), begin + lap * slot_count);
     ring.Release();
   }
   EXPECT_FALSE(r.Seal());
 }
 
-TEST(RingTest, AStuckWriterIsSkippedNamedAndItsLateCommitRefused) {
+TEST(RingTest, SkipsStuckWriterAndRejectsLateCommit) {
   TestRing ring;
   const auto stuck = ring.ring().Claim(Severity::kInfo, 1, SmallBody(2));
   ring.Write("after");
@@ -266,7 +269,7 @@ TEST(RingTest, AStuckWriterIsSkippedNamedAndItsLateCommitRefused) {
   EXPECT_TRUE(ring.ring().empty());
 }
 
-TEST(RingTest, OthersGoOnAroundTheSlotsOfAStuckWriterForManyTurns) {
+TEST(RingTest, OthersUseRingAroundStuckWriter) {
   TestRing ring;
   const auto stuck = ring.ring().Claim(Severity::kInfo, 1, SmallBody(2));
   ring.ring().Skip(stuck->end());
@@ -282,7 +285,7 @@ TEST(RingTest, OthersGoOnAroundTheSlotsOfAStuckWriterForManyTurns) {
   EXPECT_EQ(written, 8) << "its slots are usable again";
 }
 
-TEST(RingTest, SkipStopsAtItsEndAndAtWhatIsCommitted) {
+TEST(RingTest, SkipStopsAtEndAndAtCommitted) {
   TestRing ring;
   const auto a = ring.ring().Claim(Severity::kInfo, 1, 1);
   const auto b = ring.ring().Claim(Severity::kInfo, 1, 1);
@@ -301,7 +304,7 @@ TEST(RingTest, SkipStopsAtItsEndAndAtWhatIsCommitted) {
 
 // ---- Cursor and counters ----
 
-TEST(RingTest, TheLastCursorPublishedIsTheOneThatCounts) {
+TEST(RingTest, LastPublishedCursorCounts) {
   TestRing ring;
   const uint64_t first = ring.header().first_position;
   for (uint64_t i = 1; i <= 5; ++i) {
@@ -319,7 +322,7 @@ TEST(RingTest, TheLastCursorPublishedIsTheOneThatCounts) {
             "state 5");
 }
 
-TEST(RingTest, DropsAreCountedInTheFileByCauseAndSeverity) {
+TEST(RingTest, DropsAreCountedByCauseAndSeverity) {
   TestRing ring;
   uint64_t n = 1;
   for (int cause = 0; cause < kDropCauseCount; ++cause) {
@@ -354,12 +357,12 @@ TEST(RingTest, AppendAllocatesNothing) {
   for (int i = 0; i < 100; ++i) ring.ring().Append(Severity::kInfo, "h", body);
   EXPECT_EQ(allocations, before);
   ring.ReadAll();
-  EXPECT_NE(allocations, before) << "the counter counts nothing";
+  EXPECT_NE(allocations, before) << "allocations are not counted";
 }
 
 TEST(RingTest, AppendMakesNoSystemCall) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "the sanitizer makes system calls of its own";
+  GTEST_SKIP() << "the sanitizer makes system calls";
 #endif
   RingOptions options = SmallRing();
   options.overflow = OverflowPolicy::kOverwriteOldest;
@@ -368,14 +371,14 @@ TEST(RingTest, AppendMakesNoSystemCall) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     TestRing ring(options);
-    // From here on the kernel kills whoever calls it, but for exit.
+    // From here on the kernel kills the process at any system call but exit.
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) _exit(77);
     for (int i = 0; i < 100; ++i) {
       ring.ring().Append(Severity::kInfo, "h", body);
     }
-    const bool all =
+    const bool all_appended =
         ring.ring().tail_position() == ring.header().first_position + 300;
-    syscall(SYS_exit, all ? 42 : 43);
+    syscall(SYS_exit, all_appended ? 42 : 43);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -386,16 +389,16 @@ TEST(RingTest, AppendMakesNoSystemCall) {
       << "ended by signal " << WTERMSIG(status);
 }
 
-TEST(RingTest, ASealedRingIsEmptyAndDropsWhatComes) {
+TEST(RingTest, SealedRingDropsRecords) {
   TestRing ring;
   ASSERT_TRUE(ring.Write("one"));
-  EXPECT_FALSE(ring.ring().Seal()) << "there is a record in it";
+  EXPECT_FALSE(ring.ring().Seal()) << "the ring has a record";
   ASSERT_EQ(ring.Read(), "one");
   EXPECT_FALSE(ring.ring().Seal()) << "its slot is not free";
   ring.Release();
   const auto claim = ring.ring().Claim(Severity::kInfo, 1, 1);
   ASSERT_TRUE(claim.has_value());
-  EXPECT_FALSE(ring.ring().Seal()) << "one is on its way";
+  EXPECT_FALSE(ring.ring().Seal()) << "a writer has a claim";
   ASSERT_TRUE(ring.ring().Commit(*claim, Severity::kInfo, "h", "b"));
   ASSERT_EQ(ring.Read(), "b");
   ring.Release();
@@ -408,10 +411,11 @@ TEST(RingTest, ASealedRingIsEmptyAndDropsWhatComes) {
   EXPECT_EQ(ring.Recover(), std::vector<std::string>{});
 }
 
-TEST(RingTest, WhatIsTooLongFindsNoRoomAndIsCounted) {
+TEST(RingTest, TooLongClaimIsDroppedAndCounted) {
   TestRing ring;
-  const size_t most = ring.ring().max_body_bytes(1);
-  EXPECT_FALSE(ring.ring().Claim(Severity::kInfo, 1, most + 1).has_value());
+  const size_t max_bytes = ring.ring().max_body_bytes(1);
+  EXPECT_FALSE(
+      ring.ring().Claim(Severity::kInfo, 1, max_bytes + 1).has_value());
   EXPECT_FALSE(
       ring.ring()
           .Claim(Severity::kInfo, ring.header().head_bytes + size_t{1}, 1)
@@ -419,7 +423,7 @@ TEST(RingTest, WhatIsTooLongFindsNoRoomAndIsCounted) {
   EXPECT_EQ(ring.ring().dropped(DropCause::kRingFull, Severity::kInfo), 2u);
 }
 
-TEST(RingTest, ABodyLongerThanWasClaimedLosesItsEndAndSparesOthers) {
+TEST(RingTest, CommitTruncatesBodyToClaim) {
   TestRing ring;
   const auto claim = ring.ring().Claim(Severity::kInfo, 1, 1);
   ASSERT_TRUE(claim.has_value());

@@ -59,7 +59,7 @@ TestRing::TestRing(const RingOptions& options)
     : options_(options), path_(UnusedPath("test.ring")) {
   auto ring = Ring::Create(path_, options);
   if (!ring.ok()) {
-    // Nothing can be done without a ring.
+    // No test can continue without a ring.
     fprintf(stderr, "%s\n", ring.status().ToString().c_str());
     abort();
   }

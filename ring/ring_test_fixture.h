@@ -1,7 +1,7 @@
 // TestRing
 //
-// A ring in a file under TEST_TMPDIR, with the verbs that the tests of this
-// package speak in. Records have the head "h".
+// A ring in a file under TEST_TMPDIR, with one verb for each step of a test.
+// Records have the head "h".
 
 #ifndef RINGLOG_RING_RING_TEST_FIXTURE_H_
 #define RINGLOG_RING_RING_TEST_FIXTURE_H_
@@ -19,21 +19,22 @@
 
 namespace ringlog {
 
-// Eight slots of 128 bytes, of which 96 are payload. Positions begin right
-// below 2^32.
+// Returns options for eight slots of 128 bytes with 96 bytes of payload.
+// Positions begin just below 2^32.
 RingOptions SmallRing();
 inline constexpr size_t kSmallPayload = 96;
-// The longest body of a record that takes `slots` of SmallRing()'s.
+// The longest body of a record that takes `slots` slots of SmallRing().
 constexpr size_t SmallBody(size_t slots) { return slots * kSmallPayload - 1; }
 
-// A name that no other test of this process uses; nothing is there.
+// Returns a path in TEST_TMPDIR that does not exist and that no other test of
+// this process uses.
 std::string UnusedPath(absl::string_view name);
-// Everything in a file. Fails the test if it cannot be read.
+// Returns the content of a file. Fails the test if the file cannot be read.
 std::string ReadFile(const std::string& path);
 void WriteFile(const std::string& path, absl::string_view content);
 bool Exists(const std::string& path);
 
-// Thread-compatible; ring() is as thread-safe as a Ring.
+// Thread-compatible. ring() is as thread-safe as a Ring.
 class TestRing {
  public:
   explicit TestRing(const RingOptions& options = SmallRing());
@@ -43,18 +44,18 @@ class TestRing {
   const std::string& path() const { return path_; }
   const RingHeader& header() const { return header_; }
 
-  // True if the record is in the ring.
+  // Returns true if the ring accepted the record.
   bool Write(absl::string_view body, Severity severity = Severity::kInfo);
-  // Takes the next record: its body, or "[cause]" of a gap, or nothing.
+  // Takes the next record. Returns its body, "[cause]" for a gap, or nothing.
   std::optional<std::string> Read();
-  // Takes all that there is.
+  // Takes all records.
   std::vector<std::string> ReadAll();
   void Release() { ring_->Release(); }
 
-  // What the process's death leaves: the ring as it is now.
+  // Returns the file as it would be if the process died now.
   std::string Bytes() const { return ReadFile(path_); }
-  // Bytes() through RecoverRing(): bodies and "[cause first..last]" of gaps, by
-  // position.
+  // Recovers Bytes(). Returns bodies and, for gaps, "[cause first..last]", in
+  // order of position.
   std::vector<std::string> Recover(
       RecoverFrom from = RecoverFrom::kEverything) const;
 
@@ -69,11 +70,11 @@ class TestRing {
   std::unique_ptr<Ring> ring_;
 };
 
-// What TestRing::Recover() returns, for any bytes.
+// Recovers `bytes`, with the result of TestRing::Recover().
 std::vector<std::string> RecoverBytes(
     absl::string_view bytes, RecoverFrom from = RecoverFrom::kEverything);
 
-// The offset of a position's slot in the file.
+// Returns the offset of a position's slot in the file.
 size_t SlotOffset(const RingHeader& header, uint64_t position);
 
 }  // namespace ringlog

@@ -1,25 +1,34 @@
-// The protocol by which slots go from writers to the flusher and back. Every
-// atomic access to the mapping is in this file, in slot_header.h, or in
+// The protocol that moves slots from writers to the flusher and back.
+//
+// All atomic accesses to the mapping are in this file, in slot_header.h and in
 // crash_area.cc.
 //
-// A position belongs to whoever moved the tail past it; its slot belongs to
-// whoever then moved the slot's word from exactly what the position before left
-// there. Both are compare-and-swaps, and the second is what makes it safe: a
-// writer that slept for a whole turn of the ring finds another word there and
-// gives up, instead of writing into a slot that is somebody else's by then.
+// A writer takes a slot in two steps, each a compare-and-swap:
 //
-//   word of slot i before position p = i, i + N, i + 2N, ... claims it:
+// 1. It advances the tail over a position. The position is then its own.
+// 2. It changes the slot's word from exactly the value that the previous lap
+//    left. The slot is then its own.
+//
+// Step 2 makes the protocol safe: a writer that slept for a lap finds another
+// word and fails. It cannot write into a slot that belongs to another writer by
+// then.
+//
+//   Word of slot i before position p = i, i + N, i + 2N, ... claims it:
 //     0                        no position has used the slot
-//     (p - N) << 3 | kFree     the flusher, or a late writer, has let it go
-//     (p - N) << 3 | kSkipped  its writer may still write: p does not get it
+//     (p - N) << 3 | kFree     the flusher or a late writer has released it
+//     (p - N) << 3 | kSkipped  its writer may still write; p does not get it
 //
-// Memory ordering: what a writer stored before CommitSlot() is visible to the
-// flusher once Look() said kFilled; what the flusher read of a slot happened
-// before the writer that claims it next stores to it.
+// Memory ordering:
+// - The flusher sees all stores that a writer made before CommitSlot(), once
+//   Peek() has returned kFilled.
+// - The flusher's reads of a slot happen before the stores of the writer that
+//   claims the slot next.
 //
-// Death at any point leaves words that recovery (recovery.h) reads without the
-// rest: each says which position it is of, and how far that got.
-// slot.pml is all this as a model, which spin goes through: change both.
+// Death at any point leaves words that recovery (recovery.h) can read one by
+// one: each word names its position and the state that it had reached.
+//
+// slot.pml models this protocol for the model checker spin. Change both
+// together.
 
 #ifndef RINGLOG_RING_SLOT_H_
 #define RINGLOG_RING_SLOT_H_
@@ -32,18 +41,19 @@
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/ring/slot_header.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
 
-// The slots of a mapping that it does not own. Thread-safe as each method says.
+// Operations on the slots of a mapping. Does not own the mapping, which must
+// outlive the object. Copies refer to the same slots. Each method states the
+// threads that may call it.
 class Slots {
  public:
   struct Layout {
     RingLive* live = nullptr;
     unsigned char* slots = nullptr;
-    uint64_t slot_count = 0;  // power of two
+    uint64_t slot_count = 0;  // A power of two.
     uint32_t slot_bytes = 0;
     uint64_t first_position = 0;
     absl::crc32c_t seed{0};
@@ -57,16 +67,17 @@ class Slots {
 
   // --- Writers; any number of threads ----------------------------------------
 
-  // Takes the next `count` positions, if with them no more than `limit` are in
-  // use. They have to be claimed one by one then.
+  // Advances the tail by `count` positions and returns the first of them.
+  // Returns nothing if more than `limit` positions would then be in use. The
+  // caller must claim the slot of each position.
   //
   // Context: any thread; no lock, no allocation, no system call.
   std::optional<uint64_t> AdvanceTail(uint32_t count, uint64_t limit) {
     uint64_t tail = Load(&layout_.live->tail, __ATOMIC_RELAXED);
     for (;;) {
-      // Pairs with the release in AdvanceReleased(): the flusher is done with
-      // the slots. The tail may be stale here, and then lie below `released`;
-      // the compare-and-swap finds that out.
+      // Pairs with the release in AdvanceReleased(): the flusher no longer uses
+      // the slots. A stale tail may be less than `released`; the
+      // compare-and-swap below detects a stale tail.
       const uint64_t released = Load(&layout_.live->released, __ATOMIC_ACQUIRE);
       if (static_cast<int64_t>(tail + count - released) >
           static_cast<int64_t>(limit)) {
@@ -75,7 +86,8 @@ class Slots {
         tail = now;
         continue;
       }
-      // Relaxed: the tail hands out numbers; the slots' words order the rest.
+      // Relaxed: the tail only hands out numbers; the slots' words order
+      // everything else.
       if (CompareAndSwap(&layout_.live->tail, &tail, tail + count,
                          __ATOMIC_RELAXED)) {
         return tail;
@@ -83,19 +95,21 @@ class Slots {
     }
   }
 
-  // kFree -> kFilling. False if the slot cannot be had for this position: its
-  // last writer has not let go of it, or the flusher has gone past.
+  // kFree -> kFilling. Returns false if this position cannot have the slot,
+  // because the writer of the previous lap still owns it or because the flusher
+  // has skipped the position.
   bool ClaimSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
     const uint64_t free = WordBefore(position);
     uint64_t seen = Load(word, __ATOMIC_RELAXED);
     for (;;) {
       if (seen == free) {
-        // Acquire pairs with the release in FreeSlot(): whoever had the slot
-        // before has ended reading or writing it. Release pairs with the
-        // acquire in Pass(): who sees this word sees what was released for it.
-        // Death here: kFilling. Recovery names the position, and returns
-        // nothing of the slot's old content.
+        // Acquire pairs with the release in FreeSlot(): the previous user of
+        // the slot no longer reads or writes it. Release pairs with the acquire
+        // in TrySkip(): a thread that sees this word also sees that the slot
+        // was released before.
+        // Death here: kFilling. Recovery reports the position as unfinished,
+        // and returns none of the slot's old content.
         if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kFilling),
                            __ATOMIC_ACQ_REL)) {
           return true;
@@ -103,8 +117,9 @@ class Slots {
       } else if (position >= layout_.slot_count &&
                  seen == PackWord(position - layout_.slot_count,
                                   SlotState::kSkipped)) {
-        // The mark moves on, so that the flusher need not wait for this
-        // position, and so that the late writer frees it for the next.
+        // Advances the mark to this position. The flusher then need not wait
+        // for the position, and the late writer frees the slot for the next
+        // lap.
         if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
                            __ATOMIC_RELAXED)) {
           return false;
@@ -115,14 +130,17 @@ class Slots {
     }
   }
 
-  // Says in a claimed slot whose it is, until it is filled: a store to a cache
-  // line that its writer has anyway. Requires: the caller's own slot, kFilling.
-  void NameWriter(uint64_t position, uint32_t thread_id) {
+  // Stores the writer's thread id in a claimed slot until FillSlot() overwrites
+  // it. Costs one store to a cache line that the writer owns already.
+  // Requires: the caller has claimed the slot; kFilling.
+  void StoreWriter(uint64_t position, uint32_t thread_id) {
     StoreSlotWriter(SlotOf(position), thread_id);
   }
 
-  // Fills a claimed slot. With part_count 0 it is an abandoned one. Requires:
-  // the caller's own slot, kFilling; the sizes fit.
+  // Copies a part of a record into a claimed slot. A `part_count` of 0 marks an
+  // abandoned claim.
+  // Requires: the caller has claimed the slot; kFilling; head and body fit into
+  // the slot.
   void FillSlot(uint64_t position, uint16_t part_index, uint16_t part_count,
                 uint8_t severity, absl::string_view head,
                 absl::string_view body) {
@@ -146,22 +164,24 @@ class Slots {
     StoreSlotHeader(slot, header);
   }
 
-  // kFilling -> kFilled: the moment that the record exists, when it is the slot
-  // that begins it. False if the flusher has gone past; the slot is free then.
+  // kFilling -> kFilled. Committing part 0 is the moment at which the record
+  // begins to exist. Returns false if the flusher has skipped the slot; the
+  // slot is then free.
   //
-  // Death before: the payload may be whole, but the record does not exist.
-  // Death after: recovery returns it.
+  // Death here: before the compare-and-swap, the record does not exist, even if
+  // its payload is complete; after it, recovery returns the record.
   bool CommitSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
     uint64_t seen = PackWord(position, SlotState::kFilling);
-    // Release pairs with the acquire in Look().
+    // Release pairs with the acquire in Peek().
     if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kFilled),
                        __ATOMIC_RELEASE)) {
       return true;
     }
-    // Recovery must not take what is in it for a record that lost its word.
+    // Otherwise recovery could take the content for a record that has lost its
+    // word.
     StoreSlotHeader(SlotOf(position), SlotHeader{});
-    // The mark may move on to later positions while this thread looks.
+    // The mark may advance to later positions while this loop runs.
     while (WordState(seen) == SlotState::kSkipped) {
       const uint64_t free = PackWord(WordPosition(seen), SlotState::kFree);
       if (CompareAndSwap(word, &seen, free, __ATOMIC_RELEASE)) break;
@@ -171,16 +191,16 @@ class Slots {
 
   // --- The flusher; with OverflowPolicy::kOverwriteOldest any writer ---------
 
-  enum class Seen {
+  enum class SlotStatus {
     kNotClaimed,  // at or beyond the tail
     kPending,     // claimed, not committed
-    kFilled,      // the record's bytes are visible now
-    kPersisting,  // taken before, and not released
-    kNothing,     // nothing will come: skipped, or given back
+    kFilled,      // committed; the record's bytes are visible to the caller
+    kPersisting,  // taken, not released
+    kNothing,     // no record will come: skipped or released
   };
-  Seen Look(uint64_t position) {
+  SlotStatus Peek(uint64_t position) {
     if (position >= Load(&layout_.live->tail, __ATOMIC_RELAXED)) {
-      return Seen::kNotClaimed;
+      return SlotStatus::kNotClaimed;
     }
     uint64_t* const word = WordOf(position);
     // Pairs with the release in CommitSlot().
@@ -188,71 +208,75 @@ class Slots {
     while (WordPosition(seen) != position) {
       if (WordState(seen) != SlotState::kSkipped ||
           WordPosition(seen) > position) {
-        return Seen::kPending;
+        return SlotStatus::kPending;
       }
-      // A writer of the turn before still has the slot. Whoever has claimed
-      // this position does not get it, and needs no waiting for.
+      // A writer of the previous lap still owns the slot. The writer that
+      // claimed this position does not get the slot, so the flusher need not
+      // wait.
       if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
                          __ATOMIC_RELAXED)) {
-        return Seen::kNothing;
+        return SlotStatus::kNothing;
       }
     }
     switch (WordState(seen)) {
       case SlotState::kFilling:
-        return Seen::kPending;
+        return SlotStatus::kPending;
       case SlotState::kFilled:
-        return Seen::kFilled;
+        return SlotStatus::kFilled;
       case SlotState::kPersisting:
-        return Seen::kPersisting;
+        return SlotStatus::kPersisting;
       default:
-        return Seen::kNothing;
+        return SlotStatus::kNothing;
     }
   }
 
-  // kFilled -> kPersisting. Requires: Look() said kFilled, and no other thread
-  // takes. Recovery treats both alike, so a plain store will do.
+  // kFilled -> kPersisting. A plain store suffices, because recovery treats
+  // both states alike.
+  // Requires: Peek() has returned kFilled; no other thread takes.
   void MarkPersisting(uint64_t position) {
     Store(WordOf(position), PackWord(position, SlotState::kPersisting),
           __ATOMIC_RELAXED);
   }
 
-  enum class Passed {
-    kRecordGivenUp,  // kFilling -> kSkipped: its writer's commit will fail
-    kNothingBegun,   // the writer had not got to the slot, and will not now
-    kNotPending,     // it moved while we looked
+  enum class SkipResult {
+    kRecordSkipped,    // kFilling -> kSkipped; the writer's commit will fail
+    kPositionSkipped,  // the writer had not claimed the slot, and now cannot
+    kNotPending,       // the slot changed meanwhile; nothing was skipped
   };
-  // Requires: Look() has said kPending.
-  Passed Pass(uint64_t position) {
+  // Skips a position, so that its writer can no longer commit it.
+  // Requires: Peek() has returned kPending.
+  SkipResult TrySkip(uint64_t position) {
     uint64_t* const word = WordOf(position);
     // Pairs with the release in ClaimSlot().
     uint64_t seen = Load(word, __ATOMIC_ACQUIRE);
-    Passed passed = Passed::kRecordGivenUp;
+    SkipResult result = SkipResult::kRecordSkipped;
     SlotState next = SlotState::kSkipped;
     if (seen == WordBefore(position)) {
-      passed = Passed::kNothingBegun;
+      result = SkipResult::kPositionSkipped;
       next = SlotState::kFree;
     } else if (seen != PackWord(position, SlotState::kFilling)) {
       if (IsOf(seen, position) || released() > position) {
-        return Passed::kNotPending;
+        return SkipResult::kNotPending;
       }
-      // No word that the protocol leaves here: somebody wrote wildly into the
-      // mapping. The slot is set aside, or all would wait for it for ever.
+      // The protocol never stores this word: other code wrote into the mapping.
+      // The slot is set aside; otherwise the flusher would wait for it forever.
     }
     return CompareAndSwap(word, &seen, PackWord(position, next),
                           __ATOMIC_RELAXED)
-               ? passed
-               : Passed::kNotPending;
+               ? result
+               : SkipResult::kNotPending;
   }
 
-  // The thread that NameWriter() named, low 32 bits; nothing if the slot has
-  // not got so far, or is filled. Requires: Look() has said kPending; it counts
-  // if Pass() then says kRecordGivenUp.
+  // Returns the low 32 bits of the thread id that StoreWriter() stored. Returns
+  // nothing if the slot has no thread id yet, or is filled. The result is valid
+  // only if TrySkip() then returns kRecordSkipped.
+  // Requires: Peek() has returned kPending.
   std::optional<uint32_t> WriterOf(uint64_t position) const {
     return LoadSlotWriter(SlotOf(position));
   }
 
-  // kFilled or kPersisting -> kFree. False if the slot is in another state,
-  // such as kSkipped: its writer will free it.
+  // kFilled or kPersisting -> kFree. Returns false in any other state. A
+  // kSkipped slot is freed by its writer.
   bool FreeSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
     uint64_t seen = Load(word, __ATOMIC_RELAXED);
@@ -266,17 +290,18 @@ class Slots {
                           __ATOMIC_RELEASE);
   }
 
-  // kFilled -> kFree by a writer that needs the room, and counts the record:
-  // `*severity` is set if the slot began one, else -1. False if the slot is in
-  // another state.
+  // kFilled -> kFree, by a writer that needs the room. Sets `*severity` to the
+  // severity of the record that begins in the slot, or to -1 if none does.
+  // Returns false in any other state.
   bool EvictSlot(uint64_t position, int* severity) {
     uint64_t* const word = WordOf(position);
     uint64_t seen = PackWord(position, SlotState::kFilled);
-    // Pairs with the release in CommitSlot(). What is read of the header counts
-    // only if the word is still the same after it.
+    // Pairs with the release in CommitSlot(). The header that is read next is
+    // valid only if the word has not changed after it.
     if (Load(word, __ATOMIC_ACQUIRE) != seen) return false;
     const SlotHeader header = LoadSlotHeader(SlotOf(position));
-    // The bound counts in a file that is damaged: the severity is an index.
+    // The bound matters in a damaged file, because the severity is an array
+    // index.
     *severity = header.part_index == 0 && header.part_count != 0 &&
                         header.severity < kSeverityCount
                     ? header.severity
@@ -285,24 +310,27 @@ class Slots {
                           __ATOMIC_ACQ_REL);
   }
 
-  // Positions below `position` may be claimed for the next turn.
+  // Lets writers claim the positions below `position` for the next lap. Only
+  // the flusher calls it.
   void AdvanceReleased(uint64_t position) {
     Store(&layout_.live->released, position, __ATOMIC_RELEASE);
   }
-  // The same by one, where several threads may try.
+  // Advances `released` from `position` to `position` + 1. Returns false if
+  // another thread has done so. Any thread.
   bool AdvanceReleasedFrom(uint64_t position) {
     return CompareAndSwap(&layout_.live->released, &position, position + 1,
                           __ATOMIC_RELEASE);
   }
 
-  // Makes the words of a dead ring those of one whose positions from `begin`
-  // to `tail` have been claimed: what is committed stays, what was being
-  // written is given up, everything before is free. No word of before is left
-  // as it was, for one that is damaged would hold its slot for ever. Requires:
-  // no other thread; begin <= tail <= begin + slot_count.
+  // Resets all words of a dead ring so that it can be used again: committed
+  // slots of the positions [begin, tail) become kFilled, and all other slots
+  // become free. Replaces damaged words too, because a damaged word would block
+  // its slot forever.
+  // Requires: no other thread uses the ring; begin <= tail <= begin +
+  // slot_count.
   void ResumeAt(uint64_t begin, uint64_t tail) {
     for (uint64_t i = 0; i < slot_count(); ++i) {
-      // The last position before the tail that uses slot i, if one does.
+      // The last position before the tail that uses slot i, if there is one.
       const uint64_t back = (tail - 1 - i) & (slot_count() - 1);
       const uint64_t p = tail - 1 - back;
       uint64_t word = 0;
@@ -319,7 +347,7 @@ class Slots {
     Store(&layout_.live->released, begin, __ATOMIC_RELEASE);
   }
 
-  // --- Anybody ---------------------------------------------------------------
+  // --- Any thread ------------------------------------------------------------
 
   uint64_t tail() const { return Load(&layout_.live->tail, __ATOMIC_RELAXED); }
   uint64_t released() const {
@@ -332,8 +360,8 @@ class Slots {
     return layout_.slots +
            (position & (layout_.slot_count - 1)) * layout_.slot_bytes;
   }
-  // Counters: relaxed, for they order nothing; a reader from outside may see
-  // one a moment before another.
+  // Access to counters. Relaxed: counters order nothing, and a reader in
+  // another process may see one counter slightly earlier than another.
   static void Add(uint64_t* counter, uint64_t n) {
     __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
   }
@@ -345,8 +373,9 @@ class Slots {
   static void Set(T* counter, T n) {
     __atomic_store_n(counter, n, __ATOMIC_RELAXED);
   }
-  // The persist cursor's selector: release, so that the cursor is whole before
-  // it is the one that counts. Death between the two leaves the old one valid.
+  // Selects the persist cursor that counts. Release: the cursor is complete
+  // before it is selected.
+  // Death here: before the store, the previous cursor counts.
   static void Publish(uint64_t* selector, uint64_t n) {
     Store(selector, n, __ATOMIC_RELEASE);
   }
@@ -358,7 +387,8 @@ class Slots {
   static void Store(uint64_t* p, uint64_t value, int order) {
     __atomic_store_n(p, value, order);
   }
-  // On failure `expected` is what was there, as after an acquiring load.
+  // If the swap fails, sets `*expected` to the current value. The failing load
+  // is relaxed.
   static bool CompareAndSwap(uint64_t* p, uint64_t* expected, uint64_t desired,
                              int order) {
     return __atomic_compare_exchange_n(p, expected, desired, /*weak=*/false,
@@ -368,8 +398,8 @@ class Slots {
   uint64_t* WordOf(uint64_t position) const {
     return reinterpret_cast<uint64_t*>(SlotOf(position));
   }
-  // Whether `word` is one that this position may have had itself, or the mark
-  // that its slot is still held.
+  // Returns true if this position may have stored `word`, or if `word` marks
+  // the slot as still owned by a writer of the previous lap.
   bool IsOf(uint64_t word, uint64_t position) const {
     return (WordPosition(word) == position &&
             WordState(word) <= SlotState::kSkipped) ||
@@ -377,7 +407,7 @@ class Slots {
             word ==
                 PackWord(position - layout_.slot_count, SlotState::kSkipped));
   }
-  // What the slot's word has to be for `position` to claim it.
+  // Returns the word that the slot must have so that `position` can claim it.
   uint64_t WordBefore(uint64_t position) const {
     return position < layout_.first_position + layout_.slot_count
                ? 0

@@ -1,25 +1,27 @@
 /*
- * The protocol of slots, for spin: what slot.h, and Append(), Take(), Skip()
- * and Release() of ring.cc do to the words of a ring, one step each, in every
- * order that writers and the flusher can do it.
+ * Model of the slot protocol for the model checker spin. It has the steps that
+ * slot.h, and Append(), Take(), Skip() and Release() of ring.cc, perform on the
+ * words of a ring, in every order that is possible for writers and the flusher.
  *
- * Claims checked:
- *  1. Whenever the process dies, each record whose Append() has returned is in
- *     the segments or is what recovery finds in the ring, and not both; one
- *     whose Append() is running is there once at the most. Recovery only reads,
- *     so the process Death looks at every state that can be reached.
- *  2. A writer's records are taken in the order in which they were appended.
- *  3. Nobody waits for ever: no state is left but the one in which all is done.
- *  4. At the end everything that was acknowledged is in the segments.
+ * Checked claims:
+ *  1. Whenever the process dies, each record whose Append() has returned is
+ *     either in the segments or recovered from the ring, and not both. A record
+ *     whose Append() has not returned is there at most once. Recovery only
+ *     reads, so the process Death examines every reachable state.
+ *  2. The records of a writer are taken in the order of their Append() calls.
+ *  3. No process waits forever: the only final state is the completed one.
+ *  4. At the end, all acknowledged records are in the segments.
  *
- * Not in here: the order in which another processor sees stores (spin's
- * processes share one memory; TSan and the orders named in slot.h are for
- * that), what a damaged file holds, and the two copies of the persist cursor,
- * which changes in one step here.
+ * Not modeled:
+ *  - the order in which another processor sees stores, because spin's processes
+ *    share one memory; TSan and the orders named in slot.h cover it;
+ *  - damaged files;
+ *  - the two copies of the persist cursor, which changes in one step here.
  *
  *     spin -a slot.pml && cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m100000
  *
- * SEEDED_BUG has the claim store its word without a look at the one before.
+ * With SEEDED_BUG, ClaimSlot() stores its word without comparing the previous
+ * one.
  */
 #ifndef WRITERS
 #define WRITERS 2
@@ -28,13 +30,13 @@
 #define RECORDS 2 /* of each writer */
 #endif
 #ifndef SKIPS
-#define SKIPS 2 /* how often the flusher goes past a writer, at the most */
+#define SKIPS 2 /* maximum number of positions that the flusher skips */
 #endif
 #define SLOTS 4
 #define FIRST SLOTS
-#define END (FIRST + 3 * SLOTS) /* positions: the slots are used three times */
+#define END (FIRST + 3 * SLOTS) /* of the positions, part_index make three laps */
 #define IDS (WRITERS * RECORDS)
-#define NOBODY 255
+#define NO_ID 255
 
 /* A word: position * 8 + state. */
 #define FREE 0
@@ -51,13 +53,13 @@ byte word[SLOTS];
 byte tail = FIRST;
 byte released = FIRST;
 
-/* What is in a slot, if its checksum fits: whose part of which record. */
-byte id[SLOTS] = NOBODY;
+/* Content of a slot, if its checksum matches: record, position and part. */
+byte id[SLOTS] = NO_ID;
 byte position[SLOTS];
 byte part[SLOTS];
-byte count[SLOTS]; /* 0: a claim that was given up */
+byte count[SLOTS]; /* 0: an abandoned claim */
 
-/* The flusher's, and what is in the file up to the persist cursor. */
+/* The persist cursor, and the records in segments up to it. */
 byte cursor_end = FIRST;
 byte in_segments[IDS];
 bool is_acknowledged[IDS];
@@ -73,13 +75,13 @@ byte writers_left = WRITERS;
 
 /* ---- Writers ---- */
 
-inline fill(at, whose, which, parts) {
-  id[SLOT(at)] = NOBODY; /* half written: no checksum fits */
+inline fill(at, record, part_index, part_count) {
+  id[SLOT(at)] = NO_ID; /* partly written: the checksum does not match */
   d_step {
-    id[SLOT(at)] = whose;
+    id[SLOT(at)] = record;
     position[SLOT(at)] = at;
-    part[SLOT(at)] = which;
-    count[SLOT(at)] = parts;
+    part[SLOT(at)] = part_index;
+    count[SLOT(at)] = part_count;
   }
 }
 
@@ -132,7 +134,7 @@ inline commit_slot(at) {
   if
   :: ok
   :: else ->
-    id[SLOT(at)] = NOBODY;
+    id[SLOT(at)] = NO_ID;
     do
     :: STATE(seen) == SKIPPED ->
       d_step {
@@ -159,12 +161,12 @@ proctype Writer(byte self) {
 again:
     have = tail; /* AdvanceTail() */
     do
-    :: have + slots > END -> goto dropped; /* the model's end */
+    :: have + slots > END -> goto dropped; /* the end of the model */
     :: else ->
       if
       :: have + slots - released > SLOTS ->
         have = tail;
-        /* kBlock: until there is room. */
+        /* kBlock: wait for room. */
         have + slots - released <= SLOTS || tail != have;
         have = tail;
       :: else ->
@@ -203,7 +205,7 @@ again:
         :: else -> ok = (k < p);
         fi;
         if
-        :: ok -> fill(k, NOBODY, 0, 0); commit_slot(k);
+        :: ok -> fill(k, NO_ID, 0, 0); commit_slot(k);
         :: else
         fi;
         k++;
@@ -212,7 +214,7 @@ again:
       goto again;
     :: else
     fi;
-    /* Commit(): what begins the record last */
+    /* Commit(): part 0 last */
     k = slots;
     do
     :: k > 0 ->
@@ -236,9 +238,9 @@ dropped:
 #define NOT_CLAIMED 0
 #define PENDING 1
 #define IS_FILLED 2
-#define NOTHING 3 /* or taken before */
+#define NOTHING 3 /* or already taken */
 
-inline look(at) {
+inline peek(at) {
   if
   :: at >= tail -> result = NOT_CLAIMED;
   :: else ->
@@ -301,7 +303,7 @@ inline take_filled() {
 }
 
 /* Skip(take + 1) */
-inline pass() {
+inline try_skip() {
   seen = word[SLOT(take)];
   if
   :: seen == BEFORE(take) -> next = PACK(take, FREE);
@@ -321,7 +323,7 @@ inline pass() {
 }
 
 inline persist() {
-  /* The batch is in the file; the cursor says so. */
+  /* The batch is in the segment, and the cursor covers it. */
   d_step {
     for (i : 0 .. IDS - 1) {
       in_segments[i] = in_segments[i] + batch[i];
@@ -355,13 +357,13 @@ active proctype Flusher() {
   byte batch[IDS];
   bool taken[IDS];
   do
-  :: look(take);
+  :: peek(take);
     if
     :: result == IS_FILLED -> take_filled();
     :: result == NOTHING -> take++;
-    :: result == PENDING && skips < SKIPS -> pass();
+    :: result == PENDING && skips < SKIPS -> try_skip();
     :: result == PENDING || result == NOT_CLAIMED ->
-      /* Until something moves. */
+      /* Wait for a change. */
       if
       :: release < take
       :: take < tail && word[SLOT(take)] != seen
@@ -377,7 +379,7 @@ active proctype Flusher() {
   }
 }
 
-/* ---- Death, at any moment, and what recovery finds ---- */
+/* ---- Death at any moment, and recovery ---- */
 
 active proctype Death() {
   byte i, p, found;

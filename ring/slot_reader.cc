@@ -9,10 +9,10 @@
 namespace ringlog {
 namespace {
 
-// The slot's bytes need not be aligned. What is behind their end is zero.
+// Copies a slot's header out of bytes of any alignment. Missing bytes are zero.
 SlotHeader HeaderOf(absl::string_view slot) {
   SlotHeader header = {};
-  // The slot that a cut file does not have has no address either.
+  // An absent slot of a truncated file has no address.
   if (slot.empty()) return header;
   std::memcpy(&header, slot.data(), std::min(slot.size(), sizeof header));
   return header;
@@ -22,10 +22,10 @@ size_t PayloadBytes(const SlotHeader& header) {
   return size_t{header.head_bytes} + header.body_bytes;
 }
 
-// The lengths have to be bounded before the checksum can be asked; nothing is
-// believed before that.
-bool ChecksumFits(const SlotHeader& header, absl::string_view slot,
-                  const SlotGeometry& geometry, absl::crc32c_t seed) {
+// Bounds the lengths before computing the checksum. No other field is used
+// before the checksum matches.
+bool ChecksumMatches(const SlotHeader& header, absl::string_view slot,
+                     const SlotGeometry& geometry, absl::crc32c_t seed) {
   return header.head_bytes <= geometry.head_bytes &&
          sizeof header + PayloadBytes(header) <= slot.size() &&
          SlotChecksum(seed, slot.data(), PayloadBytes(header)) ==
@@ -57,7 +57,7 @@ ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
       result.slot_class = SlotClass::kFree;
       return result;
     case SlotState::kFilling:
-      result.slot_class = SlotClass::kUnfinished;
+      result.slot_class = SlotClass::kFilling;
       return result;
     case SlotState::kSkipped:
       result.slot_class = SlotClass::kSkipped;
@@ -69,13 +69,13 @@ ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
       result.slot_class = SlotClass::kImplausible;
       return result;
   }
-  // A checksum that fits is no proof of good will: the bounds that others build
-  // on are checked all the same.
-  if (!ChecksumFits(header, slot, geometry, seed) ||
+  // A matching checksum does not prove honest content. The bounds that callers
+  // rely on are checked too.
+  if (!ChecksumMatches(header, slot, geometry, seed) ||
       header.position != result.position ||
       header.part_count > geometry.slot_count ||
       (header.part_index != 0 && header.part_index >= header.part_count)) {
-    result.slot_class = SlotClass::kBadChecksum;
+    result.slot_class = SlotClass::kMismatched;
     return result;
   }
   result.header = header;
@@ -93,7 +93,7 @@ std::optional<uint64_t> ContentPosition(absl::string_view slot,
                                         absl::crc32c_t seed) {
   const SlotHeader header = HeaderOf(slot);
   if (header.position == 0 || header.position > kMaxPosition ||
-      !ChecksumFits(header, slot, geometry, seed)) {
+      !ChecksumMatches(header, slot, geometry, seed)) {
     return std::nullopt;
   }
   return header.position;
@@ -109,7 +109,7 @@ AssembledRecord AssembleRecord(
   };
   AssembledRecord record;
   const ClassifiedSlot first = classify(position);
-  if (first.slot_class == SlotClass::kBadChecksum) {
+  if (first.slot_class == SlotClass::kMismatched) {
     record.outcome = AssembledRecord::kGap;
     record.cause = GapCause::kChecksumMismatch;
     return record;
@@ -133,7 +133,7 @@ AssembledRecord AssembleRecord(
       continue;
     }
     record.outcome = AssembledRecord::kGap;
-    record.cause = part.slot_class == SlotClass::kBadChecksum
+    record.cause = part.slot_class == SlotClass::kMismatched
                        ? GapCause::kChecksumMismatch
                        : GapCause::kMissing;
     record.head = record.body = {};

@@ -1,7 +1,8 @@
-// What a slot means: the one place that decides it, for the consumer of a live
-// ring, for recovery and for the tool. ring/FORMAT.md has the table.
+// Classification of slots and assembly of records, for the consumer of a live
+// ring, for recovery and for the command. No other code decides what a slot
+// means; ring/FORMAT.md, "Reading a ring", has the tables.
 //
-// Pure functions of bytes that they do not trust.
+// Pure functions of untrusted bytes.
 
 #ifndef RINGLOG_RING_SLOT_READER_H_
 #define RINGLOG_RING_SLOT_READER_H_
@@ -25,31 +26,36 @@ struct SlotGeometry {
 };
 SlotGeometry GeometryOf(const RingHeader& header);
 
-// What a slot turns out to be. ring/FORMAT.md has the table.
+// The class of a slot. ring/FORMAT.md, "What a slot means", has the conditions.
 enum class SlotClass : uint8_t {
-  kNeverUsed,    // its word is zero
-  kFree,         // released: what it held has been persisted, or given up
-  kUnfinished,   // kFilling: the writer has not committed
-  kPart,         // committed: a record, or a part of one; the checksum fits
-  kAbandoned,    // committed, and nothing in it; the checksum fits
-  kSkipped,      // passed by the flusher
-  kBadChecksum,  // committed, but the bytes are not those that were
-  kImplausible,  // a state or position that this slot cannot have had
+  kNeverUsed,    // the word is zero
+  kFree,         // released
+  kFilling,      // claimed, not committed
+  kPart,         // intact: a record or a part of one
+  kAbandoned,    // intact: an abandoned claim
+  kSkipped,      // skipped by the flusher
+  kMismatched,   // committed, but the checksum does not match
+  kImplausible,  // a state or position that this slot cannot have
 };
 
 struct ClassifiedSlot {
   SlotClass slot_class = SlotClass::kNeverUsed;
-  uint64_t position = 0;      // the word's; not of kNeverUsed and kImplausible
-  SlotHeader header = {};     // of kPart and kAbandoned
-  absl::string_view payload;  // of kPart: head_bytes of head, then the body
+  // The word's position. Not set for kNeverUsed and kImplausible.
+  uint64_t position = 0;
+  // Set for kPart and kAbandoned.
+  SlotHeader header = {};
+  // Set for kPart: header.head_bytes of head, then the body.
+  absl::string_view payload;
 };
 
-// `slot` is the slot_bytes of slot number `index`; `seed` is ChecksumSeed().
+// Classifies the slot with number `index`. `slot` has the slot's slot_bytes;
+// `seed` is ChecksumSeed().
 ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
                             const SlotGeometry& geometry, absl::crc32c_t seed);
 
-// The position that the slot's content is of, whatever its word says; nothing
-// if the checksum does not fit. A writer that was passed wipes it.
+// Returns the position that the slot's content belongs to, whatever the word
+// is. Returns nothing if the checksum does not match. A skipped writer erases
+// the content.
 std::optional<uint64_t> ContentPosition(absl::string_view slot,
                                         const SlotGeometry& geometry,
                                         absl::crc32c_t seed);
@@ -57,19 +63,23 @@ std::optional<uint64_t> ContentPosition(absl::string_view slot,
 struct AssembledRecord {
   enum Outcome : uint8_t {
     kRecord,
-    kNothing,  // an abandoned claim, or a part whose record's beginning is lost
-    kGap,      // a record whose bytes cannot be believed
+    kNothing,  // an abandoned claim, or a part of a record without its part 0
+    kGap,      // a record that is not intact
   };
   Outcome outcome = kNothing;
-  uint32_t slot_count = 1;              // positions that this is about
-  GapCause cause = GapCause::kMissing;  // of a gap
-  absl::string_view head;               // into the slot
-  absl::string_view body;               // into the slot, or `buffer`
+  // Number of positions.
+  uint32_t slot_count = 1;
+  // Cause of a gap.
+  GapCause cause = GapCause::kMissing;
+  // Refers to the slot.
+  absl::string_view head;
+  // Refers to the slot or to `buffer`.
+  absl::string_view body;
 };
 
-// Puts together the record that begins in the committed slot of `position`.
-// `slot_at` gives the bytes of a position's slot. `buffer` is used for the body
-// of a record of several slots, and only then.
+// Assembles the record that begins in the committed slot of `position`.
+// `slot_at` returns the bytes of a position's slot. `buffer` receives the body
+// if the record has several slots, and is not used otherwise.
 AssembledRecord AssembleRecord(
     uint64_t position, const SlotGeometry& geometry, absl::crc32c_t seed,
     absl::FunctionRef<absl::string_view(uint64_t position)> slot_at,

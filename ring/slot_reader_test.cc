@@ -1,5 +1,5 @@
-// Every combination of what can be wrong with a slot, against the table of
-// ring/FORMAT.md ("What a slot means"), which is written out here once more.
+// Every combination of faults in a slot, compared with the table of
+// ring/FORMAT.md ("What a slot means"), which Expected() repeats.
 
 #include "ringlog/ring/slot_reader.h"
 
@@ -29,14 +29,14 @@ const absl::crc32c_t kSeed{0x5eed};
 
 SlotGeometry Geometry() { return {kSlotCount, kSlotBytes, kHeadBytes}; }
 
-// The bytes of a slot, its checksum made to fit.
+// Returns the bytes of a slot, with a matching checksum.
 std::string MakeSlot(SlotHeader header, absl::crc32c_t seed = kSeed) {
   std::string slot(kSlotBytes, '\x5a');
   const size_t payload =
       std::min<size_t>(size_t{header.head_bytes} + header.body_bytes,
                        kSlotBytes - sizeof header);
   std::memcpy(&slot[0], &header, sizeof header);
-  // Not by SlotChecksum(): what the page says, in other words.
+  // Computed from the description in ring/FORMAT.md, without SlotChecksum().
   header.crc32c = static_cast<uint32_t>(absl::ExtendCrc32c(
       seed, absl::string_view(slot).substr(12, 20 + payload)));
   std::memcpy(&slot[0], &header, sizeof header);
@@ -61,46 +61,40 @@ ClassifiedSlot Classify(absl::string_view slot, uint64_t index = kIndex) {
 
 std::string Name(SlotClass c) {
   static constexpr const char* kNames[] = {
-      "never used", "free",    "unfinished",   "part",
-      "abandoned",  "skipped", "bad checksum", "implausible"};
+      "never used", "free",    "filling",    "part",
+      "abandoned",  "skipped", "mismatched", "implausible"};
   return kNames[static_cast<size_t>(c)];
 }
 
 // ---- Every combination ----
 
-enum Position { kZero, kFits, kOfOtherSlot };
+enum Position { kZero, kMatches, kOfOtherSlot };
 enum Lengths { kInBounds, kHeadTooLong, kBodyTooLong, kBodyHuge };
-enum Checksum { kChecksumFits, kChecksumDoesNot, kOfOtherRing };
-enum Copy { kCopyFits, kCopyOfOtherTurn };
+enum Checksum { kChecksumMatches, kChecksumDiffers, kOfOtherRing };
+enum Copy { kCopyMatches, kCopyOfOtherLap };
 struct Parts {
   uint16_t index, count;
-  const char* expected;  // if all else fits
+  const char* expected;  // if everything else is valid
 };
 constexpr Parts kParts[] = {
-    {0, 0, "abandoned"},
-    {0, 1, "part"},
-    {0, 8, "part"},
-    {7, 8, "part"},
-    {1, 1, "bad checksum"},
-    {8, 8, "bad checksum"},
-    {1, 0, "bad checksum"},
-    {0, 9, "bad checksum"},
-    {65535, 65535, "bad checksum"},
+    {0, 0, "abandoned"},  {0, 1, "part"},       {0, 8, "part"},
+    {7, 8, "part"},       {1, 1, "mismatched"}, {8, 8, "mismatched"},
+    {1, 0, "mismatched"}, {0, 9, "mismatched"}, {65535, 65535, "mismatched"},
 };
 
-// The table. Rows are tried from the top.
+// The table. The first row that applies counts.
 std::string Expected(int state, Position position, Lengths lengths,
                      Checksum checksum, Copy copy, const Parts& parts) {
   if (position == kZero && state == 0) return "never used";
-  // Position 0 is of slot 0, and this is slot 3.
-  if (position != kFits) return "implausible";
+  // Position 0 belongs to slot 0; this is slot 3.
+  if (position != kMatches) return "implausible";
   if (state == 0) return "free";
-  if (state == 1) return "unfinished";
+  if (state == 1) return "filling";
   if (state == 4) return "skipped";
   if (state >= 5) return "implausible";
-  if (lengths != kInBounds) return "bad checksum";
-  if (checksum != kChecksumFits) return "bad checksum";
-  if (copy != kCopyFits) return "bad checksum";
+  if (lengths != kInBounds) return "mismatched";
+  if (checksum != kChecksumMatches) return "mismatched";
+  if (copy != kCopyMatches) return "mismatched";
   return parts.expected;
 }
 
@@ -110,7 +104,7 @@ std::string MakeCombination(int state, Position position, Lengths lengths,
   SlotHeader header =
       Header(positions[position], SlotState{}, parts.index, parts.count);
   header.word |= static_cast<uint64_t>(state);
-  if (copy == kCopyOfOtherTurn) header.position = kPosition + kSlotCount;
+  if (copy == kCopyOfOtherLap) header.position = kPosition + kSlotCount;
   if (lengths == kHeadTooLong) header.head_bytes = kHeadBytes + 1;
   if (lengths == kBodyTooLong) {
     header.body_bytes = kSlotBytes - 32 - header.head_bytes + 1;
@@ -118,19 +112,19 @@ std::string MakeCombination(int state, Position position, Lengths lengths,
   if (lengths == kBodyHuge) header.body_bytes = UINT32_MAX;
   std::string slot = MakeSlot(
       header, checksum == kOfOtherRing ? absl::crc32c_t{0x07e4} : kSeed);
-  if (checksum == kChecksumDoesNot) slot[40] ^= 1;
+  if (checksum == kChecksumDiffers) slot[40] ^= 1;
   return slot;
 }
 
-TEST(SlotReaderTest, EveryCombinationIsWhatTheTableSays) {
+TEST(SlotReaderTest, EveryCombinationMatchesTable) {
   int combinations = 0;
   for (int state = 0; state < 8; ++state) {
-    for (Position position : {kZero, kFits, kOfOtherSlot}) {
+    for (Position position : {kZero, kMatches, kOfOtherSlot}) {
       for (Lengths lengths :
            {kInBounds, kHeadTooLong, kBodyTooLong, kBodyHuge}) {
         for (Checksum checksum :
-             {kChecksumFits, kChecksumDoesNot, kOfOtherRing}) {
-          for (Copy copy : {kCopyFits, kCopyOfOtherTurn}) {
+             {kChecksumMatches, kChecksumDiffers, kOfOtherRing}) {
+          for (Copy copy : {kCopyMatches, kCopyOfOtherLap}) {
             for (const Parts& parts : kParts) {
               ++combinations;
               const std::string slot = MakeCombination(state, position, lengths,
@@ -151,11 +145,11 @@ TEST(SlotReaderTest, EveryCombinationIsWhatTheTableSays) {
   EXPECT_EQ(combinations, 8 * 3 * 4 * 3 * 2 * 9);
 }
 
-TEST(SlotReaderTest, OnlyWhatCanBeBelievedIsHandedOut) {
+TEST(SlotReaderTest, ReturnsOnlyValidatedFields) {
   for (int state = 0; state < 8; ++state) {
     for (const Parts& parts : kParts) {
       const ClassifiedSlot slot = Classify(MakeCombination(
-          state, kFits, kInBounds, kChecksumFits, kCopyFits, parts));
+          state, kMatches, kInBounds, kChecksumMatches, kCopyMatches, parts));
       const bool is_part = slot.slot_class == SlotClass::kPart;
       EXPECT_EQ(slot.payload.size(), is_part ? 10u : 0u);
       EXPECT_EQ(
@@ -165,37 +159,37 @@ TEST(SlotReaderTest, OnlyWhatCanBeBelievedIsHandedOut) {
   }
 }
 
-TEST(SlotReaderTest, EveryFlippedBitThatTheChecksumCoversIsFound) {
-  const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
-  ASSERT_EQ(Classify(whole).slot_class, SlotClass::kPart);
-  // From the checksum itself to the end of the payload.
+TEST(SlotReaderTest, EveryFlippedBitIsDetected) {
+  const std::string intact = MakeSlot(Header(kPosition, SlotState::kFilled));
+  ASSERT_EQ(Classify(intact).slot_class, SlotClass::kPart);
+  // From the checksum to the end of the payload.
   for (size_t bit = 64; bit < 64 + size_t{34} * 8; ++bit) {
-    std::string slot = whole;
+    std::string slot = intact;
     slot[bit / 8] = static_cast<char>(slot[bit / 8] ^ (1 << bit % 8));
-    EXPECT_EQ(Classify(slot).slot_class, SlotClass::kBadChecksum) << bit;
+    EXPECT_EQ(Classify(slot).slot_class, SlotClass::kMismatched) << bit;
   }
 }
 
-TEST(SlotReaderTest, WhatIsBehindThePayloadIsIgnored) {
-  const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
-  for (size_t i = 32 + 10; i < whole.size(); ++i) {
-    std::string slot = whole;
+TEST(SlotReaderTest, IgnoresBytesAfterPayload) {
+  const std::string intact = MakeSlot(Header(kPosition, SlotState::kFilled));
+  for (size_t i = 32 + 10; i < intact.size(); ++i) {
+    std::string slot = intact;
     slot[i] = static_cast<char>(~slot[i]);
     EXPECT_EQ(Classify(slot).slot_class, SlotClass::kPart) << i;
   }
 }
 
-TEST(SlotReaderTest, ASlotThatIsCutOffIsNeverRead) {
-  const std::string whole = MakeSlot(Header(kPosition, SlotState::kFilled));
+TEST(SlotReaderTest, TruncatedSlotIsMismatched) {
+  const std::string intact = MakeSlot(Header(kPosition, SlotState::kFilled));
   for (size_t size = 8; size < 32 + 10; ++size) {
-    EXPECT_EQ(Classify(whole.substr(0, size)).slot_class,
-              SlotClass::kBadChecksum)
+    EXPECT_EQ(Classify(intact.substr(0, size)).slot_class,
+              SlotClass::kMismatched)
         << size;
   }
-  EXPECT_EQ(Classify(whole.substr(0, 32 + 10)).slot_class, SlotClass::kPart);
+  EXPECT_EQ(Classify(intact.substr(0, 32 + 10)).slot_class, SlotClass::kPart);
 }
 
-TEST(SlotReaderTest, ContentKeepsItsPositionWhateverItsWordSays) {
+TEST(SlotReaderTest, ContentPositionIgnoresWord) {
   std::string slot = MakeSlot(Header(kPosition, SlotState::kFilled));
   for (const uint64_t word : {uint64_t{0}, UINT64_MAX, kPosition << 3}) {
     std::memcpy(&slot[0], &word, sizeof word);
@@ -209,9 +203,10 @@ TEST(SlotReaderTest, ContentKeepsItsPositionWhateverItsWordSays) {
 
 // ---- Records of several slots ----
 
-class AssembleTest : public ::testing::Test {
+class AssembleRecordTest : public ::testing::Test {
  protected:
-  // A record of `count` slots from kPosition on, of bodies "0", "1", ...
+  // Writes a record of `count` slots from kPosition on, with bodies "0", "1",
+  // ...
   void Put(uint16_t count) {
     for (uint16_t i = 0; i < count; ++i) PutPart(i, i, count);
   }
@@ -252,7 +247,7 @@ class AssembleTest : public ::testing::Test {
   std::string buffer_;
 };
 
-TEST_F(AssembleTest, EveryPartIsUsedInOrderUpToAWholeTurn) {
+TEST_F(AssembleRecordTest, AssemblesPartsUpToOneLap) {
   const std::string all = "01234567";
   for (uint16_t count = 1; count <= kSlotCount; ++count) {
     Put(count);
@@ -264,7 +259,7 @@ TEST_F(AssembleTest, EveryPartIsUsedInOrderUpToAWholeTurn) {
   }
 }
 
-TEST_F(AssembleTest, APartMissingMakesAGapOfTheWholeRecord) {
+TEST_F(AssembleRecordTest, MissingPartIsGapOfWholeRecord) {
   for (uint16_t missing = 1; missing < 4; ++missing) {
     Put(4);
     Slot(missing).assign(kSlotBytes, '\0');
@@ -272,7 +267,7 @@ TEST_F(AssembleTest, APartMissingMakesAGapOfTheWholeRecord) {
   }
 }
 
-TEST_F(AssembleTest, APartDamagedMakesAGapOfTheWholeRecord) {
+TEST_F(AssembleRecordTest, DamagedPartIsGapOfWholeRecord) {
   for (uint16_t damaged = 1; damaged < 4; ++damaged) {
     Put(4);
     Slot(damaged)[32] ^= 1;
@@ -280,28 +275,28 @@ TEST_F(AssembleTest, APartDamagedMakesAGapOfTheWholeRecord) {
   }
 }
 
-TEST_F(AssembleTest, APartOfAnotherRecordIsNotTaken) {
+TEST_F(AssembleRecordTest, PartOfAnotherRecordIsNotUsed) {
   Put(4);
-  PutPart(2, 2, 3);  // of a record of three
+  PutPart(2, 2, 3);  // of a record of three slots
   ExpectGap(GapCause::kMissing, 4);
   Put(4);
-  PutPart(2, 1, 4);  // of the wrong place
+  PutPart(2, 1, 4);  // with another part index
   ExpectGap(GapCause::kMissing, 4);
   Put(4);
-  PutPart(2 + kSlotCount, 2, 4);  // of another turn
+  PutPart(2 + kSlotCount, 2, 4);  // of another lap
   ExpectGap(GapCause::kMissing, 4);
   Put(4);
   PutPart(2, 2, 4, SlotState::kFilling);  // not committed
   ExpectGap(GapCause::kMissing, 4);
 }
 
-TEST_F(AssembleTest, AFirstSlotThatIsDamagedMakesAGapOfItself) {
+TEST_F(AssembleRecordTest, DamagedFirstSlotIsGapOfOneSlot) {
   Put(4);
   Slot(0)[32] ^= 1;
   ExpectGap(GapCause::kChecksumMismatch, 1);
 }
 
-TEST_F(AssembleTest, AnAbandonedSlotAndAStrayPartAreNoRecord) {
+TEST_F(AssembleRecordTest, AbandonedAndStrayPartsAreNoRecord) {
   PutPart(0, 0, 0);
   EXPECT_EQ(Assemble().outcome, AssembledRecord::kNothing);
   PutPart(0, 2, 4);

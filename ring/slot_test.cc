@@ -1,5 +1,5 @@
-// The protocol of a slot, each edge done by hand: no threads, so that what is
-// tested is which word leads to which.
+// Tests of each transition of a slot. Single-threaded, because the subject is
+// which word leads to which.
 
 #include "ringlog/ring/slot.h"
 
@@ -15,38 +15,36 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/ring/slot_header.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
 namespace {
 
-using Passed = Slots::Passed;
-using Seen = Slots::Seen;
+using SkipResult = Slots::SkipResult;
+using SlotStatus = Slots::SlotStatus;
 
 constexpr uint64_t kSlotCount = 4;
 constexpr uint32_t kSlotBytes = 128;
 
-// A word as people say it, relative to a position: "Filling+0", "Free-1" (of
-// the turn before), "0".
-std::string Say(uint64_t word, uint64_t position) {
+// Returns a word as text, relative to a position: "Filling+0", "Free-1" (of the
+// previous lap), "0".
+std::string WordText(uint64_t word, uint64_t position) {
   if (word == 0) return "0";
   static constexpr const char* kNames[] = {
       "Free", "Filling", "Filled", "Persisting", "Skipped", "5", "6", "7"};
-  const auto turns = (static_cast<int64_t>(WordPosition(word)) -
-                      static_cast<int64_t>(position)) /
-                     static_cast<int64_t>(kSlotCount);
-  return absl::StrCat(kNames[word & kSlotStateMask], turns < 0 ? "" : "+",
-                      turns);
+  const auto laps = (static_cast<int64_t>(WordPosition(word)) -
+                     static_cast<int64_t>(position)) /
+                    static_cast<int64_t>(kSlotCount);
+  return absl::StrCat(kNames[word & kSlotStateMask], laps < 0 ? "" : "+", laps);
 }
 
-// Where the numbers begin: at the first, where they need a 33rd bit, and at the
-// last that is allowed.
+// The parameter is the first position: the least, positions that need a 33rd
+// bit, and the greatest.
 class SlotTest : public ::testing::TestWithParam<uint64_t> {
  protected:
   SlotTest()
       : first_(GetParam()),
-        // The second slot in the second turn.
+        // The second slot in the second lap.
         p_(first_ + kSlotCount + 1),
         live_(std::make_unique<RingLive>()),
         memory_(std::make_unique<Memory>()) {
@@ -67,11 +65,11 @@ class SlotTest : public ::testing::TestWithParam<uint64_t> {
   void SetWord(uint64_t position, uint64_t word) {
     std::memcpy(slots_.SlotOf(position), &word, sizeof word);
   }
-  std::string SayWord(uint64_t position) {
-    return Say(slots_.word(position), position);
+  std::string WordAt(uint64_t position) {
+    return WordText(slots_.word(position), position);
   }
-  // A whole turn that left no trace but its words.
-  void TurnOnce() {
+  // Uses and releases every slot once.
+  void RunOneLap() {
     for (uint64_t p = first_; p < first_ + kSlotCount; ++p) {
       WriteOne(p, "old");
       ASSERT_TRUE(slots_.FreeSlot(p));
@@ -108,24 +106,24 @@ INSTANTIATE_TEST_SUITE_P(FirstPosition, SlotTest,
                                            (uint64_t{1} << 32) - 1,
                                            kMaxFirstPosition));
 
-TEST_P(SlotTest, ASlotGoesThroughItsStatesInOrder) {
-  EXPECT_EQ(SayWord(first_), "0");
+TEST_P(SlotTest, StatesFollowInOrder) {
+  EXPECT_EQ(WordAt(first_), "0");
   ClaimNext(first_);
-  EXPECT_EQ(SayWord(first_), "Filling+0");
+  EXPECT_EQ(WordAt(first_), "Filling+0");
   slots_.FillSlot(first_, 0, 1, 0, "h", "b");
-  EXPECT_EQ(SayWord(first_), "Filling+0") << "filling changes no word";
+  EXPECT_EQ(WordAt(first_), "Filling+0") << "filling changes no word";
   EXPECT_TRUE(slots_.CommitSlot(first_));
-  EXPECT_EQ(SayWord(first_), "Filled+0");
+  EXPECT_EQ(WordAt(first_), "Filled+0");
   slots_.MarkPersisting(first_);
-  EXPECT_EQ(SayWord(first_), "Persisting+0");
+  EXPECT_EQ(WordAt(first_), "Persisting+0");
   EXPECT_TRUE(slots_.FreeSlot(first_));
-  EXPECT_EQ(SayWord(first_), "Free+0");
+  EXPECT_EQ(WordAt(first_), "Free+0");
   slots_.AdvanceReleased(first_ + 1);
   for (uint64_t p = first_ + 1; p <= first_ + kSlotCount; ++p) ClaimNext(p);
-  EXPECT_EQ(SayWord(first_ + kSlotCount), "Filling+0");
+  EXPECT_EQ(WordAt(first_ + kSlotCount), "Filling+0");
 }
 
-TEST_P(SlotTest, FilledSlotHoldsWhatWasWrittenAndItsChecksum) {
+TEST_P(SlotTest, FillStoresContentAndChecksum) {
   ClaimNext(first_);
   slots_.FillSlot(first_, 2, 5, 3, "head", "body");
   ASSERT_TRUE(slots_.CommitSlot(first_));
@@ -140,16 +138,16 @@ TEST_P(SlotTest, FilledSlotHoldsWhatWasWrittenAndItsChecksum) {
   EXPECT_EQ(header.body_bytes, 4u);
   EXPECT_EQ(header.reserved, 0);
   EXPECT_EQ(std::memcmp(slot + sizeof header, "headbody", 8), 0);
-  // Over the 20 bytes from part_index on and the 8 of payload.
+  // The checksum covers 20 bytes of header, from part_index on, and 8 of
+  // payload.
   const absl::string_view covered(reinterpret_cast<const char*>(slot) + 12,
                                   20 + 8);
   EXPECT_EQ(absl::crc32c_t{header.crc32c},
             absl::ExtendCrc32c(slots_.seed(), covered));
 }
 
-// What each call makes of each word that a slot can have when it comes to
-// position p. Left out: calls that only the slot's owner may make, in states
-// where it has none.
+// The result of each call for each word that a slot can have at the call. Omits
+// calls that only the slot's owner may make in states without an owner.
 struct Edge {
   const char* call;
   const char* before;
@@ -158,12 +156,13 @@ struct Edge {
 };
 constexpr Edge kEdges[] = {
     {"Claim", "Free-1", "true", "Filling+0"},
-    {"Claim", "0", "false", "0"},  // not in the second turn
+    {"Claim", "0", "false", "0"},  // invalid in the second lap
     {"Claim", "Filling-1", "false", "Filling-1"},
     {"Claim", "Filled-1", "false", "Filled-1"},
     {"Claim", "Persisting-1", "false", "Persisting-1"},
-    {"Claim", "Skipped-1", "false", "Skipped+0"},  // the mark moves on
-    {"Claim", "Free+0", "false", "Free+0"},        // the flusher went past
+    {"Claim", "Skipped-1", "false", "Skipped+0"},  // the mark advances
+    {"Claim", "Free+0", "false",
+     "Free+0"},  // the flusher has skipped the position
     {"Claim", "Filling+0", "false", "Filling+0"},
     {"Claim", "Filled+0", "false", "Filled+0"},
     {"Claim", "Persisting+0", "false", "Persisting+0"},
@@ -172,17 +171,18 @@ constexpr Edge kEdges[] = {
     {"Claim", "Filling+1", "false", "Filling+1"},
     {"Commit", "Filling+0", "true", "Filled+0"},
     {"Commit", "Skipped+0", "false", "Free+0"},
-    {"Commit", "Skipped+1", "false", "Free+1"},  // the mark had moved on
+    {"Commit", "Skipped+1", "false", "Free+1"},  // the mark had advanced
     {"Commit", "Skipped+2", "false", "Free+2"},
-    {"Pass", "Free-1", "nothing begun", "Free+0"},
-    {"Pass", "Filling+0", "given up", "Skipped+0"},
-    {"Pass", "Filled+0", "not pending", "Filled+0"},
-    {"Pass", "Persisting+0", "not pending", "Persisting+0"},
-    {"Pass", "Skipped-1", "not pending", "Skipped-1"},
-    {"Pass", "Skipped+0", "not pending", "Skipped+0"},
-    {"Pass", "Free+0", "not pending", "Free+0"},
-    {"Pass", "5+0", "given up", "Skipped+0"},  // somebody wrote wildly
-    {"Pass", "7+1", "given up", "Skipped+0"},
+    {"TrySkip", "Free-1", "position skipped", "Free+0"},
+    {"TrySkip", "Filling+0", "record skipped", "Skipped+0"},
+    {"TrySkip", "Filled+0", "not pending", "Filled+0"},
+    {"TrySkip", "Persisting+0", "not pending", "Persisting+0"},
+    {"TrySkip", "Skipped-1", "not pending", "Skipped-1"},
+    {"TrySkip", "Skipped+0", "not pending", "Skipped+0"},
+    {"TrySkip", "Free+0", "not pending", "Free+0"},
+    {"TrySkip", "5+0", "record skipped",
+     "Skipped+0"},  // other code wrote into the mapping
+    {"TrySkip", "7+1", "record skipped", "Skipped+0"},
     {"Free", "Filled+0", "true", "Free+0"},
     {"Free", "Persisting+0", "true", "Free+0"},
     {"Free", "Filling+0", "false", "Filling+0"},
@@ -197,81 +197,80 @@ constexpr Edge kEdges[] = {
     {"Evict", "Persisting+0", "false", "Persisting+0"},
     {"Evict", "Skipped+0", "false", "Skipped+0"},
     {"Evict", "Free+0", "false", "Free+0"},
-    {"Look", "Free-1", "pending", "Free-1"},
-    {"Look", "Filling-1", "pending", "Filling-1"},
-    {"Look", "Filling+0", "pending", "Filling+0"},
-    {"Look", "Filled+0", "filled", "Filled+0"},
-    {"Look", "Persisting+0", "persisting", "Persisting+0"},
-    {"Look", "Free+0", "nothing", "Free+0"},
-    {"Look", "Skipped+0", "nothing", "Skipped+0"},
-    {"Look", "Skipped-1", "nothing", "Skipped+0"},  // the mark moves on
+    {"Peek", "Free-1", "pending", "Free-1"},
+    {"Peek", "Filling-1", "pending", "Filling-1"},
+    {"Peek", "Filling+0", "pending", "Filling+0"},
+    {"Peek", "Filled+0", "filled", "Filled+0"},
+    {"Peek", "Persisting+0", "persisting", "Persisting+0"},
+    {"Peek", "Free+0", "nothing", "Free+0"},
+    {"Peek", "Skipped+0", "nothing", "Skipped+0"},
+    {"Peek", "Skipped-1", "nothing", "Skipped+0"},  // the mark advances
 };
 
-uint64_t WordOf(const std::string& said, uint64_t position) {
-  if (said == "0") return 0;
+uint64_t WordOf(const std::string& text, uint64_t position) {
+  if (text == "0") return 0;
   for (uint64_t state = 0; state <= kSlotStateMask; ++state) {
-    for (int turn = -2; turn <= 2; ++turn) {
-      const uint64_t word =
-          (position + static_cast<uint64_t>(turn) * kSlotCount)
-              << kSlotStateBits |
-          state;
-      if (Say(word, position) == said) return word;
+    for (int lap = -2; lap <= 2; ++lap) {
+      const uint64_t word = (position + static_cast<uint64_t>(lap) * kSlotCount)
+                                << kSlotStateBits |
+                            state;
+      if (WordText(word, position) == text) return word;
     }
   }
-  ADD_FAILURE() << said;
+  ADD_FAILURE() << text;
   return 0;
 }
 
-std::string SayPassed(Passed passed) {
-  switch (passed) {
-    case Passed::kRecordGivenUp:
-      return "given up";
-    case Passed::kNothingBegun:
-      return "nothing begun";
-    case Passed::kNotPending:
+std::string SkipResultName(SkipResult result) {
+  switch (result) {
+    case SkipResult::kRecordSkipped:
+      return "record skipped";
+    case SkipResult::kPositionSkipped:
+      return "position skipped";
+    case SkipResult::kNotPending:
       return "not pending";
   }
   return "?";
 }
 
-std::string SaySeen(Seen seen) {
-  switch (seen) {
-    case Seen::kNotClaimed:
+std::string StatusName(SlotStatus status) {
+  switch (status) {
+    case SlotStatus::kNotClaimed:
       return "not claimed";
-    case Seen::kPending:
+    case SlotStatus::kPending:
       return "pending";
-    case Seen::kFilled:
+    case SlotStatus::kFilled:
       return "filled";
-    case Seen::kPersisting:
+    case SlotStatus::kPersisting:
       return "persisting";
-    case Seen::kNothing:
+    case SlotStatus::kNothing:
       return "nothing";
   }
   return "?";
 }
 
-std::string Do(const std::string& call, uint64_t p, Slots& slots) {
+std::string Call(const std::string& call, uint64_t p, Slots& slots) {
   int severity;
   if (call == "Claim") return slots.ClaimSlot(p) ? "true" : "false";
   if (call == "Commit") return slots.CommitSlot(p) ? "true" : "false";
   if (call == "Free") return slots.FreeSlot(p) ? "true" : "false";
   if (call == "Evict") return slots.EvictSlot(p, &severity) ? "true" : "false";
-  if (call == "Pass") return SayPassed(slots.Pass(p));
-  return SaySeen(slots.Look(p));
+  if (call == "TrySkip") return SkipResultName(slots.TrySkip(p));
+  return StatusName(slots.Peek(p));
 }
 
-TEST_P(SlotTest, EveryCallLeadsFromEachWordToTheOneInTheTableOnly) {
+TEST_P(SlotTest, EveryTransitionMatchesTable) {
   live_->tail = p_ + 3;
   live_->released = p_;
   for (const Edge& edge : kEdges) {
     SetWord(p_, WordOf(edge.before, p_));
-    EXPECT_EQ(Do(edge.call, p_, slots_), edge.result)
+    EXPECT_EQ(Call(edge.call, p_, slots_), edge.result)
         << edge.call << " of " << edge.before;
-    EXPECT_EQ(SayWord(p_), edge.after) << edge.call << " of " << edge.before;
+    EXPECT_EQ(WordAt(p_), edge.after) << edge.call << " of " << edge.before;
   }
 }
 
-TEST_P(SlotTest, InTheFirstTurnOnlyAnUnusedSlotCanBeClaimed) {
+TEST_P(SlotTest, FirstLapClaimsOnlyUnusedSlots) {
   ASSERT_EQ(slots_.AdvanceTail(1, kSlotCount), first_);
   SetWord(first_, Word(first_, SlotState::kFilled));
   EXPECT_FALSE(slots_.ClaimSlot(first_));
@@ -279,16 +278,16 @@ TEST_P(SlotTest, InTheFirstTurnOnlyAnUnusedSlotCanBeClaimed) {
   EXPECT_TRUE(slots_.ClaimSlot(first_));
 }
 
-TEST_P(SlotTest, NothingIsSeenBeyondTheTail) {
-  EXPECT_EQ(slots_.Look(first_), Seen::kNotClaimed);
+TEST_P(SlotTest, PeekStopsAtTail) {
+  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kNotClaimed);
   ASSERT_EQ(slots_.AdvanceTail(2, kSlotCount), first_);
-  EXPECT_EQ(slots_.Look(first_ + 1), Seen::kPending);
-  EXPECT_EQ(slots_.Look(first_ + 2), Seen::kNotClaimed);
+  EXPECT_EQ(slots_.Peek(first_ + 1), SlotStatus::kPending);
+  EXPECT_EQ(slots_.Peek(first_ + 2), SlotStatus::kNotClaimed);
 }
 
 // ---- The tail ----
 
-TEST_P(SlotTest, TheTailStopsAtTheLimitBeyondWhatIsReleased) {
+TEST_P(SlotTest, TailStopsAtLimit) {
   EXPECT_EQ(slots_.AdvanceTail(3, kSlotCount), first_);
   EXPECT_EQ(slots_.AdvanceTail(2, kSlotCount), std::nullopt);
   EXPECT_EQ(slots_.AdvanceTail(1, 3), std::nullopt);
@@ -299,7 +298,7 @@ TEST_P(SlotTest, TheTailStopsAtTheLimitBeyondWhatIsReleased) {
   EXPECT_EQ(slots_.tail(), first_ + 5);
 }
 
-TEST_P(SlotTest, ReleasedAdvancesOnceForSeveralWhoTry) {
+TEST_P(SlotTest, ReleasedAdvancesOnceForRivals) {
   EXPECT_TRUE(slots_.AdvanceReleasedFrom(first_));
   EXPECT_FALSE(slots_.AdvanceReleasedFrom(first_));
   EXPECT_EQ(slots_.released(), first_ + 1);
@@ -307,69 +306,70 @@ TEST_P(SlotTest, ReleasedAdvancesOnceForSeveralWhoTry) {
 
 // ---- Stuck writers ----
 
-TEST_P(SlotTest, AStuckWriterIsPassedAndItsLateCommitFailsAndFreesTheSlot) {
+TEST_P(SlotTest, LateCommitFailsAndFreesSlot) {
   ClaimNext(first_);
   slots_.FillSlot(first_, 0, 1, 0, "h", "late");
-  ASSERT_EQ(slots_.Pass(first_), Passed::kRecordGivenUp);
-  EXPECT_EQ(slots_.Look(first_), Seen::kNothing);
+  ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
+  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kNothing);
   EXPECT_FALSE(slots_.CommitSlot(first_));
-  EXPECT_EQ(SayWord(first_), "Free+0");
+  EXPECT_EQ(WordAt(first_), "Free+0");
   EXPECT_TRUE(ContentIsWiped(first_)) << "recovery could take it for a record";
 }
 
-TEST_P(SlotTest, ASlotWhoseWriterMayStillWriteIsNeverGivenAway) {
+TEST_P(SlotTest, SkippedSlotIsNotReusedBeforeItsWriter) {
   ClaimNext(first_);
-  ASSERT_EQ(slots_.Pass(first_), Passed::kRecordGivenUp);
+  ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
   EXPECT_FALSE(slots_.FreeSlot(first_));
-  for (uint64_t turn = 1; turn <= 5; ++turn) {
-    const uint64_t p = first_ + turn * kSlotCount;
+  for (uint64_t lap = 1; lap <= 5; ++lap) {
+    const uint64_t p = first_ + lap * kSlotCount;
     live_->tail = p + 1;
     EXPECT_FALSE(slots_.ClaimSlot(p));
-    EXPECT_EQ(slots_.Look(p), Seen::kNothing) << "nobody need wait for it";
-    EXPECT_EQ(SayWord(p), "Skipped+0");
+    EXPECT_EQ(slots_.Peek(p), SlotStatus::kNothing)
+        << "the flusher need not wait for it";
+    EXPECT_EQ(WordAt(p), "Skipped+0");
   }
   EXPECT_FALSE(slots_.CommitSlot(first_));
-  EXPECT_EQ(SayWord(first_), "Free+5") << "free for the turn that comes next";
+  EXPECT_EQ(WordAt(first_), "Free+5") << "free for the next lap";
   EXPECT_TRUE(slots_.ClaimSlot(first_ + 6 * kSlotCount));
 }
 
-TEST_P(SlotTest, TheFlusherMovesTheMarkWhereTheClaimerHasNotCome) {
+TEST_P(SlotTest, PeekAdvancesMarkBeforeClaim) {
   ClaimNext(first_);
-  ASSERT_EQ(slots_.Pass(first_), Passed::kRecordGivenUp);
+  ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
   const uint64_t next = first_ + kSlotCount;
   live_->tail = next + 1;
-  EXPECT_EQ(slots_.Look(next), Seen::kNothing);
-  EXPECT_FALSE(slots_.ClaimSlot(next)) << "its claimer comes late";
-  EXPECT_EQ(SayWord(next), "Skipped+0");
+  EXPECT_EQ(slots_.Peek(next), SlotStatus::kNothing);
+  EXPECT_FALSE(slots_.ClaimSlot(next)) << "the claim comes after the flusher";
+  EXPECT_EQ(WordAt(next), "Skipped+0");
 }
 
-TEST_P(SlotTest, ANotBegunPositionThatIsPassedCannotBeClaimedAnyMore) {
-  TurnOnce();
+TEST_P(SlotTest, SkippedPositionCannotBeClaimed) {
+  RunOneLap();
   const uint64_t p = first_ + kSlotCount;
   ASSERT_EQ(slots_.AdvanceTail(1, kSlotCount), p);
-  EXPECT_EQ(slots_.Pass(p), Passed::kNothingBegun);
-  EXPECT_FALSE(slots_.ClaimSlot(p)) << "the next turn may have it by now";
+  EXPECT_EQ(slots_.TrySkip(p), SkipResult::kPositionSkipped);
+  EXPECT_FALSE(slots_.ClaimSlot(p)) << "the next lap may have claimed it";
   slots_.AdvanceReleased(p + 1);
   EXPECT_TRUE(slots_.ClaimSlot(p + kSlotCount));
 }
 
-TEST_P(SlotTest, ACommitThatComesFirstIsNotPassed) {
+TEST_P(SlotTest, CommittedSlotIsNotSkipped) {
   WriteOne(first_, "in time");
-  EXPECT_EQ(slots_.Pass(first_), Passed::kNotPending);
-  EXPECT_EQ(slots_.Look(first_), Seen::kFilled);
+  EXPECT_EQ(slots_.TrySkip(first_), SkipResult::kNotPending);
+  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kFilled);
 }
 
-TEST_P(SlotTest, AWildWordIsNotPassedOnceTheSlotIsReleased) {
+TEST_P(SlotTest, ReleasedPositionIsNotSkipped) {
   live_->tail = p_ + kSlotCount + 1;
   live_->released = p_ + 1;
   SetWord(p_, Word(p_ + kSlotCount, SlotState::kFilling));
-  EXPECT_EQ(slots_.Pass(p_), Passed::kNotPending);
-  EXPECT_EQ(SayWord(p_), "Filling+1") << "it is the next turn's";
+  EXPECT_EQ(slots_.TrySkip(p_), SkipResult::kNotPending);
+  EXPECT_EQ(WordAt(p_), "Filling+1") << "the slot belongs to the next lap";
 }
 
-// ---- Overwriting the oldest ----
+// ---- Evicting the oldest ----
 
-TEST_P(SlotTest, EvictionTellsTheSeverityOfARecordOnlyAtItsFirstSlot) {
+TEST_P(SlotTest, EvictReturnsSeverityOfFirstPart) {
   struct {
     uint16_t part_index, part_count;
     uint8_t severity;
@@ -386,46 +386,46 @@ TEST_P(SlotTest, EvictionTellsTheSeverityOfARecordOnlyAtItsFirstSlot) {
     int severity = 99;
     EXPECT_TRUE(slots_.EvictSlot(p, &severity));
     EXPECT_EQ(severity, c.expected) << "part " << c.part_index;
-    EXPECT_EQ(SayWord(p), "Free+0");
+    EXPECT_EQ(WordAt(p), "Free+0");
     ASSERT_TRUE(slots_.AdvanceReleasedFrom(p));
     ++p;
   }
 }
 
-// ---- Going on after a death ----
+// ---- Resuming after a death ----
 
-TEST_P(SlotTest, ResumeKeepsTheCommittedAndFreesTheRest) {
-  TurnOnce();
+TEST_P(SlotTest, ResumeKeepsCommittedAndFreesRest) {
+  RunOneLap();
   const uint64_t begin = first_ + kSlotCount;
   WriteOne(begin, "filled");
-  ClaimNext(begin + 1);  // died while it was written
+  ClaimNext(begin + 1);  // died before its commit
   WriteOne(begin + 2, "persisting");
   slots_.MarkPersisting(begin + 2);
   slots_.ResumeAt(begin, begin + 3);
-  EXPECT_EQ(SayWord(begin), "Filled+0");
-  EXPECT_EQ(SayWord(begin + 1), "Free+0");
-  EXPECT_EQ(SayWord(begin + 2), "Filled+0");
-  EXPECT_EQ(SayWord(begin + 3), "Free-1");
+  EXPECT_EQ(WordAt(begin), "Filled+0");
+  EXPECT_EQ(WordAt(begin + 1), "Free+0");
+  EXPECT_EQ(WordAt(begin + 2), "Filled+0");
+  EXPECT_EQ(WordAt(begin + 3), "Free-1");
   EXPECT_EQ(slots_.tail(), begin + 3);
   EXPECT_EQ(slots_.released(), begin);
   ClaimNext(begin + 3);
   EXPECT_EQ(slots_.AdvanceTail(1, kSlotCount), std::nullopt);
 }
 
-TEST_P(SlotTest, ResumeFreesEveryWordThatIsDamaged) {
+TEST_P(SlotTest, ResumeFreesDamagedWords) {
   for (uint64_t i = 0; i < kSlotCount; ++i) SetWord(i, ~uint64_t{0} - i);
   const uint64_t tail = first_ + 2 * kSlotCount;
   slots_.ResumeAt(tail, tail);
   for (uint64_t p = tail; p < tail + kSlotCount; ++p) {
-    EXPECT_EQ(SayWord(p), "Free-1");
+    EXPECT_EQ(WordAt(p), "Free-1");
     WriteOne(p, "x");
   }
 }
 
-TEST_P(SlotTest, ResumeInTheFirstTurnLeavesUnusedSlotsUnused) {
+TEST_P(SlotTest, ResumeInFirstLapKeepsUnusedSlots) {
   WriteOne(first_, "x");
   slots_.ResumeAt(first_, first_ + 1);
-  EXPECT_EQ(SayWord(first_), "Filled+0");
+  EXPECT_EQ(WordAt(first_), "Filled+0");
   for (uint64_t p = first_ + 1; p < first_ + kSlotCount; ++p) {
     EXPECT_EQ(slots_.word(p), 0u);
     ClaimNext(p);

@@ -1,11 +1,12 @@
-// How a slot's word packs position and state, and what a slot's checksum
-// covers.
+// Packing of a slot's word, and the checksum of a slot.
 
 #ifndef RINGLOG_RING_SLOT_WORD_H_
 #define RINGLOG_RING_SLOT_WORD_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <optional>
 
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
@@ -13,7 +14,7 @@
 
 namespace ringlog {
 
-// Slots [position, position + slot_count).
+// Positions [position, position + slot_count).
 struct SlotRange {
   uint64_t position = 0;
   uint32_t slot_count = 0;
@@ -26,20 +27,21 @@ constexpr uint64_t PackWord(uint64_t position, SlotState state) {
 constexpr uint64_t WordPosition(uint64_t word) {
   return word >> kSlotStateBits;
 }
-// Of untrusted words, a value that is no enumerator too.
+// Returns the state in `word`; an untrusted word may yield a value that is no
+// enumerator.
 constexpr SlotState WordState(uint64_t word) {
   return static_cast<SlotState>(word & kSlotStateMask);
 }
 
-// What all checksums of a ring begin with, so that nothing that another ring
-// left in reused disk blocks passes for this one's.
+// Returns the seed of all checksums of a ring. With the ring id in the seed,
+// content of another ring in reused disk blocks does not match.
 inline absl::crc32c_t ChecksumSeed(const uint8_t (&ring_id)[16]) {
   return absl::ComputeCrc32c(absl::string_view(
       reinterpret_cast<const char*>(ring_id), sizeof ring_id));
 }
 
-// The checksum of a slot with `payload_bytes` of payload: over everything from
-// part_index on.
+// Returns the checksum of a slot that has `payload_bytes` of payload: of all
+// bytes from part_index on.
 inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed, const void* slot,
                                    size_t payload_bytes) {
   constexpr size_t kBegin = offsetof(SlotHeader, part_index);
@@ -48,11 +50,58 @@ inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed, const void* slot,
                               sizeof(SlotHeader) - kBegin + payload_bytes));
 }
 
-// The same of a slot that does not have its header yet.
+// Returns the checksum of a slot whose header is not in the slot yet.
 inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed,
                                    const SlotHeader& header,
                                    absl::string_view payload) {
   return absl::ExtendCrc32c(SlotChecksum(seed, &header, 0), payload);
+}
+
+// Access to a slot's header, except its word, while another thread may look at
+// it: by relaxed atomics. slot.h defines which thread may access it when.
+
+inline constexpr size_t kSlotHeaderWords =
+    sizeof(SlotHeader) / sizeof(uint64_t);
+
+inline SlotHeader LoadSlotHeader(const unsigned char* slot) {
+  const auto* const words = reinterpret_cast<const uint64_t*>(slot);
+  uint64_t copy[kSlotHeaderWords] = {};
+  for (size_t i = 1; i < kSlotHeaderWords; ++i) {
+    copy[i] = __atomic_load_n(words + i, __ATOMIC_RELAXED);
+  }
+  SlotHeader header;
+  std::memcpy(&header, copy, sizeof header);
+  return header;
+}
+
+inline void StoreSlotHeader(unsigned char* slot, const SlotHeader& header) {
+  auto* const words = reinterpret_cast<uint64_t*>(slot);
+  uint64_t copy[kSlotHeaderWords];
+  std::memcpy(copy, &header, sizeof header);
+  for (size_t i = 1; i < kSlotHeaderWords; ++i) {
+    __atomic_store_n(words + i, copy[i], __ATOMIC_RELAXED);
+  }
+}
+
+// Until a slot has its header it can say who writes it: in place of the
+// checksum the thread's id, and part_index and part_count as no header has
+// them.
+static_assert(offsetof(SlotHeader, crc32c) == 8 &&
+                  offsetof(SlotHeader, part_index) == 12 &&
+                  offsetof(SlotHeader, part_count) == 14,
+              "these are one word");
+inline constexpr uint64_t kWriterMark = uint64_t{0xffffffff} << 32;
+
+inline void StoreSlotWriter(unsigned char* slot, uint32_t thread_id) {
+  __atomic_store_n(reinterpret_cast<uint64_t*>(slot) + 1,
+                   kWriterMark | thread_id, __ATOMIC_RELAXED);
+}
+
+inline std::optional<uint32_t> LoadSlotWriter(const unsigned char* slot) {
+  const uint64_t word = __atomic_load_n(
+      reinterpret_cast<const uint64_t*>(slot) + 1, __ATOMIC_RELAXED);
+  if ((word & kWriterMark) != kWriterMark) return std::nullopt;
+  return static_cast<uint32_t>(word);
 }
 
 }  // namespace ringlog

@@ -1,18 +1,17 @@
 // Many writers and one consumer on a ring so small that it wraps all the time.
 //
 // Invariants checked:
-//  1. a record that is taken is one that some thread appended: its bytes follow
-//     from the thread, sequence and length that it states;
-//  2. each thread's records come in order, none twice;
-//  3. a record is taken exactly if its Append() said so; the others are
-//  counted;
-//  4. positions grow, never overlap, and no position that holds a record is
-//     left out;
-//  5. with kOverwriteOldest: what is left at the end is, of each thread, whole
-//     records in order, and appended = left + overwritten.
+// 1. A taken record is one that some thread appended: its bytes follow from the
+//    thread, sequence and length in it.
+// 2. The records of each thread are taken in order, and none twice.
+// 3. A record is taken if and only if its Append() succeeded. The other records
+//    are counted.
+// 4. Positions grow and never overlap. No position of a record is missing.
+// 5. With kOverwriteOldest: the final ring has, for each thread, intact records
+//    in order, and appended = remaining + overwritten.
 //
-// The same scaffold first runs without threads. Positions start right below
-// 2^32. Each run prints its seed and what it counted.
+// Also runs without threads first. Positions begin just below 2^32. Each run
+// prints its seed and its counts.
 //
 //   bazel test -c opt --config=tsan //ring:stress_test
 //     --test_arg=--records=10000000 --test_timeout=3600
@@ -49,12 +48,13 @@ uint64_t records_per_run = 400000;
 uint64_t seed = 0;
 
 constexpr int kWriters = 8;
-constexpr size_t kMostSlots = 5;
+constexpr size_t kMaxSlots = 5;
 
-// What a record says of itself, before the bytes that follow from it.
-struct Claim {
+// The beginning of a body. The bytes after it follow from it.
+struct BodyHeader {
   uint32_t thread;
-  uint32_t length;  // of the body, this included
+  // Length of the body, this header included.
+  uint32_t length;
   uint64_t sequence;
 };
 
@@ -64,43 +64,47 @@ uint64_t Mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// The body of a thread's n-th record, of 1 to 5 slots.
+// Makes the body of a thread's n-th record, of 1 to 5 slots.
 void MakeBody(uint32_t thread, uint64_t sequence, std::string* body) {
   const uint64_t r = Mix(seed + sequence * kWriters + thread);
-  const size_t slots = 1 + r % kMostSlots;
-  const size_t least = slots == 1 ? sizeof(Claim) : SmallBody(slots - 1) + 1;
-  Claim claim;
-  claim.thread = thread;
-  claim.sequence = sequence;
-  claim.length =
-      static_cast<uint32_t>(least + (r >> 32) % (SmallBody(slots) - least + 1));
-  body->resize(claim.length);
-  std::memcpy(&(*body)[0], &claim, sizeof claim);
+  const size_t slots = 1 + r % kMaxSlots;
+  const size_t min_bytes =
+      slots == 1 ? sizeof(BodyHeader) : SmallBody(slots - 1) + 1;
+  BodyHeader header;
+  header.thread = thread;
+  header.sequence = sequence;
+  header.length = static_cast<uint32_t>(
+      min_bytes + (r >> 32) % (SmallBody(slots) - min_bytes + 1));
+  body->resize(header.length);
+  std::memcpy(&(*body)[0], &header, sizeof header);
   uint64_t x = r;
-  for (size_t i = sizeof claim; i < body->size(); i += 8) {
+  for (size_t i = sizeof header; i < body->size(); i += 8) {
     x = Mix(x + 1);
     std::memcpy(&(*body)[i], &x, std::min<size_t>(8, body->size() - i));
   }
 }
 
-// Invariant 1. The claim, if the body is the one that it says.
-std::optional<Claim> Believe(absl::string_view head, absl::string_view body) {
-  Claim claim;
-  if (head != "h" || body.size() < sizeof claim) return std::nullopt;
-  std::memcpy(&claim, body.data(), sizeof claim);
-  if (claim.thread >= kWriters || claim.length != body.size()) {
+// Checks invariant 1. Returns the header of a valid body.
+std::optional<BodyHeader> ParseBody(absl::string_view head,
+                                    absl::string_view body) {
+  BodyHeader header;
+  if (head != "h" || body.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, body.data(), sizeof header);
+  if (header.thread >= kWriters || header.length != body.size()) {
     return std::nullopt;
   }
   std::string expected;
-  MakeBody(claim.thread, claim.sequence, &expected);
+  MakeBody(header.thread, header.sequence, &expected);
   if (expected != body) return std::nullopt;
-  return claim;
+  return header;
 }
 
-// Written by one writer, read when it has been joined.
+// Written by one writer, and read after the writer was joined.
 struct alignas(64) WriterLog {
-  std::vector<bool> appended;  // by sequence: what Append() said
-  uint64_t count = 0;          // of those appended
+  // Result of Append() by sequence.
+  std::vector<bool> appended;
+  // Number of appended records.
+  uint64_t count = 0;
 };
 
 class Stress {
@@ -111,7 +115,7 @@ class Stress {
     for (WriterLog& log : logs_) log.appended.reserve(per_writer_);
   }
 
-  // False if the record was dropped.
+  // Returns false if the record was dropped.
   bool Append(uint32_t thread) {
     WriterLog& log = logs_[thread];
     thread_local std::string body;
@@ -123,16 +127,16 @@ class Stress {
   }
   void AppendAll(uint32_t thread) {
     while (!Done(thread)) {
-      // Or a thread would drop all of its records in one slice of time.
+      // Otherwise a thread could drop all of its records within one time slice.
       if (!Append(thread)) std::this_thread::yield();
     }
   }
-  // False if there was nothing to take.
+  // Returns false if there was no record to take.
   bool Consume() {
     const auto taken = ring_.ring().Take();
     if (!taken) return false;
-    const auto claim = Believe(taken->head, taken->body);
-    if (taken->gap || !claim) {
+    const auto header = ParseBody(taken->head, taken->body);
+    if (taken->gap || !header) {
       ADD_FAILURE() << "position " << taken->slots.position
                     << ": not a record that was appended";
       return true;
@@ -140,8 +144,8 @@ class Stress {
     EXPECT_GE(taken->slots.position, next_position_);  // invariant 4
     slots_taken_ += taken->slots.slot_count;
     next_position_ = taken->slots.end();
-    taken_[claim->thread].push_back(claim->sequence);
-    // At times one by one, at times in batches.
+    taken_[header->thread].push_back(header->sequence);
+    // Sometimes one record at a time, sometimes a batch.
     if (Mix(next_position_) % 16 < 3) ring_.Release();
     return true;
   }
@@ -187,7 +191,7 @@ class Stress {
     }
   }
 
-  // Invariants 2 to 4.
+  // Checks invariants 2 to 4.
   void Check() {
     uint64_t appended = 0;
     for (uint32_t t = 0; t < kWriters; ++t) {
@@ -210,14 +214,14 @@ class Stress {
   }
   void Print(uint64_t appended) const {
     printf("seed %" PRIu64 ": %" PRIu64 " records appended, %" PRIu64
-           " dropped, %" PRIu64 " turns of the ring, %.1f s\n",
-           seed, appended, dropped(), turns(), seconds_);
+           " dropped, %" PRIu64 " laps, %.1f s\n",
+           seed, appended, dropped(), laps(), seconds_);
   }
   uint64_t dropped() const {
     return ring_.ring().dropped(DropCause::kRingFull, Severity::kInfo) +
            ring_.ring().dropped(DropCause::kTimedOut, Severity::kInfo);
   }
-  uint64_t turns() const {
+  uint64_t laps() const {
     return (ring_.ring().tail_position() - ring_.header().first_position) /
            ring_.header().slot_count;
   }
@@ -250,21 +254,21 @@ TEST(StressTest, ScaffoldHoldsWithoutThreads) {
   EXPECT_GT(stress.dropped(), 0u) << "the ring was never full";
 }
 
-TEST(StressTest, ABlockingRingLosesNothing) {
+TEST(StressTest, BlockingRingLosesNothing) {
   Stress stress(OverflowPolicy::kBlock);
   stress.RunWithThreads();
   EXPECT_EQ(stress.dropped(), 0u);
   stress.Check();
 }
 
-TEST(StressTest, ADroppingRingLosesExactlyWhatItSaysThatItDrops) {
+TEST(StressTest, DroppingRingLosesOnlyCountedDrops) {
   Stress stress(OverflowPolicy::kDropNewest);
   stress.RunWithThreads();
   stress.Check();
 }
 
 // Invariant 5.
-TEST(StressTest, AFlightRecorderKeepsTheLastOfAllThatItAcknowledged) {
+TEST(StressTest, FlightRecorderKeepsLastRecords) {
   Stress stress(OverflowPolicy::kOverwriteOldest, 256);
   std::vector<std::thread> writers;
   for (uint32_t t = 0; t < kWriters; ++t) {
@@ -277,12 +281,12 @@ TEST(StressTest, AFlightRecorderKeepsTheLastOfAllThatItAcknowledged) {
   EXPECT_TRUE(found->gaps.empty());
   std::array<std::optional<uint64_t>, kWriters> last;
   for (const RecoveredRecord& record : found->records) {
-    const auto claim = Believe(record.head, record.body);
-    ASSERT_TRUE(claim.has_value()) << "position " << record.position;
-    auto& previous = last[claim->thread];
-    EXPECT_TRUE(!previous || claim->sequence > *previous);
-    EXPECT_TRUE(stress.log(claim->thread).appended[claim->sequence]);
-    previous = claim->sequence;
+    const auto header = ParseBody(record.head, record.body);
+    ASSERT_TRUE(header.has_value()) << "position " << record.position;
+    auto& previous = last[header->thread];
+    EXPECT_TRUE(!previous || header->sequence > *previous);
+    EXPECT_TRUE(stress.log(header->thread).appended[header->sequence]);
+    previous = header->sequence;
   }
   uint64_t appended = 0;
   for (uint32_t t = 0; t < kWriters; ++t) appended += stress.log(t).count;

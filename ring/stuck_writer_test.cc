@@ -1,5 +1,5 @@
-// Threads that stop in the middle of Append(): the flusher goes past them, and
-// says which they are.
+// Threads that stop in the middle of Append(): the flusher skips and names
+// them.
 
 #include <cstdint>
 #include <optional>
@@ -22,13 +22,13 @@ using ::testing::ElementsAre;
 
 std::string HeadOf(int64_t thread_id) {
   Record record;
-  record.tid = thread_id;
+  record.thread_id = thread_id;
   char head[kRecordHeadFixedBytes];
   EncodeRecordHead(record, absl::MakeSpan(head));
   return std::string(head, sizeof head);
 }
 
-// The bodies that can be taken, whatever their heads.
+// Returns the bodies that can be taken, without checking the heads.
 std::vector<std::string> Bodies(Ring* ring) {
   std::vector<std::string> bodies;
   while (const std::optional<Ring::Taken> taken = ring->Take()) {
@@ -37,7 +37,8 @@ std::vector<std::string> Bodies(Ring* ring) {
   return bodies;
 }
 
-// Appends a record of `thread_id` whose text stops its thread.
+// A thread that appends a record of `thread_id` and stops while its text is
+// read.
 class StuckThread {
  public:
   StuckThread(Ring* ring, int64_t thread_id)
@@ -58,7 +59,7 @@ class StuckThread {
   std::thread thread_;
 };
 
-TEST(StuckWriterTest, EachIsGivenUpByItselfAndNamed) {
+TEST(StuckWriterTest, EachIsSkippedSeparatelyAndNamed) {
   TestRing ring;
   StuckThread one(&ring.ring(), 4711);
   const uint64_t first = ring.ring().tail_position() - 1;
@@ -76,15 +77,15 @@ TEST(StuckWriterTest, EachIsGivenUpByItselfAndNamed) {
   EXPECT_EQ(thread_id, 4712);
   EXPECT_THAT(ring.ReadAll(), ElementsAre("after"));
   ring.Release();
-  // It appends its record again, behind what came meanwhile.
+  // The thread appends its record again, after the records that came meanwhile.
   one.End();
   ring.Write("last");
   EXPECT_THAT(Bodies(&ring.ring()), ElementsAre(std::string(10, ' '), "last"));
 }
 
-TEST(StuckWriterTest, WhoHasClaimedAndNotBegunIsNotKnown) {
+TEST(StuckWriterTest, ClaimWithoutCommitHasNoThreadId) {
   TestRing ring;
-  // What its slot had before.
+  // Leaves a thread id in the slot that will be claimed.
   StuckThread(&ring.ring(), 4711).End();
   Bodies(&ring.ring());
   ring.Release();

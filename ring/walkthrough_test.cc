@@ -1,5 +1,5 @@
-// The life of a ring, step by step: the eight walkthroughs of the two ring
-// buffers that this one descends from, and each operation that they had.
+// The life of a ring in eight walkthroughs, and a test of each operation of the
+// public class Ring, including those that the log sink does not use.
 
 #include <sys/stat.h>
 
@@ -25,7 +25,7 @@ using ::testing::Optional;
 
 // ---- The eight walkthroughs ----
 
-TEST(WalkthroughTest, CreateMakesAnEmptyRingOfItsFullSize) {
+TEST(WalkthroughTest, CreateMakesEmptyRingOfFullSize) {
   const std::string path = UnusedPath("create.ring");
   const auto ring = Ring::Create(path, SmallRing());
   ASSERT_TRUE(ring.ok()) << ring.status();
@@ -39,7 +39,7 @@ TEST(WalkthroughTest, CreateMakesAnEmptyRingOfItsFullSize) {
   EXPECT_EQ(st.st_mode & 0777u, 0600u);
 }
 
-TEST(WalkthroughTest, WritePutsTheRecordIntoTheFileAtOnce) {
+TEST(WalkthroughTest, WritePutsRecordIntoFile) {
   TestRing ring;
   ASSERT_TRUE(ring.Write("first"));
   ASSERT_TRUE(ring.Write("second"));
@@ -48,7 +48,7 @@ TEST(WalkthroughTest, WritePutsTheRecordIntoTheFileAtOnce) {
   EXPECT_THAT(ring.Recover(), ElementsAre("first", "second"));
 }
 
-TEST(WalkthroughTest, ReadReturnsTheOldestRecordOnce) {
+TEST(WalkthroughTest, ReadReturnsOldestRecordOnce) {
   TestRing ring;
   ring.Write("first");
   ring.Write("second");
@@ -58,7 +58,7 @@ TEST(WalkthroughTest, ReadReturnsTheOldestRecordOnce) {
   EXPECT_EQ(ring.Read(), std::nullopt);
 }
 
-TEST(WalkthroughTest, FullOverwritesTheOldest) {
+TEST(WalkthroughTest, FullRingOverwritesOldest) {
   RingOptions options = SmallRing();
   options.overflow = OverflowPolicy::kOverwriteOldest;
   TestRing ring(options);
@@ -68,7 +68,7 @@ TEST(WalkthroughTest, FullOverwritesTheOldest) {
   EXPECT_EQ(ring.ring().dropped(DropCause::kOverwritten, Severity::kInfo), 2u);
 }
 
-TEST(WalkthroughTest, ReadAllReturnsEveryRecordInOrder) {
+TEST(WalkthroughTest, ReadAllReturnsRecordsInOrder) {
   TestRing ring;
   std::vector<std::string> written;
   for (int i = 0; i < 8; ++i) {
@@ -78,22 +78,22 @@ TEST(WalkthroughTest, ReadAllReturnsEveryRecordInOrder) {
   EXPECT_EQ(ring.ReadAll(), written);
 }
 
-TEST(WalkthroughTest, EmptyAgainWhenAllIsReleasedOverManyTurns) {
+TEST(WalkthroughTest, EmptyAfterReleaseOverManyLaps) {
   TestRing ring;
-  for (int turn = 0; turn < 100; ++turn) {
+  for (int lap = 0; lap < 100; ++lap) {
     ASSERT_TRUE(ring.Write("a"));
     ASSERT_TRUE(ring.Write("b"));
     ASSERT_TRUE(ring.Write("c"));
     EXPECT_FALSE(ring.ring().empty());
     EXPECT_THAT(ring.ReadAll(), ElementsAre("a", "b", "c"));
-    EXPECT_FALSE(ring.ring().empty()) << "taken is not yet free";
+    EXPECT_FALSE(ring.ring().empty()) << "taken slots are not free";
     ring.Release();
     EXPECT_TRUE(ring.ring().empty());
     EXPECT_EQ(ring.ring().unprocessed_count(), 0u);
   }
 }
 
-TEST(WalkthroughTest, PersistKeepsWhatWasTakenUntilItIsReleased) {
+TEST(WalkthroughTest, TakenRecordStaysUntilRelease) {
   TestRing ring;
   ring.Write("taken");
   ring.Write("waiting");
@@ -104,7 +104,7 @@ TEST(WalkthroughTest, PersistKeepsWhatWasTakenUntilItIsReleased) {
   EXPECT_THAT(ring.Recover(), ElementsAre("waiting"));
 }
 
-TEST(WalkthroughTest, DestroyLeavesAFileThatCanBeOpenedAgain) {
+TEST(WalkthroughTest, DestroyedRingCanBeOpenedAgain) {
   TestRing ring;
   ring.Write("kept");
   EXPECT_EQ(Ring::Open(ring.path(), SmallRing()).status().code(),
@@ -116,7 +116,7 @@ TEST(WalkthroughTest, DestroyLeavesAFileThatCanBeOpenedAgain) {
   EXPECT_THAT(ring.ReadAll(), ElementsAre("kept"));
 }
 
-// ---- create: what is refused ----
+// ---- create: rejected options ----
 
 struct Refusal {
   const char* option;
@@ -130,7 +130,7 @@ Refusal Refused(const char* name, T RingOptions::*option, T value) {
   return refusal;
 }
 
-TEST(WalkthroughTest, CreateRefusesWhatMakesNoRingByNameAndWithoutAFile) {
+TEST(WalkthroughTest, CreateRejectsInvalidOptions) {
   const Refusal refusals[] = {
       Refused<uint64_t>("slot_count is 0", &RingOptions::slot_count, 0),
       Refused<uint64_t>("slot_count is 1;", &RingOptions::slot_count, 1),
@@ -156,7 +156,7 @@ TEST(WalkthroughTest, CreateRefusesWhatMakesNoRingByNameAndWithoutAFile) {
   }
 }
 
-TEST(WalkthroughTest, CreateRefusesARingOfMoreThanFourGigabytes) {
+TEST(WalkthroughTest, CreateRejectsMoreThan4GiB) {
   RingOptions options;
   options.slot_count = 1 << 26;
   options.body_bytes = 1 << 20;
@@ -166,18 +166,18 @@ TEST(WalkthroughTest, CreateRefusesARingOfMoreThanFourGigabytes) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("make a file of"));
 }
 
-TEST(WalkthroughTest, CreateLeavesAnExistingFileAlone) {
+TEST(WalkthroughTest, CreateKeepsExistingFile) {
   const std::string path = UnusedPath("existing.ring");
-  WriteFile(path, "somebody's");
+  WriteFile(path, "content");
   EXPECT_EQ(Ring::Create(path, SmallRing()).status().code(),
             absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ReadFile(path), "somebody's");
+  EXPECT_EQ(ReadFile(path), "content");
   EXPECT_FALSE(Exists(path + ".tmp"));
 }
 
 // ---- open ----
 
-TEST(WalkthroughTest, OpenRefusesAFileOfAnotherSizeAndLeavesItAsItIs) {
+TEST(WalkthroughTest, OpenRejectsFileOfOtherSize) {
   for (const int change : {-1, -128, 1, 4096}) {
     TestRing ring;
     ring.Write("kept");
@@ -191,7 +191,7 @@ TEST(WalkthroughTest, OpenRefusesAFileOfAnotherSizeAndLeavesItAsItIs) {
   }
 }
 
-TEST(WalkthroughTest, OpenFindsTheOldestFilledAndTheFirstFreeSlot) {
+TEST(WalkthroughTest, OpenFindsOldestFilledAndFirstFree) {
   TestRing ring;
   for (const char* body : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
     ASSERT_TRUE(ring.Write(body));
@@ -210,7 +210,7 @@ TEST(WalkthroughTest, OpenFindsTheOldestFilledAndTheFirstFreeSlot) {
               ElementsAre("c", "d", "e", "f", "g", "h", "i", "j"));
 }
 
-TEST(WalkthroughTest, OpenTakesAgainWhatWasTakenAndNotReleased) {
+TEST(WalkthroughTest, OpenTakesUnreleasedAgain) {
   TestRing ring;
   ring.Write("taken");
   ring.Read();
@@ -220,7 +220,7 @@ TEST(WalkthroughTest, OpenTakesAgainWhatWasTakenAndNotReleased) {
 
 // ---- nextFree, putFilled, returnFree: Claim, Commit, Abandon ----
 
-TEST(WalkthroughTest, ClaimWaitsUntilItsDeadlineAndThenGivesNothing) {
+TEST(WalkthroughTest, ClaimWaitsUntilDeadline) {
   RingOptions options = SmallRing();
   options.overflow = OverflowPolicy::kBlock;
   options.block_deadline = absl::Milliseconds(30);
@@ -235,7 +235,7 @@ TEST(WalkthroughTest, ClaimWaitsUntilItsDeadlineAndThenGivesNothing) {
   EXPECT_NE(ring.ring().Claim(Severity::kInfo, 1, 1), std::nullopt);
 }
 
-TEST(WalkthroughTest, ClaimedIsNotReadBeforeItIsCommitted) {
+TEST(WalkthroughTest, ClaimIsNotReadBeforeCommit) {
   TestRing ring;
   const auto claim = ring.ring().Claim(Severity::kInfo, 1, 7);
   ASSERT_TRUE(claim.has_value());
@@ -244,7 +244,7 @@ TEST(WalkthroughTest, ClaimedIsNotReadBeforeItIsCommitted) {
   EXPECT_THAT(ring.Read(), Optional(std::string("payload")));
 }
 
-TEST(WalkthroughTest, ReadPassesOverWhatWasAbandonedAndReleasesIt) {
+TEST(WalkthroughTest, ReadIgnoresAndReleasesAbandoned) {
   TestRing ring;
   ring.Write("a");
   const auto claim = ring.ring().Claim(Severity::kInfo, 1, SmallBody(3));
@@ -260,7 +260,7 @@ TEST(WalkthroughTest, ReadPassesOverWhatWasAbandonedAndReleasesIt) {
 
 // ---- nextFilled, releaseFilled: Take, Release ----
 
-TEST(WalkthroughTest, ABatchIsTakenAndReleasedAtOnce) {
+TEST(WalkthroughTest, BatchIsTakenAndReleased) {
   TestRing ring;
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(std::to_string(i)));
   EXPECT_FALSE(ring.Write("full"));
@@ -272,7 +272,7 @@ TEST(WalkthroughTest, ABatchIsTakenAndReleasedAtOnce) {
 
 // ---- hasSnap, isEmpty, getUnprocessedCount, dumpMemFile ----
 
-TEST(WalkthroughTest, ContainsExactlyTheMapping) {
+TEST(WalkthroughTest, ContainsOnlyTheMapping) {
   TestRing ring;
   ring.Write("x");
   const auto taken = ring.ring().Take();
@@ -289,7 +289,7 @@ TEST(WalkthroughTest, ContainsExactlyTheMapping) {
   EXPECT_FALSE(ring.ring().Contains(&header));
 }
 
-TEST(WalkthroughTest, UnprocessedCountsSlotsClaimedAndNotTaken) {
+TEST(WalkthroughTest, UnprocessedCountsClaimedNotTaken) {
   TestRing ring;
   ring.Write(std::string(SmallBody(2), 'x'));
   EXPECT_EQ(ring.ring().unprocessed_count(), 2u);
@@ -302,7 +302,7 @@ TEST(WalkthroughTest, UnprocessedCountsSlotsClaimedAndNotTaken) {
   EXPECT_EQ(ring.ring().unprocessed_count(), 0u);
 }
 
-TEST(WalkthroughTest, SyncSucceedsBothWaysAndWithoutAFile) {
+TEST(WalkthroughTest, SyncSucceedsWithAndWithoutFile) {
   TestRing ring;
   ring.Write("x");
   EXPECT_TRUE(ring.ring().Sync(Ring::SyncMode::kStart).ok());
@@ -312,9 +312,9 @@ TEST(WalkthroughTest, SyncSucceedsBothWaysAndWithoutAFile) {
   EXPECT_TRUE((*anonymous)->Sync(Ring::SyncMode::kWait).ok());
 }
 
-// ---- a snapshot larger than its slot ----
+// ---- A record larger than a slot ----
 
-TEST(WalkthroughTest, ARecordLargerThanASlotIsInTheFileAsAWhole) {
+TEST(WalkthroughTest, RecordOfSeveralSlotsIsInFile) {
   TestRing ring;
   std::string body;
   for (size_t i = 0; i < SmallBody(4); ++i) {

@@ -87,7 +87,7 @@ class IndependentReaderTest : public ::testing::Test {
     text_.assign(UpTo(most_text), static_cast<char>('a' + logged_ % 26));
     Record record;
     record.time_ns = 1795489439000000000 + logged_ * 1000;
-    record.tid = static_cast<int64_t>(UpTo(100000));
+    record.thread_id = static_cast<int64_t>(UpTo(100000));
     record.line = static_cast<int>(UpTo(5000));
     record.severity = static_cast<Severity>(UpTo(3));
     record.file = "file.cc";
@@ -253,7 +253,7 @@ std::string Printed(const RecoveredRing& ring) {
     if (!DecodeRecord(found.head, found.body, &record)) continue;
     absl::StrAppend(&out, "{\"position\":", found.position,
                     ",\"slots\":", found.slot_count,
-                    ",\"time_ns\":", record.time_ns, ",\"tid\":", record.tid,
+                    ",\"time_ns\":", record.time_ns, ",\"tid\":", record.thread_id,
                     ",\"line\":", record.line,
                     ",\"severity\":", static_cast<int>(record.severity));
     absl::StrAppend(&out, ",\"file\":\"", record.file, "\",\"text\":\"",
@@ -303,7 +303,7 @@ PrintedSegment Printed(SegmentReader* reader) {
     }
     ++frames;
     const FrameMetadata& m = reader->metadata();
-    absl::StrAppend(&printed.metadata, "{\"number\":", m.segment_number,
+    absl::StrAppend(&printed.metadata, "{\"number\":", m.identity.number,
                     ",\"first\":", m.summary.first_position,
                     ",\"end\":", m.summary.end_position, ",\"records\":[");
     absl::StrAppend(&printed.metadata, absl::StrJoin(m.summary.records, ","),

@@ -53,6 +53,7 @@ tidy_all() {
 
 {
   python3 tools/lint.py "${files[@]}" || echo "tools/lint.py:1: error: it failed"
+  python3 tools/lint_layers.py "${files[@]}" || echo "tools/lint_layers.py:1: error: it failed"
   [ ${#sources[@]} -eq 0 ] || clang-format --dry-run --Werror "${sources[@]}" 2>&1 | grep -E ': (error|warning): '
   [ ${#units[@]} -eq 0 ] || tidy_all
 } | tee "$scratch/findings"

@@ -28,6 +28,7 @@
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
@@ -259,8 +260,7 @@ TEST_F(FlusherRotateTest, NumbersHaveNoHolesHoweverOftenItRotates) {
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(flusher->Rotate(kLong).ok());
     ASSERT_THAT(Segments(), SizeIs(number));
     const std::string path = Segments().back();
-    EXPECT_EQ(ParseFileName(path.substr(path.rfind('/') + 1)).segment_number,
-              number);
+    EXPECT_EQ(ParseFileName(Basename(path)).segment_number, number);
   }
 }
 

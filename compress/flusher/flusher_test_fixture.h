@@ -60,7 +60,7 @@ class FlusherFixture : public ::testing::Test {
   void Append(absl::string_view text, int64_t tid = 1) {
     Record record;
     record.time_ns = 1795489439123456789;
-    record.tid = tid;
+    record.thread_id = tid;
     record.file = "dir/file.cc";
     record.line = 42;
     record.text = text;

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_file.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
@@ -38,11 +39,6 @@ void UpdateCurrentLink(const std::string& directory, const std::string& name,
 bool HasGone(const std::string& path) {
   struct stat st;
   return lstat(path.c_str(), &st) != 0 && errno == ENOENT;
-}
-
-absl::Status DeleteFile(const std::string& path) {
-  if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
 }
 
 // A batch that reaches this ends its frame.

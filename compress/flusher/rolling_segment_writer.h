@@ -23,7 +23,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/ring.h"

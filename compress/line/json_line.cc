@@ -169,7 +169,7 @@ bool ReadMember(JsonCursor* json, absl::string_view key, Seen* seen,
     record.severity = static_cast<Severity>(severity);
     return seen->severity;
   }
-  if (key == "tid") return seen->tid = json->ReadInt64(&record.tid);
+  if (key == "tid") return seen->tid = json->ReadInt64(&record.thread_id);
   if (key == "file") return seen->file = json->ReadString(&out->file);
   if (key == "line") return seen->line = ReadInt(json, &record.line);
   if (key == "position") return json->ReadUint64(&out->position);
@@ -190,7 +190,7 @@ void AppendJsonRecordTail(const Record& record, uint64_t position,
   if (record.verbosity != kNoVerbosity) {
     absl::StrAppend(out, ",\"verbosity\":", record.verbosity);
   }
-  absl::StrAppend(out, ",\"tid\":", record.tid, ",\"file\":");
+  absl::StrAppend(out, ",\"tid\":", record.thread_id, ",\"file\":");
   AppendJsonString(record.file, out);
   absl::StrAppend(out, ",\"line\":", record.line, ",\"text\":");
   if (!AppendJsonString(record.text, out)) {
@@ -252,7 +252,7 @@ bool ParseJsonLine(absl::string_view line, ParsedRecord* out) {
   };
   if (!json.ReadObject(read_member) || !json.AtEnd()) return false;
   if (!seen.time || !seen.severity || !seen.text) return false;
-  return out->is_gap || (seen.tid && seen.file && seen.line);
+  return out->is_gap || (seen.thread_id && seen.file && seen.line);
 }
 
 }  // namespace ringlog

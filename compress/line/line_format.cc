@@ -9,6 +9,7 @@
 #include "ringlog/compress/line/json.h"
 #include "ringlog/compress/line/json_line.h"
 #include "ringlog/compress/line/utc_time.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
@@ -51,8 +52,7 @@ char* PutTwoDigits(char* p, uint32_t value) {
 }
 
 void AppendFileName(absl::string_view file, std::string* out) {
-  const size_t slash = file.rfind('/');
-  if (slash != absl::string_view::npos) file.remove_prefix(slash + 1);
+  file = Basename(file);
   if (file.empty()) {
     out->push_back('?');
     return;
@@ -111,7 +111,7 @@ bool TakeTextHead(absl::string_view* in, ParsedRecord* out) {
   in->remove_prefix(1);
   out->record.severity = static_cast<Severity>(severity);
   if (!TakeTextTime(in, &out->record.time_ns) ||
-      !TakeInt(in, &out->record.tid) || !TakeChar(in, ' ')) {
+      !TakeInt(in, &out->record.thread_id) || !TakeChar(in, ' ')) {
     return false;
   }
   size_t name = 0;
@@ -211,8 +211,8 @@ void LineFormatter::AppendRecord(const Record& record, uint64_t position,
     AppendJsonRecordTail(record, position, out);
     return;
   }
-  AppendTextHead(SeverityLetter(record.severity), record.time_ns, record.tid,
-                 out);
+  AppendTextHead(SeverityLetter(record.severity), record.time_ns,
+                 record.thread_id, out);
   AppendFileName(record.file, out);
   char line[16] = {':'};
   char* p = std::to_chars(line + 1, line + sizeof line, record.line).ptr;

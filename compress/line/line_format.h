@@ -15,21 +15,11 @@
 
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/line/parsed_record.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
 
 namespace ringlog {
-
-// These values are frozen in the segment format.
-enum class LineFormat : uint8_t {
-  // I20261123 02:03:04.123456 12345 file.cc:42] text
-  //
-  // In UTC. A line that begins with a tab goes on with the text; one that
-  // begins with a space says what else there is to say of the record.
-  kText = 0,
-  // {"time":"2026-11-23T02:03:04.123456789Z","severity":"INFO",...}
-  kJson = 1,
-};
 
 // Makes lines of one format. It remembers the date and time of the last line,
 // for those of the next line are mostly the same.

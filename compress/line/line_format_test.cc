@@ -25,7 +25,7 @@ constexpr int64_t kTime = 1795489384123456789;  // 2026-11-24 03:03:04.123456789
 Record MakeRecord(absl::string_view text) {
   Record record;
   record.time_ns = kTime;
-  record.tid = 12345;
+  record.thread_id = 12345;
   record.line = 42;
   record.file = "dir/file.cc";
   record.text = text;
@@ -93,7 +93,7 @@ class LineFormatTest : public ::testing::TestWithParam<LineFormat> {
     EXPECT_FALSE(parsed.is_gap);
     EXPECT_EQ(parsed.text, record.text);
     EXPECT_EQ(parsed.record.text, record.text);
-    EXPECT_EQ(parsed.record.tid, record.tid);
+    EXPECT_EQ(parsed.record.thread_id, record.thread_id);
     EXPECT_EQ(parsed.record.line, record.line);
     EXPECT_EQ(parsed.record.severity, record.severity);
     EXPECT_EQ(parsed.record.cut_bytes, record.cut_bytes);
@@ -161,7 +161,7 @@ TEST_P(LineFormatTest, FieldsAtTheirLimitsComeBack) {
       for (const int64_t time :
            {int64_t{-1}, int64_t{0}, int64_t{1}, -kTime, 4 * kTime}) {
         Record record = MakeRecord("text");
-        record.tid = tid;
+        record.thread_id = tid;
         record.line = record.verbosity = line;
         record.time_ns = time;
         record.severity = static_cast<Severity>(line & 3);

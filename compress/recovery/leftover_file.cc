@@ -1,24 +1,17 @@
 #include "ringlog/compress/recovery/leftover_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <iterator>
-#include <new>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "ringlog/ring/os/file_status.h"
-#include "ringlog/ring/os/mapped_file.h"
-#include "ringlog/ring/os/open_file.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/ring_header.h"
 
@@ -29,7 +22,7 @@ namespace {
 // that has called exec(2) has not.
 bool OwnerHasIt(const RingHeader& header, absl::string_view path) {
   return MayBeAlive(OwnerOf(header)) &&
-         MayHaveMapped(header.process_id, path.substr(path.rfind('/') + 1));
+         MayHaveMapped(header.process_id, Basename(path));
 }
 
 // Of a ring that nobody has locked. The calling process's own are locked; a pid
@@ -37,6 +30,13 @@ bool OwnerHasIt(const RingHeader& header, absl::string_view path) {
 // sign of life.
 bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
   return header.process_id != getpid() && OwnerHasIt(header, path);
+}
+
+// Reads a ring, or its first `most` bytes. Errors are those of
+// ReadFileContent().
+absl::StatusOr<FileContent> ReadRing(int fd, const std::string& path,
+                                     uint64_t most = kMaxRingFileBytes) {
+  return ReadFileContent(fd, path, kMaxRingFileBytes, most);
 }
 
 // Whether somebody has the ring locked. The kernel has no answer but the lock
@@ -56,8 +56,7 @@ bool IsLocked(int fd) {
 bool LockForGood(int fd, const std::string& path) {
   constexpr int kAttempts = 3;
   for (int attempt = 1; !TryLock(fd); ++attempt) {
-    const absl::StatusOr<FileContent> bytes =
-        ReadFileContent(fd, path, kLiveOffset);
+    const absl::StatusOr<FileContent> bytes = ReadRing(fd, path, kLiveOffset);
     if (attempt == kAttempts || !bytes.ok()) return false;
     const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
     if (header.ok() && OwnerHasIt(*header, path)) return false;
@@ -97,74 +96,10 @@ LeftoverRing Recovered(FileContent bytes, const RingHeader& header) {
 
 }  // namespace
 
-absl::Status PrependPath(const absl::Status& status, absl::string_view path) {
-  return absl::Status(status.code(),
-                      absl::StrCat(path, ": ", status.message()));
-}
-
-std::vector<std::string> ListDirectory(const std::string& path,
-                                       absl::Status* status) {
-  std::vector<std::string> names;
-  DIR* const directory = opendir(path.c_str());
-  if (directory == nullptr) {
-    if (status != nullptr && errno != ENOENT) {
-      *status = absl::ErrnoToStatus(errno, absl::StrCat("open ", path));
-    }
-    return names;
-  }
-  errno = 0;
-  while (const dirent* entry = readdir(directory)) {
-    names.push_back(entry->d_name);
-    errno = 0;
-  }
-  const int error = errno;
-  closedir(directory);
-  if (error != 0) {
-    if (status != nullptr) {
-      *status = absl::ErrnoToStatus(error, absl::StrCat("read ", path));
-    }
-    return {};
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
-                                            uint64_t most) {
-  struct stat st;
-  if (fstat(fd, &st) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path));
-  }
-  const auto file_bytes = static_cast<uint64_t>(st.st_size);
-  if (!S_ISREG(st.st_mode) || file_bytes > kMaxRingFileBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, ": not a regular file of at most ", kMaxRingFileBytes, " bytes"));
-  }
-  const auto wanted = static_cast<size_t>(std::min(file_bytes, most));
-  FileContent bytes;
-  // The host program does not end because a ring is large.
-  bytes.data.reset(new (std::nothrow) char[wanted]);
-  if (bytes.data == nullptr) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(path, ": no memory for its ", wanted, " bytes"));
-  }
-  while (bytes.size < wanted) {
-    const ssize_t n =
-        pread(fd, bytes.data.get() + bytes.size, wanted - bytes.size,
-              static_cast<off_t>(bytes.size));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path));
-    if (n == 0) break;
-    bytes.size += static_cast<size_t>(n);
-  }
-  return bytes;
-}
-
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   const int fd = OpenFile(path.c_str(), O_RDONLY | O_NONBLOCK | flags);
   if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
-  const absl::StatusOr<FileContent> bytes =
-      ReadFileContent(fd, path, kLiveOffset);
+  const absl::StatusOr<FileContent> bytes = ReadRing(fd, path, kLiveOffset);
   close(fd);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
@@ -188,7 +123,7 @@ absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
   if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
   if (IsLocked(file.fd())) return InUse(path);
   const absl::StatusOr<FileContent> bytes =
-      ReadFileContent(file.fd(), path, kLiveOffset);
+      ReadRing(file.fd(), path, kLiveOffset);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
   if (!header.ok()) return PrependPath(header.status(), path);
@@ -210,7 +145,7 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path) {
 }
 
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {
-  absl::StatusOr<FileContent> bytes = ReadFileContent(fd, path);
+  absl::StatusOr<FileContent> bytes = ReadRing(fd, path);
   if (!bytes.ok()) return bytes.status();
   const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
   if (!header.ok()) return PrependPath(header.status(), path);
@@ -230,7 +165,7 @@ absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path,
   const absl::StatusOr<int> fd = OpenUnlocked(path);
   if (!fd.ok()) return fd.status();
   auto close_file = absl::MakeCleanup([&fd] { close(*fd); });
-  absl::StatusOr<FileContent> bytes = ReadFileContent(*fd, path);
+  absl::StatusOr<FileContent> bytes = ReadRing(*fd, path);
   if (!bytes.ok()) return bytes.status();
   return Recovered(*std::move(bytes), header);
 }

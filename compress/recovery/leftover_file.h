@@ -12,34 +12,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
-
-// `status` with the path in front.
-absl::Status PrependPath(const absl::Status& status, absl::string_view path);
-
-// What is in a directory, sorted. Of one that cannot be read, nothing, and
-// `*status` says why; one that does not exist is empty.
-std::vector<std::string> ListDirectory(const std::string& path,
-                                       absl::Status* status = nullptr);
-
-// Bytes of a file. Read, not mapped: somebody may shorten it at any moment.
-struct FileContent {
-  std::unique_ptr<char[]> data;
-  size_t size = 0;
-
-  absl::string_view view() const { return {data.get(), size}; }
-};
-
-// The file, or its first `most` bytes.
-//   InvalidArgument:   no regular file, or larger than a ring can be
-//   ResourceExhausted: no memory for it
-//   others:            those of fstat(2) and read(2)
-absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
-                                            uint64_t most = kMaxRingFileBytes);
 
 // `flags` are added to those of open(2). Errors are those of open(2),
 // ReadFileContent() and ParseRingHeader().

@@ -1,6 +1,5 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 
-#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/os/stderr_log.h"
@@ -94,9 +94,7 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
       return PrependPath(s, path);
     }
   }
-  if (unlink(path.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
-  }
+  if (absl::Status s = DeleteFile(path); !s.ok()) return s;
   return report;
 }
 

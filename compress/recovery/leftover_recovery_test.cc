@@ -25,6 +25,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
@@ -275,8 +276,7 @@ TEST(LeftoverRecoveryTest, PipeNamedLikeRingDoesNotBlock) {
   const std::string mine = MakeTestDirectory();
   { Victim(shared, mine).Log(3); }
   const std::string ring = FilesIn(shared, ".ring").at(0);
-  const std::string pipe =
-      absl::StrCat(shared, "/a", ring.substr(ring.rfind('/') + 1));
+  const std::string pipe = absl::StrCat(shared, "/a", Basename(ring));
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   RecoverLeftovers(shared, mine);
   EXPECT_EQ(Texts(mine), Messages(3));

@@ -22,6 +22,7 @@
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_resume.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_header.h"
@@ -89,7 +90,7 @@ class Leftover {
     identity.ring_id = RingIdOf(ring_.header);
     identity.number = cursor_.segment_number;
     identity.format = cursor_.format;
-    identity.recovered = is_apart_;
+    identity.is_recovered = is_apart_;
     return identity;
   }
 
@@ -104,11 +105,11 @@ class Leftover {
     if (!segments.ok()) return segments.status();
     cursor_.segment_number = cursor_.segment_bytes = 0;
     for (const ScannedSegment& segment : *segments) {
-      cursor_.segment_number = segment.number;
+      cursor_.segment_number = segment.identity.number;
       cursor_.segment_open_time_ns = segment.open_time_ns;
-      cursor_.format = segment.format;
+      cursor_.format = segment.identity.format;
       begin_ = std::max(begin_, segment.end_position);
-      if (segment.is_recovered) return true;
+      if (segment.identity.is_recovered) return true;
     }
     NameNextSegment();
     return false;
@@ -130,10 +131,10 @@ class Leftover {
       if (absl::Status s = KeepProven(segment, last); !s.ok()) return s;
     }
     if (last == nullptr) return absl::OkStatus();
-    cursor_.segment_number = last->number;
+    cursor_.segment_number = last->identity.number;
     cursor_.segment_open_time_ns = last->open_time_ns;
     cursor_.segment_bytes = cursor_.frame_offset = last->proven_bytes;
-    cursor_.format = last->format;
+    cursor_.format = last->identity.format;
     begin_ = last->end_position;
     // As the cursor that did not reach the disk said.
     if (last->is_whole) {
@@ -147,19 +148,19 @@ class Leftover {
   absl::Status KeepProven(const ScannedSegment& segment,
                           const ScannedSegment* last) {
     AddDrops(segment.drops, &cursor_.reported_drops);
-    const bool is_behind = last != nullptr
-                               ? segment.number > last->number
-                               : segment.number > cursor_.segment_number ||
-                                     cursor_.segment_bytes == 0;
+    const bool is_behind =
+        last != nullptr ? segment.identity.number > last->identity.number
+                        : segment.identity.number > cursor_.segment_number ||
+                              cursor_.segment_bytes == 0;
     if (is_behind) {
       if (unlink(segment.path.c_str()) == 0) return absl::OkStatus();
       return absl::ErrnoToStatus(errno, absl::StrCat("delete ", segment.path));
     }
-    if (last != nullptr && segment.number < last->number &&
+    if (last != nullptr && segment.identity.number < last->identity.number &&
         !segment.is_closed) {
       // An attempt before this one may have ended it as damaged, and gone on in
       // the next.
-      if (segment.number == cursor_.segment_number &&
+      if (segment.identity.number == cursor_.segment_number &&
           segment.proven_bytes < cursor_.segment_bytes) {
         return EndDamagedSegment(segment.path, Identity(), cursor_);
       }

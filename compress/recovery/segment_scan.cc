@@ -11,10 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
@@ -29,17 +29,16 @@ void AddToldDrops(const FrameMetadata& metadata, DropCounts* drops) {
   }
 }
 
-absl::Status Read(const RingHeader& header, uint64_t from,
-                  ScannedSegment* segment) {
+absl::Status Read(uint64_t from, ScannedSegment* segment) {
   absl::StatusOr<std::unique_ptr<SegmentReader>> opened =
       SegmentReader::Open(segment->path);
   if (absl::IsInvalidArgument(opened.status())) return absl::OkStatus();
   if (!opened.ok()) return opened.status();
   SegmentReader& reader = **opened;
   if (!reader.read_status().ok()) return reader.read_status();
-  const RingId ring_id = RingIdOf(header);
-  if (reader.first_metadata() != nullptr &&
-      reader.first_metadata()->ring_id != ring_id) {
+  const FrameMetadata* const first = reader.first_metadata();
+  if (first != nullptr &&
+      first->identity.ring_id != segment->identity.ring_id) {
     return absl::NotFoundError(
         absl::StrCat(segment->path, ": is another ring's"));
   }
@@ -55,8 +54,7 @@ absl::Status Read(const RingHeader& header, uint64_t from,
     const FrameMetadata& metadata = reader.metadata();
     const bool is_whole = reader.skipped().size() == skipped;
     skipped = reader.skipped().size();
-    if (!is_whole || metadata.segment_number != segment->number ||
-        metadata.ring_id != ring_id) {
+    if (!is_whole || !metadata.identity.IsSameSegment(segment->identity)) {
       continue;
     }
     is_proven = true;
@@ -70,8 +68,8 @@ absl::Status Read(const RingHeader& header, uint64_t from,
   segment->is_closed = reader.is_closed();
   segment->is_whole =
       segment->is_closed && is_proven && reader.skipped().size() == skipped;
-  segment->is_recovered =
-      reader.first_metadata() != nullptr && reader.first_metadata()->recovered;
+  segment->identity.is_recovered =
+      first != nullptr && first->identity.is_recovered;
   return absl::OkStatus();
 }
 
@@ -82,8 +80,9 @@ absl::StatusOr<ScannedSegment> SurveySegment(const RingHeader& header,
                                              uint64_t number, uint64_t from) {
   ScannedSegment segment;
   segment.path = path;
-  segment.number = number;
-  if (absl::Status s = Read(header, from, &segment); !s.ok()) return s;
+  segment.identity.ring_id = RingIdOf(header);
+  segment.identity.number = number;
+  if (absl::Status s = Read(from, &segment); !s.ok()) return s;
   return segment;
 }
 
@@ -109,13 +108,13 @@ absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     if (absl::IsNotFound(segment.status())) continue;
     if (!segment.ok()) return segment.status();
     segment->open_time_ns = parsed.time_ns;
-    segment->format = parsed.format;
+    segment->identity.format = parsed.format;
     segments.push_back(*std::move(segment));
   }
   if (!listed.ok()) return listed;
   std::stable_sort(segments.begin(), segments.end(),
                    [](const ScannedSegment& a, const ScannedSegment& b) {
-                     return a.number < b.number;
+                     return a.identity.number < b.identity.number;
                    });
   return segments;
 }

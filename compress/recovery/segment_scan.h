@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -18,16 +18,16 @@ namespace ringlog {
 
 struct ScannedSegment {
   std::string path;
-  uint64_t number = 0;
+  // `number` and `format` as in the file name; `is_recovered` from the first
+  // metadata frame, false if there is none.
+  SegmentIdentity identity;
   int64_t open_time_ns = 0;  // to the second, as its name says
-  LineFormat format = LineFormat::kText;
   // Behind the last frame that is whole, its metadata too, and where that
   // frame's positions end; 0 if there is none.
   uint64_t proven_bytes = 0;
   uint64_t end_position = 0;
-  bool is_closed = false;     // it has its seek table
-  bool is_whole = false;      // closed, and nothing is in between
-  bool is_recovered = false;  // all of it is recovery's
+  bool is_closed = false;  // it has its seek table
+  bool is_whole = false;   // closed, and nothing is in between
   // What its whole frames behind `from` tell of, as their metadata list it.
   DropCounts drops = {};
 };

@@ -20,9 +20,8 @@
 #include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
-#include "ringlog/ring/os/file_status.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
-#include "ringlog/ring/os/mapped_file.h"
 #include "ringlog/ring/os/monotonic_time.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/os/stderr_log.h"
@@ -66,8 +65,8 @@ bool HoldsOurSegment(const LogFile& file) {
   const std::optional<FrameMetadata> metadata =
       IdentifySegment(*segment, segment->opened_bytes());
   return metadata.has_value() &&
-         RingIdPrefix(metadata->ring_id) == file.ring_id_prefix &&
-         metadata->segment_number == file.segment_number;
+         RingIdPrefix(metadata->identity.ring_id) == file.ring_id_prefix &&
+         metadata->identity.number == file.segment_number;
 }
 
 absl::Status DeleteError(int error, const std::string& path) {
@@ -279,9 +278,7 @@ bool RetentionRunner::HoldsOurRing(const LogFile& file) const {
   const absl::StatusOr<RingHeader> header =
       ReadRingHeader(file.path, O_NOFOLLOW);
   if (!header.ok()) return false;
-  const absl::string_view name =
-      absl::string_view(file.path).substr(file.path.rfind('/') + 1);
-  if (RingFileName(*header) != name) return false;
+  if (RingFileName(*header) != Basename(file.path)) return false;
   return GoesTo(*header, !file.is_elsewhere, directories_.segments);
 }
 

@@ -8,9 +8,8 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -53,22 +52,6 @@ struct ParsedFileName {
   LineFormat format = LineFormat::kText;  // of a segment
 };
 ParsedFileName ParseFileName(absl::string_view basename);
-
-// When a segment is closed, and the next one begun: with the first record after
-// that, so that an idle process makes no empty ones. All of these count at
-// once.
-struct RotationOptions {
-  // When it has reached so many compressed bytes. 0: never.
-  uint64_t max_segment_bytes = uint64_t{64} << 20;
-
-  // At each multiple of `interval` since 1970 (UTC), moved by `offset`; 0:
-  // never. 24 hours and an offset of -1 hour are midnight at UTC+1. A local
-  // midnight that moves with daylight saving time is not followed.
-  //
-  // The machine's clock counts, not the records' times.
-  absl::Duration interval = absl::ZeroDuration();
-  absl::Duration offset = absl::ZeroDuration();
-};
 
 // Whether it is full.
 bool ShouldRotate(const RotationOptions& options, uint64_t segment_bytes);

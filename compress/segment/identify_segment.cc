@@ -11,6 +11,7 @@
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/frame_search.h"
 #include "ringlog/compress/segment/zstd_frame.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
@@ -91,11 +92,10 @@ class Walk {
 
 // Names of others say nothing.
 bool MayBeNamed(absl::string_view path, const FrameMetadata& metadata) {
-  const ParsedFileName name =
-      ParseFileName(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
+  const ParsedFileName name = ParseFileName(Basename(path));
   return name.kind != FileKind::kSegment ||
-         (name.ring_id_prefix == RingIdPrefix(metadata.ring_id) &&
-          name.segment_number == metadata.segment_number);
+         (name.ring_id_prefix == RingIdPrefix(metadata.identity.ring_id) &&
+          name.segment_number == metadata.identity.number);
 }
 
 std::optional<FrameMetadata> Search(

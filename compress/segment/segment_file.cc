@@ -8,9 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "ringlog/ring/os/file_status.h"
-#include "ringlog/ring/os/mapped_file.h"
-#include "ringlog/ring/os/open_file.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 
@@ -94,17 +92,5 @@ absl::StatusOr<uint64_t> SegmentFile::Size() const {
 bool SegmentFile::IsDeleted() const { return ringlog::IsDeleted(fd()); }
 
 void SegmentFile::TryLock() { ringlog::TryLock(fd()); }
-
-absl::Status SyncDirectory(const std::string& path) {
-  const int fd = OpenFile(path.c_str(), O_RDONLY | O_DIRECTORY);
-  if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
-  const int result = fsync(fd);
-  const int error = errno;
-  close(fd);
-  if (result != 0) {
-    return FileStatus(error, absl::StrCat("fsync ", path));
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace ringlog

@@ -71,11 +71,6 @@ class SegmentFile {
   mutable absl::Status read_status_;
 };
 
-// fsync: files that have been made or renamed in it have their names then, also
-// when the machine dies. Errors are those of open(2) and fsync(2), with the
-// path.
-absl::Status SyncDirectory(const std::string& path);
-
 }  // namespace ringlog
 
 #endif  // RINGLOG_COMPRESS_SEGMENT_SEGMENT_FILE_H_

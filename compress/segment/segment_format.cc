@@ -210,14 +210,15 @@ std::string EncodeMetadataFrame(const FrameMetadata& metadata) {
   payload.major_version = kSegmentMajorVersion;
   payload.minor_version = kSegmentMinorVersion;
   payload.fixed_bytes = sizeof payload;
-  std::copy(metadata.ring_id.begin(), metadata.ring_id.end(), payload.ring_id);
-  payload.segment_number = metadata.segment_number;
+  const SegmentIdentity& identity = metadata.identity;
+  std::copy(identity.ring_id.begin(), identity.ring_id.end(), payload.ring_id);
+  payload.segment_number = identity.number;
   payload.compressed_bytes = metadata.compressed_bytes;
   PackSummary(metadata.summary, &payload);
   payload.gap_count = std::max<uint64_t>(metadata.gap_count, listed);
   payload.text_checksum = metadata.text_checksum;
-  payload.format = static_cast<uint8_t>(metadata.format);
-  payload.flags = metadata.recovered ? kRecoveredFlag : 0;
+  payload.format = static_cast<uint8_t>(identity.format);
+  payload.flags = identity.is_recovered ? kRecoveredFlag : 0;
   payload.gap_bytes = sizeof(PackedGap);
   payload.listed_gaps = static_cast<uint32_t>(listed);
 
@@ -281,10 +282,10 @@ absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
   }
   FrameMetadata metadata;
   std::copy(std::begin(packed.ring_id), std::end(packed.ring_id),
-            metadata.ring_id.begin());
-  metadata.segment_number = packed.segment_number;
-  metadata.format = static_cast<LineFormat>(packed.format);
-  metadata.recovered = (packed.flags & kRecoveredFlag) != 0;
+            metadata.identity.ring_id.begin());
+  metadata.identity.number = packed.segment_number;
+  metadata.identity.format = static_cast<LineFormat>(packed.format);
+  metadata.identity.is_recovered = (packed.flags & kRecoveredFlag) != 0;
   metadata.compressed_bytes = packed.compressed_bytes;
   metadata.text_checksum = packed.text_checksum;
   metadata.summary = UnpackSummary(packed);

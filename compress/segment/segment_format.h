@@ -14,7 +14,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -38,12 +38,19 @@ inline constexpr unsigned char kMetadataMagic[8] = {0x89, 'R', 'L', 'O',
 inline constexpr uint16_t kSegmentMajorVersion = 1;
 inline constexpr uint16_t kSegmentMinorVersion = 0;
 
-// Which segment it is. Every metadata frame says it.
+// Identifies a segment. Every metadata frame of the segment contains it.
 struct SegmentIdentity {
   RingId ring_id = {};
-  uint64_t number = 1;
+  uint64_t number = 1;  // the ring's first segment is number 1
   LineFormat format = LineFormat::kText;
-  bool recovered = false;  // all of it is written by recovery
+  // Recovery, not the process that logged the records, wrote the segment. In
+  // the metadata of a frame: recovery closed this frame.
+  bool is_recovered = false;
+
+  // Returns true if `other` has the same ring and the same number.
+  bool IsSameSegment(const SegmentIdentity& other) const {
+    return ring_id == other.ring_id && number == other.number;
+  }
 };
 
 // What one zstd frame of records holds, or, while it is being written, has held
@@ -64,11 +71,7 @@ struct FrameSummary {
 
 // The metadata frame.
 struct FrameMetadata {
-  RingId ring_id = {};
-  uint64_t segment_number = 0;
-  LineFormat format = LineFormat::kText;
-  // Closed by recovery, not by the process that logged it.
-  bool recovered = false;
+  SegmentIdentity identity;
   uint64_t compressed_bytes = 0;  // of the zstd frame right before this one
   // The frame's last four bytes: the low half of XXH64 of its text. Says that
   // the two belong together.

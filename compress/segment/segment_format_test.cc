@@ -46,12 +46,12 @@ FrameSummary MakeSummary() {
 
 FrameMetadata MakeMetadata(size_t gap_count = 2) {
   FrameMetadata metadata;
-  for (size_t i = 0; i < metadata.ring_id.size(); ++i) {
-    metadata.ring_id[i] = static_cast<uint8_t>(i + 1);
+  for (size_t i = 0; i < metadata.identity.ring_id.size(); ++i) {
+    metadata.identity.ring_id[i] = static_cast<uint8_t>(i + 1);
   }
-  metadata.segment_number = 77;
-  metadata.format = LineFormat::kJson;
-  metadata.recovered = true;
+  metadata.identity.number = 77;
+  metadata.identity.format = LineFormat::kJson;
+  metadata.identity.is_recovered = true;
   metadata.compressed_bytes = 88;
   metadata.text_checksum = 99;
   metadata.summary = MakeSummary();
@@ -90,10 +90,10 @@ void ExpectSameGap(const Gap& a, const Gap& b) {
 }
 
 void ExpectSameMetadata(const FrameMetadata& a, const FrameMetadata& b) {
-  EXPECT_EQ(a.ring_id, b.ring_id);
-  EXPECT_EQ(a.segment_number, b.segment_number);
-  EXPECT_EQ(a.format, b.format);
-  EXPECT_EQ(a.recovered, b.recovered);
+  EXPECT_EQ(a.identity.ring_id, b.identity.ring_id);
+  EXPECT_EQ(a.identity.number, b.identity.number);
+  EXPECT_EQ(a.identity.format, b.identity.format);
+  EXPECT_EQ(a.identity.is_recovered, b.identity.is_recovered);
   EXPECT_EQ(a.compressed_bytes, b.compressed_bytes);
   EXPECT_EQ(a.text_checksum, b.text_checksum);
   ExpectSameSummary(a.summary, b.summary);
@@ -139,10 +139,10 @@ TEST(MetadataFrameTest, EveryFieldComesBack) {
 
 TEST(MetadataFrameTest, IsWhatTheFormatPageShows) {
   FrameMetadata metadata;
-  for (size_t i = 0; i < metadata.ring_id.size(); ++i) {
-    metadata.ring_id[i] = static_cast<uint8_t>(i);
+  for (size_t i = 0; i < metadata.identity.ring_id.size(); ++i) {
+    metadata.identity.ring_id[i] = static_cast<uint8_t>(i);
   }
-  metadata.segment_number = 1;
+  metadata.identity.number = 1;
   metadata.compressed_bytes = 65;
   metadata.text_checksum = 0x12345678;
   metadata.summary.first_position = 6;

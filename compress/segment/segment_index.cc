@@ -102,8 +102,7 @@ absl::StatusOr<SegmentIndex> BuildSegmentIndex(const std::string& path) {
         absl::StrCat(path, ": nothing in it says whose segment it is"));
   }
   SegmentIndex content;
-  content.ring_id = first->ring_id;
-  content.number = first->segment_number;
+  content.identity = first->identity;
   std::vector<Frame>& frames = content.frames;
   absl::string_view lines;
   SegmentReader::Result result;

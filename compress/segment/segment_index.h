@@ -27,8 +27,7 @@ struct SegmentIndex {
     uint64_t end_position = 0;
   };
 
-  RingId ring_id = {};
-  uint64_t number = 0;
+  SegmentIdentity identity;  // from the first metadata frame
   std::vector<Frame> frames;
   std::vector<SkippedRegion> skipped;
   bool is_closed = false;

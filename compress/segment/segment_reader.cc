@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/zstd_frame.h"
 
@@ -59,8 +60,8 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
   std::unique_ptr<SegmentReader> reader(
       new SegmentReader(*std::move(file), limit));
   if (first.has_value()) {
-    reader->format_ = first->format;
-    reader->search_.SetSegment(first->ring_id, first->segment_number);
+    reader->format_ = first->identity.format;
+    reader->search_.SetSegment(first->identity.ring_id, first->identity.number);
   }
   reader->first_metadata_ = std::move(first);
   return reader;

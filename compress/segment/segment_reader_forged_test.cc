@@ -126,8 +126,8 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
       }
       const std::string frame = Compress(text);
       FrameMetadata metadata;
-      metadata.segment_number = identity_.number;
-      metadata.format = GetParam();
+      metadata.identity.number = identity_.number;
+      metadata.identity.format = GetParam();
       metadata.compressed_bytes = frame.size() + distance;
       metadata.summary.text_bytes = text.size();
       metadata.summary.end_position = 4;
@@ -149,7 +149,8 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
     text_ = absl::StrJoin(ReadRecords(reader->get()), "");
     skipped_ = (*reader)->skipped();
     if ((*reader)->first_metadata() != nullptr) {
-      EXPECT_EQ((*reader)->first_metadata()->ring_id, identity_.ring_id);
+      EXPECT_EQ((*reader)->first_metadata()->identity.ring_id,
+                identity_.ring_id);
     }
   }
 

@@ -55,8 +55,8 @@ std::string Repeated(absl::string_view what, size_t bytes) {
 // Metadata that say that `frame_bytes` before them are their frame.
 std::string Metadata(uint64_t frame_bytes) {
   FrameMetadata metadata;
-  metadata.ring_id = {1};
-  metadata.segment_number = 1;
+  metadata.identity.ring_id = {1};
+  metadata.identity.number = 1;
   metadata.compressed_bytes = frame_bytes;
   metadata.text_checksum = kChecksum;
   return EncodeMetadataFrame(metadata);

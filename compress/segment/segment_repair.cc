@@ -97,7 +97,6 @@ class Mender {
   }
 
   absl::Status Run(SegmentReader* reader) {
-    metadata_.format = reader->format();
     absl::string_view lines;
     SegmentReader::Result result;
     while ((result = reader->NextRecords(&lines)) !=
@@ -149,12 +148,9 @@ class Mender {
   }
 
   void BeginFrame() {
-    const LineFormat format = metadata_.format;
     metadata_ = FrameMetadata();
-    metadata_.ring_id = content_.ring_id;
-    metadata_.segment_number = content_.number;
-    metadata_.format = format;
-    metadata_.recovered = true;
+    metadata_.identity = content_.identity;
+    metadata_.identity.is_recovered = true;
     metadata_.summary.first_position = end_position_;
     metadata_.summary.end_position = end_position_;
     text_.clear();
@@ -162,7 +158,8 @@ class Mender {
 
   absl::Status AddLines(absl::string_view lines) {
     while (!lines.empty()) {
-      const size_t bytes = FirstRecordBytes(metadata_.format, lines, true);
+      const size_t bytes =
+          FirstRecordBytes(metadata_.identity.format, lines, true);
       AddRecord(lines.substr(0, bytes));
       lines.remove_prefix(bytes);
       if (text_.size() < kNewFrameBytes) continue;
@@ -176,7 +173,7 @@ class Mender {
     text_.append(lines.data(), lines.size());
     FrameSummary& summary = metadata_.summary;
     ParsedRecord parsed;
-    const bool is_known = ParseLines(metadata_.format, lines, &parsed);
+    const bool is_known = ParseLines(metadata_.identity.format, lines, &parsed);
     if (is_known && parsed.is_gap) {
       ++metadata_.gap_count;
       if (metadata_.gaps.size() < kMaxFrameGaps) {

@@ -136,7 +136,7 @@ TEST_P(SegmentRepairTest, AFrameThatIsMadeAnewHasItsPositionsAndSaysByWhom) {
          SegmentReader::Result::kEnd) {
     if (result != SegmentReader::Result::kMetadata) continue;
     const FrameMetadata& metadata = (*reader)->metadata();
-    EXPECT_EQ(metadata.recovered, frame == 1);
+    EXPECT_EQ(metadata.identity.is_recovered, frame == 1);
     EXPECT_EQ(metadata.summary.first_position,
               sample_.frames[frame].first_position);
     EXPECT_EQ(metadata.summary.end_position,

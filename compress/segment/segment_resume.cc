@@ -64,9 +64,8 @@ absl::StatusOr<FrameMetadata> ReadMetadata(const SegmentFile& file,
 }
 
 bool IsOf(const FrameMetadata& metadata, const SegmentIdentity& identity) {
-  return metadata.ring_id == identity.ring_id &&
-         metadata.segment_number == identity.number &&
-         metadata.format == identity.format;
+  return metadata.identity.IsSameSegment(identity) &&
+         metadata.identity.format == identity.format;
 }
 
 // The complete frames, up to cursor.frame_offset.
@@ -156,8 +155,8 @@ absl::StatusOr<std::string> ContentChecksum(absl::string_view text) {
 void CollectGaps(absl::string_view text, FrameMetadata* frame) {
   ParsedRecord parsed;
   while (!text.empty()) {
-    const size_t bytes = FirstRecordBytes(frame->format, text, true);
-    if (ParseLines(frame->format, text.substr(0, bytes), &parsed) &&
+    const size_t bytes = FirstRecordBytes(frame->identity.format, text, true);
+    if (ParseLines(frame->identity.format, text.substr(0, bytes), &parsed) &&
         parsed.is_gap) {
       ++frame->gap_count;
       if (frame->gaps.size() < kMaxFrameGaps) frame->gaps.push_back(parsed.gap);
@@ -229,10 +228,8 @@ SegmentTail TailOf(const SegmentIdentity& identity,
   tail.has_open_frame = HasOpenFrame(cursor);
   if (!tail.has_open_frame) return tail;
   constexpr uint64_t kEndBytes = kEmptyLastBlock.size() + sizeof(uint32_t);
-  tail.open_frame.ring_id = identity.ring_id;
-  tail.open_frame.segment_number = identity.number;
-  tail.open_frame.format = identity.format;
-  tail.open_frame.recovered = true;
+  tail.open_frame.identity = identity;
+  tail.open_frame.identity.is_recovered = true;
   tail.open_frame.compressed_bytes =
       cursor.segment_bytes - cursor.frame_offset + kEndBytes;
   tail.open_frame.summary = cursor.open_frame;
@@ -243,7 +240,7 @@ SegmentTail TailOf(const SegmentIdentity& identity,
 bool IsAnothers(const SegmentFile& file, const SegmentIdentity& identity) {
   const std::optional<FrameMetadata> first =
       IdentifySegment(file, file.opened_bytes());
-  return first.has_value() && first->ring_id != identity.ring_id;
+  return first.has_value() && first->identity.ring_id != identity.ring_id;
 }
 
 }  // namespace

@@ -47,11 +47,8 @@ SegmentWriter::SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
                              const SegmentWriterOptions& options)
     : file_(std::move(file)),
       frame_bytes_(std::min(options.frame_bytes, kMaxFrameBytes)),
-      is_recovered_(identity.recovered) {
-  frame_.ring_id = identity.ring_id;
-  frame_.segment_number = identity.number;
-  frame_.format = identity.format;
-  frame_.recovered = is_recovered_;
+      is_recovered_(identity.is_recovered) {
+  frame_.identity = identity;
   next_.segment_number = identity.number;
   next_.format = identity.format;
   written_ = synced_ = next_;
@@ -164,7 +161,7 @@ absl::Status SegmentWriter::Compress(absl::string_view text, bool end_frame) {
 absl::Status SegmentWriter::CompressBatch(absl::string_view lines,
                                           bool end_frame) {
   while (!lines.empty()) {
-    const size_t piece = PieceBytes(frame_.format, lines);
+    const size_t piece = PieceBytes(frame_.identity.format, lines);
     const bool is_last = piece == lines.size();
     absl::Status status =
         Compress(lines.substr(0, piece), is_last && end_frame);
@@ -220,7 +217,7 @@ void SegmentWriter::FinishFrame() {
   next_.frame_offset = next_.segment_bytes;
   next_.open_frame = FrameSummary();
   next_.open_frame_checksum = absl::crc32c_t{0};
-  frame_.recovered = is_recovered_;
+  frame_.identity.is_recovered = is_recovered_;
   frame_.compressed_bytes = 0;
   frame_.summary = FrameSummary();
   frame_.gaps.clear();

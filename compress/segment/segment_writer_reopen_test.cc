@@ -208,11 +208,11 @@ TEST_F(SegmentWriterReopenTest, FrameClosedLaterSaysSoAndNamesItsGaps) {
   absl::StatusOr<FrameMetadata> metadata =
       DecodeMetadataPayload(absl::string_view(file).substr(at));
   ASSERT_TRUE(metadata.ok()) << metadata.status();
-  EXPECT_TRUE(metadata->recovered);
+  EXPECT_TRUE(metadata->identity.is_recovered);
   EXPECT_EQ(metadata->compressed_bytes, bytes);
   EXPECT_EQ(std::memcmp(&metadata->text_checksum, frame + bytes - 4, 4), 0);
-  EXPECT_EQ(metadata->segment_number, 7u);
-  EXPECT_EQ(metadata->ring_id, identity_.ring_id);
+  EXPECT_EQ(metadata->identity.number, 7u);
+  EXPECT_EQ(metadata->identity.ring_id, identity_.ring_id);
   EXPECT_EQ(metadata->summary.first_position, 1u);
   EXPECT_EQ(metadata->summary.end_position, 3u);
   EXPECT_EQ(metadata->summary.record_count(), 2u);

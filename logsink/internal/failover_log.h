@@ -34,7 +34,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/logsink/counters.h"
 #include "ringlog/logsink/internal/log_pipeline.h"

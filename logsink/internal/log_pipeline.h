@@ -19,12 +19,15 @@
 
 namespace ringlog {
 
+// Where a ring is: in a file that is mapped into memory, or in memory only.
+enum class RingStorage { kFile, kMemory };
+
 // Thread-safe. A forked child must neither use nor destroy its parent's
 // LogPipeline, because threads that do not exist in the child may have been
 // using it.
 class LogPipeline {
  public:
-  enum class Storage { kFile, kMemory };
+  using Storage = RingStorage;
 
   // Creates the directories and the ring, and starts the flusher. See
   // FlusherOptions for `on_write`, and Flusher::Start() for `recovery`.

@@ -24,12 +24,12 @@ void* Main(void* argument) {
 absl::StatusOr<pthread_t> StartBackgroundThread(const char* name,
                                                 std::function<void()> run) {
   auto argument = std::make_unique<std::function<void()>>(std::move(run));
-  // The thread inherits the mask.
+  // The new thread inherits the mask.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
-  // Of the thread's own faults: blocked they would end the process without the
-  // handler, and so without a report in the log.
+  // If a fault's signal were blocked, the fault would end the process without
+  // the signal handler, and so without a crash report.
   for (const int fault :
        {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
     sigdelset(&all, fault);

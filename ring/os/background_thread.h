@@ -1,4 +1,4 @@
-// Threads that belong to no application code.
+// Threads of the library, which run no application code.
 
 #ifndef RINGLOG_RING_OS_BACKGROUND_THREAD_H_
 #define RINGLOG_RING_OS_BACKGROUND_THREAD_H_
@@ -11,11 +11,14 @@
 
 namespace ringlog {
 
-// A thread that runs `run` with all signals blocked: one that is meant for the
-// application's threads must not end up here. To be joined or detached. `name`
-// has at most 15 bytes.
-//   ResourceExhausted: the system has no thread to give. std::thread would
-//   throw, and end the program.
+// Starts a thread that runs `run`. The caller must join or detach the thread.
+// The thread blocks all signals but those of its own faults (SIGSEGV, SIGABRT,
+// ...), so that the application's signals reach the application's threads.
+// `name` has at most 15 bytes.
+//
+//   ResourceExhausted  the system cannot start another thread; std::thread
+//                      would throw instead, and end the program
+//   others             the error of pthread_create(3), with the name
 absl::StatusOr<pthread_t> StartBackgroundThread(const char* name,
                                                 std::function<void()> run);
 

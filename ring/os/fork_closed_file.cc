@@ -9,16 +9,18 @@
 #include <mutex>
 #include <utility>
 
-#include "ringlog/ring/os/open_file.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 
-// Nothing is allocated or freed with the mutex held: another library's fork
-// handler may hold the allocator's while ours waits. Not absl::Mutex, which
-// promises nothing of being unlocked in a child.
+// The list of all open files. No method allocates or frees while it holds the
+// mutex, because another library's fork handler may hold the allocator's lock
+// while ours waits for the mutex. The mutex is not an absl::Mutex, because
+// unlocking one in a child is not supported.
 class ForkClosedFile::List {
  public:
-  // OpenFile(), and what it says; a path of null is none.
+  // Adds the entry. Opens `path` with OpenFile() and returns the descriptor; if
+  // `path` is null, opens nothing.
   static int Add(Entry* entry, const char* path, int flags, mode_t mode) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (path != nullptr) {
@@ -43,7 +45,7 @@ class ForkClosedFile::List {
     return memory;
   }
 
-  // What the entry has is the caller's then.
+  // Removes the entry. Its descriptor and mapping then belong to the caller.
   static void Remove(Entry* entry) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!entry->is_listed) return;
@@ -53,8 +55,9 @@ class ForkClosedFile::List {
   }
 
  private:
-  // Makes no calls but to the kernel; entries stay with who owns them.
-  static void LetGoInChild() {
+  // Closes and unmaps all files. Makes only system calls. Entries keep their
+  // owners.
+  static void ReleaseInChild() {
     for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
       if (entry->memory != nullptr &&
           mmap(entry->memory, entry->bytes, PROT_READ | PROT_WRITE,
@@ -73,7 +76,7 @@ class ForkClosedFile::List {
 
   static bool Register() {
     return pthread_atfork([] { mutex_.lock(); }, [] { mutex_.unlock(); },
-                          &LetGoInChild) == 0;
+                          &ReleaseInChild) == 0;
   }
 
   static std::mutex mutex_;
@@ -83,6 +86,8 @@ class ForkClosedFile::List {
 
 std::mutex ForkClosedFile::List::mutex_;
 ForkClosedFile::Entry* ForkClosedFile::List::first_ = nullptr;
+// A dynamic initializer, because the handlers must be registered before any
+// code can fork.
 const bool ForkClosedFile::List::is_registered_ = Register();
 
 ForkClosedFile ForkClosedFile::Open(const std::string& path, int flags,
@@ -116,7 +121,8 @@ ForkClosedFile::~ForkClosedFile() {
   List::Remove(entry_);
   if (entry_->memory != nullptr) munmap(entry_->memory, entry_->bytes);
   if (entry_->fd >= 0) {
-    // A child that is forked meanwhile has a copy, but no lock.
+    // Unlocks explicitly: closing alone would not unlock if a child that was
+    // forked meanwhile has not closed its copy yet.
     flock(entry_->fd, LOCK_UN);
     close(entry_->fd);
   }

@@ -1,9 +1,9 @@
 // ForkClosedFile
 //
-// A file that forked children do not keep, neither open nor mapped. A lock of
-// flock(2) belongs to the open file, not to the process, and a mapping keeps
-// the file open: a child that had either would hold the lock for as long as it
-// lives, and its dead parent's ring would look alive.
+// A file that is closed and unmapped in forked children. A flock(2) lock
+// belongs to the open file description, not to the process, and a mapping keeps
+// the file open. A child that had either would hold the lock for its lifetime,
+// and the ring of its dead parent would look alive.
 
 #ifndef RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
 #define RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
@@ -15,36 +15,39 @@
 
 namespace ringlog {
 
-// Thread-compatible. Owns the descriptor, which is close-on-exec, and the
-// mapping. A child finds the descriptor closed, and in place of the mapping
-// memory of its own, zeros, so that what still refers to it does no harm.
+// Owns a descriptor, which is close-on-exec, and at most one mapping.
+// Thread-compatible.
 //
-// fork() waits while a file is being opened or mapped, so that no child gets
-// one that it does not know of. A child of vfork() or posix_spawn() has it
-// until it execs.
+// In a forked child, fd() is -1, and the mapping is replaced by private memory
+// of zeros, so that pointers into it stay valid.
+//
+// fork() waits while a file is opened or mapped, so that no file escapes a
+// child's clean-up. Children of vfork() and posix_spawn() have the file until
+// they exec.
 class ForkClosedFile {
  public:
-  // OpenFile(). If that fails fd() is -1, and errno says why.
+  // Opens a file with OpenFile(). On error fd() is -1 and errno is set.
   static ForkClosedFile Open(const std::string& path, int flags,
                              mode_t mode = 0);
-  // For memory without a file.
+  // Returns an object for memory without a file.
   static ForkClosedFile Anonymous();
 
   ForkClosedFile() = default;
   ForkClosedFile(ForkClosedFile&& other) noexcept;
   ForkClosedFile& operator=(ForkClosedFile&& other) noexcept;
-  // Lets go of the lock, if it has one, unmaps and closes.
+  // Unlocks, unmaps and closes. Preserves errno.
   ~ForkClosedFile();
 
-  // Maps the first `bytes`, shared and writable: mmap(2)'s result, and errno.
-  // Requires: nothing has been mapped yet.
+  // Maps the first `bytes` bytes, shared and writable. Returns the result of
+  // mmap(2) and sets errno.
+  // Requires: nothing is mapped yet.
   void* Map(size_t bytes);
 
-  // -1 if there is none: also in a forked child.
+  // Returns the descriptor; -1 if there is none, for example in a forked child.
   int fd() const { return entry_ == nullptr ? -1 : entry_->fd; }
 
  private:
-  // Of the list of all that there are.
+  // An element of the list of all open files.
   struct Entry {
     int fd = -1;
     void* memory = nullptr;

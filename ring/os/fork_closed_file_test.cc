@@ -22,7 +22,7 @@
 namespace ringlog {
 namespace {
 
-// In a forked child; its exit status.
+// Runs `body` in a forked child and returns its exit status.
 int InChild(const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) _exit(body());
@@ -46,7 +46,7 @@ bool IsOpen(int fd) {
   return fstat(fd, &st) == 0;
 }
 
-TEST(ForkGenerationTest, IsAnotherInEachGenerationAndStaysOtherwise) {
+TEST(ForkGenerationTest, ChangesOnlyInForkedChildren) {
   const uint32_t parents = ForkGeneration::Now();
   EXPECT_EQ(InChild([parents] {
               const uint32_t mine = ForkGeneration::Now();
@@ -60,13 +60,13 @@ TEST(ForkGenerationTest, IsAnotherInEachGenerationAndStaysOtherwise) {
   EXPECT_EQ(ForkGeneration::Now(), parents);
 }
 
-TEST(ForkClosedFileTest, AFileThatIsNotThereSaysWhy) {
+TEST(ForkClosedFileTest, MissingFileSetsErrno) {
   const ForkClosedFile fd = ForkClosedFile::Open(UnusedPath("none"), O_RDWR);
   EXPECT_EQ(fd.fd(), -1);
   EXPECT_EQ(errno, ENOENT);
 }
 
-TEST(ForkClosedFileTest, ItIsCloseOnExecAndClosesWithItsOwner) {
+TEST(ForkClosedFileTest, IsCloseOnExecAndClosedByDestructor) {
   int number;
   {
     const ForkClosedFile fd = MustOpen(UnusedPath("file"));
@@ -76,13 +76,13 @@ TEST(ForkClosedFileTest, ItIsCloseOnExecAndClosesWithItsOwner) {
   EXPECT_FALSE(IsOpen(number));
 }
 
-TEST(ForkClosedFileTest, AChildHasNoCopyAndClosesNothingLater) {
+TEST(ForkClosedFileTest, ChildHasNoCopy) {
   ForkClosedFile fd = MustOpen(UnusedPath("file"));
   const int number = fd.fd();
   const std::string other = UnusedPath("other");
   EXPECT_EQ(InChild([&] {
               if (fd.fd() != -1 || IsOpen(number)) return 1;
-              // The number is used again, for something else.
+              // The same number now belongs to another file.
               const int again = open(other.c_str(), O_CREAT | O_RDWR, 0600);
               if (again != number) return 2;
               fd = ForkClosedFile();
@@ -93,8 +93,8 @@ TEST(ForkClosedFileTest, AChildHasNoCopyAndClosesNothingLater) {
   EXPECT_TRUE(IsOpen(number));
 }
 
-// The parent ends without letting it go, as by a kill.
-TEST(ForkClosedFileTest, AChildDoesNotHoldItsParentsLock) {
+// The parent's file closes without unlocking, as after a kill.
+TEST(ForkClosedFileTest, ChildDoesNotHoldLock) {
   const std::string path = UnusedPath("file");
   int go[2];
   ASSERT_EQ(pipe(go), 0);
@@ -114,8 +114,8 @@ TEST(ForkClosedFileTest, AChildDoesNotHoldItsParentsLock) {
   waitpid(child, nullptr, 0);
 }
 
-// A mapping keeps a file open, and locked.
-TEST(ForkClosedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
+// A mapping keeps a file open and locked.
+TEST(ForkClosedFileTest, ChildHasZerosInsteadOfMapping) {
   const std::string path = UnusedPath("file");
   WriteFile(path, std::string(4096, 'p'));
   int go[2];
@@ -143,8 +143,8 @@ TEST(ForkClosedFileTest, AChildHasZerosOfItsOwnInPlaceOfTheMapping) {
   EXPECT_EQ(ReadFile(path), "pq" + std::string(4094, 'p'));
 }
 
-// It is shared with children of a bare clone(2), and copied by no fork.
-TEST(ForkClosedFileTest, MemoryWithoutAFileIsTheParentsAlone) {
+// Shared with children of a bare clone(2), but not copied by fork().
+TEST(ForkClosedFileTest, AnonymousMemoryIsNotShared) {
   ForkClosedFile file = ForkClosedFile::Anonymous();
   EXPECT_EQ(file.fd(), -1);
   auto* const memory = static_cast<volatile char*>(file.Map(4096));
@@ -158,7 +158,7 @@ TEST(ForkClosedFileTest, MemoryWithoutAFileIsTheParentsAlone) {
   EXPECT_EQ(memory[0], 'p');
 }
 
-TEST(ForkClosedFileTest, OthersStayWhenOneInTheMiddleIsClosed) {
+TEST(ForkClosedFileTest, ClosingOneKeepsOthers) {
   std::vector<ForkClosedFile> fds;
   for (int i = 0; i < 3; ++i) fds.push_back(MustOpen(UnusedPath("file")));
   fds.erase(fds.begin() + 1);
@@ -168,9 +168,9 @@ TEST(ForkClosedFileTest, OthersStayWhenOneInTheMiddleIsClosed) {
   EXPECT_TRUE(IsOpen(fds[0].fd()));
 }
 
-// Each thread locks the same file again and again, which a child that had kept
-// one of the locks would not let it do.
-TEST(ForkClosedFileTest, NoChildKeepsALockWhileThreadsOpenAndClose) {
+// Each thread locks its file again and again. A child that kept one of the
+// locks would make this fail.
+TEST(ForkClosedFileTest, ForkRacingOpenLeaksNoLock) {
   int go[2];
   ASSERT_EQ(pipe(go), 0);
   std::atomic<bool> stop{false};

@@ -1,6 +1,6 @@
 // ForkGeneration
 //
-// Tells a forked child from its parent, for the price of a load.
+// Distinguishes a forked child from its parent at the cost of one load.
 
 #ifndef RINGLOG_RING_OS_FORK_GENERATION_H_
 #define RINGLOG_RING_OS_FORK_GENERATION_H_
@@ -13,15 +13,16 @@ namespace ringlog {
 // Thread-safe.
 class ForkGeneration {
  public:
-  // A number that stays the same while a process lives, and is another in its
-  // forked children: what was noted with an earlier number is the parent's.
+  // Returns a number that is constant during a process's lifetime and differs
+  // in forked children. A value stored together with another number comes from
+  // the parent.
   //
-  // Unlike getpid() it makes no system call, and tells a child from its parent
-  // where each is process 1 of its own pid namespace. It counts fork(2);
-  // vfork() and posix_spawn(), whose children run in the memory of their parent
-  // until they exec, do not change it, nor does a bare clone(2).
+  // In contrast to getpid(), makes no system call, and distinguishes a child
+  // from its parent even if each is process 1 of its own pid namespace. Counts
+  // fork(2) only. vfork() and posix_spawn(), whose children use their parent's
+  // memory until they exec, and a bare clone(2) do not change the number.
   //
-  // Context: anywhere, signal handlers too.
+  // Context: any thread; signal handlers too.
   static uint32_t Now() { return now_.load(std::memory_order_relaxed); }
 
  private:

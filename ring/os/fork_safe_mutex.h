@@ -1,10 +1,10 @@
 // ForkSafeMutex
 //
-// A mutex whose holder can wait for a condition, as of an absl::Mutex, for what
-// also runs in forked children. absl::Mutex has locks and once-flags of the
-// whole process behind it: a child that is forked while another thread has one
-// of them waits for ever at its first absl::Mutex, a new one too. This has
-// nothing but itself.
+// A mutex with conditions, like absl::Mutex, for code that also runs in forked
+// children. absl::Mutex uses locks and once-flags of the whole process. If
+// another thread holds one of them during fork(), the child waits forever at
+// its first use of any absl::Mutex. A ForkSafeMutex depends on nothing but
+// itself.
 
 #ifndef RINGLOG_RING_OS_FORK_SAFE_MUTEX_H_
 #define RINGLOG_RING_OS_FORK_SAFE_MUTEX_H_
@@ -31,27 +31,27 @@ class ABSL_LOCKABLE ForkSafeMutex {
     pthread_cond_init(&changed_, &attributes);
     pthread_condattr_destroy(&attributes);
   }
-  // Neither of the two holds anything, and in a forked child to destroy the
-  // condition would be to wait for threads that it does not have.
+  // Destroys neither member. Neither owns a resource, and in a forked child
+  // pthread_cond_destroy(3) would wait for threads that do not exist there.
   ~ForkSafeMutex() = default;
   ForkSafeMutex(const ForkSafeMutex&) = delete;
   ForkSafeMutex& operator=(const ForkSafeMutex&) = delete;
 
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { pthread_mutex_lock(&mutex_); }
-  // Those who wait look at their conditions again.
+  // Wakes all waiting threads, which check their conditions again.
   void Unlock() ABSL_UNLOCK_FUNCTION() {
     pthread_mutex_unlock(&mutex_);
     pthread_cond_broadcast(&changed_);
   }
 
-  // Lets go of the lock until `condition()`, which is called with it, or until
-  // `timeout` has passed; returns what it was last. Requires: the caller has
-  // locked it.
+  // Unlocks until `condition()` is true or `timeout` has passed, and locks
+  // again. Calls `condition` with the lock held, and returns its last result.
+  // Requires: the caller holds the lock.
   template <typename Condition>
   bool AwaitWithTimeout(const Condition& condition,
                         absl::Duration timeout) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     const timespec deadline =
-        absl::ToTimespec(MonotonicTime() + std::min(timeout, kLongestWait));
+        absl::ToTimespec(MonotonicTime() + std::min(timeout, kMaxWait));
     while (!condition()) {
       if (pthread_cond_timedwait(&changed_, &mutex_, &deadline) == ETIMEDOUT) {
         return condition();
@@ -61,8 +61,8 @@ class ABSL_LOCKABLE ForkSafeMutex {
   }
 
  private:
-  // What has no end has one that a clock can show.
-  static constexpr absl::Duration kLongestWait = absl::Hours(24 * 365);
+  // Upper bound of a timeout, so that the deadline fits into a timespec.
+  static constexpr absl::Duration kMaxWait = absl::Hours(24 * 365);
 
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t changed_;
@@ -70,17 +70,17 @@ class ABSL_LOCKABLE ForkSafeMutex {
 
 class ABSL_SCOPED_LOCKABLE ForkSafeMutexLock {
  public:
-  explicit ForkSafeMutexLock(ForkSafeMutex* monitor)
-      ABSL_EXCLUSIVE_LOCK_FUNCTION(monitor)
-      : monitor_(monitor) {
-    monitor_->Lock();
+  explicit ForkSafeMutexLock(ForkSafeMutex* mutex)
+      ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
+      : mutex_(mutex) {
+    mutex_->Lock();
   }
-  ~ForkSafeMutexLock() ABSL_UNLOCK_FUNCTION() { monitor_->Unlock(); }
+  ~ForkSafeMutexLock() ABSL_UNLOCK_FUNCTION() { mutex_->Unlock(); }
   ForkSafeMutexLock(const ForkSafeMutexLock&) = delete;
   ForkSafeMutexLock& operator=(const ForkSafeMutexLock&) = delete;
 
  private:
-  ForkSafeMutex* const monitor_;
+  ForkSafeMutex* const mutex_;
 };
 
 }  // namespace ringlog

@@ -1,5 +1,5 @@
-// A ring on a file system that has no room for it. The file systems are small
-// ones of the test's own, in a mount namespace that ends with it.
+// Rings on file systems without room. The file systems are small ones in a
+// mount namespace of the test.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ namespace {
 
 constexpr int kMayNotMount = 77;
 
-// The default ring takes 8 MiB and a little.
+// The default ring has slightly more than 8 MiB.
 constexpr char kTooSmall[] = "size=4m";
 constexpr char kLargeEnough[] = "size=16m";
 
@@ -48,8 +48,8 @@ bool MountSmall(const std::string& directory, const char* size) {
   return mount("ringlog", directory.c_str(), "tmpfs", 0, size) == 0;
 }
 
-// Runs `body` in a child that has a file system of `size` at `directory`. Its
-// status, or a signal's number negated.
+// Runs `body` in a child that has a file system of `size` at `directory`.
+// Returns its exit status, or a negated signal number.
 template <typename Body>
 int InSmallFileSystem(const char* size, Body body) {
   const std::string directory = MakeDirectory();
@@ -67,7 +67,7 @@ bool IsEmpty(const std::string& directory) {
   return std::filesystem::is_empty(directory);
 }
 
-// What is left of the room becomes one file's.
+// Writes a file that takes all remaining room.
 void FillUp(const std::string& directory) {
   const int fd = open(absl::StrCat(directory, "/filler").c_str(),
                       O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -77,7 +77,7 @@ void FillUp(const std::string& directory) {
   close(fd);
 }
 
-TEST(FullDiskTest, CreateIsAnErrorAndLeavesNothing) {
+TEST(FullDiskTest, FailedCreateLeavesNoFile) {
   const int status =
       InSmallFileSystem(kTooSmall, [](const std::string& directory) {
         const auto ring =
@@ -89,9 +89,9 @@ TEST(FullDiskTest, CreateIsAnErrorAndLeavesNothing) {
   EXPECT_EQ(status, 0);
 }
 
-// Every page of a ring has been written to when Create returns, so a disk that
-// fills up later takes none of them away.
-TEST(FullDiskTest, ADiskThatIsFullLaterDoesNotKillWhoLogs) {
+// Create() has written to every page of the ring, so a full disk cannot take a
+// page away later.
+TEST(FullDiskTest, LaterFullDiskDoesNotKillWriter) {
   const int status =
       InSmallFileSystem(kLargeEnough, [](const std::string& directory) {
         auto ring = Ring::Create(directory + "/program.ring", RingOptions());
@@ -112,8 +112,8 @@ TEST(FullDiskTest, ADiskThatIsFullLaterDoesNotKillWhoLogs) {
   EXPECT_EQ(status, 0);
 }
 
-// The kernel would send SIGXFSZ.
-TEST(FullDiskTest, ALimitOnFileSizesIsAnErrorToo) {
+// Otherwise the kernel would send SIGXFSZ.
+TEST(FullDiskTest, FileSizeLimitIsAnError) {
   const std::string directory = MakeDirectory();
   const pid_t child = fork();
   if (child == 0) {

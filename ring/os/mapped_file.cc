@@ -17,8 +17,9 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/ring/os/file_ops.h"
 
-// Linux 5.14; the C library of older systems does not name it.
+// Linux 5.14. Older C libraries do not define it.
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -30,8 +31,8 @@ absl::Status Error(int error, absl::string_view attempted,
                    const std::string& path) {
   absl::Status status =
       absl::ErrnoToStatus(error, absl::StrCat(attempted, " ", path));
-  // No disk, no quota, a limit and no descriptors are one kind of trouble for
-  // callers.
+  // To callers, a full disk, a quota, a limit and missing descriptors are the
+  // same condition.
   if (error == ENOSPC || error == EDQUOT || error == EMFILE ||
       error == ENFILE || error == ENOMEM || error == EFBIG) {
     return absl::ResourceExhaustedError(status.message());
@@ -40,8 +41,8 @@ absl::Status Error(int error, absl::string_view attempted,
 }
 
 absl::Status Allocate(int fd, size_t size, const std::string& path) {
-  // Beyond this limit the kernel does not only refuse: it sends SIGXFSZ, which
-  // ends the process.
+  // Beyond this limit the kernel does not only fail the call but also sends
+  // SIGXFSZ, which ends the process.
   rlimit limit;
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       limit.rlim_cur < size) {
@@ -54,8 +55,8 @@ absl::Status Allocate(int fd, size_t size, const std::string& path) {
   if (error != 0) {
     return Error(error, absl::StrCat("allocate ", size, " bytes for"), path);
   }
-  // Allocated blocks are not yet pages: without this the first turn of the ring
-  // would fault at each page.
+  // Allocated blocks have no pages yet. Without this write, the first lap of
+  // the ring would fault at each page.
   const std::vector<char> zeros(std::min<size_t>(size, 1 << 20));
   for (size_t done = 0; done < size;) {
     const ssize_t n =
@@ -77,27 +78,27 @@ absl::StatusOr<MappedFile::Bytes> Map(ForkClosedFile* file, size_t size,
   return MappedFile::Bytes(static_cast<unsigned char*>(p), size);
 }
 
-// Makes the pages present and writable. Advice only: where the kernel cannot,
-// the stores will fault one by one, as everywhere.
+// Makes the pages present and writable. If the kernel does not support this,
+// the stores fault one by one instead.
 absl::Status Populate(MappedFile::Bytes bytes, const std::string& path) {
   while (madvise(bytes.data(), bytes.size(), MADV_POPULATE_WRITE) != 0) {
     if (errno == EINTR || errno == EAGAIN) continue;
-    // What would have been a SIGBUS later.
+    // A later store would cause SIGBUS.
     if (errno == EFAULT || errno == ENOMEM) {
-      return Error(ENOSPC, "make pages writable of", path);
+      return Error(ENOSPC, "populate the pages of", path);
     }
     break;
   }
   return absl::OkStatus();
 }
 
-// To `path`, unless that exists.
+// Renames `from` to `path`, unless `path` exists.
 absl::Status Rename(const std::string& from, const std::string& path) {
   if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(),
                 RENAME_NOREPLACE) == 0) {
     return absl::OkStatus();
   }
-  // Not every file system knows the flag.
+  // Some file systems do not support the flag.
   if (errno == EINVAL && link(from.c_str(), path.c_str()) == 0) {
     unlink(from.c_str());
     return absl::OkStatus();
@@ -105,16 +106,15 @@ absl::Status Rename(const std::string& from, const std::string& path) {
   return Error(errno, "rename to", path);
 }
 
-// A new file, and its lock. Between the two calls another process may take the
-// file for one that a dead process has left, and delete it: then it is made
-// again.
+// Creates and locks a file. Between the two steps another process may take the
+// file for one of a dead process and delete it; then creates it again.
 absl::StatusOr<ForkClosedFile> CreateLocked(const std::string& path) {
   constexpr int kAttempts = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     ForkClosedFile file = ForkClosedFile::Open(
         path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     if (file.fd() < 0) {
-      // Who took the last one for a leftover has it still.
+      // The process that deleted the previous file may still use this name.
       if (errno != EEXIST || attempt == 0) return Error(errno, "create", path);
       sched_yield();
       continue;
@@ -126,26 +126,13 @@ absl::StatusOr<ForkClosedFile> CreateLocked(const std::string& path) {
 
 }  // namespace
 
-bool TryLock(int fd) {
-  int result;
-  do {
-    result = flock(fd, LOCK_EX | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
-  return result == 0;
-}
-
-bool IsDeleted(int fd) {
-  struct stat st;
-  return fstat(fd, &st) == 0 && st.st_nlink == 0;
-}
-
 absl::StatusOr<MappedFile> MappedFile::Create(
     const std::string& path, size_t size,
     const std::function<void(Bytes)>& initialize) {
   const std::string temporary = absl::StrCat(path, ".tmp");
   absl::StatusOr<ForkClosedFile> file = CreateLocked(temporary);
   if (!file.ok()) return file.status();
-  // From here on the file goes again, whatever fails.
+  // From here on, every error removes the file.
   auto remove_file = absl::MakeCleanup([&] { unlink(temporary.c_str()); });
   if (absl::Status s = Allocate(file->fd(), size, temporary); !s.ok()) return s;
   absl::StatusOr<Bytes> bytes = Map(&*file, size, temporary);

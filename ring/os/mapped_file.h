@@ -1,8 +1,8 @@
 // MappedFile
 //
-// A file of fixed size, mapped shared and writable, that cannot run out of disk
-// under the stores into it, and that belongs to one process at a time. What it
-// is not: it knows nothing of rings.
+// A file of fixed size that is mapped shared and writable and locked by one
+// process at a time. Its blocks are allocated, so stores into the mapping
+// cannot fail for lack of disk space.
 
 #ifndef RINGLOG_RING_OS_MAPPED_FILE_H_
 #define RINGLOG_RING_OS_MAPPED_FILE_H_
@@ -19,44 +19,52 @@
 
 namespace ringlog {
 
-// Thread-compatible. Unmaps, closes and so unlocks when it goes; the file
-// stays. A forked child has neither; see ForkClosedFile.
+// Owns the mapping and the descriptor; the destructor unmaps, closes and
+// unlocks, and keeps the file. Thread-compatible. In forked children the file
+// is closed; see ForkClosedFile.
 class MappedFile {
  public:
   using Bytes = absl::Span<unsigned char>;
 
-  // Makes a file of `size` zero bytes, lets `initialize` write into the
-  // mapping, and then gives it its name: a kill before leaves only PATH.tmp,
-  // which a recovery removes (compress/leftover.h), and which keeps others from
-  // creating PATH.
+  // Creates a file of `size` zero bytes, calls `initialize` on the mapping, and
+  // then gives the file the name `path`. If the process is killed before, only
+  // PATH.tmp remains. Recovery removes PATH.tmp
+  // (compress/recovery/leftover_recovery.h). While it exists, Create() of the
+  // same path fails.
   //
-  // The blocks are allocated and written, for on a full disk a store into a
-  // merely extended file ends the process with SIGBUS; the pages are mapped, so
-  // that stores do not fault. On a copy-on-write file system the allocation is
-  // not a promise, and the kernel has no other.
-  //   AlreadyExists, ResourceExhausted, or what the failing call reported,
-  //   with the path
+  // Allocates and writes all blocks, because on a full disk a store into a
+  // sparse file ends the process with SIGBUS. Populates the pages, so that
+  // stores do not fault. On a copy-on-write file system, allocated blocks do
+  // not guarantee room, and the kernel offers nothing better.
+  //
+  //   AlreadyExists      `path` or PATH.tmp exists
+  //   ResourceExhausted  no disk space, quota, memory or descriptor; a limit
+  //   others             the error of the failed system call
+  // All messages have the operation and the path.
   static absl::StatusOr<MappedFile> Create(
       const std::string& path, size_t size,
       const std::function<void(Bytes)>& initialize);
 
-  // Memory without a file.
+  // Maps memory without a file. Errors: see Create().
   static absl::StatusOr<MappedFile> CreateAnonymous(
       size_t size, const std::function<void(Bytes)>& initialize);
 
-  // Maps the whole of an existing file.
-  //   FailedPrecondition: somebody has it open as a MappedFile
-  //   others:             those of open(2) and mmap(2), with the path
+  // Maps an existing file.
+  //   FailedPrecondition  a MappedFile of this or another process has it open
+  //   InvalidArgument     the file is empty
+  //   others              errors of open(2) and mmap(2)
+  // All messages have the operation and the path.
   static absl::StatusOr<MappedFile> Open(const std::string& path);
 
   MappedFile() = default;
 
   Bytes bytes() const { return bytes_; }
 
-  // Whether there was a file, and it has lost its last name.
+  // Returns true if there is a file and it has no name any more.
   bool is_deleted() const;
 
-  // msync: starts write-back, or waits for it.
+  // Starts write-back with msync(2), or waits for it. Returns OK for memory
+  // without a file; otherwise the error of msync(2), with the path.
   absl::Status Sync(bool wait) const;
 
  private:
@@ -67,15 +75,6 @@ class MappedFile {
   Bytes bytes_;
   std::string path_;
 };
-
-// Takes the lock that says that a process has the file open; it is held as
-// long as `fd`, and any copy of it in another process, is open. False if
-// another has it.
-bool TryLock(int fd);
-
-// Whether the file has lost its last name: somebody may delete it between the
-// moments at which it is opened and locked.
-bool IsDeleted(int fd);
 
 }  // namespace ringlog
 

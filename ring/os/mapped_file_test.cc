@@ -22,14 +22,14 @@ using ::testing::HasSubstr;
 
 constexpr size_t kSize = size_t{3} * 4096;
 
-// Writes its mark into the first bytes.
+// Writes "mark" into the first bytes.
 void Mark(MappedFile::Bytes bytes) { std::memcpy(bytes.data(), "mark", 4); }
 
 absl::StatusOr<MappedFile> CreateMarked(const std::string& path) {
   return MappedFile::Create(path, kSize, Mark);
 }
 
-// What a forked child makes of it.
+// Returns the result of `f` in a forked child.
 template <typename F>
 bool TrueInChild(F f) {
   const pid_t child = fork();
@@ -39,7 +39,7 @@ bool TrueInChild(F f) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-TEST(MappedFileTest, CreatedFileIsZerosButForWhatWasInitialized) {
+TEST(MappedFileTest, CreatedFileIsZerosAndInitialized) {
   const std::string path = UnusedPath("mapped");
   const auto file = CreateMarked(path);
   ASSERT_TRUE(file.ok()) << file.status();
@@ -47,7 +47,7 @@ TEST(MappedFileTest, CreatedFileIsZerosButForWhatWasInitialized) {
   EXPECT_EQ(ReadFile(path), "mark" + std::string(kSize - 4, '\0'));
 }
 
-TEST(MappedFileTest, StoresAreInTheFileAtOnce) {
+TEST(MappedFileTest, StoresReachFile) {
   const std::string path = UnusedPath("mapped");
   const auto file = CreateMarked(path);
   ASSERT_TRUE(file.ok());
@@ -55,7 +55,7 @@ TEST(MappedFileTest, StoresAreInTheFileAtOnce) {
   EXPECT_EQ(ReadFile(path).back(), 'x');
 }
 
-TEST(MappedFileTest, TheFileHasItsBlocksAndBelongsToItsUserOnly) {
+TEST(MappedFileTest, FileHasBlocksAndMode0600) {
   const std::string path = UnusedPath("mapped");
   const mode_t before = umask(0);
   const auto file = CreateMarked(path);
@@ -67,7 +67,7 @@ TEST(MappedFileTest, TheFileHasItsBlocksAndBelongsToItsUserOnly) {
   EXPECT_GE(st.st_blocks * 512, st.st_size);
 }
 
-TEST(MappedFileTest, TheNameComesWhenTheFileIsWhole) {
+TEST(MappedFileTest, NameAppearsAfterInitialization) {
   const std::string path = UnusedPath("mapped");
   bool seen = true;
   bool temporary_seen = false;
@@ -81,7 +81,7 @@ TEST(MappedFileTest, TheNameComesWhenTheFileIsWhole) {
   EXPECT_FALSE(Exists(path + ".tmp"));
 }
 
-TEST(MappedFileTest, AnExistingFileIsNeverReplaced) {
+TEST(MappedFileTest, ExistingFileIsNotReplaced) {
   const std::string path = UnusedPath("mapped");
   WriteFile(path, "mine");
   EXPECT_EQ(CreateMarked(path).status().code(),
@@ -90,12 +90,12 @@ TEST(MappedFileTest, AnExistingFileIsNeverReplaced) {
   EXPECT_FALSE(Exists(path + ".tmp"));
 }
 
-TEST(MappedFileTest, ATemporaryFileOfSomebodyElseIsNotTaken) {
+TEST(MappedFileTest, ForeignTemporaryFileIsKept) {
   const std::string path = UnusedPath("mapped");
-  WriteFile(path + ".tmp", "theirs");
+  WriteFile(path + ".tmp", "foreign");
   EXPECT_EQ(CreateMarked(path).status().code(),
             absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(ReadFile(path + ".tmp"), "theirs");
+  EXPECT_EQ(ReadFile(path + ".tmp"), "foreign");
 }
 
 TEST(MappedFileTest, SymbolicLinksAreNotFollowed) {
@@ -109,14 +109,14 @@ TEST(MappedFileTest, SymbolicLinksAreNotFollowed) {
   EXPECT_FALSE(MappedFile::Open(path).ok());
 }
 
-TEST(MappedFileTest, ErrorsSayWhatWasAttemptedAndThePath) {
+TEST(MappedFileTest, ErrorNamesOperationAndPath) {
   const std::string path = UnusedPath("none");
   const absl::Status status = MappedFile::Open(path).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()), HasSubstr("open " + path));
 }
 
-TEST(MappedFileTest, OpenMapsTheWholeFile) {
+TEST(MappedFileTest, OpenMapsCompleteFile) {
   const std::string path = UnusedPath("mapped");
   WriteFile(path, std::string(5000, 'a') + "b");
   const auto file = MappedFile::Open(path);
@@ -127,7 +127,7 @@ TEST(MappedFileTest, OpenMapsTheWholeFile) {
   EXPECT_EQ(ReadFile(path)[0], 'c');
 }
 
-TEST(MappedFileTest, AnEmptyFileIsRefused) {
+TEST(MappedFileTest, EmptyFileIsRejected) {
   const std::string path = UnusedPath("mapped");
   WriteFile(path, "");
   EXPECT_EQ(MappedFile::Open(path).status().code(),
@@ -136,7 +136,7 @@ TEST(MappedFileTest, AnEmptyFileIsRefused) {
 
 // ---- The lock ----
 
-TEST(MappedFileTest, NobodyElseCanOpenItWhileItIsOpen) {
+TEST(MappedFileTest, OpenFileIsLocked) {
   const std::string path = UnusedPath("mapped");
   auto file = CreateMarked(path);
   ASSERT_TRUE(file.ok());
@@ -150,17 +150,17 @@ TEST(MappedFileTest, NobodyElseCanOpenItWhileItIsOpen) {
   EXPECT_TRUE(MappedFile::Open(path).ok());
 }
 
-TEST(MappedFileTest, TheLockEndsWithItsProcess) {
+TEST(MappedFileTest, LockEndsWithProcess) {
   const std::string path = UnusedPath("mapped");
   EXPECT_TRUE(TrueInChild([&] {
     const auto file = CreateMarked(path);
-    // The child ends without closing it.
+    // The child ends without closing the file.
     return file.ok() && (_exit(0), true);
   }));
   EXPECT_TRUE(MappedFile::Open(path).ok());
 }
 
-TEST(MappedFileTest, AnotherProgramThatIsStartedDoesNotGetTheDescriptor) {
+TEST(MappedFileTest, DescriptorIsCloseOnExec) {
   const std::string path = UnusedPath("mapped");
   const auto file = CreateMarked(path);
   ASSERT_TRUE(file.ok());
@@ -195,7 +195,7 @@ TEST(MappedFileTest, MovedFileKeepsMappingAndLock) {
   EXPECT_EQ(assigned.bytes()[0], 'm');
 }
 
-TEST(MappedFileTest, AnonymousMemoryIsZerosAndInitialized) {
+TEST(MappedFileTest, AnonymousMemoryIsInitialized) {
   const auto file = MappedFile::CreateAnonymous(kSize, Mark);
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(std::string(file->bytes().begin(), file->bytes().end()),
@@ -203,12 +203,12 @@ TEST(MappedFileTest, AnonymousMemoryIsZerosAndInitialized) {
   EXPECT_TRUE(file->Sync(true).ok());
 }
 
-TEST(MappedFileTest, MoreMemoryThanThereIsAnErrorNotAnEnd) {
+TEST(MappedFileTest, TooMuchMemoryIsAnError) {
   EXPECT_EQ(MappedFile::CreateAnonymous(size_t{1} << 60, Mark).status().code(),
             absl::StatusCode::kResourceExhausted);
 }
 
-TEST(MappedFileTest, SyncWorksBothWays) {
+TEST(MappedFileTest, SyncStartsOrWaits) {
   const auto file = CreateMarked(UnusedPath("mapped"));
   ASSERT_TRUE(file.ok());
   EXPECT_TRUE(file->Sync(false).ok());

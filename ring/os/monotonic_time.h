@@ -1,4 +1,5 @@
-// Time that passes: absl::Now() is the time of day, which people set back.
+// Monotonic time, for intervals. absl::Now() is the time of day, which can be
+// set back.
 
 #ifndef RINGLOG_RING_OS_MONOTONIC_TIME_H_
 #define RINGLOG_RING_OS_MONOTONIC_TIME_H_
@@ -9,7 +10,7 @@
 
 namespace ringlog {
 
-// CLOCK_MONOTONIC: only differences mean something.
+// Returns CLOCK_MONOTONIC. Only differences are meaningful.
 inline absl::Duration MonotonicTime() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

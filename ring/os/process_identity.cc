@@ -19,7 +19,7 @@
 namespace ringlog {
 namespace {
 
-// A file of /proc: short, and read in one go.
+// Reads a file of /proc that is shorter than 4096 bytes.
 std::string ReadSmallFile(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return "";
@@ -32,7 +32,7 @@ std::string ReadSmallFile(const std::string& path) {
   return n > 0 ? std::string(buffer, static_cast<size_t>(n)) : "";
 }
 
-// What /proc/PID/stat says; zeros if it does not.
+// Fields of /proc/PID/stat; zeros if it cannot be read.
 struct ProcessStat {
   char state = 0;
   uint64_t threads = 0;
@@ -42,7 +42,8 @@ struct ProcessStat {
 ProcessStat ReadStat(absl::string_view process) {
   const std::string text =
       ReadSmallFile(absl::StrCat("/proc/", process, "/stat"));
-  // Field 2 is the program's name in parentheses, and may itself hold anything.
+  // Field 2 is the program's name in parentheses; the name may contain any
+  // character.
   const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return {};
   const std::vector<absl::string_view> fields = absl::StrSplit(
@@ -58,8 +59,8 @@ ProcessStat ReadStat(absl::string_view process) {
   return stat;
 }
 
-// Ended, and kept only until its parent asks. Its first thread may end before
-// the others do; the process lives on then.
+// Returns true if the process has ended and its parent has not waited for it.
+// If only the first thread has ended, the process still lives.
 bool IsZombie(const ProcessStat& stat) {
   return (stat.state == 'Z' || stat.state == 'X') && stat.threads <= 1;
 }
@@ -89,8 +90,8 @@ std::array<uint8_t, 16> BootId() {
 ProcessIdentity CurrentProcess() {
   ProcessIdentity identity;
   identity.process_id = getpid();
-  // Not by the id, which in a container whose /proc is not its own is
-  // another's.
+  // "self" instead of the id: in a container with the host's /proc, the id is
+  // that of another process.
   identity.start_ticks = ReadStat("self").start_ticks;
   identity.boot_id = BootId();
   return identity;
@@ -103,7 +104,7 @@ bool MayBeAlive(const ProcessIdentity& process) {
       process.boot_id != boot) {
     return false;
   }
-  // What is no id of a process would mean several to kill().
+  // kill() interprets ids below 1 as process groups.
   if (process.process_id < 1 ||
       process.process_id > std::numeric_limits<pid_t>::max() ||
       (kill(static_cast<pid_t>(process.process_id), 0) != 0 &&
@@ -120,7 +121,7 @@ bool MayHaveMapped(int64_t process_id, absl::string_view name) {
   const int fd = open(absl::StrCat("/proc/", process_id, "/maps").c_str(),
                       O_RDONLY | O_CLOEXEC);
   if (fd < 0) return true;
-  // What is behind the name counts as well: it may be " (deleted)".
+  // Also matches a name with a suffix, because the kernel appends " (deleted)".
   const std::string wanted = absl::StrCat("/", name);
   std::string window;
   uint64_t bytes = 0;
@@ -136,14 +137,14 @@ bool MayHaveMapped(int64_t process_id, absl::string_view name) {
     bytes += static_cast<uint64_t>(n);
     window.append(buffer, static_cast<size_t>(n));
     found = absl::StrContains(window, wanted);
-    // The name may go on in the next piece.
+    // The name may continue in the next read.
     if (window.size() > wanted.size()) {
       window.erase(0, window.size() - wanted.size());
     }
   }
   close(fd);
-  // Nothing at all is what there is to see of a first thread that has ended
-  // while others go on.
+  // The kernel shows no mappings if the first thread has ended, even if other
+  // threads run.
   return found || bytes == 0;
 }
 

@@ -1,5 +1,6 @@
-// Which process, of which boot of the machine: what a ring's header says of its
-// owner, and whether that owner still lives.
+// Identity of a process across reuse of process ids and reboots. A ring's
+// header has the identity of its owner; MayBeAlive() checks whether the owner
+// still lives.
 
 #ifndef RINGLOG_RING_OS_PROCESS_IDENTITY_H_
 #define RINGLOG_RING_OS_PROCESS_IDENTITY_H_
@@ -14,33 +15,35 @@ namespace ringlog {
 
 struct ProcessIdentity {
   int64_t process_id = 0;
-  // When the process started, in clock ticks since the boot: together with the
-  // id it names one process, as ids are used again. 0 if /proc does not say.
+  // Start time of the process, in clock ticks since boot; 0 if /proc does not
+  // have it. Process ids are reused; id and start time together identify one
+  // process.
   uint64_t start_ticks = 0;
-  // Zeros if /proc does not say.
+  // Zeros if /proc does not have it.
   std::array<uint8_t, 16> boot_id = {};
 };
 
-// The calling process. Reads /proc; asks anew each time, for after a fork()
-// the answer is another.
+// Returns the identity of the calling process. Reads /proc at each call,
+// because the result differs after fork().
 ProcessIdentity CurrentProcess();
 
-// False if it is certain that `process` has ended: another boot, no such id, an
-// id that started at another time, or one that waits for its parent to ask. Of
-// a process in another pid namespace this says nothing true, so a lock has to
-// be asked as well.
+// Returns false if `process` has certainly ended: it belongs to another boot,
+// no process has its id, the process with its id started at another time, or it
+// is a zombie. Not reliable for a process of another pid namespace, so callers
+// must also check the ring's lock.
 bool MayBeAlive(const ProcessIdentity& process);
 
-// False if it is certain that a living process does not have a file of this
-// name (without directories) mapped: one that has called exec(2) keeps its id
-// and its start, and nothing else. True if the system does not let us look.
+// Returns false if the process certainly has no file named `name` (without
+// directories) mapped. A process that called exec(2) keeps its id and start
+// time but loses its mappings. Returns true if the system denies access to the
+// mappings.
 bool MayHaveMapped(int64_t process_id, absl::string_view name);
 
-// Whether a boot id is that of the running system, or both are not known.
+// Returns true if `boot_id` is that of the running system, or both are unknown.
 bool IsOfThisBoot(const std::array<uint8_t, 16>& boot_id);
 
-// The running program's name without directories, and the machine's name; empty
-// if the system does not say.
+// Return the name of the running program, without directories, and of the
+// machine. Empty if the system does not provide it.
 std::string ProgramName();
 std::string HostName();
 

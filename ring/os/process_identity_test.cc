@@ -19,12 +19,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_test_fixture.h"
 
 namespace ringlog {
 namespace {
 
-// A child that lives until it is told to end; and tells who it is.
+// A child process that reports its identity and runs until it is killed.
 class Child {
  public:
   explicit Child(const char* name = nullptr) {
@@ -45,14 +46,14 @@ class Child {
   }
   const ProcessIdentity& identity() const { return identity_; }
   pid_t pid() const { return pid_; }
-  // Ended, and its parent knows it: the id may be used again.
+  // Ends the child and waits for it; its id may then be reused.
   void End() {
     Kill();
     int status;
     EXPECT_EQ(waitpid(pid_, &status, 0), pid_);
     pid_ = 0;
   }
-  // Ended, and its parent has not asked yet.
+  // Ends the child without waiting for it.
   void Kill() {
     kill(pid_, SIGKILL);
     siginfo_t info;
@@ -82,7 +83,7 @@ bool FirstThreadIsZombie() {
                            ") Z ");
 }
 
-TEST(ProcessIdentityTest, ThisProcessIsAliveAndKnowsItself) {
+TEST(ProcessIdentityTest, CurrentProcessIsAlive) {
   const ProcessIdentity me = CurrentProcess();
   EXPECT_EQ(me.process_id, getpid());
   EXPECT_NE(me.start_ticks, 0u);
@@ -90,42 +91,41 @@ TEST(ProcessIdentityTest, ThisProcessIsAliveAndKnowsItself) {
   EXPECT_TRUE(MayBeAlive(me));
 }
 
-TEST(ProcessIdentityTest, ItIsTheSameEachTime) {
+TEST(ProcessIdentityTest, IdentityIsStable) {
   const ProcessIdentity a = CurrentProcess();
   const ProcessIdentity b = CurrentProcess();
   EXPECT_EQ(a.start_ticks, b.start_ticks);
   EXPECT_EQ(a.boot_id, b.boot_id);
 }
 
-TEST(ProcessIdentityTest, AForkedChildIsAnother) {
+TEST(ProcessIdentityTest, ForkedChildHasItsOwnIdentity) {
   Child child;
   EXPECT_NE(child.identity().process_id, CurrentProcess().process_id);
   EXPECT_EQ(child.identity().boot_id, CurrentProcess().boot_id);
   EXPECT_GE(child.identity().start_ticks, CurrentProcess().start_ticks);
 }
 
-TEST(ProcessIdentityTest, AChildIsAliveUntilItHasEnded) {
+TEST(ProcessIdentityTest, ChildIsAliveUntilItEnds) {
   Child child;
   EXPECT_TRUE(MayBeAlive(child.identity()));
   child.End();
   EXPECT_FALSE(MayBeAlive(child.identity()));
 }
 
-TEST(ProcessIdentityTest, AnEndedChildThatNobodyAskedForIsDead) {
+TEST(ProcessIdentityTest, ZombieIsDead) {
   Child child;
   child.Kill();
-  EXPECT_FALSE(MayBeAlive(child.identity()))
-      << "a zombie runs no code any more";
+  EXPECT_FALSE(MayBeAlive(child.identity())) << "a zombie runs no code";
 }
 
-TEST(ProcessIdentityTest, AProcessWhoseFirstThreadHasEndedIsAlive) {
+TEST(ProcessIdentityTest, AliveWithoutFirstThread) {
   int ready[2];
   ASSERT_EQ(pipe(ready), 0);
   const pid_t child = fork();
   if (child == 0) {
     static int ready_fd = ready[1];
     std::thread([] {
-      // The first thread is gone when the kernel says so of it.
+      // Until the kernel reports the first thread as ended.
       while (!FirstThreadIsZombie()) sched_yield();
       if (write(ready_fd, "x", 1) != 1) _exit(1);
       pause();
@@ -143,20 +143,20 @@ TEST(ProcessIdentityTest, AProcessWhoseFirstThreadHasEndedIsAlive) {
   EXPECT_FALSE(MayBeAlive(process));
 }
 
-TEST(ProcessIdentityTest, AnIdThatIsUsedAgainIsAnotherProcess) {
+TEST(ProcessIdentityTest, ReusedIdIsAnotherProcess) {
   Child child;
   ProcessIdentity before = child.identity();
   before.start_ticks -= 1;
   EXPECT_FALSE(MayBeAlive(before));
 }
 
-TEST(ProcessIdentityTest, AnotherBootIsDeadWhateverRunsUnderItsId) {
+TEST(ProcessIdentityTest, ProcessOfAnotherBootIsDead) {
   ProcessIdentity other = CurrentProcess();
   other.boot_id[15] ^= 1;
   EXPECT_FALSE(MayBeAlive(other));
 }
 
-TEST(ProcessIdentityTest, WhatIsNotKnownIsNoProofOfDeath) {
+TEST(ProcessIdentityTest, UnknownFieldsProveNoDeath) {
   ProcessIdentity process = CurrentProcess();
   process.boot_id = {};
   EXPECT_TRUE(MayBeAlive(process));
@@ -164,7 +164,7 @@ TEST(ProcessIdentityTest, WhatIsNotKnownIsNoProofOfDeath) {
   EXPECT_TRUE(MayBeAlive(process));
 }
 
-TEST(ProcessIdentityTest, IdsThatNoProcessHasAreDead) {
+TEST(ProcessIdentityTest, ImpossibleIdsAreDead) {
   for (const int64_t id :
        {int64_t{0}, int64_t{-1}, -int64_t{getpid()},
         int64_t{std::numeric_limits<int32_t>::max()},
@@ -175,7 +175,7 @@ TEST(ProcessIdentityTest, IdsThatNoProcessHasAreDead) {
   }
 }
 
-TEST(ProcessIdentityTest, ANameWithParenthesesAndSpacesDoesNotMislead) {
+TEST(ProcessIdentityTest, ParsesNameWithParentheses) {
   Child plain;
   Child odd(") R 1 2 (");
   EXPECT_TRUE(MayBeAlive(odd.identity()));
@@ -183,12 +183,12 @@ TEST(ProcessIdentityTest, ANameWithParenthesesAndSpacesDoesNotMislead) {
   EXPECT_LT(odd.identity().start_ticks - plain.identity().start_ticks, 1000u);
 }
 
-TEST(ProcessIdentityTest, AFileThatIsMappedIsSeenByItsName) {
+TEST(ProcessIdentityTest, FindsMappedFileByName) {
   const std::string path = UnusedPath("mapped");
-  const std::string name = path.substr(path.rfind('/') + 1);
+  const std::string name(Basename(path));
   WriteFile(path, "content");
   const int fd = open(path.c_str(), O_RDONLY);
-  EXPECT_FALSE(MayHaveMapped(getpid(), name)) << "it is only open";
+  EXPECT_FALSE(MayHaveMapped(getpid(), name)) << "the file is only open";
   void* const p = mmap(nullptr, 7, PROT_READ, MAP_SHARED, fd, 0);
   ASSERT_NE(p, MAP_FAILED);
   close(fd);
@@ -200,37 +200,38 @@ TEST(ProcessIdentityTest, AFileThatIsMappedIsSeenByItsName) {
   EXPECT_FALSE(MayHaveMapped(getpid(), name));
 }
 
-// Each mapping is a line, and this one is behind 100 KB of them.
-TEST(ProcessIdentityTest, ANameIsFoundWhereverItIs) {
+// Each mapping is a line, and 100 KB of lines precede this one.
+TEST(ProcessIdentityTest, FindsNameInLongMap) {
   const std::string path = UnusedPath("mapped");
   WriteFile(path, std::string(4096, 'x'));
   const int fd = open(path.c_str(), O_RDONLY);
   std::vector<void*> others;
   for (int i = 0; i < 1000; ++i) {
-    // Of two kinds in turn, for like neighbours become one.
+    // Two kinds alternate, because the kernel merges adjacent mappings of one
+    // kind.
     others.push_back(mmap(nullptr, 4096, i % 2 == 0 ? PROT_READ : PROT_NONE,
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   }
   for (void* const other : others) {
     ASSERT_EQ(mmap(other, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0),
               other);
-    EXPECT_TRUE(MayHaveMapped(getpid(), path.substr(path.rfind('/') + 1)));
+    EXPECT_TRUE(MayHaveMapped(getpid(), Basename(path)));
     ASSERT_EQ(munmap(other, 4096), 0);
   }
   close(fd);
 }
 
-TEST(ProcessIdentityTest, WhatTheSystemDoesNotLetUsSeeMayBeMapped) {
+TEST(ProcessIdentityTest, UnreadableMapMayHaveFile) {
   Child ended;
   EXPECT_FALSE(MayHaveMapped(ended.identity().process_id, "no such file"));
   ended.Kill();
   EXPECT_TRUE(MayHaveMapped(ended.identity().process_id, "no such file"))
-      << "of a zombie nothing is seen";
+      << "the map of a zombie cannot be read";
 }
 
-// A container's first process, where /proc is still that of the system: what it
-// says of its start is true of the id that it has here.
-TEST(ProcessIdentityTest, AProcessOfAnotherNamespaceKnowsItsOwnStart) {
+// Like the first process of a container that has the host's /proc.
+// CurrentProcess() must return the start time of the process itself.
+TEST(ProcessIdentityTest, KnowsItsStartInPidNamespace) {
   constexpr int kNotAllowed = 2;
   const pid_t child = fork();
   if (child == 0) {
@@ -244,16 +245,16 @@ TEST(ProcessIdentityTest, AProcessOfAnotherNamespaceKnowsItsOwnStart) {
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   if (WEXITSTATUS(status) == kNotAllowed) {
-    GTEST_SKIP() << "may not make a namespace of processes";
+    GTEST_SKIP() << "may not create a pid namespace";
   }
   EXPECT_EQ(status, 0);
 }
 
-TEST(ProcessIdentityTest, ProgramIsItsNameWithoutDirectories) {
+TEST(ProcessIdentityTest, ProgramNameHasNoDirectory) {
   EXPECT_EQ(ProgramName(), "process_identity_test");
 }
 
-TEST(ProcessIdentityTest, HostIsTheMachinesName) {
+TEST(ProcessIdentityTest, HostNameIsTheMachines) {
   char name[256] = {};
   ASSERT_EQ(gethostname(name, sizeof name - 1), 0);
   EXPECT_EQ(HostName(), name);

@@ -17,7 +17,6 @@
 #include "absl/time/time.h"
 #include "ringlog/ring/os/fork_generation.h"
 #include "ringlog/ring/os/monotonic_time.h"
-#include "ringlog/ring/os/rate_limit.h"
 
 namespace ringlog {
 namespace {

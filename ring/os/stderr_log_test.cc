@@ -18,7 +18,6 @@
 
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "ringlog/ring/os/rate_limit.h"
 
 namespace ringlog {
 namespace {
@@ -70,12 +69,12 @@ class StderrLogTest : public ::testing::Test {
   int fds_[2];
 };
 
-TEST_F(StderrLogTest, ALineSaysWhoComplains) {
+TEST_F(StderrLogTest, LineNamesTheLibrary) {
   EXPECT_EQ(ComplainTo(fds_[1]), 0);
   EXPECT_EQ(Written(), "ringlog: something\n");
 }
 
-TEST_F(StderrLogTest, AProcessComplainsOnceAMinuteFromWhateverThread) {
+TEST_F(StderrLogTest, WarnsOncePerMinutePerProcess) {
   EXPECT_EQ(
       InChild(fds_[1],
               [] {
@@ -89,7 +88,7 @@ TEST_F(StderrLogTest, AProcessComplainsOnceAMinuteFromWhateverThread) {
   EXPECT_EQ(Written(), "ringlog: something\n");
 }
 
-TEST_F(StderrLogTest, AForkedChildIsAnotherProcess) {
+TEST_F(StderrLogTest, ForkedChildHasItsOwnLimit) {
   EXPECT_EQ(
       InChild(fds_[1],
               [this] {
@@ -105,19 +104,19 @@ TEST_F(StderrLogTest, AForkedChildIsAnotherProcess) {
 
 // ---- Readers that do not read ----
 
-TEST_F(StderrLogTest, AReaderThatHasGoneDoesNotEndTheProcess) {
+TEST_F(StderrLogTest, ClosedPipeDoesNotEndProcess) {
   close(fds_[0]);
   EXPECT_EQ(ComplainTo(fds_[1]), 0);
 }
 
-TEST_F(StderrLogTest, AFullPipeIsNotWaitedFor) {
+TEST_F(StderrLogTest, DoesNotWaitForFullPipe) {
   Fill(fds_[1]);
   EXPECT_EQ(ComplainTo(fds_[1]), 0);
   EXPECT_EQ(fcntl(fds_[1], F_GETFL) & O_NONBLOCK, 0)
       << "others wait as they did before";
 }
 
-TEST_F(StderrLogTest, ASocketsReaderIsNotWaitedForAndMayGo) {
+TEST_F(StderrLogTest, DoesNotWaitForSocket) {
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   EXPECT_EQ(ComplainTo(ends[1]), 0);
@@ -132,7 +131,7 @@ TEST_F(StderrLogTest, ASocketsReaderIsNotWaitedForAndMayGo) {
 
 // It has room for some of the line, so that poll(2) says that it can be written
 // to; a write that waits would then wait for the rest.
-TEST_F(StderrLogTest, ATerminalWithLittleRoomIsNotWaitedFor) {
+TEST_F(StderrLogTest, DoesNotWaitForTerminal) {
   const int ours = posix_openpt(O_RDWR | O_NOCTTY);
   ASSERT_GE(ours, 0);
   ASSERT_EQ(unlockpt(ours), 0);
@@ -159,7 +158,7 @@ TEST_F(StderrLogTest, ATerminalWithLittleRoomIsNotWaitedFor) {
 constexpr uint32_t kParent = 0, kChild = 1;
 constexpr absl::Duration kStart = absl::Hours(5);
 
-TEST(RateLimitTest, OneMayPassInEachInterval) {
+TEST(RateLimitTest, AdmitsOnePerInterval) {
   RateLimit limit(absl::Minutes(1));
   EXPECT_EQ(limit.Admit(kStart, kParent), 0);
   EXPECT_EQ(limit.Admit(kStart, kParent), std::nullopt);
@@ -170,12 +169,12 @@ TEST(RateLimitTest, OneMayPassInEachInterval) {
   EXPECT_EQ(limit.Admit(kStart + absl::Seconds(121), kParent), 1);
 }
 
-TEST(RateLimitTest, RightAfterTheMachinesStartOneMayPass) {
+TEST(RateLimitTest, AdmitsAtTimeZero) {
   RateLimit limit(absl::Minutes(1));
   EXPECT_EQ(limit.Admit(absl::ZeroDuration(), kParent), 0);
 }
 
-TEST(RateLimitTest, AForkedChildBeginsAnew) {
+TEST(RateLimitTest, ForkedChildStartsOver) {
   RateLimit limit(absl::Minutes(1));
   EXPECT_EQ(limit.Admit(kStart, kParent), 0);
   EXPECT_EQ(limit.Admit(kStart, kParent), std::nullopt);

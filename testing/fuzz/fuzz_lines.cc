@@ -22,7 +22,7 @@ namespace ringlog {
 namespace {
 
 auto Fields(const Record& r) {
-  return std::tie(r.time_ns, r.tid, r.line, r.verbosity, r.severity, r.kind,
+  return std::tie(r.time_ns, r.thread_id, r.line, r.verbosity, r.severity, r.kind,
                   r.cut_bytes, r.text);
 }
 auto Fields(const Gap& g) {

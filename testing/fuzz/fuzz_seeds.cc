@@ -59,7 +59,7 @@ void Append(Ring* ring, size_t text_bytes) {
   const std::string text(text_bytes, 't');
   Record record;
   record.time_ns = 1795489439000000000;
-  record.tid = 7;
+  record.thread_id = 7;
   record.line = 42;
   record.severity = static_cast<Severity>(text_bytes % 4);
   record.file = "f.cc";

@@ -116,7 +116,7 @@ class Reader {
     const FrameMetadata& m = reader_->metadata();
     CHECK_LE(m.gaps.size(), kMaxFrameGaps);
     CHECK_LE(m.gaps.size(), m.gap_count);
-    absl::StrAppend(out, m.segment_number, " ", m.summary.first_position, "..",
+    absl::StrAppend(out, m.identity.number, " ", m.summary.first_position, "..",
                     m.summary.end_position, " ", m.compressed_bytes, "\n");
   }
 

@@ -137,7 +137,7 @@ class Script {
     logged.resize(logged_bytes, 'y');
     CHECK(ring_->Append(severity, head, logged) ==
           (!fits    ? Ring::AppendResult::kDropped
-           : is_cut ? Ring::AppendResult::kCut
+           : is_cut ? Ring::AppendResult::kTruncated
                     : Ring::AppendResult::kAppended))
         << number;
     if (!fits) {
@@ -194,7 +194,7 @@ absl::string_view GoldenHead(int number, absl::string_view text) {
   static char head[64];
   Record record;
   record.time_ns = kGoldenTimeNs + int64_t{number} * 1000;
-  record.tid = 7;
+  record.thread_id = 7;
   record.line = number;
   record.severity = static_cast<Severity>(number % 4);
   record.file = kFile;

@@ -85,7 +85,7 @@ std::string Print(const std::string& bytes) {
     EXPECT_TRUE(DecodeRecord(found.head, found.body, &r));
     absl::StrAppend(&out, "{\"position\":", found.position,
                     ",\"slots\":", found.slot_count, ",\"time_ns\":", r.time_ns,
-                    ",\"tid\":", r.tid);
+                    ",\"tid\":", r.thread_id);
     absl::StrAppend(&out, ",\"line\":", r.line,
                     ",\"severity\":", static_cast<int>(r.severity),
                     ",\"file\":\"", r.file, "\",\"text\":\"", r.text, "\"}\n");
@@ -95,7 +95,7 @@ std::string Print(const std::string& bytes) {
                     "\",\"first\":", gap.first_position,
                     ",\"end\":", gap.end_position, "}\n");
   }
-  return absl::StrCat(out, "# cut ", ring->live.cut, ", dropped ",
+  return absl::StrCat(out, "# cut ", ring->live.truncated, ", dropped ",
                       ring->live.dropped[0][0], ", cursor ",
                       ring->cursor.end_position, ", end ", ring->end_position,
                       "\n");
@@ -115,9 +115,9 @@ std::string PrintSegment(const std::string& path, uint64_t limit = kWholeFile) {
       continue;
     }
     const FrameMetadata& m = (*reader)->metadata();
-    EXPECT_EQ(m.ring_id, GoldenRingId());
+    EXPECT_EQ(m.identity.ring_id, GoldenRingId());
     EXPECT_EQ(m.gaps.size(), m.gap_count);
-    absl::StrAppend(&out, "# frame of segment ", m.segment_number,
+    absl::StrAppend(&out, "# frame of segment ", m.identity.number,
                     ", positions ", m.summary.first_position, "..",
                     m.summary.end_position, ", records ",
                     absl::StrJoin(m.summary.records, " "));

@@ -8,13 +8,14 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/testing/harness/read_segments.h"
 
 namespace ringlog {
 namespace {
 
 ParsedFileName Parsed(absl::string_view path) {
-  return ParseFileName(path.substr(path.rfind('/') + 1));
+  return ParseFileName(Basename(path));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 #include "absl/time/time.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
-#include "ringlog/ring/crash_report.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
@@ -124,8 +124,8 @@ class Page {
                                          header_.slot_count),
                                 " of ", header_.slot_count, " slots"));
     Line("not persisted", absl::StrCat(ring_.records.size(), " records"));
-    Line("shortened",
-         absl::StrCat(ring_.live.cut, " records longer than the ring allows"));
+    Line("shortened", absl::StrCat(ring_.live.truncated,
+                                   " records longer than the ring allows"));
   }
 
   void AddDrops() {
@@ -224,7 +224,7 @@ class Page {
     for (const CrashReport& report : image_.crash_reports()) {
       Line("crash report",
            absl::StrCat(
-               "thread ", report.tid, ", ",
+               "thread ", report.thread_id, ", ",
                report.signal != 0 ? absl::StrCat("signal ", report.signal, ", ")
                                   : "",
                UtcTime(report.time_ns),

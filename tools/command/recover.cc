@@ -28,6 +28,7 @@
 #include "ringlog/compress/segment/segment_repair.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/command/gap_messages.h"
@@ -41,10 +42,6 @@
 
 namespace ringlog {
 namespace {
-
-std::string Basename(absl::string_view path) {
-  return std::string(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
-}
 
 // A ring without its bytes: what its segments need.
 struct RingEnd {
@@ -159,14 +156,15 @@ class Recovery {
   static void RemoveUncounted(const RingEnd& end, Segments* segments) {
     if (!end.cursor_decides) return;
     const SegmentCursor& cursor = end.cursor;
-    segments->erase(
-        std::remove_if(segments->begin(), segments->end(),
-                       [&](const FoundSegment& segment) {
-                         return segment.number > cursor.segment_number ||
-                                (segment.number == cursor.segment_number &&
-                                 cursor.segment_bytes == 0);
-                       }),
-        segments->end());
+    segments->erase(std::remove_if(segments->begin(), segments->end(),
+                                   [&](const FoundSegment& segment) {
+                                     return segment.identity.number >
+                                                cursor.segment_number ||
+                                            (segment.identity.number ==
+                                                 cursor.segment_number &&
+                                             cursor.segment_bytes == 0);
+                                   }),
+                    segments->end());
   }
 
   void LookForMissing(const FoundRing& found, const RingEnd& end,
@@ -188,13 +186,14 @@ class Recovery {
                                         " are not here; give their directory"));
     };
     // What came before the first that is here, others have removed on purpose.
-    uint64_t next = segments.empty() ? 1 : segments.front().number;
+    uint64_t next = segments.empty() ? 1 : segments.front().identity.number;
     for (const FoundSegment& segment : segments) {
-      tell(next, segment.number - 1);
-      next = segment.number + 1;
+      tell(next, segment.identity.number - 1);
+      next = segment.identity.number + 1;
     }
     tell(next, last);
-    if (segments.empty() || segments.back().number != cursor.segment_number) {
+    if (segments.empty() ||
+        segments.back().identity.number != cursor.segment_number) {
       return;
     }
     const std::string& last_path = segments.back().input.path;
@@ -208,13 +207,13 @@ class Recovery {
 
   // Where the next start of the program would put the records.
   static std::string HomeOf(const FoundRing& found, const Segments& segments) {
-    if (!segments.empty()) return DirectoryOf(segments.back().input.path);
+    if (!segments.empty()) return Dirname(segments.back().input.path);
     const std::string& recorded = found.segment_directory;
     if (absl::StartsWith(recorded, "/") &&
         access(recorded.c_str(), F_OK) == 0) {
       return recorded;
     }
-    return DirectoryOf(found.input.path);
+    return Dirname(found.input.path);
   }
 
   absl::Status RecoverInPlace(const std::string& path) {
@@ -239,19 +238,20 @@ class Recovery {
     Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
-      const bool is_last = segment.number == end.cursor.segment_number;
+      const bool is_last = segment.identity.number == end.cursor.segment_number;
       const std::string name =
-          is_last ? SegmentFileName(end.header, segment.number,
+          is_last ? SegmentFileName(end.header, segment.identity.number,
                                     end.cursor.segment_open_time_ns,
                                     end.cursor.format)
-                  : Basename(from);
+                  : std::string(Basename(from));
       const uint64_t limit =
           is_last && end.cursor_decides ? end.cursor.segment_bytes : kWholeFile;
       if (absl::Status s = CopySegment(from, limit, (*staging)->PathOf(name));
           !s.ok()) {
         return s;
       }
-      sources[name] = {from, segment.number >= end.cursor.segment_number};
+      sources[name] = {from,
+                       segment.identity.number >= end.cursor.segment_number};
     }
     LeftoverReport report;
     if (absl::Status s = AddToSegments(ring.ring, (*staging)->path(),
@@ -341,16 +341,16 @@ class Recovery {
 
   absl::Status RecoverSegments(const Segments& segments) {
     const absl::StatusOr<std::unique_ptr<Staging>> staging =
-        Staging::Create(output_.get(), segments.front().ring_id);
+        Staging::Create(output_.get(), segments.front().identity.ring_id);
     if (!staging.ok()) return staging.status();
     Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
-      if (output_->Is(DirectoryOf(from))) {
+      if (output_->Is(Dirname(from))) {
         if (absl::Status s = LookInPlace(from); !s.ok()) return s;
         continue;
       }
-      const std::string name = Basename(from);
+      const std::string name(Basename(from));
       if (absl::Status s =
               CopySegment(from, kWholeFile, (*staging)->PathOf(name));
           !s.ok()) {

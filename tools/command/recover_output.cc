@@ -14,7 +14,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/compress/recovery/leftover_file.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
@@ -22,9 +22,7 @@ namespace {
 // The directory that has the entry `path`.
 std::string ParentOf(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
+  return Dirname(path);
 }
 
 absl::Status RemoveDirectory(const std::string& path) {
@@ -115,8 +113,8 @@ absl::StatusOr<Staging::Place> Staging::LookAtPlace(Segment* segment) const {
   absl::StatusOr<SegmentIndex> there =
       absl::NotFoundError("not a regular file");
   if (S_ISREG(st.st_mode)) there = BuildSegmentIndex(target);
-  if (!there.ok() || there->ring_id != segment->content.ring_id ||
-      there->number != segment->content.number) {
+  if (!there.ok() ||
+      !there->identity.IsSameSegment(segment->content.identity)) {
     return absl::AlreadyExistsError(
         absl::StrCat(target,
                      ": is there, and is not this segment; move it away, or "

@@ -13,17 +13,12 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/decode/ring_image.h"
 
 namespace ringlog {
-
-std::string DirectoryOf(absl::string_view path) {
-  const size_t slash = path.rfind('/');
-  if (slash == absl::string_view::npos) return ".";
-  return std::string(slash == 0 ? "/" : path.substr(0, slash));
-}
 
 namespace {
 
@@ -94,7 +89,7 @@ void RecoverSources::FindRings(const std::string& output) {
       ring.segment_directory = whole_output;
     }
     if (!ring.rebuilt_header && IsCopy(ring)) continue;
-    inputs_.AddBeside(DirectoryOf(input.path));
+    inputs_.AddBeside(Dirname(input.path));
     if (absl::StartsWith(ring.segment_directory, "/")) {
       inputs_.AddBeside(ring.segment_directory);
     }
@@ -167,7 +162,8 @@ void RecoverSources::AddNewSegments(const FoundRing& ring) {
 void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
   std::vector<FoundSegment> kept;
   for (FoundSegment& segment : *segments) {
-    if (kept.empty() || kept.back().number != segment.number) {
+    if (kept.empty() ||
+        kept.back().identity.number != segment.identity.number) {
       kept.push_back(std::move(segment));
     } else if (!segment.input.is_beside) {
       report_->Unusable(segment.input.path,
@@ -190,7 +186,7 @@ std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
                                  }),
                   segments_.end());
   if (segments_.empty()) return {};
-  const RingId id = segments_.front().ring_id;
+  const RingId id = segments_.front().identity.ring_id;
   std::vector<FoundSegment> segments = TakeSegments(id);
   RemoveCopies(&segments);
   return segments;

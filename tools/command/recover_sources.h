@@ -28,9 +28,6 @@ struct FoundRing {
   std::optional<RingHeader> rebuilt_header;
 };
 
-// The directory that has the file.
-std::string DirectoryOf(absl::string_view path);
-
 // Thread-compatible.
 class RecoverSources {
  public:

@@ -20,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/command/message.h"

@@ -19,6 +19,7 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/tools/command/frame_check.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
@@ -212,7 +213,7 @@ class Verifier {
     ++content_.frames;
     open_records_ = 0;
     content_.AddPositions(said.first_position, said.end_position);
-    content_.is_recovered = metadata.recovered;
+    content_.is_recovered = metadata.identity.is_recovered;
     end_position_ = said.end_position;
     check_.Clear();
   }
@@ -227,7 +228,7 @@ class Verifier {
       title = absl::StrCat("zstd file without metadata of ringlog: ",
                            Counted(content_.records, "record"));
     } else {
-      title = absl::StrCat("segment ", first->segment_number, " of ",
+      title = absl::StrCat("segment ", first->identity.number, " of ",
                            Owner(part, *first), ": ",
                            Counted(content_.frames, "frame"), ", ",
                            Counted(content_.records, "record"),
@@ -280,13 +281,12 @@ class Verifier {
   }
   std::string Owner(const SegmentPart& part, const FrameMetadata& first) const {
     if (plan_->ring != nullptr) return Owner();
-    const absl::string_view path = part.path;
-    const ParsedFileName name = ParseFileName(path.substr(path.rfind('/') + 1));
+    const ParsedFileName name = ParseFileName(Basename(part.path));
     if (name.kind == FileKind::kSegment) {
       return absl::StrCat(name.program, ", process ", name.process_id);
     }
-    return absl::StrCat(
-        "ring ", absl::Hex(RingIdPrefix(first.ring_id), absl::kZeroPad8));
+    return absl::StrCat("ring ", absl::Hex(RingIdPrefix(first.identity.ring_id),
+                                           absl::kZeroPad8));
   }
 
   // The lines of a file, of which nothing is kept.

@@ -85,13 +85,13 @@ void CrashCheck::Take(const DecodedRecord& decoded) {
 
   const Record& record = decoded.record;
   const auto number = static_cast<uint64_t>(record.line);
-  if (record.tid < 1 || static_cast<size_t>(record.tid) > threads_.size() ||
+  if (record.thread_id < 1 || static_cast<size_t>(record.thread_id) > threads_.size() ||
       record.line < 1 ||
-      number >= threads_[static_cast<size_t>(record.tid) - 1].seen.size()) {
+      number >= threads_[static_cast<size_t>(record.thread_id) - 1].seen.size()) {
     ++counts_.foreign;
     return;
   }
-  Thread& thread = threads_[static_cast<size_t>(record.tid) - 1];
+  Thread& thread = threads_[static_cast<size_t>(record.thread_id) - 1];
   if (thread.seen[number]) {
     ++counts_.duplicated;
     return;
@@ -100,7 +100,7 @@ void CrashCheck::Take(const DecodedRecord& decoded) {
   if (number < thread.last) ++counts_.out_of_order;
   thread.last = number;
   if (number > thread.acknowledged) ++counts_.unacknowledged;
-  if (!Fits(record, workload_->Get(static_cast<int>(record.tid), number))) {
+  if (!Fits(record, workload_->Get(static_cast<int>(record.thread_id), number))) {
     ++counts_.changed;
   }
 }

@@ -34,7 +34,7 @@ class CrashCheckTest : public ::testing::Test {
   Record Right(int thread, uint64_t n) {
     item_ = workload_.Get(thread, n);
     Record record = TestRecord(++microseconds_, item_.text);
-    record.tid = thread;
+    record.thread_id = thread;
     record.line = static_cast<int32_t>(n);
     record.file = workload_.name();
     record.severity = item_.severity;
@@ -234,7 +234,7 @@ TEST(CrashCheckLongTextTest, OnlyAPrefixOfALongTextWillDo) {
        {text.substr(0, 14900), text.substr(0, 13000), other}) {
     static int32_t line = 0;
     Record record = TestRecord(1, logged);
-    record.tid = 1;
+    record.thread_id = 1;
     record.line = ++line;
     record.file = workload->name();
     record.severity = workload->Get(1, static_cast<uint64_t>(line)).severity;

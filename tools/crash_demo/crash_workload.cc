@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
@@ -98,7 +99,7 @@ absl::StatusOr<CrashWorkload> CrashWorkload::FromFile(const std::string& path) {
   }
   if (content.back() == '\n') content.pop_back();
   CrashWorkload workload;
-  workload.name_ = path.substr(path.rfind('/') + 1);
+  workload.name_ = Basename(path);
   // Only what a text line shows as it is, for the check compares names too.
   for (char& c : workload.name_) {
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.') {

@@ -19,7 +19,7 @@ void LeaveDamagedFrame(const SegmentCursor& cursor,
                        const std::vector<FoundSegment>& segments,
                        Report* report, Boundary* boundary) {
   for (const FoundSegment& segment : segments) {
-    if (segment.number != cursor.segment_number) continue;
+    if (segment.identity.number != cursor.segment_number) continue;
     const std::string& path = segment.input.path;
     if (!absl::IsDataLoss(CheckOpenFrame(path, cursor))) continue;
     report->Damage(
@@ -42,14 +42,14 @@ bool AdvanceBoundary(const RingImage& image, const SegmentCursor& cursor,
   DropCounts drops = cursor.reported_drops;
   uint64_t end = cursor_end;
   for (const FoundSegment& found : segments) {
-    if (found.number < cursor.segment_number) continue;
+    if (found.identity.number < cursor.segment_number) continue;
     const absl::StatusOr<ScannedSegment> segment = SurveySegment(
-        image.header(), found.input.path, found.number, cursor_end);
+        image.header(), found.input.path, found.identity.number, cursor_end);
     if (!segment.ok()) continue;  // whoever reads it says so
     AddDrops(segment->drops, &drops);
     if (segment->end_position <= end) continue;
     end = segment->end_position;
-    boundary->last_number = segment->number;
+    boundary->last_number = segment->identity.number;
     boundary->last_bytes = segment->proven_bytes;
     boundary->last_end_position = segment->end_position;
   }
@@ -67,10 +67,10 @@ bool AdvanceBoundary(const RingImage& image, const SegmentCursor& cursor,
 bool HidesSegments(const RingImage& image,
                    const std::vector<FoundSegment>& segments) {
   return image.cursor_kind() == CursorKind::kNone &&
-         std::any_of(segments.begin(), segments.end(),
-                     [](const FoundSegment& segment) {
-                       return segment.has_metadata || segment.number > 1;
-                     });
+         std::any_of(
+             segments.begin(), segments.end(), [](const FoundSegment& segment) {
+               return segment.has_metadata || segment.identity.number > 1;
+             });
 }
 
 Boundary FindBoundary(const std::string& ring_path, const RingImage& image,
@@ -111,7 +111,7 @@ Boundary FindBoundary(const std::string& ring_path, const RingImage& image,
   // of what it had.
   const bool is_there = std::any_of(
       segments.begin(), segments.end(), [&](const FoundSegment& segment) {
-        return segment.number == cursor->segment_number &&
+        return segment.identity.number == cursor->segment_number &&
                FileBytes(segment.input.path) >= cursor->segment_bytes;
       });
   if (is_there || !has_bytes) {

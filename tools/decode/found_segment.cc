@@ -27,7 +27,7 @@ absl::crc32c_t Seed(const RingId& id) {
 }  // namespace
 
 bool BelongsTo(const FoundSegment& segment, const RingId& id) {
-  if (segment.has_metadata) return segment.ring_id == id;
+  if (segment.has_metadata) return segment.identity.ring_id == id;
   return segment.input.name.kind == FileKind::kSegment &&
          segment.input.name.ring_id_prefix == RingIdPrefix(id);
 }
@@ -42,7 +42,7 @@ std::vector<FoundSegment> TakeSegments(const RingId& id,
   segments->erase(taken, segments->end());
   std::stable_sort(found.begin(), found.end(),
                    [](const FoundSegment& a, const FoundSegment& b) {
-                     return a.number < b.number;
+                     return a.identity.number < b.identity.number;
                    });
   return found;
 }
@@ -50,8 +50,9 @@ std::vector<FoundSegment> TakeSegments(const RingId& id,
 RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
                        const std::vector<FoundSegment>& segments) {
   for (const FoundSegment& segment : segments) {
-    if (segment.has_metadata && Seed(segment.ring_id) == Seed(rebuilt)) {
-      return segment.ring_id;
+    if (segment.has_metadata &&
+        Seed(segment.identity.ring_id) == Seed(rebuilt)) {
+      return segment.identity.ring_id;
     }
   }
   RingHeader header = {};
@@ -71,7 +72,7 @@ uint64_t FileBytes(const std::string& path) {
 FoundSegment InspectSegment(const InputFile& input) {
   FoundSegment segment;
   segment.input = input;
-  segment.number = input.name.segment_number;
+  segment.identity.number = input.name.segment_number;
   auto reader = SegmentReader::Open(input.path);
   if (!reader.ok()) {
     // Segments only grow: one that is empty now was empty then.
@@ -79,8 +80,7 @@ FoundSegment InspectSegment(const InputFile& input) {
     segment.status = reader.status();
   } else if (const FrameMetadata* first = (*reader)->first_metadata()) {
     segment.has_metadata = true;
-    segment.ring_id = first->ring_id;
-    segment.number = first->segment_number;
+    segment.identity = first->identity;
   }
   return segment;
 }

@@ -18,8 +18,9 @@ struct FoundSegment {
   absl::Status status;  // of opening it; then input.bytes are those that it had
                         // after that
   bool has_metadata = false;
-  RingId ring_id = {};  // if has_metadata
-  uint64_t number = 0;
+  // From the first metadata frame. Without one, only `number` is set, from the
+  // file name.
+  SegmentIdentity identity;
 };
 
 FoundSegment InspectSegment(const InputFile& input);

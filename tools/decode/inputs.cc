@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -41,11 +42,6 @@ FileKind KindOfName(absl::string_view name) {
     return FileKind::kSegment;
   }
   return FileKind::kOther;
-}
-
-absl::string_view Basename(absl::string_view path) {
-  const size_t slash = path.rfind('/');
-  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
 }
 
 absl::StatusOr<FileKind> ReadKind(const std::string& path) {

@@ -210,7 +210,8 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
   const FoundSegment* previous = nullptr;
   for (const FoundSegment& file : files) {
     // Begun, but nothing in it was published: the ring has it.
-    if (!boundary.any_segment || file.number > boundary.last_number) continue;
+    if (!boundary.any_segment || file.identity.number > boundary.last_number)
+      continue;
     const std::string& path = file.input.path;
     if (!file.status.ok()) {
       // A process that died right after it had created the file.
@@ -223,7 +224,8 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
       }
       continue;
     }
-    if (previous != nullptr && previous->number == file.number) {
+    if (previous != nullptr &&
+        previous->identity.number == file.identity.number) {
       report_->Unusable(path, absl::InvalidArgumentError(absl::StrCat(
                                   "another copy of the segment ",
                                   previous->input.path, "; give one of them")));
@@ -234,7 +236,7 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
     part.path = path;
     part.from_directory = file.input.from_directory;
     part.is_named_as_segment = file.input.name.kind == FileKind::kSegment;
-    if (file.number == boundary.last_number &&
+    if (file.identity.number == boundary.last_number &&
         boundary.last_bytes != kWholeFile) {
       part.limit_bytes = boundary.last_bytes;
       part.is_limited = true;
@@ -253,8 +255,9 @@ void Planner::AddSegmentsWithoutRing() {
   std::vector<RingId> ids;
   for (const FoundSegment& segment : segments_) {
     if (segment.has_metadata &&
-        std::find(ids.begin(), ids.end(), segment.ring_id) == ids.end()) {
-      ids.push_back(segment.ring_id);
+        std::find(ids.begin(), ids.end(), segment.identity.ring_id) ==
+            ids.end()) {
+      ids.push_back(segment.identity.ring_id);
     }
   }
   std::vector<std::vector<FoundSegment>> groups;
@@ -277,7 +280,7 @@ void Planner::AddSegmentsWithoutRing() {
   for (std::vector<FoundSegment>& group : groups) {
     std::stable_sort(group.begin(), group.end(),
                      [](const FoundSegment& a, const FoundSegment& b) {
-                       return a.number < b.number;
+                       return a.identity.number < b.identity.number;
                      });
     SourcePlan plan;
     AddSegments(group, Boundary(), &plan);

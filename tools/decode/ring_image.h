@@ -17,7 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/ring/crash_report.h"
+#include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 

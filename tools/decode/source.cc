@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/record.h"
 
 namespace ringlog {
@@ -18,8 +19,7 @@ namespace {
 
 // Where the rest of a segment without an end is, of which no ring was found.
 std::string WhereTheRestIs(const SegmentPart& part) {
-  const absl::string_view path = part.path;
-  const ParsedFileName name = ParseFileName(path.substr(path.rfind('/') + 1));
+  const ParsedFileName name = ParseFileName(Basename(part.path));
   return absl::StrCat(
       part.from_directory ? "; what had not been written here was in the ring "
                           : "; what had not been written here is in the ring ",
@@ -147,7 +147,7 @@ void Source::TakeMetadata(const FrameMetadata& metadata) {
   }
   LookForHole(metadata);
   segments_end_position_ = metadata.summary.end_position;
-  segments_end_number_ = metadata.segment_number;
+  segments_end_number_ = metadata.identity.number;
   skipped_before_ = reader_->skipped().size();
   is_hole_known_ = false;
   open_records_ = 0;
@@ -169,10 +169,10 @@ void Source::LookForHole(const FrameMetadata& metadata) {
       absl::StrCat(
           "the positions ", segments_end_position_, " to ", first - 1,
           " are missing before it: ",
-          metadata.segment_number > next_number
+          metadata.identity.number > next_number
               ? absl::StrCat("they were in segments that are not "
                              "here, ",
-                             metadata.segment_number - next_number, " of them")
+                             metadata.identity.number - next_number, " of them")
               : "the segment before has lost its end"));
 }
 

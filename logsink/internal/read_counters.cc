@@ -1,7 +1,10 @@
-#include "ringlog/logsink/counters.h"
+#include "ringlog/logsink/internal/read_counters.h"
 
 #include <algorithm>
+#include <cstdint>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/slot.h"
@@ -17,7 +20,7 @@ RingLogSinkCounters ReadCounters(const Ring& ring) {
   c.segments = Slots::Get(&flusher.segments);
   c.dropped = ring.dropped();
   c.dropped_records = TotalOf(c.dropped);
-  c.cut_records = ring.cut();
+  c.cut_records = ring.truncated();
   c.write_errors = Slots::Get(&flusher.write_errors);
   c.last_error = static_cast<absl::StatusCode>(Slots::Get(&flusher.last_error));
   c.deleted_files = Slots::Get(&flusher.deleted_files);

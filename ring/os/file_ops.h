@@ -1,0 +1,93 @@
+// Operations on files and paths that the layers share: opening, locking,
+// listing, reading, syncing, deleting, and the parts of a path.
+
+#ifndef RINGLOG_RING_OS_FILE_OPS_H_
+#define RINGLOG_RING_OS_FILE_OPS_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace ringlog {
+
+// Calls open(2) with O_CLOEXEC. Never returns the descriptor number of stdin,
+// stdout or stderr: if the program has closed one of them, other code still
+// writes to that number. A placeholder that can be neither read nor written
+// takes such a number first and is closed at an exec, so that reads and writes
+// fail as before.
+//
+// Returns -1 and sets errno on an error; the file has not been created then.
+//
+// Context: any thread, also in a forked child; no lock, no allocation.
+int OpenFile(const char* path, int flags, mode_t mode = 0);
+
+// Returns absl::ErrnoToStatus(), but NotFound for ENOENT alone, because callers
+// take NotFound for a file that another process has deleted. The other errors
+// that Abseil maps to NotFound, such as a device that is gone, become
+// Unavailable.
+absl::Status FileStatus(int error, absl::string_view message);
+
+// Returns `status` with `path` in front of its message.
+absl::Status PrependPath(const absl::Status& status, absl::string_view path);
+
+// Takes the lock by which a process shows that it has the file open. The lock
+// is held until `fd`, and each copy of it in another process, is closed.
+// Returns false if another process has the lock.
+bool TryLock(int fd);
+
+// Returns true if the file has no name left: another process may delete a file
+// between its opening and its locking.
+bool IsDeleted(int fd);
+
+// Returns true if `path` exists; symlinks are not followed.
+bool FileExists(const std::string& path);
+
+// Deletes a file, if it exists. Errors are those of unlink(2), with the path.
+absl::Status DeleteFile(const std::string& path);
+
+// Returns the names in a directory, sorted; none if the directory does not
+// exist. If the directory cannot be read, returns none and sets `*status`.
+std::vector<std::string> ListDirectory(const std::string& path,
+                                       absl::Status* status = nullptr);
+
+// Calls fsync(2) on a directory: the names of files that were created or
+// renamed in the directory survive a machine crash after that. Errors are those
+// of open(2) and fsync(2), with the path.
+absl::Status SyncDirectory(const std::string& path);
+
+// Bytes of a file. A copy, because another process may shorten the file at any
+// moment, and reading a mapping would end the process then.
+struct FileContent {
+  std::unique_ptr<char[]> data;
+  size_t size = 0;
+
+  absl::string_view view() const { return {data.get(), size}; }
+};
+
+// Reads the first `most` bytes of a regular file that has at most
+// `max_file_bytes` bytes.
+//   InvalidArgument:   not a regular file, or a longer one
+//   ResourceExhausted: no memory
+//   others:            those of fstat(2) and read(2)
+absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
+                                            uint64_t max_file_bytes,
+                                            uint64_t most);
+
+// Returns the part of `path` after the last slash.
+absl::string_view Basename(absl::string_view path);
+
+// Returns the part of `path` before the last slash: "." if there is no slash,
+// "/" if the only one is the first character.
+std::string Dirname(absl::string_view path);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_RING_OS_FILE_OPS_H_
