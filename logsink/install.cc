@@ -26,7 +26,7 @@ std::atomic<RingLogSink*> g_sink{nullptr};
 class Installer {
  public:
   static absl::StatusOr<std::unique_ptr<RingLogSink>> Create(
-      const RingLogSinkOptions& options, LogPipeline::Storage storage) {
+      const RingLogSinkOptions& options, RingStorage storage) {
     return RingLogSink::CreateWith(options, storage);
   }
   static void BecomeFailureTarget(RingLogSink* sink) {
@@ -65,13 +65,13 @@ absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options) {
         "ringlog::Install() was called before in this process");
   }
   absl::StatusOr<std::unique_ptr<RingLogSink>> sink =
-      Installer::Create(*resolved, LogPipeline::Storage::kFile);
+      Installer::Create(*resolved, RingStorage::kFile);
   if (!sink.ok()) {
     WarnRateLimited(
         absl::StrCat(sink.status().message(),
                      "; records are kept in memory, and do not survive "
                      "the process before they are in a segment"));
-    sink = Installer::Create(*resolved, LogPipeline::Storage::kMemory);
+    sink = Installer::Create(*resolved, RingStorage::kMemory);
     if (!sink.ok()) {
       called.store(false);
       return sink.status();

@@ -1,5 +1,5 @@
-// Processes that log through an installed sink and end in every way that a
-// process can; then what they left is looked at from outside.
+// Runs processes that log through an installed sink and end in many ways. Then
+// checks the files that they left.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -22,8 +22,8 @@
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -77,7 +77,7 @@ RecoveredLeftovers RecoverAll(const std::string& directory) {
 
 class SignalTest : public ::testing::TestWithParam<int> {};
 
-TEST_P(SignalTest, EveryRecordLoggedBeforeItIsKeptOnce) {
+TEST_P(SignalTest, RecordsBeforeSignalAreKeptOnce) {
   const std::string directory = MakeTestDirectory();
   const int status = RunChild([&] {
     MustInstall(Options(directory));
@@ -99,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(Signals, SignalTest,
                          ::testing::Values(SIGKILL, SIGSEGV, SIGABRT, SIGTERM,
                                            SIGBUS, SIGFPE, SIGILL));
 
-TEST(InstallTest, TheNextStartRecoversWhatAKillLeft) {
+TEST(InstallTest, NextStartRecoversKilledProcess) {
   const std::string directory = MakeTestDirectory();
   RunChild([&] {
     MustInstall(Options(directory));
@@ -118,7 +118,7 @@ TEST(InstallTest, TheNextStartRecoversWhatAKillLeft) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, ANormalExitLeavesClosedSegmentsAndNoRing) {
+TEST(InstallTest, ExitClosesSegmentsAndDeletesRing) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
@@ -133,7 +133,7 @@ struct LogsWhenDestroyed {
   ~LogsWhenDestroyed() { LOG(INFO) << "destroyed"; }
 };
 
-TEST(InstallTest, DestructorsOfStaticObjectsMayLog) {
+TEST(InstallTest, StaticDestructorsMayLog) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               static LogsWhenDestroyed before_the_sink;
@@ -147,7 +147,7 @@ TEST(InstallTest, DestructorsOfStaticObjectsMayLog) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, ExitWithoutCleaningUpIsLikeAKill) {
+TEST(InstallTest, UnderscoreExitIsLikeKill) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
@@ -159,7 +159,7 @@ TEST(InstallTest, ExitWithoutCleaningUpIsLikeAKill) {
   EXPECT_EQ(Texts(directory), ExpectedTexts());
 }
 
-TEST(InstallTest, AFatalRecordIsKeptOnceWithItsStack) {
+TEST(InstallTest, FatalRecordIsKeptOnceWithStack) {
   const std::string directory = MakeTestDirectory();
   const int status = RunChild([&] {
     MustInstall(Options(directory));
@@ -173,7 +173,7 @@ TEST(InstallTest, AFatalRecordIsKeptOnceWithItsStack) {
   EXPECT_THAT(text, HasSubstr("*** Check failure stack trace: ***"));
 }
 
-TEST(InstallTest, AQFatalRecordIsKept) {
+TEST(InstallTest, QFatalRecordIsKept) {
   const std::string directory = MakeTestDirectory();
   RunChild([&] {
     MustInstall(Options(directory));
@@ -183,7 +183,7 @@ TEST(InstallTest, AQFatalRecordIsKept) {
   EXPECT_THAT(AllText(directory), HasSubstr("] the reason\n"));
 }
 
-TEST(InstallTest, WithoutARingTheProgramStillLogsAndSaysSoOnce) {
+TEST(InstallTest, WithoutRingLogsAndWarnsOnce) {
   const std::string directory = MakeTestDirectory();
   RingLogSinkOptions options = Options(directory);
   options.ring_directory = directory + "/a file, not a directory";
@@ -202,7 +202,7 @@ TEST(InstallTest, WithoutARingTheProgramStillLogsAndSaysSoOnce) {
   EXPECT_THAT(err, HasSubstr("kept in memory"));
 }
 
-TEST(InstallTest, ASecondInstallIsRefused) {
+TEST(InstallTest, SecondInstallIsRefused) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(
       RunChild([&] {
@@ -214,12 +214,12 @@ TEST(InstallTest, ASecondInstallIsRefused) {
       0);
 }
 
-TEST(InstallTest, AForkedChildsExitLeavesTheParentsFilesAlone) {
+TEST(InstallTest, ExitOfForkedChildKeepsParentsFiles) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
               LOG(INFO) << "before";
-              // A sanitizer's allocator must not be in use while it forks.
+              // The allocator of a sanitizer must not be in use during fork().
               WaitForRecovery(absl::Minutes(10));
               absl::FlushLogSinks();
               const pid_t child = fork();
@@ -232,7 +232,7 @@ TEST(InstallTest, AForkedChildsExitLeavesTheParentsFilesAlone) {
   EXPECT_EQ(Texts(directory), (std::vector<std::string>{"before", "after"}));
 }
 
-TEST(InstallTest, ASinkThatIsRemovedAndClosedIsNoTroubleAtTheEnd) {
+TEST(InstallTest, ClosedSinkDoesNotDisturbExit) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               RingLogSink* const sink = MustInstall(Options(directory));
@@ -244,7 +244,7 @@ TEST(InstallTest, ASinkThatIsRemovedAndClosedIsNoTroubleAtTheEnd) {
   EXPECT_EQ(Texts(directory), ExpectedTexts());
 }
 
-TEST(InstallTest, ARelativeDirectoryIsTheOneOfTheStart) {
+TEST(InstallTest, RelativeDirectoryIsResolvedAtStart) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               if (chdir(directory.c_str()) != 0) _exit(1);
@@ -257,7 +257,7 @@ TEST(InstallTest, ARelativeDirectoryIsTheOneOfTheStart) {
   EXPECT_THAT(FilesIn(directory + "/logs", ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, AStartWithAnotherRingDirectoryRecoversBoth) {
+TEST(InstallTest, OldAndNewRingDirectoryAreRecovered) {
   const std::string directory = MakeTestDirectory();
   RunChild([&] {
     MustInstall(Options(directory));
@@ -275,7 +275,7 @@ TEST(InstallTest, AStartWithAnotherRingDirectoryRecoversBoth) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, AShortLifeRecoversWhatAKillLeft) {
+TEST(InstallTest, ShortLivedProcessRecoversKilledOne) {
   const std::string directory = MakeTestDirectory();
   RunChild([&] {
     MustInstall(Options(directory));
@@ -286,9 +286,8 @@ TEST(InstallTest, AShortLifeRecoversWhatAKillLeft) {
   EXPECT_EQ(Texts(directory), ExpectedTexts());
 }
 
-// Whether each was kept depends on when it came; that it was kept once, on
-// nothing.
-TEST(InstallTest, WhatOtherThreadsLogWhileTheProcessEndsIsKeptOnceOrDropped) {
+// Whether a record is kept depends on its time. No record is doubled.
+TEST(InstallTest, RecordsDuringExitAreKeptOnceOrDropped) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));

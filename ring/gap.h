@@ -33,8 +33,8 @@ enum class GapCause : uint8_t {
 // "stuck_writer", "checksum_mismatch" or "missing".
 absl::string_view GapCauseName(GapCause cause);
 
-// Returns true if a record is or may be lost whose LOG() had returned. Only
-// kUnfinished is no loss.
+// Returns true if an acknowledged record is or may be lost. kUnfinished alone is
+// no loss, because LOG() had not returned.
 bool IsLoss(GapCause cause);
 
 struct Gap {

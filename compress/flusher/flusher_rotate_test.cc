@@ -28,12 +28,13 @@
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

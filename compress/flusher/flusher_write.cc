@@ -104,8 +104,8 @@ absl::Status Flusher::WriteOrEndEarly() {
 absl::Status Flusher::SyncOrCutBack() {
   absl::Status status = Reported(segments_.Sync());
   if (status.ok()) return status;
-  if (Persist([this] { return segments_.CutBack(); }).ok()) {
-    Reported(segments_.SyncCut()).IgnoreError();
+  if (Persist([this] { return segments_.TruncateToSynced(); }).ok()) {
+    Reported(segments_.SyncTruncation()).IgnoreError();
   }
   return status;
 }

@@ -161,13 +161,13 @@ absl::Status RollingSegmentWriter::Sync() {
   return status;
 }
 
-absl::Status RollingSegmentWriter::CutBack() {
-  absl::Status status = writer_->CutBack();
+absl::Status RollingSegmentWriter::TruncateToSynced() {
+  absl::Status status = writer_->TruncateToSynced();
   if (status.ok() || HasGone(writer_->path())) return absl::OkStatus();
   return status;
 }
 
-absl::Status RollingSegmentWriter::SyncCut() { return writer_->SyncCut(); }
+absl::Status RollingSegmentWriter::SyncTruncation() { return writer_->SyncTruncation(); }
 
 absl::Status RollingSegmentWriter::EndEarly() {
   if (HasGone(writer_->path())) return absl::OkStatus();
@@ -184,7 +184,7 @@ absl::Status RollingSegmentWriter::EndEarly() {
 }
 
 absl::Status RollingSegmentWriter::CutToPublished() {
-  absl::Status status = writer_->CutToCursor();
+  absl::Status status = writer_->TruncateToCursor();
   if (status.ok()) must_cut_ = false;
   return status;
 }
@@ -204,7 +204,7 @@ void RollingSegmentWriter::Publish(uint64_t end_position,
 // Else the cursor goes on to name it, with no bytes: recovery deletes it then.
 bool RollingSegmentWriter::IsRemoved() {
   return unlink(writer_->path().c_str()) == 0 || errno == ENOENT ||
-         writer_->CutToCursor().ok();
+         writer_->TruncateToCursor().ok();
 }
 
 std::string RollingSegmentWriter::Leave() {

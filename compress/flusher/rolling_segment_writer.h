@@ -78,9 +78,9 @@ class RollingSegmentWriter {
   // else it has to be cut back to what was on the disk.
   absl::Status Sync();
   // May be called again after an error. OK too if the file has gone.
-  absl::Status CutBack();
+  absl::Status TruncateToSynced();
   // Makes the cut durable. An error is final for the file again.
-  absl::Status SyncCut();
+  absl::Status SyncTruncation();
 
   // For a file that takes no more: ends it behind what was published, as
   // recovery would. OK if that was done, or the file has gone; then its records

@@ -32,8 +32,8 @@
 #include "ringlog/compress/recovery/background_recovery_test_fixture.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {

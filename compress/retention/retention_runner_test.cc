@@ -19,8 +19,9 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/retention/retention_test_fixture.h"
+#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

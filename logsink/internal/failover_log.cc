@@ -31,7 +31,7 @@ constexpr absl::Duration kRecoveryInterval = absl::Minutes(1);
 // There is only a first round if the ring is in memory: then the directories
 // were not usable at the start.
 BackgroundRecovery::Options RecoveryOptions(
-    const RingLogSinkOptions& options, LogPipeline::Storage storage,
+    const RingLogSinkOptions& options, RingStorage storage,
     BackgroundRecovery::FirstRound first_round) {
   BackgroundRecovery::Options recovery;
   recovery.directories.push_back({options.directory, options.ring_directory});
@@ -41,7 +41,7 @@ BackgroundRecovery::Options RecoveryOptions(
         {fallback.directory, fallback.ring_directory});
   }
   recovery.first_round = first_round;
-  recovery.interval = storage == LogPipeline::Storage::kFile
+  recovery.interval = storage == RingStorage::kFile
                           ? kRecoveryInterval
                           : absl::InfiniteDuration();
   recovery.segment = ToFlusherOptions(options).segment;
@@ -82,7 +82,7 @@ bool HasItsFile(const Ring& ring) {
 }  // namespace
 
 FailoverLog::FailoverLog(const RingLogSinkOptions& options,
-                         LogPipeline::Storage storage,
+                         RingStorage storage,
                          BackgroundRecovery::FirstRound first_round)
     : directory_(options.directory),
       fallback_directory_(options.fallback_directory),
@@ -92,7 +92,7 @@ FailoverLog::FailoverLog(const RingLogSinkOptions& options,
       options_(options) {}
 
 absl::StatusOr<std::unique_ptr<FailoverLog>> FailoverLog::Create(
-    const RingLogSinkOptions& options, LogPipeline::Storage storage,
+    const RingLogSinkOptions& options, RingStorage storage,
     BackgroundRecovery::FirstRound first_round) {
   std::unique_ptr<FailoverLog> logs(
       new FailoverLog(options, storage, first_round));

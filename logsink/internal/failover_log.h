@@ -34,6 +34,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/log_options.h"
 #include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/logsink/counters.h"
@@ -63,7 +64,7 @@ class FailoverLog {
   // Errors are those of LogPipeline::Create() for `directory`. If there is a
   // fallback, its error message is appended.
   static absl::StatusOr<std::unique_ptr<FailoverLog>> Create(
-      const RingLogSinkOptions& options, LogPipeline::Storage storage,
+      const RingLogSinkOptions& options, RingStorage storage,
       BackgroundRecovery::FirstRound first_round);
 
   // Calls Stop() and DeleteFiles().
@@ -129,7 +130,7 @@ class FailoverLog {
  private:
   enum Which : size_t { kFirst, kFallback };
 
-  FailoverLog(const RingLogSinkOptions& options, LogPipeline::Storage storage,
+  FailoverLog(const RingLogSinkOptions& options, RingStorage storage,
               BackgroundRecovery::FirstRound first_round);
 
   // Returns null if the pipeline does not exist.
@@ -164,7 +165,7 @@ class FailoverLog {
   const std::string directory_;
   const std::string fallback_directory_;  // empty: there is none
   const LineFormat format_;
-  const LogPipeline::Storage storage_;
+  const RingStorage storage_;
   BackgroundRecovery recovery_;
 
   ForkSafeMutex monitor_;

@@ -32,8 +32,8 @@ absl::Status MakeDirectory(const std::string& path) {
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
-    const RingLogSinkOptions& options, LogPipeline::Storage storage) {
-  if (storage == LogPipeline::Storage::kMemory) {
+    const RingLogSinkOptions& options, RingStorage storage) {
+  if (storage == RingStorage::kMemory) {
     return Ring::CreateAnonymous(ToRingOptions(options));
   }
   for (const std::string& directory :
@@ -47,7 +47,7 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LogPipeline>> LogPipeline::Create(
-    const RingLogSinkOptions& options, Storage storage,
+    const RingLogSinkOptions& options, RingStorage storage,
     BackgroundRecovery* recovery,
     std::function<void(const absl::Status&)> on_write) {
   absl::StatusOr<std::unique_ptr<Ring>> ring = CreateRing(options, storage);

@@ -19,7 +19,7 @@
 
 namespace ringlog {
 
-// Where a ring is: in a file that is mapped into memory, or in memory only.
+// The storage of a ring: a file that is mapped into memory, or memory only.
 enum class RingStorage { kFile, kMemory };
 
 // Thread-safe. A forked child must neither use nor destroy its parent's
@@ -27,15 +27,13 @@ enum class RingStorage { kFile, kMemory };
 // using it.
 class LogPipeline {
  public:
-  using Storage = RingStorage;
-
   // Creates the directories and the ring, and starts the flusher. See
   // FlusherOptions for `on_write`, and Flusher::Start() for `recovery`.
   //
   // Requires: `options` are Resolved().
   // Errors are those of RingLogSink::Create().
   static absl::StatusOr<std::unique_ptr<LogPipeline>> Create(
-      const RingLogSinkOptions& options, Storage storage,
+      const RingLogSinkOptions& options, RingStorage storage,
       BackgroundRecovery* recovery,
       std::function<void(const absl::Status&)> on_write);
 

@@ -1,5 +1,5 @@
-// Tests that repeat random work: often enough for every change by default, and
-// longer before a release.
+// Number of repetitions of tests with random work: a default for every change,
+// and a long mode before a release.
 //
 //     bazel test //testing/kill:random_kill_test --test_arg=--long
 //         --test_timeout=86400
