@@ -116,11 +116,11 @@ class Flusher {
 
   absl::Status WriteBatch();
   absl::Status WriteToSegment();
-  absl::Status WriteOrEndEarly();
-  absl::Status SyncOrCutBack();
+  absl::Status WriteOrSealEarly();
+  absl::Status SyncOrAbandon();
   absl::Status EndSegment();
   absl::Status WriteEnd();
-  void LeaveSegment(const absl::Status& status);
+  void CloseSegment(const absl::Status& cause);
   void TellOfLeft();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
@@ -155,16 +155,9 @@ class Flusher {
   absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
   int failed_batches_ = 0;                                 // in a row
   bool has_more_ = false;  // the ring, at the end of the last turn
-  // The segment that an error made us leave needs nothing more of anybody: it
-  // has its end, or is deleted.
-  bool left_done_ = false;
-  // Why a segment was left without an end, as long as recovery can give it one:
-  // until the ring's cursor names another.
-  absl::Status left_status_;
-  // Those that on_segment_closed has not been told of; the ring's cursor names
-  // the last of them, if so.
-  std::vector<std::string> left_paths_;
-  bool left_is_named_ = false;
+  // Whether the last error closed a segment that needs no recovery, so that
+  // another segment may be begun.
+  bool may_restart_ = false;
   bool is_ending_ = false;  // there is no turn after this one
   // Of the last segment that was closed: recovery can still give it its end.
   absl::Status end_status_;

@@ -51,7 +51,9 @@ absl::Status Flusher::WriteToSegment() {
   if (!segments_.is_open()) {
     // Only this turn could end it, and cannot: the ring stays, and recovery
     // does.
-    if (is_ending_ && !left_status_.ok()) return left_status_;
+    if (is_ending_ && !segments_.abandoned().ok()) {
+      return segments_.abandoned();
+    }
     absl::Status status = Persist([this] { return segments_.Begin(); });
     if (!status.ok()) return status;
     Slots::Add(&ring_->flusher_counters()->segments, 1);
@@ -60,13 +62,13 @@ absl::Status Flusher::WriteToSegment() {
   }
   absl::Status status = Reported(segments_.Add(batch_.batch()));
   if (!status.ok()) {
-    left_done_ = Reported(segments_.EndEarly()).ok();
+    Reported(segments_.SealPublished()).IgnoreError();
   } else {
-    status = WriteOrEndEarly();
-    if (status.ok()) status = SyncOrCutBack();
+    status = WriteOrSealEarly();
+    if (status.ok()) status = SyncOrAbandon();
     if (status.ok()) return status;
   }
-  LeaveSegment(status);
+  CloseSegment(status);
   MayRetry(++failed_batches_);
   return status;
 }
@@ -74,18 +76,16 @@ absl::Status Flusher::WriteToSegment() {
 // A disk that is full will have room again, and the file goes on then. Of other
 // errors it may be the file that has them: one that may not be longer, or whose
 // server has lost it. Then it is ended, and the error returned.
-absl::Status Flusher::WriteOrEndEarly() {
+absl::Status Flusher::WriteOrSealEarly() {
   for (int attempts = 1;; ++attempts) {
     absl::Status status = Reported(segments_.Write());
-    left_done_ = absl::IsNotFound(status);
-    if (status.ok() || left_done_) return status;
+    if (status.ok() || absl::IsNotFound(status)) return status;
     LookForReasons(status);
     if (!absl::IsResourceExhausted(status) &&
         attempts % kAttemptsOfAFile == 0) {
-      left_done_ = segments_.EndEarly().ok();
-      if (left_done_) return status;
+      if (segments_.SealPublished().ok()) return status;
       // Better a segment without an end than none at all.
-      if (attempts >= kMaxAttemptsOfAFile && segments_.CutToPublished().ok()) {
+      if (attempts >= kMaxAttemptsOfAFile && segments_.Abandon().ok()) {
         return status;
       }
     }
@@ -95,11 +95,11 @@ absl::Status Flusher::WriteOrEndEarly() {
 
 // The batch comes again in the next segment after an error, and may not be in
 // two.
-absl::Status Flusher::SyncOrCutBack() {
+absl::Status Flusher::SyncOrAbandon() {
   absl::Status status = Reported(segments_.Sync());
   if (status.ok()) return status;
-  if (Persist([this] { return segments_.CutBack(); }).ok()) {
-    Reported(segments_.SyncCut()).IgnoreError();
+  if (Persist([this] { return segments_.Abandon(); }).ok()) {
+    Reported(segments_.Sync()).IgnoreError();
   }
   return status;
 }
@@ -108,38 +108,33 @@ absl::Status Flusher::EndSegment() {
   rotations_.SegmentEnded();
   if (!segments_.is_open()) return absl::OkStatus();
   end_status_ = WriteEnd();
-  LeaveSegment(end_status_);
+  CloseSegment(end_status_);
   return end_status_;
 }
 
-// The cursor stays where it was before the end until LeaveSegment(): recovery
+// The cursor stays where it was before the end until CloseSegment(): recovery
 // ends the segment again, and may add to it.
 absl::Status Flusher::WriteEnd() {
-  left_done_ = false;
   absl::Status status = Reported(segments_.AddEnd());
   if (!status.ok()) return status;
-  status = WriteOrEndEarly();
+  status = WriteOrSealEarly();
   // All that was in it had been persisted, and went with the file.
   if (absl::IsNotFound(status)) return absl::OkStatus();
   return status.ok() ? Reported(segments_.Sync()) : status;
 }
 
-void Flusher::LeaveSegment(const absl::Status& status) {
-  const bool has_end = segments_.has_end();
-  const std::string path = segments_.Leave();
+void Flusher::CloseSegment(const absl::Status& cause) {
+  const SegmentEnd end = segments_.Close(cause);
+  may_restart_ = !cause.ok() && end != SegmentEnd::kAbandoned;
   retention_.SetDue();
-  if (path.empty()) return;
-  if (!left_done_) left_status_.Update(status);
-  left_paths_.push_back(path);
-  left_is_named_ = !has_end;
   TellOfLeft();
 }
 
 // Not as long as recovery could add to them.
 void Flusher::TellOfLeft() {
-  if (left_is_named_) return;
-  for (const std::string& path : left_paths_) TellSegmentClosed(options_, path);
-  left_paths_.clear();
+  for (const std::string& path : segments_.TakeClosed()) {
+    TellSegmentClosed(options_, path);
+  }
 }
 
 // Tries until it works, or until Stop() and a few times more. The ring keeps
@@ -193,10 +188,6 @@ void Flusher::PublishAndRelease() {
     if (batch_.empty() && end == persisted_) return;
   }
   segments_.Publish(end, drain_.reported_drops());
-  if (segments_.is_open()) {
-    left_status_ = absl::OkStatus();
-    left_is_named_ = false;
-  }
   ring_->Release();
   UpdateCounters();
   batch_.Clear();
