@@ -1,14 +1,14 @@
-"""The repositories that ringlog needs, for a user's WORKSPACE file. With MODULE.bazel none of this is needed."""
+"""The repositories that ringlog needs, for a user's WORKSPACE file. MODULE.bazel does not use this file."""
 
 load("@bazel_tools//tools/build_defs/repo:http.bzl", "http_archive")
 load("@bazel_tools//tools/build_defs/repo:utils.bzl", "maybe")
 
 def ringlog_deps():
-    """What the libraries and the command need. A repository that the WORKSPACE file has defined before wins."""
+    """Defines the repositories of the libraries and the command. Does not redefine a repository."""
     maybe(
         http_archive,
         name = "rules_cc",
-        # Not 0.2 or later: that needs further loads, which a macro cannot do for its caller.
+        # Version 0.2 and later need further loads, which a macro cannot make for its caller.
         sha256 = "b8b918a85f9144c01f6cfe0f45e4f2838c7413961a8ff23bc0c6cdf8bb07a3b6",
         strip_prefix = "rules_cc-0.1.5",
         url = "https://github.com/bazelbuild/rules_cc/releases/download/0.1.5/rules_cc-0.1.5.tar.gz",
@@ -36,7 +36,7 @@ def ringlog_deps():
     )
 
 def ringlog_test_deps():
-    """What only ringlog's own tests and benchmarks need on top of ringlog_deps()."""
+    """Defines the repositories of ringlog's own tests and benchmarks, in addition to ringlog_deps()."""
     maybe(
         http_archive,
         name = "googletest",

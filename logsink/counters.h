@@ -7,8 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "ringlog/ring/gap.h"
-#include "ringlog/ring/ring.h"
+#include "ringlog/ring/drop_counts.h"
 
 namespace ringlog {
 
@@ -52,13 +51,6 @@ struct RingLogSinkCounters {
   uint64_t ring_slots = 0;
   uint64_t used_slots = 0;
 };
-
-// Any thread. Takes no lock.
-RingLogSinkCounters ReadCounters(const Ring& ring);
-
-// `*sum` becomes that of both. Of what cannot be added: the greater lag, the
-// later last_write_time, the last_error of `*sum`, if there was one.
-void AddCounters(const RingLogSinkCounters& counters, RingLogSinkCounters* sum);
 
 }  // namespace ringlog
 

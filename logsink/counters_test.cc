@@ -1,5 +1,5 @@
-// The counters that a sink tells of itself are true, and those that `ringlog
-// inspect` shows of its ring from outside.
+// Checks the counters of a sink, and the same counters in the output of
+// `ringlog inspect` for the ring of a living process.
 
 #include <unistd.h>
 
@@ -21,8 +21,8 @@
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/testing/harness/blocked_directory.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
@@ -39,7 +39,7 @@ RingLogSinkOptions Options(const std::string& directory) {
   return options;
 }
 
-// The lines in which `ringlog inspect` would say the same.
+// Returns the lines in which `ringlog inspect` shows these counters.
 std::string InspectLines(const RingLogSinkCounters& c) {
   std::string lines = absl::StrCat(
       "  in use          ", c.used_slots, " of ", c.ring_slots, " slots\n",
@@ -65,7 +65,7 @@ std::string InspectLines(const RingLogSinkCounters& c) {
   return lines;
 }
 
-TEST(CountersTest, OfASinkThatHasDoneNothingAreZero) {
+TEST(CountersTest, AreZeroAtFirst) {
   const auto sink = RingLogSink::Create(Options(MakeTestDirectory()));
   ASSERT_TRUE(sink.ok()) << sink.status();
   const RingLogSinkCounters c = (*sink)->counters();
@@ -78,12 +78,12 @@ TEST(CountersTest, OfASinkThatHasDoneNothingAreZero) {
   EXPECT_EQ(c.ring_slots, 128u) << "64 KiB of 512 bytes each";
 }
 
-// The process logs, finds its directory blocked, drops, goes on when it is
-// there again, and tells its counters when it is quiet.
-TEST(CountersTest, AreTrueAndAgreeWithWhatInspectShowsOfALivingProcess) {
+// The process logs while its directory is blocked, drops records, writes all of
+// them after the directory is unblocked, and stores its counters.
+TEST(CountersTest, AgreeWithLogAndInspect) {
   const std::string directory = MakeTestDirectory();
   const RingLogSinkOptions options = Options(directory);
-  const std::string told_path = directory + "/told";
+  const std::string counters_path = directory + "/counter_lines";
   Signal is_quiet, may_end;
   const pid_t child = StartChild([&] {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
@@ -104,11 +104,11 @@ TEST(CountersTest, AreTrueAndAgreeWithWhatInspectShowsOfALivingProcess) {
       while ((*sink)->counters().used_slots != 0) absl::FlushLogSinks();
     };
     write_all();
-    // What was dropped is told with the next record.
+    // Drops are reported together with the next record.
     LOG(INFO) << "record " << logged++;
     write_all();
     const RingLogSinkCounters c = (*sink)->counters();
-    WriteFile(told_path, InspectLines(c));
+    WriteFile(counters_path, InspectLines(c));
     is_quiet.Send();
     may_end.Await();
     if (c.written_records + c.dropped_records != logged + 20) _exit(2);
@@ -123,18 +123,18 @@ TEST(CountersTest, AreTrueAndAgreeWithWhatInspectShowsOfALivingProcess) {
   EXPECT_EQ(AwaitChild(child), 0);
   EXPECT_EQ(inspect.exit_status, 1) << "records have been dropped";
   const std::vector<std::string> shown = absl::StrSplit(inspect.out, '\n');
-  const std::string told = ReadFile(told_path);
+  const std::string counter_lines = ReadFile(counters_path);
   const std::vector<std::string> expected =
-      absl::StrSplit(told, '\n', absl::SkipEmpty());
+      absl::StrSplit(counter_lines, '\n', absl::SkipEmpty());
   for (const std::string& line : expected) {
     EXPECT_THAT(shown, Contains(line));
   }
-  // And with what the log holds.
+  // The counters also agree with the log.
   const std::vector<std::string> lines = AllLines(options.directory);
   uint64_t text_bytes = 0;
   for (const std::string& line : lines) text_bytes += line.size() + 1;
-  EXPECT_THAT(told, ::testing::HasSubstr(
-                        absl::StrCat(", ", text_bytes, " bytes of lines, ")));
+  EXPECT_THAT(counter_lines, ::testing::HasSubstr(absl::StrCat(
+                                 ", ", text_bytes, " bytes of lines, ")));
 }
 
 }  // namespace

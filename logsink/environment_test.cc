@@ -15,8 +15,8 @@
 namespace ringlog {
 namespace {
 
-// A value for each that is not its default.
-std::string Other(const OptionRow& row) {
+// Returns a text for a value of the option that is not its default.
+std::string OtherValue(const OptionRow& row) {
   RingLogSinkOptions options;
   for (const char* text : {"json", "block", "WARNING", "true", "1GiB", "7",
                            "17ms", "3s", "0600", "/other"}) {
@@ -41,7 +41,7 @@ class EnvironmentTest : public ::testing::Test {
   }
 };
 
-TEST_F(EnvironmentTest, WithoutVariablesTheCodeDecides) {
+TEST_F(EnvironmentTest, WithoutVariablesNothingChanges) {
   RingLogSinkOptions code;
   code.directory = "/code";
   code.compression_level = 3;
@@ -52,13 +52,13 @@ TEST_F(EnvironmentTest, WithoutVariablesTheCodeDecides) {
   }
 }
 
-TEST_F(EnvironmentTest, EachVariableSetsItsOptionAndNoOther) {
+TEST_F(EnvironmentTest, EachVariableSetsOnlyItsOption) {
   RingLogSinkOptions code;
-  code.rotation.interval = absl::Hours(24);  // it may have an offset then
+  code.rotation.interval = absl::Hours(24);  // permits an offset
   for (const OptionRow& row : OptionTable()) {
     SCOPED_TRACE(row.name);
     Clear();
-    const std::string value = Other(row);
+    const std::string value = OtherValue(row);
     setenv(row.VariableName().c_str(), value.c_str(), 1);
     const auto options = OptionsFromEnvironment(code);
     ASSERT_TRUE(options.ok()) << options.status();
@@ -70,7 +70,7 @@ TEST_F(EnvironmentTest, EachVariableSetsItsOptionAndNoOther) {
   }
 }
 
-TEST_F(EnvironmentTest, AVariableThatIsNotAllowedIsNamedWithItsValue) {
+TEST_F(EnvironmentTest, InvalidValueIsNamed) {
   setenv("RINGLOG_RING_BYTES", "1KiB", 1);
   const absl::Status status =
       OptionsFromEnvironment(RingLogSinkOptions()).status();
@@ -80,14 +80,14 @@ TEST_F(EnvironmentTest, AVariableThatIsNotAllowedIsNamedWithItsValue) {
                 OptionRowOf("ring_bytes").Allowed());
 }
 
-TEST_F(EnvironmentTest, AVariableThatNeedsAnotherOptionIsNamedToo) {
+TEST_F(EnvironmentTest, ConflictingValueIsNamed) {
   setenv("RINGLOG_ROTATION_OFFSET", "1h", 1);
   EXPECT_EQ(OptionsFromEnvironment(RingLogSinkOptions()).status().message(),
             "environment variable RINGLOG_ROTATION_OFFSET is 1h; allowed is "
             "less than rotation.interval, either way");
 }
 
-TEST_F(EnvironmentTest, WhatTheCodeSaysIsNamedAsTheOptionThatItIs) {
+TEST_F(EnvironmentTest, ValueFromCodeIsNamedAsOption) {
   RingLogSinkOptions code;
   code.retention.max_bytes = uint64_t{1} << 40;
   setenv("RINGLOG_ROTATION_MAX_SEGMENT_BYTES", "0", 1);
@@ -96,7 +96,7 @@ TEST_F(EnvironmentTest, WhatTheCodeSaysIsNamedAsTheOptionThatItIs) {
       ::testing::StartsWith("ringlog option retention.max_bytes is 1024GiB; "));
 }
 
-TEST_F(EnvironmentTest, WhatIsNoValueAtAllIsAnsweredByHowOneIsWritten) {
+TEST_F(EnvironmentTest, UnparsableValueIsAnsweredBySyntax) {
   const auto message = [](const char* variable, const char* value) {
     Clear();
     setenv(variable, value, 1);
@@ -113,7 +113,7 @@ TEST_F(EnvironmentTest, WhatIsNoValueAtAllIsAnsweredByHowOneIsWritten) {
   EXPECT_THAT(message("RINGLOG_FLUSH_INTERVAL", "168h"), EndsWith("to 1m"));
 }
 
-TEST_F(EnvironmentTest, AnEmptyVariableIsNotSet) {
+TEST_F(EnvironmentTest, EmptyVariableIsIgnored) {
   for (const OptionRow& row : OptionTable()) {
     setenv(row.VariableName().c_str(), "", 1);
   }
@@ -124,7 +124,7 @@ TEST_F(EnvironmentTest, AnEmptyVariableIsNotSet) {
   EXPECT_EQ(options->directory, "/code");
 }
 
-TEST_F(EnvironmentTest, AVariableOfNoOptionIsIgnored) {
+TEST_F(EnvironmentTest, UnknownVariableIsIgnored) {
   setenv("RINGLOG_OF_A_LATER_VERSION", "x", 1);
   EXPECT_TRUE(OptionsFromEnvironment(RingLogSinkOptions()).ok());
   unsetenv("RINGLOG_OF_A_LATER_VERSION");

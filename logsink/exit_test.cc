@@ -1,5 +1,6 @@
-// Processes that log and end in every way that a process can, seen by the
-// decoder before and after a recovery: what logsink/install.h says of each.
+// Runs processes that log and end in every way in which a process can end.
+// Checks the table in logsink/install.h by the decoder, before and after a
+// recovery.
 
 #include <sched.h>
 #include <signal.h>
@@ -28,8 +29,8 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/decode_all.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -65,7 +66,7 @@ class ExitTest : public ::testing::Test {
     options_.block_deadline = absl::Minutes(10);
   }
 
-  // In a process of the test.
+  // Installs the sink in a child process.
   RingLogSink* MustInstall() {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
     absl::StatusOr<RingLogSink*> sink = Install(options_);
@@ -81,7 +82,7 @@ class ExitTest : public ::testing::Test {
 
   void ExpectNoRing() { EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty()); }
 
-  // What the decoder finds, before the recovery and after it.
+  // Compares the decoded log with `texts` before and after a recovery.
   void ExpectLog(const std::vector<std::string>& texts) {
     for (int i = 0; i < 2; ++i) {
       const Decoded decoded = DecodeAll({directory_});
@@ -96,9 +97,9 @@ class ExitTest : public ::testing::Test {
   RingLogSinkOptions options_;
 };
 
-// ---- What deletes the ring ----
+// ---- Ends that delete the ring ----
 
-TEST_F(ExitTest, ExitClosesEverythingAlsoFromAThread) {
+TEST_F(ExitTest, ExitFromAThreadClosesTheLog) {
   EXPECT_EQ(RunChild([this] {
               MustInstall();
               LogRecords();
@@ -109,7 +110,7 @@ TEST_F(ExitTest, ExitClosesEverythingAlsoFromAThread) {
   ExpectLog(Records());
 }
 
-TEST_F(ExitTest, WhatStaticObjectsAndHandlersLogIsKept) {
+TEST_F(ExitTest, RecordsOfExitHandlersAreKept) {
   EXPECT_EQ(RunChild([this] {
               static LogsWhenDestroyed before_the_sink;
               MustInstall();
@@ -122,9 +123,9 @@ TEST_F(ExitTest, WhatStaticObjectsAndHandlersLogIsKept) {
   ExpectLog({"main", "at exit", "destroyed", "destroyed"});
 }
 
-// Each record of a thread that goes on is kept, from the first on, up to one
-// that is the first to be dropped.
-TEST_F(ExitTest, WhatThreadsLogMeanwhileIsKeptInOrderUpToTheEnd) {
+// A thread logs until the process ends. Its records are kept up to the first
+// that is dropped.
+TEST_F(ExitTest, RecordsDuringExitAreKeptInOrder) {
   EXPECT_EQ(RunChild([this] {
               MustInstall();
               std::atomic<bool> has_begun{false};
@@ -149,7 +150,7 @@ TEST_F(ExitTest, WhatThreadsLogMeanwhileIsKeptInOrderUpToTheEnd) {
   ExpectNoRing();
 }
 
-// ---- What leaves it ----
+// ---- Ends that keep the ring ----
 
 struct End {
   const char* name;
@@ -157,10 +158,10 @@ struct End {
   int status;
 };
 
-class LeavingTest : public ExitTest,
-                    public ::testing::WithParamInterface<End> {};
+class KeepsRingTest : public ExitTest,
+                      public ::testing::WithParamInterface<End> {};
 
-TEST_P(LeavingTest, TheRingStaysWithAllThatHadBeenLogged) {
+TEST_P(KeepsRingTest, RingHasAllRecords) {
   options_.flush_interval = absl::Minutes(1);
   EXPECT_EQ(RunChild([this] {
               MustInstall();
@@ -174,7 +175,7 @@ TEST_P(LeavingTest, TheRingStaysWithAllThatHadBeenLogged) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Ends, LeavingTest,
+    Ends, KeepsRingTest,
     ::testing::Values(End{"end", [] { _exit(0); }, 0},
                       End{"quick_exit", [] { quick_exit(3); }, 3 << 8},
                       End{"abort", [] { abort(); }, SIGABRT},
@@ -183,7 +184,7 @@ INSTANTIATE_TEST_SUITE_P(
                           0}),
     [](const auto& test) { return std::string(test.param.name); });
 
-TEST_F(ExitTest, AnotherThreadsFatalRecordIsTheLast) {
+TEST_F(ExitTest, FatalRecordOfAnotherThreadIsLast) {
   const int status = RunChild([this] {
     MustInstall();
     LogRecords();
@@ -197,7 +198,7 @@ TEST_F(ExitTest, AnotherThreadsFatalRecordIsTheLast) {
   ExpectNoRing();
 }
 
-// ---- What cannot be written ----
+// ---- Unwritable directories ----
 
 class UnwritableTest : public ExitTest {
  protected:
@@ -205,9 +206,9 @@ class UnwritableTest : public ExitTest {
     options_.directory = directory_ + "/a file";
     WriteFile(options_.directory, "");
   }
-  // What a process that logs to a ring in memory and ends by `body` says on
-  // stderr.
-  std::string Say(const std::function<void()>& body) {
+  // Returns the stderr of a process that logs to a ring in memory and ends by
+  // `body`.
+  std::string StderrOf(const std::function<void()>& body) {
     std::string err;
     EXPECT_EQ(RunChild(body, &err), 0);
     return err;
@@ -216,8 +217,8 @@ class UnwritableTest : public ExitTest {
                                          " records that were in memory only");
 };
 
-TEST_F(UnwritableTest, InstallsRingInMemoryTellsAtTheExitWhatIsLost) {
-  const std::string err = Say([this] {
+TEST_F(UnwritableTest, ExitReportsRecordsLostInMemory) {
+  const std::string err = StderrOf([this] {
     MustInstall();
     LogRecords();
   });
@@ -225,10 +226,10 @@ TEST_F(UnwritableTest, InstallsRingInMemoryTellsAtTheExitWhatIsLost) {
   EXPECT_THAT(err, HasSubstr("; 0 had been dropped before\n"));
 }
 
-TEST_F(UnwritableTest, ARingInMemoryTellsAtItsCloseWhatIsLostOnceWithTheDrops) {
+TEST_F(UnwritableTest, CloseReportsLossAndDropsOnce) {
   options_.ring_bytes = 64 << 10;
   options_.overflow = OverflowPolicy::kDropNewest;
-  const std::string err = Say([this] {
+  const std::string err = StderrOf([this] {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
     const auto sink = RingLogSink::CreateInMemory(options_);
     if (!sink.ok()) _exit(100);
@@ -248,10 +249,10 @@ TEST_F(UnwritableTest, ARingInMemoryTellsAtItsCloseWhatIsLostOnceWithTheDrops) {
   EXPECT_EQ(err.find("lost: "), err.rfind("lost: ")) << err;
 }
 
-TEST_F(UnwritableTest, OfARingInAFileNothingIsLost) {
+TEST_F(UnwritableTest, RingFileLosesNothing) {
   options_.directory = directory_ + "/log";
   options_.ring_directory = directory_ + "/ring";
-  const std::string err = Say([this] {
+  const std::string err = StderrOf([this] {
     MustInstall();
     std::filesystem::remove_all(options_.directory);
     WriteFile(options_.directory, "");
@@ -265,15 +266,16 @@ TEST_F(UnwritableTest, OfARingInAFileNothingIsLost) {
 
 class ClosedDescriptorsTest : public ExitTest {
  protected:
-  // In a process of the test: what Abseil prints goes nowhere, and nothing of
-  // ours is where it would go.
+  // Logs errors in a child process without stdin, stdout and stderr. Checks
+  // that none of its files has one of these descriptors, where Abseil's output
+  // would go.
   void LogErrors() {
     for (const int fd : {0, 1, 2}) close(fd);
     RingLogSink* const sink = MustInstall();
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kError);
     for (int i = 0; i < kRecords; ++i) {
       LOG(ERROR) << "record " << i;
-      // Another segment is begun, with another descriptor.
+      // Begins another segment, with another descriptor.
       if (i == kRecords / 2 && !sink->Rotate().ok()) _exit(101);
     }
     for (const char* fd : {"0", "1", "2"}) {
@@ -286,13 +288,13 @@ class ClosedDescriptorsTest : public ExitTest {
   }
 };
 
-TEST_F(ClosedDescriptorsTest, AllIsKeptOfAProcessThatEnds) {
+TEST_F(ClosedDescriptorsTest, ExitKeepsAllRecords) {
   EXPECT_EQ(RunChild([this] { LogErrors(); }), 0);
   ExpectNoRing();
   ExpectLog(Records());
 }
 
-TEST_F(ClosedDescriptorsTest, AllIsKeptOfAProcessThatIsKilled) {
+TEST_F(ClosedDescriptorsTest, KillKeepsAllRecords) {
   EXPECT_EQ(RunChild([this] {
               LogErrors();
               raise(SIGKILL);
@@ -303,16 +305,16 @@ TEST_F(ClosedDescriptorsTest, AllIsKeptOfAProcessThatIsKilled) {
 
 // ---- Containers ----
 
-// Runs `body` as process 1 of a pid namespace, whose /proc is its own as in a
-// container. False if that is not allowed here.
+// Runs `body` as process 1 of a pid namespace with its own /proc, as in a
+// container. Returns false if that is not permitted.
 bool RunAsFirstProcess(const std::function<void()>& body, int* status) {
-  constexpr int kNotAllowed = 99;
+  constexpr int kNotPermitted = 99;
   const pid_t outer = StartChild([&] {
-    if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) _exit(kNotAllowed);
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) _exit(kNotPermitted);
     const pid_t first = StartChild([&] {
       if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
           mount("proc", "/proc", "proc", 0, nullptr) != 0) {
-        _exit(kNotAllowed);
+        _exit(kNotPermitted);
       }
       body();
     });
@@ -320,12 +322,12 @@ bool RunAsFirstProcess(const std::function<void()>& body, int* status) {
     _exit(WIFSIGNALED(end) ? 128 + WTERMSIG(end) : WEXITSTATUS(end));
   });
   *status = WEXITSTATUS(AwaitChild(outer));
-  return *status != kNotAllowed;
+  return *status != kNotPermitted;
 }
 
-// A container that restarts over its volume: each life is process 1, on a host
-// of the same name, of the same boot.
-TEST_F(ExitTest, ProcessOneRecoversWhatProcessOneBeforeItLeft) {
+// A container that restarts with the same volume: each life is process 1, on a
+// host of the same name and boot.
+TEST_F(ExitTest, ProcessOneRecoversEarlierProcessOne) {
   constexpr int kLives = 3;
   for (int life = 0; life < kLives; ++life) {
     int status = -1;
@@ -335,8 +337,8 @@ TEST_F(ExitTest, ProcessOneRecoversWhatProcessOneBeforeItLeft) {
               RingLogSink* const sink = MustInstall();
               LOG(INFO) << "life " << life;
               if (!WaitForRecovery(absl::InfiniteDuration())) _exit(2);
-              // Its own is what is left, although the one before it had the
-              // same process id.
+              // Only the ring of this process is left, although the process
+              // before it had the same id.
               if (FilesIn(directory_, ".ring") !=
                   std::vector<std::string>{sink->ring_path()}) {
                 _exit(3);
@@ -344,20 +346,20 @@ TEST_F(ExitTest, ProcessOneRecoversWhatProcessOneBeforeItLeft) {
               _exit(0);
             },
             &status)) {
-      GTEST_SKIP() << "may not make a namespace of processes";
+      GTEST_SKIP() << "creating a pid namespace is not permitted";
     }
     ASSERT_EQ(status, 0) << "life " << life;
   }
   ExpectLog({"life 0", "life 1", "life 2"});
 }
 
-// Two containers with one volume: process 1 of the second does not take the
+// Two containers share a volume: process 1 of the second does not recover the
 // ring of process 1 of the first.
-TEST_F(ExitTest, ProcessOneLeavesALivingProcessOneItsRing) {
+TEST_F(ExitTest, ProcessOneSparesLivingProcessOne) {
   Signal is_ready, may_end;
   const pid_t other = StartChild([&] {
     int status = 0;
-    const bool done = RunAsFirstProcess(
+    const bool has_run = RunAsFirstProcess(
         [&] {
           MustInstall();
           LOG(INFO) << "first container";
@@ -367,12 +369,12 @@ TEST_F(ExitTest, ProcessOneLeavesALivingProcessOneItsRing) {
           _exit(0);
         },
         &status);
-    if (!done) is_ready.Send();
-    _exit(done ? status : 99);
+    if (!has_run) is_ready.Send();
+    _exit(has_run ? status : 99);
   });
   is_ready.Await();
   int status = -1;
-  const bool done = RunAsFirstProcess(
+  const bool has_run = RunAsFirstProcess(
       [&] {
         MustInstall();
         LOG(INFO) << "second container";
@@ -383,7 +385,7 @@ TEST_F(ExitTest, ProcessOneLeavesALivingProcessOneItsRing) {
       &status);
   may_end.Send();
   const int others_status = AwaitChild(other);
-  if (!done) GTEST_SKIP() << "may not make a namespace of processes";
+  if (!has_run) GTEST_SKIP() << "creating a pid namespace is not permitted";
   EXPECT_EQ(status, 0);
   EXPECT_EQ(others_status, 0);
   Recover();

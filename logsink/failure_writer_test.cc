@@ -1,5 +1,6 @@
-// Processes that die of a signal, with Abseil's handler and FailureWriter():
-// its report is the last record of their log, once.
+// Runs processes that die of a signal, with Abseil's handler and
+// FailureWriter(). Checks that the crash report is the last record of their
+// log, once.
 
 #include "ringlog/logsink/failure_writer.h"
 
@@ -29,7 +30,7 @@
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/dying_process.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -41,7 +42,7 @@ using ::testing::StartsWith;
 
 void InstallHandler(void (*writerfn)(const char*) = &FailureWriter) {
   absl::FailureSignalHandlerOptions options;
-  options.symbolize_stacktrace = false;  // which takes long, and is not ours
+  options.symbolize_stacktrace = false;  // takes long, and is not under test
   options.writerfn = writerfn;
   absl::InstallFailureSignalHandler(options);
 }
@@ -59,7 +60,8 @@ void ExpectIsReport(const LoggedRecord& record, int signal,
   EXPECT_FALSE(absl::EndsWith(record.text, "\n"));
 }
 
-// Every record but the last has to be no report.
+// Checks that the last record is a crash report, and that no other record is
+// one.
 void ExpectReportAtTheEnd(const std::vector<LoggedRecord>& records, int signal,
                           absl::string_view name) {
   ASSERT_FALSE(records.empty());
@@ -73,11 +75,11 @@ char* UnmappedPage() {
   return static_cast<char*>(page);
 }
 
-void ReadWhatIsNotThere() {
+void ReadUnmappedMemory() {
   static_cast<void>(*static_cast<volatile char*>(UnmappedPage()));
 }
 
-void ReadBehindTheEndOfAFile() {
+void ReadAfterEndOfFile() {
   char path[] = "/tmp/ringlog_failure_writer_test.XXXXXX";
   const int fd = mkstemp(path);
   unlink(path);
@@ -88,7 +90,7 @@ void ReadBehindTheEndOfAFile() {
 ABSL_ATTRIBUTE_NOINLINE int Overflow(int depth) {
   volatile char frame[4096];
   frame[depth % 4096] = static_cast<char>(depth);
-  // What is done with the result keeps it from becoming a loop.
+  // Using the result prevents a tail call.
   return depth < 0 ? 0 : Overflow(depth + 1) + frame[depth % 4096];
 }
 
@@ -103,9 +105,9 @@ std::ostream& operator<<(std::ostream& out, const Death& death) {
 
 const std::vector<Death>& Deaths() {
   static const auto* const deaths = new std::vector<Death>{
-      {"SIGSEGV", SIGSEGV, ReadWhatIsNotThere},
+      {"SIGSEGV", SIGSEGV, ReadUnmappedMemory},
       {"SIGABRT", SIGABRT, [] { abort(); }},
-      {"SIGBUS", SIGBUS, ReadBehindTheEndOfAFile},
+      {"SIGBUS", SIGBUS, ReadAfterEndOfFile},
       {"SIGFPE", SIGFPE, [] { raise(SIGFPE); }},
       {"SIGILL", SIGILL, [] { raise(SIGILL); }},
       {"SIGTRAP", SIGTRAP, [] { raise(SIGTRAP); }},
@@ -125,11 +127,11 @@ class FailureWriterTest : public ::testing::TestWithParam<Death> {
   const RingLogSinkOptions options_ = DyingOptions(directory_);
 };
 
-INSTANTIATE_TEST_SUITE_P(OfEachSignal, FailureWriterTest,
+INSTANTIATE_TEST_SUITE_P(Signals, FailureWriterTest,
                          ::testing::ValuesIn(Deaths()),
                          ::testing::PrintToStringParamName());
 
-TEST_P(FailureWriterTest, TheReportIsTheLastRecord) {
+TEST_P(FailureWriterTest, ReportIsLastRecord) {
   ExpectDied(RunToDeath([&] {
     MustInstall(options_);
     InstallHandler();
@@ -140,11 +142,11 @@ TEST_P(FailureWriterTest, TheReportIsTheLastRecord) {
   ASSERT_THAT(records, SizeIs(2));
   EXPECT_EQ(records[0].text, "before");
   ExpectReportAtTheEnd(records, GetParam().signal, GetParam().name);
-  // Of the thread that logged before.
+  // The report has the id of the thread that logged before.
   EXPECT_EQ(records[1].thread_id, records[0].thread_id);
 }
 
-TEST_P(FailureWriterTest, OfAnotherThreadWithAFullRing) {
+TEST_P(FailureWriterTest, FullRingAcceptsReportOfAnotherThread) {
   ExpectDied(RunToDeath([&] {
     RingLogSink* const sink = MustInstall(options_);
     InstallHandler();
@@ -161,7 +163,7 @@ class FailureTest : public ::testing::Test {
   const RingLogSinkOptions options_ = DyingOptions(directory_);
 };
 
-TEST_F(FailureTest, OfAStackThatOverflows) {
+TEST_F(FailureTest, StackOverflowIsReported) {
   const int status = RunToDeath([&] {
     MustInstall(options_);
     InstallHandler();
@@ -171,8 +173,8 @@ TEST_F(FailureTest, OfAStackThatOverflows) {
   ExpectReportAtTheEnd(ReadLogAndRecover(directory_), SIGSEGV, "SIGSEGV");
 }
 
-// The thread that writes the report holds a slot, which it will not commit.
-TEST_F(FailureTest, OfASignalInTheMiddleOfAppend) {
+// The thread that writes the report holds a slot that it will never commit.
+TEST_F(FailureTest, SignalDuringAppendIsReported) {
   const int status = RunToDeath([&] {
     RingLogSink* const sink = MustInstall(options_);
     InstallHandler();
@@ -188,7 +190,7 @@ TEST_F(FailureTest, OfASignalInTheMiddleOfAppend) {
   ExpectReportAtTheEnd(records, SIGSEGV, "SIGSEGV");
 }
 
-TEST_F(FailureTest, AfterAFatalRecordTheReportComesBehindItsStack) {
+TEST_F(FailureTest, ReportFollowsStackOfFatalRecord) {
   RunToDeath([&] {
     MustInstall(options_);
     InstallHandler();
@@ -203,7 +205,7 @@ TEST_F(FailureTest, AfterAFatalRecordTheReportComesBehindItsStack) {
 
 std::atomic<int> g_in_handler{0};
 
-// Not Abseil's, which lets one thread in.
+// A handler of our own, because Abseil's lets only one thread in.
 void ReportTogether(int) {
   FailureWriter("*** SIGUSR1 in ");
   g_in_handler.fetch_add(1);
@@ -217,7 +219,7 @@ void ReportTogether(int) {
   raise(SIGKILL);
 }
 
-TEST_F(FailureTest, OfTwoThreadsAtOnceThereAreTwoReports) {
+TEST_F(FailureTest, TwoThreadsWriteTwoReports) {
   RunToDeath([&] {
     MustInstall(options_);
     signal(SIGUSR1, ReportTogether);
@@ -240,7 +242,7 @@ void WriteTwoPiecesAndDie(const char* text) {
   if (++pieces == 2) raise(SIGKILL);
 }
 
-TEST_F(FailureTest, AKillInTheHandlerLeavesWhatItHadWritten) {
+TEST_F(FailureTest, KillInHandlerKeepsWrittenPart) {
   const int status = RunToDeath([&] {
     MustInstall(options_);
     InstallHandler(&WriteTwoPiecesAndDie);
@@ -254,7 +256,7 @@ TEST_F(FailureTest, AKillInTheHandlerLeavesWhatItHadWritten) {
             1);
 }
 
-TEST_F(FailureTest, AReportThatIsTooLongIsCut) {
+TEST_F(FailureTest, LongReportIsTruncated) {
   RunToDeath([&] {
     MustInstall(options_);
     const std::string text(size_t{1} << 20, 'x');
@@ -271,7 +273,7 @@ TEST_F(FailureTest, AReportThatIsTooLongIsCut) {
                              " bytes cut]\n")));
 }
 
-TEST_F(FailureTest, AProcessThatLivesOnLeavesItsReportToTheNextStart) {
+TEST_F(FailureTest, HandledSignalIsReportedAtNextStart) {
   EXPECT_EQ(RunToDeath([&] {
               MustInstall(options_);
               FailureWriter("*** Signal 10 received, and handled ***\n");
@@ -287,7 +289,7 @@ TEST_F(FailureTest, AProcessThatLivesOnLeavesItsReportToTheNextStart) {
   EXPECT_EQ(records[1].line, 10);
 }
 
-TEST_F(FailureTest, BeforeInstallNothingHappens) {
+TEST_F(FailureTest, DoesNothingBeforeInstall) {
   EXPECT_EQ(RunToDeath([&] {
               FailureWriter("text");
               FailureWriter(nullptr);
@@ -297,7 +299,7 @@ TEST_F(FailureTest, BeforeInstallNothingHappens) {
   EXPECT_THAT(ReadLogAndRecover(directory_), IsEmpty());
 }
 
-TEST_F(FailureTest, AForkedChildDoesNotWriteIntoTheRingOfItsParent) {
+TEST_F(FailureTest, ForkedChildDoesNotWriteToParentsRing) {
   EXPECT_EQ(RunToDeath([&] {
               MustInstall(options_);
               const pid_t child = fork();

@@ -1,4 +1,5 @@
-// While a sink has two directories, what it says and does is of both.
+// Checks the operations of a sink while it has two directories: each of them
+// covers both.
 
 #include <cstdint>
 #include <string>
@@ -12,7 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/fallback_test_fixture.h"
 #include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"
@@ -28,17 +29,17 @@ using ::testing::SizeIs;
 using ::testing::StartsWith;
 using ::testing::UnorderedElementsAre;
 
-// A record in each, in turn.
-class InTurnTest : public FallbackFixture {
+// Logs to both directories alternately.
+class BothDirectoriesTest : public FallbackFixture {
  protected:
-  InTurnTest() { options_.recent_records = 10; }
+  BothDirectoriesTest() { options_.recent_records = 10; }
 
-  void LogInTurn() {
+  void LogAlternately() {
     Open();
     Log("one");
     WaitUntilWritten(1);
     Block();
-    // The open segment takes them still.
+    // Otherwise the open segment would still accept records.
     sink_->Rotate().IgnoreError();
     Log("two");
     WaitForFallback();
@@ -63,8 +64,8 @@ class InTurnTest : public FallbackFixture {
   std::vector<std::string> recent_on_fallback_;
 };
 
-TEST_F(InTurnTest, CatShowsBothDirectoriesByTime) {
-  LogInTurn();
+TEST_F(BothDirectoriesTest, CatMergesBothByTime) {
+  LogAlternately();
   for (const char* when : {"while it runs", "after its end"}) {
     std::vector<std::string> arguments = Directories();
     arguments.insert(arguments.begin(), "cat");
@@ -81,10 +82,10 @@ TEST_F(InTurnTest, CatShowsBothDirectoriesByTime) {
   EXPECT_THAT(TextsIn(options_.fallback_directory), ElementsAre("three"));
 }
 
-TEST_F(InTurnTest, RecentRecordsAreThoseOfBothByTime) {
+TEST_F(BothDirectoriesTest, RecentRecordsMergeBothByTime) {
   for (const LineFormat format : {LineFormat::kText, LineFormat::kJson}) {
     options_.format = format;
-    LogInTurn();
+    LogAlternately();
     const std::vector<std::string> recent = sink_->Recent(3);
     ASSERT_TRUE(sink_->Close().ok());
     Block();
@@ -99,8 +100,8 @@ TEST_F(InTurnTest, RecentRecordsAreThoseOfBothByTime) {
   }
 }
 
-TEST_F(InTurnTest, CountersAreTheSumOfBoth) {
-  LogInTurn();
+TEST_F(BothDirectoriesTest, CountersAreSumOfBoth) {
+  LogAlternately();
   ASSERT_TRUE(sink_->Close().ok());
   const RingLogSinkCounters counters = sink_->counters();
   EXPECT_EQ(counters.written_records, 4u);
@@ -117,10 +118,10 @@ TEST_F(InTurnTest, CountersAreTheSumOfBoth) {
   EXPECT_EQ(sink_->counters().dropped_records, 1u);
 }
 
-TEST_F(InTurnTest, ReconfigureAndRotateReachBoth) {
+TEST_F(BothDirectoriesTest, ReconfigureAndRotateReachBoth) {
   absl::Mutex mutex;
   std::vector<std::string> closed;
-  LogInTurn();
+  LogAlternately();
   RingLogSinkOptions changed = options_;
   changed.on_segment_closed = [&](const std::string& path) {
     absl::MutexLock lock(&mutex);

@@ -1,8 +1,10 @@
-// Processes with a second directory: how they start, fork and end, and what the
-// next start makes of it.
+// Runs processes with a fallback directory: how they start, fork and end, and
+// how the next start recovers them.
 //
-// Invariants checked: every record is there once, in the directory that its
-// ring was made for.
+// Invariant checked: each record is in the log once, in the directory that its
+// ring was created for.
+//
+// Oracle: the texts that the test logs, libzstd, and the decoder.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -29,8 +31,8 @@
 #include "ringlog/logsink/fallback_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/decode_all.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -45,15 +47,16 @@ using ::testing::UnorderedElementsAre;
 
 class FallbackProcessTest : public FallbackFixture {
  protected:
-  // In a process of the test, which never destroys it.
+  // Installs the sink in a child process, which never destroys it.
   RingLogSink* MustInstall() {
     absl::InitializeLog();
     absl::StatusOr<RingLogSink*> sink = Install(options_);
     if (!sink.ok() || !WaitForRecovery(absl::Minutes(10))) _exit(100);
     return *sink;
   }
-  // The same, and goes to the second directory, with "waits" in the first ring.
-  RingLogSink* InstallAndSwitch() {
+  // Installs the sink and fails over to the fallback directory; the record
+  // "waits" stays in the first ring.
+  RingLogSink* InstallAndFailOver() {
     RingLogSink* const sink = MustInstall();
     Block();
     LOG(INFO) << "waits";
@@ -69,11 +72,11 @@ class FallbackProcessTest : public FallbackFixture {
   }
 };
 
-TEST_F(FallbackProcessTest, StderrSaysOnceWhereRecordsGo) {
+TEST_F(FallbackProcessTest, StderrReportsFailOverOnce) {
   std::string err;
   EXPECT_EQ(RunChild(
                 [this] {
-                  RingLogSink* const sink = InstallAndSwitch();
+                  RingLogSink* const sink = InstallAndFailOver();
                   const uint64_t errors = sink->counters().write_errors;
                   WaitUntil([=] {
                     return sink->counters().write_errors > errors + 1;
@@ -88,7 +91,7 @@ TEST_F(FallbackProcessTest, StderrSaysOnceWhereRecordsGo) {
   EXPECT_THAT(absl::StrSplit(err, "\n"), ElementsAre(Not(IsEmpty()), ""));
 }
 
-TEST_F(FallbackProcessTest, AStartWithAnUnusableDirectoryGoesToTheOther) {
+TEST_F(FallbackProcessTest, UnusableDirectoryFailsOverAtStart) {
   Block();
   std::string err;
   EXPECT_EQ(RunChild(
@@ -105,7 +108,7 @@ TEST_F(FallbackProcessTest, AStartWithAnUnusableDirectoryGoesToTheOther) {
                                                 options_.fallback_directory))));
 }
 
-TEST_F(FallbackProcessTest, IfNeitherCanBeUsedRecordsAreKeptInMemory) {
+TEST_F(FallbackProcessTest, WithoutDirectoriesRecordsStayInMemory) {
   Block();
   WriteFile(options_.fallback_directory, "");
   std::string err;
@@ -114,7 +117,7 @@ TEST_F(FallbackProcessTest, IfNeitherCanBeUsedRecordsAreKeptInMemory) {
                   RingLogSink* const sink = MustInstall();
                   LOG(INFO) << "logged";
                   if (!sink->ring_path().empty()) _exit(1);
-                  // One of the two is enough.
+                  // One usable directory is enough.
                   std::filesystem::remove(options_.fallback_directory);
                   sink->Flush();
                   WaitUntil([=] { return sink->uses_fallback(); });
@@ -131,9 +134,9 @@ TEST_F(FallbackProcessTest, IfNeitherCanBeUsedRecordsAreKeptInMemory) {
   EXPECT_THAT(TextsIn(options_.fallback_directory), ElementsAre("elsewhere"));
 }
 
-TEST_F(FallbackProcessTest, AKillAfterTheSwitchLosesNothing) {
+TEST_F(FallbackProcessTest, KillAfterFailOverLosesNothing) {
   const int status = RunChild([this] {
-    InstallAndSwitch();
+    InstallAndFailOver();
     for (int i = 0; i < 1000; ++i) LOG(INFO) << "elsewhere " << i;
     raise(SIGKILL);
   });
@@ -144,7 +147,7 @@ TEST_F(FallbackProcessTest, AKillAfterTheSwitchLosesNothing) {
   }
   EXPECT_THAT(Rings(), SizeIs(2));
   EXPECT_EQ(AllTexts(), expected);
-  // What belongs to a directory that is not there stays.
+  // The ring of a missing directory stays.
   EXPECT_EQ(RunChild([this] { MustInstall(); }), 0);
   EXPECT_THAT(Rings(), SizeIs(1));
   EXPECT_EQ(AllTexts(), expected);
@@ -155,8 +158,8 @@ TEST_F(FallbackProcessTest, AKillAfterTheSwitchLosesNothing) {
   EXPECT_THAT(TextsIn(options_.directory), ElementsAre("waits"));
 }
 
-// With rings beside the segments, as by default.
-TEST_F(FallbackProcessTest, AKillAfterAStartInTheFallbackLosesNothing) {
+// The rings are in the same directories as the segments, as by default.
+TEST_F(FallbackProcessTest, KillAfterStartInFallbackLosesNothing) {
   options_.ring_directory.clear();
   Block();
   RunChild([this] {
@@ -174,9 +177,9 @@ TEST_F(FallbackProcessTest, AKillAfterAStartInTheFallbackLosesNothing) {
   EXPECT_THAT(TextsIn(options_.fallback_directory), SizeIs(100));
 }
 
-TEST_F(FallbackProcessTest, AForkedChildStartsAnew) {
+TEST_F(FallbackProcessTest, ForkedChildTriesFirstDirectoryAgain) {
   EXPECT_EQ(RunChild([this] {
-              RingLogSink* const sink = InstallAndSwitch();
+              RingLogSink* const sink = InstallAndFailOver();
               const std::vector<std::string> parents = Rings();
               LOG(INFO) << "parent";
               if (AwaitChild(StartChild([&] {
@@ -207,14 +210,15 @@ TEST_F(FallbackProcessTest, AForkedChildStartsAnew) {
               UnorderedElementsAre("parent", "child"));
 }
 
-// Children are forked while the flusher makes the switch, over and over.
-TEST_F(FallbackProcessTest, AForkDuringTheSwitchDoesNoHarm) {
+// Forks children again and again while the flusher fails over.
+TEST_F(FallbackProcessTest, ForkDuringFailOverLosesNothing) {
   const std::string count_path = base_ + "/count";
   EXPECT_EQ(RunChild([&] {
               RingLogSink* const sink = MustInstall();
               int children = 0;
               for (bool blocks = true; children < 60; blocks = !blocks) {
-                // A segment that is open can be written wherever it is.
+                // An open segment can be written even after its directory is
+                // moved.
                 if (blocks && !sink->Rotate().ok()) _exit(102);
                 blocks ? Block() : Unblock();
                 LOG(INFO) << "parent";
@@ -241,12 +245,12 @@ TEST_F(FallbackProcessTest, AForkDuringTheSwitchDoesNoHarm) {
   EXPECT_THAT(Rings(), IsEmpty());
 }
 
-TEST_F(FallbackProcessTest, ACrashReportGoesWhereNewRecordsGo) {
+TEST_F(FallbackProcessTest, CrashReportFollowsNewRecords) {
   RunChild([this] {
     absl::FailureSignalHandlerOptions handler;
     handler.symbolize_stacktrace = false;
     handler.writerfn = &FailureWriter;
-    InstallAndSwitch();
+    InstallAndFailOver();
     absl::InstallFailureSignalHandler(handler);
     LOG(INFO) << "elsewhere";
     raise(SIGSEGV);
@@ -256,11 +260,11 @@ TEST_F(FallbackProcessTest, ACrashReportGoesWhereNewRecordsGo) {
   EXPECT_THAT(text, AllOf(HasSubstr("elsewhere"), HasSubstr("*** SIGSEGV")));
 }
 
-TEST_F(FallbackProcessTest, EachDirectoryKeepsToTheLimits) {
+TEST_F(FallbackProcessTest, RetentionCoversEachDirectory) {
   options_.rotation.max_segment_bytes = 4096;
   options_.retention.max_files = 3;
   EXPECT_EQ(RunChild([this] {
-              const RingLogSink* const sink = InstallAndSwitch();
+              const RingLogSink* const sink = InstallAndFailOver();
               const uint64_t segments = sink->counters().segments + 20;
               for (int i = 0; sink->counters().segments < segments; ++i) {
                 LOG(INFO) << i * 7919 % 1000003;
@@ -272,7 +276,7 @@ TEST_F(FallbackProcessTest, EachDirectoryKeepsToTheLimits) {
   EXPECT_THAT(FilesIn(options_.directory, ".log.zst"), SizeIs(1));
 }
 
-TEST_F(FallbackProcessTest, ADirectoryThatCannotBeUsedIsTriedAgain) {
+TEST_F(FallbackProcessTest, UnusableDirectoryIsTriedAgain) {
   Block();
   Open();
   EXPECT_TRUE(sink_->uses_fallback());
@@ -288,7 +292,7 @@ TEST_F(FallbackProcessTest, ADirectoryThatCannotBeUsedIsTriedAgain) {
   EXPECT_THAT(Rings(), IsEmpty());
 }
 
-TEST_F(FallbackProcessTest, WithoutAFlusherOnlyTheStartCounts) {
+TEST_F(FallbackProcessTest, WithoutFlusherFailsOverOnlyAtStart) {
   options_.overflow = OverflowPolicy::kOverwriteOldest;
   options_.ring_directory.clear();
   Block();
@@ -300,7 +304,7 @@ TEST_F(FallbackProcessTest, WithoutAFlusherOnlyTheStartCounts) {
             std::vector<std::string>{"one"});
 }
 
-TEST_F(FallbackProcessTest, IfNeitherCanBeUsedTheErrorNamesBoth) {
+TEST_F(FallbackProcessTest, ErrorNamesBothUnusableDirectories) {
   Block();
   WriteFile(options_.fallback_directory, "");
   const absl::Status status = RingLogSink::Create(options_).status();
@@ -310,7 +314,7 @@ TEST_F(FallbackProcessTest, IfNeitherCanBeUsedTheErrorNamesBoth) {
                     HasSubstr(options_.fallback_directory)));
 }
 
-TEST_F(FallbackProcessTest, ItMayNotBeTheDirectoryByAnyName) {
+TEST_F(FallbackProcessTest, SameDirectoryIsRefusedByAnyName) {
   std::filesystem::create_directory(options_.directory);
   const std::string link = base_ + "/link";
   std::filesystem::create_directory_symlink(options_.directory, link);
@@ -324,7 +328,7 @@ TEST_F(FallbackProcessTest, ItMayNotBeTheDirectoryByAnyName) {
                            "; allowed is a directory other than option "
                            "directory, or nothing"));
   }
-  // Nor one that neither of them is yet.
+  // Nor a directory that does not exist yet.
   options_.directory += "/logs";
   options_.fallback_directory = link + "/logs";
   EXPECT_TRUE(absl::IsInvalidArgument(RingLogSink::Create(options_).status()));

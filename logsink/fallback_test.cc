@@ -1,8 +1,16 @@
-// Invariants checked: while the first directory takes nothing, records go to
-// the second one, and to the first again when all that waited for it is there;
-// each is in one of them, once, in the order of its thread.
+// Fails over to the fallback directory and back while the first directory
+// accepts nothing.
 //
-// pwrite(2) is taken over here, so that it can fail a number of times.
+// Invariants checked:
+//   - While the first directory accepts nothing, new records go to the fallback
+//     directory.
+//   - New records go to the first directory again after it has all records that
+//     waited for it.
+//   - Each record is in one of the directories, once, in the order of its
+//     thread.
+//
+// Oracle: the records that the test logs, and libzstd. This file replaces
+// pwrite(2), so that it can fail a number of times.
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -33,8 +41,8 @@
 #include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/small_file_system.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
@@ -50,7 +58,7 @@ std::atomic<int> g_failures_of_pwrite{0};
 
 class FallbackTest : public FallbackFixture {};
 
-// Logs "T N" from threads of its own, as fast as the ring takes it.
+// Logs "T N" from two threads, as fast as the ring accepts records.
 class Load {
  public:
   explicit Load(RingLogSink* sink) {
@@ -58,7 +66,7 @@ class Load {
       threads_.emplace_back([this, sink, t] { Run(sink, t); });
     }
   }
-  // After a failure they may be running still.
+  // After a failure the threads may still be running.
   ~Load() { Stop(); }
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
@@ -74,15 +82,15 @@ class Load {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
   }
-  // All that was logged, once, and in order in each directory.
+  // Checks that each record is there once, and in order in each directory.
   void ExpectAllIn(const std::vector<std::string>& directories) const {
     std::array<std::vector<int>, 2> found;
     for (size_t t = 0; t < found.size(); ++t) found[t].resize(logged_[t]);
     for (const std::string& directory : directories) {
       std::array<uint64_t, 2> next = {};
       for (const std::string& line : AllLines(directory)) {
-        // A gap, of a thread that was held up for a second on a busy machine:
-        // its record follows. One that does not is found below.
+        // The gap of a thread that a busy machine stopped for a second. Its
+        // record follows; if it is missing, the check at the end fails.
         if (line[0] == ' ' || absl::StrContains(line, " ringlog:0] ")) continue;
         const std::vector<std::string> words =
             absl::StrSplit(line.substr(line.find("] ") + 2), ' ');
@@ -108,7 +116,7 @@ class Load {
         LOG(INFO).ToSinkOnly(sink) << t << ' ' << logged_[t].load();
         ++logged_[t];
       }
-      // However slow the machine is: none is dropped.
+      // Prevents drops on a slow machine.
       do {
         absl::SleepFor(absl::Milliseconds(1));
       } while (IsHalfFull(sink->ring()));
@@ -123,7 +131,7 @@ class Load {
   std::vector<std::thread> threads_;
 };
 
-TEST_F(FallbackTest, UnderLoadNothingIsLostAndNothingTwice) {
+TEST_F(FallbackTest, LosesAndDoublesNothingUnderLoad) {
   options_.rotation.max_segment_bytes = 4096;
   Open();
   Load load(sink_.get());
@@ -148,7 +156,7 @@ TEST_F(FallbackTest, UnderLoadNothingIsLostAndNothingTwice) {
   EXPECT_THAT(Rings(), IsEmpty());
 }
 
-TEST_F(FallbackTest, AFullDiskSendsRecordsElsewhereUntilThereIsRoom) {
+TEST_F(FallbackTest, FullDiskFailsOverUntilItHasSpace) {
   InSmallFileSystem([this](const std::string& disk) {
     options_.directory = disk + "/logs";
     const std::string filler = disk + "/filler";
@@ -171,14 +179,14 @@ TEST_F(FallbackTest, AFullDiskSendsRecordsElsewhereUntilThereIsRoom) {
   });
 }
 
-// The switch is made by the flusher that has the error, and has been made when
-// it tries again: no clock comes into it.
+// The flusher that gets the error fails over before its next attempt, so the
+// test needs no clock.
 class ErrorsTest : public FallbackTest,
                    public ::testing::WithParamInterface<int> {};
 INSTANTIATE_TEST_SUITE_P(, ErrorsTest,
                          ::testing::Range(1, FailoverLog::kErrorsToSwitch + 3));
 
-TEST_P(ErrorsTest, SoManyInARowAndNoFewerSwitch) {
+TEST_P(ErrorsTest, ConsecutiveErrorsFailOver) {
   Open();
   Log("first");
   WaitUntilWritten(1);
@@ -196,7 +204,7 @@ TEST_P(ErrorsTest, SoManyInARowAndNoFewerSwitch) {
               ElementsAre("first", "second", "third"));
 }
 
-TEST_F(FallbackTest, ErrorsThatAreNotInARowDoNotSwitch) {
+TEST_F(FallbackTest, SeparateErrorsDoNotFailOver) {
   Open();
   for (int i = 0; i < 2 * FailoverLog::kErrorsToSwitch; ++i) {
     g_failures_of_pwrite = FailoverLog::kErrorsToSwitch - 1;
@@ -207,12 +215,12 @@ TEST_F(FallbackTest, ErrorsThatAreNotInARowDoNotSwitch) {
   EXPECT_FALSE(std::filesystem::exists(options_.fallback_directory));
 }
 
-TEST_F(FallbackTest, AllThatWaitedIsInTheFirstDirectoryBeforeAnythingNew) {
+TEST_F(FallbackTest, WaitingRecordsPrecedeNewOnes) {
   Open();
   Block();
   std::vector<std::string> waiting;
   while (!sink_->uses_fallback()) {
-    // Not so many that the ring is full.
+    // Few enough that the ring does not get full.
     if (waiting.size() < 1000) {
       waiting.push_back(absl::StrCat("waits ", waiting.size()));
       Log(waiting.back());
@@ -233,15 +241,15 @@ TEST_F(FallbackTest, AllThatWaitedIsInTheFirstDirectoryBeforeAnythingNew) {
   EXPECT_EQ(texts.back(), "new");
   texts.pop_back();
   EXPECT_EQ(texts.size(), in_first);
-  // The last of them may have met the switch.
+  // The last of them may have been logged during the fail-over.
   const std::vector<std::string> second = TextsIn(options_.fallback_directory);
   texts.insert(texts.end(), second.begin(), second.end());
   waiting.push_back("elsewhere");
   EXPECT_EQ(texts, waiting);
 }
 
-// A ring without a name is no place for new records.
-TEST_F(FallbackTest, IfTheRingHasGoneWithTheDirectoryRecordsStayInTheFallback) {
+// A ring whose file has no name must not get new records.
+TEST_F(FallbackTest, DeletedRingKeepsRecordsInFallback) {
   options_.ring_directory.clear();
   Open();
   Block();
@@ -260,9 +268,10 @@ TEST_F(FallbackTest, IfTheRingHasGoneWithTheDirectoryRecordsStayInTheFallback) {
   EXPECT_THAT(TextsIn(options_.fallback_directory), SizeIs(100));
 }
 
-// What one of them still holds is no reason to keep the other.
-TEST_F(FallbackTest, ACloseThatCannotWriteAllKeepsThatRingAlone) {
-  // The fallback's segment ends in the middle of it: nothing is dropped then.
+// One ring with records does not prevent the deletion of the other.
+TEST_F(FallbackTest, FailedCloseKeepsOnlyItsRing) {
+  // Called while Close() closes the fallback segment: the record must not be
+  // dropped.
   options_.on_segment_closed = [this](const std::string&) {
     LOG(INFO).ToSinkOnly(sink_.get()) << "meanwhile";
   };
@@ -274,7 +283,7 @@ TEST_F(FallbackTest, ACloseThatCannotWriteAllKeepsThatRingAlone) {
   EXPECT_THAT(Rings(), SizeIs(2));
   EXPECT_FALSE(sink_->Close().ok());
   EXPECT_THAT(Rings(), SizeIs(1));
-  // That ring takes what comes.
+  // The remaining ring accepts records.
   Log("late");
   EXPECT_EQ(sink_->counters().dropped_records, 0u);
   sink_.reset();
@@ -290,9 +299,8 @@ TEST_F(FallbackTest, ACloseThatCannotWriteAllKeepsThatRingAlone) {
   EXPECT_THAT(Rings(), IsEmpty());
 }
 
-// The process ends its writing while the second log is being made, or just has
-// been.
-TEST_F(FallbackTest, CloseAtTheMomentOfTheSwitch) {
+// The sink closes while the fallback log is being created, or directly after.
+TEST_F(FallbackTest, CloseDuringFailOverLosesNothing) {
   for (uint64_t i = 0; i < 20; ++i) {
     Open();
     Block();

@@ -1,4 +1,4 @@
-// A sink with a second directory, whose first one comes and goes; for tests.
+// A sink with a fallback directory, whose first directory a test can block.
 
 #ifndef RINGLOG_LOGSINK_FALLBACK_TEST_FIXTURE_H_
 #define RINGLOG_LOGSINK_FALLBACK_TEST_FIXTURE_H_
@@ -20,14 +20,15 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
 
+// The fixture of the fallback tests.
 class FallbackFixture : public ::testing::Test {
  protected:
-  // Rings are where nothing happens to them.
+  // Rings have a directory of their own, which is never blocked.
   FallbackFixture() {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
     options_.directory = base_ + "/first";
@@ -36,18 +37,18 @@ class FallbackFixture : public ::testing::Test {
     options_.flush_interval = absl::Milliseconds(1);
   }
 
-  // The first directory goes, with what it holds, and a file has its name.
+  // Renames the first directory, and creates a file of its name.
   void Block() const {
     if (std::filesystem::exists(options_.directory)) {
       std::filesystem::rename(options_.directory, Moved().back());
     }
     WriteFile(options_.directory, "a file");
   }
-  // It is empty when it comes back.
+  // Deletes that file. The next segment creates an empty directory.
   void Unblock() const { std::filesystem::remove(options_.directory); }
 
-  // What the first directory was and is, and the second one; those that have
-  // segments.
+  // Returns the directories that have segments: the renamed ones, the first
+  // one, and the fallback directory.
   std::vector<std::string> Directories() const {
     std::vector<std::string> all = Moved();
     all.back() = options_.directory;
@@ -68,6 +69,7 @@ class FallbackFixture : public ::testing::Test {
     ASSERT_TRUE(sink.ok()) << sink.status();
     sink_ = *std::move(sink);
   }
+  // Logs to sink_ only.
   void Log(absl::string_view text) {
     LOG(INFO).ToSinkOnly(sink_.get()) << text;
   }
@@ -77,17 +79,18 @@ class FallbackFixture : public ::testing::Test {
   void WaitForReturn() {
     WaitUntil([this] { return !sink_->uses_fallback(); });
   }
-  // Until the flusher is so far that they may be read.
+  // Waits until `records` records are written, so that a test can read them.
   void WaitUntilWritten(uint64_t records) {
     WaitUntil([this, records] {
       return sink_->counters().written_records >= records;
     });
   }
 
+  // Returns the texts of all records in the segments of `directory`.
   static std::vector<std::string> TextsIn(const std::string& directory) {
     std::vector<std::string> texts;
     for (const std::string& path : FilesIn(directory, ".zst")) {
-      // It may be written still.
+      // The segment may still be open.
       const std::string text = Decompress(path);
       for (absl::string_view line :
            absl::StrSplit(text, '\n', absl::SkipEmpty())) {
@@ -102,7 +105,7 @@ class FallbackFixture : public ::testing::Test {
   std::unique_ptr<RingLogSink> sink_;
 
  private:
-  // Names that the first directory got, and the next one that it will get.
+  // Returns the names that the first directory got so far, and the next one.
   std::vector<std::string> Moved() const {
     std::vector<std::string> moved;
     do {

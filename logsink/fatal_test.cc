@@ -1,5 +1,5 @@
-// Processes that Abseil ends, because of a FATAL record or a CHECK: the log has
-// the message once, and behind it the stack once.
+// Runs processes that Abseil ends because of a FATAL record or a CHECK. Checks
+// that the log has the message once, and after it the stack once.
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -26,7 +26,7 @@
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/testing/fixtures/dying_process.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -44,7 +44,7 @@ bool IsStack(const LoggedRecord& record) {
 struct Death {
   std::string name;
   void (*die)();
-  bool has_stack;  // and ends by abort(); else by _exit(1)
+  bool has_stack;  // and ends by abort(), otherwise by _exit(1)
 };
 std::ostream& operator<<(std::ostream& out, const Death& death) {
   return out << death.name;
@@ -73,7 +73,7 @@ void ExpectEnd(int status, const Death& death) {
   }
 }
 
-// `records` without what was logged before.
+// Checks the FATAL records among `records`.
 void ExpectMessageAndStack(std::vector<LoggedRecord> records,
                            const Death& death) {
   records.erase(std::remove_if(records.begin(), records.end(),
@@ -98,10 +98,10 @@ class FatalTest : public ::testing::TestWithParam<Death> {
   const RingLogSinkOptions options_ = DyingOptions(directory_);
 };
 
-INSTANTIATE_TEST_SUITE_P(OfEachKind, FatalTest, ::testing::ValuesIn(Deaths()),
+INSTANTIATE_TEST_SUITE_P(Kinds, FatalTest, ::testing::ValuesIn(Deaths()),
                          ::testing::PrintToStringParamName());
 
-TEST_P(FatalTest, OnTheMainThread) {
+TEST_P(FatalTest, MainThreadLogsMessageAndStack) {
   ExpectEnd(RunToDeath([&] {
               MustInstall(options_);
               LOG(INFO) << "before";
@@ -114,7 +114,7 @@ TEST_P(FatalTest, OnTheMainThread) {
   ExpectMessageAndStack(records, GetParam());
 }
 
-TEST_P(FatalTest, OnAnotherThread) {
+TEST_P(FatalTest, OtherThreadLogsMessageAndStack) {
   ExpectEnd(RunToDeath([&] {
               MustInstall(options_);
               std::thread(GetParam().die).join();
@@ -123,8 +123,8 @@ TEST_P(FatalTest, OnAnotherThread) {
   ExpectMessageAndStack(ReadLogAndRecover(directory_), GetParam());
 }
 
-// Room is kept for it.
-TEST_P(FatalTest, WhenTheRingIsFullAndTheFlusherCannotWrite) {
+// Slots are reserved for FATAL.
+TEST_P(FatalTest, FullRingAcceptsMessageAndStack) {
   ExpectEnd(RunToDeath([&] {
               FillRing(MustInstall(options_), options_);
               GetParam().die();
@@ -133,8 +133,9 @@ TEST_P(FatalTest, WhenTheRingIsFullAndTheFlusherCannotWrite) {
   ExpectMessageAndStack(ReadLogAndRecover(directory_), GetParam());
 }
 
-// The one that ended the process has both; the others may have been cut short.
-TEST(TwoFatalTest, OnTwoThreadsAtOnce) {
+// The thread that ended the process has both records. The others may have been
+// interrupted.
+TEST(TwoFatalTest, TwoThreadsLogTheirMessages) {
   const std::string directory = MakeTestDirectory();
   const int status = RunToDeath([&] {
     MustInstall(DyingOptions(directory));
@@ -169,7 +170,8 @@ TEST(TwoFatalTest, OnTwoThreadsAtOnce) {
   EXPECT_FALSE(with_stack.empty());
 }
 
-// A sink behind ours, which gets the message as soon as ours has it.
+// A sink that gets the message directly after RingLogSink, and kills the
+// process.
 class KillingSink : public absl::LogSink {
  public:
   void Send(const absl::LogEntry& entry) override {
@@ -177,7 +179,7 @@ class KillingSink : public absl::LogSink {
   }
 };
 
-TEST(FatalOrderTest, TheMessageIsSafeBeforeTheStackIsCollected) {
+TEST(FatalOrderTest, MessageIsSafeBeforeStackIsCollected) {
   const std::string directory = MakeTestDirectory();
   const int status = RunToDeath([&] {
     MustInstall(DyingOptions(directory));

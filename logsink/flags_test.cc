@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/environment.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/options.h"
@@ -30,7 +30,7 @@ absl::CommandLineFlag& FlagOf(const OptionRow& row) {
   return *absl::FindCommandLineFlag(row.FlagName());
 }
 
-// As main() does; what is not a flag of ours is an error.
+// Parses a command line, as main() does. An unknown flag is an error.
 void ParseCommandLine(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "program");
   std::vector<char*> argv;
@@ -38,7 +38,7 @@ void ParseCommandLine(std::vector<std::string> arguments) {
   absl::ParseCommandLine(static_cast<int>(argv.size()), argv.data());
 }
 
-RingLogSinkOptions Code() {
+RingLogSinkOptions OptionsOfCode() {
   RingLogSinkOptions code;
   code.directory = "/code";
   return code;
@@ -48,7 +48,7 @@ class FlagsTest : public ::testing::Test {
   absl::FlagSaver saver_;
 };
 
-TEST_F(FlagsTest, EveryOptionIsAFlagAndEveryFlagAnOption) {
+TEST_F(FlagsTest, FlagsMatchOptions) {
   std::set<std::string> options;
   for (const OptionRow& row : OptionTable()) options.insert(row.FlagName());
   std::set<std::string> flags;
@@ -58,7 +58,7 @@ TEST_F(FlagsTest, EveryOptionIsAFlagAndEveryFlagAnOption) {
   EXPECT_EQ(flags, options);
 }
 
-TEST_F(FlagsTest, HelpSaysWhatForWhatIsAllowedAndTheDefault) {
+TEST_F(FlagsTest, HelpHasPurposeValuesAndDefault) {
   for (const OptionRow& row : OptionTable()) {
     SCOPED_TRACE(row.name);
     const std::string help = FlagOf(row).Help();
@@ -68,8 +68,8 @@ TEST_F(FlagsTest, HelpSaysWhatForWhatIsAllowedAndTheDefault) {
   }
 }
 
-TEST_F(FlagsTest, FlagsThatAreNotGivenChangeNothing) {
-  RingLogSinkOptions code = Code();
+TEST_F(FlagsTest, AbsentFlagsChangeNothing) {
+  RingLogSinkOptions code = OptionsOfCode();
   code.compression_level = 3;
   code.ring_directory = "/rings";
   const auto options = OptionsFromFlags(code);
@@ -79,7 +79,7 @@ TEST_F(FlagsTest, FlagsThatAreNotGivenChangeNothing) {
   }
 }
 
-TEST_F(FlagsTest, ACommandLineSetsOptions) {
+TEST_F(FlagsTest, CommandLineSetsOptions) {
   ParseCommandLine({"--ringlog_directory=/flag", "--ringlog_ring_bytes=1MiB",
                     "--ringlog_sync=true", "--ringlog_sync_interval=5s",
                     "--ringlog_format=json", "--ringlog_min_severity=ERROR",
@@ -95,9 +95,9 @@ TEST_F(FlagsTest, ACommandLineSetsOptions) {
   EXPECT_EQ(options->compression_level, 7);
 }
 
-// Also if it says what is the default: the code may say otherwise.
-TEST_F(FlagsTest, AFlagGoesBeforeAVariableWhichGoesBeforeTheCode) {
-  RingLogSinkOptions code = Code();
+// Also if the flag has the default value, because the code may set another one.
+TEST_F(FlagsTest, FlagOverridesVariableAndCode) {
+  RingLogSinkOptions code = OptionsOfCode();
   code.compression_level = 9;
   code.ring_bytes = 1 << 20;
   code.rotation.max_segment_bytes = 1 << 20;
@@ -115,9 +115,9 @@ TEST_F(FlagsTest, AFlagGoesBeforeAVariableWhichGoesBeforeTheCode) {
   EXPECT_EQ(options->rotation.max_segment_bytes, 1u << 20);
 }
 
-TEST_F(FlagsTest, AValueThatIsNotAllowedIsRefusedWithWhatIs) {
+TEST_F(FlagsTest, InvalidValueIsRefusedWithValidOnes) {
   for (const OptionRow& row : OptionTable()) {
-    // Any text is a path.
+    // A path may be any text.
     if (std::holds_alternative<PathOption>(row.kind)) continue;
     SCOPED_TRACE(row.name);
     std::string error;
@@ -129,7 +129,7 @@ TEST_F(FlagsTest, AValueThatIsNotAllowedIsRefusedWithWhatIs) {
 
 using FlagsDeathTest = FlagsTest;
 
-TEST_F(FlagsDeathTest, ABadCommandLineNamesFlagValueAndWhatIsAllowed) {
+TEST_F(FlagsDeathTest, BadCommandLineNamesFlagAndValue) {
   EXPECT_EXIT(ParseCommandLine({"--ringlog_ring_bytes=1KiB"}),
               ::testing::ExitedWithCode(1),
               "1KiB.*ringlog_ring_bytes.*allowed is 64KiB to 1GiB");
@@ -138,7 +138,7 @@ TEST_F(FlagsDeathTest, ABadCommandLineNamesFlagValueAndWhatIsAllowed) {
               "64MB.*ringlog_ring_bytes.*as a number with KiB, MiB or GiB");
 }
 
-TEST_F(FlagsTest, WithoutADirectoryTheFlagIsNamed) {
+TEST_F(FlagsTest, MissingDirectoryNamesFlag) {
   ParseCommandLine({"--ringlog_directory="});
   const absl::Status status = OptionsFromFlags().status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
@@ -146,7 +146,7 @@ TEST_F(FlagsTest, WithoutADirectoryTheFlagIsNamed) {
             "flag --ringlog_directory is empty; allowed is a directory");
 }
 
-TEST_F(FlagsTest, AFlagThatNeedsAnotherIsNamedToo) {
+TEST_F(FlagsTest, ConflictingFlagIsNamed) {
   ParseCommandLine(
       {"--ringlog_directory=/flag", "--ringlog_rotation_offset=1h"});
   EXPECT_EQ(OptionsFromFlags().status().message(),
@@ -154,8 +154,8 @@ TEST_F(FlagsTest, AFlagThatNeedsAnotherIsNamedToo) {
             "rotation.interval, either way");
 }
 
-TEST_F(FlagsTest, WhatTheCodeSaysHasToBeAllowedToo) {
-  RingLogSinkOptions code = Code();
+TEST_F(FlagsTest, InvalidValueFromCodeIsRefused) {
+  RingLogSinkOptions code = OptionsOfCode();
   code.compression_level = 99;
   EXPECT_EQ(OptionsFromFlags(code).status().message(),
             "flag --ringlog_compression_level is 99; allowed is 1 to 19");

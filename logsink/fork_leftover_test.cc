@@ -1,6 +1,15 @@
-// Invariants checked: what killed children leave is in segments, once, while
-// their parent lives, and so is what a second sink leaves, with its next one;
-// only the rings of those that live are there then, and limits hold.
+// Kills forked children and second sinks, while other processes of the
+// directory live.
+//
+// Invariants checked:
+//   - Each record of a killed child is in a segment once, while its parent
+//     lives.
+//   - Each record of a killed second sink is in a segment once, after its next
+//     start.
+//   - Then only the rings of living processes exist.
+//   - Retention limits hold.
+//
+// Oracle: the texts that the test logs, and the decoder.
 
 #include <signal.h>
 #include <unistd.h>
@@ -24,8 +33,8 @@
 #include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/decode_all.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
@@ -60,7 +69,8 @@ class ForkLeftoverTest : public ForkFixture {
   }
 };
 
-// Each logs and is killed, some of them when a part of it is in segments.
+// Forks children that log and are killed. Some of them have already written a
+// part into segments.
 void KillChildren(RingLogSink* sink) {
   for (int c = 0; c < kChildren; ++c) {
     const int status = AwaitChild(StartChild([&] {
@@ -84,9 +94,9 @@ std::vector<std::string> TextsOfChildren() {
   return texts;
 }
 
-// There is no start in between. A sink that looks at once, and not in a minute,
-// is a second one of the parent.
-TEST_F(ForkLeftoverTest, WhatKilledChildrenLeaveIsRecoveredAsTheirParentLives) {
+// There is no start in between. A second sink of the parent looks for leftovers
+// at once, not after a minute.
+TEST_F(ForkLeftoverTest, LivingParentRecoversKilledChildren) {
   std::vector<std::string> expected = TextsOfChildren();
   expected.insert(expected.end(), {"before", "after"});
   EXPECT_EQ(RunChild([&] {
@@ -112,8 +122,9 @@ TEST_F(ForkLeftoverTest, WhatKilledChildrenLeaveIsRecoveredAsTheirParentLives) {
   EXPECT_THAT(decoded.texts, UnorderedElementsAreArray(expected));
 }
 
-TEST_F(ForkLeftoverTest, LimitsHoldThoughChildrenAreKilled) {
-  // Of a few rings, which are not deleted before they are recovered.
+TEST_F(ForkLeftoverTest, RetentionHoldsForKilledChildren) {
+  // Enough for a few rings, which retention does not delete before they are
+  // recovered.
   options_.rotation.max_segment_bytes = 4 << 10;
   options_.retention.max_bytes = 512 << 10;
   EXPECT_EQ(
@@ -129,15 +140,15 @@ TEST_F(ForkLeftoverTest, LimitsHoldThoughChildrenAreKilled) {
               UnorderedElementsAreArray(TextsOfChildren()));
 }
 
-// Those that end at once would begin a recovery each, and get in each other's
-// way.
-TEST_F(ForkLeftoverTest, AChildDoesNotBeginWithIt) {
+// Many short-lived children would each start a recovery and obstruct each
+// other.
+TEST_F(ForkLeftoverTest, ChildDoesNotRecoverAtStart) {
   EXPECT_EQ(RunChild([&] {
               RingLogSink* const sink = MustInstall();
               for (int c = 0; c < 2; ++c) {
                 const int status = AwaitChild(StartChild([&] {
                   LOG(INFO) << "child " << c;
-                  // Its flusher has begun then.
+                  // Starts the flusher of the child.
                   sink->Flush();
                   if (HasThread("ringlog-recover")) _exit(1);
                   raise(SIGKILL);
@@ -149,8 +160,8 @@ TEST_F(ForkLeftoverTest, AChildDoesNotBeginWithIt) {
             0);
 }
 
-// Of a sink that Install() does not know of.
-TEST_F(ForkLeftoverTest, WhatASecondSinkLeavesTheNextOneRecovers) {
+// A sink that Install() does not know.
+TEST_F(ForkLeftoverTest, NextSinkRecoversKilledSecondSink) {
   const auto log = [](RingLogSink* sink, const char* text) {
     LOG(INFO).ToSinkOnly(sink) << text;
   };

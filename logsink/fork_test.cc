@@ -1,7 +1,13 @@
-// Invariants checked: what a process and its forked children log is there once,
-// however each of them ends; each has a ring and files of its own, and a child
-// that logs nothing has none; a process's death shows although its children
-// live.
+// Forks processes that log, in every state of parent and child.
+//
+// Invariants checked:
+//   - Each record of a process and of its forked children is in the log once,
+//     in whatever way each of them ends.
+//   - Each process has its own ring and segments. A child that does not log has
+//     none.
+//   - A dead process counts as dead although its children live.
+//
+// Oracle: the texts that the test logs, and the decoder.
 
 #include <signal.h>
 #include <spawn.h>
@@ -30,9 +36,10 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/decode_all.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -55,7 +62,7 @@ class ForkTest : public ForkFixture {
     return RecoverLeftovers(directory_, directory_, SegmentWriterOptions());
   }
 
-  // What the decoder finds before a recovery, and what it finds after it.
+  // Compares the decoded log with `texts` before and after a recovery.
   void ExpectEachOnce(const std::vector<std::string>& texts) {
     for (const char* when : {"before the recovery", "after it"}) {
       const Decoded decoded = DecodeAll({directory_});
@@ -67,12 +74,12 @@ class ForkTest : public ForkFixture {
   }
 };
 
-// Ends the process of the test unless its child has ended well.
+// Ends the calling child process unless `child` exits with status 0.
 void MustEndWell(pid_t child) {
   if (AwaitChild(child) != 0) _exit(101);
 }
 
-TEST_F(ForkTest, AChildHasARingAndFilesOfItsOwn) {
+TEST_F(ForkTest, ChildHasItsOwnRingAndSegments) {
   EXPECT_EQ(RunChild([this] {
               RingLogSink* const sink = MustInstall();
               LOG(INFO) << "parent, before";
@@ -87,7 +94,8 @@ TEST_F(ForkTest, AChildHasARingAndFilesOfItsOwn) {
                 }
                 if (FilesIn(directory_, ".ring").size() != 2) _exit(4);
               }));
-              // Its exit has deleted its ring, and not ours.
+              // The exit of the child deleted the child's ring, and not the
+              // ring of this process.
               if (FilesIn(directory_, ".ring") !=
                   std::vector<std::string>{parents_ring}) {
                 _exit(5);
@@ -100,7 +108,7 @@ TEST_F(ForkTest, AChildHasARingAndFilesOfItsOwn) {
   ExpectEachOnce({"parent, before", "child", "parent, after"});
 }
 
-TEST_F(ForkTest, AChildThatLogsNothingMakesNothing) {
+TEST_F(ForkTest, SilentChildCreatesNoFiles) {
   EXPECT_EQ(
       RunChild([this] {
         RingLogSink* const sink = MustInstall();
@@ -113,7 +121,7 @@ TEST_F(ForkTest, AChildThatLogsNothingMakesNothing) {
           sink->Flush();
           if (!sink->Close().ok()) _exit(1);
           if (FilesIn(directory_, ".ring").size() != 1) _exit(2);
-          // It has ended for this process, but for this one only.
+          // Close() has closed the sink for the child, and not for the parent.
           LOG(INFO) << "after the end";
           if (FilesIn(directory_, ".ring").size() != 1) _exit(3);
         }));
@@ -127,7 +135,7 @@ TEST_F(ForkTest, AChildThatLogsNothingMakesNothing) {
   ExpectEachOnce({"parent"});
 }
 
-TEST_F(ForkTest, AChildOfAClosedSinkLogsNothing) {
+TEST_F(ForkTest, ChildOfClosedSinkLogsNothing) {
   EXPECT_EQ(RunChild([this] {
               RingLogSink* const sink = MustInstall();
               if (!sink->Close().ok()) _exit(1);
@@ -140,7 +148,7 @@ TEST_F(ForkTest, AChildOfAClosedSinkLogsNothing) {
   EXPECT_THAT(FilesIn(directory_, ""), IsEmpty());
 }
 
-TEST_F(ForkTest, WhatHandlersOfAChildsExitLogIsKept) {
+TEST_F(ForkTest, RecordsOfChildsExitHandlersAreKept) {
   EXPECT_EQ(RunChild([this] {
               MustInstall();
               MustEndWell(StartChild(
@@ -151,7 +159,7 @@ TEST_F(ForkTest, WhatHandlersOfAChildsExitLogIsKept) {
   ExpectEachOnce({"at exit of the child"});
 }
 
-TEST_F(ForkTest, AChildOfASinkWithoutAFileHasMemoryOfItsOwn) {
+TEST_F(ForkTest, ChildOfInMemorySinkHasItsOwnMemory) {
   EXPECT_EQ(RunChild([this] {
               absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
               const auto sink = RingLogSink::CreateInMemory(options_);
@@ -166,12 +174,12 @@ TEST_F(ForkTest, AChildOfASinkWithoutAFileHasMemoryOfItsOwn) {
   ExpectEachOnce({"child"});
 }
 
-TEST_F(ForkTest, GrandchildrenAlsoFromThreads) {
+TEST_F(ForkTest, GrandchildrenLogAlsoFromThreads) {
   EXPECT_EQ(RunChild([this] {
               MustInstall();
               LOG(INFO) << "first";
               MustEndWell(StartChild([] {
-                // It has no log of its own yet.
+                // This child has no ring yet.
                 MustEndWell(StartChild([] { LOG(INFO) << "early third"; }));
                 LOG(INFO) << "second";
                 std::thread([] {
@@ -186,7 +194,7 @@ TEST_F(ForkTest, GrandchildrenAlsoFromThreads) {
                   "thread of the second", "first again"});
 }
 
-TEST_F(ForkTest, ThreadsOfAChildShareItsRing) {
+TEST_F(ForkTest, ThreadsOfChildShareItsRing) {
   constexpr int kThreads = 8;
   EXPECT_EQ(RunChild([this] {
               MustInstall();
@@ -212,9 +220,9 @@ TEST_F(ForkTest, ThreadsOfAChildShareItsRing) {
   ExpectEachOnce(texts);
 }
 
-// The parent's threads are in the middle of anything when it forks. Every child
-// logs from two threads, and ends in one of the ways in which processes end.
-TEST_F(ForkTest, NothingIsLostOrDoubledUnderLoad) {
+// The parent forks while its threads are in any state. Every child logs from
+// two threads, and ends in one of several ways.
+TEST_F(ForkTest, LosesAndDoublesNothingUnderLoad) {
   constexpr int kThreads = 3, kChildren = 15, kRecords = 20;
   const auto log = [](const std::string& who) {
     for (int i = 0; i < kRecords; ++i) LOG(INFO) << who << " " << i;
@@ -280,7 +288,7 @@ TEST_F(ForkTest, NothingIsLostOrDoubledUnderLoad) {
   EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
 }
 
-TEST_F(ForkTest, ProgramsThatAreStartedUnderLoadDisturbNothing) {
+TEST_F(ForkTest, SpawnedProgramsDoNotDisturbLog) {
   constexpr int kRecords = 3000;
   EXPECT_EQ(RunChild([this] {
               MustInstall();
@@ -312,12 +320,13 @@ TEST_F(ForkTest, ProgramsThatAreStartedUnderLoadDisturbNothing) {
   ExpectEachOnce(texts);
 }
 
-TEST_F(ForkTest, ADeadParentsRingIsRecoveredThoughItsChildrenLive) {
+TEST_F(ForkTest, DeadParentIsRecoveredWhileChildrenLive) {
   Signal are_ready, may_end;
   EXPECT_EQ(RunChild([&] {
               MustInstall();
               LOG(INFO) << "parent";
-              // Not RunChild's stderr, which is waited for.
+              // The children must not hold the stderr of RunChild(), which
+              // waits until it is closed.
               StartChild([&] {
                 close(STDERR_FILENO);
                 are_ready.Send();
@@ -344,8 +353,9 @@ TEST_F(ForkTest, ADeadParentsRingIsRecoveredThoughItsChildrenLive) {
   may_end.Send();
 }
 
-// It has the id and the start of the process that logged.
-TEST_F(ForkTest, TheRingOfAProcessThatCalledExecIsRecoveredThoughItLives) {
+// The program after exec has the process id and start time of the process that
+// logged.
+TEST_F(ForkTest, RingIsRecoveredAfterExec) {
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
     MustInstall();
@@ -364,7 +374,7 @@ TEST_F(ForkTest, TheRingOfAProcessThatCalledExecIsRecoveredThoughItLives) {
   ExpectEachOnce({"before exec"});
 }
 
-TEST_F(ForkTest, ARingThatItsProcessHasClosedByMistakeIsNotTaken) {
+TEST_F(ForkTest, RingWithClosedDescriptorIsNotTaken) {
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
     RingLogSink* const sink = MustInstall();
@@ -390,7 +400,7 @@ TEST_F(ForkTest, ARingThatItsProcessHasClosedByMistakeIsNotTaken) {
   ExpectEachOnce({"before", "after"});
 }
 
-TEST_F(ForkTest, AChildThatCannotHaveARingLogsIntoMemoryAndSaysSoOnce) {
+TEST_F(ForkTest, ChildWithoutRingLogsAndWarnsOnce) {
   options_.ring_directory = directory_ + "/rings";
   std::string err;
   EXPECT_EQ(RunChild(

@@ -14,10 +14,11 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 
+// The fixture of the fork tests.
 class ForkFixture : public ::testing::Test {
  protected:
   ForkFixture() {
@@ -25,7 +26,7 @@ class ForkFixture : public ::testing::Test {
     options_.ring_bytes = 64 << 10;
   }
 
-  // In a process of the test.
+  // Installs the sink in a child process and waits for its recovery.
   RingLogSink* MustInstall() {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
     absl::InitializeLog();

@@ -1,5 +1,5 @@
-// Processes that log through an installed sink and end in every way that a
-// process can; then what they left is looked at from outside.
+// Runs processes that log through an installed sink and end in many ways. Then
+// checks the files that they left.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -23,8 +23,8 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -78,7 +78,7 @@ LeftoverSweep RecoverAll(const std::string& directory) {
 
 class SignalTest : public ::testing::TestWithParam<int> {};
 
-TEST_P(SignalTest, EveryRecordLoggedBeforeItIsKeptOnce) {
+TEST_P(SignalTest, RecordsBeforeSignalAreKeptOnce) {
   const std::string directory = MakeTestDirectory();
   const int status = RunChild([&] {
     MustInstall(Options(directory));
@@ -100,7 +100,7 @@ INSTANTIATE_TEST_SUITE_P(Signals, SignalTest,
                          ::testing::Values(SIGKILL, SIGSEGV, SIGABRT, SIGTERM,
                                            SIGBUS, SIGFPE, SIGILL));
 
-TEST(InstallTest, TheNextStartRecoversWhatAKillLeft) {
+TEST(InstallTest, NextStartRecoversKilledProcess) {
   const std::string directory = MakeTestDirectory();
   RunChild([&] {
     MustInstall(Options(directory));
@@ -119,7 +119,7 @@ TEST(InstallTest, TheNextStartRecoversWhatAKillLeft) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, ANormalExitLeavesClosedSegmentsAndNoRing) {
+TEST(InstallTest, ExitClosesSegmentsAndDeletesRing) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
@@ -134,7 +134,7 @@ struct LogsWhenDestroyed {
   ~LogsWhenDestroyed() { LOG(INFO) << "destroyed"; }
 };
 
-TEST(InstallTest, DestructorsOfStaticObjectsMayLog) {
+TEST(InstallTest, StaticDestructorsMayLog) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               static LogsWhenDestroyed before_the_sink;
@@ -148,7 +148,7 @@ TEST(InstallTest, DestructorsOfStaticObjectsMayLog) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, ExitWithoutCleaningUpIsLikeAKill) {
+TEST(InstallTest, UnderscoreExitIsLikeKill) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
@@ -160,7 +160,7 @@ TEST(InstallTest, ExitWithoutCleaningUpIsLikeAKill) {
   EXPECT_EQ(Texts(directory), ExpectedTexts());
 }
 
-TEST(InstallTest, AFatalRecordIsKeptOnceWithItsStack) {
+TEST(InstallTest, FatalRecordIsKeptOnceWithStack) {
   const std::string directory = MakeTestDirectory();
   const int status = RunChild([&] {
     MustInstall(Options(directory));
@@ -174,7 +174,7 @@ TEST(InstallTest, AFatalRecordIsKeptOnceWithItsStack) {
   EXPECT_THAT(text, HasSubstr("*** Check failure stack trace: ***"));
 }
 
-TEST(InstallTest, AQFatalRecordIsKept) {
+TEST(InstallTest, QFatalRecordIsKept) {
   const std::string directory = MakeTestDirectory();
   RunChild([&] {
     MustInstall(Options(directory));
@@ -184,7 +184,7 @@ TEST(InstallTest, AQFatalRecordIsKept) {
   EXPECT_THAT(AllText(directory), HasSubstr("] the reason\n"));
 }
 
-TEST(InstallTest, WithoutARingTheProgramStillLogsAndSaysSoOnce) {
+TEST(InstallTest, WithoutRingLogsAndWarnsOnce) {
   const std::string directory = MakeTestDirectory();
   RingLogSinkOptions options = Options(directory);
   options.ring_directory = directory + "/a file, not a directory";
@@ -203,7 +203,7 @@ TEST(InstallTest, WithoutARingTheProgramStillLogsAndSaysSoOnce) {
   EXPECT_THAT(err, HasSubstr("kept in memory"));
 }
 
-TEST(InstallTest, ASecondInstallIsRefused) {
+TEST(InstallTest, SecondInstallIsRefused) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(
       RunChild([&] {
@@ -215,12 +215,12 @@ TEST(InstallTest, ASecondInstallIsRefused) {
       0);
 }
 
-TEST(InstallTest, AForkedChildsExitLeavesTheParentsFilesAlone) {
+TEST(InstallTest, ExitOfForkedChildKeepsParentsFiles) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
               LOG(INFO) << "before";
-              // A sanitizer's allocator must not be in use while it forks.
+              // The allocator of a sanitizer must not be in use during fork().
               WaitForRecovery(absl::Minutes(10));
               absl::FlushLogSinks();
               const pid_t child = fork();
@@ -233,7 +233,7 @@ TEST(InstallTest, AForkedChildsExitLeavesTheParentsFilesAlone) {
   EXPECT_EQ(Texts(directory), (std::vector<std::string>{"before", "after"}));
 }
 
-TEST(InstallTest, ASinkThatIsRemovedAndClosedIsNoTroubleAtTheEnd) {
+TEST(InstallTest, ClosedSinkDoesNotDisturbExit) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               RingLogSink* const sink = MustInstall(Options(directory));
@@ -245,7 +245,7 @@ TEST(InstallTest, ASinkThatIsRemovedAndClosedIsNoTroubleAtTheEnd) {
   EXPECT_EQ(Texts(directory), ExpectedTexts());
 }
 
-TEST(InstallTest, ARelativeDirectoryIsTheOneOfTheStart) {
+TEST(InstallTest, RelativeDirectoryIsResolvedAtStart) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               if (chdir(directory.c_str()) != 0) _exit(1);
@@ -258,7 +258,7 @@ TEST(InstallTest, ARelativeDirectoryIsTheOneOfTheStart) {
   EXPECT_THAT(FilesIn(directory + "/logs", ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, AStartWithAnotherRingDirectoryRecoversBoth) {
+TEST(InstallTest, OldAndNewRingDirectoryAreRecovered) {
   const std::string directory = MakeTestDirectory();
   RunChild([&] {
     MustInstall(Options(directory));
@@ -276,7 +276,7 @@ TEST(InstallTest, AStartWithAnotherRingDirectoryRecoversBoth) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, AShortLifeRecoversWhatAKillLeft) {
+TEST(InstallTest, ShortLivedProcessRecoversKilledOne) {
   const std::string directory = MakeTestDirectory();
   RunChild([&] {
     MustInstall(Options(directory));
@@ -287,9 +287,8 @@ TEST(InstallTest, AShortLifeRecoversWhatAKillLeft) {
   EXPECT_EQ(Texts(directory), ExpectedTexts());
 }
 
-// Whether each was kept depends on when it came; that it was kept once, on
-// nothing.
-TEST(InstallTest, WhatOtherThreadsLogWhileTheProcessEndsIsKeptOnceOrDropped) {
+// Whether a record is kept depends on its time. No record is doubled.
+TEST(InstallTest, RecordsDuringExitAreKeptOnceOrDropped) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));

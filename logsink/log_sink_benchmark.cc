@@ -1,15 +1,14 @@
-// What a LOG() statement costs, with each of several sinks in the same run: one
-// that does nothing, one that takes a mutex and calls fwrite, one that makes a
-// write(2) per line, and ours. Abseil's own work, which is most of it, is in
-// every row.
+// Measures the cost of a LOG() statement with several sinks in the same run:
+// one that does nothing, one that locks a mutex and calls fwrite(3), one that
+// calls write(2) for each line, and RingLogSink. Each row includes the work of
+// Abseil, which is the largest part.
 //
-//   bazel run -c opt //logsink:log_sink_benchmark
+//     bazel run -c opt //logsink:log_sink_benchmark
 //
-// The time of each call is taken by itself; the counters are its percentiles,
-// in nanoseconds, over all threads. Two clock readings are in every row alike.
-// Threads log in bursts that the ring has room for, since a record that is
-// dropped would be a cheap one, and wait between them for what the sink does in
-// the background.
+// Each call is timed separately. The counters are percentiles in nanoseconds
+// over all threads; each includes the same two clock readings. Threads log in
+// bursts that fit in the ring, because a dropped record would be cheap. Between
+// bursts they wait for the background work of the sink.
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -39,6 +38,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/ring.h"
 
 namespace ringlog {
 namespace {
@@ -121,7 +121,7 @@ std::string ScratchDirectory() {
   return path;
 }
 
-// Nanoseconds per call, of all threads of one run.
+// Nanoseconds of each call, of all threads of one run. Thread-safe.
 class Latencies {
  public:
   void Add(std::vector<uint32_t> more) {
@@ -204,7 +204,7 @@ void BM_Log(benchmark::State& state) {
   }
   g_run->latencies.Add(std::move(latencies));
   absl::MutexLock lock(&g_run->mutex);
-  // The last thread has the figures of all.
+  // The last thread reports the figures of all threads.
   if (++g_run->reported == state.threads()) {
     g_run->latencies.Report(&state);
     state.counters["dropped"] = static_cast<double>(Drops(*g_run->sink));
@@ -234,14 +234,13 @@ void Register(const char* name) {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  // --once: to see that all of it still runs.
+  // --once: one iteration of each row, as a test.
   if (argc == 2 && absl::string_view(argv[1]) == "--once") {
     ringlog::g_iterations = 1;
   } else if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
     return 1;
   }
-  // Only the sinks that are measured: before InitializeLog() all goes to
-  // stderr.
+  // Before InitializeLog(), Abseil would also write to stderr.
   absl::InitializeLog();
   absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
   ringlog::Register<ringlog::MakeNull>("NullSink");

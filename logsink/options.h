@@ -11,10 +11,8 @@
 
 #include "absl/base/log_severity.h"
 #include "absl/time/time.h"
-#include "ringlog/compress/line/line_format.h"
-#include "ringlog/compress/retention/retention.h"
-#include "ringlog/compress/segment/file_name.h"
-#include "ringlog/ring/ring.h"
+#include "ringlog/compress/log_options.h"
+#include "ringlog/ring/overflow_policy.h"
 
 namespace ringlog {
 

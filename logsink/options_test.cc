@@ -1,6 +1,6 @@
-// Every option, on both sides of each of its bounds: what is allowed is
-// accepted as a value and as text, what is not is named with its value and what
-// is allowed.
+// Tests every option on both sides of each of its bounds. An allowed value is
+// accepted as a value and as text. The error for another value has the option,
+// the value and the allowed values.
 
 #include "ringlog/logsink/options.h"
 
@@ -18,7 +18,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/ring/ring.h"
 
@@ -31,13 +31,13 @@ RingLogSinkOptions Good() {
   return options;
 }
 
-// What an option says of itself, and values that it takes and does not take,
-// with | between them.
+// The allowed values in the words of the option, and lists of accepted and
+// refused texts, separated by |.
 struct Bounds {
   absl::string_view name;
   absl::string_view allowed;
   const char* good;
-  const char* bad;  // or nullptr for none
+  const char* bad;  // nullptr for none
 
   static std::vector<std::string> Values(const char* list) {
     if (list == nullptr) return {};
@@ -84,7 +84,7 @@ constexpr Bounds kBounds[] = {
     {"compression_level", "1 to 19", "1|19", "0|20||1.5| 3|3 |x"},
 };
 
-TEST(OptionTableTest, EveryRowHasItsBoundsHere) {
+TEST(OptionTableTest, BoundsCoverEveryRow) {
   std::vector<std::string> rows;
   for (const OptionRow& row : OptionTable()) rows.emplace_back(row.name);
   std::vector<std::string> tested;
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(All, OptionTest, ::testing::ValuesIn(kBounds),
                            return name;
                          });
 
-TEST_P(OptionTest, WhatIsAllowedIsAcceptedAndPrintedSoThatItIsReadBack) {
+TEST_P(OptionTest, AllowedValueIsAcceptedAndReadBack) {
   for (const std::string& text : Bounds::Values(GetParam().good)) {
     SCOPED_TRACE(text);
     RingLogSinkOptions options = Good();
@@ -117,23 +117,23 @@ TEST_P(OptionTest, WhatIsAllowedIsAcceptedAndPrintedSoThatItIsReadBack) {
   }
 }
 
-TEST_P(OptionTest, WhatIsNotAllowedIsNamedWithItsValueAndWhatIs) {
+TEST_P(OptionTest, RefusedValueIsNamed) {
   for (const std::string& text : Bounds::Values(GetParam().bad)) {
     SCOPED_TRACE(text);
     RingLogSinkOptions options = Good();
     const std::string before = row().Print(options);
     const absl::Status status = row().Set(text, "flag --x", &options);
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
-    // How a value is written may follow.
+    // A hint about the syntax may follow.
     EXPECT_THAT(std::string(status.message()),
                 ::testing::StartsWith(
                     absl::StrCat("flag --x is ", text.empty() ? "empty" : text,
                                  "; allowed is ", GetParam().allowed)));
-    EXPECT_EQ(row().Print(options), before) << "as it was";
+    EXPECT_EQ(row().Print(options), before) << "unchanged";
   }
 }
 
-TEST_P(OptionTest, ARowSetsNoOtherOption) {
+TEST_P(OptionTest, RowSetsNoOtherOption) {
   RingLogSinkOptions options = Good();
   ASSERT_TRUE(
       row().Set(Bounds::Values(GetParam().good)[0], "x", &options).ok());
@@ -143,13 +143,13 @@ TEST_P(OptionTest, ARowSetsNoOtherOption) {
   }
 }
 
-TEST_P(OptionTest, TheDefaultIsPrintedSoThatItIsReadBack) {
+TEST_P(OptionTest, DefaultIsReadBack) {
   RingLogSinkOptions options = Good();
   EXPECT_TRUE(row().Set(row().Print(Good()), "x", &options).ok());
   EXPECT_EQ(row().Print(options), row().Print(Good()));
 }
 
-TEST_P(OptionTest, NamesOfFlagAndVariableAreThoseOfTheOption) {
+TEST_P(OptionTest, FlagAndVariableAreNamedAsOption) {
   std::string name(GetParam().name);
   std::replace(name.begin(), name.end(), '.', '_');
   std::string upper = name;
@@ -158,7 +158,7 @@ TEST_P(OptionTest, NamesOfFlagAndVariableAreThoseOfTheOption) {
   EXPECT_EQ(row().VariableName(), absl::StrCat("RINGLOG_", upper));
 }
 
-// Values that only code can give.
+// Values that only code can set.
 struct BadValue {
   const char* name;
   void (*spoil)(RingLogSinkOptions*);
@@ -166,7 +166,7 @@ struct BadValue {
 };
 class BadValueTest : public ::testing::TestWithParam<BadValue> {};
 
-TEST_P(BadValueTest, IsRefusedByNameWithItsValueAndWhatIsAllowed) {
+TEST_P(BadValueTest, IsRefusedByName) {
   RingLogSinkOptions options = Good();
   GetParam().spoil(&options);
   const absl::Status status = CheckOptions(options);
@@ -221,8 +221,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"compression_level",
                  [](auto* o) { o->compression_level = 20; }, "20"}));
 
-// What ends segments by time is enough to keep to a limit of bytes.
-TEST(RelationsTest, ALimitOfBytesNeedsOneReasonForASegmentToEnd) {
+// Rotation by time is enough for a limit in bytes.
+TEST(RelationsTest, LimitInBytesNeedsRotation) {
   RingLogSinkOptions options = Good();
   options.retention.max_bytes = uint64_t{1} << 30;
   EXPECT_TRUE(CheckOptions(options).ok());
@@ -238,7 +238,7 @@ struct Relation {
 };
 class RelationTest : public ::testing::TestWithParam<Relation> {};
 
-TEST_P(RelationTest, IsRefusedByNameWithItsValueAndWhatIsAllowed) {
+TEST_P(RelationTest, IsRefusedByName) {
   RingLogSinkOptions options = Good();
   GetParam().set(&options);
   const absl::Status status = CheckOptions(options);

@@ -1,5 +1,5 @@
-// What happens to records when the flusher does not keep up: each policy, with
-// a flusher that cannot write, and what the log tells of it afterwards.
+// Checks the overflow policies with a flusher that cannot write: which records
+// are kept, and which losses the log reports.
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -33,9 +33,9 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/harness/blocked_directory.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/stopping_page.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"
@@ -49,7 +49,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-// What the log has: records, and the gaps that it tells of among them.
+// The records of a log, and the gaps that it reports.
 struct Log {
   std::vector<std::string> texts;
   std::vector<Gap> gaps;
@@ -96,8 +96,8 @@ class OverflowTest : public ::testing::Test {
     absl::AddLogSink(sink_.get());
   }
 
-  // The flusher has taken a record, which it cannot write: nothing else that is
-  // logged is told of before Unblock().
+  // Waits until the flusher has taken a record that it cannot write. No later
+  // loss is reported before Unblock().
   void LetFlusherTry() {
     LOG(INFO) << "first";
     while (sink_->counters().write_errors == 0) std::this_thread::yield();
@@ -110,7 +110,8 @@ class OverflowTest : public ::testing::Test {
     sink_.reset();
   }
 
-  // As many records of one slot each as enter, and `more`.
+  // Logs one-slot records until the ring is full for `severity`, and `more`
+  // records beyond. Returns the number of records that fit.
   uint64_t Fill(Severity severity, uint64_t more) {
     const uint64_t room =
         sink_->ring().capacity(severity) - sink_->counters().used_slots;
@@ -132,17 +133,17 @@ class OverflowTest : public ::testing::Test {
   std::unique_ptr<RingLogSink> sink_;
 };
 
-TEST_F(OverflowTest, DropNewestKeepsAShareForWhatMatters) {
+TEST_F(OverflowTest, DropNewestReservesSlotsForWarnings) {
   OpenBlocked();
   const absl::Time begin = absl::Now();
   LetFlusherTry();
   const uint64_t infos = Fill(Severity::kInfo, 38);
   const uint64_t warnings = Fill(Severity::kWarning, 5);
   EXPECT_GT(infos, 0u);
-  EXPECT_GT(warnings, 0u) << "INFO was dropped, and these were not";
+  EXPECT_GT(warnings, 0u) << "slots are reserved for WARNING";
   EXPECT_EQ(Dropped(DropCause::kRingFull, Severity::kInfo), 38u);
   EXPECT_EQ(Dropped(DropCause::kRingFull, Severity::kWarning), 5u);
-  LOG(ERROR) << "of the share of WARNING";
+  LOG(ERROR) << "no reserved slot is left";
   EXPECT_EQ(Dropped(DropCause::kRingFull, Severity::kError), 1u);
   const absl::Time end = absl::Now();
   const uint64_t position = sink_->ring().tail_position();
@@ -159,7 +160,8 @@ TEST_F(OverflowTest, DropNewestKeepsAShareForWhatMatters) {
   EXPECT_EQ(Count(gap, Severity::kError), 1u);
   EXPECT_EQ(gap.first_position, gap.end_position);
   EXPECT_LE(gap.end_position, position);
-  // From the last batch, or the sink's beginning, to the next one.
+  // The gap covers the time from the last batch, or the creation of the sink,
+  // to the next batch.
   EXPECT_LE(absl::FromUnixNanos(gap.first_time_ns), end);
   EXPECT_GE(absl::FromUnixNanos(gap.last_time_ns), begin);
   EXPECT_THAT(
@@ -169,7 +171,7 @@ TEST_F(OverflowTest, DropNewestKeepsAShareForWhatMatters) {
   EXPECT_THAT(AllText(options_.directory), HasSubstr(": the ring was full\n"));
 }
 
-TEST_F(OverflowTest, AFatalRecordEntersWhereNothingElseDoes) {
+TEST_F(OverflowTest, FatalRecordEntersFullRing) {
   const int status = RunChild([this] {
     OpenBlocked();
     LetFlusherTry();
@@ -188,7 +190,7 @@ TEST_F(OverflowTest, AFatalRecordEntersWhereNothingElseDoes) {
               HasSubstr(" 1 INFO, 1 WARNING, 1 ERROR records dropped"));
 }
 
-TEST_F(OverflowTest, BlockDropsWhatTheDeadlinePasses) {
+TEST_F(OverflowTest, BlockDropsAfterDeadline) {
   options_.overflow = OverflowPolicy::kBlock;
   options_.block_deadline = absl::Milliseconds(1);
   OpenBlocked();
@@ -205,7 +207,7 @@ TEST_F(OverflowTest, BlockDropsWhatTheDeadlinePasses) {
               HasSubstr("] 3 INFO records dropped"));
 }
 
-TEST_F(OverflowTest, BlockWaitsUntilThereIsRoomAndLosesNothing) {
+TEST_F(OverflowTest, BlockWaitsAndLosesNothing) {
   constexpr int kThreads = 4, kRecords = 200;
   options_.overflow = OverflowPolicy::kBlock;
   options_.block_deadline = absl::Minutes(10);
@@ -235,7 +237,7 @@ TEST_F(OverflowTest, BlockWaitsUntilThereIsRoomAndLosesNothing) {
   EXPECT_THAT(next, ::testing::Each(kRecords));
 }
 
-TEST_F(OverflowTest, AFlightRecorderHasTheLastRecordsOfAKilledProcess) {
+TEST_F(OverflowTest, FlightRecorderKeepsLastRecords) {
   options_.overflow = OverflowPolicy::kOverwriteOldest;
   EXPECT_EQ(RunChild([this] {
               if (!Install(options_).ok()) _exit(1);
@@ -253,7 +255,7 @@ TEST_F(OverflowTest, AFlightRecorderHasTheLastRecordsOfAKilledProcess) {
     EXPECT_THAT(lines[i],
                 ::testing::EndsWith(absl::StrCat("record ", 997 + i)));
   }
-  // The next start.
+  // The next start of the program.
   EXPECT_EQ(RunChild([this] {
               if (!Install(options_).ok()) _exit(1);
               WaitForRecovery(absl::InfiniteDuration());
@@ -270,9 +272,9 @@ TEST_F(OverflowTest, AFlightRecorderHasTheLastRecordsOfAKilledProcess) {
   EXPECT_EQ(Count(log.gaps[0], Severity::kInfo), 1000 - log.texts.size());
 }
 
-// A record as the sink would append it, but with a text that stops its thread
-// in the middle of that, which no text of a LOG() can.
-TEST_F(OverflowTest, AThreadThatIsStuckIsNamedAndHoldsNobodyUp) {
+// Appends a record as the sink does, with a text that stops its thread in the
+// middle of Append().
+TEST_F(OverflowTest, StuckWriterIsReportedAndSkipped) {
   auto sink = RingLogSink::Create(options_);
   ASSERT_TRUE(sink.ok()) << sink.status();
   sink_ = *std::move(sink);
@@ -298,7 +300,7 @@ TEST_F(OverflowTest, AThreadThatIsStuckIsNamedAndHoldsNobodyUp) {
   Close();
   const Log log = ReadLog(options_.directory);
   EXPECT_THAT(log.texts, ElementsAre("before", "after", record.text))
-      << "it appends its record again";
+      << "the writer appends its record again";
   ASSERT_THAT(log.gaps, SizeIs(1));
   EXPECT_EQ(log.gaps[0].cause, GapCause::kStuckWriter);
   EXPECT_EQ(log.gaps[0].first_position, position);

@@ -1,4 +1,4 @@
-// The last records, of a log that goes on.
+// Checks RingLogSink::Recent(), the last records of a running log.
 
 #include <atomic>
 #include <memory>
@@ -16,12 +16,12 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/options.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -47,7 +47,7 @@ class RecentTest : public ::testing::Test {
   void Log(int number) {
     LOG(INFO).ToSinkOnly(sink_.get()) << "record " << number;
   }
-  // The numbers that were logged.
+  // Returns the numbers of the `count` last records.
   std::vector<int> Recent(size_t count) {
     std::vector<int> numbers;
     for (absl::string_view line : sink_->Recent(count)) {
@@ -65,7 +65,7 @@ class RecentTest : public ::testing::Test {
   std::unique_ptr<RingLogSink> sink_;
 };
 
-TEST_F(RecentTest, TheLastRecordsComeInTheirOrder) {
+TEST_F(RecentTest, ReturnsLastRecordsInOrder) {
   Open();
   EXPECT_THAT(Recent(3), IsEmpty());
   Log(1);
@@ -78,7 +78,7 @@ TEST_F(RecentTest, TheLastRecordsComeInTheirOrder) {
               ElementsAre(91, 92, 93, 94, 95, 96, 97, 98, 99, 100));
 }
 
-TEST_F(RecentTest, ALineIsThatOfTheSegment) {
+TEST_F(RecentTest, LineEqualsThatOfSegment) {
   for (const LineFormat format : {LineFormat::kText, LineFormat::kJson}) {
     options_.format = format;
     options_.directory = MakeTestDirectory();
@@ -90,14 +90,14 @@ TEST_F(RecentTest, ALineIsThatOfTheSegment) {
   }
 }
 
-TEST_F(RecentTest, AfterTheEndTheyAreStillThere) {
+TEST_F(RecentTest, ReturnsRecordsAfterClose) {
   Open();
   Log(1);
   ASSERT_TRUE(sink_->Close().ok());
   EXPECT_THAT(Recent(1), ElementsAre(1));
 }
 
-TEST_F(RecentTest, WhatWasLostIsToldAmongThem) {
+TEST_F(RecentTest, IncludesDrops) {
   options_.overflow = OverflowPolicy::kDropNewest;
   options_.ring_bytes = 64 << 10;
   Open();
@@ -108,30 +108,30 @@ TEST_F(RecentTest, WhatWasLostIsToldAmongThem) {
   }
   sink_->Flush();
   Log(1);
-  bool told = false;
+  bool is_reported = false;
   for (const std::string& lines : sink_->Recent(10)) {
-    told |= absl::StrContains(lines, "ring_full");
+    is_reported |= absl::StrContains(lines, "ring_full");
   }
-  EXPECT_TRUE(told);
+  EXPECT_TRUE(is_reported);
 }
 
-TEST_F(RecentTest, WithoutTheOptionThereAreNone) {
+TEST_F(RecentTest, IsEmptyWithoutOption) {
   options_.recent_records = 0;
   Open();
   Log(1);
   EXPECT_THAT(Recent(1), IsEmpty());
 }
 
-TEST_F(RecentTest, WithoutAFlusherThereAreNone) {
+TEST_F(RecentTest, IsEmptyWithoutFlusher) {
   options_.overflow = OverflowPolicy::kOverwriteOldest;
   Open();
   Log(1);
   EXPECT_THAT(Recent(1), IsEmpty());
 }
 
-// Invariants checked: what is there is without a hole, and holds what had been
+// Invariants checked: the numbers are consecutive, and include each record
 // logged before the call.
-TEST_F(RecentTest, WhileOthersLogThereAreNoHoles) {
+TEST_F(RecentTest, IsConsecutiveUnderLoad) {
   options_.recent_records = 1000;
   Open();
   std::atomic<int> logged{0};

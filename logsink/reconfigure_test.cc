@@ -1,4 +1,4 @@
-// Options that change while the sink runs.
+// Changes options while the sink runs.
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,10 +20,11 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/ring_log_sink.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
@@ -57,7 +58,7 @@ class ReconfigureTest : public ::testing::Test {
   void Log(absl::LogSeverity severity, const std::string& text) {
     LOG(LEVEL(severity)).ToSinkOnly(sink_.get()) << text;
   }
-  // And flushes it. It stays longer than 4096 bytes in a segment.
+  // Logs 6000 bytes that compress to more than 4096, and flushes them.
   void LogNoise(absl::LogSeverity severity) {
     std::string noise;
     for (int i = 0; i < 6000; ++i) {
@@ -66,8 +67,8 @@ class ReconfigureTest : public ::testing::Test {
     Log(severity, noise);
     Flush();
   }
-  // Returns when all is in segments: a turn has gone by, so the options of
-  // before have been adopted.
+  // Returns after an iteration of the flusher: all records are in segments, and
+  // the flusher has adopted the options set before.
   void Flush() { sink_->Flush(); }
   std::vector<std::string> Segments() {
     return FilesIn(options_.directory, ".zst");
@@ -78,7 +79,7 @@ class ReconfigureTest : public ::testing::Test {
   std::unique_ptr<RingLogSink> sink_;
 };
 
-TEST_F(ReconfigureTest, TheLeastSeverityChangesAtOnce) {
+TEST_F(ReconfigureTest, MinSeverityChangesAtOnce) {
   Open();
   Log(absl::LogSeverity::kInfo, "one");
   options_.min_severity = absl::LogSeverityAtLeast::kError;
@@ -95,7 +96,7 @@ TEST_F(ReconfigureTest, TheLeastSeverityChangesAtOnce) {
   EXPECT_THAT(lines[2], EndsWith("] four"));
 }
 
-TEST_F(ReconfigureTest, TheSizeOfSegmentsChanges) {
+TEST_F(ReconfigureTest, SegmentSizeChanges) {
   options_.rotation.max_segment_bytes = 0;
   Open();
   for (int i = 0; i < 10; ++i) LogNoise(absl::LogSeverity::kInfo);
@@ -108,8 +109,8 @@ TEST_F(ReconfigureTest, TheSizeOfSegmentsChanges) {
   EXPECT_THAT(AllLines(options_.directory), SizeIs(20));
 }
 
-// With a minute to wait nothing but the new interval brings it there.
-TEST_F(ReconfigureTest, AShorterFlushIntervalIsForWhatWaitsAlready) {
+// The old interval is a minute, so only the new one can flush the record.
+TEST_F(ReconfigureTest, ShorterFlushIntervalAppliesAtOnce) {
   options_.flush_interval = absl::Minutes(1);
   Open();
   Log(absl::LogSeverity::kInfo, "first");
@@ -123,8 +124,9 @@ TEST_F(ReconfigureTest, AShorterFlushIntervalIsForWhatWaitsAlready) {
   ASSERT_TRUE(sink_->Close().ok());
 }
 
-// A segment is synced as a whole, with a frame for each batch, or not at all.
-TEST_F(ReconfigureTest, ASegmentEndsWhereSyncBeginsOrEnds) {
+// A segment is either synced as a whole, with a frame for each batch, or not at
+// all.
+TEST_F(ReconfigureTest, ChangeOfSyncClosesSegment) {
   Open();
   for (const bool sync : {true, false, true}) {
     Log(absl::LogSeverity::kInfo, absl::StrCat("before sync=", sync));
@@ -140,7 +142,7 @@ TEST_F(ReconfigureTest, ASegmentEndsWhereSyncBeginsOrEnds) {
   EXPECT_THAT(FilesIn(options_.directory, ".ring"), IsEmpty());
 }
 
-TEST_F(ReconfigureTest, TheCompressionLevelIsThatOfTheNextSegment) {
+TEST_F(ReconfigureTest, CompressionLevelAppliesToNextSegment) {
   options_.rotation.max_segment_bytes = 0;
   Open();
   std::string text;
@@ -151,7 +153,7 @@ TEST_F(ReconfigureTest, TheCompressionLevelIsThatOfTheNextSegment) {
   };
   log();
   options_.compression_level = 19;
-  options_.sync = true;  // begins the next one
+  options_.sync = true;  // begins the next segment
   Reconfigure();
   log();
   ASSERT_TRUE(sink_->Close().ok());
@@ -160,7 +162,7 @@ TEST_F(ReconfigureTest, TheCompressionLevelIsThatOfTheNextSegment) {
   EXPECT_LT(ReadFile(segments[1]).size(), ReadFile(segments[0]).size());
 }
 
-TEST_F(ReconfigureTest, WhatCannotChangeIsNamed) {
+TEST_F(ReconfigureTest, FixedOptionIsNamed) {
   Open();
   const RingLogSinkOptions before = options_;
   struct Case {
@@ -187,20 +189,21 @@ TEST_F(ReconfigureTest, WhatCannotChangeIsNamed) {
     EXPECT_THAT(status.message(),
                 HasSubstr(absl::StrCat("option ", c.name, " cannot change")));
   }
-  // Nor has what could have.
+  // No other option has changed either.
   Log(absl::LogSeverity::kInfo, "stored");
   ASSERT_TRUE(sink_->Close().ok());
   EXPECT_THAT(AllLines(before.directory), SizeIs(1));
 }
 
-TEST_F(ReconfigureTest, WhatIsNotAllowedIsRefused) {
+TEST_F(ReconfigureTest, InvalidOptionIsRefused) {
   Open();
   options_.compression_level = 99;
   EXPECT_EQ(sink_->Reconfigure(options_), CheckOptions(options_));
 }
 
-// What a callback holds goes with it, while the sink is still there.
-TEST_F(ReconfigureTest, OptionsThatWereReplacedAreNotKept) {
+// The objects that a callback holds are destroyed with it, while the sink
+// lives.
+TEST_F(ReconfigureTest, ReplacedOptionsAreDestroyed) {
   Open();
   const auto held = std::make_shared<int>();
   options_.on_segment_closed = [held](const std::string&) {};
@@ -208,12 +211,12 @@ TEST_F(ReconfigureTest, OptionsThatWereReplacedAreNotKept) {
   EXPECT_GT(held.use_count(), 2);
   options_.on_segment_closed = nullptr;
   Reconfigure();
-  ASSERT_TRUE(sink_->Close().ok());  // the flusher has gone by them
+  ASSERT_TRUE(sink_->Close().ok());  // the flusher has adopted the options
   EXPECT_EQ(held.use_count(), 1);
 }
 
-// From many threads: which options are in use by whom decides what may go.
-TEST_F(ReconfigureTest, ManyThreadsMayChangeThem) {
+// From several threads, because each use of options delays their destruction.
+TEST_F(ReconfigureTest, ManyThreadsMayReconfigure) {
   Open();
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -231,10 +234,10 @@ TEST_F(ReconfigureTest, ManyThreadsMayChangeThem) {
   EXPECT_THAT(AllLines(options_.directory), SizeIs(1));
 }
 
-// Before it has a ring, and then that goes by them.
-TEST_F(ReconfigureTest, AForkedChildHasOptionsOfItsOwn) {
+// The child changes options before it has a ring. Its ring then uses them.
+TEST_F(ReconfigureTest, ForkedChildHasItsOwnOptions) {
 #ifdef ABSL_HAVE_THREAD_SANITIZER
-  GTEST_SKIP() << "it knows no threads in the child of a process with threads";
+  GTEST_SKIP() << "the sanitizer does not support threads in a forked child";
 #endif
   Open();
   const pid_t child = fork();
@@ -256,14 +259,15 @@ TEST_F(ReconfigureTest, AForkedChildHasOptionsOfItsOwn) {
               UnorderedElementsAre(EndsWith("] child's error"),
                                    EndsWith("] parent's warning"),
                                    ::testing::StartsWith("E")));
-  EXPECT_THAT(Segments(), SizeIs(3)) << "two of the child, by its own options";
+  EXPECT_THAT(Segments(), SizeIs(3))
+      << "two of them are the child's, by its own options";
 }
 
-TEST_F(ReconfigureTest, WhatHasBeenTakenAndNotWrittenIsKept) {
+TEST_F(ReconfigureTest, TakenRecordsAreKept) {
   options_.flush_interval = absl::Minutes(1);
   Open();
   Log(absl::LogSeverity::kInfo, "zero");
-  Flush();  // from which the interval counts
+  Flush();  // the interval begins here
   for (const char* text : {"one", "two"}) {
     Log(absl::LogSeverity::kInfo, text);
     while (sink_->ring().unprocessed_count() != 0) std::this_thread::yield();
@@ -277,9 +281,9 @@ TEST_F(ReconfigureTest, WhatHasBeenTakenAndNotWrittenIsKept) {
                                      EndsWith("] two")));
 }
 
-// Invariants checked: whatever changes meanwhile, each record is there, once,
+// Invariants checked: while options change, each record is in the log, once and
 // in order.
-TEST_F(ReconfigureTest, UnderLoadNothingIsLost) {
+TEST_F(ReconfigureTest, LosesNothingUnderLoad) {
   options_.rotation.max_segment_bytes = 4096;
   options_.flush_interval = absl::Milliseconds(1);
   Open();

@@ -15,12 +15,15 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "ringlog/logsink/internal/entry_extension.h"
+#include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/internal/failure_target.h"
+#include "ringlog/logsink/internal/log_pipeline.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/internal/resolved_options.h"
 #include "ringlog/ring/os/fork_generation.h"
 #include "ringlog/ring/os/stderr_log.h"
 #include "ringlog/ring/record.h"
+#include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -74,24 +77,23 @@ void RingLogSink::Delete(const Options* options) {
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::Create(
     const RingLogSinkOptions& options) {
-  return CheckAndCreate(options, LogPipeline::Storage::kFile);
+  return CheckAndCreate(options, RingStorage::kFile);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateInMemory(
     const RingLogSinkOptions& options) {
-  return CheckAndCreate(options, LogPipeline::Storage::kMemory);
+  return CheckAndCreate(options, RingStorage::kMemory);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CheckAndCreate(
-    const RingLogSinkOptions& options, LogPipeline::Storage storage) {
+    const RingLogSinkOptions& options, RingStorage storage) {
   const absl::StatusOr<RingLogSinkOptions> resolved = CheckAndResolve(options);
   if (!resolved.ok()) return resolved.status();
   return CreateWith(*resolved, storage, /*limits_wait=*/false);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
-    const RingLogSinkOptions& options, LogPipeline::Storage storage,
-    bool limits_wait) {
+    const RingLogSinkOptions& options, RingStorage storage, bool limits_wait) {
   absl::StatusOr<std::unique_ptr<FailoverLog>> logs =
       FailoverLog::Create(options, storage, limits_wait);
   if (!logs.ok()) return logs.status();
@@ -99,8 +101,7 @@ absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
       new RingLogSink(options, storage, *std::move(logs)));
 }
 
-RingLogSink::RingLogSink(const RingLogSinkOptions& options,
-                         LogPipeline::Storage storage,
+RingLogSink::RingLogSink(const RingLogSinkOptions& options, RingStorage storage,
                          std::unique_ptr<FailoverLog> logs)
     : options_(new Options{options, nullptr}),
       min_severity_(static_cast<int>(options.min_severity)),
@@ -164,7 +165,7 @@ void RingLogSink::ReplaceInherited() {
       FailoverLog::Create(options, storage_, /*limits_wait=*/true);
   if (!logs.ok()) {
     const absl::Status status = logs.status();
-    logs = FailoverLog::Create(options, LogPipeline::Storage::kMemory,
+    logs = FailoverLog::Create(options, RingStorage::kMemory,
                                /*limits_wait=*/true);
     WarnRateLimited(absl::StrCat(
         "in a forked child: ", status.message(),
@@ -311,5 +312,9 @@ bool RingLogSink::uses_fallback() const {
   const FailoverLog* const logs = Own();
   return logs != nullptr && logs->uses_fallback();
 }
+
+const Ring& RingLogSink::ring() const { return *logs_.load()->ring(); }
+
+const std::string& RingLogSink::ring_path() const { return ring().path(); }
 
 }  // namespace ringlog

@@ -29,14 +29,15 @@
 #include "absl/log/log_sink.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "ringlog/logsink/counters.h"
-#include "ringlog/logsink/install.h"  // IWYU pragma: export
-#include "ringlog/logsink/internal/failover_log.h"
-#include "ringlog/logsink/internal/log_pipeline.h"
-#include "ringlog/logsink/options.h"
-#include "ringlog/ring/ring.h"
+#include "ringlog/logsink/counters.h"  // IWYU pragma: export
+#include "ringlog/logsink/install.h"   // IWYU pragma: export
+#include "ringlog/logsink/options.h"   // IWYU pragma: export
 
 namespace ringlog {
+
+class FailoverLog;
+class Ring;
+enum class RingStorage;
 
 // Thread-safe. Must outlive its registration with absl::AddLogSink().
 //
@@ -151,19 +152,18 @@ class RingLogSink final : public absl::LogSink {
   // The ring's file; empty if there is none. In a forked child that has not
   // logged yet these two are its parent's. Of two rings, that which gets the
   // new records; the other one stays as well, while the sink does.
-  const std::string& ring_path() const { return ring().path(); }
-  const Ring& ring() const { return *logs_.load()->ring(); }
+  const std::string& ring_path() const;
+  const Ring& ring() const;
 
  private:
   friend class Installer;
-  RingLogSink(const RingLogSinkOptions& options, LogPipeline::Storage storage,
+  RingLogSink(const RingLogSinkOptions& options, RingStorage storage,
               std::unique_ptr<FailoverLog> logs);
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CheckAndCreate(
-      const RingLogSinkOptions& options, LogPipeline::Storage storage);
+      const RingLogSinkOptions& options, RingStorage storage);
   // Requires: the options are CheckAndResolve()'s.
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
-      const RingLogSinkOptions& options, LogPipeline::Storage storage,
-      bool limits_wait);
+      const RingLogSinkOptions& options, RingStorage storage, bool limits_wait);
 
   // This process's; null if it has none.
   FailoverLog* Own() const;
@@ -191,7 +191,7 @@ class RingLogSink final : public absl::LogSink {
   std::atomic<int> min_severity_;
   const bool structured_;
   const ContextCallback context_;
-  const LogPipeline::Storage storage_;
+  const RingStorage storage_;
   const size_t head_bytes_;
   // Never null. It is the parent's in a forked child that has not logged yet.
   std::atomic<FailoverLog*> logs_;

@@ -21,9 +21,10 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/internal/option_table.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -56,7 +57,7 @@ class RingLogSinkTest : public ::testing::Test {
     sink_.reset();
   }
 
-  // What a line of the log says after Abseil's record is `text`.
+  // Logs `text` with fixed fields. Returns the text of the segment.
   std::string LoggedLine(absl::string_view text) {
     Open();
     LOG(INFO).AtLocation("dir/file.cc", 42).WithTimestamp(time_).WithThreadID(7)
@@ -71,23 +72,23 @@ class RingLogSinkTest : public ::testing::Test {
   std::unique_ptr<RingLogSink> sink_;
 };
 
-TEST_F(RingLogSinkTest, ALineHasGlogsShapeWithTheYearInUtc) {
+TEST_F(RingLogSinkTest, LineHasGlogFormatWithYearInUtc) {
   EXPECT_EQ(LoggedLine("hello"),
             "I20261124 03:03:59.123456 7 file.cc:42] hello\n");
 }
 
-TEST_F(RingLogSinkTest, AMessageCannotForgeALine) {
+TEST_F(RingLogSinkTest, MessageCannotForgeLine) {
   EXPECT_EQ(LoggedLine("one\nI20261124 03:03:59.000000 7 file.cc:1] forged\n"),
             "I20261124 03:03:59.123456 7 file.cc:42] one\n"
             "\tI20261124 03:03:59.000000 7 file.cc:1] forged\n"
             "\t\n");
 }
 
-TEST_F(RingLogSinkTest, AnEmptyMessageIsALine) {
+TEST_F(RingLogSinkTest, EmptyMessageIsALine) {
   EXPECT_EQ(LoggedLine(""), "I20261124 03:03:59.123456 7 file.cc:42] \n");
 }
 
-TEST_F(RingLogSinkTest, BytesThatAreNotTextAreKeptAsTheyAre) {
+TEST_F(RingLogSinkTest, BinaryBytesAreUnchanged) {
   const std::string odd("a\0b\xff\xfe\r\tc", 8);
   EXPECT_EQ(LoggedLine(odd),
             "I20261124 03:03:59.123456 7 file.cc:42] " + odd + "\n");
@@ -111,8 +112,8 @@ TEST_F(RingLogSinkTest, JsonHasEveryField) {
   EXPECT_THAT(line, EndsWith("}\n"));
 }
 
-// Abseil keeps 15,000 bytes of a message less its prefix.
-TEST_F(RingLogSinkTest, TheLongestMessageIsWhole) {
+// Abseil's limit for a message and its prefix is 15,000 bytes.
+TEST_F(RingLogSinkTest, LongestMessageIsComplete) {
   std::string longest;
   for (int i = 0; longest.size() < 14000; ++i) {
     absl::StrAppend(&longest, i, " ");
@@ -120,7 +121,7 @@ TEST_F(RingLogSinkTest, TheLongestMessageIsWhole) {
   EXPECT_THAT(LoggedLine(longest), EndsWith("] " + longest + "\n"));
 }
 
-TEST_F(RingLogSinkTest, EachSeverityHasItsLetter) {
+TEST_F(RingLogSinkTest, SeverityHasItsLetter) {
   Open();
   LOG(INFO) << "i";
   LOG(WARNING) << "w";
@@ -133,7 +134,7 @@ TEST_F(RingLogSinkTest, EachSeverityHasItsLetter) {
   EXPECT_THAT(lines[2], StartsWith("E2"));
 }
 
-TEST_F(RingLogSinkTest, FlushLogSinksBringsRecordsIntoTheSegment) {
+TEST_F(RingLogSinkTest, FlushLogSinksWritesRecords) {
   options_.flush_interval = absl::Minutes(1);
   Open();
   LOG(INFO) << "flushed";
@@ -152,7 +153,7 @@ TEST_F(RingLogSinkTest, CloseDeletesTheRing) {
   EXPECT_THAT(FilesIn(options_.directory, ".ring"), IsEmpty());
 }
 
-TEST_F(RingLogSinkTest, TheRingMayBeElsewhere) {
+TEST_F(RingLogSinkTest, RingDirectoryIsUsed) {
   options_.ring_directory = directory_ + "/rings";
   Open();
   EXPECT_THAT(FilesIn(options_.ring_directory, ".ring"), SizeIs(1));
@@ -174,7 +175,7 @@ TEST_F(RingLogSinkTest, ManyThreadsLogAtOnce) {
   EXPECT_THAT(AllLines(options_.directory), SizeIs(4000));
 }
 
-TEST_F(RingLogSinkTest, ARecordAfterCloseIsCounted) {
+TEST_F(RingLogSinkTest, RecordAfterCloseIsCounted) {
   Open();
   absl::RemoveLogSink(sink_.get());
   ASSERT_TRUE(sink_->Close().ok());
@@ -183,9 +184,10 @@ TEST_F(RingLogSinkTest, ARecordAfterCloseIsCounted) {
   sink_.reset();
 }
 
-// A limit on the file's length stands in for a disk that does not take the end
-// of the last segment: the ring is empty and sealed, and stays for recovery.
-TEST_F(RingLogSinkTest, ARecordAfterACloseWithoutAnEndIsCountedToo) {
+// A limit on the length of files stands for a disk that does not accept the end
+// of the last segment. The ring is then empty and sealed, and stays for
+// recovery.
+TEST_F(RingLogSinkTest, RecordAfterFailedCloseIsCounted) {
   options_.overflow = OverflowPolicy::kBlock;
   options_.block_deadline = absl::Seconds(10);
   Open();
@@ -210,12 +212,12 @@ TEST_F(RingLogSinkTest, ARecordAfterACloseWithoutAnEndIsCountedToo) {
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0) << "it has made a ring for a closed sink";
+  EXPECT_EQ(status, 0) << "the child creates no ring for a closed sink";
   sink_.reset();
   EXPECT_THAT(FilesIn(options_.directory, ".ring"), SizeIs(1));
 }
 
-TEST_F(RingLogSinkTest, AFlightRecorderKeepsTheLastRecordsWithoutSegments) {
+TEST_F(RingLogSinkTest, FlightRecorderWritesNoSegments) {
   options_.overflow = OverflowPolicy::kOverwriteOldest;
   options_.ring_bytes = 64 << 10;
   Open();
@@ -227,8 +229,8 @@ TEST_F(RingLogSinkTest, AFlightRecorderKeepsTheLastRecordsWithoutSegments) {
   EXPECT_THAT(FilesIn(options_.directory, ".ring"), SizeIs(1));
 }
 
-// Which values are, options_test.cc asks.
-TEST_F(RingLogSinkTest, AnOptionThatIsNotAllowedIsRefused) {
+// options_test.cc tests which values are allowed.
+TEST_F(RingLogSinkTest, InvalidOptionIsRefused) {
   options_.compression_level = 0;
   for (const auto& create :
        {&RingLogSink::Create, &RingLogSink::CreateInMemory}) {
@@ -238,13 +240,13 @@ TEST_F(RingLogSinkTest, AnOptionThatIsNotAllowedIsRefused) {
   }
 }
 
-TEST_F(RingLogSinkTest, RecordsBelowTheLeastSeverityAreNotStored) {
+TEST_F(RingLogSinkTest, RecordsBelowMinSeverityAreNotStored) {
   options_.min_severity = absl::LogSeverityAtLeast::kError;
   Open();
   LOG(INFO) << "i";
   LOG(WARNING) << "w";
   LOG(ERROR) << "e";
-  // What is not wanted is no loss.
+  // Records below min_severity are not losses.
   EXPECT_EQ(sink_->ring().dropped(), DropCounts());
   Close();
   const std::vector<std::string> lines = AllLines(options_.directory);
@@ -252,7 +254,7 @@ TEST_F(RingLogSinkTest, RecordsBelowTheLeastSeverityAreNotStored) {
   EXPECT_THAT(lines[0], EndsWith("] e"));
 }
 
-TEST_F(RingLogSinkTest, AForkedChildsEndLeavesTheRingToItsParent) {
+TEST_F(RingLogSinkTest, ForkedChildDoesNotDeleteParentsRing) {
   Open();
   LOG(INFO) << "before";
   absl::FlushLogSinks();
@@ -272,7 +274,7 @@ TEST_F(RingLogSinkTest, AForkedChildsEndLeavesTheRingToItsParent) {
   EXPECT_THAT(AllText(options_.directory), EndsWith("] after\n"));
 }
 
-TEST_F(RingLogSinkTest, ADirectoryThatCannotBeMadeIsToldWithTheReason) {
+TEST_F(RingLogSinkTest, DirectoryErrorHasReason) {
   WriteFile(directory_ + "/file", "");
   for (const auto& [directory, why] :
        {std::pair("/missing/logs",

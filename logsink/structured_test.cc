@@ -1,4 +1,4 @@
-// Templates, args and context of real LOG() statements, in lines of JSON.
+// Checks templates, args and context of real LOG() statements, in JSON lines.
 
 #include <signal.h>
 
@@ -26,8 +26,8 @@
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/record_extension.h"
 #include "ringlog/ring/recovery.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/strict_json.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
@@ -37,7 +37,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-// As many values.
+// Streams `count` values.
 struct Values {
   int count;
   template <typename Sink>
@@ -80,10 +80,10 @@ class StructuredTest : public ::testing::Test {
   }
 
   RingLogSinkOptions options_;
-  std::string ring_;  // the file, right before the sink was closed
+  std::string ring_;  // content of the ring file directly before Close()
 };
 
-TEST_F(StructuredTest, ALineHasTheTemplateAndTheArgs) {
+TEST_F(StructuredTest, LineHasTemplateAndArgs) {
   const auto lines =
       LinesOf([] { LOG(INFO) << "Found " << 3 << " \"cookies\""; });
   ASSERT_THAT(lines, SizeIs(1));
@@ -92,7 +92,7 @@ TEST_F(StructuredTest, ALineHasTheTemplateAndTheArgs) {
                                   "\"args\":[\"3\"],"));
 }
 
-TEST_F(StructuredTest, BracesOfLiteralsAreDoubledThoseOfValuesAreNot) {
+TEST_F(StructuredTest, OnlyBracesOfLiteralsAreDoubled) {
   const auto lines =
       LinesOf([] { LOG(INFO) << "{a} " << std::string("{b}") << "}"; });
   ASSERT_THAT(lines, SizeIs(1));
@@ -100,16 +100,16 @@ TEST_F(StructuredTest, BracesOfLiteralsAreDoubledThoseOfValuesAreNot) {
                                   "\"args\":[\"{b}\"]"));
 }
 
-TEST_F(StructuredTest, AMessageOfLiteralsAloneHasNoArgs) {
+TEST_F(StructuredTest, MessageOfLiteralsHasNoArgs) {
   const auto lines = LinesOf([] { LOG(INFO) << "ready"; });
   ASSERT_THAT(lines, SizeIs(1));
   EXPECT_THAT(lines[0], HasSubstr("\"template\":\"ready\",\"args\":[]"));
 }
 
-TEST_F(StructuredTest, WhatCannotBeSplitIsPlainText) {
+TEST_F(StructuredTest, UnsplittableMessageHasNoTemplate) {
   const auto lines = LinesOf([] {
     LOG(INFO) << std::string("formatted");
-    // More pieces than a head has room for.
+    // More pieces than fit in a head.
     LOG(INFO) << "values " << Values{90};
   });
   ASSERT_THAT(lines, SizeIs(2));
@@ -118,13 +118,13 @@ TEST_F(StructuredTest, WhatCannotBeSplitIsPlainText) {
   }
 }
 
-TEST_F(StructuredTest, AsManyPiecesAsTheOptionsSayHaveRoom) {
+TEST_F(StructuredTest, DocumentedNumberOfPiecesFits) {
   const auto lines = LinesOf([] { LOG(INFO) << "values " << Values{60}; });
   ASSERT_THAT(lines, SizeIs(1));
   EXPECT_THAT(lines[0], HasSubstr("\"58\",\"59\"]"));
 }
 
-TEST_F(StructuredTest, LinesOfTextStayAsTheyAre) {
+TEST_F(StructuredTest, TextLinesAreUnchanged) {
   options_.format = LineFormat::kText;
   options_.context = &AddTraceId;
   t_trace_id = "7f";
@@ -133,7 +133,7 @@ TEST_F(StructuredTest, LinesOfTextStayAsTheyAre) {
   EXPECT_THAT(lines[0], testing::EndsWith("] Found 3"));
 }
 
-TEST_F(StructuredTest, WithoutTheOptionLinesHaveNeither) {
+TEST_F(StructuredTest, WithoutOptionLinesAreUnchanged) {
   options_.structured = false;
   const auto lines = LinesOf([] { LOG(INFO) << "Found " << 3; });
   ASSERT_THAT(lines, SizeIs(1));
@@ -141,8 +141,8 @@ TEST_F(StructuredTest, WithoutTheOptionLinesHaveNeither) {
   EXPECT_THAT(lines[0], Not(HasSubstr("context")));
 }
 
-// What a crash leaves in the ring says as much as the segment would.
-TEST_F(StructuredTest, TheRingHasTemplateArgsAndContextToo) {
+// The ring has the same fields as the segment.
+TEST_F(StructuredTest, RingHasTemplateArgsAndContext) {
   options_.overflow = OverflowPolicy::kOverwriteOldest;  // no flusher
   options_.context = &AddTraceId;
   LinesOf([] {
@@ -162,7 +162,7 @@ TEST_F(StructuredTest, TheRingHasTemplateArgsAndContextToo) {
                               "\"context\":{\"trace_id\":\"7f\"}"));
 }
 
-TEST_F(StructuredTest, ARecordWhoseTextWasCutHasNoTemplate) {
+TEST_F(StructuredTest, TruncatedRecordHasNoTemplate) {
   MessagePieces pieces;
   ASSERT_TRUE(pieces.AddLiteral(5));
   std::string room(64, 'x');
@@ -179,7 +179,7 @@ TEST_F(StructuredTest, ARecordWhoseTextWasCutHasNoTemplate) {
 
 // ---- Context ----
 
-TEST_F(StructuredTest, TheContextIsThatOfTheThreadThatLogs) {
+TEST_F(StructuredTest, ContextBelongsToLoggingThread) {
   options_.structured = false;
   options_.context = &AddTraceId;
   const auto lines = LinesOf([] {
@@ -199,7 +199,7 @@ TEST_F(StructuredTest, TheContextIsThatOfTheThreadThatLogs) {
   EXPECT_THAT(lines[0], Not(HasSubstr("template")));
 }
 
-TEST_F(StructuredTest, AStackTraceHasNeitherTemplateNorContext) {
+TEST_F(StructuredTest, StackTraceHasNoTemplateOrContext) {
   EXPECT_EXIT(
       {
         options_.context = &AddTraceId;
@@ -224,7 +224,7 @@ TEST_F(StructuredTest, AStackTraceHasNeitherTemplateNorContext) {
   EXPECT_THAT(lines[1], Not(HasSubstr("context")));
 }
 
-TEST(ContextFieldsTest, WhatDoesNotFitOrIsThereAlreadyIsLeftOut) {
+TEST(ContextFieldsTest, RejectsDuplicatesAndOverflow) {
   ContextFields fields;
   EXPECT_TRUE(fields.Add("a", "1"));
   EXPECT_FALSE(fields.Add("a", "2"));
@@ -237,7 +237,7 @@ TEST(ContextFieldsTest, WhatDoesNotFitOrIsThereAlreadyIsLeftOut) {
   EXPECT_EQ(fields.encoded().size(), ContextFields::kMaxBytes);
 }
 
-TEST_F(StructuredTest, TheMostContextThatThereIsComesBack) {
+TEST_F(StructuredTest, LargestContextIsKept) {
   options_.context = [](ContextFields& fields) {
     fields.Add("k", std::string(ContextFields::kMaxBytes - 4, 'v'));
   };
@@ -247,9 +247,9 @@ TEST_F(StructuredTest, TheMostContextThatThereIsComesBack) {
   EXPECT_THAT(lines[0], HasSubstr("\"template\""));
 }
 
-// Invariants checked: whatever an extension holds, the line is one line of
-// valid JSON, and the text comes back.
-TEST(ExtensionLineTest, AForgedExtensionMakesAValidLine) {
+// Invariants checked, for random extensions: the line is one line of valid
+// JSON, and parsing returns the text.
+TEST(ExtensionLineTest, RandomExtensionMakesValidLine) {
   std::mt19937_64 random(TestSeed());
   for (int i = 0; i < 20000; ++i) {
     std::string extension;

@@ -1,51 +1,77 @@
 // CircularBuffer
 //
-// The last `capacity` elements of a sequence, in memory. When it is full, an
-// element pushed at one end pushes out the element at the other:
+// The last `capacity` elements of a sequence, in memory. If the buffer is full,
+// an element pushed at one end pushes out the element at the other end:
 //
 //   ringlog::CircularBuffer<std::string> last(2);
 //   last.push_back("a");
 //   last.push_back("b");
-//   last.push_back("c");          // "a" is gone
+//   last.push_back("c");          // pushes out "a"
 //   last.get_from_back(0);        // "c"
 //   last.get_from_back(1);        // "b"
 //   last.pop_front();             // returns "b"
 //
-// What it is not: the persistent ring (ring.h), and shared between threads.
-//
-// Thread-compatible.
+// What it is not: the persistent ring (ring.h); a queue between threads.
 
 #ifndef RINGLOG_RING_CIRCULAR_BUFFER_H_
 #define RINGLOG_RING_CIRCULAR_BUFFER_H_
 
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace ringlog {
+#include "absl/base/config.h"
 
-// Requires: T can be moved (copying and a default constructor are not needed),
-// and its destructor does not throw.
+namespace ringlog {
+namespace circular_buffer_internal {
+
+// Throws an Exception with `message`. In a build without exceptions
+// (-fno-exceptions), writes `message` to stderr and terminates the program.
+template <typename Exception>
+[[noreturn]] void Throw(const std::string& message) {
+#ifdef ABSL_HAVE_EXCEPTIONS
+  throw Exception(message);
+#else
+  std::fprintf(stderr, "%s\n", message.c_str());
+  std::abort();
+#endif
+}
+
+}  // namespace circular_buffer_internal
+
+// Thread-compatible.
 //
-// Guarantees: memory is allocated once, by the constructor; every operation
-// takes constant time. Asking for an element that is not there throws
-// std::out_of_range, which names the index and the size, and changes nothing.
-// If T's move constructor throws in a push, the new element is not in, and the
-// one that it would have pushed out is gone; the rest is as it was.
+// Requires: T can be moved, and its destructor does not throw. T need not be
+// copyable or default-constructible.
 //
-// References to elements stay valid until the element is popped or pushed out.
+// Guarantees:
+//   - Memory is allocated once, by the constructor.
+//   - Each operation takes constant time.
+//   - Asking for a missing element throws std::out_of_range, whose message
+//   names
+//     the index and the size, and changes nothing.
+//   - If T's move constructor throws during a push, the new element is not
+//     added; the element that it replaces is removed all the same.
+//   - A reference to an element is valid until the element is popped or pushed
+//     out.
+//   - In a build without exceptions, an operation that throws by this contract
+//     writes its message to stderr and terminates the program.
+//
 // A buffer that has been moved from may only be destroyed or assigned to.
 template <typename T>
 class CircularBuffer {
  public:
   // Throws std::invalid_argument if `capacity` is 0, and std::length_error or
-  // std::bad_alloc if there cannot be that much memory.
+  // std::bad_alloc if the memory cannot be allocated.
   explicit CircularBuffer(size_t capacity) : cells_(Checked(capacity)) {}
 
-  // Adds at an end. When full, the element at the other end is destroyed first.
+  // Adds an element at an end. If the buffer is full, first destroys the
+  // element at the other end.
   void push_front(T value) {
     if (full()) Discard(Cell(size_ - 1));
     const size_t before = first_ == 0 ? capacity() - 1 : first_ - 1;
@@ -59,7 +85,8 @@ class CircularBuffer {
     ++size_;
   }
 
-  // Removes the element at an end and returns it. Throws when empty.
+  // Removes the element at an end and returns it. Throws if the buffer is
+  // empty.
   T pop_front() {
     T value = std::move(Front("pop_front"));
     DiscardFront();
@@ -71,9 +98,9 @@ class CircularBuffer {
     return value;
   }
 
-  // Removes the first element where it is, without moving it: the reference is
-  // valid until the next push, and the element is destroyed only when its place
-  // is used again. Throws when empty.
+  // Removes the first element without moving it, and returns a reference to it.
+  // The reference is valid until the next push. The element is destroyed when
+  // its place is used again. Throws if the buffer is empty.
   T& pop_front_ref() {
     T& value = Front("pop_front_ref");
     first_ = Cell(1);
@@ -81,14 +108,14 @@ class CircularBuffer {
     return value;
   }
 
-  // The elements at the ends. Throw when empty.
+  // Returns the element at an end. Throws if the buffer is empty.
   T& front() { return Front("front"); }
   const T& front() const { return Mutable().front(); }
   T& back() { return FromBack("back", 0); }
   const T& back() const { return Mutable().back(); }
 
-  // The element `index` places before the last: 0 is back(), size() - 1 is
-  // front(). Throws when there is none.
+  // Returns the element `index` places before the last: 0 is back(), and
+  // size() - 1 is front(). Throws if index >= size().
   T& get_from_back(size_t index) { return FromBack("get_from_back", index); }
   const T& get_from_back(size_t index) const {
     return Mutable().get_from_back(index);
@@ -102,7 +129,7 @@ class CircularBuffer {
  private:
   static size_t Checked(size_t capacity) {
     if (capacity == 0) {
-      throw std::invalid_argument(
+      circular_buffer_internal::Throw<std::invalid_argument>(
           "CircularBuffer: capacity is 0, must be at least 1");
     }
     return capacity;
@@ -111,17 +138,17 @@ class CircularBuffer {
   void Require(const char* operation, size_t index) const {
     if (index >= size_) ThrowOutOfRange(operation, index);
   }
-  // Apart from the test, which so is inlined wherever it guards a cell.
+  // A function of its own, so that only the comparison is inlined.
   [[noreturn]] void ThrowOutOfRange(const char* operation, size_t index) const {
-    throw std::out_of_range(std::string("CircularBuffer::") + operation +
-                            ": index " + std::to_string(index) +
-                            " is out of range, size is " +
-                            std::to_string(size_));
+    circular_buffer_internal::Throw<std::out_of_range>(
+        std::string("CircularBuffer::") + operation + ": index " +
+        std::to_string(index) + " is out of range, size is " +
+        std::to_string(size_));
   }
 
-  // Where the element `index` places after the first is, or would be. Requires:
-  // index <= capacity(). No sum can overflow: a vector has at most half of
-  // size_t's range.
+  // Returns the cell of the element `index` places after the first. Requires:
+  // index <= capacity(). The sum cannot overflow, because a vector has at most
+  // half of size_t's range.
   size_t Cell(size_t index) const {
     const size_t cell = first_ + index;
     return cell < capacity() ? cell : cell - capacity();
@@ -136,10 +163,10 @@ class CircularBuffer {
     return *cells_[Cell(size_ - 1 - index)];
   }
 
-  // For the const getters, which change nothing and return const references.
+  // For the const getters, which return const references and change nothing.
   CircularBuffer& Mutable() const { return const_cast<CircularBuffer&>(*this); }
 
-  // Destroys the element in `cell`, which is the last.
+  // Destroys the element in `cell`. Requires: it is the last element.
   void Discard(size_t cell) {
     cells_[cell].reset();
     --size_;
@@ -150,11 +177,11 @@ class CircularBuffer {
     --size_;
   }
 
-  // An empty optional is a place that has never been used, or whose element was
-  // destroyed. pop_front_ref() leaves the element in its place.
+  // A cell is empty if it has never been used, or if its element was destroyed.
+  // pop_front_ref() leaves the element in its cell.
   std::vector<std::optional<T>> cells_;
-  size_t first_ = 0;  // the cell of the first element
-  size_t size_ = 0;
+  size_t first_ = 0;  // cell of the first element
+  size_t size_ = 0;   // number of elements
 };
 
 }  // namespace ringlog

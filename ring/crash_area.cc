@@ -25,7 +25,7 @@ uint64_t CellsIn(absl::Span<unsigned char> area) {
   return is_aligned ? area.size() / sizeof(CrashCell) : 0;
 }
 
-// As nearly every area is. memcmp(3) is many times faster than a loop.
+// Most areas are empty, and memcmp(3) is many times faster than a loop.
 bool IsZero(absl::string_view bytes) {
   return bytes.empty() ||
          (bytes[0] == '\0' &&
@@ -38,7 +38,7 @@ class Reader {
 
   void Add(const CrashCell& cell) {
     if (cell.crc32c == 0 || cell.crc32c != CrashCellChecksum(seed_, cell)) {
-      ++unfit_cells_;
+      ++mismatched_cells_;
       return;
     }
     if (cell.kind == static_cast<uint8_t>(CrashCellKind::kText)) {
@@ -56,7 +56,7 @@ class Reader {
       report.signal = SignalOfReport(report.text);
     }
     if (lost_bytes == 0 || reports_.empty()) return std::move(reports_);
-    // One that lost its end has lost the mark of it too.
+    // A report without an end lost its end together with the text.
     auto last = std::find_if(
         reports_.rbegin(), reports_.rend(),
         [](const CrashReport& report) { return !report.is_complete; });
@@ -66,27 +66,30 @@ class Reader {
   }
 
  private:
-  struct Open {
+  struct OpenReport {
     size_t report;
-    uint64_t unfit_cells;  // up to its last cell
+    // Number of mismatched cells before its last cell.
+    uint64_t mismatched_cells;
   };
 
   void AddText(const CrashCell& cell) {
-    const auto [place, is_new] =
-        open_.emplace(cell.thread_id, Open{reports_.size(), unfit_cells_});
-    Open& open = place->second;
+    const auto [place, is_new] = open_.emplace(
+        cell.thread_id, OpenReport{reports_.size(), mismatched_cells_});
+    OpenReport& open = place->second;
     if (is_new) {
       reports_.emplace_back();
       reports_.back().thread_id = cell.thread_id;
       reports_.back().time_ns = cell.time_ns;
     }
     CrashReport& report = reports_[open.report];
-    // Whose they were, nobody knows.
-    if (open.unfit_cells != unfit_cells_) {
-      absl::StrAppend(&report.text, "[up to ",
-                      (unfit_cells_ - open.unfit_cells) * kCrashTextBytes,
-                      " bytes are missing here]");
-      open.unfit_cells = unfit_cells_;
+    // The writers of mismatched cells are unknown, so each open report may miss
+    // their text.
+    if (open.mismatched_cells != mismatched_cells_) {
+      absl::StrAppend(
+          &report.text, "[up to ",
+          (mismatched_cells_ - open.mismatched_cells) * kCrashTextBytes,
+          " bytes are missing here]");
+      open.mismatched_cells = mismatched_cells_;
     }
     report.text.append(cell.text,
                        std::min<size_t>(cell.text_bytes, sizeof cell.text));
@@ -94,8 +97,9 @@ class Reader {
 
   const absl::crc32c_t seed_;
   std::vector<CrashReport> reports_;
-  std::map<int32_t, Open> open_;  // by thread
-  uint64_t unfit_cells_ = 0;
+  // Key: thread id.
+  std::map<int32_t, OpenReport> open_;
+  uint64_t mismatched_cells_ = 0;
 };
 
 }  // namespace
@@ -108,13 +112,14 @@ CrashArea::CrashArea(absl::Span<unsigned char> area, absl::crc32c_t seed)
 
 uint64_t CrashArea::Reserve(uint64_t count) const {
   if (cell_count_ == 0) return 0;
-  // Relaxed: it hands out numbers, and cells are read when all is over.
+  // Relaxed: the counter hands out numbers, and cells are read only after the
+  // process has died.
   return 1 + __atomic_fetch_add(&HeadOf(area_)->used_cells, count,
                                 __ATOMIC_RELAXED);
 }
 
-// Death before the last store leaves a checksum of zero, which does not fit:
-// the cell counts for nothing, and those before and behind it do not need it.
+// Death here: the checksum is zero until the last store, so readers ignore an
+// incomplete cell. Other cells do not depend on it.
 void CrashArea::Fill(uint64_t index, CrashCell cell) const {
   const uint32_t checksum = CrashCellChecksum(seed_, cell);
   unsigned char* const at = area_ + index * sizeof cell;
@@ -172,7 +177,7 @@ std::vector<CrashReport> ReadCrashArea(absl::string_view area,
   }
   CrashAreaHead head = {};
   std::memcpy(&head, area.data(), std::min(area.size(), sizeof head));
-  // Nothing is lost before there is no room; the head has no checksum.
+  // Text is lost only if the area is full. The head has no checksum.
   const bool is_full = count > 0 && head.used_cells >= count;
   return reader.Finish(is_full ? head.lost_bytes : 0);
 }

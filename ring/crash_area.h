@@ -1,12 +1,13 @@
 // CrashArea
 //
-// The part of a ring into which a signal handler can write: a report of why the
-// process dies, piece by piece, beside the slots, so that neither a full ring
-// nor an Append() that the signal interrupted is in its way. crash_report.h
-// reads it, ring/FORMAT.md has the format.
+// The part of a ring that signal handlers write to: for each dying thread a
+// report, in pieces. It is separate from the slots, so that neither a full ring
+// nor an interrupted Append() of the ring prevents a report. ReadCrashArea()
+// reads the reports after the process has died. ring/FORMAT.md, "The crash
+// area", has the format.
 //
-//   ring->crash_area().Append(tid, time_ns, "*** SIGSEGV received\n");
-//   ring->crash_area().End(tid, time_ns);
+//   ring->crash_area().Append(thread_id, time_ns, "*** SIGSEGV received\n");
+//   ring->crash_area().End(thread_id, time_ns);
 
 #ifndef RINGLOG_RING_CRASH_AREA_H_
 #define RINGLOG_RING_CRASH_AREA_H_
@@ -25,8 +26,8 @@
 
 namespace ringlog {
 
-// `seed` is ChecksumSeed(). Never 0, which is what a cell has that is not
-// complete.
+// Returns the checksum of a cell. `seed` is ChecksumSeed() of the ring. Never
+// 0, because 0 marks an incomplete cell.
 inline uint32_t CrashCellChecksum(absl::crc32c_t seed, const CrashCell& cell) {
   constexpr size_t kBegin = offsetof(CrashCell, thread_id);
   const auto checksum = static_cast<uint32_t>(absl::ExtendCrc32c(
@@ -35,69 +36,78 @@ inline uint32_t CrashCellChecksum(absl::crc32c_t seed, const CrashCell& cell) {
   return checksum != 0 ? checksum : 1;
 }
 
-// A view of memory that has to outlive it. Thread-safe: threads write side by
-// side, each its own report.
+// A view of memory that must outlive it. Thread-safe: several threads may write
+// at once, each its own report.
 //
-// Guarantees: text whose Append() returned is there after any end of the
-// process, as far as there was room; of one that was interrupted, all but the
-// last kCrashTextBytes of what had been copied. What finds no room is counted.
+// Guarantees:
+// - Text whose Append() has returned survives any end of the process, as far as
+//   there was room.
+// - Of an interrupted Append(), at most the last kCrashTextBytes copied bytes
+//   are lost.
+// - Text that finds no room is counted.
 class CrashArea {
  public:
-  // `seed` is ChecksumSeed() of the ring. The calling process is the owner. An
-  // area that is not aligned to a cell has room for nothing.
+  // `seed` is ChecksumSeed() of the ring. The calling process becomes the
+  // owner. An area that is not aligned to 64 bytes has no room.
   CrashArea(absl::Span<unsigned char> area, absl::crc32c_t seed);
 
-  // Goes on with the report of the thread `tid`, or begins one.
+  // Begins or continues the report of the thread.
   //
   // Context: any thread, also in a signal handler; no lock, no allocation, no
   // system call, 100 bytes of stack.
   void Append(int32_t thread_id, int64_t time_ns, absl::string_view text) const;
 
-  // The report of the thread is complete; what it appends from here on is
-  // another one.
+  // Completes the report of the thread. Text that the thread appends afterwards
+  // begins another report.
   //
-  // Context: that of Append().
+  // Context: see Append().
   void End(int32_t thread_id, int64_t time_ns) const;
 
-  // True if nothing was ever appended.
+  // Returns true if nothing was ever appended.
   bool empty() const;
 
-  // The process that may write. A forked child has its parent's mapping, which
-  // is none of its business.
+  // Returns the process that may write. A forked child must not write, although
+  // it may have a CrashArea object.
   pid_t owner() const { return owner_; }
 
  private:
-  // The first of `count` cells that are now the caller's, as far as they are
-  // below cell_count_.
+  // Reserves `count` cells and returns the index of the first. Cells at or
+  // beyond cell_count_ do not exist.
   uint64_t Reserve(uint64_t count) const;
   void Fill(uint64_t index, CrashCell cell) const;
 
   unsigned char* const area_;
-  const uint64_t cell_count_;  // the head is the first; 0: there is no area
+  // Number of cells, including the head; 0 if there is no area.
+  const uint64_t cell_count_;
   const absl::crc32c_t seed_;
   const pid_t owner_;
 };
 
 struct CrashReport {
   int32_t thread_id = 0;
-  int64_t time_ns = 0;  // Unix time at which it began
-  int signal = 0;       // as its text has it; 0 if it does not say
-  // Where cells are damaged, "[up to N bytes are missing here]".
+  // Unix time of the first cell.
+  int64_t time_ns = 0;
+  // The signal that the text names; 0 if it names none.
+  int signal = 0;
+  // Has "[up to N bytes are missing here]" in place of damaged cells.
   std::string text;
-  // By how much it is longer than what found room. Of several that have no end,
-  // the last one has it.
+  // Bytes of text that found no room. If several reports have no end, the last
+  // of them gets the count.
   uint64_t lost_bytes = 0;
-  bool is_complete = false;  // its writer got to the end
+  // True if the report has its end.
+  bool is_complete = false;
 };
 
-// The reports in `area`, in the order in which they began. `seed` is
-// ChecksumSeed() of the ring. There are fewer than cells, and their text is not
-// much longer than the area.
+// Reads the reports in `area`, in the order of their first cells. `seed` is
+// ChecksumSeed() of the ring. The bytes are untrusted. There are fewer reports
+// than cells, and their text is bounded by the size of the area and one mark
+// per cell.
 std::vector<CrashReport> ReadCrashArea(absl::string_view area,
                                        absl::crc32c_t seed);
 
-// The signal that a report of absl::InstallFailureSignalHandler() begins with:
-// "*** SIGSEGV received" or "*** Signal 11 received". 0 if it is none.
+// Returns the number of the signal in the first line of
+// absl::InstallFailureSignalHandler(), such as "*** SIGSEGV received" or "***
+// Signal 11 received". Returns 0 for other text.
 int SignalOfReport(absl::string_view text);
 
 }  // namespace ringlog

@@ -1,5 +1,5 @@
-// Death at any instruction of a writer into the crash area costs at most the
-// cell that it was at; of what had been appended before, nothing.
+// Death at any instruction of Append() or End() costs at most the current cell,
+// and no text that was appended before.
 
 #include <signal.h>
 
@@ -35,7 +35,7 @@ struct Memory {
   alignas(kCacheLineBytes) std::array<unsigned char, 1024> bytes = {};
 };
 
-TEST(CrashAreaStepTest, EveryInstructionOfAWriterMayBeTheLast) {
+TEST(CrashAreaStepTest, DeathAtAnyInstructionKeepsText) {
   const std::string before = "*** SIGBUS received at time=1 ***\n";
   const std::string text = std::string(kCrashTextBytes, 'a') +
                            std::string(kCrashTextBytes, 'b') + "ccc\n";

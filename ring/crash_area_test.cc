@@ -1,7 +1,7 @@
 // Invariants checked:
-//   - What was appended is read, each thread's report by itself.
-//   - Whatever bytes there are, no text comes out that was not appended, but
-//     for the mark where some is missing.
+// - Appended text is read back, separately for each thread.
+// - Whatever the bytes are, all text that is read was appended, except for the
+//   marks of missing text.
 
 #include "ringlog/ring/crash_area.h"
 
@@ -62,7 +62,7 @@ std::vector<std::string> Texts(const std::vector<CrashReport>& reports) {
   return texts;
 }
 
-TEST(CrashAreaTest, ZerosHoldNothing) {
+TEST(CrashAreaTest, ZerosAreEmpty) {
   Memory memory;
   EXPECT_TRUE(memory.area().empty());
   EXPECT_THAT(memory.Read(), IsEmpty());
@@ -87,7 +87,7 @@ TEST(CrashAreaTest, PiecesAreOneReport) {
   EXPECT_TRUE(reports[0].is_complete);
 }
 
-TEST(CrashAreaTest, ThreadsHaveAReportEach) {
+TEST(CrashAreaTest, EachThreadHasItsReport) {
   Memory memory;
   const CrashArea area = memory.area();
   area.Append(1, kTime, "one ");
@@ -102,7 +102,7 @@ TEST(CrashAreaTest, ThreadsHaveAReportEach) {
   EXPECT_FALSE(reports[2].is_complete);
 }
 
-TEST(CrashAreaTest, ThreadsAtOnceDoNotMix) {
+TEST(CrashAreaTest, ConcurrentThreadsDoNotMix) {
   constexpr int kThreads = 4;
   constexpr int kPieces = 5000;
   struct alignas(kCacheLineBytes) Cell {
@@ -139,8 +139,8 @@ TEST(CrashAreaTest, ThreadsAtOnceDoNotMix) {
   }
 }
 
-// The reports that are complete are not cut.
-TEST(CrashAreaTest, WhatFindsNoRoomIsCountedWithTheOneThatHasNoEnd) {
+// Complete reports are not truncated.
+TEST(CrashAreaTest, LostBytesCountForReportWithoutEnd) {
   Memory memory;
   const CrashArea area = memory.area();
   area.Append(1, kTime, "first");
@@ -160,7 +160,7 @@ TEST(CrashAreaTest, WhatFindsNoRoomIsCountedWithTheOneThatHasNoEnd) {
   EXPECT_EQ(reports[1].lost_bytes, 0u);
 }
 
-TEST(CrashAreaTest, AnAreaWithoutRoomTakesNothing) {
+TEST(CrashAreaTest, AreaWithoutRoomStoresNothing) {
   alignas(kCacheLineBytes) std::array<unsigned char, 3 * sizeof(CrashCell)>
       bytes = {};
   const auto all = absl::MakeSpan(bytes);
@@ -178,13 +178,13 @@ TEST(CrashAreaTest, AnAreaWithoutRoomTakesNothing) {
   }
 }
 
-TEST(CrashAreaTest, TheReportOfAnotherRingIsNotRead) {
+TEST(CrashAreaTest, ReportOfAnotherRingIsIgnored) {
   Memory memory;
   memory.area().Append(kThread, kTime, "text");
   EXPECT_THAT(ReadCrashArea(memory.view(), absl::crc32c_t{1}), IsEmpty());
 }
 
-TEST(CrashAreaTest, ADamagedCellIsMarkedWhereItWas) {
+TEST(CrashAreaTest, DamagedCellIsMarked) {
   Memory memory;
   const CrashArea area = memory.area();
   for (const char* text : {"one ", "two ", "three ", "four"}) {
@@ -196,7 +196,7 @@ TEST(CrashAreaTest, ADamagedCellIsMarkedWhereItWas) {
               ElementsAre("one [up to 88 bytes are missing here]four"));
 }
 
-TEST(CrashAreaTest, CellsOfAKindThatIsNotKnownArePassedOver) {
+TEST(CrashAreaTest, UnknownCellKindsAreIgnored) {
   Memory memory;
   const CrashArea area = memory.area();
   for (const char* text : {"one ", "two ", "three"}) {
@@ -208,7 +208,7 @@ TEST(CrashAreaTest, CellsOfAKindThatIsNotKnownArePassedOver) {
   EXPECT_THAT(Texts(memory.Read()), ElementsAre("one three"));
 }
 
-// Checksums that fit, around anything.
+// Cells with matching checksums and random content.
 TEST(CrashAreaTest, HostileCellsAreBounded) {
   std::mt19937_64 random(TestSeed());
   for (int round = 0; round < 2000; ++round) {
@@ -231,16 +231,16 @@ TEST(CrashAreaTest, HostileCellsAreBounded) {
   }
 }
 
-TEST(CrashAreaTest, EveryFlippedBitCostsAtMostItsCell) {
-  Memory whole;
-  const CrashArea area = whole.area();
+TEST(CrashAreaTest, FlippedBitCostsAtMostItsCell) {
+  Memory intact;
+  const CrashArea area = intact.area();
   area.Append(1, kTime, std::string(kCrashTextBytes, 'a'));
   area.Append(2, kTime, std::string(kCrashTextBytes, 'b'));
   area.Append(1, kTime, std::string(kCrashTextBytes, 'c'));
   area.End(1, kTime);
-  const std::vector<std::string> texts = Texts(whole.Read());
-  for (size_t bit = 0; bit < 8 * whole.bytes.size(); ++bit) {
-    Memory damaged = whole;
+  const std::vector<std::string> texts = Texts(intact.Read());
+  for (size_t bit = 0; bit < 8 * intact.bytes.size(); ++bit) {
+    Memory damaged = intact;
     damaged.bytes[bit / 8] =
         static_cast<unsigned char>(damaged.bytes[bit / 8] ^ 1 << bit % 8);
     const size_t cell = bit / 8 / sizeof(CrashCell);
@@ -269,7 +269,7 @@ TEST(CrashAreaTest, EveryFlippedBitCostsAtMostItsCell) {
   }
 }
 
-TEST(SignalOfReportTest, IsTheOneThatAbseilNames) {
+TEST(SignalOfReportTest, ParsesReportsOfAbseil) {
   EXPECT_EQ(SignalOfReport("*** SIGABRT received at time=1 on cpu 2 ***"),
             SIGABRT);
   EXPECT_EQ(SignalOfReport("*** Signal 31 received at time=1 ***"), 31);

@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/drop_counts.h"
+#include "ringlog/ring/severity.h"
 
 namespace ringlog {
 
@@ -32,8 +33,8 @@ enum class GapCause : uint8_t {
 // "stuck_writer", "checksum_mismatch" or "missing".
 absl::string_view GapCauseName(GapCause cause);
 
-// Returns true if a record is or may be lost whose LOG() had returned. Only
-// kUnfinished is no loss.
+// Returns true if an acknowledged record is or may be lost. kUnfinished alone is
+// no loss, because LOG() had not returned.
 bool IsLoss(GapCause cause);
 
 struct Gap {
@@ -50,10 +51,6 @@ struct Gap {
   int64_t first_time_ns = 0;
   int64_t last_time_ns = 0;
 };
-
-// Drops by cause and severity, as RingLive::dropped has them.
-using DropCounts =
-    std::array<std::array<uint64_t, kSeverityCount>, kDropCauseCount>;
 
 // All of them together.
 uint64_t TotalOf(const DropCounts& drops);

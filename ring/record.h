@@ -12,17 +12,9 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "ringlog/ring/severity.h"
 
 namespace ringlog {
-
-// The values are frozen in the file formats. They equal those of
-// absl::LogSeverity.
-enum class Severity : uint8_t {
-  kInfo = 0,
-  kWarning = 1,
-  kError = 2,
-  kFatal = 3
-};
 
 // Returns 'I', 'W', 'E' or 'F'.
 char SeverityLetter(Severity severity);

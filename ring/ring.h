@@ -28,29 +28,17 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "ringlog/ring/crash_area.h"
+#include "ringlog/ring/drop_counts.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/os/mapped_file.h"
+#include "ringlog/ring/overflow_policy.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/severity.h"
 #include "ringlog/ring/slot.h"
 
 namespace ringlog {
-
-// What happens to a record for which there is no room. Each drop is counted, by
-// cause and severity.
-enum class OverflowPolicy : uint8_t {
-  // The record is dropped.
-  kDropNewest,
-  // The caller waits for room, at most RingOptions::block_deadline, and only
-  // while there is a consumer; then the record is dropped.
-  kBlock,
-  // The oldest record goes: a flight recorder, without a consumer. A writer
-  // that is still at work on the oldest slot is passed; it appends its record
-  // again. A record is dropped only if writers that were passed hold so many
-  // slots that there is no room for it between them.
-  kOverwriteOldest,
-};
 
 struct RingOptions {
   // Number of slots: a power of two from 2 to 2^26. With the other defaults a

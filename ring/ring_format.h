@@ -12,6 +12,9 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "ringlog/ring/drop_counts.h"
+#include "ringlog/ring/severity.h"
+
 namespace ringlog {
 
 // The first byte is neither printable nor valid UTF-8. A text file, or a file
@@ -146,21 +149,6 @@ struct RingHeader {
 static_assert(sizeof(RingHeader) == 448, "frozen in the file format");
 static_assert(std::is_trivially_copyable_v<RingHeader>,
               "recovery copies it out of untrusted bytes");
-
-// The reason why a record did not enter the ring, or was evicted before it was
-// taken. The values are frozen in the file format.
-enum class DropCause : uint8_t {
-  // OverflowPolicy::kDropNewest.
-  kRingFull = 0,
-  // OverflowPolicy::kBlock, after the deadline.
-  kTimedOut = 1,
-  // OverflowPolicy::kOverwriteOldest evicted the record.
-  kOverwritten = 2,
-  // Logged after the sink was closed.
-  kClosed = 3,
-};
-inline constexpr int kDropCauseCount = 4;
-inline constexpr int kSeverityCount = 4;
 
 // The note of how far the ring's records are persisted. `state` belongs to the
 // consumer; the ring does not interpret it.

@@ -1,6 +1,6 @@
 // The protocol that moves slots from writers to the flusher and back.
 //
-// All atomic accesses to the mapping are in this file, in slot_header.h and in
+// All atomic accesses to the mapping are in this file, in slot_word.h and in
 // crash_area.cc.
 //
 // A writer takes a slot in two steps, each a compare-and-swap:

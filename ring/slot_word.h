@@ -1,4 +1,4 @@
-// Packing of a slot's word, and the checksum of a slot.
+// Encoding of a slot: its word, its checksum, and atomic access to its header.
 
 #ifndef RINGLOG_RING_SLOT_WORD_H_
 #define RINGLOG_RING_SLOT_WORD_H_
@@ -57,8 +57,8 @@ inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed,
   return absl::ExtendCrc32c(SlotChecksum(seed, &header, 0), payload);
 }
 
-// Access to a slot's header, except its word, while another thread may look at
-// it: by relaxed atomics. slot.h defines which thread may access it when.
+// Relaxed atomic access to a slot's header, without its word, for slots that
+// other threads may read or write. slot.h defines which thread may do so when.
 
 inline constexpr size_t kSlotHeaderWords =
     sizeof(SlotHeader) / sizeof(uint64_t);
@@ -83,13 +83,13 @@ inline void StoreSlotHeader(unsigned char* slot, const SlotHeader& header) {
   }
 }
 
-// Until a slot has its header it can say who writes it: in place of the
-// checksum the thread's id, and part_index and part_count as no header has
-// them.
+// Until FillSlot() writes the header, the second word of the slot can hold the
+// writer's thread id, in place of the checksum, and a mark in place of
+// part_index and part_count that no header has.
 static_assert(offsetof(SlotHeader, crc32c) == 8 &&
                   offsetof(SlotHeader, part_index) == 12 &&
                   offsetof(SlotHeader, part_count) == 14,
-              "these are one word");
+              "they share the second word");
 inline constexpr uint64_t kWriterMark = uint64_t{0xffffffff} << 32;
 
 inline void StoreSlotWriter(unsigned char* slot, uint32_t thread_id) {

@@ -1,7 +1,13 @@
-// Many processes of one program start in one directory at the same moment, in
-// which as many have just died: each gets a ring of its own, none takes a ring
-// from one that lives, and what the dead have left is in the log once, although
-// all try to recover it, and have the process ids of the dead.
+// Starts many processes of one program in one directory at the same moment,
+// where as many have just been killed. Some get the process ids of dead ones.
+//
+// Invariants checked:
+//   - Each process has a ring of its own, and keeps it while it lives.
+//   - Each record of a killed process is in the log once, although all
+//     processes try to recover it.
+//   - After each start, the rings of the start before are deleted.
+//
+// Oracle: a page that the processes share, and libzstd.
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -37,8 +43,8 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -47,27 +53,27 @@ using ::testing::IsEmpty;
 
 constexpr size_t kProcesses = 8;
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-constexpr int kStarts = 40;  // each fork copies the shadow
+constexpr int kStarts = 40;  // each fork copies the shadow memory
 #else
 constexpr int kStarts = 100;
 #endif
 constexpr int kStartsInLongMode = 1000;
 
-// Of the processes.
-struct Meeting {
-  Meeting() {
+// The barriers and notes of the processes of one start.
+struct Rendezvous {
+  Rendezvous() {
     pthread_barrierattr_t shared;
     pthread_barrierattr_init(&shared);
     pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-    for (pthread_barrier_t* barrier : {&begin, &has_logged, &has_looked}) {
+    for (pthread_barrier_t* barrier : {&begin, &has_logged, &has_recovered}) {
       CHECK_EQ(pthread_barrier_init(barrier, &shared, kProcesses), 0);
     }
   }
 
   pthread_barrier_t begin;
   pthread_barrier_t has_logged;
-  pthread_barrier_t has_looked;
-  std::array<std::atomic<bool>, kProcesses> still_had_its_ring = {};
+  pthread_barrier_t has_recovered;
+  std::array<std::atomic<bool>, kProcesses> kept_ring = {};
   std::array<char[256], kProcesses> ring_paths = {};
 };
 
@@ -76,32 +82,33 @@ std::string TextOf(int start, size_t process) {
 }
 
 [[noreturn]] void Live(const std::string& directory, int start, size_t process,
-                       Meeting* meeting) {
+                       Rendezvous* rendezvous) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
   absl::InitializeLog();
   RingLogSinkOptions options;
   options.directory = directory;
   options.ring_bytes = 64 << 10;
-  pthread_barrier_wait(&meeting->begin);
+  pthread_barrier_wait(&rendezvous->begin);
   const auto sink = Install(options);
   CHECK(sink.ok()) << sink.status();
   LOG(INFO) << TextOf(start, process);
   const std::string& path = (*sink)->ring_path();
-  path.copy(meeting->ring_paths[process], sizeof meeting->ring_paths[0] - 1);
-  pthread_barrier_wait(&meeting->has_logged);
-  // By now each has seen the others' rings, and recovered what it believed to
-  // be left.
+  path.copy(rendezvous->ring_paths[process],
+            sizeof rendezvous->ring_paths[0] - 1);
+  pthread_barrier_wait(&rendezvous->has_logged);
+  // Each process has now listed the others' rings, and has recovered those that
+  // it considers to be left over.
   WaitForRecovery(absl::InfiniteDuration());
-  pthread_barrier_wait(&meeting->has_looked);
-  meeting->still_had_its_ring[process] = std::filesystem::exists(path);
+  pthread_barrier_wait(&rendezvous->has_recovered);
+  rendezvous->kept_ring[process] = std::filesystem::exists(path);
   kill(getpid(), SIGKILL);
   _exit(1);
 }
 
-// fork(), with the process id of one that has ended, if it is free and if we
-// may choose; `*is_allowed` says whether we may. Sanitizers have to know of
-// each process that begins.
+// Forks. The child gets the process id `dead` if that is free and may be
+// chosen; stores in `*is_allowed` whether ids may be chosen. Sanitizers must
+// intercept each fork, so with a sanitizer they may not.
 pid_t ForkAs([[maybe_unused]] pid_t dead, bool* is_allowed) {
 #if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
   *is_allowed = false;
@@ -120,7 +127,8 @@ pid_t ForkAs([[maybe_unused]] pid_t dead, bool* is_allowed) {
   return fork();
 }
 
-// The barriers are never left by one that has died before.
+// Waits for all children. If one ends other than by its own SIGKILL, the others
+// would wait at a barrier for ever, so kills them.
 void AwaitAll(const std::vector<pid_t>& children) {
   for (size_t left = children.size(); left > 0; --left) {
     int status = 0;
@@ -129,56 +137,58 @@ void AwaitAll(const std::vector<pid_t>& children) {
     for (const pid_t child : children) kill(child, SIGKILL);
     while (waitpid(-1, &status, 0) > 0) {
     }
-    FAIL() << "a process ended by itself, status " << status;
+    FAIL() << "wait for a child: ended with status " << status;
   }
 }
 
-// How many processes had the id of one that was dead.
-struct Recycling {
+// Number of processes that got the id of a dead one.
+struct IdReuse {
   bool is_allowed = true;
   size_t count = 0;
 };
 
-// `*ids` are those of the processes of the last start, and then of this one.
+// Starts all processes and waits for their death. `*ids` has the ids of the
+// processes of the last start, and gets those of this one.
 void StartAll(const std::string& directory, int start,
-              std::array<pid_t, kProcesses>* ids, Recycling* recycling) {
-  const SharedPage<Meeting> meeting;
+              std::array<pid_t, kProcesses>* ids, IdReuse* id_reuse) {
+  const SharedPage<Rendezvous> rendezvous;
   std::vector<pid_t> children;
   for (size_t process = 0; process < kProcesses; ++process) {
     const pid_t dead = (*ids)[process];
-    const pid_t child = ForkAs(dead, &recycling->is_allowed);
+    const pid_t child = ForkAs(dead, &id_reuse->is_allowed);
     ASSERT_GE(child, 0);
-    if (child == 0) Live(directory, start, process, meeting.get());
+    if (child == 0) Live(directory, start, process, rendezvous.get());
     children.push_back(child);
     (*ids)[process] = child;
-    if (child == dead) ++recycling->count;
+    if (child == dead) ++id_reuse->count;
   }
   ASSERT_NO_FATAL_FAILURE(AwaitAll(children));
   std::set<std::string> paths;
   for (size_t process = 0; process < kProcesses; ++process) {
-    EXPECT_TRUE(meeting->still_had_its_ring[process])
-        << "start " << start << ": " << meeting->ring_paths[process];
-    EXPECT_NE(meeting->ring_paths[process][0], '\0') << "it had no file";
-    paths.insert(meeting->ring_paths[process]);
+    EXPECT_TRUE(rendezvous->kept_ring[process])
+        << "start " << start << ": " << rendezvous->ring_paths[process];
+    EXPECT_NE(rendezvous->ring_paths[process][0], '\0')
+        << "the ring has no file";
+    paths.insert(rendezvous->ring_paths[process]);
   }
   EXPECT_EQ(paths.size(), kProcesses);
-  // Those of the start before are gone.
+  // The rings of the start before are deleted.
   EXPECT_EQ(FilesIn(directory, ".ring").size(), kProcesses);
 }
 
-TEST(ConcurrentStartTest, EachHasItsRingAndWhatTheDeadHadIsThereOnce) {
+TEST(ConcurrentStartTest, EachRecordIsOnceAndNoRingIsShared) {
   const std::string directory = MakeTestDirectory();
-  const int starts = IsLongMode() ? kStartsInLongMode : kStarts;
+  const int starts = static_cast<int>(Repetitions(kStarts, kStartsInLongMode));
   std::array<pid_t, kProcesses> ids = {};
-  Recycling recycling;
+  IdReuse id_reuse;
   for (int start = 0; start < starts; ++start) {
-    StartAll(directory, start, &ids, &recycling);
+    StartAll(directory, start, &ids, &id_reuse);
     ASSERT_FALSE(HasFailure()) << directory;
   }
-  std::cout << recycling.count << " processes had the id of a dead one"
+  std::cout << id_reuse.count << " processes got the id of a dead one"
             << std::endl;
-  if (recycling.is_allowed) {
-    EXPECT_GT(recycling.count, 0u);
+  if (id_reuse.is_allowed) {
+    EXPECT_GT(id_reuse.count, 0u);
   }
   ASSERT_THAT(
       RecoverLeftovers(directory, directory, SegmentWriterOptions()).errors,

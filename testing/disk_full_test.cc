@@ -1,8 +1,15 @@
-// Disks that are full, quotas that are used up, directories that go, file
-// systems that become read-only, while threads log: the process goes on, nobody
-// who logs waits, and it resumes by itself.
+// Fills disks, exhausts quotas, deletes directories, and makes file systems
+// read-only, while threads log.
 //
-// pwrite(2) is taken over here, so that a quota can be used up.
+// Invariants checked:
+//   - The process continues, and no thread waits while it logs.
+//   - When there is space again, the flusher resumes by itself.
+//   - Each record that Append() accepted is in a segment, once and in order.
+//   - The log reports as many drops as Append() returned.
+//   - Each segment is complete.
+//
+// Oracle: the results of Append(), and libzstd. This file replaces pwrite(2) to
+// exhaust a quota.
 
 #include <errno.h>
 #include <sys/mount.h>
@@ -38,8 +45,8 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/small_file_system.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
@@ -48,12 +55,12 @@ namespace {
 constexpr absl::Duration kLong = absl::Minutes(5);
 constexpr size_t kThreads = 2;
 
-std::atomic<bool> g_quota_is_used_up{false};
+std::atomic<bool> g_quota_is_exhausted{false};
 
-// Threads that log, and what of it has to be found.
+// Threads that log, and the records that must be found.
 class Load {
  public:
-  // The ring is not where the disk gets full.
+  // The ring must not be in `directory`, whose disk gets full.
   Load(const std::string& directory, const std::string& ring_directory)
       : directory_(directory) {
     RingOptions ring;
@@ -76,9 +83,10 @@ class Load {
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
 
-  // What each thread has tried so far, at least.
-  std::array<uint64_t, kThreads> Tried() const {
-    return {tried_[0].load(), tried_[1].load()};
+  // Returns a lower bound of the number of records that each thread has tried
+  // to log.
+  std::array<uint64_t, kThreads> Attempted() const {
+    return {attempted_[0].load(), attempted_[1].load()};
   }
   uint64_t dropped() const {
     return ring_->dropped(DropCause::kRingFull, Severity::kInfo);
@@ -88,14 +96,14 @@ class Load {
   }
   Flusher* flusher() { return flusher_.get(); }
 
-  // Checks what the segments have that are closed, and deletes them.
+  // Checks the closed segments and deletes them.
   void TakeSegments() {
     ASSERT_TRUE(flusher_->Rotate(kLong).ok());
     const std::vector<std::string> paths = FilesIn(directory_, ".log.zst");
     for (const std::string& path : paths) {
       bool complete = false;
       const std::string text = Decompress(path, &complete);
-      // The newest may be of what came after the rotation.
+      // The newest segment may have been begun after the rotation.
       if (path == paths.back() && !complete) continue;
       ASSERT_TRUE(complete) << path;
       if (path == paths.back() && !IsClosed(path)) continue;
@@ -104,12 +112,13 @@ class Load {
     }
   }
 
-  // Of thread t, accepted records of [begin, end) need not be found.
+  // Declares that records `begin` to `end` of thread `t` may be missing.
   void Excuse(size_t t, uint64_t begin, uint64_t end) {
     excused_[t].resize(std::max<size_t>(excused_[t].size(), end));
     for (uint64_t n = begin; n < end; ++n) excused_[t][n] = true;
   }
 
+  // Stops the threads and the flusher, and checks all records.
   void Finish() {
     Join();
     ASSERT_TRUE(flusher_->Stop().ok());
@@ -129,7 +138,7 @@ class Load {
     }
   }
   uint64_t records() const { return records_; }
-  uint64_t told_drops() const { return told_drops_; }
+  uint64_t reported_drops() const { return reported_drops_; }
 
  private:
   void Join() {
@@ -150,9 +159,9 @@ class Load {
         const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
         const auto result = ring_->Append(record.severity, {head, size}, text);
         accepted_[t].push_back(result == Ring::AppendResult::kAppended);
-        tried_[t].store(accepted_[t].size());
+        attempted_[t].store(accepted_[t].size());
       }
-      // Else two cores do nothing but this.
+      // Otherwise two cores would only log.
       absl::SleepFor(absl::Milliseconds(1));
     }
   }
@@ -166,7 +175,7 @@ class Load {
       if (words[1] == "INFO") {
         uint64_t drops = 0;
         ASSERT_TRUE(absl::SimpleAtoi(words[0], &drops)) << line;
-        told_drops_ += drops;
+        reported_drops_ += drops;
         continue;
       }
       size_t t = 0;
@@ -174,7 +183,7 @@ class Load {
       ASSERT_TRUE(absl::SimpleAtoi(words[0], &t)) << line;
       ASSERT_TRUE(absl::SimpleAtoi(words[1], &n)) << line;
       ASSERT_EQ(words[2], absl::StrCat(n * 7919));
-      ASSERT_GE(n, next_[t]) << "twice, or out of order: " << line;
+      ASSERT_GE(n, next_[t]) << "doubled or out of order: " << line;
       next_[t] = n + 1;
       found_[t].resize(n + 1);
       found_[t][n] = true;
@@ -185,22 +194,20 @@ class Load {
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<Flusher> flusher_;
   std::atomic<bool> done_{false};
-  // By number: the thread's own, until Finish().
+  // Indexed by record number. Owned by the logging thread until Finish().
   std::array<std::vector<bool>, kThreads> accepted_;
-  std::array<std::atomic<uint64_t>, kThreads> tried_ = {};
+  std::array<std::atomic<uint64_t>, kThreads> attempted_ = {};
   std::vector<std::thread> threads_;
 
   std::array<std::vector<bool>, kThreads> found_;
   std::array<std::vector<bool>, kThreads> excused_;
   std::array<size_t, kThreads> next_ = {};
   uint64_t records_ = 0;
-  uint64_t told_drops_ = 0;
+  uint64_t reported_drops_ = 0;
 };
 
-// Invariants checked: while there is no room, threads go on logging until the
-// ring is full, and beyond; when there is room again it goes on by itself;
-// every record that Append() took is in a segment, once and in order, the
-// others are as many as the log says were dropped; every segment is whole.
+// Fills and frees the disk again and again under load, and checks the
+// invariants.
 void FillAndFree(const std::string& directory,
                  const std::function<void()>& fill,
                  const std::function<void()>& free) {
@@ -219,13 +226,13 @@ void FillAndFree(const std::string& directory,
     if (::testing::Test::HasFatalFailure()) return;
   }
   load.Finish();
-  EXPECT_EQ(load.told_drops(), load.dropped());
+  EXPECT_EQ(load.reported_drops(), load.dropped());
   std::cout << cycles << " cycles, " << load.records() << " records, "
-            << load.dropped() << " dropped and told, " << load.errors()
+            << load.dropped() << " dropped and reported, " << load.errors()
             << " errors" << std::endl;
 }
 
-TEST(DiskFullTest, ADiskIsFilledAndFreedUnderLoad) {
+TEST(DiskFullTest, ResumesAfterFullDisk) {
   InSmallFileSystem([](const std::string& directory) {
     const std::string filler = directory + "/filler";
     FillAndFree(
@@ -234,32 +241,32 @@ TEST(DiskFullTest, ADiskIsFilledAndFreedUnderLoad) {
   });
 }
 
-TEST(DiskFullTest, AQuotaIsUsedUpAndRaisedUnderLoad) {
+TEST(DiskFullTest, ResumesAfterExhaustedQuota) {
   FillAndFree(
-      MakeTestDirectory(), [] { g_quota_is_used_up = true; },
-      [] { g_quota_is_used_up = false; });
+      MakeTestDirectory(), [] { g_quota_is_exhausted = true; },
+      [] { g_quota_is_exhausted = false; });
 }
 
-// Whoever deletes a directory deletes what was logged before that. Nothing of
-// what comes later goes with it.
-TEST(DiskFullTest, TheDirectoryIsRemovedUnderLoadAndMadeAgain) {
+// Deleting a directory deletes the records logged before. Later records must
+// not be lost.
+TEST(DiskFullTest, ResumesAfterDeletedDirectory) {
   const std::string directory = MakeTestDirectory() + "/logs";
   std::filesystem::create_directory(directory);
   Load load(directory, MakeTestDirectory());
   const int cycles = IsLongMode() ? 300 : 20;
   for (int cycle = 0; cycle < cycles; ++cycle) {
-    const auto begin = load.Tried();
+    const auto begin = load.Attempted();
     load.TakeSegments();
     if (HasFatalFailure()) return;
-    WaitUntil([&] { return load.Tried()[0] > begin[0] + 200; });
+    WaitUntil([&] { return load.Attempted()[0] > begin[0] + 200; });
     std::error_code error;
     do {
       std::filesystem::remove_all(directory, error);
     } while (error);
-    const auto end = load.Tried();
+    const auto end = load.Attempted();
     for (size_t t = 0; t < kThreads; ++t) load.Excuse(t, begin[t], end[t] + 1);
     ASSERT_TRUE(load.flusher()->Flush(kLong));
-    WaitUntil([&] { return load.Tried()[1] > end[1] + 200; });
+    WaitUntil([&] { return load.Attempted()[1] > end[1] + 200; });
     ASSERT_TRUE(load.flusher()->Flush(kLong));
   }
   load.Finish();
@@ -267,11 +274,11 @@ TEST(DiskFullTest, TheDirectoryIsRemovedUnderLoadAndMadeAgain) {
             << load.dropped() << " dropped" << std::endl;
 }
 
-TEST(DiskFullTest, AFileSystemBecomesReadOnlyAndWritableAgain) {
+TEST(DiskFullTest, ResumesAfterReadOnlyFileSystem) {
   InSmallFileSystem([](const std::string& directory) {
     Load load(directory, MakeTestDirectory());
     for (int cycle = 0; cycle < 10; ++cycle) {
-      // Not while a segment is open: the system refuses that.
+      // The system refuses to remount while a segment is open.
       do {
         ASSERT_TRUE(load.flusher()->Rotate(kLong).ok());
       } while (mount("ringlog", directory.c_str(), "tmpfs",
@@ -289,16 +296,17 @@ TEST(DiskFullTest, AFileSystemBecomesReadOnlyAndWritableAgain) {
       load.TakeSegments();
     }
     load.Finish();
-    EXPECT_EQ(load.told_drops(), load.dropped());
+    EXPECT_EQ(load.reported_drops(), load.dropped());
   });
 }
 
 }  // namespace
 }  // namespace ringlog
 
-// Half of what shall be written still fits.
+// While the quota is exhausted, half of each write fits, and a write of one
+// byte fails.
 extern "C" ssize_t pwrite(int fd, const void* buf, size_t n, off_t offset) {
-  if (ringlog::g_quota_is_used_up) {
+  if (ringlog::g_quota_is_exhausted) {
     if (n > 1) return syscall(SYS_pwrite64, fd, buf, n / 2, offset);
     errno = EDQUOT;
     return -1;

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Reads a ring file or a segment, by what their format pages (ring/FORMAT.md, compress/FORMAT.md) say and nothing else.
+"""Reads a ring file or a segment, written from the format pages (ring/FORMAT.md, compress/FORMAT.md) alone.
 
   independent_reader.py ring FILE...     prints the records and the gaps that recovery returns, one JSON object a line
-  independent_reader.py segment FILE...  prints the text's length and CRC-32C, the metadata frames, and about the seek
-                                         table
+  independent_reader.py segment FILE...  prints length and CRC-32C of the text, metadata frames, and seek table
 
-It is an oracle: it shares no code with the implementation, and prefers being plain to being fast.
-After each file comes its status: 0 well-formed, 1 damaged or cut (stderr says what), 2 it is neither. The exit status is
-the worst of them.
+It is an oracle: it shares no code with the implementation, and is simple rather than fast.
+Prints a status after each file: 0 well-formed, 1 damaged or truncated (stderr has the damage), 2 not a ring or segment
+of this version. The exit status is the highest of them.
 """
 
 import json
@@ -17,16 +16,16 @@ import struct
 import subprocess
 import sys
 
-damage = []  # What is wrong with the file, in the order in which it was found.
+damage = []  # The damage of the current file, in the order in which it was found.
 
 
 class NotThisFormat(Exception):
-  """The file is none that this program may read."""
+  """The file is not a ring or segment of a version that this program knows."""
 
 
-def complain(what):
-  damage.append(what)
-  print('independent_reader: ' + what, file=sys.stderr)
+def report_damage(message):
+  damage.append(message)
+  print('independent_reader: ' + message, file=sys.stderr)
 
 
 def print_json(**fields):
@@ -68,13 +67,13 @@ class Header:
     self.first_position, = struct.unpack_from('<Q', data, 136)
     if (magic != RING_MAGIC or not 448 <= size <= len(data) or
         crc32c(data[:size - 4]) != struct.unpack_from('<I', data, size - 4)[0]):
-      raise ValueError('no magic, or the checksum does not fit')
-    # The checksum fits: whatever is strange from here on is of another version, not damage.
+      raise ValueError('no magic, or wrong checksum')
+    # The checksum is right, so an unknown value below belongs to another version and is not damage.
     if order != 0x01020304 or major > 1 or incompatible:
-      raise NotThisFormat('a ring of another byte order, a greater major version, or with unknown flags')
+      raise NotThisFormat('ring has another byte order, a newer major version, or unknown flags')
     if (self.slot_bytes % 64 or not self.slot_bytes or self.slot_count & (self.slot_count - 1)
         or not 2 <= self.slot_count <= 2**26):
-      raise NotThisFormat('a ring with a slot size or a slot count that is not allowed')
+      raise NotThisFormat('ring has an invalid slot size or slot count')
 
 
 def read_header(data):
@@ -82,51 +81,51 @@ def read_header(data):
     try:
       return Header(data[offset:offset + 2048].ljust(2048, b'\0'))
     except ValueError as error:
-      complain(f'header at {offset}: {error}')
-  raise NotThisFormat('no ring: neither header is good')
+      report_damage(f'header at {offset}: {error}')
+  raise NotThisFormat('not a ring: neither header is intact')
 
 
 class Live:
-  """What changes while the process lives."""
+  """The fields that change while the process lives."""
 
   def __init__(self, data, header):
     live = data[header.live:header.live + 1536].ljust(1536, b'\0')
     self.tail, = struct.unpack_from('<Q', live)
     self.released, = struct.unpack_from('<Q', live, 64)
     cursors = [live[512:1024], live[1024:]]
-    whole = [crc32c(header.ring_id + cursor[:508]) == struct.unpack_from('<I', cursor, 508)[0] for cursor in cursors]
+    intact = [crc32c(header.ring_id + cursor[:508]) == struct.unpack_from('<I', cursor, 508)[0] for cursor in cursors]
     numbers = [struct.unpack_from('<QQ', cursor) for cursor in cursors]
     last = live[448] & 1
-    is_first = not any(cursors[last]) and numbers[1 - last][0] <= 1  # none has been published before
-    self.has_cursor = any(whole) and (whole[last] or is_first)
-    if not whole[last] and not is_first:
-      complain(f'cursor {last}: the checksum does not fit')
-    self.cursor = max((n for n, fits in zip(numbers, whole) if fits), default=(0, header.first_position))[1]
+    is_first = not any(cursors[last]) and numbers[1 - last][0] <= 1  # no cursor has been published before
+    self.has_cursor = any(intact) and (intact[last] or is_first)
+    if not intact[last] and not is_first:
+      report_damage(f'cursor {last}: wrong checksum')
+    self.cursor = max((n for n, fits in zip(numbers, intact) if fits), default=(0, header.first_position))[1]
 
 
 class Slot:
-  """What a slot's bytes say."""
+  """The decoded bytes of a slot."""
 
   def __init__(self, data, index, header):
     self.is_absent = len(data) < header.slot_bytes
     if self.is_absent:
       data = bytes(header.slot_bytes)
-    word, checksum, self.part, self.parts, said, head_bytes, _, _, body_bytes = struct.unpack_from('<QIHHQHBBI', data)
+    word, checksum, self.part, self.parts, stored, head_bytes, _, _, body_bytes = struct.unpack_from('<QIHHQHBBI', data)
     self.position, self.state = word >> 3, word & 7
     end = 32 + head_bytes + body_bytes
     self.head, self.body = data[32:32 + head_bytes], data[32 + head_bytes:end]
-    fits = (end <= header.slot_bytes and said != 0 and said % header.slot_count == index
+    fits = (end <= header.slot_bytes and stored != 0 and stored % header.slot_count == index
             and crc32c(header.ring_id + data[12:end]) == checksum)
-    self.content = said if fits else None  # the position that it is of
+    self.content = stored if fits else None  # the position of the content
     self.is_zero = word == 0
-    self.is_strange = not self.is_zero and (self.state > SKIPPED or self.position % header.slot_count != index)
-    self.is_committed = not self.is_strange and self.state in (FILLED, PERSISTING)
-    self.is_good = self.is_committed and self.content == self.position
+    self.is_invalid = not self.is_zero and (self.state > SKIPPED or self.position % header.slot_count != index)
+    self.is_committed = not self.is_invalid and self.state in (FILLED, PERSISTING)
+    self.is_intact = self.is_committed and self.content == self.position
 
 
 def may_precede(slot, p, slots, header):
-  """Whether the slot may be one that position p has not been claimed in yet."""
-  if slot.is_absent or slot.is_strange:
+  """Returns whether the slot may be in the state before position p is claimed."""
+  if slot.is_absent or slot.is_invalid:
     return False
   if slot.is_zero:
     return p < header.first_position + len(slots)
@@ -134,13 +133,13 @@ def may_precede(slot, p, slots, header):
 
 
 def bounds(slots, live, header):
-  """Returns the range of positions in use, and the lowest that is held."""
-  lowest_held = min((slot.position for slot in slots if slot.is_good), default=float('inf'))
+  """Returns the first and end position in use, and the lowest position of an intact slot."""
+  lowest_held = min((slot.position for slot in slots if slot.is_intact), default=float('inf'))
   end = max([live.cursor] + [slot.content + 1 for slot in slots if slot.content is not None])
   reach = min(lowest_held, end) + len(slots)
   also = []
   for index, slot in enumerate(slots):
-    is_word = not slot.is_absent and not slot.is_zero and not slot.is_strange
+    is_word = not slot.is_absent and not slot.is_zero and not slot.is_invalid
     if is_word and (slot.content is None or not slot.is_committed):
       also.append(slot.position)
     last = live.tail - 1 - (live.tail - 1 - index) % len(slots)
@@ -157,7 +156,7 @@ def bounds(slots, live, header):
 
 
 def decode_record(slots):
-  """Returns the fields of the record in these slots, or None if its head is not one."""
+  """Returns the fields of the record in these slots, or None if the head is invalid."""
   head, body = slots[0].head, b''.join(slot.body for slot in slots)
   if len(head) < 40:
     return None
@@ -170,10 +169,10 @@ def decode_record(slots):
 
 
 def visit(p, slots, live, lowest_held, header):
-  """Returns how many positions this is about, a gap's name or None, and a record's fields or None."""
+  """Returns the number of positions, the cause of a gap or None, and the fields of a record or None."""
   slot = slots[p % len(slots)]
   is_of_p = not slot.is_zero and slot.position == p
-  if slot.is_absent or slot.is_strange or (slot.is_committed and not is_of_p):
+  if slot.is_absent or slot.is_invalid or (slot.is_committed and not is_of_p):
     return 1, 'missing', None
   if not slot.is_committed:
     if is_of_p and slot.state == FREE:
@@ -181,7 +180,7 @@ def visit(p, slots, live, lowest_held, header):
       return 1, 'missing' if slot.content == p and not is_released else None, None
     is_unfinished = is_of_p or (may_precede(slot, p, slots, header) and slot.content != p)
     return 1, 'unfinished' if is_unfinished else 'missing', None
-  if not slot.is_good:
+  if not slot.is_intact:
     return 1, 'checksum_mismatch', None
   if slot.parts == 0:
     return 1, None, None
@@ -189,12 +188,12 @@ def visit(p, slots, live, lowest_held, header):
     return 1, 'part', None
   parts = [slots[q % len(slots)] for q in range(p, p + slot.parts)]
   for i, part in enumerate(parts):
-    if not part.is_good or part.position != p + i or (part.part, part.parts) != (i, slot.parts):
-      is_mismatch = part.is_committed and not part.is_good
+    if not part.is_intact or part.position != p + i or (part.part, part.parts) != (i, slot.parts):
+      is_mismatch = part.is_committed and not part.is_intact
       return slot.parts, 'checksum_mismatch' if is_mismatch else 'missing', None
   record = decode_record(parts)
   if record is None:
-    complain(f'position {p}: not a log record')
+    report_damage(f'position {p}: invalid record head')
   return slot.parts, None, record
 
 
@@ -207,26 +206,26 @@ def signal_of(text):
 
 
 def read_crash_reports(data, header):
-  """Returns the reports in the crash area, as lists: thread, time, text, whether it has an end, unfit cells before."""
+  """Returns the crash reports as lists: thread, time, text, whether it is complete, number of invalid cells before."""
   area = data[header.crash:header.crash + header.crash_bytes]
   reports = []
-  unfit = 0
+  invalid = 0
   for offset in range(64, len(area) - 63, 64):
     cell = area[offset:offset + 64]
     checksum, tid, time, kind, size = struct.unpack_from('<IiqBB', cell)
     if checksum == 0 or (crc32c(header.ring_id + cell[4:]) or 1) != checksum:
-      unfit += 1
+      invalid += 1
       continue
     report = next((r for r in reports if r[0] == tid and not r[3]), None)
     if kind == 2 and report:
       report[3] = True
     elif kind == 1:
       if not report:
-        report = [tid, time, b'', False, unfit]
+        report = [tid, time, b'', False, invalid]
         reports.append(report)
-      if unfit != report[4]:
-        report[2] += b'[up to %d bytes are missing here]' % (44 * (unfit - report[4]))
-        report[4] = unfit
+      if invalid != report[4]:
+        report[2] += b'[up to %d bytes are missing here]' % (44 * (invalid - report[4]))
+        report[4] = invalid
       report[2] += cell[20:20 + min(size, 44)]
   return reports
 
@@ -241,7 +240,7 @@ def print_crash_reports(data, header, position):
 def read_ring(data):
   header = read_header(data)
   if len(data) != header.file_bytes:
-    complain(f'the file has {len(data)} bytes, its header says {header.file_bytes}')
+    report_damage(f'the file has {len(data)} bytes, its header has {header.file_bytes}')
   live = Live(data, header)
   slots = []
   for index in range(header.slot_count):
@@ -253,7 +252,7 @@ def read_ring(data):
   while p < end:
     count, gap, record = visit(p, slots, live, lowest_held, header)
     if gap == 'part':
-      # Of the record whose beginning the gap right before it tells of, if there is one.
+      # Belongs to the record whose beginning is in the gap directly before, if there is one.
       gap = gaps[-1][0] if gaps and gaps[-1][1] == p else None
     if record:
       print_json(**record)
@@ -266,7 +265,7 @@ def read_ring(data):
   for gap, end, first in gaps:
     print_json(gap=gap, first=first, end=end)
     if gap != 'unfinished':
-      complain(f'{gap}: positions {first} to {end - 1}')
+      report_damage(f'{gap}: positions {first} to {end - 1}')
 
 
 # ---- Segments ----
@@ -277,7 +276,7 @@ SEEK_TABLE_MAGIC = 0x184D2A5E
 
 
 def frame_end(data, begin):
-  """Returns where the zstd frame that begins at `begin` ends. Raises EOFError if the file ends first."""
+  """Returns the end offset of the zstd frame at offset `begin`. Raises EOFError if the file ends first."""
   if begin + 5 > len(data):
     raise EOFError
   descriptor = data[begin + 4]
@@ -293,7 +292,7 @@ def frame_end(data, begin):
     block = int.from_bytes(data[offset:offset + 3], 'little')
     last, kind, size = block & 1, block >> 1 & 3, block >> 3
     if kind == 3:
-      raise ValueError('a block of the reserved type')
+      raise ValueError('a block has the reserved type')
     offset += 3 + (1 if kind == 1 else size)
   if offset + 4 > len(data):
     raise EOFError
@@ -303,20 +302,21 @@ def frame_end(data, begin):
 def decompress(frame):
   result = subprocess.run(['zstd', '-dcq'], input=frame, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
   if result.returncode:
-    raise ValueError('a frame that does not decompress, or whose content checksum does not fit')
+    raise ValueError('a frame does not decompress, or has a wrong content checksum')
   return result.stdout
 
 
 def parse_metadata(body):
-  """Returns the fields behind the 8 bytes of the skippable frame's header, or raises ValueError."""
+  """Returns the fields of a metadata frame without its skippable frame header, or raises ValueError."""
   if len(body) < 148 or body[:8] != b'\x89RLOGMET':
-    raise ValueError('not the magic or too short')
-  # The checksum covers the table's offsets from 0 on: the example shows that the skippable frame's header is not in it.
+    raise ValueError('wrong magic or too short')
+  # The checksum covers the bytes from offset 0 of the table on. The example on the format page
+  # shows that the header of the skippable frame is not included.
   if crc32c(body[:-4]) != struct.unpack_from('<I', body, len(body) - 4)[0]:
-    raise ValueError('the checksum does not fit')
+    raise ValueError('wrong checksum')
   major, _, gaps_begin, ring_id = struct.unpack_from('<HHI16s', body, 8)
   if major > 1:
-    raise NotThisFormat('a segment of a greater major version')
+    raise NotThisFormat('segment has a newer major version')
   number, compressed, text, first, end, _, _, *counts = struct.unpack_from('<QQQQQQQ5Q', body, 32)
   checksum, _, _, gap_bytes, listed = struct.unpack_from('<IBBHI', body, 128)
   if gaps_begin < 144 or gaps_begin + gap_bytes * listed + 4 != len(body) or listed > 256 or listed > counts[4]:
@@ -326,14 +326,15 @@ def parse_metadata(body):
 
 
 def read_segment(data):
-  # No skippable frame comes first. If that magic is damaged, the metadata still say that it is a segment.
+  # A skippable frame cannot be the first one. If the first magic is damaged, a metadata frame still
+  # identifies a segment.
   if data[:4] != struct.pack('<I', ZSTD_MAGIC) and not next_metadata(data, 0, None):
-    raise NotThisFormat('no segment: neither a zstd frame first nor metadata anywhere')
+    raise NotThisFormat('not a segment: no zstd frame at offset 0 and no metadata frame')
   text = b''
   entries = offset = 0
-  frames = []  # (compressed, decompressed size) of every frame, as the seek table has them.
+  frames = []  # (compressed, decompressed size) of every frame, as in the seek table
   metadata = []
-  before = None  # The frame that still waits for its metadata: (begin, end, bytes of text).
+  before = None  # the frame whose metadata frame comes next: (begin, end, bytes of text)
   lost = table = False
   while offset < len(data):
     try:
@@ -342,7 +343,7 @@ def read_segment(data):
       magic, size = struct.unpack_from('<II', data, offset)
       if magic == ZSTD_MAGIC and not table:
         if before:
-          complain(f'offset {offset}: no metadata behind the frame at {before[0]}')
+          report_damage(f'offset {offset}: no metadata frame after the frame at {before[0]}')
           before = None
         end = frame_end(data, offset)
         content = decompress(data[offset:end])
@@ -352,7 +353,7 @@ def read_segment(data):
         offset = end
         continue
       if magic not in (METADATA_MAGIC, SEEK_TABLE_MAGIC) or table:
-        raise ValueError('not what may come here')
+        raise ValueError('unexpected frame')
       body = data[offset + 8:offset + 8 + size]
       if len(body) < size:
         raise EOFError
@@ -362,24 +363,25 @@ def read_segment(data):
       else:
         fields = parse_metadata(body)
         if metadata and any(fields[key] != metadata[0][key] for key in ('ring_id', 'number')):
-          complain(f'offset {offset}: metadata of another ring or segment')
+          report_damage(f'offset {offset}: metadata frame of another ring or segment')
         if before:
           check_metadata(offset, fields, data, before)
         else:
-          # The table was written before the damage, so it has the frame that is lost.
+          # The seek table was written before the damage, so it lists the lost frame.
           frames.append((fields['compressed'], fields['text']))
           if not lost:
-            complain(f'offset {offset}: metadata with no frame before')
+            report_damage(f'offset {offset}: metadata frame without a frame before it')
         metadata.append(fields)
         frames.append((8 + size, 0))
         before = None
         lost = False
       offset += 8 + size
     except (EOFError, ValueError) as error:
-      # A damaged size looks like the end of the file too, so metadata are looked for in both cases.
-      complain(f'offset {offset}: {str(error) or "the file ends within a frame that begins here"}')
-      # Which bytes are frames is no longer known, so the next metadata must say it. The frame they are of is taken if
-      # all of it is behind the damage.
+      # A damaged size also looks like the end of the file, so both cases search for a metadata
+      # frame.
+      report_damage(f'offset {offset}: {str(error) or "truncated frame"}')
+      # Frame boundaries are unknown after the damage, so the next metadata frame must give them.
+      # Its frame counts if all its bytes come after the damage.
       found = None if table else next_metadata(data, offset + 1, metadata[0] if metadata else None)
       if found is None:
         break
@@ -388,7 +390,7 @@ def read_segment(data):
       before = None
       offset = found[0] if lost else begin
   if before:
-    complain(f'no metadata behind the frame at {before[0]}')
+    report_damage(f'no metadata frame after the frame at {before[0]}')
   print_json(bytes=len(text), crc32c=crc32c(text))
   for fields in metadata:
     print_json(**{key: fields[key] for key in ('number', 'first', 'end', 'records', 'gaps', 'compressed', 'text')})
@@ -398,15 +400,15 @@ def read_segment(data):
 def check_metadata(offset, fields, data, before):
   begin, end, text = before
   if fields['compressed'] != end - begin:
-    complain(f'offset {offset}: the frame before has {end - begin} bytes, not {fields["compressed"]}')
+    report_damage(f'offset {offset}: the frame before it has {end - begin} bytes, not {fields["compressed"]}')
   if fields['text'] != text:
-    complain(f'offset {offset}: the frame before has {text} bytes of text, not {fields["text"]}')
+    report_damage(f'offset {offset}: the frame before it has {text} bytes of text, not {fields["text"]}')
   if fields['checksum'] != struct.unpack_from('<I', data, end - 4)[0]:
-    complain(f'offset {offset}: not the checksum of the frame before')
+    report_damage(f'offset {offset}: wrong checksum of the frame before it')
 
 
 def next_metadata(data, begin, like):
-  """Returns the offset and the fields of the next metadata of the ring and segment of `like`, or None."""
+  """Returns the offset and the fields of the next metadata frame of the same segment as `like`, or None."""
   at = data.find(struct.pack('<I', METADATA_MAGIC), begin)
   while at >= 0:
     size = int.from_bytes(data[at + 4:at + 8], 'little')
@@ -415,25 +417,25 @@ def next_metadata(data, begin, like):
       if like is None or (fields['ring_id'], fields['number']) == (like['ring_id'], like['number']):
         return at, fields
     except ValueError:
-      pass  # Bytes of a message that look like metadata, or damaged metadata.
+      pass  # bytes of a message that look like a metadata frame, or a damaged metadata frame
     at = data.find(struct.pack('<I', METADATA_MAGIC), at + 1)
   return None
 
 
 def check_seek_table(body, frames):
-  """Returns the number of entries."""
+  """Returns the number of entries. Raises ValueError if the table is malformed."""
   if len(body) < 9 or len(body) % 8 != 1:
-    raise ValueError('the size of the seek table is not one of whole entries')
+    raise ValueError('seek table has an invalid size')
   count, flags, magic = struct.unpack_from('<IBI', body, len(body) - 9)
   if magic != 0x8F92EAB1 or flags != 0 or count * 8 + 9 != len(body):
-    raise ValueError('the end of the seek table is wrong')
+    raise ValueError('seek table has an invalid end')
   if [struct.unpack_from('<II', body, 8 * i) for i in range(count)] != frames:
-    complain('the seek table does not say what the frames are')
+    report_damage('the seek table does not match the frames')
   return count
 
 
 def read(kind, path):
-  """Returns the exit status of this file alone."""
+  """Prints the content of one file. Returns its exit status."""
   damage.clear()
   try:
     with open(path, 'rb') as file:
@@ -443,7 +445,7 @@ def read(kind, path):
     else:
       read_segment(data)
   except (NotThisFormat, OSError) as error:
-    complain(str(error))
+    report_damage(str(error))
     return 2
   return 1 if damage else 0
 

@@ -1,6 +1,12 @@
-// Files that this project writes, and damaged ones, as independent_reader.py
-// reads them, which was written from the two format pages alone: it finds what
-// the project's own readers find.
+// Compares the readers of this project with independent_reader.py, which was
+// written from the two format pages alone.
+//
+// Invariants checked, for random rings and segments, half of them damaged:
+//   - Both readers find the same records and gaps in a ring.
+//   - Both readers find the same text in a segment, and the same metadata if
+//     the segment is intact.
+//
+// Oracle: independent_reader.py. Prints its seed.
 
 #include <algorithm>
 #include <cstddef>
@@ -33,7 +39,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/testing/harness/tool_process.h"
 
@@ -57,10 +63,10 @@ class IndependentReaderTest : public ::testing::Test {
   }
 
   static int Files() { return IsLongMode() ? kFilesInLongMode : kFiles; }
-  uint64_t UpTo(uint64_t most) { return random_() % (most + 1); }
+  uint64_t UpTo(uint64_t limit) { return random_() % (limit + 1); }
 
-  // What it prints of each file. One process reads them all, for it takes long
-  // to start.
+  // Returns the output of the reader for each file. One process reads all
+  // files, because its start takes long.
   static std::vector<std::string> Read(const std::string& kind,
                                        const std::vector<std::string>& paths) {
     std::vector<std::string> arguments = {"testing/independent_reader.py",
@@ -81,10 +87,10 @@ class IndependentReaderTest : public ::testing::Test {
     return printed;
   }
 
-  // Its head is in head_, its text in text_.
-  Record NewRecord(size_t most_text) {
+  // Makes a random record. Its head is in head_, its text in text_.
+  Record NewRecord(size_t max_text) {
     ++logged_;
-    text_.assign(UpTo(most_text), static_cast<char>('a' + logged_ % 26));
+    text_.assign(UpTo(max_text), static_cast<char>('a' + logged_ % 26));
     Record record;
     record.time_ns = 1795489439000000000 + logged_ * 1000;
     record.thread_id = static_cast<int64_t>(UpTo(100000));
@@ -97,8 +103,8 @@ class IndependentReaderTest : public ::testing::Test {
     return record;
   }
 
-  // What a signal handler of one of three threads has to say; rarely so much
-  // that there is no room for it.
+  // Writes a piece of a crash report from one of three threads. A few pieces
+  // exceed the space in the crash area.
   void Report(Ring* ring, const Record& record) {
     const auto tid = static_cast<int32_t>(UpTo(2));
     switch (UpTo(3)) {
@@ -117,13 +123,13 @@ class IndependentReaderTest : public ::testing::Test {
     }
   }
 
-  // Whatever can happen to a ring, in any order.
-  void DoSomething(Ring* ring) {
+  // Makes one random step in the life of a ring.
+  void RandomStep(Ring* ring) {
     const Record record = NewRecord(UpTo(3) == 0 ? 600 : 60);
     switch (UpTo(10)) {
       case 0:
         ring->Claim(record.severity, head_.size(), text_.size());
-        break;  // and never committed
+        break;  // never committed
       case 1:
         if (const auto claim =
                 ring->Claim(record.severity, head_.size(), text_.size())) {
@@ -161,7 +167,7 @@ class IndependentReaderTest : public ::testing::Test {
     auto ring = Ring::Create(path, options);
     EXPECT_TRUE(ring.ok()) << ring.status();
     (*ring)->PublishCursor((*ring)->take_position(), "");
-    for (uint64_t n = UpTo(120); n > 0; --n) DoSomething(ring->get());
+    for (uint64_t n = UpTo(120); n > 0; --n) RandomStep(ring->get());
     return path;
   }
 
@@ -190,8 +196,9 @@ class IndependentReaderTest : public ::testing::Test {
     return path;
   }
 
-  // A bit, a sector, the end, or a word; of all but the first header. Often of
-  // what changes while the process lives, or of a crash report.
+  // Damages a bit, a sector, the end, or a slot's word, anywhere after the
+  // first header. Prefers the fields that change while the process lives, and
+  // crash reports.
   void Damage(const std::string& path) {
     std::string bytes = ReadFile(path);
     size_t at =
@@ -208,24 +215,25 @@ class IndependentReaderTest : public ::testing::Test {
         }
         break;
       case 2:
-        SetAnyWord(&bytes);
+        SetRandomWord(&bytes);
         break;
       default:
         bytes[at] = static_cast<char>(bytes[at] ^ (1 << UpTo(7)));
     }
     WriteFile(path, bytes);
   }
-  // One that its slot can have, turns before or ahead.
-  void SetAnyWord(std::string* bytes) {
+  // Sets the word of a random slot to one that the slot can have, up to six
+  // laps apart.
+  void SetRandomWord(std::string* bytes) {
     const RingHeader header = *ParseRingHeader(*bytes);
     const uint64_t index = UpTo(header.slot_count - 1);
     const uint64_t word = (index + UpTo(6) * header.slot_count) << 3 | UpTo(5);
     std::memcpy(&(*bytes)[header.slots_offset + index * header.slot_bytes],
                 &word, sizeof word);
   }
-  // Many bytes, for a flipped bit may be one that one release of zstd looks at
-  // and another does not. Without its first magic it is no zstd file to the
-  // reader.
+  // Damages 64 bytes, because releases of zstd differ in whether they notice a
+  // single flipped bit. Spares the magic at the beginning, because the reader
+  // does not recognize a segment without it.
   void DamageSegment(const std::string& path) {
     std::string bytes = ReadFile(path);
     const size_t begin =
@@ -245,7 +253,7 @@ class IndependentReaderTest : public ::testing::Test {
   std::string text_;
 };
 
-// As independent_reader.py prints it.
+// Returns the content of a ring in the format of independent_reader.py.
 std::string Printed(const RecoveredRing& ring) {
   std::string out;
   for (const RecoveredRecord& found : ring.records) {
@@ -267,7 +275,7 @@ std::string Printed(const RecoveredRing& ring) {
   return out;
 }
 
-TEST_F(IndependentReaderTest, FindsTheSameInRings) {
+TEST_F(IndependentReaderTest, AgreesOnRings) {
   std::vector<std::string> paths;
   for (int i = 0; i < Files(); ++i) {
     paths.push_back(MakeRing());
@@ -283,12 +291,13 @@ TEST_F(IndependentReaderTest, FindsTheSameInRings) {
   }
 }
 
-// What the reader finds, as independent_reader.py prints it.
+// The content of a segment in the format of independent_reader.py.
 struct PrintedSegment {
-  std::string text;      // of it, the length and the checksum
-  std::string metadata;  // and that there is a seek table
+  std::string text;      // length and checksum of the text
+  std::string metadata;  // also whether there is a seek table
 };
 
+// Reads a segment to its end.
 PrintedSegment Printed(SegmentReader* reader) {
   PrintedSegment printed;
   std::string text;
@@ -319,7 +328,7 @@ PrintedSegment Printed(SegmentReader* reader) {
   return printed;
 }
 
-TEST_F(IndependentReaderTest, FindsTheSameInSegments) {
+TEST_F(IndependentReaderTest, AgreesOnSegments) {
   std::vector<std::string> paths;
   for (int i = 0; i < Files(); ++i) {
     paths.push_back(MakeSegment());

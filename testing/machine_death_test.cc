@@ -38,7 +38,7 @@
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/read_records.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"

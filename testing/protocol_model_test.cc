@@ -1,5 +1,6 @@
-// ring/slot.pml, the model of the protocol of slots, holds in every order of
-// steps, and would not if the protocol were wrong.
+// Checks ring/slot.pml, the model of the slot protocol, in every order of
+// steps. Also checks that the verifier finds a deliberate error in the
+// protocol.
 
 #include <string>
 #include <utility>
@@ -9,7 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
@@ -29,12 +30,12 @@ class ProtocolModelTest : public ::testing::Test {
     }
   }
 
-  // Goes through all states of the model with these macros: all that spin, the
-  // compiler and the verifier print.
+  // Searches all states of the model with these macros. Returns the output of
+  // spin, of the compiler and of the verifier.
   static std::string Verify(const std::vector<std::string>& macros) {
     ToolOptions in_directory;
     in_directory.directory = MakeTestDirectory();
-    // spin leaves files beside the model.
+    // spin writes files next to the model.
     WriteFile(absl::StrCat(in_directory.directory, "/slot.pml"),
               ReadFile("ring/slot.pml"));
     std::vector<std::string> generate = {"-a"};
@@ -57,34 +58,34 @@ class ProtocolModelTest : public ::testing::Test {
     return printed;
   }
 
-  static void ExpectItHolds(const std::vector<std::string>& macros) {
+  static void ExpectHolds(const std::vector<std::string>& macros) {
     const std::string printed = Verify(macros);
     EXPECT_THAT(printed, HasSubstr("errors: 0\n"));
-    // It has gone through all of them.
+    // The search was complete.
     EXPECT_THAT(printed, HasSubstr("State-vector"));
     EXPECT_THAT(printed, Not(HasSubstr("max search depth too small")));
     EXPECT_THAT(printed, Not(HasSubstr("Search not completed")));
   }
 };
 
-TEST_F(ProtocolModelTest, WriterThatIsPassedLosesNothingThatWasAcknowledged) {
-  ExpectItHolds({"WRITERS=2", "RECORDS=1", "SKIPS=1"});
+TEST_F(ProtocolModelTest, SkippedWriterLosesNoAcknowledgedRecord) {
+  ExpectHolds({"WRITERS=2", "RECORDS=1", "SKIPS=1"});
 }
 
-TEST_F(ProtocolModelTest, SlotsAreUsedAgain) {
-  ExpectItHolds({"WRITERS=2", "RECORDS=2", "SKIPS=0"});
+TEST_F(ProtocolModelTest, SlotsAreReused) {
+  ExpectHolds({"WRITERS=2", "RECORDS=2", "SKIPS=0"});
 }
 
-TEST_F(ProtocolModelTest, ThreeWriters) {
-  ExpectItHolds({"WRITERS=3", "RECORDS=1", "SKIPS=0"});
+TEST_F(ProtocolModelTest, ThreeWritersLoseNoRecord) {
+  ExpectHolds({"WRITERS=3", "RECORDS=1", "SKIPS=0"});
 }
 
-TEST_F(ProtocolModelTest, SlotsAreUsedAgainAfterAWriterWasPassed) {
+TEST_F(ProtocolModelTest, SlotsAreReusedAfterSkip) {
   if (!IsLongMode()) GTEST_SKIP() << "takes minutes: --test_arg=--long";
-  ExpectItHolds({"WRITERS=2", "RECORDS=2", "SKIPS=1"});
+  ExpectHolds({"WRITERS=2", "RECORDS=2", "SKIPS=1"});
 }
 
-TEST_F(ProtocolModelTest, ClaimThatDoesNotCompareIsFound) {
+TEST_F(ProtocolModelTest, ClaimWithoutCompareIsDetected) {
   const std::string printed =
       Verify({"WRITERS=2", "RECORDS=1", "SKIPS=1", "SEEDED_BUG"});
   EXPECT_THAT(printed, HasSubstr("errors: 1\n"));

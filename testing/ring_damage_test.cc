@@ -42,7 +42,7 @@
 #include "ringlog/ring/ring_header_scan.h"
 #include "ringlog/testing/fixtures/logged_ring.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"

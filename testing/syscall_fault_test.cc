@@ -1,7 +1,13 @@
-// Whatever system call of the flusher, of a rotation or of a recovery fails,
-// once or a few times: the process goes on, and everything that was
-// acknowledged is in the log, once, whole and in order. That each of them may
-// also be the last is every_instruction_test's.
+// Lets a system call of the flusher, of a rotation or of a recovery fail, once
+// or several times in a row.
+//
+// Invariants checked, for each system call on a file:
+//   - The process continues.
+//   - Each acknowledged record is in the log once, complete and in order.
+//
+// Oracle: the notes of the process in a shared page (kill_oracle.h), and
+// libzstd. every_instruction_test shows that each call may also be the last
+// one.
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -22,17 +28,18 @@
 namespace ringlog {
 namespace {
 
+// The fault of one run: `times` calls in a row fail with `error`.
 struct Fault {
   std::string name;
-  int error;  // 0: it does half of what it should
+  int error;  // errno; 0: the call does half of its work
   uint64_t times;
 };
 
 class SyscallFaultTest : public KillScenarioTest {
  protected:
-  // Those that have to do with files. Memory that is not to be had ends a C++
+  // Returns true for system calls on files. A failed allocation would end a C++
   // program.
-  static bool IsOfFiles(uint64_t number) {
+  static bool IsFileCall(uint64_t number) {
     static const auto* const calls = new std::set<uint64_t>{
         SYS_openat,    SYS_read,    SYS_pread64,    SYS_write,
         SYS_pwrite64,  SYS_fsync,   SYS_fdatasync,  SYS_ftruncate,
@@ -44,12 +51,13 @@ class SyscallFaultTest : public KillScenarioTest {
         SYS_msync,     SYS_statx};
     return calls->count(number) != 0;
   }
-  static bool IsOfWriting(uint64_t number) {
+  static bool IsWrite(uint64_t number) {
     return number == SYS_write || number == SYS_pwrite64;
   }
 
-  // Lets the n-th call fail, and those that follow, as often as the fault says.
-  // False if there are not so many calls.
+  // Runs the scenario and lets the n-th call fail, and the calls after it as
+  // often as the fault requires. Returns false if the scenario makes fewer
+  // calls.
   bool RunWithFaultAt(uint64_t n, const Fault& fault) {
     NewRun();
     const std::unique_ptr<SteppedProcess> process = Start();
@@ -60,9 +68,9 @@ class SyscallFaultTest : public KillScenarioTest {
     uint64_t seen = 0;
     std::string failed;
     while (const std::optional<uint64_t> call = process->NextSystemCall()) {
-      if (!(fault.error == 0 ? IsOfWriting(*call) : IsOfFiles(*call))) continue;
-      const uint64_t behind = seen++ - n;  // wraps for those before
-      if (behind >= fault.times) continue;
+      if (!(fault.error == 0 ? IsWrite(*call) : IsFileCall(*call))) continue;
+      const uint64_t offset = seen++ - n;  // wraps for earlier calls
+      if (offset >= fault.times) continue;
       absl::StrAppend(&failed, " ", *call);
       if (fault.error == 0) {
         process->HalveSystemCall();
@@ -72,16 +80,16 @@ class SyscallFaultTest : public KillScenarioTest {
     }
     EXPECT_EQ(process->error(), "") << "system calls" << failed;
     process->Kill();
-    ExpectAllIsThere(oracle_->Now());
+    ExpectAllRecovered(oracle_->Snapshot());
     if (HasFailure()) {
-      std::cout << fault.name << " of the system calls" << failed
-                << ", the first of them the " << n << ". of its run\n";
+      std::cout << fault.name << " of system calls" << failed
+                << ", first at call " << n << "\n";
     }
     return !failed.empty();
   }
 
-  // Of a recovery into another directory, which makes many calls, each fault
-  // has its share.
+  // Repeats the scenario with the fault at each call. A recovery into another
+  // directory makes many calls, so each fault gets only a share of them.
   void TryAll(const Fault& fault, uint64_t share = 0) {
     constexpr uint64_t kShares = 5;
     const bool is_shared = GetParam().into_output && !IsLongMode();
@@ -89,8 +97,8 @@ class SyscallFaultTest : public KillScenarioTest {
     while (RunWithFaultAt(n, fault) && !HasFailure()) {
       n += is_shared ? kShares : 1;
     }
-    if (!is_allowed_) GTEST_SKIP() << "no ptrace(2) here";
-    std::cout << n << " system calls, one after the other" << std::endl;
+    if (!is_allowed_) GTEST_SKIP() << "ptrace(2) is not permitted";
+    std::cout << n << " runs, one for each system call" << std::endl;
     EXPECT_GT(n, 0u);
   }
 
@@ -102,11 +110,9 @@ INSTANTIATE_TEST_SUITE_P(, SyscallFaultTest,
                          ::testing::PrintToStringParamName());
 
 TEST_P(SyscallFaultTest, IoError) { TryAll({"EIO", EIO, 1}); }
-TEST_P(SyscallFaultTest, IoErrorSeveralTimes) { TryAll({"EIO", EIO, 4}, 1); }
+TEST_P(SyscallFaultTest, RepeatedIoError) { TryAll({"EIO", EIO, 4}, 1); }
 TEST_P(SyscallFaultTest, NoSpace) { TryAll({"ENOSPC", ENOSPC, 1}, 2); }
-TEST_P(SyscallFaultTest, NoSpaceSeveralTimes) {
-  TryAll({"ENOSPC", ENOSPC, 4}, 3);
-}
+TEST_P(SyscallFaultTest, RepeatedNoSpace) { TryAll({"ENOSPC", ENOSPC, 4}, 3); }
 TEST_P(SyscallFaultTest, Interrupted) { TryAll({"EINTR", EINTR, 1}, 4); }
 TEST_P(SyscallFaultTest, ShortWrite) { TryAll({"half", 0, 1}); }
 

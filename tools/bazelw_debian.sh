@@ -1,33 +1,34 @@
 #!/bin/bash
-# Makes a private Bazel and prints its path; when there is one already, only prints.
+# Makes a private Bazel, unless there is one already, and prints its path.
 #
-#   tools/bazelw_debian.sh
+#     tools/bazelw_debian.sh
 #
-# For Debian machines without Bazel that reach a package mirror and nothing else. Debian's stable release
-# has no Bazel, its testing release has; so the packages of testing are unpacked (never installed) into a
-# directory of their own and made to run from there with their own C library. The sources of Abseil,
-# googletest, benchmark and zstd come the same way, and Bazel is told to take every module from there: this
-# Bazel works without network, and only for what ringlog and its users on such a machine need.
+# For Debian machines without Bazel whose only network access is a package mirror. Debian's stable
+# release has no Bazel, its testing release has one. This script unpacks (does not install) the
+# packages of testing into a separate directory and makes them run there with their own C library.
+# The sources of Abseil, GoogleTest, Benchmark and zstd come from the same mirror, and Bazel takes
+# every module from that directory. This Bazel therefore works without network, and only for the
+# needs of ringlog and its users on such a machine.
 #
-# It is made in the directory bazel-$revision of $BAZELW_CACHE, by default ${XDG_CACHE_HOME:-$HOME/.cache}/ringlog. Nothing
-# else is written and root is not needed. apt checks every download against Debian's signatures. Delete the directory
-# to start over.
+# The directory is bazel-$revision in $BAZELW_CACHE, by default
+# ${XDG_CACHE_HOME:-$HOME/.cache}/ringlog. The script writes nothing outside of it and does not need
+# root. apt checks every download against Debian's signatures. To start over, delete the directory.
 set -euo pipefail
 export LC_ALL=C
 
-revision=1    # Raise it whenever what this script makes changes: old and new directories can then live side by side.
-suite=forky   # The oldest Debian release with Bazel 7.
+revision=1    # Increase it when the result of this script changes: old and new directories can coexist.
+suite=forky   # the oldest Debian release with Bazel 7
 
 say() { printf 'bazelw: %s\n' "$*" >&2; }
 die() { say "error: $1"; shift; [ $# = 0 ] || say "$@"; exit 1; }
 
-# ---- What can be known to fail is said before anything is done.
+# ---- Checks. Every cause of failure that can be known is reported before any work.
 
 if [ -z "${CC-}" ] && ! command -v g++ >/dev/null && ! command -v clang++ >/dev/null; then
-  die "no C++ compiler" "install one: apt-get install g++"
+  die "find a C++ compiler: none in PATH" "install one: apt-get install g++"
 fi
 if [ -z "${BAZELW_CACHE-}" ]; then
-  [ -n "${XDG_CACHE_HOME:-${HOME-}}" ] || die "HOME is not set" "set it, or BAZELW_CACHE to a directory for 400 MB"
+  [ -n "${XDG_CACHE_HOME:-${HOME-}}" ] || die "find the cache directory: HOME is not set" "set HOME, or BAZELW_CACHE to a directory with 400 MB"
   BAZELW_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ringlog
 fi
 prefix=$BAZELW_CACHE/bazel-$revision
@@ -37,26 +38,27 @@ ready() { [ -e "$stamp" ] && [ -x "$bazel" ]; }
 if ready; then echo "$bazel"; exit 0; fi
 
 instead="install bazelisk or Bazel 7.4 or later"
-elsewhere="set BAZELW_CACHE to a directory for 400 MB that is not under /tmp"
+elsewhere="set BAZELW_CACHE to a directory with 400 MB that is not in /tmp"
 case $prefix in
   [!/]* | *[!A-Za-z0-9_./+@~-]*)
-    die "not usable: $prefix" "it has to be an absolute path of letters, digits and _./+@~- only; $elsewhere" ;;
+    die "use $prefix: not an absolute path of letters, digits and _./+@~-" "$elsewhere" ;;
 esac
-{ mkdir -p "$prefix" && : > "$prefix/lock"; } 2>/dev/null || die "cannot write to $prefix" "$elsewhere"
-# Bazel's sandbox gives each action a /tmp of its own, in which this Bazel's files would be missing.
-case $(readlink -f "$prefix")/ in /tmp/* | /var/tmp/*) die "not usable: $prefix" "$elsewhere" ;; esac
+{ mkdir -p "$prefix" && : > "$prefix/lock"; } 2>/dev/null || die "write to $prefix: not permitted" "$elsewhere"
+# Bazel's sandbox gives each action a private /tmp, without the files of this Bazel.
+case $(readlink -f "$prefix")/ in /tmp/* | /var/tmp/*) die "use $prefix: it is in a temporary directory" "$elsewhere" ;; esac
 for tool in apt-get apt-config dpkg dpkg-deb tar gzip flock find awk; do
-  command -v $tool >/dev/null || die "$tool is missing" "it belongs to every Debian system: install it, or $instead"
+  command -v $tool >/dev/null || die "find $tool: not in PATH" "every Debian system has it: install it, or $instead"
 done
 # shellcheck source=/dev/null
 release=$(. /etc/os-release && echo "${ID-} ${VERSION_CODENAME-}")
 case $release in
   'debian bookworm') ;;
-  debian*) say "tried on Debian 12 (bookworm) only; going on" ;;
-  *) die "this system is no Debian" "$instead" ;;
+  debian*) say "only tested on Debian 12 (bookworm); continuing" ;;
+  *) die "read /etc/os-release: not a Debian system" "$instead" ;;
 esac
 
-# ---- One at a time. Children hold the lock too: when this script is killed, the next waits for its apt-get to end.
+# ---- One run at a time. Children also hold the lock: if this script is killed, the next run waits
+# for its apt-get.
 
 exec 9> "$prefix/lock"
 if ! flock -n 9; then say "waiting for another run to finish"; flock 9; fi
@@ -64,14 +66,15 @@ if ready; then echo "$bazel"; exit 0; fi
 trap 'say "error at line $LINENO: $BASH_COMMAND"; say "run it again; if it fails again, $instead"' ERR
 
 [ "$(df -Pk "$prefix" | awk 'NR == 2 { print $4 }')" -gt 700000 ] ||
-  die "less than 700 MB free in $prefix" "free some, or $elsewhere"
+  die "write to $prefix: less than 700 MB free" "free some, or $elsewhere"
 
-# A run that was cut short left no stamp: whatever it made is thrown away.
+# A run that was interrupted left no stamp. Deletes its files.
 find "$prefix" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf {} +
 apt=$prefix/apt root=$prefix/root src=$prefix/src
 mkdir -p "$apt"/{empty,state/lists/partial,cache/archives/partial,log} "$root" "$src" "$prefix"/{bin,classes,registry,stubs}
 
-# ---- A private apt: the host's mirror, proxy and keys; its own lists, cache and dpkg status; none of the host's hooks.
+# ---- A private apt: the machine's mirror, proxy and keys; its own lists, cache and dpkg status; no
+# hooks of the machine.
 
 arch=$(dpkg --print-architecture)
 {
@@ -103,22 +106,22 @@ apt_get() { APT_CONFIG=$apt/apt.conf DEBIAN_FRONTEND=noninteractive apt-get -qq 
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -r $keyring ] && signed="[signed-by=$keyring]" || signed=
-# Without --no-release-info nothing is printed on a machine that never ran apt-get update.
+# Without --no-release-info, apt-get prints nothing on a machine that never ran apt-get update.
 # shellcheck disable=SC2016
 mirrors=$(apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
   awk '$2 == "main" && $1 !~ /[-\/]/ && !seen[$3]++ { print $3 }')
-[ -n "$mirrors" ] || die "apt has no source for a Debian release" "see man sources.list"
+[ -n "$mirrors" ] || die "read the sources of apt: no Debian release" "see man sources.list"
 updated=
 for mirror in $mirrors; do
   printf '%s\n' "deb $signed $mirror $suite main" "deb-src $signed $mirror $suite main" > "$apt/sources.list"
   say "reading the package lists of $suite"
   if apt_get -o APT::Update::Error-Mode=any update; then updated=1; break; fi
 done
-[ -n "$updated" ] || die "no package lists" "is the network up? does 'apt-get update' work? it needs the mirror of /etc/apt/sources.list*"
+[ -n "$updated" ] || die "fetch the package lists of $suite: apt-get update failed" "check the network and the mirror in /etc/apt/sources.list*"
 
-# ---- The packages. apt finds the closure itself, against a made-up dpkg status in which what Bazel names but a C++
-# build does not touch counts as installed: the large ones, 150 MB are left of 700. A name that the suite no longer has
-# does no harm.
+# ---- Packages. apt computes the dependencies itself, from a dpkg status written here. The status
+# lists large packages as installed that Bazel depends on and a C++ build does not use; of 700 MB,
+# 150 MB remain. A name that the suite no longer has does no harm.
 
 jre=
 for p in openjdk-21-jre-headless openjdk-25-jre-headless default-jre-headless; do
@@ -134,15 +137,15 @@ for p in $unneeded; do
 done > "$apt/status"
 # shellcheck disable=SC2086 # lists
 if ! apt_get -s install $wanted >/dev/null 2>&1; then
-  say "$suite has changed; taking all that its Bazel names"
+  say "$suite has changed; fetching all dependencies of its Bazel"
   : > "$apt/status"
 fi
 say "fetching 150 MB"
 # shellcheck disable=SC2086
 apt_get -y --download-only install $wanted ||
-  die "the packages of $suite could not be fetched" "try again later, or $instead"
+  die "fetch the packages of $suite: apt-get failed" "try again later, or $instead"
 (cd "$src" && apt_get source --download-only --tar-only abseil googletest benchmark libzstd) ||
-  die "the sources of $suite could not be fetched" "try again later, or $instead"
+  die "fetch the sources of $suite: apt-get failed" "try again later, or $instead"
 
 say "unpacking"
 for deb in "$apt"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$root"; done
@@ -155,7 +158,7 @@ loader=$(readlink -f "$root"/usr/lib/*/ld-linux*.so.*)
 libs=$(dirname "$loader")
 java=$(find "$root/usr/lib/jvm" -mindepth 1 -maxdepth 1 -type d -name 'java-*-openjdk-*')
 for f in "$root/usr/bin/bazel" "$loader" "$java/bin/java"; do
-  [ -x "$f" ] || die "the packages of $suite are not laid out as expected: no program '$f'" "$instead"
+  [ -x "$f" ] || die "find $f: not in the packages of $suite" "$instead"
 done
 
 find "$root" -type l -lname '/*' | while IFS= read -r link; do
@@ -171,12 +174,13 @@ find "$root/usr/bin/bazel" "$root/usr/libexec" "$java/bin" "$java/lib/jspawnhelp
   run patchelf --set-interpreter "$loader" --force-rpath --set-rpath "${rpath:+$rpath:}$libs" "$f"
 done
 
-# Debian's build says "development version", which rule sets take for a Bazel newer than all; this resource corrects it.
+# Debian's build has the label "development version", which rule sets consider newer than all
+# releases. This resource sets the real version.
 echo "build.label=$(tr -d '[:space:]' < "$share/build-label.txt")" > "$prefix/classes/build-data.properties"
 jars=$share/bazel_classpath_debian_depends.txt
 {
   while IFS= read -r jar; do [ ! -e "$root$jar" ] || readlink -f "$root$jar"; done < "$jars"
-  find "$root/usr/share/java" -name '*.jar' -type f | sort   # what those name in their manifests is among them
+  find "$root/usr/share/java" -name '*.jar' -type f | sort   # includes the jars that manifests refer to
   echo "$prefix/classes"
 } | awk '!seen[$0]++' > "$jars.new"
 mv "$jars.new" "$jars"
@@ -198,7 +202,8 @@ printf '%s\n' 'module(name = "zstd")' 'bazel_dep(name = "rules_cc", version = "0
 cp "$(dirname "$(readlink -f "$0")")/../compress/zstd.BUILD" "$src/zstd/BUILD.bazel"
 : > "$src/zstd/WORKSPACE"
 
-# Two things that Abseil and newer WORKSPACE files ask of rules_cc and Debian's 0.0.11 has not.
+# Two symbols that Abseil and newer WORKSPACE files need and that Debian's rules_cc 0.0.11 does not
+# have.
 grep -q '"emscripten"' "$share/rules/cc/cc/compiler/BUILD" || cat >> "$share/rules/cc/cc/compiler/BUILD" <<'BUILD'
 
 config_setting(
@@ -225,7 +230,8 @@ modules="
   rules_shell=$share/rules/shell"
 named() { tr '\n' ' ' < "$1" | grep -oE 'bazel_dep\( *name = "[^"]+"' | cut -d'"' -f2; }
 
-# What those modules name in turn and nobody here uses is an empty module; the targets are for `bazel query`.
+# Modules that those depend on and that are not used here become empty modules, with targets for
+# `bazel query`.
 for name in $(for m in $modules; do f=${m#*=}/MODULE.bazel; [ ! -e "$f" ] || named "$f"; done; named "$share/embedded_tools/MODULE.bazel"); do
   stub=$prefix/stubs/$name
   case $modules in *" $name="*) continue ;; esac
@@ -245,8 +251,8 @@ library libpfm libpfm
 library zlib zlib
 for p in fdio syslog zx; do library fuchsia_sdk/pkg/$p $p; done
 
-# --override_module of a module outside the dependency graph is an error, and every project has another graph. Bazel's
-# own tools module is in all of them, so it names all.
+# Bazel rejects --override_module of a module outside the dependency graph, and each project has
+# another graph. Bazel's own tools module is in every graph, so it depends on all of them.
 already=" $(named "$share/embedded_tools/MODULE.bazel" | tr '\n' ' ')"
 {
   echo "common --registry=file://$prefix/registry --lockfile_mode=off"
@@ -258,7 +264,7 @@ already=" $(named "$share/embedded_tools/MODULE.bazel" | tr '\n' ' ')"
     esac
   done
 } > "$prefix/offline.bazelrc"
-# clang 14 cannot parse some of Abseil's headers on their own, which Abseil asks for.
+# clang 14 cannot parse some of Abseil's headers on their own, and Abseil enables that check.
 echo 'common --repo_env=CC=clang --features=-parse_headers' > "$prefix/clang.bazelrc"
 
 cat > "$bazel" <<SH
@@ -268,7 +274,7 @@ exec $root/usr/bin/bazel --nosystem_rc --install_base=$share --trust_install_bas
   --bazelrc=$prefix/offline.bazelrc "\$@"
 SH
 chmod +x "$bazel"
-version=$("$bazel" --version) || die "the Bazel of $suite does not run here" "$instead"
+version=$("$bazel" --version) || die "run $bazel: it failed" "$instead"
 : > "$stamp"
 say "ready: $version in $prefix"
 echo "$bazel"

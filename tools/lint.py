@@ -1,4 +1,4 @@
-"""What BUILD files and sources have to keep to; for tools/lint.sh.
+"""Rules for BUILD files and for the form of sources; for tools/lint.sh.
 
 Usage: lint.py FILE...
 """
@@ -9,18 +9,20 @@ import sys
 
 MAX_LINES = 400
 MAX_TEST_LINES = 450  # tables of cases
-# What users of the module load: a load from a repository that only our own tests have would break them.
+# Packages that users load: a load from a repository that only our own tests have would break their build.
 PACKAGES_OF_USERS = ("ring", "compress", "logsink", "tools")
 FEATURES = ["layering_check", "parse_headers"]
-FOUND_OR_GOLDEN = ("testing/fuzz/corpus/", "testing/golden/")
+BINARY = ("testing/fuzz/corpus/", "testing/golden/")
 SERVER = "testing/consumer/app/server.cc"
-PRIVATE = ["//visibility:private"]
-# Paths that one machine has, and names of package mirrors.
+LAYER = ["//:__subpackages__"]
+PUBLIC = ["//visibility:public"]
+SECTIONS = ["# Public targets", "# Internal targets", "# Tests"]
+# Paths of one machine, and host names of package mirrors.
 PATHS = re.compile(r"/(home|root|work|Users)/\w|\b(deb|snapshot|security)\.debian\.org|\bmirrors?\.\w+\.\w+")
 
 
-def finding(path, line, what):
-  print(f"{path}:{line}: error: {what}")
+def finding(path, line, message):
+  print(f"{path}:{line}: error: {message}")
 
 
 def attribute(call, name):
@@ -32,20 +34,14 @@ def strings(node):
 
 
 def dep_order(label):
-  """As buildifier sorts: those of the package first, then ours, then others'."""
+  """The order of buildifier: labels of the package, then of this repository, then of others."""
   return (0 if label.startswith(":") else 1 if label.startswith("//") else 2, label.replace(":", "!"))
 
 
 def check_library(path, package, name, call):
   prefix = attribute(call, "include_prefix")
   if prefix is None or prefix.value != f"ringlog/{package}":
-    finding(path, call.lineno, f'{name}: include_prefix has to be "ringlog/{package}"')
-  headers = strings(attribute(call, "hdrs"))
-  if len(headers) != 1:
-    finding(path, call.lineno, f"{name}: one header a library, not {headers}")
-  # The front door carries the package's name.
-  if name != package and f"{name}.h" not in headers:
-    finding(path, call.lineno, f'{name}: its header has to be "{name}.h", not {headers}')
+    finding(path, call.lineno, f'{name}: include_prefix must be "ringlog/{package}"')
 
 
 def check_rule(path, package, call):
@@ -56,18 +52,43 @@ def check_rule(path, package, call):
   for list_name in ("deps", "srcs", "hdrs", "data", "visibility"):
     value = attribute(call, list_name)
     if value is not None and not isinstance(value, ast.List):
-      finding(path, value.lineno, f"{name}: {list_name} has to be a plain list, no glob and no select")
+      finding(path, value.lineno, f"{name}: {list_name} must be a plain list without glob and select")
     labels = strings(value)
     if labels != sorted(labels, key=dep_order):
-      finding(path, value.lineno, f"{name}: {list_name} has to be sorted: {sorted(labels, key=dep_order)}")
+      finding(path, value.lineno, f"{name}: {list_name} must be sorted: {sorted(labels, key=dep_order)}")
     if len(labels) != len(set(labels)):
       finding(path, value.lineno, f"{name}: {list_name} names something twice")
   if kind == "cc_library":
     check_library(path, package, name, call)
   elif not {f"{name}.cc", f"{name.removesuffix('_test')}.cc"} & set(strings(attribute(call, "srcs"))):
-    finding(path, line, f'{name}: its srcs have to have "{name}.cc"')
+    finding(path, line, f'{name}: its srcs must contain "{name}.cc"')
   if kind == "cc_test" and attribute(call, "size") is None:
-    finding(path, line, f"{name}: a test says its size")
+    finding(path, line, f"{name}: a test must state its size")
+
+
+def section_of(lines, call):
+  """The number of the section header above a rule: 0 if there is none."""
+  above = [line for line in lines[:call.lineno - 1] if line in SECTIONS]
+  return SECTIONS.index(above[-1]) + 1 if above else 0
+
+
+def check_sections(path, text, calls):
+  """Sections come in one order, rules in a section by name; a public target states its reason."""
+  lines = text.split("\n")
+  previous = (0, "")
+  for call in calls:
+    if attribute(call, "name") is None or call.func.id == "package":
+      continue
+    name = attribute(call, "name").value
+    here = (section_of(lines, call), name)
+    if here < previous:
+      finding(path, call.lineno, f"{name}: rules must be sorted by section, then by name")
+    previous = here
+    visibility = strings(attribute(call, "visibility"))
+    if visibility and visibility != PUBLIC:
+      finding(path, call.lineno, f"{name}: only a public target has a visibility of its own, not {visibility}")
+    if visibility and (here[0] != 1 or not lines[call.lineno - 2].startswith("# ")):
+      finding(path, call.lineno, f"{name}: a public target is in the first section, and a comment above it states its reason")
 
 
 def check_build(path, text):
@@ -76,16 +97,17 @@ def check_build(path, text):
   rules = [c for c in calls if c.func.id.startswith("cc_")]
   header = next((c for c in calls if c.func.id == "package"), None)
   if rules:
-    for name, value in (("default_visibility", PRIVATE), ("features", FEATURES)):
+    for name, value in (("default_visibility", LAYER), ("features", FEATURES)):
       if header is None or strings(attribute(header, name)) != value:
-        finding(path, header.lineno if header else 1, f"package(): {name} has to be {value}")
+        finding(path, header.lineno if header else 1, f"package(): {name} must be {value}")
   for rule in rules:
     check_rule(path, package, rule)
+  check_sections(path, text, calls)
   used = {c.func.id for c in calls}
   for load in (c for c in calls if c.func.id == "load"):
     repository = load.args[0].value.split("//")[0]
-    if package in PACKAGES_OF_USERS and repository != "@rules_cc":
-      finding(path, load.lineno, f"what users load takes its rules from @rules_cc only, not {load.args[0].value}")
+    if package.split("/")[0] in PACKAGES_OF_USERS and repository != "@rules_cc":
+      finding(path, load.lineno, f"packages that users load must take rules from @rules_cc only, not {load.args[0].value}")
     for symbol in (a.value for a in load.args[1:]):
       if symbol not in used:
         finding(path, load.lineno, f"{symbol} is loaded and not used")
@@ -93,15 +115,15 @@ def check_build(path, text):
 
 def check_line(path, number, line, is_code):
   if is_code and len(line) > 80:
-    finding(path, number, f"{len(line)} columns; 80 are allowed")
+    finding(path, number, f"{len(line)} columns; at most 80 are allowed")
   if is_code and "\t" in line:
-    finding(path, number, "a tab; blanks are wanted")
+    finding(path, number, "a tab; use blanks")
   if line != line.rstrip():
-    finding(path, number, "blanks at the end of the line; none are wanted")
+    finding(path, number, "blanks at the end of the line")
   if path == "tools/lint.py":
     return
   if re.search(r"\b(TODO|FIXME|XXX)\b", line):
-    finding(path, number, "something is left to do here; do it, or say in the README that it is not there")
+    finding(path, number, "unfinished work; finish it, or state the limit in the README")
   if PATHS.search(line):
     finding(path, number, f"a path or host of one machine: {PATHS.search(line).group()}")
 
@@ -109,28 +131,28 @@ def check_line(path, number, line, is_code):
 def check_text(path, text):
   is_code = path.endswith((".cc", ".h"))
   lines = text.split("\n")
-  most = MAX_TEST_LINES if path.endswith("_test.cc") else MAX_LINES
-  if is_code and len(lines) - 1 > most:
-    finding(path, len(lines) - 1, f"{len(lines) - 1} lines; {most} are allowed: another look at the design")
+  limit = MAX_TEST_LINES if path.endswith("_test.cc") else MAX_LINES
+  if is_code and len(lines) - 1 > limit:
+    finding(path, len(lines) - 1, f"{len(lines) - 1} lines; at most {limit} are allowed; reconsider the design")
   for number, line in enumerate(lines, 1):
     check_line(path, number, line, is_code)
   if not text.endswith("\n") or text.endswith("\n\n"):
-    finding(path, len(lines), "a file ends with one line break")
+    finding(path, len(lines), "a file must end with exactly one line break")
 
 
 def check_readme(text):
   with open(SERVER, encoding="utf-8") as file:
     if f"```cpp\n{file.read()}```" not in text:
       line = text[:text.find("```cpp")].count("\n") + 1
-      finding("README.md", line, f"the program has to be {SERVER}, which is compiled")
+      finding("README.md", line, f"the program must equal {SERVER}, which is compiled")
 
 
 def main(paths):
   for path in paths:
     with open(path, "rb") as file:
       content = file.read()
-    if path.startswith(FOUND_OR_GOLDEN):
-      continue  # they are as they are
+    if path.startswith(BINARY):
+      continue
     text = content.decode("utf-8")
     check_text(path, text)
     if path == "README.md":

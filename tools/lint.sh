@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Formatting, clang-tidy, and what BUILD files and sources have to keep to. Prints each finding as FILE:LINE: and what is
-# wrong there, last how many there were. Exit status: 0 none, 1 some, 2 it could not look.
+# Checks formatting, clang-tidy, and the rules for BUILD files and sources. Prints each finding as
+# FILE:LINE: MESSAGE, then their number. Exit status: 0 no findings, 1 findings, 2 a tool is
+# missing.
 #
-#   tools/lint.sh [FILE...]     by default every file that git knows
+#     tools/lint.sh [FILE...]     by default all files that git tracks
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 2
 
 for tool in git python3 clang-format clang-tidy; do
-  command -v $tool >/dev/null || { echo "lint: $tool is missing: apt-get install git python3 clang-format clang-tidy"; exit 2; }
+  command -v $tool >/dev/null || { echo "lint: find $tool: not in PATH; apt-get install git python3 clang-format clang-tidy"; exit 2; }
 done
 if [ $# -gt 0 ]; then files=("$@"); else mapfile -t files < <(git ls-files); fi
 sources=() units=()
@@ -18,20 +19,21 @@ done
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# clang-tidy of one file. The headers of GoogleTest make each check slow: tests are spared the analyzer, and what would make
-# them faster or newer.
+# Runs clang-tidy on one file. GoogleTest's headers make each check slow, so for tests it omits the
+# analyzer and the checks for speed and modernization.
 tidy() { # FILE COMPILER-FLAG...
   local file=$1 checks='' status
   shift
   case $file in *_test.cc | *_benchmark.cc) checks='-clang-analyzer-*,-modernize-*,-performance-*' ;; esac
   clang-tidy --quiet --checks="$checks" "$file" -- "$@" 2>/dev/null | grep -E ': (error|warning): '
   status=("${PIPESTATUS[@]}")
-  # A bad status without a finding: it crashed, or was killed.
+  # A bad status without a finding: clang-tidy crashed or was killed.
   [ "${status[0]}" -eq 0 ] || [ "${status[1]}" -eq 0 ] || echo "$file:1: error: clang-tidy ended with ${status[0]}"
 }
 export -f tidy
 
-# Our headers are at ringlog/, those of the dependencies where Bazel has put them, under one of three names.
+# Our headers are included as ringlog/...; Bazel stores those of the dependencies under one of three
+# names.
 tidy_all() {
   local external include name repository flags=(-std=c++17 "-I$scratch")
   if ! { ./bazelw build --nobuild //... && ./bazelw info output_base >"$scratch/base"; } >"$scratch/log" 2>&1; then
@@ -52,7 +54,9 @@ tidy_all() {
 }
 
 {
-  python3 tools/lint.py "${files[@]}" || echo "tools/lint.py:1: error: it failed"
+  for script in lint lint_layers lint_text; do
+    python3 "tools/$script.py" "${files[@]}" || echo "tools/$script.py:1: error: tools/$script.py failed"
+  done
   [ ${#sources[@]} -eq 0 ] || clang-format --dry-run --Werror "${sources[@]}" 2>&1 | grep -E ': (error|warning): '
   [ ${#units[@]} -eq 0 ] || tidy_all
 } | tee "$scratch/findings"

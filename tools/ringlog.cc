@@ -1,5 +1,4 @@
-// ringlog: prints what logs and crashed processes' rings hold, and makes whole
-// segments of it.
+// The command ringlog: reads rings and segments, and recovers leftover rings.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,15 +142,15 @@ int Print(absl::string_view text) {
   return FinishStandardOutput(&output) ? 0 : kUsageError;
 }
 
-// The arguments of a command: flags may stand between and after paths; behind
-// "--" everything is a path.
+// The arguments of a command. Flags and paths may be in any order; after "--"
+// every argument is a path.
 class Arguments {
  public:
   explicit Arguments(std::vector<std::string> words)
       : words_(std::move(words)) {}
 
-  // The next flag, without its value; paths before it go to `paths`. Nothing if
-  // no flag is left.
+  // Returns the next flag without its value, and appends the paths before it to
+  // `paths`. Returns nullopt if no flag is left.
   std::optional<std::string> NextFlag() {
     while (next_ < words_.size()) {
       const std::string& word = words_[next_++];
@@ -169,7 +168,8 @@ class Arguments {
     return std::nullopt;
   }
 
-  // Of the last flag: "--flag=value" or "--flag value".
+  // Returns the value of the last flag, from "--flag=value" or "--flag value",
+  // or nullopt if there is none.
   std::optional<std::string> Value() {
     if (!value_.has_value() && next_ < words_.size()) value_ = words_[next_++];
     return value_;
@@ -198,15 +198,15 @@ int RunCat(std::vector<std::string> words) {
     const std::string value = arguments.Value().value_or("");
     if (*flag == "--format") {
       if (value != "text" && value != "json") {
-        return Fail("--format",
-                    absl::StrCat("is \"", value, "\", must be text or json"));
+        return Fail("--format", absl::StrCat("invalid value \"", value,
+                                             "\"; must be text or json"));
       }
       options.format = value == "json" ? LineFormat::kJson : LineFormat::kText;
     } else if (!absl::SimpleAtoi(value, &options.last) || options.last == 0 ||
                options.last > kMaxLast) {
       return Fail("--last",
-                  absl::StrCat("is \"", value,
-                               "\", must be a number from 1 to ", kMaxLast));
+                  absl::StrCat("invalid value \"", value,
+                               "\"; must be a number from 1 to ", kMaxLast));
     }
   }
   if (arguments.paths.empty()) {
@@ -264,8 +264,8 @@ int RunRotate(std::vector<std::string> words) {
     if (*flag != "--timeout") return UnknownFlag(*flag, "rotate");
     const std::string value = arguments.Value().value_or("");
     if (!absl::SimpleAtoi(value, &seconds) || seconds < 0) {
-      return Fail("--timeout",
-                  absl::StrCat("is \"", value, "\", must be seconds"));
+      return Fail("--timeout", absl::StrCat("invalid value \"", value,
+                                            "\"; must be a number of seconds"));
     }
   }
   if (arguments.paths.empty()) {
@@ -282,8 +282,8 @@ int RunHelp(const std::vector<std::string>& words) {
   if (words[0] == "recover") return Print(kRecoverHelp);
   if (words[0] == "rotate") return Print(kRotateHelp);
   return Fail(words[0],
-              "no such command; there are cat, verify, inspect, recover and "
-              "rotate");
+              "no such command; the commands are cat, verify, inspect, recover "
+              "and rotate");
 }
 
 int Run(std::vector<std::string> words) {
@@ -307,8 +307,9 @@ int Run(std::vector<std::string> words) {
   return Fail(command, "no such command; see ringlog --help");
 }
 
-// Standard streams that the caller has closed would otherwise be the numbers of
-// the first files that are opened, and output would go there.
+// Opens /dev/null for each standard stream that the caller has closed.
+// Otherwise the first opened files would get those descriptors, and output
+// would be written to them.
 void OpenStandardStreams() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
@@ -321,7 +322,7 @@ void OpenStandardStreams() {
 }  // namespace ringlog
 
 int main(int argc, char** argv) {
-  // A reader that goes away is seen by write(2).
+  // A closed pipe is detected by write(2).
   signal(SIGPIPE, SIG_IGN);
   ringlog::OpenStandardStreams();
   if (absl::Status s = ringlog::EnterWorkingDirectory(); !s.ok()) {

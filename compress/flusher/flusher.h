@@ -36,7 +36,6 @@
 #include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/retention/retention_runner.h"
 #include "ringlog/compress/segment/batch_builder.h"
-#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/log_directories.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_writer.h"

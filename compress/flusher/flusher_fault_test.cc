@@ -20,8 +20,8 @@
 #include "ringlog/compress/flusher/flusher_fault_test_fixture.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/testing/harness/failing_calls.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

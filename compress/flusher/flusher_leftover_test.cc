@@ -13,7 +13,7 @@
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/recovery/background_recovery_test_fixture.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {

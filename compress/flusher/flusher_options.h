@@ -11,9 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/flusher/rolling_segment_writer.h"
-#include "ringlog/compress/line/line_format.h"
-#include "ringlog/compress/retention/retention.h"
-#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/record.h"
 

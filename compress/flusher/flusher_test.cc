@@ -28,7 +28,7 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

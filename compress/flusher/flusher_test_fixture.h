@@ -18,7 +18,7 @@
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 

@@ -108,7 +108,7 @@ absl::Status RollingSegmentWriter::Begin() {
   writer_ = *std::move(writer);
   published_.names_next = false;
   end_ = SegmentEnd::kOpen;
-  must_cut_ = false;
+  must_truncate_ = false;
   UpdateCurrentLink(options_.directory, SymlinkName(ring_->header()), name);
   return absl::OkStatus();
 }
@@ -144,7 +144,8 @@ absl::Status RollingSegmentWriter::AddEnd() {
 }
 
 absl::Status RollingSegmentWriter::Write() {
-  absl::Status status = must_cut_ ? CutToPublished() : absl::OkStatus();
+  absl::Status status =
+      must_truncate_ ? TruncateToPublished() : absl::OkStatus();
   if (status.ok()) status = writer_->Write();
   if (status.ok() && end_ == SegmentEnd::kEndAdded) end_ = SegmentEnd::kSealed;
   if (!writer_->is_deleted()) return status;
@@ -155,15 +156,15 @@ absl::Status RollingSegmentWriter::Write() {
 
 absl::Status RollingSegmentWriter::Sync() {
   if (!options_.sync) return absl::OkStatus();
-  if (end_ == SegmentEnd::kAbandoned) return writer_->SyncCut();
+  if (end_ == SegmentEnd::kAbandoned) return writer_->SyncTruncation();
   absl::Status status = writer_->Sync();
   if (!status.ok()) end_ = SegmentEnd::kOpen;
   return status;
 }
 
-absl::Status RollingSegmentWriter::CutToPublished() {
-  absl::Status status = writer_->CutToCursor();
-  if (status.ok()) must_cut_ = false;
+absl::Status RollingSegmentWriter::TruncateToPublished() {
+  absl::Status status = writer_->TruncateToCursor();
+  if (status.ok()) must_truncate_ = false;
   return status;
 }
 
@@ -178,7 +179,7 @@ absl::Status RollingSegmentWriter::SealPublished() {
     if (status.ok()) end_ = SegmentEnd::kDeleted;
     return status;
   }
-  must_cut_ = true;
+  must_truncate_ = true;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Reopen(
       path, Identity(), published_.cursor, options_.segment);
   if (!writer.ok()) return writer.status();
@@ -192,8 +193,8 @@ absl::Status RollingSegmentWriter::Abandon() {
   // A Sync() that failed leaves written bytes that will not be published.
   const bool has_unpublished =
       writer_->segment_bytes() > published_.cursor.segment_bytes;
-  absl::Status status =
-      has_unpublished ? writer_->CutBack() : writer_->CutToCursor();
+  absl::Status status = has_unpublished ? writer_->TruncateToSynced()
+                                        : writer_->TruncateToCursor();
   if (!status.ok() && !FileIsGone(writer_->path())) return status;
   end_ = SegmentEnd::kAbandoned;
   return absl::OkStatus();
@@ -216,7 +217,7 @@ void RollingSegmentWriter::Publish(uint64_t end_position,
 // Deletes a segment in which nothing counts, or empties it. If both fail, the
 // cursor goes on to name it with no bytes, and recovery deletes it.
 bool RollingSegmentWriter::RemoveSegment() {
-  return DeleteFile(writer_->path()).ok() || writer_->CutToCursor().ok();
+  return DeleteFile(writer_->path()).ok() || writer_->TruncateToCursor().ok();
 }
 
 SegmentEnd RollingSegmentWriter::Close(const absl::Status& cause) {

@@ -52,7 +52,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/ring.h"
@@ -156,7 +156,7 @@ class RollingSegmentWriter {
   void PublishCursor();
   void NameNext();
   void TakeBackBegin();
-  absl::Status CutToPublished();
+  absl::Status TruncateToPublished();
   bool RemoveSegment();
   SegmentIdentity Identity() const;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
@@ -173,7 +173,7 @@ class RollingSegmentWriter {
   SegmentEnd end_ = SegmentEnd::kOpen;
   // Whether a failed SealPublished() may have left bytes after the published
   // ones.
-  bool must_cut_ = false;
+  bool must_truncate_ = false;
 
   // Closed segments.
   uint64_t closed_bytes_ = 0;

@@ -16,7 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/flusher/rotation_schedule.h"
-#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/ring/os/fork_safe_mutex.h"
 #include "ringlog/ring/ring.h"
 

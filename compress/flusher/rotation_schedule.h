@@ -6,7 +6,7 @@
 #define RINGLOG_COMPRESS_FLUSHER_ROTATION_SCHEDULE_H_
 
 #include "absl/time/time.h"
-#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/log_options.h"
 
 namespace ringlog {
 

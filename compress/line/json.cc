@@ -10,7 +10,8 @@
 namespace ringlog {
 namespace {
 
-// Bytes of a string that need no work: printable ASCII but for '"' and '\'.
+// Returns the table of plain bytes: printable ASCII except '"' and '\'. They
+// stand for themselves in a JSON string.
 constexpr std::array<bool, 256> MakePlainTable() {
   std::array<bool, 256> table = {};
   for (size_t c = 0x20; c < 0x80; ++c) table[c] = c != '"' && c != '\\';
@@ -21,9 +22,10 @@ constexpr std::array<bool, 256> kPlain = MakePlainTable();
 constexpr uint64_t kOnes = 0x0101010101010101;
 constexpr uint64_t kTops = kOnes * 0x80;
 
-// True if one of the eight bytes is not plain. Each term has a byte's top bit
-// set exactly if the byte is what the comment says, as long as no lower byte
-// borrowed; a borrow comes only from a byte that is one itself.
+// Returns true if one of the eight bytes of `v` is not plain. In each term, the
+// top bit of a byte is set if the byte matches the comment next to the term. A
+// borrow from a lower byte can set a top bit too, but only a byte that matches
+// borrows, so the result is still correct.
 bool AnyNotPlain(uint64_t v) {
   const uint64_t quote = v ^ (kOnes * '"');
   const uint64_t backslash = v ^ (kOnes * '\\');
@@ -93,7 +95,7 @@ void AppendUtf8(uint32_t code, std::string* out) {
 }
 
 template <typename Int>
-bool ParseWhole(absl::string_view digits, Int* out) {
+bool ParseEntire(absl::string_view digits, Int* out) {
   const char* end = digits.data() + digits.size();
   const auto result = std::from_chars(digits.data(), end, *out);
   return result.ec == std::errc() && result.ptr == end;
@@ -101,21 +103,21 @@ bool ParseWhole(absl::string_view digits, Int* out) {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-// How many there are at the beginning.
-size_t Digits(absl::string_view text) {
+// Returns the number of digits at the beginning of `text`.
+size_t CountDigits(absl::string_view text) {
   size_t n = 0;
   while (n < text.size() && IsDigit(text[n])) ++n;
   return n;
 }
 
-// As the grammar of RFC 8259 has it.
+// Returns true if `word` is a number by the grammar of RFC 8259.
 bool IsNumber(absl::string_view word) {
   absl::ConsumePrefix(&word, "-");
-  size_t digits = Digits(word);
+  size_t digits = CountDigits(word);
   if (digits == 0 || (digits > 1 && word[0] == '0')) return false;
   word.remove_prefix(digits);
   if (absl::ConsumePrefix(&word, ".")) {
-    digits = Digits(word);
+    digits = CountDigits(word);
     if (digits == 0) return false;
     word.remove_prefix(digits);
   }
@@ -123,7 +125,7 @@ bool IsNumber(absl::string_view word) {
   if (word[0] != 'e' && word[0] != 'E') return false;
   word.remove_prefix(1);
   if (!absl::ConsumePrefix(&word, "+")) absl::ConsumePrefix(&word, "-");
-  return !word.empty() && Digits(word) == word.size();
+  return !word.empty() && CountDigits(word) == word.size();
 }
 
 }  // namespace
@@ -224,7 +226,7 @@ bool JsonCursor::ReadHex4(uint32_t* out) {
   return true;
 }
 
-// What follows the backslash.
+// Reads the part of an escape sequence after its backslash.
 bool JsonCursor::ReadEscape(std::string* out) {
   if (rest_.empty()) return false;
   const char c = rest_[0];
@@ -251,8 +253,8 @@ bool JsonCursor::ReadEscape(std::string* out) {
   return true;
 }
 
-// The digits of an integer with its sign; empty if there is none, or a fraction
-// or exponent follows.
+// Consumes and returns the sign and digits of an integer. Returns an empty view
+// if no integer comes next, or if a fraction or an exponent follows it.
 absl::string_view JsonCursor::ReadNumber() {
   SkipSpace();
   size_t n = 0;
@@ -271,11 +273,11 @@ absl::string_view JsonCursor::ReadNumber() {
 }
 
 bool JsonCursor::ReadInt64(int64_t* out) {
-  return ParseWhole(ReadNumber(), out);
+  return ParseEntire(ReadNumber(), out);
 }
 
 bool JsonCursor::ReadUint64(uint64_t* out) {
-  return ParseWhole(ReadNumber(), out);
+  return ParseEntire(ReadNumber(), out);
 }
 
 bool JsonCursor::SkipValue() { return SkipValueAt(0); }

@@ -1,5 +1,5 @@
-// The little JSON that log lines need: strings that are valid whatever bytes
-// they are made of, and a reader of one object that trusts nothing.
+// JSON for log lines: a writer of strings that produces valid JSON from any
+// bytes, and a reader of one value that is safe on hostile input.
 
 #ifndef RINGLOG_COMPRESS_LINE_JSON_H_
 #define RINGLOG_COMPRESS_LINE_JSON_H_
@@ -12,48 +12,55 @@
 
 namespace ringlog {
 
-// The number of bytes of the UTF-8 character that `text` begins with, 1 to 4; 0
-// if it begins with none: Unicode table 3-7, so no overlong forms, no
-// surrogates, nothing above U+10FFFF. Requires: text is not empty.
+// Returns the length in bytes, 1 to 4, of the UTF-8 character at the beginning
+// of `text`. Returns 0 if `text` does not begin with a character of Unicode
+// table 3-7: overlong forms, surrogates and codes above U+10FFFF are not
+// characters.
+// Requires: `text` is not empty.
 size_t Utf8CharacterBytes(absl::string_view text);
 
-// Appends `text` as a JSON string, quotes included. A byte that belongs to no
-// UTF-8 character becomes U+FFFD; false if there was one, and the string is
-// then not the exact text.
+// Appends `text` to `out` as a JSON string with its quotes. Replaces each byte
+// that belongs to no UTF-8 character by U+FFFD. Returns false if it replaced a
+// byte, because the string then differs from `text`.
 bool AppendJsonString(absl::string_view text, std::string* out);
 
-// Reads JSON from left to right. After the first false, the rest is
-// unspecified.
+// Reads JSON values from left to right.
 //
 //   JsonCursor json(line);
 //   if (!json.Consume('{')) return false;
 //   ...
 //
-// A malformed or hostile text costs time in proportion to its length and no
-// more memory than its strings need.
+// Each method skips white space first. If a Read or Skip method returns false,
+// the text is malformed; the cursor's position and the method's output are then
+// unspecified.
 //
-// Thread-compatible. The text must outlive it.
+// Guarantees: reading takes time in proportion to the length of the text,
+// whatever its bytes are, and allocates memory only for strings.
+//
+// Thread-compatible. The text must outlive the cursor.
 class JsonCursor {
  public:
   explicit JsonCursor(absl::string_view text) : rest_(text) {}
 
-  // True, and past it, if `c` comes next (after white space, as everywhere
-  // here).
+  // If `c` comes next, advances the cursor over it and returns true. Otherwise
+  // leaves the cursor at the next character and returns false.
   bool Consume(char c);
-  // True if nothing but white space is left.
+  // Returns true if only white space is left.
   bool AtEnd();
 
-  // A string, unescaped. Refuses control characters, invalid UTF-8 and half
-  // surrogate pairs.
+  // Reads a string and decodes its escapes. Rejects control characters, invalid
+  // UTF-8 and unpaired surrogates.
   bool ReadString(std::string* out);
-  // A number without fraction and exponent, in range.
+  // Reads an integer. Rejects a fraction, an exponent and a value out of range.
   bool ReadInt64(int64_t* out);
   bool ReadUint64(uint64_t* out);
-  // Any value, at most kMaxDepth deep.
+  // Skips one value of any type. Rejects a value that is nested more than
+  // kMaxDepth levels deep.
   bool SkipValue();
 
-  // Reads `{"key":value,...}`: calls on_member(key) with the cursor at the
-  // value, which it must read or skip; false as soon as that is.
+  // Reads an object. Calls on_member(key) for each member, with the cursor at
+  // the member's value; on_member must read or skip the value. Stops and
+  // returns false if on_member returns false.
   template <typename OnMember>
   bool ReadObject(OnMember on_member) {
     if (!Consume('{')) return false;

@@ -44,7 +44,7 @@ bool ReadInt(JsonCursor* json, Int* out) {
   return true;
 }
 
-bool SeverityOfName(absl::string_view name, size_t* severity) {
+bool ParseSeverity(absl::string_view name, size_t* severity) {
   for (size_t i = 0; i < kSeverityCount; ++i) {
     if (SeverityName(static_cast<Severity>(i)) == name) {
       *severity = i;
@@ -54,8 +54,9 @@ bool SeverityOfName(absl::string_view name, size_t* severity) {
   return false;
 }
 
-// A cause that this version does not know reads as kMissing: a loss.
-GapCause CauseOfName(absl::string_view name) {
+// Returns the cause with this name. Returns kMissing for an unknown name, which
+// a later version may write, so that the gap still counts as a loss.
+GapCause ParseGapCause(absl::string_view name) {
   for (uint8_t i = 0; i <= static_cast<uint8_t>(GapCause::kMissing); ++i) {
     const auto cause = static_cast<GapCause>(i);
     if (GapCauseName(cause) == name) return cause;
@@ -68,14 +69,14 @@ bool ReadGap(JsonCursor* json, Gap* out) {
   std::string cause;
   const auto read_counts = [json, out](absl::string_view key) {
     size_t severity = 0;
-    return SeverityOfName(key, &severity)
+    return ParseSeverity(key, &severity)
                ? json->ReadUint64(&out->records[severity])
                : json->SkipValue();
   };
   const auto read_member = [&](absl::string_view key) {
     if (key == "cause") {
       if (!(has_cause = json->ReadString(&cause))) return false;
-      out->cause = CauseOfName(cause);
+      out->cause = ParseGapCause(cause);
       return true;
     }
     if (key == "first_position") {
@@ -93,8 +94,9 @@ bool ReadGap(JsonCursor* json, Gap* out) {
   return json->ReadObject(read_member) && has_cause && has_first && has_end;
 }
 
-// The text with "{}" for each value, braces of literals doubled, and the
-// values.
+// Appends "template" and "args". The template is `text` with "{}" in place of
+// each value, and with the braces of its literals doubled. The args are the
+// values. Appends nothing if `pieces` does not match `text`.
 void AppendPieces(absl::string_view pieces, absl::string_view text,
                   std::string* out) {
   if (!PiecesFit(pieces, text)) return;
@@ -117,7 +119,8 @@ void AppendPieces(absl::string_view pieces, absl::string_view text,
   absl::StrAppend(out, ",\"args\":[", args, "]");
 }
 
-// A key that is there twice counts the first time.
+// Appends "context". If a key occurs more than once, only its first value is
+// used.
 void AppendContext(absl::string_view fields, std::string* out) {
   std::vector<absl::string_view> keys;
   for (absl::string_view key, value; NextContextField(&fields, &key, &value);) {
@@ -129,17 +132,17 @@ void AppendContext(absl::string_view fields, std::string* out) {
   if (!keys.empty()) out->push_back('}');
 }
 
-// Which of a line's members have been seen.
-struct Seen {
+// The members of a line that have been read.
+struct SeenMembers {
   bool time = false, severity = false, tid = false, file = false, line = false,
        text = false, base64 = false;
 };
 
-bool ReadText(JsonCursor* json, absl::string_view key, Seen* seen,
+bool ReadText(JsonCursor* json, absl::string_view key, SeenMembers* seen,
               ParsedRecord* out) {
   if (key == "text") {
     seen->text = true;
-    // The exact bytes, if they were there before, are better.
+    // "text_base64" takes precedence because it has the exact bytes.
     return seen->base64 ? json->SkipValue() : json->ReadString(&out->text);
   }
   std::string base64;
@@ -150,12 +153,12 @@ bool ReadText(JsonCursor* json, absl::string_view key, Seen* seen,
 bool ReadKind(JsonCursor* json, Record* record) {
   std::string name;
   if (!json->ReadString(&name)) return false;
-  // What is of a kind that this version does not know is shown as a log line.
+  // A record of an unknown kind is shown as a log line.
   if (name == kStackTraceName) record->kind = RecordKind::kStackTrace;
   return true;
 }
 
-bool ReadMember(JsonCursor* json, absl::string_view key, Seen* seen,
+bool ReadMember(JsonCursor* json, absl::string_view key, SeenMembers* seen,
                 ParsedRecord* out) {
   Record& record = out->record;
   if (key == "text" || key == "text_base64") {
@@ -165,7 +168,7 @@ bool ReadMember(JsonCursor* json, absl::string_view key, Seen* seen,
   if (key == "severity") {
     std::string name;
     size_t severity = 0;
-    seen->severity = json->ReadString(&name) && SeverityOfName(name, &severity);
+    seen->severity = json->ReadString(&name) && ParseSeverity(name, &severity);
     record.severity = static_cast<Severity>(severity);
     return seen->severity;
   }
@@ -246,7 +249,7 @@ bool ParseJsonGapObject(absl::string_view json, Gap* out) {
 bool ParseJsonLine(absl::string_view line, ParsedRecord* out) {
   if (line.empty() || line.find('\n') != line.size() - 1) return false;
   JsonCursor json(line);
-  Seen seen;
+  SeenMembers seen;
   const auto read_member = [&](absl::string_view key) {
     return ReadMember(&json, key, &seen, out);
   };

@@ -16,7 +16,8 @@
 namespace ringlog {
 namespace {
 
-// A code point as RFC 3629 encodes it, whether or not it may be encoded.
+// Encodes `code` in `bytes` bytes like RFC 3629, even if the result is not
+// valid UTF-8.
 std::string Encode(uint32_t code, int bytes) {
   std::string out;
   for (int i = 0; i < bytes; ++i) {
@@ -32,7 +33,7 @@ std::string Encode(uint32_t code, int bytes) {
   return out;
 }
 
-TEST(Utf8Test, EveryCodePointIsACharacterInItsShortestFormOnly) {
+TEST(Utf8Test, AcceptsOnlyShortestFormOfEveryCodePoint) {
   for (uint32_t code = 0; code < 0x110000; ++code) {
     const int shortest = code < 0x80      ? 1
                          : code < 0x800   ? 2
@@ -54,7 +55,7 @@ TEST(Utf8Test, EveryCodePointIsACharacterInItsShortestFormOnly) {
   }
 }
 
-TEST(Utf8Test, NothingAboveTheLastCodePointAndNoLoneByteIsACharacter) {
+TEST(Utf8Test, RejectsLoneBytesAndCodesAboveUnicode) {
   for (uint32_t code = 0x110000; code < 0x200000; code += 77) {
     ASSERT_EQ(Utf8CharacterBytes(Encode(code, 4)), 0u) << code;
   }
@@ -74,22 +75,22 @@ bool RoundTrips(absl::string_view text) {
   return exact;
 }
 
-TEST(JsonStringTest, EveryByteComesBackAtEveryPlaceOfAWord) {
+TEST(JsonStringTest, EveryByteRoundTripsAtEveryOffset) {
   for (int byte = 0; byte < 0x100; ++byte) {
     for (size_t before = 0; before < 17; ++before) {
       std::string text(20, 'x');
       text[before] = static_cast<char>(byte);
       EXPECT_EQ(RoundTrips(text), byte < 0x80) << byte;
-      // Beside a byte whose borrow might hide it.
+      // The borrow of the next byte must not hide this byte.
       text[before + 1] = '"';
       EXPECT_EQ(RoundTrips(text), byte < 0x80) << byte;
     }
   }
 }
 
-// Invariants checked: what AppendJsonString makes of random bytes is JSON, and
-// comes back if all of it was UTF-8.
-TEST(JsonStringTest, RandomBytesAreValidJson) {
+// Invariants checked: AppendJsonString makes valid JSON from random bytes, and
+// the JSON decodes to the same bytes if they were valid UTF-8.
+TEST(JsonStringTest, RandomBytesBecomeValidJson) {
   std::mt19937_64 random(TestSeed());
   const std::string parts[] = {"\"",           "\\",
                                "\n",           "\xc3\xa4",
@@ -108,13 +109,13 @@ TEST(JsonStringTest, RandomBytesAreValidJson) {
   }
 }
 
-TEST(JsonStringTest, BytesThatAreNoCharacterBecomeOneReplacementEach) {
+TEST(JsonStringTest, ReplacesEachInvalidByte) {
   std::string json;
   EXPECT_FALSE(AppendJsonString("a\xff\xe2\x82z", &json));
   EXPECT_EQ(json, "\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\"");
 }
 
-TEST(JsonCursorTest, EscapesAreUnderstood) {
+TEST(JsonCursorTest, DecodesEscapes) {
   std::string text;
   JsonCursor cursor(
       " \"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e4\\u20AC"
@@ -124,7 +125,7 @@ TEST(JsonCursorTest, EscapesAreUnderstood) {
   EXPECT_TRUE(cursor.AtEnd());
 }
 
-TEST(JsonCursorTest, StringsThatAreNoneAreRefused) {
+TEST(JsonCursorTest, RejectsMalformedStrings) {
   for (const absl::string_view json : {"",
                                        "x",
                                        "\"",
@@ -152,7 +153,7 @@ TEST(JsonCursorTest, StringsThatAreNoneAreRefused) {
   }
 }
 
-TEST(JsonCursorTest, IntegersAreReadInTheirWholeRangeOnly) {
+TEST(JsonCursorTest, ReadsIntegersWithinTheirRange) {
   int64_t i = 0;
   uint64_t u = 0;
   constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
@@ -172,7 +173,7 @@ TEST(JsonCursorTest, IntegersAreReadInTheirWholeRangeOnly) {
   EXPECT_FALSE(JsonCursor("18446744073709551616").ReadUint64(&u));
 }
 
-TEST(JsonCursorTest, ObjectGivesItsMembersInOrder) {
+TEST(JsonCursorTest, ReadsObjectMembersInOrder) {
   JsonCursor cursor(" { \"a\" : 1 , \"b\" : [ {} , \"]\" ] , \"c\" : 3 } ");
   std::string seen;
   ASSERT_TRUE(cursor.ReadObject([&](const std::string& key) {
@@ -184,7 +185,7 @@ TEST(JsonCursorTest, ObjectGivesItsMembersInOrder) {
   EXPECT_TRUE(cursor.AtEnd());
 }
 
-TEST(JsonCursorTest, ObjectsThatAreNoneAreRefused) {
+TEST(JsonCursorTest, RejectsMalformedObjects) {
   for (const absl::string_view json :
        {"", "{", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":1",
         "{a:1}", "{\"a\":1 \"b\":2}", "{\"a\":[1}", "{\"a\":[1,]}", "[]"}) {
@@ -195,7 +196,7 @@ TEST(JsonCursorTest, ObjectsThatAreNoneAreRefused) {
   }
 }
 
-TEST(JsonCursorTest, DepthIsBounded) {
+TEST(JsonCursorTest, LimitsNestingDepth) {
   for (const size_t depth : std::vector<size_t>{31, 32, 1000, 1000000}) {
     const std::string json = std::string(depth, '[') + std::string(depth, ']');
     EXPECT_EQ(JsonCursor(json).SkipValue(), depth < 33) << depth;

@@ -15,13 +15,13 @@ namespace ringlog {
 namespace {
 
 constexpr absl::string_view kGapFile = "ringlog";
-constexpr absl::string_view kCutBefore = "[";
-constexpr absl::string_view kCutAfter = " bytes cut]";
+constexpr absl::string_view kCutPrefix = "[";
+constexpr absl::string_view kCutSuffix = " bytes cut]";
 constexpr absl::string_view kTextSecondPattern = "YYYYMMDD hh:mm:ss";
 constexpr absl::string_view kTextTimePattern = "YYYYMMDD hh:mm:ss.ffffff ";
 
-// Bytes that a file name has in a text line as they are. The others would end
-// the name, or the line, too early.
+// Returns the table of bytes that a file name in a text line may have. Any
+// other byte would end the name or the line too early.
 constexpr std::array<bool, 256> MakeFileByteTable() {
   std::array<bool, 256> table = {};
   for (size_t c = 0x21; c < 0x7F; ++c) table[c] = c != ']' && c != ':';
@@ -39,7 +39,7 @@ char* PutDigits(char* p, uint32_t value, int digits) {
   return p + digits;
 }
 
-// Two digits of `value` < 100 at once.
+// Writes the two digits of `value`. Requires: value < 100.
 char* PutTwoDigits(char* p, uint32_t value) {
   constexpr char kPairs[] =
       "0001020304050607080910111213141516171819"
@@ -77,16 +77,14 @@ void AppendText(absl::string_view text, std::string* out) {
   out->append(text.data(), text.size());
 }
 
-// --- Parsing a text line
-
-bool TakeChar(absl::string_view* in, char c) {
+bool ConsumeChar(absl::string_view* in, char c) {
   if (in->empty() || (*in)[0] != c) return false;
   in->remove_prefix(1);
   return true;
 }
 
 template <typename Int>
-bool TakeInt(absl::string_view* in, Int* out) {
+bool ConsumeInt(absl::string_view* in, Int* out) {
   const auto result =
       std::from_chars(in->data(), in->data() + in->size(), *out);
   if (result.ec != std::errc()) return false;
@@ -94,7 +92,7 @@ bool TakeInt(absl::string_view* in, Int* out) {
   return true;
 }
 
-bool TakeTextTime(absl::string_view* in, int64_t* time_ns) {
+bool ConsumeTextTime(absl::string_view* in, int64_t* time_ns) {
   if (!ParseUtc(in->substr(0, kTextTimePattern.size()), kTextTimePattern,
                 time_ns)) {
     return false;
@@ -103,15 +101,15 @@ bool TakeTextTime(absl::string_view* in, int64_t* time_ns) {
   return true;
 }
 
-bool TakeTextHead(absl::string_view* in, ParsedRecord* out) {
+bool ConsumeTextHead(absl::string_view* in, ParsedRecord* out) {
   constexpr absl::string_view kLetters = "IWEF";
   if (in->empty()) return false;
   const size_t severity = kLetters.find((*in)[0]);
   if (severity == absl::string_view::npos) return false;
   in->remove_prefix(1);
   out->record.severity = static_cast<Severity>(severity);
-  if (!TakeTextTime(in, &out->record.time_ns) ||
-      !TakeInt(in, &out->record.thread_id) || !TakeChar(in, ' ')) {
+  if (!ConsumeTextTime(in, &out->record.time_ns) ||
+      !ConsumeInt(in, &out->record.thread_id) || !ConsumeChar(in, ' ')) {
     return false;
   }
   size_t name = 0;
@@ -119,23 +117,24 @@ bool TakeTextHead(absl::string_view* in, ParsedRecord* out) {
   if (name == 0) return false;
   out->file.assign(in->data(), name);
   in->remove_prefix(name);
-  return TakeChar(in, ':') && TakeInt(in, &out->record.line) &&
-         TakeChar(in, ']') && TakeChar(in, ' ');
+  return ConsumeChar(in, ':') && ConsumeInt(in, &out->record.line) &&
+         ConsumeChar(in, ']') && ConsumeChar(in, ' ');
 }
 
-// A line that begins with a space, without it.
+// Parses the last line of a record, without its first byte, which is a space.
 bool ParseNote(absl::string_view note, ParsedRecord* out) {
   if (!note.empty() && note[0] == '{') {
     out->is_gap = true;
     return ParseJsonGapObject(note, &out->gap);
   }
-  return TakeChar(&note, kCutBefore[0]) &&
-         TakeInt(&note, &out->record.cut_bytes) && note == kCutAfter &&
+  return ConsumeChar(&note, kCutPrefix[0]) &&
+         ConsumeInt(&note, &out->record.cut_bytes) && note == kCutSuffix &&
          out->record.cut_bytes != 0;
 }
 
 bool ParseText(absl::string_view in, ParsedRecord* out) {
-  if (in.empty() || in.back() != '\n' || !TakeTextHead(&in, out)) return false;
+  if (in.empty() || in.back() != '\n' || !ConsumeTextHead(&in, out))
+    return false;
   in.remove_suffix(1);
   const size_t last_break = in.rfind('\n');
   if (last_break != absl::string_view::npos && last_break + 1 < in.size() &&
@@ -152,7 +151,7 @@ bool ParseText(absl::string_view in, ParsedRecord* out) {
   return true;
 }
 
-bool GoesOn(char first_of_line) {
+bool ContinuesRecord(char first_of_line) {
   return first_of_line == '\t' || first_of_line == ' ';
 }
 
@@ -222,7 +221,7 @@ void LineFormatter::AppendRecord(const Record& record, uint64_t position,
   AppendText(record.text, out);
   out->push_back('\n');
   if (record.cut_bytes != 0) {
-    absl::StrAppend(out, " ", kCutBefore, record.cut_bytes, kCutAfter, "\n");
+    absl::StrAppend(out, " ", kCutPrefix, record.cut_bytes, kCutSuffix, "\n");
   }
 }
 
@@ -275,7 +274,7 @@ size_t FirstRecordBytes(LineFormat format, absl::string_view text,
     ++end;
     if (format == LineFormat::kJson) return end;
     if (end == text.size()) return at_end ? end : 0;
-    if (!GoesOn(text[end])) return end;
+    if (!ContinuesRecord(text[end])) return end;
   }
 }
 
@@ -285,7 +284,7 @@ size_t CompleteRecordsBytes(LineFormat format, absl::string_view text) {
     if (end == absl::string_view::npos) return 0;
     const size_t next = end + 1;
     if (format == LineFormat::kJson) return next;
-    if (next < text.size() && !GoesOn(text[next])) return next;
+    if (next < text.size() && !ContinuesRecord(text[next])) return next;
   }
   return 0;
 }

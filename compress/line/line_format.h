@@ -1,9 +1,14 @@
-// A record as the lines that a segment holds: text in glog's shape, or a JSON
-// object. compress/FORMAT.md describes both.
+// The two formats of a record in a segment: text lines like glog's, or one JSON
+// object in a line. compress/FORMAT.md describes both.
 //
-// Both are exact: ParseLines gives back the text byte for byte, whatever bytes
-// it has. Both are unforgeable: no text and no file name can look like the
-// beginning of another record, for every line break in it is marked.
+// Guarantees for both formats:
+//  - Exact: ParseLines returns the text of the record byte for byte, whatever
+//    bytes it has.
+//  - Unforgeable: no text and no file name can look like the beginning of
+//    another record, because every line break in the text is marked (text) or
+//    escaped (JSON).
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_COMPRESS_LINE_LINE_FORMAT_H_
 #define RINGLOG_COMPRESS_LINE_LINE_FORMAT_H_
@@ -15,37 +20,28 @@
 
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/line/parsed_record.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
 
 namespace ringlog {
 
-// These values are frozen in the segment format.
-enum class LineFormat : uint8_t {
-  // I20261123 02:03:04.123456 12345 file.cc:42] text
-  //
-  // In UTC. A line that begins with a tab goes on with the text; one that
-  // begins with a space says what else there is to say of the record.
-  kText = 0,
-  // {"time":"2026-11-23T02:03:04.123456789Z","severity":"INFO",...}
-  kJson = 1,
-};
-
-// Makes lines of one format. It remembers the date and time of the last line,
-// for those of the next line are mostly the same.
+// Formats records and gaps as lines. Caches the formatted second of the last
+// line, because the next line is usually in the same second.
 //
 // Thread-compatible.
 class LineFormatter {
  public:
   explicit LineFormatter(LineFormat format) : format_(format) {}
 
-  // Appends the record to `out`, its last line break included. `position` goes
-  // into JSON, if it is not kNoPosition.
+  // Appends the lines of `record` to `out`, with the last line break. JSON
+  // lines include `position` unless it is kNoPosition; text lines never do.
   void AppendRecord(const Record& record, uint64_t position, std::string* out);
 
-  // The same for a gap. In text it is a line of severity W from "ringlog:0",
-  // and one with what the sentence leaves out; `time_ns` is when the gap was
-  // found.
+  // Appends the lines of `gap` to `out`, with the last line break. `time_ns` is
+  // the Unix time at which the gap was found. In text, a gap is a line of
+  // severity W from "ringlog:0" with a sentence, and a second line with all its
+  // fields.
   void AppendGap(const Gap& gap, int64_t time_ns, std::string* out);
 
  private:
@@ -53,32 +49,39 @@ class LineFormatter {
                       std::string* out);
   void AppendJsonHead(int64_t time_ns, absl::string_view severity,
                       std::string* out);
-  // The nanoseconds within the second of `time_ns`; date_ is then that
-  // second's.
+  // Formats the second of `time_ns` into date_ and returns the nanoseconds
+  // after that second.
   uint32_t SplitTime(int64_t time_ns);
 
   LineFormat format_;
-  int64_t second_ = std::numeric_limits<int64_t>::min();  // that date_ is of
-  char date_[20] = {};  // "20261123 02:03:04" or "2026-11-23T02:03:04"
+  // Unix second that date_ shows.
+  int64_t second_ = std::numeric_limits<int64_t>::min();
+  // "20261123 02:03:04" or "2026-11-23T02:03:04", without a terminator.
+  char date_[20] = {};
 };
 
-// The same for one record or gap, where nobody counts nanoseconds.
+// Append the lines of one record or gap, like a new LineFormatter. A caller
+// with many records is faster with a LineFormatter of its own.
 void AppendRecord(LineFormat format, const Record& record, uint64_t position,
                   std::string* out);
 void AppendGap(LineFormat format, const Gap& gap, int64_t time_ns,
                std::string* out);
 
-// `lines` is one record in `format` with its line breaks, as SegmentReader
-// finds it. False if it is not one; `out` is then unspecified.
+// Parses the lines of one record or gap, with all their line breaks, and
+// replaces `out`. Returns false if `lines` is not exactly one record or gap in
+// `format`; `out` is then unspecified.
 bool ParseLines(LineFormat format, absl::string_view lines, ParsedRecord* out);
 
-// The length of the first record in `text`, its line breaks included; 0 if it
-// may not be complete: the next line, which could go on with it, has not been
-// seen. With `at_end`, what is there is all that there is.
+// Returns the length in bytes of the first record in `text`, with its line
+// breaks. Returns 0 if the record may be incomplete. In text format a record is
+// complete only if the first byte of the next line is in `text`, because that
+// line could continue the record. If `at_end`, no bytes follow `text`, so its
+// last record is complete.
 size_t FirstRecordBytes(LineFormat format, absl::string_view text, bool at_end);
 
-// The length of all records in `text` that are complete, in the same sense: a
-// last record that is the end of `text` is not one of them.
+// Returns the length in bytes of all complete records at the beginning of
+// `text`. In text format the last record in `text` is not complete, because the
+// next line could continue it.
 size_t CompleteRecordsBytes(LineFormat format, absl::string_view text);
 
 }  // namespace ringlog

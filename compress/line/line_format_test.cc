@@ -38,21 +38,22 @@ std::string Lines(LineFormat format, const Record& record) {
   return lines;
 }
 
-// Bytes that a careless format would give back otherwise.
+// Returns texts that a careless format would change.
 std::vector<std::string> OddBytes() {
   return {
       "", "\n", "\n\n\n", "\r", "\r\n", "a\r\nb\r", "\t", "\n\t", "\t\n", " ",
       "\n ", "\n  x", "\"", "\\", "\\n", "\\\"\\", "\\u0041", "',:{}[]",
       std::string("\0", 1), std::string("a\0b\n\0\n", 6), "\x01\x1f\x7f",
-      // Not UTF-8: lone bytes, overlong, a surrogate, beyond U+10FFFF, cut.
+      // Invalid UTF-8: lone bytes, overlong forms, a surrogate, a code above
+      // U+10FFFF, truncated characters.
       "\x80", "\xff\xfe", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80",
       "\xf4\x90\x80\x80", "ok \xe2\x80", "\xf0\x9f\x98", "\xc3(\xc3\xa4",
-      // Separators that some take for line breaks.
+      // Separators that some programs treat as line breaks.
       "\xe2\x80\xa8", "\xe2\x80\xa9", "\xc2\x85", "\x0b\x0c", "\xef\xbf\xbd",
       "\xef\xbb\xbf", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"};
 }
 
-// Texts that look like records, notes and gaps.
+// Returns texts that look like records, notes and gaps.
 std::vector<std::string> Forgeries() {
   const std::string text_line = "I20261124 03:03:04.123456 1 f.cc:1] forged";
   const std::string json_line =
@@ -84,8 +85,8 @@ std::vector<std::string> HostileTexts() {
 
 class LineFormatTest : public ::testing::TestWithParam<LineFormat> {
  protected:
-  // What AppendRecord makes of `record` is one record, alone or before and
-  // behind others, and says all that the format holds of it.
+  // Checks that the lines of `record` are one record, alone and between other
+  // records, and that they parse to the same fields.
   void ExpectRoundTrip(const Record& record) {
     const std::string lines = Lines(GetParam(), record);
     ParsedRecord parsed;
@@ -118,8 +119,8 @@ class LineFormatTest : public ::testing::TestWithParam<LineFormat> {
     EXPECT_EQ(FirstRecordBytes(GetParam(), lines, true), lines.size());
     EXPECT_EQ(CompleteRecordsBytes(GetParam(), lines + next + "I"),
               lines.size() + next.size());
-    const std::string before_and_it = next + lines;
-    EXPECT_EQ(FirstRecordBytes(GetParam(), before_and_it, true), next.size());
+    const std::string two_records = next + lines;
+    EXPECT_EQ(FirstRecordBytes(GetParam(), two_records, true), next.size());
   }
 };
 
@@ -131,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, LineFormatTest,
                                                                     : "Json";
                          });
 
-TEST_P(LineFormatTest, HostileTextComesBackByteForByte) {
+TEST_P(LineFormatTest, HostileTextRoundTrips) {
   for (const std::string& text : HostileTexts()) {
     SCOPED_TRACE(text.substr(0, 200));
     ExpectRoundTrip(MakeRecord(text));
@@ -141,7 +142,7 @@ TEST_P(LineFormatTest, HostileTextComesBackByteForByte) {
   }
 }
 
-TEST_P(LineFormatTest, HostileFileNameForgesNothing) {
+TEST_P(LineFormatTest, HostileFileNameForgesNoRecord) {
   for (const std::string& name : HostileTexts()) {
     SCOPED_TRACE(name.substr(0, 200));
     Record record = MakeRecord("text");
@@ -152,7 +153,7 @@ TEST_P(LineFormatTest, HostileFileNameForgesNothing) {
   }
 }
 
-TEST_P(LineFormatTest, FieldsAtTheirLimitsComeBack) {
+TEST_P(LineFormatTest, ExtremeFieldValuesRoundTrip) {
   using Int32 = std::numeric_limits<int32_t>;
   using Int64 = std::numeric_limits<int64_t>;
   for (const int64_t tid :
@@ -173,7 +174,7 @@ TEST_P(LineFormatTest, FieldsAtTheirLimitsComeBack) {
   }
 }
 
-TEST_P(LineFormatTest, GapSaysAllThatIsKnown) {
+TEST_P(LineFormatTest, GapFieldsRoundTrip) {
   for (uint8_t cause = 0; cause <= static_cast<uint8_t>(GapCause::kMissing);
        ++cause) {
     Gap gap;
@@ -202,9 +203,9 @@ TEST_P(LineFormatTest, GapSaysAllThatIsKnown) {
   }
 }
 
-// Invariants checked: random records come back, and a long run of them is cut
-// where each ends, by one formatter that remembers the time.
-TEST_P(LineFormatTest, RandomRecordsComeBackOneByOne) {
+// Invariants checked: random records round-trip, and a long text of records
+// that one formatter wrote splits into the same records.
+TEST_P(LineFormatTest, RandomRecordsRoundTrip) {
   std::mt19937_64 random(TestSeed());
   constexpr absl::string_view kBytes("\n\n\t \r\"\\{}[]:,IWEF0\0\xff\xc3\xa4",
                                      22);
@@ -237,19 +238,20 @@ TEST_P(LineFormatTest, RandomRecordsComeBackOneByOne) {
   EXPECT_TRUE(rest.empty());
 }
 
-// Invariants checked: a line that lost bytes or got others never crashes the
-// parser; what it still accepts, it makes the same record of again.
-TEST_P(LineFormatTest, DamagedLinesAreParsedOrRefused) {
+// Invariants checked: a line with missing or changed bytes does not crash the
+// parser; if the parser accepts the line, formatting and parsing the result
+// again gives the same record.
+TEST_P(LineFormatTest, DamagedLineIsParsedOrRejected) {
   std::mt19937_64 random(TestSeed());
   Record record = MakeRecord("one\ntwo \xff \\ \"");
   record.cut_bytes = 7;
   const std::string lines = Lines(GetParam(), record);
   ParsedRecord parsed;
   for (size_t bytes = 0; bytes < lines.size(); ++bytes) {
-    const bool is_whole_line = GetParam() == LineFormat::kText && bytes != 0 &&
-                               lines[bytes - 1] == '\n';
+    const bool ends_at_line_break = GetParam() == LineFormat::kText &&
+                                    bytes != 0 && lines[bytes - 1] == '\n';
     EXPECT_EQ(ParseLines(GetParam(), lines.substr(0, bytes), &parsed),
-              is_whole_line)
+              ends_at_line_break)
         << bytes;
   }
   for (int i = 0; i < 20000; ++i) {
@@ -263,7 +265,7 @@ TEST_P(LineFormatTest, DamagedLinesAreParsedOrRefused) {
   }
 }
 
-TEST(TextLineTest, LooksAsGlogDoes) {
+TEST(TextLineTest, MatchesGlogFormat) {
   Record record = MakeRecord("first\nsecond");
   record.cut_bytes = 7;
   EXPECT_EQ(Lines(LineFormat::kText, record),
@@ -272,7 +274,7 @@ TEST(TextLineTest, LooksAsGlogDoes) {
             " [7 bytes cut]\n");
 }
 
-TEST(TextLineTest, GapIsAWarningFromRinglog) {
+TEST(TextLineTest, GapIsWarningFromRinglog) {
   Gap gap;
   gap.cause = GapCause::kRingFull;
   gap.first_position = gap.end_position = 9;
@@ -285,14 +287,14 @@ TEST(TextLineTest, GapIsAWarningFromRinglog) {
                        "\"end_position\":9,\"records\":{\"INFO\":2}}\n"));
 }
 
-TEST(JsonLineTest, InvalidUtf8IsShownAndKeptInBase64) {
+TEST(JsonLineTest, InvalidUtf8IsKeptInBase64) {
   const std::string lines = Lines(LineFormat::kJson, MakeRecord("a\xff"));
   EXPECT_TRUE(absl::StrContains(
       lines, "\"text\":\"a\xef\xbf\xbd\",\"text_base64\":\"Yf8=\""))
       << lines;
 }
 
-TEST(JsonLineTest, UnknownMembersAreIgnored) {
+TEST(JsonLineTest, IgnoresUnknownMembers) {
   std::string line = Lines(LineFormat::kJson, MakeRecord("text"));
   line.insert(1, "\"new\":{\"a\":[1,2.5e3,null,true]},");
   ParsedRecord parsed;
@@ -300,7 +302,7 @@ TEST(JsonLineTest, UnknownMembersAreIgnored) {
   EXPECT_EQ(parsed.text, "text");
 }
 
-TEST(JsonLineTest, LineWithoutItsTextIsRefused) {
+TEST(JsonLineTest, RejectsLineWithoutText) {
   ParsedRecord parsed;
   EXPECT_FALSE(ParseLines(LineFormat::kJson,
                           "{\"time\":\"2026-11-24T03:03:04.123456789Z\","
@@ -309,7 +311,7 @@ TEST(JsonLineTest, LineWithoutItsTextIsRefused) {
                           &parsed));
 }
 
-TEST(StrictJsonTest, TheOracleRefusesWhatTheGrammarDoes) {
+TEST(StrictJsonTest, RejectsInvalidJson) {
   for (const absl::string_view good :
        {"{}", " [1, -0.5e+3,\"\\ud83d\\ude00\", true,null] ", "\"\xc3\xa4\""}) {
     EXPECT_TRUE(IsStrictJson(good)) << good;

@@ -1,4 +1,4 @@
-// What the lines of a record say.
+// A record or gap that was parsed from its lines.
 
 #ifndef RINGLOG_COMPRESS_LINE_PARSED_RECORD_H_
 #define RINGLOG_COMPRESS_LINE_PARSED_RECORD_H_
@@ -11,21 +11,32 @@
 
 namespace ringlog {
 
+// The position of a record whose lines have none.
 inline constexpr uint64_t kNoPosition = ~uint64_t{0};
 
-// Strings, as the text has to be put together from the lines. What a format
-// does not hold has its default: in text, the nanoseconds below the
-// microsecond, the directory of the file, verbosity, kind and position.
+// A parsed record or gap. A field that the line format does not store has its
+// default value. The text format does not store the nanoseconds below a
+// microsecond, the directory of the file, the verbosity, the kind and the
+// position.
+//
+// Thread-compatible.
 struct ParsedRecord {
-  Record record;  // views into `file` and `text`
+  // The fields of the record. `record.file` and `record.text` are views into
+  // `file` and `text` below.
+  Record record;
+  // Source file name.
   std::string file;
+  // Text of the record, or the description of the gap.
   std::string text;
+  // Ring position of the record.
   uint64_t position = kNoPosition;
-  bool is_gap = false;  // `text` is then the gap's description
-  Gap gap;              // if is_gap
+  bool is_gap = false;
+  // The gap. Valid only if is_gap.
+  Gap gap;
 
   ParsedRecord() = default;
-  ParsedRecord(const ParsedRecord&) = delete;  // for the views
+  // Not copyable, because the views in `record` would not follow the strings.
+  ParsedRecord(const ParsedRecord&) = delete;
   ParsedRecord& operator=(const ParsedRecord&) = delete;
 };
 

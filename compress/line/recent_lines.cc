@@ -7,13 +7,13 @@ namespace ringlog {
 
 void RecentLines::Add(absl::string_view lines) {
   std::string record(lines);
-  ForkSafeMutexLock lock(&monitor_);
+  ForkSafeMutexLock lock(&mutex_);
   records_.push_back(std::move(record));
 }
 
 std::vector<std::string> RecentLines::Last(size_t count) const {
   std::vector<std::string> last;
-  ForkSafeMutexLock lock(&monitor_);
+  ForkSafeMutexLock lock(&mutex_);
   count = std::min(count, records_.size());
   last.reserve(count);
   for (size_t i = count; i > 0; --i) {

@@ -1,10 +1,5 @@
-// RecentLines
-//
-// The last records of a log as their lines, in memory: for a status page, or a
-// report of an error. What a flusher has moved into segments is in no ring any
-// more, so it is kept here too.
-//
-// Thread-safe.
+// The most recent records of a log, in memory, for a status page or an error
+// report.
 
 #ifndef RINGLOG_COMPRESS_LINE_RECENT_LINES_H_
 #define RINGLOG_COMPRESS_LINE_RECENT_LINES_H_
@@ -20,22 +15,27 @@
 
 namespace ringlog {
 
+// Keeps the lines of the most recent records and gaps, because a record that
+// the flusher has moved into a segment is no longer in the ring.
+//
+// Thread-safe. A forked child may use its copy.
 class RecentLines {
  public:
-  // Keeps `count` records. Requires: count > 0.
+  // Creates an empty object that keeps up to `count` records. Requires: count >
+  // 0.
   explicit RecentLines(size_t count) : records_(count) {}
 
-  // A record, or a gap, as LineFormatter writes it. The oldest one goes if
-  // there are `count`.
-  void Add(absl::string_view lines) ABSL_LOCKS_EXCLUDED(monitor_);
+  // Adds a record or gap as LineFormatter writes it. If `count` records are
+  // there already, deletes the oldest one.
+  void Add(absl::string_view lines) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The last `count`, or as many as there are, the oldest first.
-  std::vector<std::string> Last(size_t count) const
-      ABSL_LOCKS_EXCLUDED(monitor_);
+  // Returns the `count` most recent records, or all records if there are fewer,
+  // with the oldest one first.
+  std::vector<std::string> Last(size_t count) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  mutable ForkSafeMutex monitor_;
-  CircularBuffer<std::string> records_ ABSL_GUARDED_BY(monitor_);
+  mutable ForkSafeMutex mutex_;
+  CircularBuffer<std::string> records_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace ringlog

@@ -7,7 +7,7 @@
 namespace ringlog {
 namespace {
 
-// Seconds whose every nanosecond has a Unix time in 64 bits.
+// The last second whose nanoseconds all fit in 64 bits as a Unix time.
 constexpr int64_t kMaxSecond =
     std::numeric_limits<int64_t>::max() / kNanosPerSecond - 1;
 
@@ -47,7 +47,7 @@ bool ParseUtc(absl::string_view text, absl::string_view pattern,
   }
   const auto [year, month, day, hour, minute, second, fraction] = values;
   const absl::CivilSecond utc(year, month, day, hour, minute, second);
-  // It normalises what is no date; then it is another one.
+  // CivilSecond normalizes an invalid date, so that its fields change.
   if (utc.month() != month || utc.day() != day || utc.hour() != hour ||
       utc.minute() != minute || utc.second() != second) {
     return false;

@@ -1,4 +1,4 @@
-// absl::FormatTime and absl::ParseTime are the oracles.
+// Tests with absl::FormatTime and absl::ParseTime as oracles.
 
 #include "ringlog/compress/line/utc_time.h"
 
@@ -39,10 +39,10 @@ int64_t SecondOf(absl::string_view text) {
   return absl::ToUnixSeconds(time);
 }
 
-TEST(PutUtcTest, AgreesWithAbseilOnEveryDayOf64BitNanoseconds) {
+TEST(PutUtcTest, MatchesAbseilOnEveryDay) {
   const int64_t first = std::numeric_limits<int64_t>::min() / kNanosPerSecond;
   const int64_t last = std::numeric_limits<int64_t>::max() / kNanosPerSecond;
-  // A step of a day and a bit, so that hours and seconds change too.
+  // The step is a second less than a day, so that the time of day changes too.
   for (int64_t second = first; second <= last; second += 86399) {
     ASSERT_EQ(Put(second), Oracle(second));
   }
@@ -50,7 +50,7 @@ TEST(PutUtcTest, AgreesWithAbseilOnEveryDayOf64BitNanoseconds) {
   EXPECT_EQ(Put(last), Oracle(last));
 }
 
-TEST(PutUtcTest, AgreesWithAbseilInEveryYearOfFourDigits) {
+TEST(PutUtcTest, MatchesAbseilInEveryFourDigitYear) {
   for (int year = 1; year <= 9999; ++year) {
     for (const absl::string_view day : {"01-01 00:00:00", "02-28 23:59:59",
                                         "03-01 00:00:00", "12-31 23:59:59"}) {
@@ -60,15 +60,16 @@ TEST(PutUtcTest, AgreesWithAbseilInEveryYearOfFourDigits) {
   }
 }
 
-TEST(PutUtcTest, PatternSaysWhereDigitsGo) {
+TEST(PutUtcTest, FollowsPattern) {
   const int64_t second = SecondOf("2026-11-23 02:03:04");
   std::string text(17, '\0');
   PutUtc(second, "ss|mm|hh|YYMM:DDx", text.data());
   EXPECT_EQ(text, "04|03|02|2611:23x");
 }
 
-// Invariants checked: split and parsed, random nanoseconds are the same.
-TEST(ParseUtcTest, RandomNanosecondsComeBack) {
+// Invariants checked: a random time in nanoseconds, split, formatted and
+// parsed, stays the same.
+TEST(ParseUtcTest, RandomNanosecondsRoundTrip) {
   std::mt19937_64 random(TestSeed());
   for (int i = 0; i < 200000; ++i) {
     const auto time_ns = static_cast<int64_t>(random()) / 1001 * 1000 +
@@ -85,7 +86,7 @@ TEST(ParseUtcTest, RandomNanosecondsComeBack) {
   }
 }
 
-TEST(ParseUtcTest, TimeJustBeforeTheEpochIsNegative) {
+TEST(ParseUtcTest, TimeBeforeEpochIsNegative) {
   EXPECT_EQ(SplitUnixNanos(-1).second, -1);
   EXPECT_EQ(SplitUnixNanos(-1).nanos, 999999999u);
   EXPECT_EQ(Put(-1), "1969-12-31 23:59:59");
@@ -95,7 +96,7 @@ TEST(ParseUtcTest, TimeJustBeforeTheEpochIsNegative) {
   EXPECT_EQ(time_ns, -100000000);
 }
 
-TEST(ParseUtcTest, WhatIsNoDateIsRefused) {
+TEST(ParseUtcTest, RejectsInvalidDates) {
   int64_t time_ns = 0;
   for (const absl::string_view text :
        {"", "2026-11-24 03:03:0", "2026-11-24 03:03:044", "2026-02-29 00:00:00",
@@ -109,7 +110,7 @@ TEST(ParseUtcTest, WhatIsNoDateIsRefused) {
   EXPECT_TRUE(ParseUtc("2024-02-29 00:00:00", kPattern, &time_ns));
 }
 
-TEST(ParseUtcTest, DateOutside64BitNanosecondsIsRefused) {
+TEST(ParseUtcTest, RejectsDatesOutside64BitNanoseconds) {
   int64_t time_ns = 0;
   for (const absl::string_view text :
        {"0000-01-01 00:00:00", "1677-09-21 00:12:43", "2262-04-11 23:47:17",

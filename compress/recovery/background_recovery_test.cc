@@ -26,8 +26,8 @@
 #include "ringlog/compress/segment/log_directories.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -21,8 +21,8 @@
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {

@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "absl/base/config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -106,16 +107,22 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& ring_path,
 
 }  // namespace
 
-// All of a ring is read, which may be large, in a program that lives.
+// The whole ring is read into memory, which may be too much for the running
+// program. If there is no memory, a build with exceptions returns an error; a
+// build without exceptions terminates, as every allocation in it does.
 absl::StatusOr<LeftoverReport> RecoverLeftover(
     const std::string& ring_path, const std::string& segment_directory,
     const SegmentWriterOptions& options) {
+#ifdef ABSL_HAVE_EXCEPTIONS
   try {
     return Recover(ring_path, segment_directory, options);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(
         absl::StrCat(ring_path, ": no memory to recover it"));
   }
+#else
+  return Recover(ring_path, segment_directory, options);
+#endif
 }
 
 LeftoverSweep RecoverLeftovers(const std::string& ring_directory,

@@ -22,8 +22,8 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -12,44 +12,10 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/file_name.h"
 
 namespace ringlog {
-
-// What is kept of one program's files in one directory, of all its processes,
-// those of before too. All limits count at once; 0: none. The oldest segments
-// are deleted first.
-//
-// Never deleted: a segment that is being written or recovered; the ring of a
-// process that lives; what is not by its name and its content a file of this
-// program.
-//
-// A ring that a process left when it died is not deleted before its records are
-// in segments: the next start sees to that, and who lives meanwhile, within a
-// minute (leftover_runner.h). There is one exception, for a program that dies
-// as soon as it is started must not fill the disk: those beyond the newest
-// kSparedLeftovers are deleted, the oldest first, when max_bytes or
-// min_free_bytes demand it and there is no segment left to delete.
-struct RetentionOptions {
-  // Segments, those that are being written among them.
-  uint64_t max_files = 0;
-  // Of segments and rings, also those of other processes that run, forked
-  // children among them: rings count in full, and cannot be deleted; that of a
-  // child that is killed counts until it has been recovered, too. Holds when a
-  // segment is begun or closed, and when rings have been recovered; in between
-  // it is exceeded by what is being written.
-  uint64_t max_bytes = 0;
-  // Since a segment was last written to.
-  absl::Duration max_age = absl::ZeroDuration();
-  // On the file system of the segments. Nothing is deleted because of it while
-  // the system does not say how much is free, which is told on stderr.
-  uint64_t min_free_bytes = 0;
-
-  bool has_limit() const {
-    return max_files != 0 || max_bytes != 0 || max_age > absl::ZeroDuration() ||
-           min_free_bytes != 0;
-  }
-};
 
 // Of rings that nobody has recovered: no process lives long enough, or it
 // fails.

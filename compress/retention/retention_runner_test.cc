@@ -20,7 +20,7 @@
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/retention/retention_test_fixture.h"
 #include "ringlog/compress/segment/segment_writer.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

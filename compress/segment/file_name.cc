@@ -29,19 +29,20 @@ bool IsNameByte(char c) {
          c == '_';
 }
 
-// `field` is NUL-padded; without a NUL, all of it.
+// Returns the bytes of `field` before its first NUL, or all bytes if there is
+// no NUL, as a valid part of a name.
 template <size_t kBytes>
 std::string NamePart(const char (&field)[kBytes]) {
   std::string part(field, strnlen(field, kBytes));
   for (char& c : part) {
     if (!IsNameByte(c)) c = '_';
   }
-  // An empty one would hide the file, or make the parts uncountable.
+  // An empty first part would make a hidden file.
   if (part.empty()) part = "_";
   return part;
 }
 
-// program.host.TIME.pid.id
+// Returns program.host.TIME.pid.id.
 std::string Stem(const RingHeader& header, int64_t time_ns) {
   char time[kTimePattern.size()];
   PutUtc(SplitUnixNanos(time_ns).second, kTimePattern, time);
@@ -59,7 +60,8 @@ bool IsNamePart(absl::string_view part) {
   return true;
 }
 
-// Numbers are as this file writes them: nothing before, no needless zeros.
+// Parses a number exactly as this file writes it: without '+', spaces and
+// leading zeros.
 bool ParseNumber(absl::string_view digits, int64_t* out) {
   return absl::SimpleAtoi(digits, out) && absl::StrCat(*out) == digits;
 }

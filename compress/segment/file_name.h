@@ -1,5 +1,6 @@
-// Names of files, and when a segment is full: decisions as pure functions.
-// Nothing here touches a file.
+// File names of rings and segments, and the rule for when a segment is full.
+//
+// All functions are pure: they are thread-safe and access no files.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_FILE_NAME_H_
 #define RINGLOG_COMPRESS_SEGMENT_FILE_NAME_H_
@@ -8,69 +9,67 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
 
-// What the names of a ring's files are made of:
+// The names of a ring's files begin with a common stem:
 //
 //   program.host.20261124-034019.12345.5f3a9c1b
 //
-// Behind the host come the time when the file was begun (UTC, to the second),
-// the process id, and the first four bytes of the ring id. Sorted by name, the
-// files of one program on one host are sorted by time.
+// The parts after the host are the UTC time at which the file was begun, in
+// seconds; the process id; and the first four bytes of the ring id. The names
+// of one program's files on one host therefore sort by time.
 //
-// Program and host come from outside and may hold anything: bytes other than
-// letters, digits, '-' and '_' become '_'.
+// Program and host come from outside and may have any bytes. Each byte that is
+// not a letter, a digit, '-' or '_' becomes '_', and an empty part becomes "_".
 
-// program.host.TIME.pid.id.ring, with the time of the ring's creation.
+// Returns the name of a ring file: program.host.TIME.pid.id.ring, with the time
+// of the ring's creation.
 std::string RingFileName(const RingHeader& header);
-// program.host.TIME.pid.id.000001.log.zst, or .jsonl.zst for JSON. More than
-// 999,999 segments only make the number longer.
+
+// Returns the name of a segment: program.host.TIME.pid.id.000001.log.zst, or
+// .jsonl.zst for JSON. A segment number above 999,999 has more digits.
+// `open_time_ns` is the Unix time at which the segment was begun.
 std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
                             int64_t open_time_ns, LineFormat format);
-// program.current.zst: the name of the symlink to the segment that is being
-// written. No pattern that finds the segments finds it too.
+
+// Returns the name of the symlink to the current segment: program.current.zst.
+// Patterns that match segment names do not match it.
 std::string SymlinkName(const RingHeader& header);
 
-// The part of a ring's id that is in the names of its files: its first four
-// bytes, as a number written in hexadecimal.
+// Returns the first four bytes of a ring id, the first one as the highest. File
+// names have this number in hexadecimal. Requires: `ring_id` has at least four
+// bytes.
 uint32_t RingIdPrefix(absl::Span<const uint8_t> ring_id);
 
-// What a file's name says it is. Names prove nothing: readers look inside.
 enum class FileKind { kRing, kSegment, kOther };
+
+// The parts of a file name. A name is only a claim; a reader must check the
+// file's content.
 struct ParsedFileName {
   FileKind kind = FileKind::kOther;
   std::string program;
   std::string host;
   int64_t process_id = 0;
-  uint32_t ring_id_prefix = 0;  // RingIdPrefix()
+  // RingIdPrefix() of the ring.
+  uint32_t ring_id_prefix = 0;
+  // Unix time at which the file was begun, with a resolution of one second.
   int64_t time_ns = 0;
-  uint64_t segment_number = 0;            // of a segment
-  LineFormat format = LineFormat::kText;  // of a segment
+  // Number and format of a segment.
+  uint64_t segment_number = 0;
+  LineFormat format = LineFormat::kText;
 };
+
+// Parses a file name without directories. Returns the kind kOther and default
+// values unless the name is exactly as RingFileName or SegmentFileName writes
+// it.
 ParsedFileName ParseFileName(absl::string_view basename);
 
-// When a segment is closed, and the next one begun: with the first record after
-// that, so that an idle process makes no empty ones. All of these count at
-// once.
-struct RotationOptions {
-  // When it has reached so many compressed bytes. 0: never.
-  uint64_t max_segment_bytes = uint64_t{64} << 20;
-
-  // At each multiple of `interval` since 1970 (UTC), moved by `offset`; 0:
-  // never. 24 hours and an offset of -1 hour are midnight at UTC+1. A local
-  // midnight that moves with daylight saving time is not followed.
-  //
-  // The machine's clock counts, not the records' times.
-  absl::Duration interval = absl::ZeroDuration();
-  absl::Duration offset = absl::ZeroDuration();
-};
-
-// Whether it is full.
+// Returns true if a segment of `segment_bytes` bytes has reached the size
+// limit.
 bool ShouldRotate(const RotationOptions& options, uint64_t segment_bytes);
 
 }  // namespace ringlog

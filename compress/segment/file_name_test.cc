@@ -27,7 +27,7 @@ RingHeader MakeHeader(absl::string_view program, absl::string_view host) {
   return header;
 }
 
-TEST(FileNameTest, SaysProgramHostTimeProcessRingAndNumber) {
+TEST(FileNameTest, NamesHaveTheDocumentedParts) {
   const RingHeader header = MakeHeader("program", "host");
   EXPECT_EQ(RingFileName(header),
             "program.host.20261124-030304.12345.0f3a9c1b.ring");
@@ -38,19 +38,19 @@ TEST(FileNameTest, SaysProgramHostTimeProcessRingAndNumber) {
   EXPECT_EQ(SymlinkName(header), "program.current.zst");
 }
 
-TEST(FileNameTest, HostileProgramAndHostStayInTheirPart) {
+TEST(FileNameTest, ReplacesHostileBytes) {
   EXPECT_EQ(RingFileName(MakeHeader("../../etc/x", "a.b\n c")),
             "______etc_x.a_b__c.20261124-030304.12345.0f3a9c1b.ring");
   EXPECT_EQ(SymlinkName(MakeHeader("", "")), "_.current.zst");
   EXPECT_EQ(RingFileName(MakeHeader("", "")),
             "_._.20261124-030304.12345.0f3a9c1b.ring");
-  // Without a NUL, all of the field counts, and nothing behind it.
+  // A field without a NUL is used to its end and not beyond it.
   const std::string longest(64, 'p');
   EXPECT_EQ(SymlinkName(MakeHeader(longest, longest)),
             longest + ".current.zst");
 }
 
-TEST(FileNameTest, WhatWasPutInComesBack) {
+TEST(FileNameTest, NamesRoundTrip) {
   const RingHeader header = MakeHeader("my-prog_1", "host7");
   const ParsedFileName ring = ParseFileName(RingFileName(header));
   EXPECT_EQ(ring.kind, FileKind::kRing);
@@ -72,7 +72,7 @@ TEST(FileNameTest, WhatWasPutInComesBack) {
   }
 }
 
-TEST(FileNameTest, OtherNamesAreOther) {
+TEST(FileNameTest, RejectsOtherNames) {
   for (const absl::string_view name :
        {"",
         ".",
@@ -102,21 +102,21 @@ TEST(FileNameTest, OtherNamesAreOther) {
   }
 }
 
-TEST(FileNameTest, NamesOfOneRingSortAsTheirSegmentsWereBegun) {
+TEST(FileNameTest, SegmentNamesSortByTime) {
   const RingHeader header = MakeHeader("program", "host");
-  std::string before;
+  std::string previous;
   for (uint64_t number = 1; number < 5000; ++number) {
     const std::string name = SegmentFileName(
         header, number, kTime + static_cast<int64_t>(number / 7) * 1000000000,
         LineFormat::kText);
-    ASSERT_LT(before, name);
-    before = name;
+    ASSERT_LT(previous, name);
+    previous = name;
   }
 }
 
-// Invariants checked: a name that still counts as one says the same again when
-// it is made of what was read from it.
-TEST(FileNameTest, DamagedNameIsOtherOrStillExact) {
+// Invariants checked: if a damaged name still parses, formatting its parts
+// gives the same name.
+TEST(FileNameTest, ParsedDamagedNameIsExact) {
   std::mt19937_64 random(TestSeed());
   const std::string good =
       SegmentFileName(MakeHeader("p", "h"), 42, kTime, LineFormat::kText);
@@ -141,7 +141,7 @@ TEST(FileNameTest, DamagedNameIsOtherOrStillExact) {
   }
 }
 
-TEST(RotationTest, SegmentIsFullAtItsLimitAndNeverWithoutOne) {
+TEST(RotationTest, SegmentIsFullAtItsLimit) {
   RotationOptions options;
   options.max_segment_bytes = 100;
   EXPECT_FALSE(ShouldRotate(options, 99));

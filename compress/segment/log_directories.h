@@ -1,4 +1,4 @@
-// The directories that hold one program's log files.
+// The directories of one program's log files.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_LOG_DIRECTORIES_H_
 #define RINGLOG_COMPRESS_SEGMENT_LOG_DIRECTORIES_H_
@@ -10,13 +10,16 @@
 namespace ringlog {
 
 struct LogDirectories {
+  // Directory of the segments.
   std::string segments;
-  std::string rings;    // may equal `segments`; empty: the ring has no file
-  std::string program;  // as it appears in the names of the program's files
+  // Directory of the rings, possibly the same. Empty if the ring has no file.
+  std::string rings;
+  // Program name as in the names of the program's files.
+  std::string program;
 };
 
-// Returns the directories that `ring` and the segments written to `segments`
-// use.
+// Returns the directories of a process that uses `ring` and writes its segments
+// to the directory `segments`.
 LogDirectories LogDirectoriesOf(const Ring& ring, const std::string& segments);
 
 }  // namespace ringlog

@@ -1,17 +1,21 @@
-// What segments cost beside zstd alone: writing them against compressing the
-// same text at the same level into one frame, reading them against
-// decompressing the same file, and making lines against copying them.
+// Compares the speed of segments with zstd alone:
+//  - writing a segment with compressing the same text at the same level into
+//    one frame;
+//  - reading a segment with decompressing the same file;
+//  - formatting lines with copying them.
 //
 //   bazel run -c opt //compress/segment:segment_benchmark
 //
-// Each iteration does the work and then its rivals', so that whatever else the
-// machine is busy with falls on all of them; `of_zstd` and `of_memcpy` are
-// medians of rival's time / our time: 1 is as fast, 0.5 takes twice as long.
-// `size_of_zstd` is our bytes / the rival's. Times are of the processor: the
-// page cache takes the files, and what a disk does is not in them.
+// Each iteration runs ringlog and then its rivals, so that other load on the
+// machine affects all of them. Counters:
+//  - `of_zstd`, `of_memcpy`: median of the rival's time divided by ringlog's
+//    time. 1 is as fast; 0.5 takes twice as long.
+//  - `size_of_zstd`: ringlog's bytes divided by the rival's bytes.
+// Times are processor times. They do not include the disk, because the files
+// stay in the page cache.
 //
-// The lines are made here, with the same seed each time, and as varied as those
-// of a server.
+// The lines are generated with a fixed seed and are as varied as those of a
+// server.
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -46,7 +50,7 @@
 namespace ringlog {
 namespace {
 
-constexpr size_t kBatchBytes = 64 << 10;  // as the flusher has it
+constexpr size_t kBatchBytes = 64 << 10;  // Like the flusher.
 constexpr int kLevel = SegmentWriterOptions().compression_level;
 
 constexpr uint64_t kSeed = 20261124;
@@ -59,13 +63,13 @@ const std::vector<StoredRecord>& Records() {
   return *records;
 }
 
-// A batch with lines of its own.
+// A batch that owns its lines.
 struct OwnedBatch {
   std::string lines;
   FrameSummary summary;
 };
 
-// Hands batches to `take`, as the flusher does.
+// Builds batches like the flusher and calls `take` for each.
 template <typename Take>
 void ForEachBatch(LineFormat format, Take take) {
   BatchBuilder builder(format, 1);
@@ -92,8 +96,6 @@ std::string AllLines(const std::vector<OwnedBatch>& batches) {
   for (const OwnedBatch& batch : batches) lines += batch.lines;
   return lines;
 }
-
-// --- Measuring
 
 void Check(bool ok, absl::string_view what) {
   if (ok) return;
@@ -124,7 +126,7 @@ struct Rival {
   std::function<void()> work;
 };
 
-// `bytes` of text are what all of them have to do with.
+// Measures `work` and `rivals`, each of which processes `bytes` bytes of text.
 void Compare(benchmark::State& state, size_t bytes,
              const std::function<void()>& work,
              const std::vector<Rival>& rivals) {
@@ -162,8 +164,6 @@ class ScratchFile {
   std::string directory_;
 };
 
-// --- Writing
-
 struct FreeCompressor {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
@@ -171,7 +171,8 @@ struct FreeDecompressor {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
 
-// `lines` as one frame in a file, as `zstd` makes it of a pipe: how many bytes.
+// Compresses `lines` into one frame in `file`, like `zstd` with a pipe, and
+// returns the number of compressed bytes.
 size_t CompressPlainly(const ScratchFile& file, absl::string_view lines) {
   file.Remove();
   const int fd =
@@ -219,8 +220,8 @@ void AddAndWrite(const SegmentWriter::Batch& batch, SegmentWriter* writer) {
   Check(status.ok(), status.message());
 }
 
-// How many bytes the segment has.
-uint64_t Finish(SegmentWriter* writer) {
+// Closes the segment and returns its size in bytes.
+uint64_t Close(SegmentWriter* writer) {
   absl::Status status = writer->AddEnd();
   status.Update(writer->Write());
   Check(status.ok(), status.message());
@@ -236,7 +237,7 @@ uint64_t WriteSegment(const ScratchFile& file, LineFormat format,
     batch.summary = owned.summary;
     AddAndWrite(batch, writer.get());
   }
-  return Finish(writer.get());
+  return Close(writer.get());
 }
 
 void BM_Write(benchmark::State& state, LineFormat format) {
@@ -254,7 +255,7 @@ void BM_Write(benchmark::State& state, LineFormat format) {
       static_cast<double>(lines.size()) / static_cast<double>(ours);
 }
 
-// All that the flusher does but for taking records out of the ring.
+// Does the work of the flusher except taking records from the ring.
 void BM_FormatAndWrite(benchmark::State& state, LineFormat format) {
   const std::string lines = AllLines(MakeBatches(format));
   const ScratchFile file, plain_file;
@@ -263,13 +264,11 @@ void BM_FormatAndWrite(benchmark::State& state, LineFormat format) {
     ForEachBatch(format, [&writer](const SegmentWriter::Batch& batch) {
       AddAndWrite(batch, writer.get());
     });
-    Finish(writer.get());
+    Close(writer.get());
   };
   Compare(state, lines.size(), work,
           {{"of_zstd", [&] { CompressPlainly(plain_file, lines); }}});
 }
-
-// --- Lines
 
 void CopyInBatches(absl::string_view lines) {
   std::string copy(kBatchBytes, '\0');
@@ -294,9 +293,8 @@ void BM_Format(benchmark::State& state, LineFormat format) {
   state.counters["records"] = static_cast<double>(Records().size());
 }
 
-// --- Reading
-
-// As `zstd -dc`, but that the text goes nowhere: how many bytes it has.
+// Decompresses a file like `zstd -dc`, discards the text, and returns its size
+// in bytes.
 size_t DecompressPlainly(const std::string& path) {
   const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
   std::string in_buffer(ZSTD_DStreamInSize(), '\0');
@@ -342,7 +340,7 @@ void BM_Read(benchmark::State& state, LineFormat format, NextFunction next) {
   const ScratchFile file;
   WriteSegment(file, format, batches);
   const auto expect_all = [&lines](size_t bytes) {
-    Check(bytes == lines.size(), "not all of the text has come back");
+    Check(bytes == lines.size(), "text is incomplete");
   };
   Compare(state, lines.size(),
           [&] { expect_all(ReadSegment(file.path(), next)); },
@@ -377,7 +375,7 @@ void RegisterAll(bool once) {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  // --once: to see that all of it still runs.
+  // --once runs each benchmark once on less text, to test that it works.
   const bool once = argc == 2 && absl::string_view(argv[1]) == "--once";
   if (once) {
     ringlog::g_text_bytes = 3 << 20;

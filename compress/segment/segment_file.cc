@@ -14,7 +14,7 @@ namespace ringlog {
 
 absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
                                               int flags, mode_t mode) {
-  // O_NONBLOCK: what is not a file, such as a pipe, shall not hold us up.
+  // O_NONBLOCK, because opening a pipe would block otherwise.
   ForkClosedFile opened = ForkClosedFile::Open(path, flags | O_NONBLOCK, mode);
   if (opened.fd() < 0) {
     return FileStatus(errno, absl::StrCat("cannot open ", path));
@@ -24,7 +24,7 @@ absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
   if (fstat(file.fd(), &st) != 0) return file.Error(errno, "stat");
   if (!S_ISREG(st.st_mode)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, " is not a regular file"));
+        absl::StrCat("cannot open ", path, ": not a regular file"));
   }
   file.opened_bytes_ = static_cast<uint64_t>(st.st_size);
   return file;
@@ -58,7 +58,7 @@ absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
         pwrite(fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error(errno, "write to");
-    // Nothing written and no reason given: not to be tried for ever.
+    // A write of 0 bytes without an error must not be retried forever.
     if (n == 0) return Error(EIO, "write to");
     offset += static_cast<uint64_t>(n);
     bytes.remove_prefix(static_cast<size_t>(n));

@@ -1,5 +1,4 @@
-// An open segment: read and written at given places, with errors that say what
-// was tried on which file.
+// An open segment file with reads and writes at explicit offsets.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEGMENT_FILE_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEGMENT_FILE_H_
@@ -18,45 +17,56 @@
 
 namespace ringlog {
 
-// Of a new segment, less what the umask takes: group members may read logs.
+// Mode of a new segment, before the umask. Group members may read logs.
 inline constexpr mode_t kDefaultSegmentMode = 0640;
 
-// Thread-compatible; ReadAt() counts as a change. Owns the descriptor, which
-// forked children do not have.
+// Owns a file descriptor, which is closed in forked children. Each error has
+// the failed operation, the path and the cause.
+//
+// Thread-compatible. ReadAt() needs the same exclusion as a non-const method.
 class SegmentFile {
  public:
-  // `flags` are those of open(2); O_CLOEXEC is added. What is no regular file
-  // is refused. `mode` is a new file's, less what the umask takes.
+  // Opens the regular file at `path`. `flags` are those of open(2); O_CLOEXEC
+  // is added. `mode` is the mode of a new file, before the umask.
+  //   InvalidArgument: not a regular file
+  //   others:          those of open(2) and fstat(2)
   static absl::StatusOr<SegmentFile> Open(const std::string& path, int flags,
                                           mode_t mode = kDefaultSegmentMode);
 
   SegmentFile(SegmentFile&&) = default;
   SegmentFile& operator=(SegmentFile&&) = delete;
 
-  // As large as it was when it was opened.
+  // Returns the size of the file, in bytes, when it was opened.
   uint64_t opened_bytes() const { return opened_bytes_; }
   const std::string& path() const { return path_; }
 
-  // Fewer than `bytes` only where the file ends.
+  // Reads up to `bytes` bytes at `offset` and returns the number of bytes read.
+  // The number is smaller than `bytes` only at the end of the file. Errors are
+  // those of pread(2).
   absl::StatusOr<size_t> ReadAt(uint64_t offset, char* out, size_t bytes) const;
-  // The first error of ReadAt(), if there was one.
+  // Returns the first error of ReadAt(), or OK.
   const absl::Status& read_status() const { return read_status_; }
-  // All of them, or an error: some of them may then be there.
+  // Writes all of `bytes` at `offset`. After an error, which is one of
+  // pwrite(2), any part of them may be in the file.
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes);
+  // Sets the size of the file. Errors are those of ftruncate(2).
   absl::Status Truncate(uint64_t bytes);
-  // fdatasync.
+  // Makes the content durable with fdatasync(2). Errors are those of fdatasync.
   absl::Status Sync();
-  // fsync: that it has been cut, too.
+  // Makes the content and the size durable with fsync(2), also after Truncate()
+  // made the file shorter. Errors are those of fsync.
   absl::Status SyncLength();
 
-  // As large as it is now.
+  // Returns the present size of the file in bytes. Errors are those of
+  // fstat(2).
   absl::StatusOr<uint64_t> Size() const;
-  // Whether it has lost its last name. False if the system does not say.
+  // Returns true if the file has no name any more. Returns false if fstat(2)
+  // fails.
   bool IsDeleted() const;
 
-  // Takes the lock that says that somebody writes to it, as long as it is open:
-  // it is not deleted then to keep to a limit (retention.h). Where another has
-  // it, or the file system has no locks, does nothing.
+  // Locks the file until it is closed. The lock shows that a process writes to
+  // the file, so that retention does not delete it (retention.h). Does nothing
+  // if another process holds the lock or the file system has no locks.
   void TryLock();
 
  private:

@@ -14,7 +14,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 

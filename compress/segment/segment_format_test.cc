@@ -16,13 +16,13 @@
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/harness/hex_dump.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "zstd.h"
 
 namespace ringlog {
 namespace {
 
-// Where compress/FORMAT.md has them.
+// Offsets and sizes of fields in compress/FORMAT.md.
 constexpr size_t kMajorOffset = 8;
 constexpr size_t kMinorOffset = 10;
 constexpr size_t kFixedBytesOffset = 12;
@@ -32,7 +32,7 @@ constexpr size_t kListedGapsOffset = 136;
 constexpr size_t kFixedBytes = 144;
 constexpr size_t kGapBytes = 72;
 
-// Every field another value, so that no two can be mistaken.
+// Returns a summary with a different value in each field.
 FrameSummary MakeSummary() {
   FrameSummary summary;
   summary.first_position = 11;
@@ -108,8 +108,8 @@ std::string Payload(const FrameMetadata& metadata) {
   return EncodeMetadataFrame(metadata).substr(kSkippableHeaderBytes);
 }
 
-// `payload` with the checksum that its bytes should have.
-std::string Resealed(std::string payload) {
+// Returns `payload` with a matching checksum.
+std::string WithChecksum(std::string payload) {
   const size_t covered = payload.size() - 4;
   const auto crc = static_cast<uint32_t>(
       absl::ComputeCrc32c(absl::string_view(payload).substr(0, covered)));
@@ -120,14 +120,14 @@ std::string Resealed(std::string payload) {
 template <typename Int>
 std::string With(std::string payload, size_t offset, Int value) {
   std::memcpy(payload.data() + offset, &value, sizeof value);
-  return Resealed(payload);
+  return WithChecksum(payload);
 }
 
 absl::StatusCode CodeOf(absl::string_view payload) {
   return DecodeMetadataPayload(payload).status().code();
 }
 
-TEST(MetadataFrameTest, EveryFieldComesBack) {
+TEST(MetadataFrameTest, RoundTripsEveryField) {
   for (const size_t gap_count :
        {size_t{0}, size_t{1}, size_t{20}, kMaxFrameGaps}) {
     const FrameMetadata metadata = MakeMetadata(gap_count);
@@ -137,7 +137,7 @@ TEST(MetadataFrameTest, EveryFieldComesBack) {
   }
 }
 
-TEST(MetadataFrameTest, IsWhatTheFormatPageShows) {
+TEST(MetadataFrameTest, MatchesFormatPage) {
   FrameMetadata metadata;
   for (size_t i = 0; i < metadata.identity.ring_id.size(); ++i) {
     metadata.identity.ring_id[i] = static_cast<uint8_t>(i);
@@ -156,7 +156,7 @@ TEST(MetadataFrameTest, IsWhatTheFormatPageShows) {
                   "\n\n" + HexDump(EncodeMetadataFrame(metadata)) + "\n"));
 }
 
-TEST(MetadataFrameTest, ZstdPassesOverIt) {
+TEST(MetadataFrameTest, ZstdSkipsMetadataFrame) {
   const std::string frame = EncodeMetadataFrame(MakeMetadata());
   EXPECT_EQ(ZSTD_findFrameCompressedSize(frame.data(), frame.size()),
             frame.size());
@@ -164,7 +164,7 @@ TEST(MetadataFrameTest, ZstdPassesOverIt) {
   EXPECT_EQ(ZSTD_decompress(&nothing, 0, frame.data(), frame.size()), 0u);
 }
 
-TEST(MetadataFrameTest, MoreGapsThanItListsAreCounted) {
+TEST(MetadataFrameTest, CountsUnlistedGaps) {
   FrameMetadata metadata = MakeMetadata(kMaxFrameGaps + 5);
   metadata.gap_count = kMaxFrameGaps + 5;
   const auto decoded = DecodeMetadataPayload(Payload(metadata));
@@ -174,19 +174,19 @@ TEST(MetadataFrameTest, MoreGapsThanItListsAreCounted) {
   EXPECT_LE(Payload(metadata).size(), kMaxMetadataPayloadBytes);
 }
 
-TEST(MetadataFrameTest, EveryFlippedBitIsAnError) {
+TEST(MetadataFrameTest, RejectsEveryFlippedBit) {
   const std::string good = Payload(MakeMetadata());
   for (size_t bit = 0; bit < good.size() * 8; ++bit) {
     std::string bad = good;
     bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << (bit % 8)));
-    // Without its magic it is somebody else's.
+    // A frame with another magic belongs to another program.
     EXPECT_EQ(CodeOf(bad), bit < 64 ? absl::StatusCode::kNotFound
                                     : absl::StatusCode::kDataLoss)
         << bit;
   }
 }
 
-TEST(MetadataFrameTest, EveryOtherLengthIsAnError) {
+TEST(MetadataFrameTest, RejectsEveryOtherLength) {
   const std::string good = Payload(MakeMetadata());
   for (size_t bytes = 0; bytes < good.size(); ++bytes) {
     EXPECT_EQ(CodeOf(good.substr(0, bytes)), bytes < 8
@@ -197,16 +197,16 @@ TEST(MetadataFrameTest, EveryOtherLengthIsAnError) {
   EXPECT_EQ(CodeOf(good + '\0'), absl::StatusCode::kDataLoss);
 }
 
-TEST(MetadataFrameTest, FieldsOfALaterMinorVersionAreIgnored) {
+TEST(MetadataFrameTest, IgnoresFieldsOfLaterMinorVersion) {
   const FrameMetadata metadata = MakeMetadata();
   const std::string payload = Payload(metadata);
-  // 16 bytes more in the fixed part, 8 more in each gap, and 5 behind them.
+  // 16 more bytes in the fixed part, 8 more in each gap, and some after them.
   std::string later = payload.substr(0, kFixedBytes) + std::string(16, 'n');
   for (size_t i = 0; i < metadata.gaps.size(); ++i) {
     later +=
         payload.substr(kFixedBytes + i * kGapBytes, kGapBytes) + "new part";
   }
-  later += "behind" + std::string(4, '\0');
+  later += "after." + std::string(4, '\0');
   later = With<uint16_t>(later, kMinorOffset, 1);
   later = With<uint32_t>(later, kFixedBytesOffset, kFixedBytes + 16);
   later = With<uint16_t>(later, kGapBytesOffset, kGapBytes + 8);
@@ -215,7 +215,7 @@ TEST(MetadataFrameTest, FieldsOfALaterMinorVersionAreIgnored) {
   ExpectSameMetadata(*decoded, metadata);
 }
 
-TEST(MetadataFrameTest, CauseOfALaterMinorVersionIsALoss) {
+TEST(MetadataFrameTest, UnknownCauseIsLoss) {
   const std::string payload = Payload(MakeMetadata(1));
   constexpr size_t kCauseOffset = kFixedBytes + 64;
   const auto decoded =
@@ -228,12 +228,12 @@ TEST(MetadataFrameTest, LaterMajorVersionIsUnimplemented) {
   const std::string payload = Payload(MakeMetadata());
   const std::string later = With<uint16_t>(payload, kMajorOffset, 2);
   EXPECT_EQ(CodeOf(later), absl::StatusCode::kUnimplemented);
-  // However short, it is still known for what it is.
-  EXPECT_EQ(CodeOf(Resealed(later.substr(0, 20))),
+  // Even a short one is recognized by its version.
+  EXPECT_EQ(CodeOf(WithChecksum(later.substr(0, 20))),
             absl::StatusCode::kUnimplemented);
 }
 
-TEST(MetadataFrameTest, LengthsThatContradictEachOtherAreRefused) {
+TEST(MetadataFrameTest, RejectsContradictoryLengths) {
   const std::string payload = Payload(MakeMetadata());
   for (const std::string& bad :
        {With<uint32_t>(payload, kFixedBytesOffset, kFixedBytes - 1),
@@ -275,21 +275,21 @@ void ExpectSameCursor(const SegmentCursor& a, const SegmentCursor& b) {
   EXPECT_EQ(a.reported_drops, b.reported_drops);
 }
 
-TEST(SegmentCursorTest, EveryFieldComesBack) {
+TEST(SegmentCursorTest, RoundTripsEveryField) {
   const auto decoded = DecodeSegmentCursor(EncodeSegmentCursor(MakeCursor()));
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   ExpectSameCursor(*decoded, MakeCursor());
 }
 
-TEST(SegmentCursorTest, AtItsLargestItFitsTheRing) {
-  constexpr uint64_t kMost = std::numeric_limits<uint64_t>::max();
+TEST(SegmentCursorTest, LargestCursorFitsInRing) {
+  constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
   SegmentCursor cursor;
-  cursor.segment_number = cursor.segment_bytes = cursor.frame_offset = kMost;
+  cursor.segment_number = cursor.segment_bytes = cursor.frame_offset = kMax;
   cursor.segment_open_time_ns = std::numeric_limits<int64_t>::min();
-  cursor.open_frame.records.fill(kMost);
-  cursor.open_frame.end_position = kMost;
-  cursor.open_frame.text_bytes = kMost;
-  for (auto& cause : cursor.reported_drops) cause.fill(kMost);
+  cursor.open_frame.records.fill(kMax);
+  cursor.open_frame.end_position = kMax;
+  cursor.open_frame.text_bytes = kMax;
+  for (auto& cause : cursor.reported_drops) cause.fill(kMax);
   const std::string state = EncodeSegmentCursor(cursor);
   EXPECT_LE(state.size(), 480u);
   const auto decoded = DecodeSegmentCursor(state);
@@ -297,7 +297,7 @@ TEST(SegmentCursorTest, AtItsLargestItFitsTheRing) {
   ExpectSameCursor(*decoded, cursor);
 }
 
-TEST(SegmentCursorTest, WhatALaterMinorVersionAddedIsIgnored) {
+TEST(SegmentCursorTest, IgnoresBytesOfLaterMinorVersion) {
   std::string state = EncodeSegmentCursor(MakeCursor());
   state[2] = 1;
   state.resize(480, 'n');
@@ -315,7 +315,7 @@ TEST(SegmentCursorTest, LaterMajorVersionIsUnimplemented) {
             absl::StatusCode::kUnimplemented);
 }
 
-TEST(SegmentCursorTest, WhatIsNoCursorIsRefused) {
+TEST(SegmentCursorTest, RejectsInvalidCursors) {
   const std::string good = EncodeSegmentCursor(MakeCursor());
   for (size_t bytes = 0; bytes < good.size(); ++bytes) {
     EXPECT_EQ(DecodeSegmentCursor(good.substr(0, bytes)).status().code(),
@@ -323,20 +323,21 @@ TEST(SegmentCursorTest, WhatIsNoCursorIsRefused) {
   }
   std::string bad = good;
   bad[4] = 2;
-  EXPECT_FALSE(DecodeSegmentCursor(bad).ok()) << "no format";
+  EXPECT_FALSE(DecodeSegmentCursor(bad).ok()) << "invalid format";
   SegmentCursor cursor = MakeCursor();
   cursor.frame_offset = cursor.segment_bytes + 1;
   EXPECT_FALSE(DecodeSegmentCursor(EncodeSegmentCursor(cursor)).ok());
 }
 
-TEST(FrameSummaryTest, SumHasThePositionsTimesAndCountsOfBoth) {
+TEST(FrameSummaryTest, AddCombinesBothSummaries) {
   FrameSummary sum;
   sum.Add(MakeSummary());
   ExpectSameSummary(sum, MakeSummary());
   FrameSummary later;
   later.first_position = 22;
   later.end_position = 30;
-  sum.Add(later);  // without records: its times are none
+  // Without records, `later` has no times.
+  sum.Add(later);
   EXPECT_EQ(sum.min_time_ns, -44);
   EXPECT_EQ(sum.end_position, 30u);
   later.records = {1, 0, 0, 0};

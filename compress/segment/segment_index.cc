@@ -18,24 +18,25 @@ namespace {
 
 using Frame = SegmentIndex::Frame;
 
-// The frame at `offset` gave records before its damage was found, or none.
+// Returns true if the frame at `offset` is damaged, even if it gave records
+// before its damage was found.
 bool IsSkipped(const std::vector<SkippedRegion>& skipped, uint64_t offset) {
-  const auto behind =
+  const auto after =
       std::upper_bound(skipped.begin(), skipped.end(), offset,
                        [](uint64_t at, const SkippedRegion& region) {
                          return at < region.begin;
                        });
-  if (behind == skipped.begin()) return false;
-  const SkippedRegion& region = *std::prev(behind);
+  if (after == skipped.begin()) return false;
+  const SkippedRegion& region = *std::prev(after);
   return !region.is_cut && offset < region.end;
 }
 
-// `reader` stands behind metadata. They count if the frame that they are of
-// was right before them.
-void AddMetadata(const SegmentReader& reader, SegmentIndex* content) {
+// Adds the metadata frame that `reader` has just read. Ignores it unless its
+// frame is directly before it and not skipped.
+void AddMetadata(const SegmentReader& reader, SegmentIndex* index) {
   const FrameMetadata& metadata = reader.metadata();
   const FrameSummary& summary = metadata.summary;
-  std::vector<Frame>& frames = content->frames;
+  std::vector<Frame>& frames = index->frames;
   const uint64_t metadata_begin = reader.frame_begin();
   const uint64_t begin = metadata_begin - metadata.compressed_bytes;
   if (metadata.compressed_bytes > metadata_begin ||
@@ -45,31 +46,32 @@ void AddMetadata(const SegmentReader& reader, SegmentIndex* content) {
   }
   const bool has_records = !frames.empty() && frames.back().begin == begin;
   if (!has_records) {
-    const bool is_behind = frames.empty() || begin >= frames.back().end;
-    if (summary.text_bytes != 0 || !is_behind) return;
+    const bool is_after = frames.empty() || begin >= frames.back().end;
+    if (summary.text_bytes != 0 || !is_after) return;
     frames.emplace_back().begin = begin;
   }
   Frame& frame = frames.back();
-  frame.is_whole = true;
+  frame.is_intact = true;
   frame.metadata_begin = metadata_begin;
   frame.end = reader.offset();
   frame.text_bytes = summary.text_bytes;
   frame.first_position = summary.first_position;
   frame.end_position = summary.end_position;
-  content->records += summary.record_count();
-  content->gaps += metadata.gap_count;
-  content->losses += static_cast<uint64_t>(
+  index->records += summary.record_count();
+  index->gaps += metadata.gap_count;
+  index->losses += static_cast<uint64_t>(
       std::count_if(metadata.gaps.begin(), metadata.gaps.end(),
                     [](const Gap& gap) { return IsLoss(gap.cause); }));
 }
 
-// Whether the file is these frames, one behind the other, and their seek table.
-absl::StatusOr<bool> IsAllThereIs(const std::string& path,
-                                  const std::vector<Frame>& frames) {
+// Returns true if the file consists of `frames` without gaps, followed by their
+// seek table.
+absl::StatusOr<bool> HasExactly(const std::string& path,
+                                const std::vector<Frame>& frames) {
   std::vector<SeekEntry> entries;
   uint64_t end = 0;
   for (const Frame& frame : frames) {
-    if (!frame.is_whole || frame.begin != end) return false;
+    if (!frame.is_intact || frame.begin != end) return false;
     AddSeekEntries(frame, &entries);
     end = frame.end;
   }
@@ -99,17 +101,17 @@ absl::StatusOr<SegmentIndex> BuildSegmentIndex(const std::string& path) {
   const FrameMetadata* const first = (*reader)->first_metadata();
   if (first == nullptr) {
     return absl::NotFoundError(
-        absl::StrCat(path, ": nothing in it says whose segment it is"));
+        absl::StrCat("cannot identify ", path, ": no intact metadata frame"));
   }
-  SegmentIndex content;
-  content.identity = first->identity;
-  std::vector<Frame>& frames = content.frames;
+  SegmentIndex index;
+  index.identity = first->identity;
+  std::vector<Frame>& frames = index.frames;
   absl::string_view lines;
   SegmentReader::Result result;
   while ((result = (*reader)->NextRecords(&lines)) !=
          SegmentReader::Result::kEnd) {
     if (result == SegmentReader::Result::kMetadata) {
-      AddMetadata(**reader, &content);
+      AddMetadata(**reader, &index);
       continue;
     }
     const uint64_t begin = (*reader)->frame_begin();
@@ -118,19 +120,19 @@ absl::StatusOr<SegmentIndex> BuildSegmentIndex(const std::string& path) {
     }
     frames.back().end = (*reader)->offset();
   }
-  content.skipped = (*reader)->skipped();
-  content.is_closed = (*reader)->is_closed();
+  index.skipped = (*reader)->skipped();
+  index.is_closed = (*reader)->is_closed();
   frames.erase(std::remove_if(frames.begin(), frames.end(),
                               [&](const Frame& frame) {
-                                return !frame.is_whole &&
-                                       IsSkipped(content.skipped, frame.begin);
+                                return !frame.is_intact &&
+                                       IsSkipped(index.skipped, frame.begin);
                               }),
                frames.end());
-  if (!content.is_closed || !content.skipped.empty()) return content;
-  const absl::StatusOr<bool> is_all = IsAllThereIs(path, frames);
-  if (!is_all.ok()) return is_all.status();
-  content.is_whole = *is_all;
-  return content;
+  if (!index.is_closed || !index.skipped.empty()) return index;
+  const absl::StatusOr<bool> is_exact = HasExactly(path, frames);
+  if (!is_exact.ok()) return is_exact.status();
+  index.is_intact = *is_exact;
+  return index;
 }
 
 }  // namespace ringlog

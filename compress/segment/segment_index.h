@@ -1,4 +1,8 @@
-// What can be used of a segment, and where in the file it is.
+// The usable parts of a segment that may be damaged or not closed, and their
+// offsets in the file. Repair writes a new segment from them
+// (segment_repair.h).
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEGMENT_INDEX_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEGMENT_INDEX_H_
@@ -15,37 +19,47 @@ namespace ringlog {
 
 struct SegmentIndex {
   struct Frame {
+    // Offset of the zstd frame in the file, in bytes.
     uint64_t begin = 0;
-    // The frame goes into the new segment as it is, with its metadata. Else it
-    // is open, or has lost its metadata, and is made anew from its records.
-    bool is_whole = false;
-    uint64_t end = 0;  // of its metadata, or without them of the zstd frame
-    // Of one that is whole:
+    // True if the frame and its metadata frame are intact; repair copies them.
+    // Otherwise the frame is open or has no intact metadata frame; repair
+    // writes a new frame from its records.
+    bool is_intact = false;
+    // Offset of the end of the metadata frame, or of the zstd frame if it is
+    // not intact.
+    uint64_t end = 0;
+    // The fields below are valid only if is_intact.
     uint64_t metadata_begin = 0;
     uint64_t text_bytes = 0;
     uint64_t first_position = 0;
     uint64_t end_position = 0;
   };
 
-  SegmentIdentity identity;  // from the first metadata frame
+  // Identity from the first metadata frame.
+  SegmentIdentity identity;
+  // Frames with records, in the order of the file.
   std::vector<Frame> frames;
+  // Damaged regions, and the end of a truncated file.
   std::vector<SkippedRegion> skipped;
+  // True if the segment has a seek table at its end.
   bool is_closed = false;
-  // Closed, nothing skipped, and the seek table is right.
-  bool is_whole = false;
-  // Of the frames that are whole.
+  // True if the segment is closed, no region was skipped, and the seek table
+  // matches the frames.
+  bool is_intact = false;
+  // Counts from the metadata of the intact frames.
   uint64_t records = 0;
   uint64_t gaps = 0;
-  uint64_t losses = 0;  // gaps by which acknowledged records are missing
+  // Listed gaps that are losses, that is, in which committed records are
+  // missing.
+  uint64_t losses = 0;
 };
 
 // Reads the segment at `path` to its end.
-//   NotFound: nothing in it says whose it is
-//   others:   those of SegmentReader::Open()
+//   NotFound: no intact metadata frame identifies the segment
+//   others:   those of SegmentReader::Open(), open(2) and read(2)
 absl::StatusOr<SegmentIndex> BuildSegmentIndex(const std::string& path);
 
-// The entries of the seek table that a frame which is whole, and its metadata,
-// have.
+// Appends the seek table entries of an intact frame and its metadata frame.
 void AddSeekEntries(const SegmentIndex::Frame& frame,
                     std::vector<SeekEntry>* entries);
 

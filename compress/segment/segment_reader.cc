@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/zstd_frame.h"
 

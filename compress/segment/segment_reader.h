@@ -54,7 +54,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/frame_decoder.h"
 #include "ringlog/compress/segment/frame_search.h"
 #include "ringlog/compress/segment/segment_file.h"

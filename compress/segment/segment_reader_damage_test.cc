@@ -27,7 +27,7 @@
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/testing/fixtures/read_records.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {

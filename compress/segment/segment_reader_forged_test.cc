@@ -29,7 +29,7 @@
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/testing/fixtures/read_records.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "zstd.h"
 

@@ -23,7 +23,7 @@
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "zstd.h"
 

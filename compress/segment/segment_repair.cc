@@ -25,12 +25,12 @@ namespace {
 using Frame = SegmentIndex::Frame;
 
 constexpr size_t kCopyBytes = 1 << 20;
-// Of text: a frame that is made anew ends with the record that reaches it.
+// Text bytes after which a new frame ends, with the record that reaches them.
 constexpr size_t kNewFrameBytes = 1 << 20;
 
 absl::StatusOr<std::string> CompressFrame(absl::string_view text) {
   ZSTD_CCtx* const context = ZSTD_createCCtx();
-  if (context == nullptr) return absl::InternalError("zstd has no memory");
+  if (context == nullptr) return absl::InternalError("zstd: out of memory");
   ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
   ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
   std::string frame(ZSTD_compressBound(text.size()), '\0');
@@ -45,14 +45,14 @@ absl::StatusOr<std::string> CompressFrame(absl::string_view text) {
   return frame;
 }
 
-// The new file, written from front to back.
-class Writer {
+// A new file that is written sequentially.
+class NewFile {
  public:
-  static absl::StatusOr<Writer> Create(const std::string& path) {
+  static absl::StatusOr<NewFile> Create(const std::string& path) {
     absl::StatusOr<SegmentFile> file =
         SegmentFile::Open(path, O_WRONLY | O_CREAT | O_EXCL);
     if (!file.ok()) return file.status();
-    return Writer(*std::move(file));
+    return NewFile(*std::move(file));
   }
 
   uint64_t bytes() const { return bytes_; }
@@ -63,7 +63,7 @@ class Writer {
     return absl::OkStatus();
   }
 
-  // [begin, end) of `from`, as far as it is there.
+  // Appends the bytes [begin, end) of `from`, or fewer if `from` ends before.
   absl::Status AppendRange(const SegmentFile& from, uint64_t begin,
                            uint64_t end) {
     std::string chunk;
@@ -83,16 +83,17 @@ class Writer {
   absl::Status Sync() { return file_.Sync(); }
 
  private:
-  explicit Writer(SegmentFile file) : file_(std::move(file)) {}
+  explicit NewFile(SegmentFile file) : file_(std::move(file)) {}
 
   SegmentFile file_;
   uint64_t bytes_ = 0;
 };
 
-class Mender {
+// Copies or rebuilds the frames of an index, in the order of the file.
+class Repairer {
  public:
-  Mender(const SegmentIndex& content, SegmentFile from, Writer to)
-      : content_(content), from_(std::move(from)), to_(std::move(to)) {
+  Repairer(const SegmentIndex& index, SegmentFile from, NewFile to)
+      : index_(index), from_(std::move(from)), to_(std::move(to)) {
     BeginFrame();
   }
 
@@ -105,9 +106,9 @@ class Mender {
       if (absl::Status s = FinishFramesBefore(reader->frame_begin()); !s.ok()) {
         return s;
       }
-      if (next_ == content_.frames.size()) continue;
-      const Frame& frame = content_.frames[next_];
-      if (frame.is_whole || frame.begin != reader->frame_begin()) continue;
+      if (next_ == index_.frames.size()) continue;
+      const Frame& frame = index_.frames[next_];
+      if (frame.is_intact || frame.begin != reader->frame_begin()) continue;
       if (absl::Status s = AddLines(lines); !s.ok()) return s;
     }
     if (absl::Status s = FinishFramesBefore(kWholeFile); !s.ok()) return s;
@@ -118,12 +119,12 @@ class Mender {
   }
 
  private:
+  // Writes the remaining frames that begin before `offset`.
   absl::Status FinishFramesBefore(uint64_t offset) {
-    for (; next_ < content_.frames.size() &&
-           content_.frames[next_].begin < offset;
+    for (; next_ < index_.frames.size() && index_.frames[next_].begin < offset;
          ++next_) {
-      const Frame& frame = content_.frames[next_];
-      if (absl::Status s = frame.is_whole ? AddWhole(frame) : EndFrame(true);
+      const Frame& frame = index_.frames[next_];
+      if (absl::Status s = frame.is_intact ? CopyFrame(frame) : EndFrame(true);
           !s.ok()) {
         return s;
       }
@@ -131,15 +132,15 @@ class Mender {
     return absl::OkStatus();
   }
 
-  absl::Status AddWhole(const Frame& frame) {
+  absl::Status CopyFrame(const Frame& frame) {
     const uint64_t before = to_.bytes();
     if (absl::Status s = to_.AppendRange(from_, frame.begin, frame.end);
         !s.ok()) {
       return s;
     }
     if (to_.bytes() - before != frame.end - frame.begin) {
-      return absl::DataLossError(
-          absl::StrCat(from_.path(), ": it has become shorter"));
+      return absl::DataLossError(absl::StrCat("cannot repair ", from_.path(),
+                                              ": file has become shorter"));
     }
     AddSeekEntries(frame, &entries_);
     end_position_ = frame.end_position;
@@ -149,7 +150,7 @@ class Mender {
 
   void BeginFrame() {
     metadata_ = FrameMetadata();
-    metadata_.identity = content_.identity;
+    metadata_.identity = index_.identity;
     metadata_.identity.is_recovered = true;
     metadata_.summary.first_position = end_position_;
     metadata_.summary.end_position = end_position_;
@@ -168,7 +169,8 @@ class Mender {
     return absl::OkStatus();
   }
 
-  // Lines of text do not tell their positions: each takes one at least.
+  // Adds a record or gap to the new frame. A line without a position takes the
+  // next one, because each record has at least one position.
   void AddRecord(absl::string_view lines) {
     text_.append(lines.data(), lines.size());
     FrameSummary& summary = metadata_.summary;
@@ -196,10 +198,11 @@ class Mender {
     summary.Add(record);
   }
 
-  // Where a frame goes on that is whole, the one before it ended.
-  void TakePositionsOfNext() {
-    const std::vector<Frame>& frames = content_.frames;
-    if (next_ + 1 == frames.size() || !frames[next_ + 1].is_whole) return;
+  // If the next frame is intact, uses its first position to correct the
+  // positions of the new frame, which ends there.
+  void AlignWithNextFrame() {
+    const std::vector<Frame>& frames = index_.frames;
+    if (next_ + 1 == frames.size() || !frames[next_ + 1].is_intact) return;
     const uint64_t position = frames[next_ + 1].first_position;
     FrameSummary& summary = metadata_.summary;
     if (summary.first_position == 0) {
@@ -212,7 +215,7 @@ class Mender {
     }
   }
 
-  // Whether nothing was there but one metadata frame, damaged as it may be.
+  // Returns true if [begin, end) is one metadata frame, intact or damaged.
   bool HasOnlyMetadata(uint64_t begin, uint64_t end) const {
     char header[kSkippableHeaderBytes];
     const absl::StatusOr<size_t> got =
@@ -226,7 +229,7 @@ class Mender {
 
   absl::Status EndFrame(bool is_last) {
     if (text_.empty()) return absl::OkStatus();
-    if (is_last) TakePositionsOfNext();
+    if (is_last) AlignWithNextFrame();
     const absl::StatusOr<std::string> frame = CompressFrame(text_);
     if (!frame.ok()) return frame.status();
     metadata_.compressed_bytes = frame->size();
@@ -249,29 +252,32 @@ class Mender {
     return absl::OkStatus();
   }
 
-  const SegmentIndex& content_;
+  const SegmentIndex& index_;
   const SegmentFile from_;
-  Writer to_;
+  NewFile to_;
+  // Seek table entries of the written frames.
   std::vector<SeekEntry> entries_;
-  size_t next_ = 0;            // of content_.frames: not written yet
-  uint64_t end_position_ = 0;  // of the last frame that has been written
-  // The frame that is being made anew.
+  // Index in index_.frames of the first frame that is not written yet.
+  size_t next_ = 0;
+  // End position of the last written frame.
+  uint64_t end_position_ = 0;
+  // Text and metadata of the new frame.
   std::string text_;
   FrameMetadata metadata_;
 };
 
 }  // namespace
 
-absl::Status RepairSegment(const std::string& from, const SegmentIndex& content,
+absl::Status RepairSegment(const std::string& from, const SegmentIndex& index,
                            const std::string& to) {
   absl::StatusOr<SegmentFile> file = SegmentFile::Open(from, O_RDONLY);
   if (!file.ok()) return file.status();
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
       SegmentReader::Open(from);
   if (!reader.ok()) return reader.status();
-  absl::StatusOr<Writer> writer = Writer::Create(to);
-  if (!writer.ok()) return writer.status();
-  return Mender(content, *std::move(file), *std::move(writer))
+  absl::StatusOr<NewFile> new_file = NewFile::Create(to);
+  if (!new_file.ok()) return new_file.status();
+  return Repairer(index, *std::move(file), *std::move(new_file))
       .Run(reader->get());
 }
 
@@ -279,12 +285,12 @@ absl::Status CopySegment(const std::string& from, uint64_t limit_bytes,
                          const std::string& to) {
   const absl::StatusOr<SegmentFile> file = SegmentFile::Open(from, O_RDONLY);
   if (!file.ok()) return file.status();
-  absl::StatusOr<Writer> writer = Writer::Create(to);
-  if (!writer.ok()) return writer.status();
-  if (absl::Status s = writer->AppendRange(*file, 0, limit_bytes); !s.ok()) {
+  absl::StatusOr<NewFile> new_file = NewFile::Create(to);
+  if (!new_file.ok()) return new_file.status();
+  if (absl::Status s = new_file->AppendRange(*file, 0, limit_bytes); !s.ok()) {
     return s;
   }
-  return writer->Sync();
+  return new_file->Sync();
 }
 
 }  // namespace ringlog

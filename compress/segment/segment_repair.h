@@ -1,6 +1,7 @@
-// A segment that was not closed, or is damaged -> one that is closed, with all
-// that can be read of it. What it is not: recovery, which has the ring and
-// knows where a segment ends (leftover.h).
+// Repair of a segment that is damaged or not closed, without its ring. Recovery
+// with the ring, which knows where the segment ends, is in leftover_recovery.h.
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEGMENT_REPAIR_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEGMENT_REPAIR_H_
@@ -13,17 +14,21 @@
 
 namespace ringlog {
 
-// Writes `to`, a new file, with the frames of `content`, which is that of
-// `from`, and a seek table. Frames that are made anew say that recovery closed
-// them. Durable when it returns, but for the file's name.
+// Creates the closed segment `to` from all readable records of `from`. Copies
+// intact frames. Writes new frames for the records of the others, and marks
+// them as recovered. Syncs the file, but not its name. After an error, `to` may
+// be incomplete.
+// Requires: `index` is the result of BuildSegmentIndex(from).
 //   DataLoss: `from` has become shorter
-//   others:   those of open(2), read(2), write(2) and fdatasync(2), with the
-//             path
-absl::Status RepairSegment(const std::string& from, const SegmentIndex& content,
+//   Internal: zstd failed
+//   others:   those of SegmentReader::Open(), open(2), read(2), write(2) and
+//             fdatasync(2), with the path
+absl::Status RepairSegment(const std::string& from, const SegmentIndex& index,
                            const std::string& to);
 
-// Writes `to`, a new file, with the first `limit_bytes` of `from`, or what it
-// has of them. Durable when it returns, but for the name. The same errors.
+// Creates the file `to` with the first `limit_bytes` bytes of `from`, or all of
+// them if `from` is shorter. Syncs the file, but not its name. Errors are those
+// of open(2), read(2), write(2) and fdatasync(2), with the path.
 absl::Status CopySegment(const std::string& from, uint64_t limit_bytes,
                          const std::string& to);
 

@@ -1,4 +1,4 @@
-// What is made of a segment that was cut or damaged anywhere.
+// Tests that repair segments truncated or damaged at any byte.
 
 #include "ringlog/compress/segment/segment_repair.h"
 
@@ -16,7 +16,7 @@
 #include "ringlog/compress/segment/segment_index.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
@@ -28,30 +28,30 @@ class SegmentRepairTest : public ::testing::TestWithParam<LineFormat> {
       : sample_(MakeSampleSegment(GetParam(), 4, TestSeed())),
         directory_(MakeTestDirectory()) {}
 
-  // The file that `bytes` become; it is whole, and mending it again changes
-  // nothing.
-  std::string Mend(const std::string& bytes) {
-    std::string once = MendOnce(bytes);
-    EXPECT_EQ(MendOnce(once), once);
+  // Repairs `bytes` and returns the new file. Checks that the new file is
+  // intact and that repairing it again changes nothing.
+  std::string Repair(const std::string& bytes) {
+    std::string once = RepairOnce(bytes);
+    EXPECT_EQ(RepairOnce(once), once);
     return once;
   }
 
-  std::string MendOnce(const std::string& bytes) {
+  std::string RepairOnce(const std::string& bytes) {
     const std::string from = absl::StrCat(directory_, "/", ++files_);
-    const std::string to = absl::StrCat(from, ".mended");
+    const std::string to = absl::StrCat(from, ".repaired");
     WriteFile(from, bytes);
-    const absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(from);
-    EXPECT_TRUE(content.ok()) << content.status();
-    if (!content.ok()) return "";
-    const absl::Status mended = RepairSegment(from, *content, to);
-    EXPECT_TRUE(mended.ok()) << mended;
+    const absl::StatusOr<SegmentIndex> index = BuildSegmentIndex(from);
+    EXPECT_TRUE(index.ok()) << index.status();
+    if (!index.ok()) return "";
+    const absl::Status repaired = RepairSegment(from, *index, to);
+    EXPECT_TRUE(repaired.ok()) << repaired;
     EXPECT_EQ(ReadFile(from), bytes);
     const absl::StatusOr<SegmentIndex> result = BuildSegmentIndex(to);
-    EXPECT_TRUE(result.ok() && result->is_whole);
+    EXPECT_TRUE(result.ok() && result->is_intact);
     return ReadFile(to);
   }
 
-  // By libzstd alone.
+  // Decompresses `bytes` with libzstd.
   std::string TextOf(const std::string& bytes) {
     const std::string path = absl::StrCat(directory_, "/", ++files_, ".zst");
     WriteFile(path, bytes);
@@ -70,34 +70,36 @@ INSTANTIATE_TEST_SUITE_P(, SegmentRepairTest,
                          ::testing::Values(LineFormat::kText,
                                            LineFormat::kJson));
 
-TEST_P(SegmentRepairTest, OneThatIsWholeStaysTheSame) {
-  EXPECT_EQ(Mend(sample_.bytes), sample_.bytes);
+TEST_P(SegmentRepairTest, IntactSegmentStaysTheSame) {
+  EXPECT_EQ(Repair(sample_.bytes), sample_.bytes);
 }
 
-TEST_P(SegmentRepairTest, OneThatIsCutAnywhereKeepsTheRecordsThatItHas) {
-  std::set<size_t> cuts;  // round every block's end, and others
+TEST_P(SegmentRepairTest, TruncatedSegmentKeepsItsRecords) {
+  // Lengths around the end of every block, and others.
+  std::set<size_t> lengths;
   for (const SampleSegment::Frame& frame : sample_.frames) {
     for (const SampleSegment::Block& block : frame.blocks) {
-      cuts.insert({block.end - 1, block.end, block.end + 1});
+      lengths.insert({block.end - 1, block.end, block.end + 1});
     }
-    cuts.insert({frame.end, frame.metadata_end - 1, frame.metadata_end});
+    lengths.insert({frame.end, frame.metadata_end - 1, frame.metadata_end});
   }
-  for (size_t cut = sample_.frames[0].metadata_end; cut < sample_.bytes.size();
-       cut += 29) {
-    cuts.insert(cut);
+  for (size_t length = sample_.frames[0].metadata_end;
+       length < sample_.bytes.size(); length += 29) {
+    lengths.insert(length);
   }
-  cuts.erase(cuts.begin(), cuts.lower_bound(sample_.frames[0].metadata_end));
-  for (const size_t cut : cuts) {
-    const std::string mended = Mend(sample_.bytes.substr(0, cut));
-    EXPECT_EQ(TextOf(mended), sample_.TextUpTo(cut));
-    if (cut >= sample_.frames.back().metadata_end) {
-      EXPECT_EQ(mended, sample_.bytes);
+  lengths.erase(lengths.begin(),
+                lengths.lower_bound(sample_.frames[0].metadata_end));
+  for (const size_t length : lengths) {
+    const std::string repaired = Repair(sample_.bytes.substr(0, length));
+    EXPECT_EQ(TextOf(repaired), sample_.TextUpTo(length));
+    if (length >= sample_.frames.back().metadata_end) {
+      EXPECT_EQ(repaired, sample_.bytes);
     }
-    if (HasFailure()) FAIL() << "cut at " << cut;
+    if (HasFailure()) FAIL() << "length " << length;
   }
 }
 
-TEST_P(SegmentRepairTest, AChangedByteCostsItsFrameAndNoMore) {
+TEST_P(SegmentRepairTest, DamagedByteCostsOnlyItsFrame) {
   int lost_frames = 0;
   for (size_t at = TestSeed() % 17; at < sample_.bytes.size(); at += 17) {
     std::string bytes = sample_.bytes;
@@ -106,11 +108,11 @@ TEST_P(SegmentRepairTest, AChangedByteCostsItsFrameAndNoMore) {
     while (frame < sample_.frames.size() && sample_.frames[frame].end <= at) {
       ++frame;
     }
-    // Metadata, or the table: no record is lost. In a frame there are bits that
-    // change nothing.
+    // Damage in a metadata frame or in the seek table loses no record. Some
+    // bits of a frame do not change its text.
     const bool is_between =
         frame == sample_.frames.size() || at < sample_.frames[frame].begin;
-    const std::string text = TextOf(Mend(bytes));
+    const std::string text = TextOf(Repair(bytes));
     if (text == sample_.text()) continue;
     ++lost_frames;
     EXPECT_FALSE(is_between);
@@ -120,13 +122,13 @@ TEST_P(SegmentRepairTest, AChangedByteCostsItsFrameAndNoMore) {
   EXPECT_GT(lost_frames, 0);
 }
 
-// The positions that text does not tell: the next frame says where they end.
-TEST_P(SegmentRepairTest, AFrameThatIsMadeAnewHasItsPositionsAndSaysByWhom) {
+// Text lines have no positions; the next frame shows where they end.
+TEST_P(SegmentRepairTest, NewFrameHasPositionsAndRecoveredFlag) {
   std::string bytes = sample_.bytes;
   char& byte = bytes[sample_.frames[1].end + 30];
   byte = static_cast<char>(byte ^ 1);
-  const std::string path = absl::StrCat(directory_, "/mended");
-  WriteFile(path, Mend(bytes));
+  const std::string path = absl::StrCat(directory_, "/repaired");
+  WriteFile(path, Repair(bytes));
   auto reader = SegmentReader::Open(path);
   ASSERT_TRUE(reader.ok()) << reader.status();
   absl::string_view lines;
@@ -146,19 +148,20 @@ TEST_P(SegmentRepairTest, AFrameThatIsMadeAnewHasItsPositionsAndSaysByWhom) {
   EXPECT_EQ(frame, sample_.frames.size());
 }
 
-TEST_P(SegmentRepairTest, GapsAndRecordsOfAnOpenFrameAreCountedAsTheyAre) {
-  // The last frame is whole, then open: it says the same of itself.
+TEST_P(SegmentRepairTest, CountsGapsAndRecordsOfOpenFrame) {
+  // The counts of the last frame must be the same if it is intact and if it has
+  // no metadata frame.
   const SampleSegment::Frame& last = sample_.frames.back();
-  const std::string whole_path = absl::StrCat(directory_, "/whole");
-  WriteFile(whole_path, sample_.bytes);
-  const auto whole = BuildSegmentIndex(whole_path);
-  const std::string path = absl::StrCat(directory_, "/mended");
-  WriteFile(path, Mend(sample_.bytes.substr(0, last.end)));
-  const auto mended = BuildSegmentIndex(path);
-  ASSERT_TRUE(whole.ok() && mended.ok());
-  EXPECT_EQ(mended->records, whole->records);
-  EXPECT_EQ(mended->gaps, whole->gaps);
-  EXPECT_EQ(mended->losses, whole->losses);
+  const std::string intact_path = absl::StrCat(directory_, "/intact");
+  WriteFile(intact_path, sample_.bytes);
+  const auto intact = BuildSegmentIndex(intact_path);
+  const std::string path = absl::StrCat(directory_, "/repaired");
+  WriteFile(path, Repair(sample_.bytes.substr(0, last.end)));
+  const auto repaired = BuildSegmentIndex(path);
+  ASSERT_TRUE(intact.ok() && repaired.ok());
+  EXPECT_EQ(repaired->records, intact->records);
+  EXPECT_EQ(repaired->gaps, intact->gaps);
+  EXPECT_EQ(repaired->losses, intact->losses);
 }
 
 }  // namespace

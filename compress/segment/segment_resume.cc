@@ -20,22 +20,25 @@
 namespace ringlog {
 namespace {
 
-absl::Status Damaged(const SegmentFile& file, absl::string_view what) {
-  return absl::DataLossError(absl::StrCat(file.path(), ": ", what));
+absl::Status Damaged(const SegmentFile& file, absl::string_view cause) {
+  return absl::DataLossError(
+      absl::StrCat("cannot resume ", file.path(), ": ", cause));
 }
 
 absl::StatusOr<std::string> ReadRange(const SegmentFile& file, uint64_t begin,
                                       uint64_t end) {
-  // What is claimed need not be there, and may be more than there is memory.
-  if (end > file.opened_bytes()) return Damaged(file, "it is shorter");
+  // A damaged cursor or header may claim more bytes than the file has or the
+  // memory can hold.
+  if (end > file.opened_bytes()) return Damaged(file, "file is too short");
   std::string bytes(static_cast<size_t>(end - begin), '\0');
   absl::StatusOr<size_t> got = file.ReadAt(begin, bytes.data(), bytes.size());
   if (!got.ok()) return got.status();
-  if (*got != bytes.size()) return Damaged(file, "it has become shorter");
+  if (*got != bytes.size()) return Damaged(file, "file has become shorter");
   return bytes;
 }
 
-// The metadata frame at `offset`; `end` gets where it ends.
+// Reads the metadata frame at `offset`, which must end at `limit` or before,
+// and sets `end` to its end.
 absl::StatusOr<FrameMetadata> ReadMetadata(const SegmentFile& file,
                                            uint64_t offset, uint64_t limit,
                                            uint64_t* end) {
@@ -63,15 +66,15 @@ absl::StatusOr<FrameMetadata> ReadMetadata(const SegmentFile& file,
   return metadata;
 }
 
-bool IsOf(const FrameMetadata& metadata, const SegmentIdentity& identity) {
+bool Matches(const FrameMetadata& metadata, const SegmentIdentity& identity) {
   return metadata.identity.IsSameSegment(identity) &&
          metadata.identity.format == identity.format;
 }
 
-// The complete frames, up to cursor.frame_offset.
-absl::Status WalkCompleteFrames(const SegmentFile& file,
-                                const SegmentIdentity& identity, uint64_t end,
-                                SegmentTail* tail) {
+// Checks the frames in [0, end) and adds them to `state`.
+absl::Status CheckCompleteFrames(const SegmentFile& file,
+                                 const SegmentIdentity& identity, uint64_t end,
+                                 ResumeState* state) {
   for (uint64_t at = 0; at < end;) {
     absl::StatusOr<FrameExtent> extent = ParseFrameExtent(file, at, end);
     if (!extent.ok()) return extent.status();
@@ -79,22 +82,22 @@ absl::Status WalkCompleteFrames(const SegmentFile& file,
     absl::StatusOr<FrameMetadata> metadata =
         extent->is_complete
             ? ReadMetadata(file, extent->end, end, &metadata_end)
-            : Damaged(file, absl::StrCat("no whole frame at byte ", at));
+            : Damaged(file, absl::StrCat("no complete frame at byte ", at));
     if (!metadata.ok()) return metadata.status();
-    if (!IsOf(*metadata, identity)) {
-      return Damaged(file, "it is another ring's, or has another number");
+    if (!Matches(*metadata, identity)) {
+      return Damaged(file, "file belongs to another segment");
     }
     if (metadata->compressed_bytes != extent->end - at ||
         metadata->summary.text_bytes > kMaxFrameTextBytes) {
       return Damaged(file, absl::StrCat("the frame at byte ", at,
-                                        " is not what its metadata say"));
+                                        " does not match its metadata"));
     }
-    tail->seek_entries.push_back(
+    state->seek_entries.push_back(
         {static_cast<uint32_t>(extent->end - at),
          static_cast<uint32_t>(metadata->summary.text_bytes)});
-    tail->seek_entries.push_back(
+    state->seek_entries.push_back(
         {static_cast<uint32_t>(metadata_end - extent->end), 0});
-    tail->text_bytes += metadata->summary.text_bytes;
+    state->text_bytes += metadata->summary.text_bytes;
     at = metadata_end;
   }
   return absl::OkStatus();
@@ -104,12 +107,13 @@ struct FreeDecompressor {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
 
-// The text of a frame that has no end; exactly `text_bytes` of it.
+// Decompresses a frame that has no end. Returns DataLoss unless it has exactly
+// `text_bytes` of text.
 absl::StatusOr<std::string> Decompress(const SegmentFile& file,
                                        absl::string_view frame,
                                        uint64_t text_bytes) {
   const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
-  if (context == nullptr) return absl::InternalError("zstd has no memory");
+  if (context == nullptr) return absl::InternalError("zstd: out of memory");
   std::string text;
   std::string chunk(ZSTD_DStreamOutSize(), '\0');
   ZSTD_inBuffer in = {frame.data(), frame.size(), 0};
@@ -117,28 +121,28 @@ absl::StatusOr<std::string> Decompress(const SegmentFile& file,
     ZSTD_outBuffer out = {chunk.data(), chunk.size(), 0};
     const size_t result = ZSTD_decompressStream(context.get(), &out, &in);
     if (ZSTD_isError(result)) {
-      return Damaged(file, absl::StrCat("the open frame cannot be read: ",
+      return Damaged(file, absl::StrCat("cannot decompress the open frame: ",
                                         ZSTD_getErrorName(result)));
     }
     text.append(chunk.data(), out.pos);
-    // Too long is not the cursor's frame, and may be endless.
+    // A longer text may be endless, and does not match the cursor.
     if (text.size() > text_bytes) break;
     if (in.pos == in.size && out.pos < out.size) break;
   }
   if (text.size() != text_bytes) {
-    return Damaged(file,
-                   absl::StrCat("the open frame does not have the ", text_bytes,
-                                " bytes of text that the cursor says"));
+    return Damaged(file, absl::StrCat("the open frame does not have ",
+                                      text_bytes, " bytes of text"));
   }
   return text;
 }
 
-// The low 32 bits of XXH64 of `text`, as a frame with a checksum ends with.
-// zstd does not export the function, but uses it.
+// Returns the checksum that ends a frame of `text`: the low 32 bits of its
+// XXH64. zstd does not export that function, so this function compresses `text`
+// and returns the last bytes of the frame.
 absl::StatusOr<std::string> ContentChecksum(absl::string_view text) {
   std::string frame(ZSTD_compressBound(text.size()), '\0');
   ZSTD_CCtx* const context = ZSTD_createCCtx();
-  if (context == nullptr) return absl::InternalError("zstd has no memory");
+  if (context == nullptr) return absl::InternalError("zstd: out of memory");
   ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, ZSTD_minCLevel());
   ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
   const size_t bytes = ZSTD_compress2(context, frame.data(), frame.size(),
@@ -151,7 +155,8 @@ absl::StatusOr<std::string> ContentChecksum(absl::string_view text) {
   return frame.substr(bytes - 4, 4);
 }
 
-// The gaps that the lines tell of: the cursor does not have them.
+// Adds the gaps among the lines of `text` to `frame`, because the cursor does
+// not have them.
 void CollectGaps(absl::string_view text, FrameMetadata* frame) {
   ParsedRecord parsed;
   while (!text.empty()) {
@@ -167,16 +172,16 @@ void CollectGaps(absl::string_view text, FrameMetadata* frame) {
 
 constexpr absl::string_view kEmptyLastBlock("\1\0\0", 3);
 
-// Whether the frame that is open at the cursor has the bytes that it had.
-absl::Status CheckOpenFrameOf(const SegmentFile& file,
+// Returns OK if the open frame in `file` matches the checksum in `cursor`.
+absl::Status CheckOpenFrameIn(const SegmentFile& file,
                               const SegmentCursor& cursor) {
-  // What zstd cannot compress grows by a few bytes a block. A cursor may claim
-  // anything, and a file be long without having anything.
+  // zstd adds a few bytes to each block that it cannot compress. The bound
+  // limits the work for a damaged cursor on a sparse file.
   constexpr uint64_t kMargin = 1 << 20;
   if (cursor.open_frame.text_bytes > kMaxFrameTextBytes ||
       cursor.segment_bytes - cursor.frame_offset >
           2 * cursor.open_frame.text_bytes + kMargin) {
-    return Damaged(file, "the cursor speaks of no frame that can be");
+    return Damaged(file, "the cursor has an impossible frame");
   }
   constexpr uint64_t kChunkBytes = 1 << 20;
   absl::crc32c_t checksum{0};
@@ -188,16 +193,16 @@ absl::Status CheckOpenFrameOf(const SegmentFile& file,
     at = end;
   }
   if (checksum == cursor.open_frame_checksum) return absl::OkStatus();
-  return Damaged(file, "the open frame is not what has been written");
+  return Damaged(file, "the open frame does not match the cursor's checksum");
 }
 
-absl::Status ExamineOpenFrame(const SegmentFile& file,
-                              const SegmentCursor& cursor, SegmentTail* tail) {
-  if (absl::Status s = CheckOpenFrameOf(file, cursor); !s.ok()) return s;
+absl::Status PrepareOpenFrame(const SegmentFile& file,
+                              const SegmentCursor& cursor, ResumeState* state) {
+  if (absl::Status s = CheckOpenFrameIn(file, cursor); !s.ok()) return s;
   absl::StatusOr<FrameExtent> extent =
       ParseFrameExtent(file, cursor.frame_offset, cursor.segment_bytes);
   if (!extent.ok()) return extent.status();
-  // The cursor stands where a batch was flushed.
+  // A batch ends at the cursor, so the frame must have a block boundary there.
   if (extent->is_complete || extent->end != cursor.segment_bytes ||
       !extent->has_checksum) {
     return Damaged(file,
@@ -212,8 +217,8 @@ absl::Status ExamineOpenFrame(const SegmentFile& file,
   if (!text.ok()) return text.status();
   absl::StatusOr<std::string> checksum = ContentChecksum(*text);
   if (!checksum.ok()) return checksum.status();
-  tail->frame_end = absl::StrCat(kEmptyLastBlock, *checksum);
-  CollectGaps(*text, &tail->open_frame);
+  state->frame_end = absl::StrCat(kEmptyLastBlock, *checksum);
+  CollectGaps(*text, &state->open_frame);
   return absl::OkStatus();
 }
 
@@ -221,23 +226,25 @@ bool HasOpenFrame(const SegmentCursor& cursor) {
   return cursor.frame_offset < cursor.segment_bytes;
 }
 
-// All but frame_end and what depends on it.
-SegmentTail TailOf(const SegmentIdentity& identity,
-                   const SegmentCursor& cursor) {
-  SegmentTail tail;
-  tail.has_open_frame = HasOpenFrame(cursor);
-  if (!tail.has_open_frame) return tail;
+// Returns the state at `cursor`, without frame_end, the checksum, the gaps and
+// the frames before the open frame.
+ResumeState MakeResumeState(const SegmentIdentity& identity,
+                            const SegmentCursor& cursor) {
+  ResumeState state;
+  state.has_open_frame = HasOpenFrame(cursor);
+  if (!state.has_open_frame) return state;
   constexpr uint64_t kEndBytes = kEmptyLastBlock.size() + sizeof(uint32_t);
-  tail.open_frame.identity = identity;
-  tail.open_frame.identity.is_recovered = true;
-  tail.open_frame.compressed_bytes =
+  state.open_frame.identity = identity;
+  state.open_frame.identity.is_recovered = true;
+  state.open_frame.compressed_bytes =
       cursor.segment_bytes - cursor.frame_offset + kEndBytes;
-  tail.open_frame.summary = cursor.open_frame;
-  return tail;
+  state.open_frame.summary = cursor.open_frame;
+  return state;
 }
 
-// No frame that can be read begins with what another ring's begins with.
-bool IsAnothers(const SegmentFile& file, const SegmentIdentity& identity) {
+// Returns true if the file is a segment of another ring.
+bool BelongsToAnotherRing(const SegmentFile& file,
+                          const SegmentIdentity& identity) {
   const std::optional<FrameMetadata> first =
       IdentifySegment(file, file.opened_bytes());
   return first.has_value() && first->identity.ring_id != identity.ring_id;
@@ -245,34 +252,35 @@ bool IsAnothers(const SegmentFile& file, const SegmentIdentity& identity) {
 
 }  // namespace
 
-absl::StatusOr<SegmentTail> PrepareResume(const SegmentFile& file,
+absl::StatusOr<ResumeState> PrepareResume(const SegmentFile& file,
                                           const SegmentIdentity& identity,
                                           const SegmentCursor& cursor) {
   if (cursor.segment_number != identity.number ||
       cursor.format != identity.format ||
       cursor.frame_offset > cursor.segment_bytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat(file.path(), ": the cursor is not this segment's"));
+        absl::StrCat("cannot resume ", file.path(),
+                     ": the cursor belongs to another segment"));
   }
   if (file.opened_bytes() < cursor.segment_bytes) {
-    return Damaged(
-        file, absl::StrCat("it has ", file.opened_bytes(), " bytes, and had ",
-                           cursor.segment_bytes, " once"));
+    return Damaged(file, absl::StrCat("file has ", file.opened_bytes(),
+                                      " bytes, not ", cursor.segment_bytes));
   }
   if (HasOpenFrame(cursor) &&
       (cursor.frame_offset == 0 ||
        cursor.open_frame.text_bytes > kMaxFrameTextBytes)) {
-    // The first frame is never left open: it says whose the file is.
-    return Damaged(file, "the cursor speaks of no frame that can be");
+    // The first frame is never open, because its metadata frame identifies the
+    // segment.
+    return Damaged(file, "the cursor has an impossible frame");
   }
-  SegmentTail tail = TailOf(identity, cursor);
+  ResumeState state = MakeResumeState(identity, cursor);
   absl::Status status =
-      WalkCompleteFrames(file, identity, cursor.frame_offset, &tail);
-  if (status.ok() && tail.has_open_frame) {
-    status = ExamineOpenFrame(file, cursor, &tail);
+      CheckCompleteFrames(file, identity, cursor.frame_offset, &state);
+  if (status.ok() && state.has_open_frame) {
+    status = PrepareOpenFrame(file, cursor, &state);
   }
   if (!status.ok()) return status;
-  return tail;
+  return state;
 }
 
 absl::Status CheckOpenFrame(const std::string& path,
@@ -280,7 +288,7 @@ absl::Status CheckOpenFrame(const std::string& path,
   if (!HasOpenFrame(cursor)) return absl::OkStatus();
   absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
   if (!file.ok()) return file.status();
-  return CheckOpenFrameOf(*file, cursor);
+  return CheckOpenFrameIn(*file, cursor);
 }
 
 absl::Status EndDamagedSegment(const std::string& path,
@@ -289,27 +297,27 @@ absl::Status EndDamagedSegment(const std::string& path,
   absl::StatusOr<SegmentFile> file =
       SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (!file.ok()) return file.status();
-  // A file that has lost more is not worth as many zeros, which every reader
-  // would have to go through.
+  // Extending a file by more zeros would make every reader read them.
   constexpr uint64_t kMaxLostBytes = 64 << 20;
   const bool is_possible =
       cursor.segment_bytes <= file->opened_bytes() + kMaxLostBytes;
-  if (!is_possible || IsAnothers(*file, identity)) return absl::OkStatus();
-  SegmentTail tail = TailOf(identity, cursor);
-  const bool is_whole =
-      tail.has_open_frame && ExamineOpenFrame(*file, cursor, &tail).ok();
+  if (!is_possible || BelongsToAnotherRing(*file, identity))
+    return absl::OkStatus();
+  ResumeState state = MakeResumeState(identity, cursor);
+  const bool is_intact =
+      state.has_open_frame && PrepareOpenFrame(*file, cursor, &state).ok();
   if (absl::Status s = file->Truncate(cursor.segment_bytes); !s.ok()) return s;
-  if (tail.has_open_frame) {
-    if (!is_whole) {
-      // As good as any other: it fits one text of four thousand millions.
-      constexpr absl::string_view kUnfitChecksum("\0\0\0\0", 4);
-      tail.frame_end = absl::StrCat(kEmptyLastBlock, kUnfitChecksum);
+  if (state.has_open_frame) {
+    if (!is_intact) {
+      // Any constant will do: it matches one text in 4 billion.
+      constexpr absl::string_view kInvalidChecksum("\0\0\0\0", 4);
+      state.frame_end = absl::StrCat(kEmptyLastBlock, kInvalidChecksum);
     }
-    std::memcpy(&tail.open_frame.text_checksum,
-                tail.frame_end.data() + kEmptyLastBlock.size(),
-                sizeof tail.open_frame.text_checksum);
+    std::memcpy(&state.open_frame.text_checksum,
+                state.frame_end.data() + kEmptyLastBlock.size(),
+                sizeof state.open_frame.text_checksum);
     const std::string end =
-        absl::StrCat(tail.frame_end, EncodeMetadataFrame(tail.open_frame));
+        absl::StrCat(state.frame_end, EncodeMetadataFrame(state.open_frame));
     if (absl::Status s = file->WriteAt(cursor.segment_bytes, end); !s.ok()) {
       return s;
     }

@@ -1,5 +1,7 @@
-// The end of a segment whose process died, looked at before anything is done to
-// it.
+// Resuming a segment whose process died: reads and checks the segment before
+// SegmentWriter::Reopen changes it.
+//
+// The functions are thread-safe for different segments.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEGMENT_RESUME_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEGMENT_RESUME_H_
@@ -15,44 +17,53 @@
 
 namespace ringlog {
 
-// What is needed to go on with the segment at a cursor.
-struct SegmentTail {
-  std::vector<SeekEntry> seek_entries;  // of the frames before the cut
-  uint64_t text_bytes = 0;              // of those frames
+// The state that a writer needs to resume a segment at a cursor.
+struct ResumeState {
+  // Seek table entries of the frames before the open frame.
+  std::vector<SeekEntry> seek_entries;
+  // Text bytes of those frames.
+  uint64_t text_bytes = 0;
   bool has_open_frame = false;
-  // What makes a frame of the one that is open, right behind the cut: an empty
-  // last block and the checksum.
+  // Bytes that complete the open frame at cursor.segment_bytes: an empty last
+  // block and the checksum.
   std::string frame_end;
-  // Its metadata. `compressed_bytes` counts frame_end.
+  // Metadata of the open frame. `compressed_bytes` includes frame_end.
   FrameMetadata open_frame;
 };
 
-// Reads `file` as far as `cursor` says that it is good. Every frame before the
-// open one must have headers that lead to the next, and metadata that name
-// `identity`; the open one must have the bytes that the cursor's checksum is
-// of. What is not read is the content of the frames before: a record damaged
-// there is not saved by giving up those that follow.
-//   InvalidArgument: `cursor` is not one of `identity`
-//   DataLoss:        the file is another one, or too short, or damaged
-//   Internal:        zstd has no memory
+// Reads `file` up to cursor.segment_bytes and returns the state to resume
+// there. Checks the following:
+//  - The headers of each frame before the open frame lead to the next one.
+//  - The metadata frame of each such frame names `identity`.
+//  - The bytes of the open frame match the checksum in `cursor`.
+// Does not check the content of the frames before the open frame, because
+// rejecting the segment would not restore a damaged record.
+//   InvalidArgument: `cursor` does not belong to `identity`
+//   DataLoss:        the file belongs to another segment, is too short, or is
+//                    damaged
+//   Internal:        zstd is out of memory
 //   others:          those of read(2)
-absl::StatusOr<SegmentTail> PrepareResume(const SegmentFile& file,
+absl::StatusOr<ResumeState> PrepareResume(const SegmentFile& file,
                                           const SegmentIdentity& identity,
                                           const SegmentCursor& cursor);
 
-// Whether the open frame's bytes in the segment at `path` are those that the
-// cursor's checksum is of.
-//   DataLoss: they are not, or not all there
+// Returns OK if the open frame in the segment at `path` matches the checksum in
+// `cursor`, or if `cursor` has no open frame.
+//   DataLoss: the bytes do not match, or the file is too short
 //   others:   those of open(2) and read(2)
 absl::Status CheckOpenFrame(const std::string& path,
                             const SegmentCursor& cursor);
 
-// Ends a segment that PrepareResume() calls damaged, so that no reader believes
-// more of it than is known to be right, and nothing of it is thrown away: the
-// file gets the length that the cursor says; the frame that is open there gets
-// its end, or, if it is damaged itself, an end whose checksum fits nothing; the
-// metadata behind it name its positions. May be done again after a kill. A file
-// that is another ring's, or has lost more than 64 MiB, stays as it is.
+// Ends a segment for which PrepareResume() returned DataLoss, so that readers
+// accept only the bytes that are known to be correct:
+//  1. Sets the file size to cursor.segment_bytes.
+//  2. If a frame is open there, writes its end. If the open frame is damaged,
+//     its checksum becomes 0, so that it does not match.
+//  3. Writes the metadata of that frame, with its positions.
+//  4. Syncs the file.
+// Repeating the call after a kill gives the same bytes. Leaves the file
+// unchanged if it belongs to another ring, or if it is more than 64 MiB shorter
+// than cursor.segment_bytes.
 //   NotFound: no such file
 //   others:   those of open(2), read(2), write(2), ftruncate(2) and
 //             fdatasync(2)

@@ -20,17 +20,18 @@ static_assert(kMaxFrameBytes + SegmentWriter::kMaxBatchBytes <
                   kMaxFrameTextBytes,
               "no batch can make a frame too long for the seek table");
 
-// zstd's blocks hold 128 KiB at the most, and only those that are full may be
-// split. Smaller pieces make one block each.
-constexpr size_t kMaxPieceBytes = 127 << 10;
+// A zstd block has at most 128 KiB of text, and zstd may split a block of that
+// size. A shorter text becomes exactly one block.
+constexpr size_t kMaxBlockTextBytes = 127 << 10;
 
-// How much of `lines` makes a block: whole records, so that a file that is cut
-// anywhere ends with whole records. One that is longer takes several blocks.
-size_t PieceBytes(LineFormat format, absl::string_view lines) {
-  if (lines.size() <= kMaxPieceBytes) return lines.size();
-  const size_t whole =
-      CompleteRecordsBytes(format, lines.substr(0, kMaxPieceBytes));
-  return whole != 0 ? whole : FirstRecordBytes(format, lines, true);
+// Returns the number of bytes of `lines` for the next block. The bytes are
+// complete records, so that the intact blocks of a truncated file end between
+// records. A record longer than kMaxBlockTextBytes takes several blocks.
+size_t BlockTextBytes(LineFormat format, absl::string_view lines) {
+  if (lines.size() <= kMaxBlockTextBytes) return lines.size();
+  const size_t complete =
+      CompleteRecordsBytes(format, lines.substr(0, kMaxBlockTextBytes));
+  return complete != 0 ? complete : FirstRecordBytes(format, lines, true);
 }
 
 absl::Status ZstdError(size_t result) {
@@ -59,7 +60,7 @@ SegmentWriter::~SegmentWriter() = default;
 
 absl::Status SegmentWriter::PrepareContext(int compression_level) {
   context_.reset(ZSTD_createCCtx());
-  if (context_ == nullptr) return absl::InternalError("zstd has no memory");
+  if (context_ == nullptr) return absl::InternalError("zstd: out of memory");
   for (const auto& [parameter, value] :
        {std::pair(ZSTD_c_compressionLevel, compression_level),
         std::pair(ZSTD_c_checksumFlag, 1)}) {
@@ -90,24 +91,25 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(
       SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (!file.ok()) return file.status();
   file->TryLock();
-  absl::StatusOr<SegmentTail> tail = PrepareResume(*file, identity, cursor);
-  if (!tail.ok()) return tail.status();
+  absl::StatusOr<ResumeState> state = PrepareResume(*file, identity, cursor);
+  if (!state.ok()) return state.status();
   auto writer =
       absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));
   if (!writer->context_status_.ok()) return writer->context_status_;
-  // Death from here on leaves the file at least as long as the cursor says, and
-  // unchanged up to there: the next attempt does the same.
+  // Death here: the file is unchanged up to the cursor, so the next attempt
+  // does the same.
   if (absl::Status s = writer->file_.Truncate(cursor.segment_bytes); !s.ok()) {
     return s;
   }
-  writer->ResumeAfter(cursor, *std::move(tail));
+  writer->ResumeAfter(cursor, *std::move(state));
   if (absl::Status s = writer->Write(); !s.ok()) return s;
   return writer;
 }
 
-void SegmentWriter::ResumeAfter(const SegmentCursor& cursor, SegmentTail tail) {
-  seek_entries_ = std::move(tail.seek_entries);
-  written_text_bytes_ = next_text_bytes_ = tail.text_bytes;
+void SegmentWriter::ResumeAfter(const SegmentCursor& cursor,
+                                ResumeState state) {
+  seek_entries_ = std::move(state.seek_entries);
+  written_text_bytes_ = next_text_bytes_ = state.text_bytes;
   written_.segment_bytes = cursor.segment_bytes;
   written_.frame_offset = cursor.frame_offset;
   written_.open_frame = cursor.open_frame;
@@ -115,15 +117,15 @@ void SegmentWriter::ResumeAfter(const SegmentCursor& cursor, SegmentTail tail) {
   next_ = written_;
   synced_ = written_;
   synced_text_bytes_ = written_text_bytes_;
-  if (!tail.has_open_frame) {
+  if (!state.has_open_frame) {
     written_.open_frame = next_.open_frame = FrameSummary();
     return;
   }
   written_text_bytes_ += cursor.open_frame.text_bytes;
   next_text_bytes_ = written_text_bytes_;
-  AddToPending(tail.frame_end);
-  frame_ = std::move(tail.open_frame);
-  FinishFrame();
+  AddToPending(state.frame_end);
+  frame_ = std::move(state.open_frame);
+  AddMetadata();
 }
 
 void SegmentWriter::AddToPending(absl::string_view bytes) {
@@ -139,7 +141,8 @@ absl::Status SegmentWriter::Compress(absl::string_view text, bool end_frame) {
   ZSTD_inBuffer in = {text.data(), text.size(), 0};
   size_t left = 0;
   do {
-    // A block fits at once; growing by half keeps the copies few.
+    // The room is enough for a block. Growth by half keeps the number of copies
+    // low.
     if (pending_.size() - pending_bytes_ < ZSTD_CStreamOutSize()) {
       pending_.resize(pending_bytes_ + pending_bytes_ / 2 +
                       ZSTD_CStreamOutSize());
@@ -161,12 +164,12 @@ absl::Status SegmentWriter::Compress(absl::string_view text, bool end_frame) {
 absl::Status SegmentWriter::CompressBatch(absl::string_view lines,
                                           bool end_frame) {
   while (!lines.empty()) {
-    const size_t piece = PieceBytes(frame_.identity.format, lines);
-    const bool is_last = piece == lines.size();
+    const size_t block_bytes = BlockTextBytes(frame_.identity.format, lines);
+    const bool is_last = block_bytes == lines.size();
     absl::Status status =
-        Compress(lines.substr(0, piece), is_last && end_frame);
+        Compress(lines.substr(0, block_bytes), is_last && end_frame);
     if (!status.ok()) return status;
-    lines.remove_prefix(piece);
+    lines.remove_prefix(block_bytes);
   }
   return absl::OkStatus();
 }
@@ -175,15 +178,15 @@ absl::Status SegmentWriter::AddBatch(const Batch& batch) {
   if (!context_status_.ok()) return context_status_;
   if (batch.lines.size() > kMaxBatchBytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat("a batch of ", batch.lines.size(), " bytes; at most ",
-                     kMaxBatchBytes, " are allowed"));
+        absl::StrCat("cannot add a batch of ", batch.lines.size(),
+                     " bytes: at most ", kMaxBatchBytes, " are allowed"));
   }
   if (batch.lines.empty()) return absl::OkStatus();
   const bool is_first = next_.segment_bytes == 0;
-  const bool ends =
+  const bool ends_frame =
       is_first ||
       next_.open_frame.text_bytes + batch.lines.size() >= frame_bytes_;
-  context_status_ = CompressBatch(batch.lines, ends);
+  context_status_ = CompressBatch(batch.lines, ends_frame);
   if (!context_status_.ok()) {
     pending_bytes_ = 0;
     next_ = written_;
@@ -197,15 +200,15 @@ absl::Status SegmentWriter::AddBatch(const Batch& batch) {
   const size_t room = kMaxFrameGaps - frame_.gaps.size();
   const absl::Span<const Gap> listed = batch.gaps.subspan(0, room);
   frame_.gaps.insert(frame_.gaps.end(), listed.begin(), listed.end());
-  if (ends) {
+  if (ends_frame) {
     frame_.summary = next_.open_frame;
     frame_.compressed_bytes = next_.segment_bytes - next_.frame_offset;
-    FinishFrame();
+    AddMetadata();
   }
   return absl::OkStatus();
 }
 
-void SegmentWriter::FinishFrame() {
+void SegmentWriter::AddMetadata() {
   std::memcpy(&frame_.text_checksum,
               pending_.data() + pending_bytes_ - sizeof frame_.text_checksum,
               sizeof frame_.text_checksum);
@@ -235,7 +238,7 @@ absl::Status SegmentWriter::AddEnd() {
     }
     frame_.summary = next_.open_frame;
     frame_.compressed_bytes = next_.segment_bytes - next_.frame_offset;
-    FinishFrame();
+    AddMetadata();
   }
   AddToPending(EncodeSeekTableFrame(seek_entries_));
   next_.frame_offset = next_.segment_bytes;
@@ -245,8 +248,7 @@ absl::Status SegmentWriter::AddEnd() {
 absl::Status SegmentWriter::Write() {
   const absl::string_view bytes(pending_.data(), pending_bytes_);
   if (absl::Status s = file_.WriteAt(written_.segment_bytes, bytes); !s.ok()) {
-    // If this fails too, the next attempt writes over what is there: the same
-    // bytes at the same place.
+    // If Truncate() fails too, the next attempt overwrites the same bytes.
     file_.Truncate(written_.segment_bytes).IgnoreError();
     return s;
   }
@@ -267,8 +269,9 @@ absl::Status SegmentWriter::Sync() {
   return status;
 }
 
-absl::Status SegmentWriter::CutBack() {
-  context_status_.Update(absl::FailedPreconditionError("it was cut back"));
+absl::Status SegmentWriter::TruncateToSynced() {
+  context_status_.Update(
+      absl::FailedPreconditionError("segment was truncated"));
   if (absl::Status s = file_.Truncate(synced_.segment_bytes); !s.ok()) return s;
   written_ = next_ = synced_;
   written_text_bytes_ = next_text_bytes_ = synced_text_bytes_;
@@ -276,9 +279,9 @@ absl::Status SegmentWriter::CutBack() {
   return absl::OkStatus();
 }
 
-absl::Status SegmentWriter::SyncCut() { return file_.SyncLength(); }
+absl::Status SegmentWriter::SyncTruncation() { return file_.SyncLength(); }
 
-absl::Status SegmentWriter::CutToCursor() {
+absl::Status SegmentWriter::TruncateToCursor() {
   const absl::StatusOr<uint64_t> size = file_.Size();
   if (size.ok() && *size <= written_.segment_bytes) return absl::OkStatus();
   return file_.Truncate(written_.segment_bytes);

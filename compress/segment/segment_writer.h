@@ -1,19 +1,15 @@
-// SegmentWriter
+// Writes one segment: zstd frames of lines, a metadata frame after each, and a
+// seek table at the end. compress/FORMAT.md describes the format.
 //
-// Writes one segment: lines into zstd frames, a metadata frame after each, a
-// seek table at the end. compress/FORMAT.md is the format. What it is not: it
-// does not decide when a segment is full (rotation.h), nor when to write
-// (flusher.h).
+// A batch is added in two steps, so that a failed write can be retried without
+// losing or repeating a line:
 //
-// A batch becomes part of the file in two steps, so that a write that fails can
-// be tried again without a line lost or twice:
+//   writer->AddBatch(batch);                 // Compresses into memory.
+//   while (!writer->Write().ok()) Wait();    // Same bytes at the same offset.
+//   Publish(writer->cursor());               // Covers the written bytes.
 //
-//   writer->AddBatch(batch);                 // compresses into memory
-//   while (!writer->Write().ok()) Wait();    // at the same offset each time
-//   Publish(writer->cursor());               // says how far the file is good
-//
-// Thread-compatible. Holds one file descriptor (close-on-exec), a zstd context,
-// and the bytes of one batch.
+// This class does not decide when a segment is full (file_name.h) or when to
+// write (flusher.h).
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEGMENT_WRITER_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEGMENT_WRITER_H_
@@ -40,47 +36,58 @@ struct ZSTD_CCtx_s;
 namespace ringlog {
 
 struct SegmentWriterOptions {
-  // 1 was as small as 3 on logs, and faster. zstd's levels, negative ones too;
-  // what is beyond them is the nearest of them.
+  // zstd compression level; may be negative. A level outside zstd's range is
+  // replaced by the nearest one. On logs, level 3 was slower than level 1
+  // without being smaller.
   int compression_level = 1;
-  // Of text; a frame ends with the batch that reaches it. At most 256 MiB.
+  // Text bytes after which a frame ends, with the batch that reaches them. At
+  // most 256 MiB; larger values count as 256 MiB.
   size_t frame_bytes = 1 << 20;
-  // Of a file that is created.
+  // Mode of a new file, before the umask.
   mode_t mode = kDefaultSegmentMode;
 };
 
+// Thread-compatible. Owns one file descriptor, which is closed on exec and in
+// forked children, a zstd context, and the compressed bytes of one batch.
 class SegmentWriter {
  public:
-  // Lines, and what they are. `gaps` are those among the lines.
+  // Records and gaps to add.
   struct Batch {
+    // The formatted lines of the records and gaps.
     absl::string_view lines;
+    // The positions, times and counts of the records. AddBatch sets text_bytes
+    // itself.
     FrameSummary summary;
+    // The gaps that are among the lines.
     absl::Span<const Gap> gaps;
   };
 
-  // A batch's lines may not be longer.
+  // Maximum length of Batch::lines, in bytes.
   static constexpr size_t kMaxBatchBytes = 512 << 20;
 
-  // Creates the file.
-  //   AlreadyExists: the name is taken
-  //   Internal:      zstd has no memory
+  // Creates and locks the file of a new segment.
+  //   AlreadyExists: a file at `path` exists
+  //   Internal:      zstd is out of memory
   //   others:        those of open(2), with the path
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(
       const std::string& path, const SegmentIdentity& identity,
       const SegmentWriterOptions& options);
 
-  // Goes on with a segment whose process died: cuts the file at
-  // cursor.segment_bytes, gives the frame that is open there its end (an empty
-  // last block and the checksum) and its metadata frame. The file is then what
-  // a plain zstd tool accepts, and more batches can be added. May be done again
-  // with the same cursor after it, or what followed, was cut short: the result
-  // is the same, byte for byte.
+  // Resumes a segment whose process died:
+  //  1. Checks that the file has the bytes that `cursor` describes.
+  //  2. Truncates the file at cursor.segment_bytes.
+  //  3. If a frame is open there, writes its end (an empty last block and the
+  //     checksum) and its metadata frame.
+  // Afterwards plain zstd tools accept the file, and batches can be added.
+  //
+  // Guarantees: repeating Reopen with the same cursor gives the same bytes,
+  // even if the process died during or after an earlier Reopen. If the check
+  // fails, the file is unchanged.
   //   NotFound:        no such file
-  //   InvalidArgument: `cursor` is not one of `identity`
-  //   DataLoss:        the file is not the one that the cursor speaks of, or is
-  //                    damaged before the cut; it is then left as it was
-  //   others:          those of Create, and of read(2), write(2) and
-  //                    ftruncate(2)
+  //   InvalidArgument: `cursor` does not belong to `identity`
+  //   DataLoss:        the file does not match `cursor`, or is damaged before
+  //                    cursor.segment_bytes
+  //   others:          those of Create, read(2), write(2) and ftruncate(2)
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Reopen(
       const std::string& path, const SegmentIdentity& identity,
       const SegmentCursor& cursor, const SegmentWriterOptions& options);
@@ -89,49 +96,55 @@ class SegmentWriter {
   SegmentWriter(const SegmentWriter&) = delete;
   SegmentWriter& operator=(const SegmentWriter&) = delete;
 
-  // Compresses `batch`. The first batch of a segment is a frame of its own, so
-  // that a file cut at any later point says whose it is. Does nothing if there
-  // are no lines. Requires: Write() has returned OK since the last Add...().
-  //   InvalidArgument: more than kMaxBatchBytes
-  //   Internal:        zstd failed; nothing more can be added, but what has
-  //                    been written is good
+  // Compresses `batch` into memory. The first batch of a segment becomes a
+  // frame of its own with its metadata, so that a file that is truncated later
+  // still identifies its segment. Does nothing if there are no lines.
+  // Requires: Write() has returned OK since the last AddBatch() or AddEnd().
+  //   InvalidArgument:    more than kMaxBatchBytes bytes of lines
+  //   FailedPrecondition: TruncateToSynced() was called
+  //   Internal:           zstd failed
+  //   others:             the error of an earlier Sync()
+  // After any error but InvalidArgument, no more batches can be added. The
+  // written part of the file remains valid.
   absl::Status AddBatch(const Batch& batch);
 
-  // Ends the open frame, if there is one, and adds the seek table. A segment
-  // without lines gets an empty frame first. The same requirement and errors.
-  // No AddBatch() after it.
+  // Ends the open frame, if there is one, and adds the seek table, in memory.
+  // If the segment has no lines, adds an empty frame first. No AddBatch() may
+  // follow. The requirement and the errors are those of AddBatch().
   absl::Status AddEnd();
 
-  // Writes what the last Add...() made. On an error the file has been cut back
-  // to where it was good, as far as the file system let it, and Write() may be
-  // called again. Does nothing if there is nothing to write.
+  // Writes the bytes of the last AddBatch() or AddEnd(). Does nothing if all
+  // bytes are written. After an error, which is one of pwrite(2), the caller
+  // may retry; Write() has tried to truncate the file to the bytes before it.
   ABSL_MUST_USE_RESULT absl::Status Write();
 
-  // fdatasync. An error is final for this file, for what it failed on may be
-  // lost though a second call succeeds: nothing more can be added.
+  // Makes the written bytes durable with fdatasync(2). After an error, no more
+  // batches can be added: a retry could succeed although the data is lost.
   absl::Status Sync();
 
-  // Cuts the file back to what was on the disk at the last Sync(). Nothing more
-  // can be added; may be called again after an error, which is one of
-  // ftruncate(2).
-  absl::Status CutBack();
-  // fsync, after CutBack(), so that what was cut off does not come back when
-  // the machine dies. Not to be tried again either.
-  absl::Status SyncCut();
+  // Truncates the file to the bytes that the last successful Sync() covered.
+  // Afterwards no more batches can be added. After an error, which is one of
+  // ftruncate(2), the caller may retry.
+  absl::Status TruncateToSynced();
+  // Makes TruncateToSynced() durable with fsync(2), so that the truncated bytes
+  // do not reappear after machine death. After an error, the caller must not
+  // retry.
+  absl::Status SyncTruncation();
 
-  // Cuts off what a Write() that failed may have left behind cursor(). OK if
-  // there is nothing. Errors are those of ftruncate(2).
-  absl::Status CutToCursor();
+  // Truncates the bytes that a failed Write() may have left after cursor().
+  // Returns OK if there are none. Errors are those of ftruncate(2).
+  absl::Status TruncateToCursor();
 
-  // Whether the file has been deleted by somebody.
+  // Returns true if the file has been deleted.
   bool is_deleted() const { return file_.IsDeleted(); }
 
-  // How far the file is good: what the last Write() or CutBack() that succeeded
-  // left. The fields that the writer does not know, segment_open_time_ns and
-  // reported_drops, are zero.
+  // Returns the cursor for the valid bytes of the file, as of the last
+  // successful Write(), Reopen() or TruncateToSynced(). The writer does not
+  // know segment_open_time_ns and reported_drops; they are zero.
   const SegmentCursor& cursor() const { return written_; }
 
-  // Compressed bytes in the file, and decompressed ones of its lines.
+  // Returns the number of compressed bytes in the file, and the number of text
+  // bytes in its frames.
   uint64_t segment_bytes() const { return written_.segment_bytes; }
   uint64_t text_bytes() const { return written_text_bytes_; }
   const std::string& path() const { return file_.path(); }
@@ -144,16 +157,21 @@ class SegmentWriter {
   SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
                 const SegmentWriterOptions& options);
   absl::Status PrepareContext(int compression_level);
-  void ResumeAfter(const SegmentCursor& cursor, SegmentTail tail);
+  // Continues at `cursor` and adds the end of the open frame to pending_.
+  void ResumeAfter(const SegmentCursor& cursor, ResumeState state);
 
   bool frame_is_open() const {
     return next_.frame_offset != next_.segment_bytes;
   }
   void AddToPending(absl::string_view bytes);
+  // Compresses `text` into pending_ as one block, or more if it is long, and
+  // ends the frame if `end_frame`.
   absl::Status Compress(absl::string_view text, bool end_frame);
+  // Compresses `lines` with block boundaries between records.
   absl::Status CompressBatch(absl::string_view lines, bool end_frame);
-  // Once the frame's last bytes are in pending_.
-  void FinishFrame();
+  // Adds the metadata frame of a frame whose last bytes are in pending_, and
+  // begins a new frame.
+  void AddMetadata();
 
   SegmentFile file_;
   const size_t frame_bytes_;
@@ -161,19 +179,21 @@ class SegmentWriter {
   std::unique_ptr<ZSTD_CCtx_s, FreeContext> context_;
   absl::Status context_status_;
 
-  // What the file holds, what of it is on the disk, and what it holds once
-  // pending_ has been written.
+  // Cursor and text bytes of the written part of the file, of its part that is
+  // covered by Sync(), and of the file after pending_ has been written.
   SegmentCursor written_;
   SegmentCursor synced_;
   SegmentCursor next_;
   uint64_t written_text_bytes_ = 0;
   uint64_t synced_text_bytes_ = 0;
   uint64_t next_text_bytes_ = 0;
-  std::vector<char> pending_;  // the first pending_bytes_ count
+  // Buffer whose first pending_bytes_ bytes are not written yet.
+  std::vector<char> pending_;
   size_t pending_bytes_ = 0;
 
-  // As of next_.
-  FrameMetadata frame_;  // of the open frame, but for what its end decides
+  // Metadata of the open frame at next_. AddMetadata() sets the checksum.
+  FrameMetadata frame_;
+  // Seek table entries of the frames before next_.
   std::vector<SeekEntry> seek_entries_;
 };
 

@@ -1,12 +1,11 @@
-// Going on with a segment whose writer died at any moment.
+// Tests that resume a segment whose writer died at any moment.
 //
 // Invariants checked, for a death after any write, with any number of bytes of
 // the next write in the file:
-//   - the file that Reopen makes has the lines that the cursor vouches for,
-//   each
-//     once, and is what plain zstd accepts
-//   - it is the same file, byte for byte, however often that was interrupted
-//   - a file that is not what the cursor says is left as it was
+//  - Reopen makes a file that plain zstd accepts, with each line that the
+//    cursor covers once.
+//  - An interrupted Reopen that is repeated makes the same bytes.
+//  - A file that does not match the cursor is left unchanged.
 
 #include <unistd.h>
 
@@ -27,7 +26,7 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "zstd.h"
 
 namespace ringlog {
@@ -37,20 +36,20 @@ constexpr size_t kBatchCount = 8;
 
 class SegmentWriterReopenTest : public ::testing::Test {
  protected:
-  // What a writer had done when it had written batch i.
+  // The state of the segment after batch i was written.
   struct Step {
     SegmentCursor cursor;
-    std::string text;  // so far
+    std::string text;  // Of batches 0 to i.
   };
 
   SegmentWriterReopenTest() : path_(MakeTestDirectory() + "/segment") {
     identity_.ring_id = {1, 2, 3};
     identity_.number = 7;
     options_.frame_bytes = 250;
-    WriteWholeSegment();
+    WriteSegment();
   }
 
-  void WriteWholeSegment() {
+  void WriteSegment() {
     auto writer = SegmentWriter::Create(path_, identity_, options_);
     ASSERT_TRUE(writer.ok()) << writer.status();
     std::string text;
@@ -61,10 +60,10 @@ class SegmentWriterReopenTest : public ::testing::Test {
     }
     ASSERT_TRUE((*writer)->AddEnd().ok());
     ASSERT_TRUE((*writer)->Write().ok());
-    whole_ = ReadFile(path_);
+    complete_ = ReadFile(path_);
   }
 
-  // A record and, in every third batch, a gap.
+  // Returns the lines of a batch: a record and, in every third batch, a gap.
   static std::string Lines(size_t batch) {
     std::string lines = absl::StrCat("I20261124 03:03:04.123456 1 file.cc:42] ",
                                      batch * 2654435761, "\n");
@@ -95,7 +94,8 @@ class SegmentWriterReopenTest : public ::testing::Test {
   }
 
   void Put(const std::string& bytes) {
-    // A new file each time: ext4 puts one that was emptied on the disk at once.
+    // Makes a new file, because ext4 flushes a file that was truncated to zero
+    // when it is closed.
     unlink(path_.c_str());
     WriteFile(path_, bytes);
   }
@@ -120,40 +120,40 @@ class SegmentWriterReopenTest : public ::testing::Test {
         text.size());
   }
 
-  void ExpectRefused(const std::string& file, const SegmentCursor& cursor,
-                     absl::StatusCode code) {
+  void ExpectRejected(const std::string& file, const SegmentCursor& cursor,
+                      absl::StatusCode code) {
     Put(file);
     EXPECT_EQ(Reopen(cursor, false).code(), code);
-    EXPECT_EQ(ReadFile(path_), file) << "it has been changed";
+    EXPECT_EQ(ReadFile(path_), file) << "the file was changed";
   }
 
   std::string path_;
   SegmentIdentity identity_;
   SegmentWriterOptions options_;
   std::vector<Step> steps_;
-  std::string whole_;
+  std::string complete_;
 };
 
-TEST_F(SegmentWriterReopenTest, CutBehindACursorEveryLengthGivesTheSameFile) {
+TEST_F(SegmentWriterReopenTest, ExtraBytesDoNotChangeResult) {
   for (const Step& step : steps_) {
     std::string expected;
-    for (uint64_t length = step.cursor.segment_bytes; length <= whole_.size();
-         ++length) {
-      Put(whole_.substr(0, length));
+    for (uint64_t length = step.cursor.segment_bytes;
+         length <= complete_.size(); ++length) {
+      Put(complete_.substr(0, length));
       ASSERT_TRUE(Reopen(step.cursor, true).ok());
       const std::string file = ReadFile(path_);
       if (expected.empty()) {
         expected = file;
         ASSERT_NO_FATAL_FAILURE(ExpectFile(step.text));
       }
-      ASSERT_EQ(file, expected) << "cut at " << length;
+      ASSERT_EQ(file, expected) << "length " << length;
     }
   }
 }
 
-TEST_F(SegmentWriterReopenTest, InterruptedReopenDoneAgainGivesTheSameFile) {
+TEST_F(SegmentWriterReopenTest, RepeatedReopenGivesSameBytes) {
   for (const Step& step : steps_) {
-    Put(whole_);
+    Put(complete_);
     ASSERT_TRUE(Reopen(step.cursor, true).ok());
     const std::string expected = ReadFile(path_);
     for (uint64_t length = step.cursor.segment_bytes; length <= expected.size();
@@ -165,17 +165,17 @@ TEST_F(SegmentWriterReopenTest, InterruptedReopenDoneAgainGivesTheSameFile) {
   }
 }
 
-TEST_F(SegmentWriterReopenTest, ReopenAloneMakesAFileThatZstdAccepts) {
+TEST_F(SegmentWriterReopenTest, ReopenedFileIsValidZstd) {
   for (const Step& step : steps_) {
-    Put(whole_.substr(0, step.cursor.segment_bytes));
+    Put(complete_.substr(0, step.cursor.segment_bytes));
     ASSERT_TRUE(Reopen(step.cursor, false).ok());
     ASSERT_NO_FATAL_FAILURE(ExpectFile(step.text));
   }
 }
 
-TEST_F(SegmentWriterReopenTest, BatchesAddedLaterFollowThoseOfBefore) {
+TEST_F(SegmentWriterReopenTest, LaterBatchesFollowEarlierOnes) {
   for (size_t i = 0; i < kBatchCount; ++i) {
-    Put(whole_);
+    Put(complete_);
     auto writer =
         SegmentWriter::Reopen(path_, identity_, steps_[i].cursor, options_);
     ASSERT_TRUE(writer.ok()) << writer.status();
@@ -193,11 +193,11 @@ TEST_F(SegmentWriterReopenTest, BatchesAddedLaterFollowThoseOfBefore) {
   }
 }
 
-TEST_F(SegmentWriterReopenTest, FrameClosedLaterSaysSoAndNamesItsGaps) {
-  // In batches 1 to 3 there is one frame, and a gap in batch 2.
+TEST_F(SegmentWriterReopenTest, ReopenedFrameHasRecoveredMetadata) {
+  // Batches 1 to 3 are one frame, with a gap in batch 2.
   const SegmentCursor& cursor = steps_[2].cursor;
   ASSERT_NE(cursor.frame_offset, cursor.segment_bytes);
-  Put(whole_);
+  Put(complete_);
   ASSERT_TRUE(Reopen(cursor, false).ok());
   const std::string file = ReadFile(path_);
   const char* const frame = file.data() + cursor.frame_offset;
@@ -221,76 +221,77 @@ TEST_F(SegmentWriterReopenTest, FrameClosedLaterSaysSoAndNamesItsGaps) {
   EXPECT_EQ(metadata->gaps[0].first_position, 2u);
 }
 
-TEST_F(SegmentWriterReopenTest, CursorBeforeTheFirstBatchMakesAnEmptySegment) {
+TEST_F(SegmentWriterReopenTest, CursorBeforeFirstBatchGivesEmptySegment) {
   SegmentCursor cursor;
   cursor.segment_number = 7;
   ASSERT_TRUE(Reopen(cursor, true).ok());
   ASSERT_NO_FATAL_FAILURE(ExpectFile(""));
 }
 
-TEST_F(SegmentWriterReopenTest, AnotherSegmentsFileIsLeftAlone) {
+TEST_F(SegmentWriterReopenTest, DoesNotChangeOtherSegment) {
   const SegmentCursor cursor = steps_[3].cursor;
   SegmentCursor other = cursor;
   other.segment_number = 8;
-  ExpectRefused(whole_, other, absl::StatusCode::kInvalidArgument);
+  ExpectRejected(complete_, other, absl::StatusCode::kInvalidArgument);
   other = cursor;
   other.format = LineFormat::kJson;
-  ExpectRefused(whole_, other, absl::StatusCode::kInvalidArgument);
+  ExpectRejected(complete_, other, absl::StatusCode::kInvalidArgument);
   identity_.ring_id[15] = 1;
-  ExpectRefused(whole_, cursor, absl::StatusCode::kDataLoss);
+  ExpectRejected(complete_, cursor, absl::StatusCode::kDataLoss);
 }
 
-TEST_F(SegmentWriterReopenTest, FileShorterThanTheCursorIsLeftAlone) {
+TEST_F(SegmentWriterReopenTest, DoesNotChangeTooShortFile) {
   for (const Step& step : steps_) {
-    ExpectRefused(whole_.substr(0, step.cursor.segment_bytes - 1), step.cursor,
-                  absl::StatusCode::kDataLoss);
-    ExpectRefused("", step.cursor, absl::StatusCode::kDataLoss);
+    ExpectRejected(complete_.substr(0, step.cursor.segment_bytes - 1),
+                   step.cursor, absl::StatusCode::kDataLoss);
+    ExpectRejected("", step.cursor, absl::StatusCode::kDataLoss);
   }
   ASSERT_EQ(unlink(path_.c_str()), 0);
   EXPECT_EQ(Reopen(steps_[0].cursor, false).code(),
             absl::StatusCode::kNotFound);
 }
 
-TEST_F(SegmentWriterReopenTest, CursorThatContradictsTheFileIsRefused) {
+TEST_F(SegmentWriterReopenTest, RejectsCursorThatDoesNotMatch) {
   const SegmentCursor cursor = steps_[2].cursor;
   SegmentCursor wrong = cursor;
   wrong.open_frame.text_bytes += 1;
-  ExpectRefused(whole_, wrong, absl::StatusCode::kDataLoss);
+  ExpectRejected(complete_, wrong, absl::StatusCode::kDataLoss);
   wrong.open_frame.text_bytes -= 2;
-  ExpectRefused(whole_, wrong, absl::StatusCode::kDataLoss);
+  ExpectRejected(complete_, wrong, absl::StatusCode::kDataLoss);
   wrong.open_frame.text_bytes = ~uint64_t{0};
-  ExpectRefused(whole_, wrong, absl::StatusCode::kDataLoss);
+  ExpectRejected(complete_, wrong, absl::StatusCode::kDataLoss);
   for (uint64_t bytes = 1; bytes < cursor.segment_bytes; ++bytes) {
     if (bytes == cursor.frame_offset) continue;
     wrong = cursor;
     wrong.frame_offset = bytes;
-    ExpectRefused(whole_, wrong, absl::StatusCode::kDataLoss);
+    ExpectRejected(complete_, wrong, absl::StatusCode::kDataLoss);
   }
 }
 
-// The frames before the open one are only walked: what a bit changes there in
-// a record costs that frame when it is read, and not those that follow.
-TEST_F(SegmentWriterReopenTest, FlippedBitIsRefusedOrChangesNoOtherByte) {
+// Reopen does not check the content of the frames before the open frame. A
+// flipped bit there damages that frame, but not the frames after it.
+TEST_F(SegmentWriterReopenTest, FlippedBitChangesNoOtherByte) {
   const Step& step = steps_[5];
-  Put(whole_);
+  Put(complete_);
   ASSERT_TRUE(Reopen(step.cursor, true).ok());
   const std::string expected = ReadFile(path_);
-  size_t refused = 0;
+  size_t rejected = 0;
   for (uint64_t at = 0; at < step.cursor.segment_bytes; ++at) {
-    std::string file = whole_;
+    std::string file = complete_;
     file[at] = static_cast<char>(file[at] ^ (1 << (at % 8)));
     Put(file);
     if (!Reopen(step.cursor, true).ok()) {
-      ++refused;
-      ASSERT_EQ(ReadFile(path_), file) << "it has been changed";
+      ++rejected;
+      ASSERT_EQ(ReadFile(path_), file) << "the file was changed";
       continue;
     }
-    if (at >= step.cursor.frame_offset) continue;  // another checksum then
+    // A flipped bit in the open frame changes its checksum.
+    if (at >= step.cursor.frame_offset) continue;
     std::string flipped = expected;
     flipped[at] = file[at];
     ASSERT_EQ(ReadFile(path_), flipped) << at;
   }
-  EXPECT_GT(refused, step.cursor.segment_bytes / 3);
+  EXPECT_GT(rejected, step.cursor.segment_bytes / 3);
 }
 
 }  // namespace

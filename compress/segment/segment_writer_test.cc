@@ -1,5 +1,5 @@
-// What SegmentWriter writes, read by libzstd, and by a reader of zstd's public
-// seekable format 0.1.0 that is written here.
+// Tests that read the files of SegmentWriter with libzstd, and with a separate
+// reader of zstd's seekable format 0.1.0.
 
 #include "ringlog/compress/segment/segment_writer.h"
 
@@ -24,7 +24,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "zstd.h"
 
 namespace ringlog {
@@ -36,8 +36,8 @@ uint32_t Load32(absl::string_view bytes, size_t at) {
   return value;
 }
 
-// A table's entries, as "Zstandard Seekable Format" 0.1.0 has them at the end
-// of a file.
+// Returns the entries of the seek table at the end of `file`, in "Zstandard
+// Seekable Format" 0.1.0.
 std::vector<SeekEntry> ReadSeekTable(absl::string_view file) {
   std::vector<SeekEntry> entries;
   EXPECT_GE(file.size(), 17u);
@@ -88,7 +88,7 @@ class SegmentWriterTest : public ::testing::Test {
     EXPECT_EQ(writer_->text_bytes(), lines_.size());
   }
 
-  // About `bytes` of lines; others each time.
+  // Returns about `bytes` bytes of lines, different ones in each call.
   std::string MakeLines(size_t bytes) {
     std::string lines;
     while (lines.size() < bytes) {
@@ -99,7 +99,7 @@ class SegmentWriterTest : public ::testing::Test {
     return lines;
   }
 
-  // The metadata frame that begins at `at`.
+  // Decodes the metadata frame at `at`.
   FrameMetadata MetadataAt(absl::string_view file, size_t at) {
     EXPECT_EQ(Load32(file, at), kMetadataFrameMagic);
     absl::StatusOr<FrameMetadata> metadata =
@@ -110,11 +110,11 @@ class SegmentWriterTest : public ::testing::Test {
 
   const std::string path_;
   std::unique_ptr<SegmentWriter> writer_;
-  std::string lines_;  // all that were added
+  std::string lines_;  // All added lines.
   uint64_t line_ = 1;
 };
 
-TEST_F(SegmentWriterTest, OneCallOfPlainZstdGivesTheLinesBack) {
+TEST_F(SegmentWriterTest, PlainZstdDecompressesSegment) {
   ASSERT_NO_FATAL_FAILURE(Create(5000));
   for (size_t i = 0; i < 20; ++i) AddAndWrite(MakeLines(i * 300));
   ASSERT_NO_FATAL_FAILURE(End());
@@ -127,7 +127,7 @@ TEST_F(SegmentWriterTest, OneCallOfPlainZstdGivesTheLinesBack) {
   EXPECT_EQ(text, lines_);
 }
 
-TEST_F(SegmentWriterTest, SeekTableHasEveryFrameWithItsSizes) {
+TEST_F(SegmentWriterTest, SeekTableListsEveryFrame) {
   ASSERT_NO_FATAL_FAILURE(Create(5000));
   for (size_t i = 0; i < 20; ++i) AddAndWrite(MakeLines(1 + i * 300));
   ASSERT_NO_FATAL_FAILURE(End());
@@ -140,7 +140,7 @@ TEST_F(SegmentWriterTest, SeekTableHasEveryFrameWithItsSizes) {
     const size_t bytes =
         ZSTD_findFrameCompressedSize(file.data() + at, file.size() - at);
     ASSERT_EQ(entries[i].compressed_bytes, bytes) << i;
-    // Frames and their metadata take turns.
+    // Frames and metadata frames alternate.
     const bool is_skippable = (Load32(file, at) & 0xFFFFFFF0) == 0x184D2A50;
     ASSERT_EQ(is_skippable, i % 2 == 1) << i;
     std::string frame_text(entries[i].decompressed_bytes, '\0');
@@ -154,7 +154,7 @@ TEST_F(SegmentWriterTest, SeekTableHasEveryFrameWithItsSizes) {
   EXPECT_EQ(at + 8 + entries.size() * 8 + 9, file.size());
 }
 
-TEST_F(SegmentWriterTest, FrameEndsWithTheBatchThatReachesAMebibyte) {
+TEST_F(SegmentWriterTest, FrameEndsAtOneMebibyte) {
   ASSERT_NO_FATAL_FAILURE(Create());
   constexpr size_t kBatchBytes = 100 << 10;
   for (int i = 0; i < 35; ++i) AddAndWrite(MakeLines(kBatchBytes));
@@ -169,7 +169,7 @@ TEST_F(SegmentWriterTest, FrameEndsWithTheBatchThatReachesAMebibyte) {
   }
 }
 
-TEST_F(SegmentWriterTest, WrittenBatchIsReadableBeforeItsFrameEnds) {
+TEST_F(SegmentWriterTest, OpenFrameIsReadable) {
   ASSERT_NO_FATAL_FAILURE(Create());
   for (size_t i = 1; i < 20; ++i) {
     ASSERT_NO_FATAL_FAILURE(AddAndWrite(MakeLines(i * i * 50)));
@@ -181,7 +181,7 @@ TEST_F(SegmentWriterTest, WrittenBatchIsReadableBeforeItsFrameEnds) {
   }
 }
 
-TEST_F(SegmentWriterTest, NothingIsInTheFileBeforeWrite) {
+TEST_F(SegmentWriterTest, AddDoesNotWrite) {
   ASSERT_NO_FATAL_FAILURE(Create());
   ASSERT_NO_FATAL_FAILURE(Add("one\n"));
   EXPECT_EQ(ReadFile(path_), "");
@@ -189,7 +189,7 @@ TEST_F(SegmentWriterTest, NothingIsInTheFileBeforeWrite) {
   EXPECT_EQ(writer_->text_bytes(), 0u);
 }
 
-TEST_F(SegmentWriterTest, LongBatchIsCutIntoBlocksBetweenRecords) {
+TEST_F(SegmentWriterTest, BlocksEndBetweenRecords) {
   ASSERT_NO_FATAL_FAILURE(Create());
   std::string lines;
   for (int i = 0; i < 4000; ++i) {
@@ -203,7 +203,7 @@ TEST_F(SegmentWriterTest, LongBatchIsCutIntoBlocksBetweenRecords) {
     const std::string text = Decompress(path_);
     ASSERT_EQ(text, lines_.substr(0, text.size()));
     ASSERT_TRUE(text.size() == lines.size() || lines[text.size()] == 'I')
-        << "a record is cut at byte " << text.size();
+        << "text ends within a record, at byte " << text.size();
     if (text_bytes.empty() || text_bytes.back() != text.size()) {
       text_bytes.push_back(text.size());
     }
@@ -211,7 +211,7 @@ TEST_F(SegmentWriterTest, LongBatchIsCutIntoBlocksBetweenRecords) {
   EXPECT_GE(text_bytes.size(), lines.size() / (128 << 10));
 }
 
-TEST_F(SegmentWriterTest, RecordLongerThanABlockComesBack) {
+TEST_F(SegmentWriterTest, RecordMayExceedBlock) {
   ASSERT_NO_FATAL_FAILURE(Create());
   AddAndWrite(MakeLines(100) + "I" + std::string(700000, 'x') + "\n" +
               MakeLines(100));
@@ -219,7 +219,7 @@ TEST_F(SegmentWriterTest, RecordLongerThanABlockComesBack) {
   EXPECT_TRUE(Decompress(path_) == lines_);
 }
 
-TEST_F(SegmentWriterTest, SegmentWithoutLinesIsAValidFile) {
+TEST_F(SegmentWriterTest, EmptySegmentIsValid) {
   ASSERT_NO_FATAL_FAILURE(Create());
   ASSERT_NO_FATAL_FAILURE(Add(""));
   ASSERT_TRUE(writer_->Write().ok());
@@ -231,7 +231,7 @@ TEST_F(SegmentWriterTest, SegmentWithoutLinesIsAValidFile) {
   EXPECT_EQ(ReadSeekTable(ReadFile(path_)).size(), 2u);
 }
 
-TEST_F(SegmentWriterTest, MetadataListSomeGapsAndCountAll) {
+TEST_F(SegmentWriterTest, MetadataLimitsListedGaps) {
   ASSERT_NO_FATAL_FAILURE(Create(1000));
   ASSERT_NO_FATAL_FAILURE(AddAndWrite("first\n"));
   const size_t second = ReadFile(path_).size();
@@ -250,7 +250,7 @@ TEST_F(SegmentWriterTest, MetadataListSomeGapsAndCountAll) {
   EXPECT_EQ(metadata.gaps[kMaxFrameGaps - 1].first_position, 0u);
 }
 
-TEST_F(SegmentWriterTest, ExistingFileIsNeverWrittenOver) {
+TEST_F(SegmentWriterTest, DoesNotOverwriteExistingFile) {
   WriteFile(path_, "precious");
   EXPECT_EQ(SegmentWriter::Create(path_, SegmentIdentity(), {}).status().code(),
             absl::StatusCode::kAlreadyExists);
@@ -261,10 +261,10 @@ TEST_F(SegmentWriterTest, ExistingFileIsNeverWrittenOver) {
   EXPECT_TRUE(absl::StrContains(no_directory.message(), "/no/such/dir"));
 }
 
-TEST_F(SegmentWriterTest, BatchTooLongIsRefusedAndTheNextOneIsNot) {
+TEST_F(SegmentWriterTest, RejectsTooLongBatch) {
   ASSERT_NO_FATAL_FAILURE(Create());
   constexpr size_t kBytes = SegmentWriter::kMaxBatchBytes + 1;
-  // Pages that are never touched.
+  // Pages that are never accessed.
   void* const pages = mmap(nullptr, kBytes, PROT_READ,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   ASSERT_NE(pages, MAP_FAILED);
@@ -277,8 +277,9 @@ TEST_F(SegmentWriterTest, BatchTooLongIsRefusedAndTheNextOneIsNot) {
   EXPECT_EQ(Decompress(path_), "line\n");
 }
 
-// Write(), while no file of this process may grow beyond `limit_bytes`. Not
-// even the test's own output: what came of it is looked at afterwards.
+// Calls Write() while no file of this process may grow beyond `limit_bytes`.
+// The limit also holds for the test's own output, so the caller checks the
+// result afterwards.
 absl::Status WriteWithin(uint64_t limit_bytes, SegmentWriter* writer) {
   signal(SIGXFSZ, SIG_IGN);
   rlimit before;
@@ -290,7 +291,7 @@ absl::Status WriteWithin(uint64_t limit_bytes, SegmentWriter* writer) {
   return status;
 }
 
-TEST_F(SegmentWriterTest, FailedWriteLeavesTheFileGoodAndCanBeTriedAgain) {
+TEST_F(SegmentWriterTest, FailedWriteCanBeRetried) {
   ASSERT_NO_FATAL_FAILURE(Create(3000));
   for (size_t i = 0; i < 12; ++i) {
     const std::string good = ReadFile(path_);

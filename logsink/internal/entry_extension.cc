@@ -1,6 +1,6 @@
 #include "ringlog/logsink/internal/entry_extension.h"
 
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/context_fields.h"
 #include "ringlog/logsink/internal/message_template.h"
 #include "ringlog/ring/record.h"

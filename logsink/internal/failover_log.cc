@@ -10,8 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_options.h"
+#include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/line/parsed_record.h"
 #include "ringlog/logsink/internal/failure_target.h"
+#include "ringlog/logsink/internal/read_counters.h"
 #include "ringlog/logsink/internal/resolved_options.h"
 #include "ringlog/ring/os/stderr_log.h"
 

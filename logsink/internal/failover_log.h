@@ -31,7 +31,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/counters.h"
 #include "ringlog/logsink/internal/log_pipeline.h"
 #include "ringlog/logsink/options.h"

@@ -18,11 +18,14 @@
 
 namespace ringlog {
 
+// Where a ring is: in a file that is mapped into memory, or in memory only.
+enum class RingStorage { kFile, kMemory };
+
 // Thread-safe. A forked child has its parent's in its memory, and may not use
 // it, nor destroy it: threads that it does not have may be in the middle of it.
 class LogPipeline {
  public:
-  enum class Storage { kFile, kMemory };
+  using Storage = RingStorage;
   // `options` are Resolved(). Errors are those of RingLogSink::Create().
   // `limits_wait` is FlusherOptions::limits_wait, `on_write` is
   // FlusherOptions::on_write.

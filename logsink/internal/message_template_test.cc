@@ -1,5 +1,5 @@
-// What this build's Abseil says of real LOG() statements, and what is made of
-// bytes that it would not write.
+// Splits the messages of real LOG() statements, as this build's Abseil encodes
+// them, and bytes that Abseil would not write.
 
 #include "ringlog/logsink/internal/message_template.h"
 
@@ -29,7 +29,7 @@ namespace {
 
 using ::testing::StartsWith;
 
-// Types that can be logged in both ways that Abseil knows.
+// Types that Abseil can log in its two ways.
 struct Streamed {
   friend std::ostream& operator<<(std::ostream& os, const Streamed&) {
     return os << "a" << 1;
@@ -43,6 +43,7 @@ struct Stringified {
   }
 };
 
+// Streams `count` pieces.
 struct Values {
   int count;
   template <typename Sink>
@@ -65,7 +66,7 @@ class CapturingSink : public absl::LogSink {
   Message message;
 };
 
-// "literal|value|literal|..."; "?" if the message cannot be split.
+// Returns "literal|value|literal|...", or "?" if the message cannot be split.
 std::string Split(const Message& message) {
   MessagePieces pieces;
   if (!SplitMessage(message.encoded, message.text, &pieces)) return "?";
@@ -89,7 +90,7 @@ class SplitMessageTest : public ::testing::Test {
   CapturingSink sink_;
 };
 
-TEST_F(SplitMessageTest, LiteralsAndValuesTakeTurns) {
+TEST_F(SplitMessageTest, LiteralsAndValuesAlternate) {
   LOG(INFO).ToSinkOnly(&sink_) << "Found " << 3 << " cookies";
   EXPECT_EQ(Captured(), "Found |3| cookies");
   LOG(INFO).ToSinkOnly(&sink_) << "ready";
@@ -101,7 +102,7 @@ TEST_F(SplitMessageTest, LiteralsAndValuesTakeTurns) {
   EXPECT_EQ(Captured(), "one literal |7");
 }
 
-TEST_F(SplitMessageTest, WhatIsNotALiteralIsAValueOfWhateverType) {
+TEST_F(SplitMessageTest, NonLiteralsAreValuesOfAnyType) {
   const std::string string = "s";
   const char* const pointer = "p";
   LOG(INFO).ToSinkOnly(&sink_)
@@ -112,7 +113,7 @@ TEST_F(SplitMessageTest, WhatIsNotALiteralIsAValueOfWhateverType) {
   EXPECT_EQ(Captured(), "x|b||2");
 }
 
-TEST_F(SplitMessageTest, VlogAndPlogAreMessagesToo) {
+TEST_F(SplitMessageTest, VlogAndPlogAreSplit) {
   VLOG(0).ToSinkOnly(&sink_) << "level " << 0;
   EXPECT_EQ(Captured(), "level |0");
   errno = ENOENT;
@@ -120,26 +121,26 @@ TEST_F(SplitMessageTest, VlogAndPlogAreMessagesToo) {
   EXPECT_THAT(Captured(), StartsWith("open |1|: |"));
 }
 
-TEST_F(SplitMessageTest, OddBytesAreWhatTheyAre) {
+TEST_F(SplitMessageTest, SpecialBytesAreUnchanged) {
   LOG(INFO).ToSinkOnly(&sink_) << "{}\n"
                                << std::string("\0\xff\n|", 4) << "\xc3\xa4";
   EXPECT_EQ(Captured(), std::string("{}\n|\0\xff\n||\xc3\xa4", 11));
 }
 
-TEST_F(SplitMessageTest, WithoutLiteralsThereIsNothingToTell) {
+TEST_F(SplitMessageTest, MessageWithoutLiteralsIsNotSplit) {
   LOG(INFO).ToSinkOnly(&sink_) << std::string("formatted elsewhere");
   EXPECT_EQ(Captured(), "?");
   LOG(INFO).ToSinkOnly(&sink_) << "";
   EXPECT_EQ(Captured(), "?");
 }
 
-TEST_F(SplitMessageTest, AMessageThatAbseilHasCutIsNotSplit) {
+TEST_F(SplitMessageTest, TruncatedMessageIsNotSplit) {
   LOG(INFO).ToSinkOnly(&sink_) << "long " << std::string(20000, 'x') << " end";
   EXPECT_LT(sink_.message.text.size(), 20000u);
   EXPECT_EQ(Captured(), "?");
 }
 
-TEST_F(SplitMessageTest, MorePiecesThanThereIsRoomForAreNotSplit) {
+TEST_F(SplitMessageTest, TooManyPiecesAreNotSplit) {
   LOG(INFO).ToSinkOnly(&sink_) << "," << Values{96};
   EXPECT_NE(Captured(), "?");
   LOG(INFO).ToSinkOnly(&sink_) << "," << Values{97};
@@ -160,9 +161,9 @@ std::vector<Message> RealMessages() {
   return messages;
 }
 
-// Invariants checked: whatever the bytes say, pieces that are found cut up
-// exactly the text; nothing is read or written beyond its end (sanitizers).
-TEST_F(SplitMessageTest, EveryTruncationAndBitFlipSplitsTheTextOrNothing) {
+// Invariants checked, for damaged bytes: the pieces make up exactly the text,
+// and nothing after its end is read or written (sanitizers).
+TEST_F(SplitMessageTest, DamagedBytesSplitTextOrNothing) {
   for (const Message& real : RealMessages()) {
     ASSERT_NE(Split(real), "?");
     for (size_t size = 0; size < real.encoded.size(); ++size) {
@@ -177,7 +178,7 @@ TEST_F(SplitMessageTest, EveryTruncationAndBitFlipSplitsTheTextOrNothing) {
   }
 }
 
-TEST_F(SplitMessageTest, RandomBytesSplitTheTextOrNothing) {
+TEST_F(SplitMessageTest, RandomBytesSplitTextOrNothing) {
   std::mt19937_64 random(TestSeed());
   const std::vector<Message> real = RealMessages();
   for (int i = 0; i < 50000; ++i) {

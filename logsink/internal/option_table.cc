@@ -14,9 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
-#include "ringlog/compress/line/line_format.h"
-#include "ringlog/compress/retention/retention.h"
-#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/log_options.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 

@@ -17,8 +17,8 @@ namespace ringlog {
 int OpenFile(const char* path, int flags, mode_t mode) {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0) continue;
-    // It stays: closed by its number it could be what another thread has put
-    // there by dup2(2) meanwhile.
+    // Never closed: by then its number may belong to a file that another thread
+    // has put there with dup2(2).
     const int placeholder = open("/", O_PATH | O_CLOEXEC);
     if (placeholder < 0) return -1;
     if (placeholder > STDERR_FILENO) close(placeholder);
@@ -101,7 +101,7 @@ absl::Status SyncDirectory(const std::string& path) {
 
 absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
                                             uint64_t max_file_bytes,
-                                            uint64_t most) {
+                                            uint64_t max_bytes) {
   struct stat st;
   if (fstat(fd, &st) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path));
@@ -111,7 +111,7 @@ absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
     return absl::InvalidArgumentError(absl::StrCat(
         path, ": not a regular file of at most ", max_file_bytes, " bytes"));
   }
-  const auto wanted = static_cast<size_t>(std::min(file_bytes, most));
+  const auto wanted = static_cast<size_t>(std::min(file_bytes, max_bytes));
   FileContent bytes;
   // A large file must not end the host program.
   bytes.data.reset(new (std::nothrow) char[wanted]);

@@ -38,13 +38,14 @@ absl::Status FileStatus(int error, absl::string_view message);
 // Returns `status` with `path` in front of its message.
 absl::Status PrependPath(const absl::Status& status, absl::string_view path);
 
-// Takes the lock by which a process shows that it has the file open. The lock
-// is held until `fd`, and each copy of it in another process, is closed.
-// Returns false if another process has the lock.
+// Locks a file to show that a process has it open. The lock lasts until `fd`
+// and all copies of it in other processes are closed. Returns false if another
+// process has the lock.
 bool TryLock(int fd);
 
-// Returns true if the file has no name left: another process may delete a file
-// between its opening and its locking.
+// Returns true if the file has no name any more. Callers check this after
+// TryLock(), because another process may delete a file between its opening and
+// its locking.
 bool IsDeleted(int fd);
 
 // Returns true if there is no file `path`; symlinks are not followed. Returns
@@ -73,14 +74,15 @@ struct FileContent {
   absl::string_view view() const { return {data.get(), size}; }
 };
 
-// Reads the first `most` bytes of a regular file that has at most
+// Reads at most the first `max_bytes` bytes of a regular file of at most
 // `max_file_bytes` bytes.
-//   InvalidArgument:   not a regular file, or a longer one
-//   ResourceExhausted: no memory
-//   others:            those of fstat(2) and read(2)
+//   InvalidArgument    not a regular file, or a longer one
+//   ResourceExhausted  no memory
+//   others             errors of fstat(2) and read(2)
+// All messages have the path.
 absl::StatusOr<FileContent> ReadFileContent(int fd, const std::string& path,
                                             uint64_t max_file_bytes,
-                                            uint64_t most);
+                                            uint64_t max_bytes);
 
 // Returns the part of `path` after the last slash.
 absl::string_view Basename(absl::string_view path);

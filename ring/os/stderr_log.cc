@@ -23,15 +23,15 @@ namespace {
 
 constexpr absl::Duration kInterval = absl::Minutes(1);
 
-// Whether a write of a line to `fd` would find room now. Others may take it
-// before.
+// Returns true if a write of a line to `fd` would find room now. Other
+// processes may use the room first.
 bool HasRoom(int fd) {
   pollfd out = {fd, POLLOUT, 0};
   return poll(&out, 1, /*timeout=*/0) == 1 && (out.revents & POLLOUT) != 0;
 }
 
-// False if it was not written because of an error; what has no room for all of
-// it may get a part.
+// Returns false if an error prevented the write. If there is too little room,
+// may write a part of the line.
 bool WriteWithoutWaiting(int fd, absl::string_view line) {
   struct stat st;
   if (fstat(fd, &st) != 0) return false;
@@ -40,8 +40,8 @@ bool WriteWithoutWaiting(int fd, absl::string_view line) {
   }
   int own = -1;
   if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
-    // O_NONBLOCK belongs to the open file, which other processes share: so it
-    // is opened anew.
+    // O_NONBLOCK belongs to the open file description, which other processes
+    // share. Opens the file again to get its own.
     own = open(absl::StrCat("/proc/self/fd/", fd).c_str(),
                O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   }
@@ -51,12 +51,13 @@ bool WriteWithoutWaiting(int fd, absl::string_view line) {
   return ok;
 }
 
-// `more` stays whole.
+// Truncates `what` if necessary, but never `more`.
 void WriteLine(absl::string_view what, absl::string_view more) {
-  // As much as a pipe takes at once, or not at all.
+  // At most as much as a pipe accepts atomically.
   const std::string line =
       absl::StrCat("ringlog: ", what.substr(0, PIPE_BUF - 64), more, "\n");
-  // A reader that has just gone makes it SIGPIPE, which is this thread's own.
+  // If the reader has closed the pipe, the write raises SIGPIPE in this thread.
+  // Blocks the signal and removes it, unless it was pending before.
   sigset_t pipe;
   sigset_t before;
   sigset_t pending;
@@ -76,12 +77,12 @@ void WriteLine(absl::string_view what, absl::string_view more) {
 
 void WarnRateLimited(absl::string_view what) {
   static RateLimit limit(kInterval);
-  const std::optional<uint64_t> left_out =
+  const std::optional<uint64_t> suppressed =
       limit.Admit(MonotonicTime(), ForkGeneration::Now());
-  if (!left_out) return;
-  WriteLine(what, *left_out == 0 ? ""
-                                 : absl::StrCat(" (", *left_out,
-                                                " lines left out before)"));
+  if (!suppressed) return;
+  WriteLine(what, *suppressed == 0 ? ""
+                                   : absl::StrCat(" (", *suppressed,
+                                                  " more lines suppressed)"));
 }
 
 void WarnDataLoss(absl::string_view what) { WriteLine(what, ""); }

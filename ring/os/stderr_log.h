@@ -1,4 +1,4 @@
-// What the library itself has to say.
+// Warnings of the library itself, on stderr.
 
 #ifndef RINGLOG_RING_OS_STDERR_LOG_H_
 #define RINGLOG_RING_OS_STDERR_LOG_H_
@@ -13,42 +13,47 @@
 
 namespace ringlog {
 
-// Writes "ringlog: WHAT" to the descriptor of stderr: not by LOG, which may be
-// what is not working, nor by stdio, which may be locked. One line a minute,
-// for the whole process; the next one says how many there would have been.
-// Never ends the process, nor waits for who reads a pipe, a socket or a
-// terminal: if nobody does, the line is lost. Any thread.
+// Writes "ringlog: WHAT" to the file descriptor of stderr. Does not use LOG,
+// which may be the cause of the warning, nor stdio, which may be locked.
+//
+// Writes at most one line per minute for the whole process. The next line
+// reports the number of suppressed lines.
+//
+// Never ends the process and never blocks: if a pipe, socket or terminal has no
+// room, the line is lost.
+//
+// Context: any thread; not a signal handler.
 void WarnRateLimited(absl::string_view what);
 
-// The same of what is lost for good, which no limit may hold back: callers see
-// to it that it is rare.
+// Writes a warning of permanent data loss, like WarnRateLimited() but without
+// its limit. Callers must ensure that it is rare.
 void WarnDataLoss(absl::string_view what);
 
-// Lets one event through in each interval, and counts the others.
+// Admits one event per interval, and counts the others.
 //
-// Thread-safe; takes no lock, so that a forked child finds none taken.
+// Thread-safe; takes no lock, so a forked child cannot find a lock taken.
 class RateLimit {
  public:
   explicit constexpr RateLimit(absl::Duration interval) : interval_(interval) {}
 
-  // Whether one may pass at `now`, of a clock that does not go back, in a
-  // process of this ForkGeneration: then how many were held back since the last
-  // one. A forked child begins anew.
+  // Returns the number of events rejected since the last admitted one, if the
+  // event is admitted at `now`; otherwise returns nothing. `now` is monotonic.
+  // `generation` is ForkGeneration::Now(); a forked child starts over.
   std::optional<uint64_t> Admit(absl::Duration now, uint32_t generation) {
     const int64_t now_ns = absl::ToInt64Nanoseconds(now);
     int64_t last_ns = last_ns_.load();
     if (generation_.exchange(generation) != generation) {
-      held_back_ = 0;
+      suppressed_ = 0;
     } else if (last_ns != kNever &&
                now - absl::Nanoseconds(last_ns) < interval_) {
-      ++held_back_;
+      ++suppressed_;
       return std::nullopt;
     }
     if (!last_ns_.compare_exchange_strong(last_ns, now_ns)) {
-      ++held_back_;
+      ++suppressed_;
       return std::nullopt;
     }
-    return held_back_.exchange(0);
+    return suppressed_.exchange(0);
   }
 
  private:
@@ -56,7 +61,7 @@ class RateLimit {
 
   const absl::Duration interval_;
   std::atomic<int64_t> last_ns_{kNever};
-  std::atomic<uint64_t> held_back_{0};
+  std::atomic<uint64_t> suppressed_{0};
   std::atomic<uint32_t> generation_{0};
 };
 

@@ -22,8 +22,8 @@
 namespace ringlog {
 namespace {
 
-// In a child process whose stderr is `fd`; its status as waitpid(2) says it.
-// One that waits for ever is ended by SIGALRM.
+// Runs `body` in a child process whose stderr is `fd`. Returns its status of
+// waitpid(2). SIGALRM ends a child that blocks.
 int InChild(int fd, const std::function<void()>& body) {
   const pid_t child = fork();
   if (child == 0) {
@@ -40,17 +40,17 @@ int InChild(int fd, const std::function<void()>& body) {
   return status;
 }
 
-int ComplainTo(int fd) {
+int WarnTo(int fd) {
   return InChild(fd, [] { WarnRateLimited("something"); });
 }
 
-// Writes until there is no room.
+// Writes until `fd` has no room.
 void Fill(int fd) {
   const int flags = fcntl(fd, F_GETFL);
   ASSERT_EQ(fcntl(fd, F_SETFL, flags | O_NONBLOCK), 0);
-  const std::string much(1 << 16, 'x');
-  for (size_t size = much.size(); size > 0; size /= 2) {
-    while (write(fd, much.data(), size) > 0) {
+  const std::string filler(1 << 16, 'x');
+  for (size_t size = filler.size(); size > 0; size /= 2) {
+    while (write(fd, filler.data(), size) > 0) {
     }
   }
   ASSERT_EQ(errno, EAGAIN);
@@ -60,7 +60,7 @@ void Fill(int fd) {
 class StderrLogTest : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_EQ(pipe(fds_), 0); }
-  // What has been written.
+  // Reads the written text.
   std::string Written() {
     char buffer[1000];
     const ssize_t n = read(fds_[0], buffer, sizeof buffer);
@@ -70,7 +70,7 @@ class StderrLogTest : public ::testing::Test {
 };
 
 TEST_F(StderrLogTest, LineNamesTheLibrary) {
-  EXPECT_EQ(ComplainTo(fds_[1]), 0);
+  EXPECT_EQ(WarnTo(fds_[1]), 0);
   EXPECT_EQ(Written(), "ringlog: something\n");
 }
 
@@ -106,31 +106,31 @@ TEST_F(StderrLogTest, ForkedChildHasItsOwnLimit) {
 
 TEST_F(StderrLogTest, ClosedPipeDoesNotEndProcess) {
   close(fds_[0]);
-  EXPECT_EQ(ComplainTo(fds_[1]), 0);
+  EXPECT_EQ(WarnTo(fds_[1]), 0);
 }
 
 TEST_F(StderrLogTest, DoesNotWaitForFullPipe) {
   Fill(fds_[1]);
-  EXPECT_EQ(ComplainTo(fds_[1]), 0);
+  EXPECT_EQ(WarnTo(fds_[1]), 0);
   EXPECT_EQ(fcntl(fds_[1], F_GETFL) & O_NONBLOCK, 0)
-      << "others wait as they did before";
+      << "other writers still block";
 }
 
 TEST_F(StderrLogTest, DoesNotWaitForSocket) {
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-  EXPECT_EQ(ComplainTo(ends[1]), 0);
+  EXPECT_EQ(WarnTo(ends[1]), 0);
   char buffer[100];
   ASSERT_GT(read(ends[0], buffer, sizeof buffer), 9);
   EXPECT_EQ(std::string(buffer, 9), "ringlog: ");
   Fill(ends[1]);
-  EXPECT_EQ(ComplainTo(ends[1]), 0);
+  EXPECT_EQ(WarnTo(ends[1]), 0);
   close(ends[0]);
-  EXPECT_EQ(ComplainTo(ends[1]), 0);
+  EXPECT_EQ(WarnTo(ends[1]), 0);
 }
 
-// It has room for some of the line, so that poll(2) says that it can be written
-// to; a write that waits would then wait for the rest.
+// The terminal has room for a part of the line, so poll(2) reports it as
+// writable. A blocking write would wait for the rest.
 TEST_F(StderrLogTest, DoesNotWaitForTerminal) {
   const int ours = posix_openpt(O_RDWR | O_NOCTTY);
   ASSERT_GE(ours, 0);
@@ -164,7 +164,7 @@ TEST(RateLimitTest, AdmitsOnePerInterval) {
   EXPECT_EQ(limit.Admit(kStart, kParent), std::nullopt);
   EXPECT_EQ(limit.Admit(kStart + absl::Seconds(59), kParent), std::nullopt);
   EXPECT_EQ(limit.Admit(kStart + absl::Seconds(60), kParent), 2)
-      << "the two that were held back";
+      << "two events were rejected";
   EXPECT_EQ(limit.Admit(kStart + absl::Seconds(119), kParent), std::nullopt);
   EXPECT_EQ(limit.Admit(kStart + absl::Seconds(121), kParent), 1);
 }

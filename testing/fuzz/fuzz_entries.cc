@@ -12,8 +12,8 @@ namespace {
 // Lines have no checksum.
 void RepairNothing(std::string*, RepairChoice) {}
 
-// Most of the time a changed geometry says something else than the file's
-// length beside it, and is refused for that alone.
+// Also repairs the geometry, because most changes of it contradict the length
+// of the file and are rejected for that reason alone.
 void RepairRing(std::string* ring, RepairChoice choose) {
   if (choose()) RepairRingGeometry(ring);
   RepairRingChecksums(ring, choose);

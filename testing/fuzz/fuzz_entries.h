@@ -1,4 +1,4 @@
-// All fuzz entries: for the fuzzer, and for the test that replays.
+// The list of all fuzz entries. The fuzzer and fuzz_replay_test run them.
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_ENTRIES_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_ENTRIES_H_
@@ -15,22 +15,27 @@
 
 namespace ringlog {
 
+// A function under fuzz, with its inputs.
 struct FuzzEntry {
   absl::string_view name;
-  // Dies if something is wrong with what the code makes of the input.
+  // Runs one input. Dies if an invariant is violated, otherwise returns 0.
   int (*run)(const uint8_t* data, size_t size);
+  // Returns the initial inputs.
   std::vector<std::string> (*seeds)();
-  // Longer ones are cut. At least twice a seed.
+  // Length at which inputs are truncated. At least twice the length of a seed.
   size_t max_bytes;
+  // Repairs the checksums in an input that `choose` selects.
   void (*repair)(std::string* input, RepairChoice choose);
 };
+// Returns all entries.
 absl::Span<const FuzzEntry> FuzzEntries();
 
-// nullptr if there is none of that name.
+// Returns the entry named `name`, or nullptr.
 const FuzzEntry* FindFuzzEntry(absl::string_view name);
 
-// With some probability makes checksums fit, most of the time all of them: what
-// has been changed would be found by them otherwise, and nothing behind them.
+// Repairs with some probability checksums of the input, and mostly all of them.
+// Without that, readers would reject each mutation by its checksum, and the
+// code after the check would not run.
 void RepairAtRandom(const FuzzEntry& entry, Mutator* mutator,
                     std::string* input);
 

@@ -1,9 +1,10 @@
 // Invariants checked:
-//   - Records follow each other without anything between them, to the end.
-//   - Those that are complete are the same, found from either end.
-//   - What has been parsed, written again and parsed again is the same: no
-//     text can get out of its record. But a directory that a text line should
-//     not have is lost.
+//   - Records follow each other without a gap, up to the end of the input.
+//   - A search from the end finds the same complete records as a search from
+//     the beginning.
+//   - A record that is parsed, printed and parsed again is unchanged, so its
+//     text cannot be mistaken for another record. Exception: a directory that a
+//     text line should not have is dropped.
 
 #include "ringlog/testing/fuzz/fuzz_lines.h"
 
@@ -81,7 +82,7 @@ int FuzzLines(const uint8_t* data, size_t size) {
     const size_t bytes = FirstRecordBytes(format, rest, true);
     CHECK_GT(bytes, 0u);
     CHECK_LE(bytes, rest.size());
-    // Whether more could follow that belongs to it.
+    // Returns 0 if later bytes could belong to the same record.
     const size_t unless_more_follows = FirstRecordBytes(format, rest, false);
     CHECK(unless_more_follows == bytes || unless_more_follows == 0);
     CHECK(unless_more_follows != 0 || bytes == rest.size());

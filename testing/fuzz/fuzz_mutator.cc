@@ -6,7 +6,8 @@
 namespace ringlog {
 namespace {
 
-// Where something changes: of signs, of widths, of what the formats allow.
+// Integers at which behaviour changes: limits of signs, of widths, and of
+// fields.
 constexpr uint64_t kInteresting[] = {
     0,
     1,
@@ -89,7 +90,7 @@ void Mutator::Change(absl::string_view other, std::string* input) {
       if (OneIn(2)) {
         input->resize(at);
       } else {
-        // The beginning of one, the end of another.
+        // Joins the beginning of one input and the end of another.
         input->resize(at);
         input->append(other.substr(std::min(at, other.size())));
       }
@@ -101,7 +102,7 @@ void Mutator::PutInteger(std::string* input) {
   constexpr size_t kCount = sizeof kInteresting / sizeof kInteresting[0];
   const uint64_t value = kInteresting[UpTo(kCount - 1)];
   const size_t bytes = std::min(size_t{1} << UpTo(3), input->size());
-  // Most of what the formats have is aligned.
+  // Most fields of the formats are aligned.
   size_t at = UpTo(input->size() - bytes);
   if (!OneIn(4)) at -= at % bytes;
   std::memcpy(input->data() + at, &value, bytes);
@@ -117,13 +118,14 @@ void Mutator::AddToInteger(std::string* input) {
   std::memcpy(input->data() + at, &value, bytes);
 }
 
-// `from` may be `*input`.
+// Copies a random block of `from` to a random place. `from` may be `*input`.
 void Mutator::CopyBlock(absl::string_view from, bool insert,
                         std::string* input) {
   const size_t begin = UpTo(from.size() - 1);
-  const size_t most = from.size() - begin;
+  const size_t longest = from.size() - begin;
   const std::string block(from.substr(
-      begin, 1 + UpTo(OneIn(2) ? std::min<size_t>(most, 64) - 1 : most - 1)));
+      begin,
+      1 + UpTo(OneIn(2) ? std::min<size_t>(longest, 64) - 1 : longest - 1)));
   const size_t at = UpTo(input->size());
   if (insert) {
     input->insert(at, block);

@@ -1,11 +1,11 @@
 // Mutator
 //
-// Changes inputs at random, for the fuzz tests: by itself in fuzz_replay_test,
-// beside libFuzzer's own changes in the fuzzer. The same for the same seed.
+// Changes inputs at random: alone in fuzz_replay_test, in addition to
+// libFuzzer's own changes in the fuzzer. Equal seeds make equal changes.
 //
-//   Mutator mutator(seed);
-//   mutator.Mutate(another_input, max_bytes, &input);
-//   if (!mutator.OneIn(4)) repair([&] { return !mutator.OneIn(8); }, &input);
+//     Mutator mutator(seed);
+//     mutator.Mutate(another_input, max_bytes, &input);
+//     if (!mutator.OneIn(4)) repair([&] { return !mutator.OneIn(8); }, &input);
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_MUTATOR_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_MUTATOR_H_
@@ -24,12 +24,13 @@ class Mutator {
  public:
   explicit Mutator(uint64_t seed) : random_(seed) {}
 
-  // From 0 to `most`.
-  uint64_t UpTo(uint64_t most) { return random_() % (most + 1); }
+  // Returns a random number from 0 to `limit`.
+  uint64_t UpTo(uint64_t limit) { return random_() % (limit + 1); }
+  // Returns true with probability 1/n.
   bool OneIn(uint64_t n) { return UpTo(n - 1) == 0; }
 
-  // One to eight changes, mostly few: bits, bytes, integers that are at a limit
-  // of something, blocks, the end, and parts of `other`.
+  // Makes one to eight changes of `*input`, mostly few: bits, bytes, integers
+  // at the limit of a type or format, blocks, the end, and parts of `other`.
   void Mutate(absl::string_view other, size_t max_bytes, std::string* input);
 
  private:

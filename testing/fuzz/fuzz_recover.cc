@@ -1,10 +1,10 @@
 // Invariants checked:
-//   - Recovery ends, and each ring that it says to have recovered is gone.
-//   - A second one changes nothing.
-//   - Nor does one of the same ring that came back, as if its deletion had not
-//     been: no record is there twice, and none has gone.
+//   - Recovery ends, and each ring that it reports as recovered is deleted.
+//   - A second recovery changes nothing.
+//   - A recovery of the same ring again, as if its deletion had failed, changes
+//     nothing: no record is doubled or lost.
 //   - libzstd accepts each segment that was not in the input.
-//   - No file has been left that is neither a ring nor a segment.
+//   - No file is left except rings and segments.
 
 #include "ringlog/testing/fuzz/fuzz_recover.h"
 
@@ -29,7 +29,7 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -39,14 +39,14 @@ constexpr char kSomeSegment[] =
     "p.h.20261124-034019.12345.00010203.000001.log.zst";
 
 std::string* directory = nullptr;
-pid_t its_maker = 0;
+pid_t owner_pid = 0;
 
 void RemoveDirectory() {
   std::error_code ignored;
-  if (getpid() == its_maker) std::filesystem::remove_all(*directory, ignored);
+  if (getpid() == owner_pid) std::filesystem::remove_all(*directory, ignored);
 }
 
-// Empty.
+// Returns the path of the directory, empty.
 const std::string& Directory() {
   if (directory == nullptr) {
     const std::string parent =
@@ -54,7 +54,7 @@ const std::string& Directory() {
     std::string path = absl::StrCat(parent, "/ringlog-fuzz.XXXXXX");
     PCHECK(mkdtemp(path.data()) != nullptr) << path;
     directory = new std::string(path);
-    its_maker = getpid();
+    owner_pid = getpid();
     atexit(RemoveDirectory);
   }
   for (const auto& entry : std::filesystem::directory_iterator(*directory)) {
@@ -72,16 +72,16 @@ Files ReadDirectory(const std::string& path) {
   return files;
 }
 
-// What has changed, in words.
+// Describes the differences between two listings.
 std::string Changes(const Files& before, const Files& after) {
   std::string changes;
   for (const auto& [path, content] : before) {
     const auto found = after.find(path);
     if (found == after.end()) {
-      absl::StrAppend(&changes, path, " has gone\n");
+      absl::StrAppend(&changes, path, " is deleted\n");
     } else if (found->second != content) {
       absl::StrAppend(&changes, path, " had ", content.size(),
-                      " bytes, now other ", found->second.size(), "\n");
+                      " bytes, now different ", found->second.size(), "\n");
     }
   }
   for (const auto& [path, content] : after) {
@@ -164,7 +164,8 @@ int FuzzRecover(const uint8_t* data, size_t size) {
   CheckFiles(first, input.segment.empty() ? "" : segment);
   CHECK_EQ(Changes(first, recover()), "") << "by a second recovery";
   WriteFile(ring, std::string(input.ring));
-  CHECK_EQ(Changes(first, recover()), "") << "for the ring came back";
+  CHECK_EQ(Changes(first, recover()), "")
+      << "by a recovery of the same ring again";
   return 0;
 }
 

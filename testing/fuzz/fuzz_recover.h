@@ -1,10 +1,10 @@
-// The fuzz entry for recovery of leftover rings. The input is
+// The fuzz entry of the recovery of leftover rings. The input is
 //
-//     ring | segment | length of the segment, modulo all bytes before it (4)
+//     ring | segment | bytes of the segment, modulo all bytes before it (4)
 //
-// The ring gets the name that its header asks for, or some ring's name if that
-// is damaged; the segment, if it is not empty, the name that the ring's cursor
-// asks for, or that of the first segment.
+// The ring file is named as its header requires, or has a fixed name if the
+// header is damaged. The segment, unless it is empty, is named as the ring's
+// cursor requires, or as the first segment.
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_RECOVER_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_RECOVER_H_
@@ -17,6 +17,7 @@
 
 namespace ringlog {
 
+// The two parts of an input.
 struct RecoverInput {
   absl::string_view ring;
   absl::string_view segment;
@@ -24,10 +25,10 @@ struct RecoverInput {
 RecoverInput SplitRecoverInput(absl::string_view input);
 std::string JoinRecoverInput(absl::string_view ring, absl::string_view segment);
 
-// Dies if a promise of compress/leftover.h is broken; else returns 0. Works in
-// a directory of its own, in memory if there is such a file system: recovery
-// waits for the disk. The process that called it first removes it when it
-// exits.
+// Dies if a guarantee of compress/recovery/leftover_recovery.h is violated,
+// otherwise returns 0. Works in a directory of its own, in memory if possible,
+// because recovery syncs its files. The process that makes the first call
+// deletes the directory at its exit.
 int FuzzRecover(const uint8_t* data, size_t size);
 
 }  // namespace ringlog

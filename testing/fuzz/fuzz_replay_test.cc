@@ -1,9 +1,12 @@
-// Every fuzz entry on what it begins with, on what once found something, and
-// on mutations of both. What the entries check, each says at its beginning.
-// What found something is kept in corpus/ENTRY/.
+// Runs every fuzz entry on its seeds, on the inputs in corpus/ENTRY/ that once
+// violated an invariant, and on mutations of both.
 //
-// The inputs run in processes of their own, so that one that dies, or takes
-// more than its time or memory, is named with its number.
+// Invariants checked:
+//   - Those of each entry, listed at the beginning of its .cc file.
+//   - No input takes more than kSecondsPerInput or kMaxRssKib.
+//
+// Inputs run in child processes, so that the test can name the input of which a
+// child died. The entries are their own oracles. Prints its seed.
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -29,37 +32,37 @@
 #include "ringlog/testing/fuzz/fuzz_entries.h"
 #include "ringlog/testing/fuzz/fuzz_mutator.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
 namespace {
 
 constexpr size_t kMutationsInLongMode = 1000000;
-constexpr size_t kInputsOfAProcess = 500;
-constexpr int kSecondsOfAnInput = 5;  // of the processor
+constexpr size_t kInputsPerProcess = 500;
+constexpr int kSecondsPerInput = 5;  // processor time
 #if defined(ABSL_HAVE_ADDRESS_SANITIZER)
-// A sanitizer takes more memory than the code, and more time.
-constexpr int64_t kMostRssKib = int64_t{1} << 20;
-constexpr size_t kFewer = 10;
+// A sanitizer takes more memory and time.
+constexpr int64_t kMaxRssKib = int64_t{1} << 20;
+constexpr size_t kReduction = 10;
 #else
-constexpr int64_t kMostRssKib = int64_t{256} << 10;
-constexpr size_t kFewer = 1;
+constexpr int64_t kMaxRssKib = int64_t{256} << 10;
+constexpr size_t kReduction = 1;
 #endif
 
 class FuzzReplayTest : public ::testing::TestWithParam<FuzzEntry> {
  protected:
   static const FuzzEntry& entry() { return GetParam(); }
 
-  // What fits into a few seconds, for each entry.
+  // Returns the number of mutations that takes a few seconds.
   static size_t Mutations() {
     if (IsLongMode()) return kMutationsInLongMode;
     const absl::string_view name = entry().name;
     return (name == "recover"   ? 700
             : name == "segment" ? 3000
                                 : 10000) /
-           kFewer;
+           kReduction;
   }
 
   static std::vector<std::string> Corpus() {
@@ -77,16 +80,16 @@ class FuzzReplayTest : public ::testing::TestWithParam<FuzzEntry> {
   }
 
   static void RunInput(const std::string& input) {
-    const itimerval limit = {{0, 0}, {kSecondsOfAnInput, 0}};
+    const itimerval limit = {{0, 0}, {kSecondsPerInput, 0}};
     setitimer(ITIMER_PROF, &limit, nullptr);
     entry().run(reinterpret_cast<const uint8_t*>(input.data()), input.size());
   }
 
-  // Runs input(i) for each i from `begin` to `end` in a process of its own.
+  // Runs input(i) for each i from `begin` to `end` in one child.
   void RunInputs(size_t begin, size_t end,
                  const std::function<std::string(size_t)>& input) {
     std::cout.flush();
-    // What an entry makes at its first call is this process's to remove.
+    // The first call creates a directory, which this process must delete.
     entry().run(nullptr, 0);
     const pid_t child = fork();
     if (child == 0) {
@@ -97,14 +100,14 @@ class FuzzReplayTest : public ::testing::TestWithParam<FuzzEntry> {
     int status = 0;
     rusage used = {};
     ASSERT_EQ(wait4(child, &status, 0, &used), child);
-    if (status != 0) Keep(status, input(*at_));
-    EXPECT_LT(used.ru_maxrss, kMostRssKib)
-        << entry().name << ": KiB for one of the inputs " << begin << " to "
+    if (status != 0) ReportAndKeep(status, input(*at_));
+    EXPECT_LT(used.ru_maxrss, kMaxRssKib)
+        << entry().name << ": KiB of memory for inputs " << begin << " to "
         << end;
   }
 
-  // Names the input that a process died of, and keeps it.
-  void Keep(int status, const std::string& input) {
+  // Reports the input of which a child died, and keeps it in a file.
+  void ReportAndKeep(int status, const std::string& input) {
     const char* const outputs = std::getenv("TEST_UNDECLARED_OUTPUTS_DIR");
     const std::string path =
         absl::StrCat(outputs != nullptr ? outputs : ::testing::TempDir(), "/",
@@ -113,14 +116,14 @@ class FuzzReplayTest : public ::testing::TestWithParam<FuzzEntry> {
     ADD_FAILURE() << entry().name << ": input " << *at_ << ": "
                   << (WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
                                           : "exit")
-                  << (status == SIGPROF ? ", for it took too long" : "")
+                  << (status == SIGPROF ? ", took too long" : "")
                   << "; kept as " << path;
   }
 
   SharedPage<size_t> at_;
 };
 
-TEST_P(FuzzReplayTest, CorpusBreaksNoPromise) {
+TEST_P(FuzzReplayTest, CorpusViolatesNoInvariant) {
   const std::vector<std::string> corpus = Corpus();
   for (const std::string& input : corpus) {
     EXPECT_LE(2 * input.size(), entry().max_bytes);
@@ -128,7 +131,7 @@ TEST_P(FuzzReplayTest, CorpusBreaksNoPromise) {
   RunInputs(0, corpus.size(), [&](size_t i) { return corpus[i]; });
 }
 
-TEST_P(FuzzReplayTest, MutationsBreakNoPromise) {
+TEST_P(FuzzReplayTest, MutationsViolateNoInvariant) {
   const std::vector<std::string> corpus = Corpus();
   const uint64_t seed = TestSeed();
   const auto mutation = [&](size_t i) {
@@ -142,8 +145,8 @@ TEST_P(FuzzReplayTest, MutationsBreakNoPromise) {
   const size_t count = Mutations();
   std::cout << entry().name << ": " << count << " mutations of "
             << corpus.size() << " inputs" << std::endl;
-  for (size_t i = 0; i < count && !HasFailure(); i += kInputsOfAProcess) {
-    RunInputs(i, std::min(count, i + kInputsOfAProcess), mutation);
+  for (size_t i = 0; i < count && !HasFailure(); i += kInputsPerProcess) {
+    RunInputs(i, std::min(count, i + kInputsPerProcess), mutation);
   }
 }
 

@@ -1,13 +1,12 @@
 // Invariants checked:
-//   - A header that is accepted, or made of what the slots say, has all that it
-//     speaks of within its file.
-//   - Recovery fails where the header does, and nowhere else.
-//   - Records are in order of position and do not overlap, neither each other
-//     nor a gap; nor do gaps. All are within one turn of the ring.
-//   - What a record refers to is in the file, or in `assembled`.
-//   - Crash reports come last, behind the end, and can be decoded.
-//   - No gap is of what the cursor says is persisted.
-//   - The same bytes at another place in memory give the same.
+//   - All areas of an accepted or rebuilt header are inside the file.
+//   - Recovery fails if and only if the header is rejected.
+//   - Records and gaps are in order of position and do not overlap. All are
+//     within one lap of the ring.
+//   - The strings of a record point into the file or into `assembled`.
+//   - Crash reports come last, after the end position, and can be decoded.
+//   - No gap covers positions below the cursor.
+//   - The same bytes at another address give the same result.
 
 #include "ringlog/testing/fuzz/fuzz_ring.h"
 
@@ -30,7 +29,7 @@
 namespace ringlog {
 namespace {
 
-// What recovery builds on.
+// Checks the properties of the geometry that recovery relies on.
 void CheckGeometry(const RingHeader& h) {
   CHECK_EQ(h.slot_count & (h.slot_count - 1), 0u);
   CHECK_GE(h.slot_count, 2u);
@@ -81,7 +80,7 @@ void CheckGap(const RecoveredRing& ring, const Gap& gap) {
   CHECK(!Describe(gap).empty());
 }
 
-// Records and gaps together, by position.
+// Walks over records and gaps together, in order of position.
 void CheckOrder(const RecoveredRing& ring) {
   auto record = ring.records.begin();
   auto gap = ring.gaps.begin();
@@ -146,10 +145,10 @@ void CheckBoth(absl::string_view file, absl::string_view copy,
 
 int FuzzRing(const uint8_t* data, size_t size) {
   const absl::string_view file(reinterpret_cast<const char*>(data), size);
-  // Not aligned, and with nothing readable behind it.
+  // Not aligned, and without readable bytes after its end.
   const std::string shifted = absl::StrCat("#", file);
   const absl::string_view copy = absl::string_view(shifted).substr(1);
-  // Whatever reads a ring's bytes is called here.
+  // All functions that read the bytes of a ring are called below.
   const absl::StatusOr<RingHeader> header = ParseRingHeader(file);
   CHECK_EQ(RecoverRing(file, RecoverFrom::kCursor).status(), header.status());
   if (header.ok()) {

@@ -1,4 +1,4 @@
-// The fuzz entry for what reads a ring file: the input is the file.
+// The fuzz entry of the parsers of a ring file. The input is the file.
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_RING_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_RING_H_
@@ -8,8 +8,8 @@
 
 namespace ringlog {
 
-// Dies if a promise of ring/ring_header.h or ring/recovery.h is broken; else
-// returns 0.
+// Dies if a guarantee of ring/ring_header.h or ring/recovery.h is violated,
+// otherwise returns 0.
 int FuzzRing(const uint8_t* data, size_t size);
 
 }  // namespace ringlog

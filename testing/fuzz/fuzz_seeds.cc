@@ -25,15 +25,16 @@
 #include "ringlog/testing/fixtures/repair_checksums.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
 #include "ringlog/testing/fuzz/fuzz_recover.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
 
-// Room for seven cells.
+// A header cell and seven cells.
 constexpr size_t kCompactCrashBytes = 512;
 
-// As a process left it that nobody takes for a living one: of another boot.
+// Returns `file` with a small crash area, and as if of another boot, so that
+// its owner counts as dead.
 std::string DeadAndCompact(const std::string& file) {
   RingHeader header;
   std::memcpy(&header, file.data(), sizeof header);
@@ -76,7 +77,7 @@ void Report(Ring* ring) {
   area.End(7, 1795489439000000000);
 }
 
-// One more of what can happen to a ring in each.
+// Returns steps in the life of a ring. Each seed has one more of them.
 std::vector<std::function<void(Ring*)>> RingSteps() {
   return {
       [](Ring*) {},
@@ -113,7 +114,7 @@ void FlipByteAt(size_t at, std::string* bytes) {
       static_cast<char>((*bytes)[at % bytes->size()] ^ 0x10);
 }
 
-// The segment that the ring's cursor names; empty if there is none.
+// Returns the segment that the ring's cursor names; empty if there is none.
 std::string NamedSegment(const std::string& directory,
                          const std::string& ring_bytes) {
   const absl::StatusOr<RecoveredRing> ring =
@@ -151,10 +152,10 @@ std::vector<std::string> RingSeeds() {
     seeds.push_back(DeadAndCompact(ReadFile(path)));
   }
   std::string damaged = seeds.back();
-  FlipByteAt(100, &damaged);  // of the header
+  FlipByteAt(100, &damaged);  // in the header
   FlipByteAt(damaged.size() - 100, &damaged);
   seeds.push_back(damaged.substr(0, damaged.size() - 40));
-  // Without headers a ring is known by its slots, where version 1.0 has them.
+  // Without headers, recovery finds the slots only where version 1.0 has them.
   std::string headless = ReadFile(path);
   FlipByteAt(100, &headless);
   FlipByteAt(kRingHeaderCopyOffset + 100, &headless);
@@ -169,10 +170,10 @@ std::vector<std::string> SegmentSeeds() {
       MakeSampleSegment(LineFormat::kJson, 2, 3).bytes,
   };
   for (size_t i = 1; i < 10; ++i) {
-    const std::string whole = seeds[i % 3];
-    seeds.push_back(whole.substr(0, whole.size() * i / 10));
-    seeds.push_back(whole);
-    FlipByteAt(whole.size() * i / 10, &seeds.back());
+    const std::string intact = seeds[i % 3];
+    seeds.push_back(intact.substr(0, intact.size() * i / 10));
+    seeds.push_back(intact);
+    FlipByteAt(intact.size() * i / 10, &seeds.back());
   }
   return seeds;
 }
@@ -191,7 +192,7 @@ std::vector<std::string> RecoverSeeds() {
     std::string dead = DeadAndCompact(ring);
     seeds.push_back(JoinRecoverInput(dead, segment));
     if (!segment.empty()) FlipByteAt(segment.size() / 2, &segment);
-    // A byte of a cursor, or of what is beside it.
+    // Flips a byte of a cursor or of a field next to it.
     FlipByteAt(4096 + 512 + end * 40, &dead);
     seeds.push_back(JoinRecoverInput(dead, segment));
   }

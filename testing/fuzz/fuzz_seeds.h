@@ -1,6 +1,6 @@
-// What the fuzz entries begin with: healthy and damaged files, made by the code
-// that writes them. Most rings are without their crash area, which is most of a
-// small one.
+// The initial inputs of the fuzz entries: intact and damaged files that the
+// product code writes. Most rings have a small crash area, because the regular
+// one is larger than all slots.
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_SEEDS_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_SEEDS_H_

@@ -1,10 +1,11 @@
 // Invariants checked:
-//   - It ends, and gives no empty record.
-//   - Skipped regions are in order, within the file, none within another, and
-//     not more than there may be; a cut is the last of them.
-//   - Next() and NextRecords() give the same text, metadata and regions.
-//   - A limit is the same as a file that ends there.
-//   - Metadata list no more gaps than there are, nor than may be listed.
+//   - Reading ends, and returns no empty record.
+//   - Skipped regions are in order, inside the file, disjoint, and at most as
+//     many as documented. A truncation is the last region.
+//   - Next() and NextRecords() return the same text, metadata and regions.
+//   - A limit has the same effect as a file that ends there.
+//   - A metadata frame lists at most the gaps that it counts, and at most the
+//     documented number.
 
 #include "ringlog/testing/fuzz/fuzz_segment.h"
 
@@ -25,9 +26,9 @@
 namespace ringlog {
 namespace {
 
-constexpr size_t kMostText = 8 << 20;
+constexpr size_t kMaxText = 8 << 20;
 
-// A file that only this process can see.
+// A file without a name.
 class MemoryFile {
  public:
   explicit MemoryFile(absl::string_view bytes)
@@ -60,10 +61,11 @@ void CheckRegions(const SegmentReader& reader, uint64_t file_bytes) {
   CHECK_LE(end, file_bytes);
 }
 
-// Of text, its length and checksum; the rest as it is.
+// The result of reading: length and checksum of the text, and all other results
+// in full. `is_complete` is false if kMaxText ended the reading.
 struct Reading {
   std::string summary;
-  bool is_all = true;
+  bool is_complete = true;
 };
 
 class Reader {
@@ -81,8 +83,8 @@ class Reader {
       } else {
         TakeMetadata(&reading.summary);
       }
-      if (text_bytes_ > kMostText) {
-        reading.is_all = false;
+      if (text_bytes_ > kMaxText) {
+        reading.is_complete = false;
         return reading;
       }
     }
@@ -90,7 +92,7 @@ class Reader {
     for (const SkippedRegion& region : reader_->skipped()) {
       absl::StrAppend(&reading.summary, ToString(region), " ",
                       region.first_position, "..", region.end_position,
-                      region.is_cut ? " cut\n" : "\n");
+                      region.is_cut ? " truncated\n" : "\n");
     }
     absl::StrAppend(&reading.summary, reader_->is_closed());
     return reading;
@@ -142,16 +144,19 @@ int FuzzSegment(const uint8_t* data, size_t size) {
   const absl::string_view file(reinterpret_cast<const char*>(data), size);
   const Reading one_by_one = Read(file, kWholeFile, true);
   const Reading together = Read(file, kWholeFile, false);
-  if (one_by_one.is_all && together.is_all) {
+  if (one_by_one.is_complete && together.is_complete) {
     CHECK_EQ(one_by_one.summary, together.summary);
   }
-  // Not of each, for it takes time; anywhere; but for the same input the same.
+  // Only for a quarter of the inputs, because it takes time. The limit is
+  // anywhere in the file, but the same for the same input.
   const auto hash = static_cast<uint32_t>(absl::ComputeCrc32c(file));
   if (file.empty() || hash % 4 != 0) return 0;
   const size_t limit = 1 + hash / 4 % file.size();
   const Reading limited = Read(file, limit, false);
-  const Reading cut = Read(file.substr(0, limit), kWholeFile, false);
-  if (limited.is_all && cut.is_all) CHECK_EQ(limited.summary, cut.summary);
+  const Reading truncated = Read(file.substr(0, limit), kWholeFile, false);
+  if (limited.is_complete && truncated.is_complete) {
+    CHECK_EQ(limited.summary, truncated.summary);
+  }
   return 0;
 }
 

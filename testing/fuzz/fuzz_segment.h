@@ -1,4 +1,4 @@
-// The fuzz entry for what reads a segment: the input is the file.
+// The fuzz entry of the reader of segments. The input is the file.
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_SEGMENT_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_SEGMENT_H_
@@ -8,9 +8,9 @@
 
 namespace ringlog {
 
-// Dies if a promise of compress/segment_reader.h is broken; else returns 0. A
-// few bytes can be of any amount of text, of which only the first MiBs are
-// read.
+// Dies if a guarantee of compress/segment/segment_reader.h is violated,
+// otherwise returns 0. A few bytes can decompress to any amount of text, so it
+// reads only the first MiBs of text.
 int FuzzSegment(const uint8_t* data, size_t size);
 
 }  // namespace ringlog

@@ -1,17 +1,17 @@
-// The libFuzzer program of all entries of fuzz_entries.h:
+// The libFuzzer program of all entries in fuzz_entries.h:
 //
-//   bazel build --config=fuzz //testing/fuzz:fuzzer
-//   fuzzer --entry=NAME [--seeds=DIRECTORY] [libFuzzer's options] CORPUS...
+//     bazel build --config=fuzz //testing/fuzz:fuzzer
+//     fuzzer --entry=NAME [--seeds=DIRECTORY] [libFuzzer's options] CORPUS...
 //
-// --seeds writes the inputs to begin with into a directory, which is then best
-// named as a corpus too. For what CONTRIBUTING.md asks, the limits are
+// --seeds writes the initial inputs into a directory. Name that directory as a
+// corpus, too. The limits that CONTRIBUTING.md asks for are
 //
-//   -timeout=5           seconds for an input
-//   -malloc_limit_mb=256 for one allocation: none may be of a length that only
-//                        the file claims
-//   -rss_limit_mb=512    with ASAN_OPTIONS=quarantine_size_mb=16: 256 MiB for
-//                        the code, as much for the sanitizers' shadow, what
-//                        they keep of freed memory, and libFuzzer's corpus
+//     -timeout=5           seconds for an input
+//     -malloc_limit_mb=256 for one allocation: a length that only the file
+//                          claims must not be allocated
+//     -rss_limit_mb=512    with ASAN_OPTIONS=quarantine_size_mb=16: 256 MiB for
+//                          the code, and as much for the sanitizer's shadow
+//                          and quarantine, and for libFuzzer's corpus
 
 #include <sys/stat.h>
 
@@ -28,7 +28,7 @@
 #include "absl/strings/strip.h"
 #include "ringlog/testing/fuzz/fuzz_entries.h"
 #include "ringlog/testing/fuzz/fuzz_mutator.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace {
 
@@ -46,10 +46,10 @@ void WriteSeeds(const std::string& directory) {
 
 extern "C" {
 
-// libFuzzer's own changes, which know what the code compares with.
+// libFuzzer's own mutations, which know the values that the code compares with.
 size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
-// The names and types are libFuzzer's.
+// The names and types are those of libFuzzer.
 int LLVMFuzzerInitialize(int* argc, char*** argv);
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
@@ -66,7 +66,7 @@ int LLVMFuzzerInitialize(int* argc, char*** argv) {
     }
   }
   if (entry == nullptr) {
-    std::fputs("--entry has to be one of:", stderr);
+    std::fputs("fuzzer: parse --entry: must be one of", stderr);
     for (const ringlog::FuzzEntry& known : ringlog::FuzzEntries()) {
       std::fprintf(stderr, " %s", std::string(known.name).c_str());
     }

@@ -1,5 +1,5 @@
-// A golden file: what golden_maker writes into testing/golden, and golden_test
-// reads.
+// A golden file: golden_maker writes it into testing/golden, golden_test reads
+// it.
 
 #ifndef RINGLOG_TESTING_GOLDEN_GOLDEN_FILE_H_
 #define RINGLOG_TESTING_GOLDEN_GOLDEN_FILE_H_
@@ -9,17 +9,18 @@
 
 namespace ringlog {
 
+// One file. `name` is relative to the directory of its format version.
 struct GoldenFile {
   std::string name;
   std::string bytes;
-  // What a reader has to find, as golden_test prints it; by the knowledge
-  // of who made the file, who has asked no reader. Empty of a file that has it
-  // in common with the one before.
+  // The content that a reader must find, in the format of golden_test. The
+  // maker derives it from what it logs, not from a reader. Empty if the file
+  // before has it for both.
   std::string expected;
 };
 
-// Of everything golden: what a golden file says of its maker. Times go up from
-// here, 2026-11-24 03:03:59 UTC, within that second.
+// Identity of the golden process. Its times increase from 2026-11-24 03:03:59
+// UTC and stay within that second.
 inline constexpr int64_t kGoldenSecond = 1795489439;
 inline constexpr int64_t kGoldenTimeNs = kGoldenSecond * 1000000000;
 inline constexpr int64_t kGoldenProcessId = 12345;

@@ -1,12 +1,12 @@
-// Makes testing/golden/1.0: files as version 1.0 of the formats writes them,
-// and beside each what a reader has to find in it. The same bytes every time,
-// with the same release of zstd.
+// Makes testing/golden/1.0: files of version 1.0 of the formats, and next to
+// each the content that a reader must find. With the same release of zstd, the
+// bytes are the same at each run.
 //
-//   bazel run //testing:golden_maker
+//     bazel run //testing/golden:golden_maker
 //
-// Never writes over a file that has other bytes. While version 1 is not frozen
-// a change of the format may delete the directory first; files of a version
-// that has been released are never made again.
+// Never overwrites a file with different bytes. Before version 1.0 is released,
+// a change of the format may delete the directory first. Files of a released
+// version are never made again.
 
 #include <cstddef>
 #include <cstdio>
@@ -21,13 +21,13 @@
 #include "ringlog/testing/golden/golden_file.h"
 #include "ringlog/testing/golden/golden_ring.h"
 #include "ringlog/testing/golden/golden_segments.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "zstd.h"
 
 namespace ringlog {
 namespace {
 
-// A ring is mostly zeros.
+// Compresses `bytes`; a ring is mostly zeros.
 std::string Compress(const std::string& bytes) {
   std::string out(ZSTD_compressBound(bytes.size()), '\0');
   const size_t size =
@@ -43,8 +43,8 @@ bool Put(const std::string& path, const std::string& bytes) {
   if (!exists) WriteFile(path, bytes);
   std::printf("%s: %s\n", path.c_str(),
               !exists   ? "written"
-              : is_same ? "as it was"
-                        : "is there with other bytes; left alone");
+              : is_same ? "unchanged"
+                        : "exists with different bytes; left unchanged");
   return !exists || is_same;
 }
 
@@ -76,7 +76,8 @@ bool Run(const std::string& directory) {
 int main() {
   const char* const workspace = std::getenv("BUILD_WORKSPACE_DIRECTORY");
   if (workspace == nullptr) {
-    std::fputs("golden_maker: to be run by bazel run\n", stderr);
+    std::fputs("golden_maker: find the workspace: not run by `bazel run`\n",
+               stderr);
     return 2;
   }
   return ringlog::Run(absl::StrCat(workspace, "/testing/golden/1.0")) ? 0 : 1;

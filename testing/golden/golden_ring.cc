@@ -16,7 +16,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/repair_checksums.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -25,13 +25,14 @@ constexpr absl::string_view kFile = "file.cc";
 constexpr size_t kHeadBytes = 40 + kFile.size();
 constexpr size_t kPayloadBytes = 96;
 constexpr uint64_t kSlots = 64;
-// A sixteenth each is kept for FATAL, and for WARNING and above.
+// Slots that INFO may use. A sixteenth of the ring is reserved for FATAL, and
+// another one for WARNING and above.
 constexpr uint64_t kForInfo = 56;
-// Half of the ring.
+// A record may take half of the ring.
 constexpr size_t kLongestText = kSlots / 2 * kPayloadBytes - kHeadBytes;
 constexpr uint64_t kFirstPosition = (uint64_t{1} << 32) - 40;
 
-// The ring, and beside it what is known to be in it.
+// A ring, and the content that a reader must find in it.
 class Script {
  public:
   Script() : path_(MakeTestDirectory() + "/a.ring") {
@@ -47,7 +48,7 @@ class Script {
     ring_ = *std::move(ring);
   }
 
-  // The records' texts are of all lengths up to three slots' full.
+  // Logs `count` records with texts of all lengths up to three slots.
   void Log(int count) {
     for (int i = 0; i < count; ++i) {
       std::string text = absl::StrCat("message ", number_, " ");
@@ -58,7 +59,7 @@ class Script {
   void LogShort() { Append("short"); }
   void LogTooLong() { Append(std::string(5000, 'y')); }
 
-  // A record that is never committed; its slots.
+  // Claims a record that is never committed.
   void Claim(size_t text_bytes) {
     const uint64_t slots = SlotsOf(text_bytes);
     CHECK(ring_->Claim(Severity::kInfo, kHeadBytes, text_bytes).has_value());
@@ -71,7 +72,7 @@ class Script {
     ring_->Abandon(*claim);
     ++tail_;
   }
-  // The oldest of the claims.
+  // Skips the oldest claim.
   void Skip() {
     CHECK_EQ(ring_->pending().value_or(0), claims_.front().first);
     CHECK(ring_->Skip(claims_.front().first + claims_.front().second)
@@ -86,7 +87,7 @@ class Script {
     while (ring_->Take().has_value()) {
     }
   }
-  // What has been taken is persisted.
+  // Publishes a cursor: all records taken so far are persisted.
   void Publish() {
     SegmentCursor cursor;
     cursor.segment_number = 3;
@@ -132,7 +133,7 @@ class Script {
     const uint64_t slots = SlotsOf(text.size());
     const bool fits = number % 4 != 0 || tail_ + slots - released_ <= kForInfo;
     const bool is_cut = fits && text.size() < logged_bytes;
-    // The text in full, which is longer if it is cut.
+    // The text before truncation.
     std::string logged = text;
     logged.resize(logged_bytes, 'y');
     CHECK(ring_->Append(severity, head, logged) ==
@@ -161,7 +162,7 @@ class Script {
   uint64_t released_ = kFirstPosition;
   uint64_t cursor_ = kFirstPosition;
   uint64_t cut_ = 0;
-  uint64_t dropped_ = 0;  // all of them INFO
+  uint64_t dropped_ = 0;  // all with severity INFO
   std::vector<std::pair<uint64_t, std::string>> records_;
   std::vector<std::pair<uint64_t, uint64_t>> claims_;  // position, slots
 };
@@ -204,7 +205,7 @@ absl::string_view GoldenHead(int number, absl::string_view text) {
 
 GoldenFile GoldenRing() {
   Script script;
-  // More than a turn, by and by, that is persisted.
+  // Fills the ring for more than a lap and persists everything.
   for (int i = 0; i < 4; ++i) {
     script.Log(10);
     script.TakeAll();
@@ -217,7 +218,7 @@ GoldenFile GoldenRing() {
   script.TakeAll();
   script.Publish();
   script.Release();
-  // What is not.
+  // Records that are not persisted.
   script.LogTooLong();
   script.Log(2);
   script.Abandon();
@@ -227,7 +228,7 @@ GoldenFile GoldenRing() {
   script.LogShort();
   script.Take(2);
   while (!script.IsFull()) script.LogShort();
-  // One of four is INFO, and finds no room.
+  // One of four is INFO, which finds no free slot.
   for (int i = 0; i < 4; ++i) script.LogShort();
   GoldenFile file = script.Finish();
   file.name = "wrapped.ring";

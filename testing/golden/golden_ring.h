@@ -1,5 +1,5 @@
-// The golden ring, and what the ring of the golden process that was killed
-// shares with it.
+// The golden ring, and the identity that it shares with the ring of the killed
+// golden process.
 
 #ifndef RINGLOG_TESTING_GOLDEN_GOLDEN_RING_H_
 #define RINGLOG_TESTING_GOLDEN_GOLDEN_RING_H_
@@ -13,19 +13,21 @@
 
 namespace ringlog {
 
-// The bytes 0 to 15.
+// Returns the id of the golden ring: the bytes 0 to 15.
 RingId GoldenRingId();
 
-// `ring` as if it were of the golden process: its id and those of its machine
-// and process, and times, with the checksums that go with them.
+// Returns `ring` with the identity of the golden process: ring id, machine,
+// process and times. Repairs the checksums.
 std::string AsGolden(std::string ring);
 
-// The head of a golden record; valid until the next call.
+// Returns the head of a golden record; valid until the next call.
 absl::string_view GoldenHead(int number, absl::string_view text);
 
-// 64 slots. It has wrapped, and gone past position 2^32; it has records of one
-// slot and of several, one that was cut, one being written of each kind, one
-// that was given up, one that was skipped, a cursor, and drops.
+// Returns a ring of 64 slots. It has wrapped, and its positions exceed 2^32. It
+// has a cursor, drops, and
+//   - records of one slot and of several, and a truncated one,
+//   - unfinished records of one slot and of several,
+//   - an abandoned and a skipped slot.
 GoldenFile GoldenRing();
 
 }  // namespace ringlog

@@ -23,16 +23,16 @@
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/golden/golden_ring.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
 
-// A text, and how it looks in each format.
+// A text, and its form in each format.
 struct Text {
   absl::string_view text;
   absl::string_view lines;
-  absl::string_view json;  // what follows "text":
+  absl::string_view json;  // the value of "text"
 };
 constexpr Text kTexts[] = {
     {"plain", "plain", "\"plain\""},
@@ -49,7 +49,7 @@ constexpr Text kTexts[] = {
      "\"no \xef\xbf\xbd UTF-8\",\"text_base64\":\"bm8g/yBVVEYtOA==\""},
 };
 
-// What is said of each cause.
+// The name and description of each cause of a gap.
 struct Cause {
   absl::string_view name;
   absl::string_view because;
@@ -69,10 +69,10 @@ constexpr size_t kDropCauses = 4;
 constexpr absl::string_view kSeverities[] = {"INFO", "WARNING", "ERROR",
                                              "FATAL"};
 
-// A segment, and beside it what has been put in.
-class Maker {
+// A segment, and the content that a reader must find in it.
+class SegmentMaker {
  public:
-  explicit Maker(LineFormat format)
+  explicit SegmentMaker(LineFormat format)
       : path_(MakeTestDirectory() + "/segment"),
         is_json_(format == LineFormat::kJson),
         batch_(format, kFirst) {
@@ -81,7 +81,7 @@ class Maker {
     identity.number = 7;
     identity.format = format;
     SegmentWriterOptions options;
-    options.frame_bytes = 1;  // one batch each
+    options.frame_bytes = 1;  // one batch in each frame
     auto writer = SegmentWriter::Create(path_, identity, options);
     CHECK_OK(writer);
     writer_ = *std::move(writer);
@@ -119,27 +119,29 @@ class Maker {
     Gap gap;
     gap.cause = static_cast<GapCause>(cause);
     gap.first_position = gap.end_position = position_;
-    std::string says;
+    std::string description;
     std::string records;
     if (cause < kDropCauses) {
       gap.records = {cause + 1, 2, 0, 0};
       gap.first_time_ns = kGoldenTimeNs + 1;
       gap.last_time_ns = kGoldenTimeNs + 2;
-      says = absl::StrCat(cause + 1, " INFO, 2 WARNING records dropped before ",
-                          "position ", position_);
+      description =
+          absl::StrCat(cause + 1, " INFO, 2 WARNING records dropped before ",
+                       "position ", position_);
       records =
           absl::StrCat(",\"records\":{\"INFO\":", cause + 1, ",\"WARNING\":2},",
                        "\"first_time\":\"2026-11-24T03:03:59.000000001Z\",",
                        "\"last_time\":\"2026-11-24T03:03:59.000000002Z\"");
     } else {
       gap.end_position += cause % 2 + 1;
-      says = cause % 2 == 0 ? absl::StrCat("position ", position_, " missing")
-                            : absl::StrCat("positions ", position_, " to ",
-                                           position_ + 1, " missing");
+      description = cause % 2 == 0
+                        ? absl::StrCat("position ", position_, " missing")
+                        : absl::StrCat("positions ", position_, " to ",
+                                       position_ + 1, " missing");
     }
     batch_.AddGap(gap, kGoldenTimeNs + int64_t{number_} * 1000);
     AddGapLine(
-        absl::StrCat(says, ": ", kCauses[cause].because),
+        absl::StrCat(description, ": ", kCauses[cause].because),
         absl::StrCat("{\"cause\":\"", kCauses[cause].name,
                      "\",\"first_position\":", gap.first_position,
                      ",\"end_position\":", gap.end_position, records, "}"));
@@ -183,13 +185,13 @@ class Maker {
         severity);
   }
 
-  void AddGapLine(absl::string_view says, absl::string_view object) {
+  void AddGapLine(absl::string_view description, absl::string_view object) {
     if (is_json_) {
       absl::StrAppend(&lines_, Json(number_, "WARNING"), ",\"gap\":", object,
-                      ",\"text\":\"", says, "\"}\n");
+                      ",\"text\":\"", description, "\"}\n");
     } else {
-      absl::StrAppend(&lines_, "W", Head(number_, 0), "ringlog:0] ", says,
-                      "\n ", object, "\n");
+      absl::StrAppend(&lines_, "W", Head(number_, 0), "ringlog:0] ",
+                      description, "\n ", object, "\n");
     }
   }
 
@@ -201,7 +203,7 @@ class Maker {
   int number_ = 0;
   uint64_t position_ = kFirst;
   std::string expected_;
-  // Of the frame.
+  // State of the current frame.
   std::string lines_;
   uint64_t begin_ = kFirst;
   std::array<uint64_t, 4> records_ = {};
@@ -210,7 +212,7 @@ class Maker {
 };
 
 GoldenFile MakeSegment(LineFormat format) {
-  Maker maker(format);
+  SegmentMaker maker(format);
   for (size_t frame = 0; frame < 10; ++frame) {
     for (int i = 0; i < 3; ++i) maker.AddRecord();
     if (frame < std::size(kCauses)) maker.AddGap(frame);
@@ -221,10 +223,12 @@ GoldenFile MakeSegment(LineFormat format) {
   return maker.Finish();
 }
 
-// The process that is killed: its ring, its flusher, and what it has logged.
-class Killed {
+// The process that is killed: a ring, a segment writer, and the lines logged so
+// far.
+class KilledProcess {
  public:
-  explicit Killed(std::string directory) : directory_(std::move(directory)) {
+  explicit KilledProcess(std::string directory)
+      : directory_(std::move(directory)) {
     RingOptions options;
     options.slot_count = 64;
     options.head_bytes = 48;
@@ -271,11 +275,11 @@ class Killed {
     ring_->PublishCursor(ring_->take_position(), EncodeSegmentCursor(cursor));
     ring_->Release();
   }
-  // A record that is being written, of one slot.
+  // Claims a record of one slot and does not commit it.
   void Claim() {
     const uint64_t position = ring_->tail_position();
     CHECK(ring_->Claim(Severity::kInfo, 47, 10).has_value());
-    // A gap is told with the time of the record that follows it.
+    // The line of a gap has the time of the record after it.
     const std::string line = absl::StrFormat(
         "W20261124 03:03:59.%06d 0 ringlog:0] position %d missing: still being "
         "written when the process died\n {\"cause\":\"unfinished\","
@@ -316,10 +320,10 @@ GoldenFile GoldenJson() {
 }
 
 std::vector<GoldenFile> GoldenKilled() {
-  Killed process(MakeTestDirectory());
+  KilledProcess process(MakeTestDirectory());
   process.Log(12);
-  process.Flush(4, /*publish=*/true);  // a frame of its own
-  process.Flush(3, /*publish=*/true);  // of the open one
+  process.Flush(4, /*publish=*/true);  // a complete frame
+  process.Flush(3, /*publish=*/true);  // part of the open frame
   process.Flush(2, /*publish=*/false);
   process.Claim();
   process.Log(3);

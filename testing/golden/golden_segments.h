@@ -9,16 +9,17 @@
 
 namespace ringlog {
 
-// Ten frames with a gap of every cause and every odd text; closed.
+// Returns a closed segment of ten frames, with a gap of each cause and texts
+// with special bytes.
 GoldenFile GoldenText();
 
-// The same as JSON.
+// Returns the same records and gaps as JSON.
 GoldenFile GoldenJson();
 
-// What a process left that was killed: the ring, whose cursor is in the middle
-// of the segment's open frame, and the segment, which goes on behind it. They
-// have the names that recovery knows them by. `expected` is what recovery makes
-// of the two.
+// Returns the files of a killed process: a ring whose cursor is inside the open
+// frame of the segment, and the segment, which has bytes after the cursor.
+// Their names are those that recovery expects. `expected` is the log after a
+// recovery of both.
 std::vector<GoldenFile> GoldenKilled();
 
 }  // namespace ringlog

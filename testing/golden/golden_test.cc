@@ -1,5 +1,5 @@
-// Files that version 1.0 of the formats has written, as this code reads them;
-// and what versions to come may write, made from them, as FORMAT.md has it.
+// Reads files of version 1.0 of the formats, and files that a later version may
+// write, which the test makes from them by the rules of the format pages.
 
 #include <cstddef>
 #include <cstdint>
@@ -33,7 +33,7 @@
 #include "ringlog/testing/golden/golden_file.h"
 #include "ringlog/testing/golden/golden_ring.h"
 #include "ringlog/testing/golden/golden_segments.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 #include "zstd.h"
 
@@ -56,7 +56,7 @@ constexpr char kKilledSegment[] =
 std::string PathOf(absl::string_view name) {
   return absl::StrCat("testing/golden/1.0/", name);
 }
-// A ring's file is compressed once more.
+// Returns the content of a golden file. Rings are stored compressed.
 std::string Golden(absl::string_view name) {
   return absl::EndsWith(name, ".ring")
              ? Decompress(PathOf(absl::StrCat(name, ".zst")))
@@ -66,7 +66,7 @@ std::string Expected(absl::string_view name) {
   return ReadFile(PathOf(absl::StrCat(name, ".txt")));
 }
 
-// The lines of the log, of what is expected of a segment.
+// Returns the log lines of an expected content, without its "#" lines.
 std::string LogLines(const std::string& expected) {
   std::string lines;
   for (const absl::string_view line :
@@ -149,7 +149,7 @@ void Put(size_t offset, Int value, std::string* bytes) {
   std::memcpy(&bytes->at(offset), &value, sizeof value);
 }
 
-// Calls `change` with each metadata frame's payload, without its checksum.
+// Calls `change` with the payload of each metadata frame, without its checksum.
 std::string WithMetadata(const std::string& segment,
                          const std::function<void(std::string*)>& change) {
   constexpr absl::string_view kBegin("\x57\x2a\x4d\x18", 4);
@@ -170,7 +170,7 @@ std::string WithMetadata(const std::string& segment,
   return out;
 }
 
-// In both copies.
+// Sets a field in both copies of the header.
 template <typename Int>
 std::string WithHeaderField(std::string ring, size_t offset, Int value) {
   Put(offset, value, &ring);
@@ -179,7 +179,7 @@ std::string WithHeaderField(std::string ring, size_t offset, Int value) {
   return ring;
 }
 
-// Calls `change` with the offset of each cursor.
+// Calls `f` with the offset of each cursor.
 std::string WithCursors(std::string ring,
                         const std::function<void(size_t, std::string*)>& f) {
   f(kLiveOffset + offsetof(RingLive, cursor), &ring);
@@ -196,8 +196,8 @@ std::string KilledDirectory(const std::string& ring) {
   return directory;
 }
 
-// What the killed process logged, if nothing has been recovered yet: of the
-// segment what the cursor says, then what is in the ring.
+// Returns the log of the killed process before a recovery: the lines of the
+// segment up to the cursor, then the records of the ring.
 std::string ReadUnrecovered(const std::string& directory,
                             const std::string& bytes) {
   const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
@@ -232,16 +232,16 @@ void ExpectRecovered(const std::string& ring) {
   EXPECT_EQ(AllText(directory), Expected(kKilledRing));
 }
 
-TEST(GoldenTest, RingGivesWhatWasLogged) {
+TEST(GoldenTest, RingHasLoggedRecords) {
   EXPECT_EQ(Print(Golden(kRing)), Expected(kRing));
 }
 
-TEST(GoldenTest, SegmentsGiveWhatWasLogged) {
+TEST(GoldenTest, SegmentsHaveLoggedRecords) {
   EXPECT_EQ(PrintSegment(PathOf(kText)), Expected(kText));
   EXPECT_EQ(PrintSegment(PathOf(kJson)), Expected(kJson));
 }
 
-TEST(GoldenTest, ZstdAloneGivesTheLines) {
+TEST(GoldenTest, ZstdAloneReadsTheLines) {
   for (const char* name : {kText, kJson}) {
     bool complete = false;
     EXPECT_EQ(Decompress(PathOf(name), &complete), LogLines(Expected(name)));
@@ -249,11 +249,11 @@ TEST(GoldenTest, ZstdAloneGivesTheLines) {
   }
 }
 
-TEST(GoldenTest, WhatAKilledProcessLeftIsReadAndRecovered) {
+TEST(GoldenTest, KilledProcessIsReadAndRecovered) {
   ExpectRecovered(Golden(kKilledRing));
 }
 
-TEST(GoldenTest, AnIndependentReaderFindsTheSame) {
+TEST(GoldenTest, IndependentReaderAgrees) {
   for (const char* program : {"python3", "zstd"}) {
     if (RunProgram(program, {"--version"}).exit_status != 0) {
       GTEST_SKIP() << program << " is not installed";
@@ -276,27 +276,27 @@ TEST(GoldenTest, AnIndependentReaderFindsTheSame) {
   }
 }
 
-TEST(GoldenTest, AnUnknownIncompatibleFlagIsRefusedByName) {
+TEST(GoldenTest, UnknownIncompatibleFlagIsRefused) {
   const auto header = ParseRingHeader(WithHeaderField(
       Golden(kRing), offsetof(RingHeader, incompatible_flags), uint32_t{4}));
   EXPECT_TRUE(absl::IsUnimplemented(header.status())) << header.status();
   EXPECT_THAT(header.status().message(), HasSubstr("features 00000004"));
 }
 
-TEST(GoldenTest, AnUnknownCompatibleFlagIsIgnored) {
+TEST(GoldenTest, UnknownCompatibleFlagIsIgnored) {
   EXPECT_EQ(Print(WithHeaderField(Golden(kRing),
                                   offsetof(RingHeader, compatible_flags), ~0u)),
             Expected(kRing));
 }
 
-TEST(GoldenTest, AGreaterMajorVersionOfARingIsRefusedByName) {
+TEST(GoldenTest, NewerMajorVersionOfRingIsRefused) {
   const auto header = ParseRingHeader(WithHeaderField(
       Golden(kRing), offsetof(RingHeader, major_version), uint16_t{2}));
   EXPECT_TRUE(absl::IsUnimplemented(header.status())) << header.status();
   EXPECT_THAT(header.status().message(), HasSubstr("version 2.0"));
 }
 
-TEST(GoldenTest, AGreaterMajorVersionOfMetadataIsRefusedByName) {
+TEST(GoldenTest, NewerMajorVersionOfMetadataIsRefused) {
   const std::string printed =
       PrintSegmentBytes(WithMetadata(Golden(kText), [](std::string* payload) {
         Put(8, uint16_t{2}, payload);
@@ -305,7 +305,7 @@ TEST(GoldenTest, AGreaterMajorVersionOfMetadataIsRefusedByName) {
   EXPECT_THAT(printed, ::testing::Not(HasSubstr("# frame")));
 }
 
-TEST(GoldenTest, AGreaterMajorVersionOfACursorIsRefusedByName) {
+TEST(GoldenTest, NewerMajorVersionOfCursorIsRefused) {
   const std::string ring =
       WithCursors(Golden(kKilledRing), [](size_t at, std::string* bytes) {
         Put(at + offsetof(PersistCursor, state), uint16_t{2}, bytes);
@@ -322,7 +322,7 @@ TEST(GoldenTest, AGreaterMajorVersionOfACursorIsRefusedByName) {
             Golden(kKilledSegment));
 }
 
-TEST(GoldenTest, ALongerHeaderOfALaterMinorVersionIsReadAsBefore) {
+TEST(GoldenTest, LongerHeaderOfNewerMinorVersionIsRead) {
   constexpr uint32_t kLonger = 700;
   std::string ring = Golden(kRing);
   for (const size_t header : {size_t{0}, size_t{kRingHeaderCopyOffset}}) {
@@ -336,8 +336,8 @@ TEST(GoldenTest, ALongerHeaderOfALaterMinorVersionIsReadAsBefore) {
   EXPECT_EQ(Print(ring), Expected(kRing));
 }
 
-// More fields before the gaps, and longer gaps.
-TEST(GoldenTest, LongerMetadataOfALaterMinorVersionAreReadAsBefore) {
+// Adds fields before the gaps, and makes each gap longer.
+TEST(GoldenTest, LongerMetadataOfNewerMinorVersionIsRead) {
   constexpr size_t kFixedBytes = 144;
   constexpr size_t kGapBytes = 72;
   const std::string longer =
@@ -355,7 +355,7 @@ TEST(GoldenTest, LongerMetadataOfALaterMinorVersionAreReadAsBefore) {
   EXPECT_EQ(PrintSegmentBytes(longer), Expected(kText));
 }
 
-TEST(GoldenTest, ALongerCursorOfALaterMinorVersionIsReadAsBefore) {
+TEST(GoldenTest, LongerCursorOfNewerMinorVersionIsRead) {
   ExpectRecovered(
       WithCursors(Golden(kKilledRing), [](size_t at, std::string* bytes) {
         const size_t state = at + offsetof(PersistCursor, state);
@@ -367,16 +367,16 @@ TEST(GoldenTest, ALongerCursorOfALaterMinorVersionIsReadAsBefore) {
       }));
 }
 
-// If this fails the format has changed: either by mistake, or FORMAT.md, the
-// version and a new set of golden files have to say so.
-TEST(GoldenTest, TheCodeStillWritesTheSameBytes) {
-  const auto without_what_zstd_decides = [](std::string* payload) {
-    Put(40, uint64_t{0}, payload);  // the frame's bytes
+// If this test fails, the format has changed. Either the change is a mistake,
+// or it needs a new text in FORMAT.md, a new version, and new golden files.
+TEST(GoldenTest, CodeWritesGoldenBytes) {
+  const auto without_compressed_size = [](std::string* payload) {
+    Put(40, uint64_t{0}, payload);  // the compressed size of the frame
   };
   const auto metadata = [&](const std::string& segment) {
     std::vector<std::string> all;
     WithMetadata(segment, [&](std::string* payload) {
-      without_what_zstd_decides(payload);
+      without_compressed_size(payload);
       all.push_back(*payload);
     });
     return all;

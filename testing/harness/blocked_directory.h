@@ -1,5 +1,5 @@
-// A directory for segments that cannot be written for a while, as on a full
-// disk: what a flusher has to wait for is in the way by name.
+// A segment directory that a test makes unusable for a while, as a full disk or
+// a lost mount would.
 
 #ifndef RINGLOG_TESTING_HARNESS_BLOCKED_DIRECTORY_H_
 #define RINGLOG_TESTING_HARNESS_BLOCKED_DIRECTORY_H_
@@ -14,16 +14,18 @@
 
 namespace ringlog {
 
-// Thread-compatible. For tests.
+// Blocks a directory: a regular file takes the place of the directory, so that
+// every attempt to create a file in it fails. Thread-compatible.
 class BlockedDirectory {
  public:
   explicit BlockedDirectory(std::string path) : path_(std::move(path)) {}
 
-  // Requires: the directory is empty.
+  // Replaces the directory by a file. Requires: the directory is empty.
   void Block() {
     CHECK_EQ(rmdir(path_.c_str()), 0);
     CHECK_EQ(mknod(path_.c_str(), S_IFREG | 0600, 0), 0);
   }
+  // Replaces the file by an empty directory.
   void Unblock() {
     CHECK_EQ(unlink(path_.c_str()), 0);
     CHECK_EQ(mkdir(path_.c_str(), 0700), 0);

@@ -11,7 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 
@@ -19,7 +19,7 @@ void DirectoryImage::Restore(const std::string& directory) const {
   for (const auto& entry : std::filesystem::directory_iterator(directory)) {
     std::filesystem::remove_all(entry.path());
   }
-  // Sorted: each comes before what is in it.
+  // The set is sorted, so each directory comes before its subdirectories.
   for (const std::string& name : directories) {
     std::filesystem::create_directory(absl::StrCat(directory, "/", name));
   }

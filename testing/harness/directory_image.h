@@ -1,7 +1,8 @@
-// DirectoryImage
+// DirectoryImage, DirectoryWatch
 //
-// What a directory holds at one moment, and a watch that notices when that
-// changes, by system calls or through a mapping.
+// A copy of the content of a directory at one moment, and a watch that reports
+// a change of the directory. The watch also detects changes that a process
+// makes through a mapping.
 
 #ifndef RINGLOG_TESTING_HARNESS_DIRECTORY_IMAGE_H_
 #define RINGLOG_TESTING_HARNESS_DIRECTORY_IMAGE_H_
@@ -14,26 +15,28 @@
 
 namespace ringlog {
 
-// By paths within the directory.
+// The content of a directory. Keys are paths relative to the directory.
 struct DirectoryImage {
   std::set<std::string> directories;
   std::map<std::string, std::shared_ptr<const std::string>> files;
   std::map<std::string, std::string> symlinks;
 
-  // Makes `directory` hold this and nothing else.
+  // Makes the content of `directory` equal to this image.
   void Restore(const std::string& directory) const;
 };
 
-// Thread-compatible.
+// Keeps an image of a directory up to date. Thread-compatible.
 class DirectoryWatch {
  public:
+  // Reads the directory.
   explicit DirectoryWatch(const std::string& directory);
   ~DirectoryWatch();
   DirectoryWatch(const DirectoryWatch&) = delete;
   DirectoryWatch& operator=(const DirectoryWatch&) = delete;
 
-  // Looks whether it has changed since the last look, or the constructor. Files
-  // that end in ".ring" are looked at each time; all else, if `all_files`.
+  // Returns true if the directory has changed since the last call or the
+  // constructor, and updates the image. Compares files whose name ends in
+  // ".ring" at each call, all other files only if `all_files` is true.
   bool Changed(bool all_files);
   const DirectoryImage& image() const { return image_; }
 

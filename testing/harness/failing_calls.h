@@ -1,7 +1,7 @@
 // FailingCalls
 //
-// Takes over the calls that write to segments, in the whole program, so that a
-// test can let them fail for one file and not for another.
+// Replaces the system calls that write to segments, in the whole program, so
+// that a test can let them fail for one file only.
 
 #ifndef RINGLOG_TESTING_HARNESS_FAILING_CALLS_H_
 #define RINGLOG_TESTING_HARNESS_FAILING_CALLS_H_
@@ -17,23 +17,25 @@
 
 namespace ringlog {
 
-// Thread-safe.
+// Decides which calls fail. Thread-safe.
 class FailingCalls {
  public:
-  // The call does half of its work.
+  // Result of AtCall: the call does half of its work.
   static constexpr int kHalf = -1;
-  // Is told the call, "pwrite", "fsync" and so on, and the file's inode (of
-  // "unlink" 0); returns the errno with which it fails, 0: none, or kHalf.
+  // Decides about one call. `call` is its name, for example "pwrite" or
+  // "fsync"; `inode` is the inode of the file, 0 for "unlink". Returns the
+  // errno of the failure, 0 to let the call succeed, or kHalf.
   using AtCall = std::function<int(const std::string& call, ino_t inode)>;
 
-  // The program's.
+  // Returns the only instance of the program.
   static FailingCalls& Get();
 
-  // Null: none fails.
+  // Sets the decision function. With a null function, every call succeeds.
   void Set(AtCall at_call) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Returns true and sets errno if the call must fail.
   bool Fails(const std::string& call, int fd) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Of the last call that Fails() was asked of.
+  // Whether the last call passed to Fails() must do half of its work.
   bool is_half() const { return is_half_; }
 
  private:

@@ -1,4 +1,4 @@
-// Bytes as format pages show them.
+// Hex dumps in the layout of the format pages.
 
 #ifndef RINGLOG_TESTING_HARNESS_HEX_DUMP_H_
 #define RINGLOG_TESTING_HARNESS_HEX_DUMP_H_
@@ -9,8 +9,8 @@
 
 namespace ringlog {
 
-// As `hexdump -C` prints them, without its last line, and each line indented by
-// four: a block of code in Markdown.
+// Returns `bytes` in the layout of `hexdump -C`, without its last line. Each
+// line is indented by four spaces, which makes a code block in Markdown.
 std::string HexDump(absl::string_view bytes);
 
 }  // namespace ringlog

@@ -1,5 +1,5 @@
-// What ring_benchmark compares a ring with: bounded queues in memory, as an
-// application would write them. They lose what is in them when it dies.
+// Bounded in-memory queues that ring_benchmark compares a ring with. Their
+// content is lost when the process dies.
 
 #ifndef RINGLOG_TESTING_HARNESS_RIVAL_QUEUES_H_
 #define RINGLOG_TESTING_HARNESS_RIVAL_QUEUES_H_
@@ -17,25 +17,26 @@ namespace ringlog {
 using RivalRecord = std::array<char, 192>;
 inline constexpr size_t kRivalCapacity = 16384;
 
-// Any number of producers and consumers; each cell has a turn number.
+// A queue for any number of producers and consumers. Each cell has a sequence
+// number that tells which push or pop may use the cell next.
 class ArrayQueue {
  public:
   ArrayQueue() : cells_(kRivalCapacity) {
-    for (size_t i = 0; i < kRivalCapacity; ++i) cells_[i].turn = i;
+    for (size_t i = 0; i < kRivalCapacity; ++i) cells_[i].sequence = i;
   }
   bool Push(const RivalRecord& record) {
     size_t at = tail_.load(std::memory_order_relaxed);
     for (;;) {
       Cell& cell = cells_[at % kRivalCapacity];
-      const size_t turn = cell.turn.load(std::memory_order_acquire);
-      if (turn == at) {
+      const size_t sequence = cell.sequence.load(std::memory_order_acquire);
+      if (sequence == at) {
         if (tail_.compare_exchange_weak(at, at + 1,
                                         std::memory_order_relaxed)) {
           cell.record = record;
-          cell.turn.store(at + 1, std::memory_order_release);
+          cell.sequence.store(at + 1, std::memory_order_release);
           return true;
         }
-      } else if (turn < at) {
+      } else if (sequence < at) {
         return false;
       } else {
         at = tail_.load(std::memory_order_relaxed);
@@ -46,15 +47,15 @@ class ArrayQueue {
     size_t at = head_.load(std::memory_order_relaxed);
     for (;;) {
       Cell& cell = cells_[at % kRivalCapacity];
-      const size_t turn = cell.turn.load(std::memory_order_acquire);
-      if (turn == at + 1) {
+      const size_t sequence = cell.sequence.load(std::memory_order_acquire);
+      if (sequence == at + 1) {
         if (head_.compare_exchange_weak(at, at + 1,
                                         std::memory_order_relaxed)) {
           *record = cell.record;
-          cell.turn.store(at + kRivalCapacity, std::memory_order_release);
+          cell.sequence.store(at + kRivalCapacity, std::memory_order_release);
           return true;
         }
-      } else if (turn < at + 1) {
+      } else if (sequence < at + 1) {
         return false;
       } else {
         at = head_.load(std::memory_order_relaxed);
@@ -65,7 +66,7 @@ class ArrayQueue {
 
  private:
   struct alignas(64) Cell {
-    std::atomic<size_t> turn{0};
+    std::atomic<size_t> sequence{0};
     RivalRecord record;
   };
   alignas(64) std::atomic<size_t> tail_{0};
@@ -73,6 +74,7 @@ class ArrayQueue {
   std::vector<Cell> cells_;
 };
 
+// A deque under a mutex.
 class MutexQueue {
  public:
   bool Push(const RivalRecord& record) {

@@ -1,4 +1,4 @@
-// Processes that a test starts to see how they end, and what they leave.
+// Child processes of a test, and a signal between processes.
 
 #ifndef RINGLOG_TESTING_HARNESS_RUN_CHILD_H_
 #define RINGLOG_TESTING_HARNESS_RUN_CHILD_H_
@@ -10,22 +10,23 @@
 
 namespace ringlog {
 
-// Forks a child that runs `body` and then exit(0).
+// Forks a child that runs `body` and then exit(0). Returns its process id.
 pid_t StartChild(const std::function<void()>& body);
 
-// Waits for its end; returns its status as waitpid(2) says it: 0 if all was
-// well.
+// Waits for the end of `child` and returns its status as waitpid(2) reports it;
+// 0 is a normal exit with status 0.
 int AwaitChild(pid_t child);
 
-// Both. What it and its children write to stderr is in `*err`; all of them have
-// ended, or closed it, when this returns.
+// Runs `body` in a child and returns its status as AwaitChild() does. If `err`
+// is not null, stores in `*err` the stderr of the child and of its children;
+// returns only after all of them have ended or have closed stderr.
 int RunChild(const std::function<void()>& body, std::string* err = nullptr);
 
-// Whether the calling process has a thread of this name.
+// Returns true if the calling process has a thread named `name`.
 bool HasThread(const std::string& name);
 
-// A pipe between the processes of a test: one waits until another is so far.
-// Nothing is left open in a program that they exec.
+// A pipe by which one process waits for another. Its descriptors are closed by
+// exec.
 class Signal {
  public:
   Signal();
@@ -33,10 +34,12 @@ class Signal {
   Signal(const Signal&) = delete;
   Signal& operator=(const Signal&) = delete;
 
+  // Lets one Await() return.
   void Send();
-  // Ends the process if nobody is left who could send.
+  // Waits for a Send(). Ends the process if no process is left that could send.
   void Await();
-  // For a program that waits by reading its input, or tells by its output.
+  // Descriptors for a program that waits by reading its input, or reports by
+  // writing its output.
   int read_fd() const { return fds_[0]; }
   int write_fd() const { return fds_[1]; }
 

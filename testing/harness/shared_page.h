@@ -1,7 +1,7 @@
 // SharedPage
 //
-// An object that a process shares with those that it forks, and that outlives
-// them.
+// An object that a process shares with its forked children. The object survives
+// the death of any of them.
 
 #ifndef RINGLOG_TESTING_HARNESS_SHARED_PAGE_H_
 #define RINGLOG_TESTING_HARNESS_SHARED_PAGE_H_
@@ -14,8 +14,9 @@
 
 namespace ringlog {
 
-// T is destroyed by nobody: another process may still be in it. Its members
-// order their own accesses.
+// Owns a T in shared memory. The destructor of T is never called, because
+// another process may still use the object. T must order accesses to its
+// members itself.
 template <typename T>
 class SharedPage {
  public:

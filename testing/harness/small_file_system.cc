@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -32,7 +32,7 @@ void InSmallFileSystem(const std::function<void(const std::string&)>& body) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   if (WIFEXITED(status) && WEXITSTATUS(status) == kMayNotMount) {
-    GTEST_SKIP() << "may not mount a tmpfs here";
+    GTEST_SKIP() << "mounting a tmpfs is not permitted";
   }
   EXPECT_EQ(status, 0);
 }

@@ -1,4 +1,4 @@
-// A disk that a test can fill.
+// A small file system that a test can fill.
 
 #ifndef RINGLOG_TESTING_HARNESS_SMALL_FILE_SYSTEM_H_
 #define RINGLOG_TESTING_HARNESS_SMALL_FILE_SYSTEM_H_
@@ -8,12 +8,13 @@
 
 namespace ringlog {
 
-// Runs `body` in a child, which has a file system of 8 MiB at the directory
-// that it gets, and is the only one to see it. What fails in there fails the
-// test; where nobody may mount, the test is skipped.
+// Runs `body(directory)` in a child that has mounted a file system of 8 MiB at
+// `directory`; no other process sees the mount. The test fails if `body` fails,
+// and is skipped if mounting is not permitted.
 void InSmallFileSystem(const std::function<void(const std::string&)>& body);
 
-// A file of that name takes all room that there is, until it is deleted.
+// Fills the file system with a file at `path`. Deleting the file frees the
+// space.
 void FillFileSystem(const std::string& path);
 
 }  // namespace ringlog

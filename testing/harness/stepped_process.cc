@@ -19,9 +19,10 @@ namespace {
 constexpr int kFreeze = SIGUSR1;
 constexpr int kBegin = SIGUSR2;
 constexpr int kEnd = SIGURG;
-constexpr int kSystemCallStop = SIGTRAP | 0x80;  // PTRACE_O_TRACESYSGOOD
+constexpr int kSystemCallStop = SIGTRAP | 0x80;  // by PTRACE_O_TRACESYSGOOD
 
-// In the type that glibc declares for it.
+// Calls ptrace(2). A template, because glibc declares a type of its own for
+// requests.
 template <typename Request>
 bool Trace(Request request, pid_t tid, intptr_t data = 0) {
   return ptrace(request, tid, nullptr, data) == 0;
@@ -37,7 +38,7 @@ SteppedProcess::SteppedProcess(Thread thread, const std::function<void()>& body)
     : thread_(thread), main_(fork()) {
   if (main_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    raise(SIGSTOP);  // until it is traced
+    raise(SIGSTOP);  // until the parent traces this process
     body();
     _exit(0);
   }
@@ -48,7 +49,8 @@ SteppedProcess::~SteppedProcess() { Kill(); }
 void SteppedProcess::Kill() {
   if (main_ <= 0) return;
   kill(main_, SIGKILL);
-  // The first thread can be asked for when the others are gone.
+  // The status of the first thread is reported last, after the end of the
+  // others.
   int status;
   pid_t tid;
   do {
@@ -57,8 +59,8 @@ void SteppedProcess::Kill() {
   main_ = 0;
 }
 
-bool SteppedProcess::Fail(const std::string& what) {
-  if (error_.empty()) error_ = what;
+bool SteppedProcess::Fail(const std::string& error) {
+  if (error_.empty()) error_ = error;
   return false;
 }
 
@@ -76,14 +78,14 @@ SteppedProcess::Stop SteppedProcess::Wait() {
   } else {
     stop.ended = true;
     if (stop.tid == main_) {
-      Fail(
-          absl::StrCat("the process ended before EndSteps(), status ", status));
+      Fail(absl::StrCat("process ended before EndSteps(): status ", status));
     }
   }
   return stop;
 }
 
-// Other threads run, or begin to be, meanwhile.
+// Runs the first thread until it stops by `signal`. Other threads run and may
+// start meanwhile.
 bool SteppedProcess::RunMainTo(int signal) {
   if (!Trace(PTRACE_CONT, main_)) {
     return Fail(absl::StrCat("PTRACE_CONT: ", strerror(errno)));
@@ -102,7 +104,7 @@ bool SteppedProcess::RunMainTo(int signal) {
     const int deliver =
         stop.is_event || stop.signal == SIGCONT ? 0 : stop.signal;
     if (deliver == SIGSEGV || deliver == SIGABRT) {
-      return Fail(absl::StrCat("the process got signal ", deliver));
+      return Fail(absl::StrCat("process stopped: signal ", deliver));
     }
     Trace(PTRACE_CONT, stop.tid, deliver);
   }
@@ -117,7 +119,7 @@ bool SteppedProcess::FreezeOther() {
   for (;;) {
     const Stop stop = Wait();
     if (!error_.empty()) return false;
-    if (stop.tid == *other_) return !stop.ended || Fail("the thread ended");
+    if (stop.tid == *other_) return !stop.ended || Fail("stepped thread ended");
   }
 }
 
@@ -133,11 +135,11 @@ bool SteppedProcess::Start() {
   kill(main_, SIGCONT);
   const Stop stop = Wait();
   if (!error_.empty()) return false;
-  if (stop.tid != main_) return Fail("another process stopped");
+  if (stop.tid != main_) return Fail("wait: another process stopped");
   if (!RunMainTo(kFreeze) || !FreezeOther() || !RunMainTo(kBegin)) return false;
   if (thread_ == Thread::kMain) return true;
-  if (!other_) return Fail("there is no other thread");
-  if (!Trace(PTRACE_CONT, main_)) return Fail("the first thread is lost");
+  if (!other_) return Fail("find the stepped thread: no second thread");
+  if (!Trace(PTRACE_CONT, main_)) return Fail("PTRACE_CONT: thread has ended");
   return true;
 }
 
@@ -145,12 +147,12 @@ pid_t SteppedProcess::tid() const {
   return thread_ == Thread::kMain ? main_ : other_.value_or(0);
 }
 
-// By one instruction, or to where the next system call begins or ends.
+// Runs one instruction, or runs to the next entry or exit of a system call.
 bool SteppedProcess::Resume(bool to_system_call) {
   const pid_t stepped = tid();
-  const bool goes_on = to_system_call ? Trace(PTRACE_SYSCALL, stepped)
-                                      : Trace(PTRACE_SINGLESTEP, stepped);
-  if (stepped != 0 && !goes_on) {
+  const bool is_resumed = to_system_call ? Trace(PTRACE_SYSCALL, stepped)
+                                         : Trace(PTRACE_SINGLESTEP, stepped);
+  if (stepped != 0 && !is_resumed) {
     return Fail(absl::StrCat("ptrace: ", strerror(errno)));
   }
   for (;;) {
@@ -160,13 +162,13 @@ bool SteppedProcess::Resume(bool to_system_call) {
       return false;
     }
     if (stop.ended) {
-      other_.reset();  // and the first one goes on to EndSteps()
+      other_.reset();  // the first thread continues to EndSteps()
     } else if (stop.tid == stepped &&
                stop.signal == (to_system_call ? kSystemCallStop : SIGTRAP)) {
       return true;
     } else {
       return Fail(
-          absl::StrCat("thread ", stop.tid, " got signal ", stop.signal));
+          absl::StrCat("thread ", stop.tid, " stopped: signal ", stop.signal));
     }
   }
 }
@@ -190,7 +192,7 @@ void ChangeRegisters(pid_t tid, Change change) {
 bool SteppedProcess::made_system_call() const {
   user_regs_struct registers;
   if (ptrace(PTRACE_GETREGS, tid(), nullptr, &registers) != 0) return true;
-  // The instruction leaves in rcx where it returns to.
+  // The syscall instruction stores its return address in rcx.
   return registers.rcx == registers.rip;
 }
 
@@ -217,7 +219,7 @@ std::optional<uint64_t> SteppedProcess::NextSystemCall() {
 
 void SteppedProcess::FailSystemCall(int error) {
   ChangeRegisters(tid(), [](user_regs_struct* registers) {
-    registers->orig_rax = ~uint64_t{0};  // none has this number
+    registers->orig_rax = ~uint64_t{0};  // not the number of any system call
   });
   injected_error_ = error;
 }
@@ -232,7 +234,7 @@ void SteppedProcess::HalveSystemCall() {
 
 bool SteppedProcess::made_system_call() const { return true; }
 std::optional<uint64_t> SteppedProcess::NextSystemCall() {
-  Fail("system calls are known on x86-64 alone");
+  Fail("step by system call: only supported on x86-64");
   return std::nullopt;
 }
 void SteppedProcess::FailSystemCall(int /*error*/) {}

@@ -1,8 +1,8 @@
 // SteppedProcess
 //
-// A process that goes one machine instruction at a time, so that a test can
-// look at what it leaves behind after each of them, or kill it there; or one
-// system call at a time, so that a test can let it fail.
+// A process that a test runs one machine instruction or one system call at a
+// time, by ptrace(2). After each step the test can inspect the files of the
+// process, kill it, or let a system call fail.
 
 #ifndef RINGLOG_TESTING_HARNESS_STEPPED_PROCESS_H_
 #define RINGLOG_TESTING_HARNESS_STEPPED_PROCESS_H_
@@ -16,21 +16,25 @@
 
 namespace ringlog {
 
-// Not thread-safe. The caller must have no other children meanwhile.
+// Not thread-safe. The calling process must have no other children during the
+// life of this object.
 class SteppedProcess {
  public:
-  // Which thread goes step by step. kMain: the one that the process begins
-  // with; others wait meanwhile. kOther: the only other one; the first goes on
-  // freely.
+  // The thread that is stepped.
+  //   - kMain: the first thread of the process. Other threads stay stopped.
+  //   - kOther: the only other thread. The first thread runs freely.
   enum class Thread { kMain, kOther };
 
-  // Forks. The child runs `body`, which calls, in this order:
-  //   Freeze()      the other threads stop where they are
-  //   BeginSteps()  from here on the thread is stepped
-  //   EndSteps()    Step() returns false
-  // and should not return before. Nothing has run yet when this returns.
+  // Forks. The child runs `body`, which must call in this order:
+  //
+  //     Freeze()      stops all other threads
+  //     BeginSteps()  the first step begins here
+  //     EndSteps()    Step() returns false
+  //
+  // `body` should not return before EndSteps(). When the constructor returns,
+  // no code of `body` has run yet.
   SteppedProcess(Thread thread, const std::function<void()>& body);
-  // Kill().
+  // Calls Kill().
   ~SteppedProcess();
   SteppedProcess(const SteppedProcess&) = delete;
   SteppedProcess& operator=(const SteppedProcess&) = delete;
@@ -39,30 +43,33 @@ class SteppedProcess {
   static void BeginSteps();
   static void EndSteps();
 
-  // Runs to BeginSteps(). False if the system does not allow that, or if the
-  // body went wrong; error() says so.
+  // Runs the process to BeginSteps(). Returns false if ptrace(2) is not
+  // permitted or if `body` fails; error() has the reason.
   bool Start();
-  // One instruction. False when the process has come to EndSteps(), or on an
-  // error().
+  // Runs one instruction. Returns false if the process has reached EndSteps(),
+  // or if error() is set.
   bool Step();
-  // Whether the last instruction was a system call; true if that is not known.
+  // Returns whether the last instruction was a system call; true if this is
+  // unknown.
   bool made_system_call() const;
   const std::string& error() const { return error_; }
 
-  // Runs to the next system call; its number, nothing when the process has come
-  // to EndSteps(), or on an error(). The kernel has not seen it yet, and will
-  // when this is called again. x86-64 alone. Not to be mixed with Step().
+  // Runs to the entry of the next system call and returns its number. Returns
+  // nothing if the process has reached EndSteps(), or if error() is set. The
+  // kernel executes the call during the next NextSystemCall(). Only on x86-64.
+  // Requires: Step() is not used on the same process.
   std::optional<uint64_t> NextSystemCall();
-  // It is not done, and fails with the errno `error`.
+  // Prevents the pending system call; it returns the error `error`, an errno.
   void FailSystemCall(int error);
-  // It is done with half of its third argument: for write(2) and its like.
+  // Halves the third argument of the pending system call, which is the number
+  // of bytes of write(2) and pwrite(2).
   void HalveSystemCall();
 
-  // SIGKILL, and waits until all of the process is gone.
+  // Sends SIGKILL and waits until all threads of the process have ended.
   void Kill();
 
  private:
-  // What stopped, and by which signal; a thread that ended has none.
+  // A stop or the end of a thread. `signal` is 0 if the thread has ended.
   struct Stop {
     pid_t tid = 0;
     int signal = 0;

@@ -33,7 +33,7 @@ StoppingPage::StoppingPage() {
   struct sigaction action = {};
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   action.sa_sigaction = [](int, siginfo_t* info, void*) {
-    // Another fault is what it always is.
+    // Any other fault ends the process as usual.
     if (!StopAt(info->si_addr)) signal(SIGSEGV, SIG_DFL);
   };
   CHECK_EQ(sigaction(SIGSEGV, &action, nullptr), 0);
@@ -41,7 +41,7 @@ StoppingPage::StoppingPage() {
     StoppingPage* none = nullptr;
     if (page.compare_exchange_strong(none, this)) return;
   }
-  CHECK(false) << "more of them than there is room for";
+  CHECK(false) << "create StoppingPage: more than 8 at a time";
 }
 
 StoppingPage::~StoppingPage() {

@@ -1,8 +1,7 @@
 // StoppingPage
 //
-// Memory at which a thread stops that reads it, until it is let go: as one
-// stops that a debugger, a slow disk or the scheduler holds up, but at a place
-// that the test knows.
+// Memory that stops each thread that reads it, at a place that the test knows.
+// A debugger, a slow disk or the scheduler can stop a thread in the same way.
 
 #ifndef RINGLOG_TESTING_HARNESS_STOPPING_PAGE_H_
 #define RINGLOG_TESTING_HARNESS_STOPPING_PAGE_H_
@@ -11,20 +10,21 @@
 
 namespace ringlog {
 
-// A few at once. Handles SIGSEGV of the process from the first on.
+// At most eight at a time. Replaces the SIGSEGV handler of the process.
 class StoppingPage {
  public:
   StoppingPage();
-  // Requires: LetGo() has been called if a thread has read it.
+  // Requires: LetGo() has been called if a thread has read the page.
   ~StoppingPage();
   StoppingPage(const StoppingPage&) = delete;
   StoppingPage& operator=(const StoppingPage&) = delete;
 
-  // Its first bytes: spaces.
+  // The first bytes of the page; all are spaces.
   absl::string_view text() const { return {memory_, 10}; }
 
-  // Returns when a thread has stopped in it.
+  // Waits until a thread has stopped in the page.
   void AwaitReader();
+  // Lets the stopped thread continue.
   void LetGo();
 
  private:

@@ -10,7 +10,7 @@
 namespace ringlog {
 namespace {
 
-// Recursive descent, one function for each rule of the grammar.
+// A recursive-descent parser with one function for each rule of the grammar.
 class Checker {
  public:
   explicit Checker(absl::string_view text) : rest_(text) {}
@@ -18,9 +18,9 @@ class Checker {
   bool IsDocument() { return Element() && rest_.empty(); }
 
  private:
-  bool Take(absl::string_view what) {
-    if (!absl::StartsWith(rest_, what)) return false;
-    rest_.remove_prefix(what.size());
+  bool Take(absl::string_view token) {
+    if (!absl::StartsWith(rest_, token)) return false;
+    rest_.remove_prefix(token.size());
     return true;
   }
 
@@ -100,7 +100,7 @@ class Checker {
     return true;
   }
 
-  // `raw` gets what is between the quotes.
+  // Stores the bytes between the quotes in `*raw`.
   bool String(std::string* raw) {
     if (!Take("\"")) return false;
     const absl::string_view begin = rest_;
@@ -148,7 +148,8 @@ class Checker {
     return true;
   }
 
-  // By decoding, and by what the code point may be: RFC 3629.
+  // Accepts one UTF-8 sequence. Decodes it and checks the code point (RFC
+  // 3629).
   bool Utf8() {
     const auto lead = static_cast<unsigned char>(rest_[0]);
     size_t bytes = 0;
@@ -164,9 +165,9 @@ class Checker {
       if ((c & 0xC0) != 0x80) return false;
       code = code << 6 | (c & 0x3Fu);
     }
-    constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+    constexpr uint32_t kMinCode[] = {0, 0, 0x80, 0x800, 0x10000};
     rest_.remove_prefix(bytes);
-    return code >= kLeast[bytes] && code <= 0x10FFFF &&
+    return code >= kMinCode[bytes] && code <= 0x10FFFF &&
            (code < 0xD800 || code > 0xDFFF);
   }
 

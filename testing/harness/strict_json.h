@@ -1,4 +1,5 @@
-// A checker of RFC 8259 for tests: an oracle that shares nothing with json.h.
+// A checker of RFC 8259 that shares no code with json.h, so that tests can use
+// it as an oracle.
 
 #ifndef RINGLOG_TESTING_HARNESS_STRICT_JSON_H_
 #define RINGLOG_TESTING_HARNESS_STRICT_JSON_H_
@@ -7,8 +8,8 @@
 
 namespace ringlog {
 
-// True if `text` is one JSON value, as the grammar has it, in valid UTF-8, with
-// no half surrogate pair, and with no key twice in an object.
+// Returns true if `text` is one JSON value, in valid UTF-8, without unpaired
+// surrogates, and without duplicate keys in an object.
 bool IsStrictJson(absl::string_view text);
 
 }  // namespace ringlog

@@ -13,7 +13,7 @@ uint64_t TestSeed() {
   uint64_t seed = std::random_device{}();
   if (const char* const given = std::getenv("TEST_RANDOM_SEED")) {
     EXPECT_TRUE(absl::SimpleAtoi(given, &seed))
-        << "TEST_RANDOM_SEED is \"" << given << "\", must be a number";
+        << "read TEST_RANDOM_SEED: \"" << given << "\" is not a number";
   }
   std::cout << "TEST_RANDOM_SEED=" << seed << std::endl;
   return seed;

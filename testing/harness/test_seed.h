@@ -1,4 +1,4 @@
-// Where a randomized test begins, so that a failure can be repeated.
+// The seed of all randomness in a test.
 
 #ifndef RINGLOG_TESTING_HARNESS_TEST_SEED_H_
 #define RINGLOG_TESTING_HARNESS_TEST_SEED_H_
@@ -7,10 +7,10 @@
 
 namespace ringlog {
 
-// Prints and returns the environment variable TEST_RANDOM_SEED; without it,
-// another number each time. `bazel test --test_env=TEST_RANDOM_SEED=N` repeats
-// what printed N. Bazel sets it itself for --runs_per_test. A value that is no
-// number fails the test.
+// Prints and returns the seed of a test: the environment variable
+// TEST_RANDOM_SEED, or a random number if the variable is not set. `bazel test
+// --test_env=TEST_RANDOM_SEED=N` repeats the run that printed N; Bazel sets the
+// variable for --runs_per_test. The test fails if the value is not a number.
 uint64_t TestSeed();
 
 }  // namespace ringlog

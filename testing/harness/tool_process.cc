@@ -17,10 +17,10 @@
 namespace ringlog {
 namespace {
 
-// What the child's side of fork() has instead of errors that could be told.
+// Exit status of a child that could not execute the program, as shells use it.
 constexpr int kCannotStart = 127;
 
-// A file without a name, for a child to read or write.
+// Creates a file without a name, with `content`, at offset 0.
 int TemporaryFile(const std::string& content) {
   const char* directory = getenv("TEST_TMPDIR");
   std::string path =
@@ -36,6 +36,7 @@ int TemporaryFile(const std::string& content) {
   return fd;
 }
 
+// Returns the write end of a pipe without a reader.
 int BrokenPipe() {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0) abort();
@@ -75,15 +76,15 @@ struct Streams {
     streams.out = open(options.stdout_path.c_str(), O_WRONLY);
   }
   if (options.drop_file_rights) {
-    // A program that root executes gets no more than this set. Who is not root
-    // has none of it, and need not be able to give it up.
+    // If root executes a program, this set bounds its capabilities. A process
+    // of another user has none of them and may not be permitted to drop them.
     prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
     prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
   }
   dup2(streams.in, STDIN_FILENO);
   dup2(streams.out, STDOUT_FILENO);
   dup2(streams.err, STDERR_FILENO);
-  signal(SIGPIPE, SIG_DFL);  // as a shell starts it
+  signal(SIGPIPE, SIG_DFL);  // as a shell starts a program
   execvp(argv[0], argv.data());
   _exit(kCannotStart);
 }

@@ -1,4 +1,4 @@
-// Runs programs of this package as their users do, from tests.
+// Runs programs in child processes, as users run them.
 
 #ifndef RINGLOG_TESTING_HARNESS_TOOL_PROCESS_H_
 #define RINGLOG_TESTING_HARNESS_TOOL_PROCESS_H_
@@ -9,8 +9,9 @@
 
 namespace ringlog {
 
+// The result of one run.
 struct ToolRun {
-  int exit_status = 0;  // 128 + the signal, if one ended it
+  int exit_status = 0;  // 128 + the signal if a signal ended it
   std::string out;
   std::string err;
   int64_t max_rss_kib = 0;
@@ -18,25 +19,26 @@ struct ToolRun {
 
 struct ToolOptions {
   std::vector<std::string> environment;  // "NAME=value", added to the test's
-  std::string directory;                 // to start in; empty: the test's
-  std::string in;                        // standard input
-  std::string stdout_path;               // instead of ToolRun::out
-  // Standard output is a pipe that nobody reads any more.
+  std::string directory;    // working directory; empty: that of the test
+  std::string in;           // standard input
+  std::string stdout_path;  // where stdout goes instead of `out`
+  // Whether stdout is a pipe without a reader.
   bool broken_pipe = false;
-  // Modes of files count for root too.
+  // Whether file modes also apply if the test runs as root.
   bool drop_file_rights = false;
 };
 
-// The path of a program of this package, which the test has among its data.
+// Returns the path of the program tools/NAME, which must be in the `data` of
+// the test.
 std::string ToolPath(const std::string& name);
 
-// Runs it to its end.
+// Runs the program tools/NAME and waits for its end.
 ToolRun RunTool(const std::string& name,
                 const std::vector<std::string>& arguments,
                 const ToolOptions& options = {});
 
-// The same for a program of the system, found by PATH: exit status 127 if it is
-// not there.
+// Runs the program that PATH finds for `name`, and waits for its end. The exit
+// status is 127 if the program does not exist.
 ToolRun RunProgram(const std::string& name,
                    const std::vector<std::string>& arguments,
                    const ToolOptions& options = {});

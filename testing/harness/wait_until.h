@@ -1,4 +1,4 @@
-// Waiting for what another thread or process does.
+// Waits for another thread or process.
 
 #ifndef RINGLOG_TESTING_HARNESS_WAIT_UNTIL_H_
 #define RINGLOG_TESTING_HARNESS_WAIT_UNTIL_H_
@@ -9,7 +9,8 @@
 
 namespace ringlog {
 
-// However long it takes: what never comes is for the test's own timeout.
+// Returns when `condition` holds. Has no timeout of its own, because Bazel ends
+// a test that takes too long.
 inline void WaitUntil(absl::FunctionRef<bool()> condition) {
   while (!condition()) absl::SleepFor(absl::Milliseconds(1));
 }

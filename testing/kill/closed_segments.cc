@@ -5,7 +5,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/log/check.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -33,7 +33,7 @@ void ClosedSegments::ExpectUnchanged(bool may_be_deleted) const {
     const std::string path = segment.path.data();
     struct stat st;
     if (stat(path.c_str(), &st) != 0) {
-      EXPECT_TRUE(may_be_deleted) << path << " has gone";
+      EXPECT_TRUE(may_be_deleted) << path << " is deleted";
       continue;
     }
     const std::string bytes = ReadFile(path);

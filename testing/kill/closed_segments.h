@@ -1,8 +1,8 @@
 // ClosedSegments
 //
-// What on_segment_closed of a process that is killed was told of, and what each
-// of these files was then: they have to stay so, whoever recovers what the
-// process has left. In a SharedPage.
+// Remembers the segments that a process reported to on_segment_closed, with
+// size and checksum, so that the parent can check after a kill that no recovery
+// has changed them. Lives in a SharedPage.
 
 #ifndef RINGLOG_TESTING_KILL_CLOSED_SEGMENTS_H_
 #define RINGLOG_TESTING_KILL_CLOSED_SEGMENTS_H_
@@ -15,16 +15,18 @@
 
 namespace ringlog {
 
-// One thread adds; when its process has died another one looks.
+// Thread-compatible. One thread adds. After the death of the process, another
+// process checks.
 class ClosedSegments {
  public:
-  // Reads the file. Only the last ones are kept: a recovery comes near no
-  // other.
+  // Reads the file and remembers its size and checksum. Keeps only the last
+  // kKept segments, because a recovery touches no older ones.
   void Add(const std::string& path);
 
+  // Number of segments added.
   uint64_t count() const { return count_; }
-  // A test failure if one of them is not what it was; or has gone, but with
-  // `may_be_deleted`.
+  // The test fails if a remembered file has changed, or does not exist although
+  // `may_be_deleted` is false.
   void ExpectUnchanged(bool may_be_deleted) const;
 
  private:
@@ -38,7 +40,7 @@ class ClosedSegments {
   };
 
   std::atomic<uint64_t> count_{0};
-  // One more: that may be half written.
+  // One more than kKept, because a kill can interrupt a write to the oldest.
   std::array<Segment, kKept + 1> segments_ = {};
 };
 

@@ -9,7 +9,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/os/file_ops.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -20,7 +20,7 @@ ParsedFileName Parsed(absl::string_view path) {
 
 }  // namespace
 
-void DeletionOracle::Look() {
+void DeletionOracle::Update() {
   present_.clear();
   for (const std::string& path : FilesIn(directory_, ".zst")) {
     present_.insert(path);
@@ -30,7 +30,7 @@ void DeletionOracle::Look() {
 
 void DeletionOracle::ExpectOldestFirst() const {
   int64_t oldest = std::numeric_limits<int64_t>::max();
-  std::map<uint32_t, uint64_t> last;  // of each ring
+  std::map<uint32_t, uint64_t> last;  // by ring id
   for (const std::string& path : present_) {
     const ParsedFileName name = Parsed(path);
     ASSERT_EQ(name.kind, FileKind::kSegment) << path;

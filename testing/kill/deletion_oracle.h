@@ -1,7 +1,7 @@
 // DeletionOracle
 //
-// What of a program's segments may have gone by its limits: the oldest, and no
-// newer one while an older one stays.
+// Checks that retention deletes the oldest segments of a directory first: a
+// segment must not be deleted while an older one exists.
 
 #ifndef RINGLOG_TESTING_KILL_DELETION_ORACLE_H_
 #define RINGLOG_TESTING_KILL_DELETION_ORACLE_H_
@@ -13,22 +13,22 @@
 
 namespace ringlog {
 
-// Thread-compatible. Goes by the names of the files alone.
+// Knows only file names. Thread-compatible.
 class DeletionOracle {
  public:
   explicit DeletionOracle(std::string directory)
       : directory_(std::move(directory)) {}
 
-  // Takes note of the segments that there are now.
-  void Look();
-  // Of the last look.
+  // Remembers the segments that exist now.
+  void Update();
+  // Number of segments that existed at the last Update().
   size_t segment_count() const { return present_.size(); }
-  // Of those that an earlier look saw, so many have gone.
+  // Number of segments that an earlier Update() saw and the last one did not.
   size_t deleted_count() const { return seen_.size() - present_.size(); }
 
-  // A test failure if a segment has gone that is newer, to the second that its
-  // name says, than one of the last look; or if one of a ring's is missing that
-  // has a lower and a higher number beside it.
+  // The test fails if a deleted segment is newer than an existing one (the
+  // names have seconds), or if a deleted segment of a ring has an existing one
+  // with a lower number.
   void ExpectOldestFirst() const;
 
  private:

@@ -1,11 +1,19 @@
-// Whatever instruction is a process's last: what was acknowledged is in the
-// log, once, whole and in order.
+// Kills a process after every instruction.
 //
-// A kill leaves what the shared mapping and the files hold at that moment, and
-// nothing else. So each scenario is run once, one instruction at a time, and
-// whenever one has changed something on disk, what is there is kept; each of
-// these images is then recovered. That a real kill leaves no more is shown by
-// some of them, in a run each.
+// Invariants checked, for each instruction as the last one of the process:
+//   - Each acknowledged record is in the log once, complete and in order.
+//   - The record that was being appended is complete, reported as a gap, or
+//     absent.
+//   - A crash report is the last record, and has all bytes whose write
+//     returned.
+//
+// Oracle: the notes of the process in a shared page (kill_oracle.h), and
+// libzstd.
+//
+// A kill leaves exactly the content of the shared mapping and of the files at
+// that moment. Therefore each scenario runs once, one instruction at a time,
+// and the test keeps an image of the directory after each change, then recovers
+// each image. A few real kills show that an image has all that a kill leaves.
 
 #include <cstdint>
 #include <iostream>
@@ -22,29 +30,30 @@
 namespace ringlog {
 namespace {
 
-// A moment at which a process may have died.
+// A moment at which the process may die.
 struct Moment {
   uint64_t steps;
-  KillOracle::Said said;
+  KillOracle::Progress progress;
   DirectoryImage image;
 };
 
 using EveryInstructionTest = KillScenarioTest;
 
-INSTANTIATE_TEST_SUITE_P(OfAppending, EveryInstructionTest,
+INSTANTIATE_TEST_SUITE_P(Append, EveryInstructionTest,
                          ::testing::ValuesIn(AppendScenarios()),
                          ::testing::PrintToStringParamName());
-INSTANTIATE_TEST_SUITE_P(OfTheBackground, EveryInstructionTest,
+INSTANTIATE_TEST_SUITE_P(Background, EveryInstructionTest,
                          ::testing::ValuesIn(BackgroundScenarios()),
                          ::testing::PrintToStringParamName());
-INSTANTIATE_TEST_SUITE_P(OfACrashReport, EveryInstructionTest,
+INSTANTIATE_TEST_SUITE_P(CrashReport, EveryInstructionTest,
                          ::testing::ValuesIn(ReportScenarios()),
                          ::testing::PrintToStringParamName());
-INSTANTIATE_TEST_SUITE_P(OfLimits, EveryInstructionTest,
+INSTANTIATE_TEST_SUITE_P(Retention, EveryInstructionTest,
                          ::testing::Values(DeletionScenario()),
                          ::testing::PrintToStringParamName());
 
-// One step: an instruction; or as far as the next system call.
+// Runs one instruction, or runs to the next system call if the scenario permits
+// that.
 bool Step(SteppedProcess* process) {
   if (EveryInstructionTest::GetParam().by_system_calls && !IsLongMode()) {
     return process->NextSystemCall().has_value();
@@ -52,35 +61,35 @@ bool Step(SteppedProcess* process) {
   return process->Step();
 }
 
-TEST_P(EveryInstructionTest, MayBeTheLast) {
+TEST_P(EveryInstructionTest, KillLosesNoRecord) {
   std::unique_ptr<SteppedProcess> process = Start();
-  if (process == nullptr) GTEST_SKIP() << "no ptrace(2) here";
+  if (process == nullptr) GTEST_SKIP() << "ptrace(2) is not permitted";
   DirectoryWatch watch(directory_);
-  std::vector<Moment> moments = {{0, oracle_->Now(), watch.image()}};
+  std::vector<Moment> moments = {{0, oracle_->Snapshot(), watch.image()}};
   uint64_t steps = 0;
   while (Step(process.get())) {
     ++steps;
-    const KillOracle::Said said = oracle_->Now();
-    // What the process says counts as much as what it does.
+    const KillOracle::Progress progress = oracle_->Snapshot();
+    // A change of the notes changes the expected log.
     if (watch.Changed(GetParam().by_system_calls ||
                       process->made_system_call()) ||
-        !(said == moments.back().said)) {
-      moments.push_back({steps, said, watch.image()});
+        !(progress == moments.back().progress)) {
+      moments.push_back({steps, progress, watch.image()});
     }
   }
   ASSERT_EQ(process->error(), "");
   process->Kill();
-  std::cout << steps << " steps, " << moments.size() << " moments that differ"
+  std::cout << steps << " steps, " << moments.size() << " different moments"
             << std::endl;
   ASSERT_GT(moments.size(), 2u);
   for (const Moment& moment : moments) {
     moment.image.Restore(directory_);
-    ExpectAllIsThere(moment.said);
+    ExpectAllRecovered(moment.progress);
     if (HasFailure()) FAIL() << "after step " << moment.steps;
   }
 
-  // A hundred thousand instructions are seconds.
-  const uint64_t kills = IsLongMode() ? 50 : steps < 20000 ? 20 : 2;
+  // 100,000 instructions take seconds.
+  const uint64_t kills = Repetitions(steps < 20000 ? 20 : 2, 50);
   for (uint64_t kill = 0; kill < kills; ++kill) {
     const uint64_t last = steps * kill / kills;
     NewRun();
@@ -89,7 +98,7 @@ TEST_P(EveryInstructionTest, MayBeTheLast) {
     for (uint64_t i = 0; i < last && Step(process.get()); ++i) {
     }
     process->Kill();
-    ExpectAllIsThere(oracle_->Now());
+    ExpectAllRecovered(oracle_->Snapshot());
     if (HasFailure()) FAIL() << "killed after step " << last;
   }
 }

@@ -11,7 +11,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {
@@ -19,17 +19,17 @@ namespace {
 using ::testing::IsEmpty;
 
 void ExpectTexts(const std::vector<std::string>& texts,
-                 const KillOracle& oracle, const KillOracle::Said& said,
+                 const KillOracle& oracle, const KillOracle::Progress& progress,
                  uint32_t overwritten) {
   std::vector<std::string> expected;
-  for (uint32_t n = 0; n < said.acknowledged; ++n) {
+  for (uint32_t n = 0; n < progress.acknowledged; ++n) {
     const uint32_t length = oracle.lengths[n];
     if (length != 0) expected.push_back(KillText(n, length));
   }
-  // The one that was on its way is there or not.
-  if (said.begun > said.acknowledged) {
+  // The record that was being appended may be there or not.
+  if (progress.begun > progress.acknowledged) {
     const std::string next =
-        KillText(said.acknowledged, oracle.lengths[said.acknowledged]);
+        KillText(progress.acknowledged, oracle.lengths[progress.acknowledged]);
     if (!texts.empty() && texts.back() == next) expected.push_back(next);
   }
   const size_t gone = expected.size() - std::min(expected.size(), texts.size());
@@ -39,14 +39,15 @@ void ExpectTexts(const std::vector<std::string>& texts,
   ASSERT_EQ(texts, expected);
 }
 
-// With what is in lines of its own behind its first.
+// Returns the texts of all crash reports, with their continuation lines.
 std::vector<std::string> ReportsIn(const std::vector<std::string>& lines) {
   std::vector<std::string> reports;
   for (const std::string& line : lines) {
     if (absl::StrContains(line, " signal:")) {
       reports.push_back(line.substr(line.find("] ") + 2));
     } else if (!reports.empty()) {
-      EXPECT_TRUE(absl::StartsWith(line, "\t")) << "behind it: " << line;
+      EXPECT_TRUE(absl::StartsWith(line, "\t"))
+          << "after the crash report: " << line;
       absl::StrAppend(&reports.back(), "\n", line.substr(1));
     }
   }
@@ -54,22 +55,22 @@ std::vector<std::string> ReportsIn(const std::vector<std::string>& lines) {
 }
 
 void ExpectReport(const std::vector<std::string>& reports,
-                  const KillOracle::Said& said) {
-  ASSERT_LE(reports.size(), said.report_begun == 0 ? 0u : 1u);
-  ASSERT_GE(reports.size(), said.report_appended == 0 ? 0u : 1u);
+                  const KillOracle::Progress& progress) {
+  ASSERT_LE(reports.size(), progress.report_begun == 0 ? 0u : 1u);
+  ASSERT_GE(reports.size(), progress.report_appended == 0 ? 0u : 1u);
   if (reports.empty()) return;
-  // As a record it does not end in a line break.
+  // A record does not end in a line break.
   const std::string text = reports[0] + "\n";
-  const std::string whole = absl::StrJoin(KillReport(), "");
-  EXPECT_TRUE(absl::StartsWith(whole, reports[0])) << reports[0];
-  EXPECT_LE(reports[0].size(), said.report_begun);
-  EXPECT_GE(text.size(), said.report_appended);
+  const std::string report = absl::StrJoin(KillReport(), "");
+  EXPECT_TRUE(absl::StartsWith(report, reports[0])) << reports[0];
+  EXPECT_LE(reports[0].size(), progress.report_begun);
+  EXPECT_GE(text.size(), progress.report_appended);
 }
 
 }  // namespace
 
-bool operator==(const KillOracle::Said& a, const KillOracle::Said& b) {
-  const auto all = [](const KillOracle::Said& s) {
+bool operator==(const KillOracle::Progress& a, const KillOracle::Progress& b) {
+  const auto all = [](const KillOracle::Progress& s) {
     return std::make_tuple(s.begun, s.acknowledged, s.dropped, s.is_recovered,
                            s.report_begun, s.report_appended);
   };
@@ -92,9 +93,10 @@ std::string KillText(uint32_t number, size_t length) {
   return text;
 }
 
-void ExpectAllIsThere(const std::string& directory, const KillOracle& oracle,
-                      const KillOracle::Said& said, uint32_t overwritten) {
-  for (int time = 0; time < 2; ++time) {  // the second has nothing to do
+void ExpectAllRecovered(const std::string& directory, const KillOracle& oracle,
+                        const KillOracle::Progress& progress,
+                        uint32_t overwritten) {
+  for (int run = 0; run < 2; ++run) {  // the second recovery has nothing to do
     const LeftoverSweep sweep =
         RecoverLeftovers(directory, directory, SegmentWriterOptions());
     ASSERT_THAT(sweep.errors, IsEmpty());
@@ -107,20 +109,23 @@ void ExpectAllIsThere(const std::string& directory, const KillOracle& oracle,
   for (const std::string& line : lines) {
     const std::string text = line.substr(line.find("] ") + 2);
     if (absl::StartsWith(text, "record ")) texts.push_back(text);
-    // The second line of a gap's record. None is a loss.
+    // The second line of a gap has its cause. These two causes are losses.
     EXPECT_FALSE(absl::StrContains(line, "\"cause\":\"missing\"") ||
                  absl::StrContains(line, "\"cause\":\"checksum_mismatch\""))
         << line;
     unfinished += absl::StrContains(line, "\"cause\":\"unfinished\"");
     dropped += absl::StrContains(line, "\"cause\":\"ring_full\"");
   }
-  ExpectTexts(texts, oracle, said, overwritten);
-  ExpectReport(ReportsIn(lines), said);
-  // At most one was on its way, and it is never there and missing.
-  EXPECT_LE(unfinished, said.begun - said.acknowledged) << AllText(directory);
+  ExpectTexts(texts, oracle, progress, overwritten);
+  ExpectReport(ReportsIn(lines), progress);
+  // At most one record was being appended. It is either there or reported as a
+  // gap.
+  EXPECT_LE(unfinished, progress.begun - progress.acknowledged)
+      << AllText(directory);
   if (overwritten != 0) return;
-  EXPECT_GE(dropped, said.dropped);
-  EXPECT_LE(dropped, said.dropped + (said.begun - said.acknowledged));
+  EXPECT_GE(dropped, progress.dropped);
+  EXPECT_LE(dropped,
+            progress.dropped + (progress.begun - progress.acknowledged));
 }
 
 }  // namespace ringlog

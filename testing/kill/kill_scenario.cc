@@ -20,13 +20,14 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/other_boot.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/command/recover.h"
 
 namespace ringlog {
 namespace {
 
-// The process that is to die; lives in the child.
+// The program of the stepped process: a ring, a flusher, and notes for the
+// oracle.
 class Program {
  public:
   Program(const std::string& directory, KillOracle* oracle,
@@ -52,7 +53,8 @@ class Program {
   }
   Flusher* flusher() { return flusher_.get(); }
 
-  // A record whose text has `length` bytes, or fewer if the ring cuts it.
+  // Logs a record whose text has `length` bytes, or fewer if the ring truncates
+  // it.
   void Log(size_t length) {
     const uint32_t number = oracle_->begun.load();
     const std::string text = KillText(number, length);
@@ -78,8 +80,9 @@ class Program {
     for (int i = 0; i < count; ++i) Log(20);
   }
 
-  // As a signal does that interrupts Append().
-  void LeaveUnfinished() {
+  // Claims a record and does not commit it, as if a signal interrupted
+  // Append().
+  void ClaimWithoutCommit() {
     oracle_->lengths[oracle_->begun] = 20;
     oracle_->begun.fetch_add(1);
     CHECK(ring_->Claim(Severity::kInfo, 64, 20).has_value());
@@ -98,9 +101,9 @@ class Program {
     area.End(kThread, kTime);
   }
 
-  // The ring's header says so from now on; and the machine died before it had
-  // written a cursor.
-  void MoveToAnotherBoot() {
+  // Changes the header of the ring to that of another boot, without a cursor,
+  // as if the machine had died before the cursor reached the disk.
+  void MoveToOtherBoot() {
     std::string other = OfAnotherBoot(ReadFile(ring_->path()));
     constexpr size_t kCursors =
         kLiveOffset + offsetof(RingLive, cursor_selector);
@@ -119,9 +122,10 @@ class Program {
   std::unique_ptr<Flusher> flusher_;
 };
 
-void Steps(const std::function<void()>& what) {
+// Runs `body` between BeginSteps() and EndSteps().
+void RunStepped(const std::function<void()>& body) {
   SteppedProcess::BeginSteps();
-  what();
+  body();
   SteppedProcess::EndSteps();
 }
 
@@ -137,14 +141,14 @@ KillScenario AppendScenario(
     Program program(directory, oracle, overflow);
     program.LogMany(before);
     SteppedProcess::Freeze();
-    Steps([&] { program.Log(length); });
+    RunStepped([&] { program.Log(length); });
   };
   return scenario;
 }
 
-KillScenario Wrap() {
+KillScenario WrappingAppend() {
   KillScenario scenario;
-  scenario.name = "AppendOverTheEndOfTheRing";
+  scenario.name = "AppendThatWraps";
   scenario.body = [](const std::string& directory, KillOracle* oracle) {
     Program program(directory, oracle);
     program.StartFlusher();
@@ -152,12 +156,12 @@ KillScenario Wrap() {
     CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
     SteppedProcess::Freeze();
     program.Log(kOneSlot);
-    Steps([&] { program.Log(kThreeSlots); });
+    RunStepped([&] { program.Log(kThreeSlots); });
   };
   return scenario;
 }
 
-KillScenario FlusherTurn(const std::string& name, bool sync) {
+KillScenario FlusherIteration(const std::string& name, bool sync) {
   KillScenario scenario;
   scenario.name = name;
   scenario.thread = SteppedProcess::Thread::kOther;
@@ -171,12 +175,13 @@ KillScenario FlusherTurn(const std::string& name, bool sync) {
     SteppedProcess::Freeze();
     program.Log(kOneSlot);
     program.Log(kThreeSlots);
-    Steps([&] { CHECK(program.flusher()->Flush(absl::InfiniteDuration())); });
+    RunStepped(
+        [&] { CHECK(program.flusher()->Flush(absl::InfiniteDuration())); });
   };
   return scenario;
 }
 
-// The first segment, and a second one that ends with the process.
+// Closes a first segment and begins a second one, which Stop() closes.
 KillScenario Rotation(const std::string& name, bool sync) {
   KillScenario scenario;
   scenario.name = name;
@@ -191,14 +196,13 @@ KillScenario Rotation(const std::string& name, bool sync) {
     CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
     SteppedProcess::Freeze();
     program.LogMany(3);
-    Steps([&] { program.flusher()->Stop().IgnoreError(); });
+    RunStepped([&] { program.flusher()->Stop().IgnoreError(); });
   };
   return scenario;
 }
 
-// Of a segment that is cut in the middle of a frame, and what the ring has
-// after it.
-Program* LeaveSegmentAndRing(const std::string& directory, KillOracle* oracle) {
+// Makes a segment whose last frame is open, and a ring with later records.
+Program* MakeSegmentAndRing(const std::string& directory, KillOracle* oracle) {
   auto* const program = new Program(directory, oracle);
   program->StartFlusher();
   program->LogMany(3);
@@ -211,21 +215,22 @@ Program* LeaveSegmentAndRing(const std::string& directory, KillOracle* oracle) {
 KillScenario Recovery() {
   KillScenario scenario;
   scenario.name = "Recovery";
-  scenario.by_system_calls = true;  // it has no memory that others see
-  scenario.before = LeaveSegmentAndRing;
+  scenario.by_system_calls = true;  // its memory is not shared
+  scenario.before = MakeSegmentAndRing;
   scenario.body = [](const std::string& directory, KillOracle*) {
     SteppedProcess::Freeze();
-    Steps([&] {
+    RunStepped([&] {
       RecoverLeftovers(directory, directory, SegmentWriterOptions());
     });
   };
   return scenario;
 }
 
-// Of a machine that was started anew: the segments say how far they are good.
-KillScenario RecoveryOfAnotherBoot() {
+// Recovery after a restart of the machine: the frames of the segment, not the
+// cursor, show how many bytes count.
+KillScenario RecoveryAfterReboot() {
   KillScenario scenario = Recovery();
-  scenario.name = "RecoveryOfAnotherBoot";
+  scenario.name = "RecoveryAfterReboot";
   scenario.before = [](const std::string& directory, KillOracle* oracle) {
     auto* const program = new Program(directory, oracle);
     FlusherOptions options;
@@ -236,29 +241,29 @@ KillScenario RecoveryOfAnotherBoot() {
       CHECK(program->flusher()->Flush(absl::InfiniteDuration()));
     }
     program->Log(kThreeSlots);
-    program->MoveToAnotherBoot();
+    program->MoveToOtherBoot();
   };
   return scenario;
 }
 
-KillScenario Report() {
+KillScenario ReportDuringAppend() {
   KillScenario scenario;
-  scenario.name = "ReportInAnAppend";
+  scenario.name = "ReportDuringAppend";
   scenario.body = [](const std::string& directory, KillOracle* oracle) {
     Program program(directory, oracle);
     program.LogMany(2);
-    program.LeaveUnfinished();
+    program.ClaimWithoutCommit();
     SteppedProcess::Freeze();
-    Steps([&] { program.WriteReport(); });
+    RunStepped([&] { program.WriteReport(); });
   };
   return scenario;
 }
 
-KillScenario RecoveryOfAReport() {
+KillScenario RecoveryOfReport() {
   KillScenario scenario = Recovery();
-  scenario.name = "RecoveryOfAReport";
+  scenario.name = "RecoveryOfReport";
   scenario.before = [](const std::string& directory, KillOracle* oracle) {
-    LeaveSegmentAndRing(directory, oracle)->WriteReport();
+    MakeSegmentAndRing(directory, oracle)->WriteReport();
   };
   return scenario;
 }
@@ -270,12 +275,12 @@ std::string OutputIn(const std::string& directory) {
 KillScenario RecoveryIntoAnotherDirectory() {
   KillScenario scenario;
   scenario.name = "RecoveryIntoAnotherDirectory";
-  scenario.before = LeaveSegmentAndRing;
+  scenario.before = MakeSegmentAndRing;
   scenario.into_output = true;
   scenario.by_system_calls = true;
   scenario.body = [](const std::string& directory, KillOracle* oracle) {
     SteppedProcess::Freeze();
-    Steps([&] {
+    RunStepped([&] {
       const int exit_status = Recover({directory}, OutputIn(directory));
       oracle->is_recovered.store(exit_status == 0);
     });
@@ -293,37 +298,38 @@ std::vector<KillScenario> AppendScenarios() {
   KillScenario overwrite =
       AppendScenario("AppendThatOverwrites", 16, kThreeSlots,
                      OverflowPolicy::kOverwriteOldest);
-  // What 16 records of a slot and one of three leave in 16 slots.
+  // The number of evicted records after 16 records of one slot and one of three
+  // slots in a ring of 16 slots.
   overwrite.overwritten = 5;
   return {AppendScenario("AppendOneSlot", 1, kOneSlot),
           AppendScenario("AppendThreeSlots", 1, kThreeSlots),
-          Wrap(),
-          AppendScenario("AppendThatIsCut", 1, 5000),
-          AppendScenario("AppendToAFullRing", 14, kOneSlot),
+          WrappingAppend(),
+          AppendScenario("AppendThatIsTruncated", 1, 5000),
+          AppendScenario("AppendToFullRing", 14, kOneSlot),
           overwrite};
 }
 
 std::vector<KillScenario> BackgroundScenarios() {
-  return {FlusherTurn("FlusherTurn", false),
-          FlusherTurn("FlusherTurnThatSyncs", true),
+  return {FlusherIteration("FlusherIteration", false),
+          FlusherIteration("FlusherIterationWithSync", true),
           Rotation("Rotation", false),
-          Rotation("RotationThatSyncs", true),
+          Rotation("RotationWithSync", true),
           Recovery(),
-          RecoveryOfAnotherBoot(),
+          RecoveryAfterReboot(),
           RecoveryIntoAnotherDirectory()};
 }
 
 std::vector<KillScenario> ReportScenarios() {
-  return {Report(), RecoveryOfAReport()};
+  return {ReportDuringAppend(), RecoveryOfReport()};
 }
 
 KillScenario DeletionScenario() {
-  constexpr int kInASegment = 2;
+  constexpr int kRecordsPerSegment = 2;
   KillScenario scenario;
-  scenario.name = "FlusherTurnThatDeletes";
+  scenario.name = "FlusherIterationWithDeletion";
   scenario.thread = SteppedProcess::Thread::kOther;
-  scenario.overwritten = kInASegment;
-  // Its stores into the ring are those of every rotation.
+  scenario.overwritten = kRecordsPerSegment;
+  // The stores into the ring are those of the rotation scenarios.
   scenario.by_system_calls = true;
   scenario.body = [](const std::string& directory, KillOracle* oracle) {
     Program program(directory, oracle);
@@ -332,12 +338,12 @@ KillScenario DeletionScenario() {
     options.retention.max_files = 2;
     program.StartFlusher(options);
     for (int segment = 0; segment < 2; ++segment) {
-      program.LogMany(kInASegment);
+      program.LogMany(kRecordsPerSegment);
       CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
     }
     SteppedProcess::Freeze();
-    program.LogMany(kInASegment);
-    Steps([&] { program.flusher()->Stop().IgnoreError(); });
+    program.LogMany(kRecordsPerSegment);
+    RunStepped([&] { program.flusher()->Stop().IgnoreError(); });
   };
   return scenario;
 }
@@ -355,18 +361,21 @@ void KillScenarioTest::NewRun() {
   if (!process.Start()) GTEST_SKIP() << process.error();
 }
 
-// What is recovered into another directory, once more, is what the next start
-// makes of the source, which still has everything.
-void KillScenarioTest::ExpectAllIsThere(const KillOracle::Said& said) {
+// If the scenario recovers into another directory, repeats that recovery. Its
+// output must equal the result of a recovery of the source itself, which still
+// has all records.
+void KillScenarioTest::ExpectAllRecovered(
+    const KillOracle::Progress& progress) {
   const std::string output = OutputIn(directory_);
   if (GetParam().into_output) {
-    const std::string text = said.is_recovered ? AllText(output) : "";
+    const std::string text = progress.is_recovered ? AllText(output) : "";
     ASSERT_EQ(Recover({directory_}, output), 0);
-    if (said.is_recovered) {
+    if (progress.is_recovered) {
       EXPECT_EQ(AllText(output), text);
     }
   }
-  ringlog::ExpectAllIsThere(directory_, *oracle_, said, GetParam().overwritten);
+  ringlog::ExpectAllRecovered(directory_, *oracle_, progress,
+                              GetParam().overwritten);
   if (!GetParam().into_output) return;
   EXPECT_FALSE(std::filesystem::is_empty(output));
   for (const auto& entry : std::filesystem::directory_iterator(output)) {

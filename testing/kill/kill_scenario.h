@@ -1,5 +1,8 @@
-// Moments in the life of a program with a ring and a flusher, for tests that
-// end it or let it fail there.
+// KillScenario
+//
+// The steps of a program with a ring and a flusher that a test interrupts at
+// each instruction or system call: every_instruction_test kills the program
+// there, syscall_fault_test lets the call fail.
 
 #ifndef RINGLOG_TESTING_KILL_KILL_SCENARIO_H_
 #define RINGLOG_TESTING_KILL_KILL_SCENARIO_H_
@@ -19,46 +22,51 @@
 
 namespace ringlog {
 
+// One scenario. `name` is the name of the test parameter.
 struct KillScenario {
   std::string name;
   SteppedProcess::Thread thread = SteppedProcess::Thread::kMain;
-  // Runs in the process that is stepped.
+  // Runs in the stepped process.
   std::function<void(const std::string& directory, KillOracle*)> body;
-  // Runs in a process that ends before; may be empty.
+  // Runs in another process that ends before `body` starts; may be empty.
   std::function<void(const std::string& directory, KillOracle*)> before;
-  // What is on disk, or what matters of it here, changes with system calls
-  // alone: to stop at each of them is enough, and far quicker.
+  // Whether only system calls change the files. If so, a stop at each system
+  // call is enough, and much faster.
   bool by_system_calls = false;
-  // Recovers into OutputIn(directory).
+  // Whether the scenario recovers into another directory.
   bool into_output = false;
-  // So many of the oldest may be gone: a flight recorder, or limits.
+  // Number of the oldest records that may be missing, because the ring evicts
+  // them or retention deletes them.
   uint32_t overwritten = 0;
 };
 
 std::ostream& operator<<(std::ostream& out, const KillScenario& scenario);
 
-// A record that is appended, in each way in which that can go.
+// Returns a scenario for each way in which an append can proceed.
 std::vector<KillScenario> AppendScenarios();
-// What goes on behind it: a turn of the flusher, a rotation, a recovery, one
-// into another directory.
+// Returns scenarios of the background work: an iteration of the flusher, a
+// rotation, a recovery, a recovery into another directory.
 std::vector<KillScenario> BackgroundScenarios();
 
-// A crash report that is written while a record is on its way, and a recovery
-// of one.
+// Returns scenarios with a crash report: one is written during an append, and
+// one is recovered.
 std::vector<KillScenario> ReportScenarios();
-// A flusher that begins a segment, ends it, and deletes the oldest one.
+// Returns the scenario of a flusher that begins a segment, closes it, and
+// deletes the oldest one.
 KillScenario DeletionScenario();
 
+// The fixture of tests over scenarios.
 class KillScenarioTest : public ::testing::TestWithParam<KillScenario> {
  protected:
   void SetUp() override { NewRun(); }
 
-  // A new directory, in which what is to happen before has happened.
+  // Creates a new directory and runs `before` of the scenario in it.
   void NewRun();
-  // The process, where it is to be stepped. nullptr if the system does not
-  // allow that; on every other error the test has failed.
+  // Returns the process at its first step. Returns nullptr if ptrace(2) is not
+  // permitted; after any other error the test has failed.
   std::unique_ptr<SteppedProcess> Start();
-  void ExpectAllIsThere(const KillOracle::Said& said);
+  // Compares the log in directory_ with `progress`; see kill_oracle.h.
+  void ExpectAllRecovered(const KillOracle::Progress& progress);
 
   std::string directory_;
   KillOracle* oracle_ = nullptr;

@@ -26,11 +26,12 @@
 namespace ringlog {
 namespace {
 
-// Of this process.
+// The notes and the plan of this process.
 KilledLife* g_life = nullptr;
 size_t g_awaited_report_bytes = 0;
 
-// For Abseil's handler.
+// Passes the pieces of a report from Abseil's handler to FailureWriter(), with
+// notes before and after.
 void WriteReport(const char* text) {
   if (text == nullptr) {
     FailureWriter(nullptr);
@@ -43,7 +44,7 @@ void WriteReport(const char* text) {
   std::memcpy(g_life->report.data() + before, text, size);
   g_life->begun_bytes = before + size;
   if (g_awaited_report_bytes != 0 && before + size >= g_awaited_report_bytes) {
-    while (!g_life->may_go_on) sched_yield();
+    while (!g_life->may_continue) sched_yield();
   }
   FailureWriter(text);
   g_life->appended_bytes = before + size;
@@ -51,14 +52,14 @@ void WriteReport(const char* text) {
 
 void InstallHandler() {
   absl::FailureSignalHandlerOptions options;
-  options.symbolize_stacktrace = false;  // which takes long, and is not ours
+  options.symbolize_stacktrace = false;  // takes long, and is not under test
   options.alarm_on_failure_secs = 0;     // the machine may be slow
   options.writerfn = &WriteReport;
   absl::InstallFailureSignalHandler(options);
 }
 
 void Raise(int signal) {
-  // Abseil prints it there too.
+  // Abseil also prints the report on stderr.
   dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
   g_life->reporter = static_cast<pid_t>(syscall(SYS_gettid));
   raise(signal);
@@ -89,7 +90,7 @@ std::string LifeText(uint64_t life, uint64_t thread, uint64_t number) {
   std::string text =
       absl::StrCat("life ", life, " thread ", thread, " number ", number, " ");
   const uint64_t hash = (life * 31 + thread * 17 + number) * 2654435761 % 4096;
-  // A few of several slots, many of one.
+  // A few texts take several slots, most take one.
   text.resize(text.size() + (hash < 400 ? hash * 5 : hash / 32), '~');
   return text;
 }

@@ -1,5 +1,7 @@
-// What a process of random_kill_test does until it is killed, and what it says
-// of that in a page that outlives it.
+// KilledLife
+//
+// One process (a "life") of random_kill_test: it installs the sink and logs
+// until it is killed. It notes what it has logged in a page that outlives it.
 
 #ifndef RINGLOG_TESTING_KILL_KILLED_LIFE_H_
 #define RINGLOG_TESTING_KILL_KILLED_LIFE_H_
@@ -17,28 +19,30 @@
 
 namespace ringlog {
 
+// The plan of one life.
 struct LifePlan {
   std::string directory;
-  uint64_t number = 0;  // its records have it
+  uint64_t number = 0;  // part of the text of its records
   uint64_t threads = 1;
   RetentionOptions retention;
-  // The first thread raises it, after so many records, and Abseil's handler
-  // reports it. 0: none.
+  // The signal that the first thread raises after `records_before_signal`
+  // records, for Abseil's handler to report. 0: none.
   int signal = 0;
   uint64_t records_before_signal = 0;
-  // When so much of the report has been passed to FailureWriter(), it waits for
-  // KilledLife::may_go_on. 0: never.
+  // When FailureWriter() has been called with this number of bytes of the
+  // report, the life waits for KilledLife::may_continue. 0: no wait.
   size_t awaited_report_bytes = 0;
 };
 
-// In a SharedPage.
+// The notes of one life. Lives in a SharedPage.
 struct KilledLife {
   static constexpr size_t kMaxThreads = 16;
   static constexpr size_t kMaxReportBytes = 8192;
 
-  // Records of all threads.
+  // Number of acknowledged records of all threads.
   uint64_t acknowledged_records() const;
-  // All of it, and what a kill must leave.
+  // The report as far as it was passed to FailureWriter(), and the part that a
+  // kill must not lose.
   std::string begun_report() const { return {report.data(), begun_bytes}; }
   std::string appended_report() const {
     return {report.data(), appended_bytes};
@@ -49,18 +53,20 @@ struct KilledLife {
   std::array<std::atomic<uint64_t>, kMaxThreads> acknowledged = {};
   ClosedSegments closed_segments;
 
-  std::atomic<pid_t> reporter{0};  // the thread
+  std::atomic<pid_t> reporter{0};  // id of the thread that reports
   std::array<char, kMaxReportBytes> report = {};
-  std::atomic<size_t> begun_bytes{0};     // FailureWriter() was called with
-  std::atomic<size_t> appended_bytes{0};  // of these, it has returned
-  std::atomic<bool> is_reported{false};   // to its end
-  std::atomic<bool> may_go_on{false};
+  std::atomic<size_t> begun_bytes{0};  // bytes passed to FailureWriter()
+  std::atomic<size_t> appended_bytes{
+      0};  // of these, bytes for which it has returned
+  std::atomic<bool> is_reported{false};  // the report is complete
+  std::atomic<bool> may_continue{false};
 };
 
-// The text of a record. How long it is says something about what it has to be.
+// Returns the text of a record. Its length depends on its numbers, so a
+// truncated text differs from the expected one.
 std::string LifeText(uint64_t life, uint64_t thread, uint64_t number);
 
-// Logs for ever, in a process of its own.
+// Logs until the process is killed. Runs in a process of its own.
 [[noreturn]] void Live(const LifePlan& plan, KilledLife* life);
 
 }  // namespace ringlog

@@ -13,7 +13,7 @@
 #include "absl/strings/strip.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"
 
@@ -25,20 +25,21 @@ using ::testing::SizeIs;
 
 void ExpectIsReportOf(const KilledLife& life, const std::string& text) {
   EXPECT_TRUE(absl::StartsWith(life.begun_report(), text))
-      << text << "\nof\n"
+      << text << "\nis not a prefix of\n"
       << life.begun_report();
-  // As a record it does not end in a line break.
+  // A record does not end in a line break.
   const std::string appended = life.appended_report();
   EXPECT_GE(text.size(), absl::StripSuffix(appended, "\n").size()) << text;
 }
 
-// What is found of one life.
+// The records and reports of one life that the log has.
 struct FoundLife {
-  // By thread, behind its last record; 0: there is none.
+  // By thread: the number after its last record; 0: no record.
   std::array<uint64_t, KilledLife::kMaxThreads> ends = {};
   std::vector<std::string> reports;
 };
 
+// Collects the lines of a log and compares them with the notes.
 class FoundLog {
  public:
   FoundLog(absl::Span<const KilledLife> lives, bool may_lack_oldest)
@@ -47,11 +48,11 @@ class FoundLog {
         found_(lives.size()) {}
 
   void AddLine(const std::string& line) {
-    if (absl::StartsWith(line, " ")) {  // what a gap is
+    if (absl::StartsWith(line, " ")) {  // the second line of a gap
       ASSERT_TRUE(absl::StrContains(line, "\"unfinished\"")) << line;
       return;
     }
-    if (absl::StartsWith(line, "\t")) {  // no record but a report has several
+    if (absl::StartsWith(line, "\t")) {  // only reports have continuation lines
       ASSERT_NE(report_, nullptr) << line;
       absl::StrAppend(report_, "\n", line.substr(1));
       return;
@@ -67,7 +68,7 @@ class FoundLog {
     }
   }
 
-  void ExpectAllIsThere() const {
+  void ExpectAllRecovered() const {
     for (size_t life = 0; life < lives_.size(); ++life) {
       for (size_t t = 0; t < KilledLife::kMaxThreads; ++t) {
         const uint64_t end = found_[life].ends[t];
@@ -92,7 +93,7 @@ class FoundLog {
       report_ = &found_[life].reports.back();
       return;
     }
-    FAIL() << "of no life: " << prefix << "] " << text;
+    FAIL() << "report of an unknown thread: " << prefix << "] " << text;
   }
 
   void AddRecord(const std::string& text) {
@@ -105,10 +106,12 @@ class FoundLog {
                 absl::SimpleAtoi(words[5], &number) && life < lives_.size() &&
                 t < KilledLife::kMaxThreads)
         << text;
-    ASSERT_THAT(found_[life].reports, IsEmpty()) << "behind it: " << text;
+    ASSERT_THAT(found_[life].reports, IsEmpty())
+        << "after the crash report: " << text;
     uint64_t& end = found_[life].ends[t];
     if (end == 0 && may_lack_oldest_) end = number;
-    // The next one of its thread: none lost, none twice, in order, unchanged.
+    // It must be the next record of its thread. This excludes a lost, doubled,
+    // reordered or changed record.
     ASSERT_EQ(text, LifeText(life, t, end));
     ++end;
   }
@@ -121,7 +124,7 @@ class FoundLog {
     }
     const bool has_record = std::any_of(found.ends.begin(), found.ends.end(),
                                         [](uint64_t end) { return end != 0; });
-    // It goes with the last of its life.
+    // Retention deletes the report together with the last records of its life.
     if (life.appended_bytes == 0 || (may_lack_oldest_ && !has_record)) return;
     ASSERT_THAT(found.reports, SizeIs(1)) << life.appended_report();
   }
@@ -129,20 +132,20 @@ class FoundLog {
   const absl::Span<const KilledLife> lives_;
   const bool may_lack_oldest_;
   std::vector<FoundLife> found_;
-  std::string* report_ = nullptr;  // that the last line belongs to
+  std::string* report_ = nullptr;  // the report of the last line
 };
 
 }  // namespace
 
-void ExpectLivesAreThere(const std::string& directory,
-                         absl::Span<const KilledLife> lives,
-                         bool may_lack_oldest) {
+void ExpectLivesRecovered(const std::string& directory,
+                          absl::Span<const KilledLife> lives,
+                          bool may_lack_oldest) {
   FoundLog log(lives, may_lack_oldest);
   for (const std::string& line : AllLines(directory)) {
     log.AddLine(line);
     if (::testing::Test::HasFatalFailure()) return;
   }
-  log.ExpectAllIsThere();
+  log.ExpectAllRecovered();
 }
 
 void ExpectReportIsLast(const std::vector<std::string>& paths,
@@ -166,7 +169,7 @@ void ExpectReportIsLast(const std::vector<std::string>& paths,
   ASSERT_LE(reports.size(), 1u);
   ASSERT_GE(reports.size(), life.appended_bytes == 0 ? 0u : 1u);
   if (reports.empty()) return;
-  EXPECT_TRUE(is_last) << "records come behind it";
+  EXPECT_TRUE(is_last) << "records follow the report";
   ExpectIsReportOf(life, reports[0]);
 }
 

@@ -1,4 +1,4 @@
-// What a directory has to hold of the processes that were killed in it.
+// Comparison of a log with the notes of the killed processes that wrote it.
 
 #ifndef RINGLOG_TESTING_KILL_KILLED_LOG_H_
 #define RINGLOG_TESTING_KILL_KILLED_LOG_H_
@@ -12,18 +12,20 @@
 
 namespace ringlog {
 
-// Reads the segments in `directory`, by zstd's own decoder: a test failure if
-// something that one of `lives` acknowledged is missing, or there twice,
-// changed or out of order; or a crash report, which comes last.
+// Reads the segments in `directory` by libzstd. The test fails if
+//   - an acknowledged record of one of `lives` is missing, doubled, changed or
+//     out of order, or
+//   - a crash report is missing, doubled, changed or not the last record of its
+//     life.
 //
-// With `may_lack_oldest` the first records of a life may be missing, or all of
-// it.
-void ExpectLivesAreThere(const std::string& directory,
-                         absl::Span<const KilledLife> lives,
-                         bool may_lack_oldest);
+// If `may_lack_oldest` is true, the first records of a life may be missing, or
+// the whole life, because retention may have deleted them.
+void ExpectLivesRecovered(const std::string& directory,
+                          absl::Span<const KilledLife> lives,
+                          bool may_lack_oldest);
 
-// The same of one life's crash report as the decoder finds it in its ring and
-// its segments, before somebody has recovered them.
+// Reads `paths` by the decoder, before any recovery. The test fails if the
+// crash report of `life` is missing, doubled, changed or not the last record.
 void ExpectReportIsLast(const std::vector<std::string>& paths,
                         const KilledLife& life);
 

@@ -1,8 +1,13 @@
-// Processes of one directory recover each other's rings all the time, rotate,
-// and are killed at any moment of it: what they have logged is there, once.
-// That is what who reads the directory meanwhile finds, too.
+// Processes of one directory recover each other's rings while they log and
+// rotate, and are killed at random moments.
 //
-// The oracle: a page that all of them share, and zstd's own decoder.
+// Invariants checked:
+//   - Each acknowledged record is in the log once.
+//   - A reader that decodes the directory meanwhile also finds each once.
+//   - Killed processes leave fewer rings than lives / 2: the others recover
+//     them.
+//
+// Oracle: a page that all processes share, and libzstd. Prints its seed.
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -34,8 +39,8 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/decode_all.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
@@ -44,15 +49,15 @@ namespace {
 using ::testing::IsEmpty;
 
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-constexpr size_t kLives = 20;  // each fork copies the shadow
+constexpr size_t kLives = 20;  // each fork copies the shadow memory
 #else
 constexpr size_t kLives = 60;
 #endif
 constexpr size_t kLivesInLongMode = 10000;
 constexpr size_t kAtOnce = 6;
-// One in so many kills: somebody reads.
-constexpr uint64_t kKillsPerLook = 16;
-constexpr int kMaxRecords = 3000;  // of a life
+// On average, the test reads the directory once in this number of kills.
+constexpr uint64_t kKillsPerRead = 16;
+constexpr int kMaxRecords = 3000;  // of one life
 
 using Acknowledged = std::array<std::atomic<int>, kLivesInLongMode>;
 
@@ -81,7 +86,8 @@ class MutualRecoveryTest : public FlusherFixture {
     for (;;) pause();
   }
 
-  // Sometimes the next one begins while this one dies.
+  // Kills a process. In half of the cases the next process starts while this
+  // one dies.
   void KillOne(pid_t process) {
     if (process == 0) return;
     kill(process, SIGKILL);
@@ -92,12 +98,12 @@ class MutualRecoveryTest : public FlusherFixture {
     return {acknowledged_->begin(), acknowledged_->end()};
   }
 
-  // All that had been acknowledged is among `texts`, and none is there twice.
+  // Each of `acknowledged` is among `texts`, and no text is there twice.
   void ExpectOnce(const std::vector<int>& acknowledged,
                   const std::vector<std::string>& texts) {
     std::map<std::string, int> found;
     for (const std::string& text : texts) {
-      // Not one of a gap's lines.
+      // The second line of a gap begins with another character.
       if (absl::ascii_isdigit(static_cast<unsigned char>(text[0]))) {
         ++found[text];
       }
@@ -111,23 +117,24 @@ class MutualRecoveryTest : public FlusherFixture {
     }
   }
 
-  // What `ringlog cat` finds.
-  void Look() {
+  // Checks what `ringlog cat` would print now.
+  void ReadAndCheck() {
     const std::vector<int> acknowledged = AcknowledgedNow();
     const Decoded decoded = DecodeAll({directory_});
     EXPECT_THAT(decoded.damage, IsEmpty());
     EXPECT_THAT(decoded.unusable, IsEmpty());
     ExpectOnce(acknowledged, decoded.texts);
-    ++looks_;
+    ++reads_;
   }
 
   std::mt19937_64 random_{TestSeed()};
   SharedPage<Acknowledged> acknowledged_;
-  uint64_t looks_ = 0;
+  uint64_t reads_ = 0;
 };
 
-TEST_F(MutualRecoveryTest, LosesAndDoublesNothing) {
-  const size_t lives = IsLongMode() ? kLivesInLongMode : kLives;
+TEST_F(MutualRecoveryTest, LosesAndDoublesNoRecord) {
+  const size_t lives = Repetitions(kLives, kLivesInLongMode);
+  ASSERT_LE(lives, kLivesInLongMode) << "--count is too large";
   std::array<pid_t, kAtOnce> processes = {};
   for (size_t life = 0; life < lives; ++life) {
     pid_t* const process = &processes[random_() % kAtOnce];
@@ -136,8 +143,8 @@ TEST_F(MutualRecoveryTest, LosesAndDoublesNothing) {
     *process = fork();
     if (*process == 0) Live(life, seed);
     ASSERT_GT(*process, 0);
-    if (random_() % kKillsPerLook == 0 && (*acknowledged_)[0] > 0) {
-      ASSERT_NO_FATAL_FAILURE(Look()) << directory_;
+    if (random_() % kKillsPerRead == 0 && (*acknowledged_)[0] > 0) {
+      ASSERT_NO_FATAL_FAILURE(ReadAndCheck()) << directory_;
     } else {
       Sleep(random_() % 40000);
     }
@@ -154,9 +161,9 @@ TEST_F(MutualRecoveryTest, LosesAndDoublesNothing) {
   const std::vector<std::string> texts = Texts();
   ExpectOnce(AcknowledgedNow(), texts);
   std::cout << lives << " lives, " << texts.size() << " records, "
-            << FilesIn(directory_, ".log.zst").size() << " segments, " << looks_
-            << " looks, " << rings << " rings left at the end" << std::endl;
-  // Else they did not recover each other.
+            << FilesIn(directory_, ".log.zst").size() << " segments, " << reads_
+            << " reads, " << rings << " rings at the end" << std::endl;
+  // Otherwise the processes did not recover each other.
   EXPECT_LT(rings, lives / 2);
 }
 

@@ -1,12 +1,17 @@
-// A program is started in a directory, logs, and is killed with SIGKILL at a
-// random moment; and again, in the same directory, so that the kills also come
-// while it recovers what the kill before has left. Some die of a signal instead
-// that Abseil's handler reports, or are killed while it does; in some
-// directories limits delete what is oldest. In the end everything is there that
-// it was told was logged, and a segment that it was told is closed has not
-// changed.
+// Kills a program with SIGKILL at random moments, again and again in the same
+// directory, so that kills also hit the recovery of the leftovers of earlier
+// kills. Some processes die of a signal that Abseil's handler reports, or are
+// killed while it reports. In some directories retention deletes old segments.
 //
-// The oracle: a page that parent and child share, and zstd's own decoder.
+// Invariants checked:
+//   - Each acknowledged record is in the log once, complete and in order.
+//   - A crash report is the last record of its process, and has all bytes whose
+//     write returned.
+//   - A segment that was reported as closed does not change.
+//   - Retention deletes only the oldest segments.
+//
+// Oracle: a page that parent and child share (killed_life.h), and libzstd.
+// Prints its seed.
 
 #include <sched.h>
 #include <signal.h>
@@ -38,8 +43,8 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/testing/harness/long_mode.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/shared_page.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/testing/kill/deletion_oracle.h"
 #include "ringlog/testing/kill/killed_life.h"
@@ -51,19 +56,20 @@ namespace {
 using ::testing::IsEmpty;
 
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-constexpr uint64_t kKills = 200;  // each fork copies the shadow
+constexpr uint64_t kKills = 200;  // each fork copies the shadow memory
 #else
 constexpr uint64_t kKills = 2000;
 #endif
 constexpr uint64_t kKillsInLongMode = 100000;
-constexpr uint64_t kLivesInADirectory = 10;
-// One in so many: lives that end by a report, directories with limits.
+constexpr uint64_t kLivesPerDirectory = 10;
+// Average number of lives for each life that ends with a report, and of
+// directories for each directory with retention limits.
 constexpr uint64_t kLivesPerReport = 8;
-constexpr uint64_t kDirectoriesPerLimit = 4;
+constexpr uint64_t kDirectoriesPerLimited = 4;
 
-using Lives = std::array<KilledLife, kLivesInADirectory>;
+using Lives = std::array<KilledLife, kLivesPerDirectory>;
 
-// What the kills have caught the processes at.
+// Number of kills that hit each activity of a process.
 struct Caught {
   uint64_t before_the_first_record = 0;
   uint64_t recovery = 0;
@@ -81,11 +87,11 @@ class RandomKillTest : public ::testing::Test {
     lives_.emplace();
     deletions_.emplace(directory_);
     retention_ = RetentionOptions();
-    if (random_() % kDirectoriesPerLimit != 0) return;
+    if (random_() % kDirectoriesPerLimited != 0) return;
     if (random_() % 2 == 0) {
       retention_.max_files = 2 + random_() % 3;
     } else {
-      // Has to have room for the ring and a segment.
+      // Leaves room for the ring and a segment.
       retention_.max_bytes = (144 << 10) + random_() % (64 << 10);
     }
   }
@@ -99,7 +105,7 @@ class RandomKillTest : public ::testing::Test {
     if (random_() % kLivesPerReport == 0) {
       plan.signal = random_() % 2 == 0 ? SIGSEGV : SIGABRT;
       plan.records_before_signal = random_() % 32;
-      // Which is some hundred bytes long.
+      // A report has some hundred bytes.
       if (random_() % 2 == 0) plan.awaited_report_bytes = 1 + random_() % 512;
     }
     return plan;
@@ -127,43 +133,46 @@ class RandomKillTest : public ::testing::Test {
     if (life->is_installing && !life->has_recovered && !leftovers.empty()) {
       ++caught_.recovery;
     }
-    LookAtDeath(leftovers, *life);
-    if (life->reporter != 0) LookAtReport(child, *life);
-    deletions_->Look();
+    ClassifyDeath(leftovers, *life);
+    if (life->reporter != 0) CheckReport(child, *life);
+    deletions_->Update();
     if (deletions_->segment_count() > retention_.max_files &&
         retention_.max_files != 0) {
       ++caught_.deletion;
     }
   }
 
-  // Half of them while it starts and recovers, half while it logs; after the
-  // recovery the limits begin.
+  // Kills half of the processes during start and recovery, the others while
+  // they log. If the directory has limits, waits for the end of the recovery,
+  // because retention starts after it.
   void KillAtAnyMoment(pid_t child, const KilledLife& life) {
     if (random_() % 2 == 0) {
-      AwaitOrDeath(child, [this, &life] {
+      AwaitConditionOrDeath(child, [this, &life] {
         std::this_thread::sleep_for(std::chrono::microseconds(50));
         return retention_.has_limit() ? life.has_recovered.load()
                                       : life.acknowledged_records() != 0;
       });
     }
-    const uint64_t most = uint64_t{1} << (8 + random_() % 8);
-    std::this_thread::sleep_for(std::chrono::microseconds(random_() % most));
+    const uint64_t max_wait_us = uint64_t{1} << (8 + random_() % 8);
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(random_() % max_wait_us));
     kill(child, SIGKILL);
   }
 
-  // While the handler writes on.
+  // Kills the process while the signal handler writes its report.
   static void KillInReport(pid_t child, size_t begun_bytes, KilledLife* life) {
-    AwaitOrDeath(child, [life, begun_bytes] {
+    AwaitConditionOrDeath(child, [life, begun_bytes] {
       sched_yield();
       return life->begun_bytes >= begun_bytes;
     });
-    life->may_go_on = true;
+    life->may_continue = true;
     kill(child, SIGKILL);
   }
 
-  // The end of the process is told later.
+  // Waits until `condition` holds or the process has ended. Does not reap the
+  // process.
   template <typename Condition>
-  static void AwaitOrDeath(pid_t child, Condition condition) {
+  static void AwaitConditionOrDeath(pid_t child, Condition condition) {
     siginfo_t info = {};
     while (!condition() && info.si_pid == 0) {
       ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info,
@@ -172,8 +181,8 @@ class RandomKillTest : public ::testing::Test {
     }
   }
 
-  void LookAtDeath(const std::vector<std::string>& leftovers,
-                   const KilledLife& life) {
+  void ClassifyDeath(const std::vector<std::string>& leftovers,
+                     const KilledLife& life) {
     if (life.acknowledged_records() == 0) ++caught_.before_the_first_record;
     for (const std::string& path : FilesIn(directory_, ".ring")) {
       if (std::find(leftovers.begin(), leftovers.end(), path) !=
@@ -193,7 +202,7 @@ class RandomKillTest : public ::testing::Test {
     }
   }
 
-  void LookAtReport(pid_t child, const KilledLife& life) {
+  void CheckReport(pid_t child, const KilledLife& life) {
     if (life.is_reported) {
       ++reports_;
     } else if (life.begun_bytes != 0) {
@@ -201,7 +210,7 @@ class RandomKillTest : public ::testing::Test {
     }
     std::vector<std::string> paths;
     for (const std::string& path : FilesIn(directory_, "")) {
-      // A segment may just have been made.
+      // An empty segment may have just been created.
       if (absl::StrContains(path, absl::StrCat(".", child, ".")) &&
           !std::filesystem::is_empty(path)) {
         paths.push_back(path);
@@ -210,19 +219,19 @@ class RandomKillTest : public ::testing::Test {
     ExpectReportIsLast(paths, life);
   }
 
-  // All that the lives in the directory have logged, by life and thread.
-  void ExpectAllIsThere() {
+  // Checks all records of all lives of the directory.
+  void ExpectAllRecovered() {
     const LeftoverSweep sweep =
         RecoverLeftovers(directory_, directory_, SegmentWriterOptions());
     ASSERT_THAT(sweep.errors, IsEmpty());
     ASSERT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
-    ExpectLivesAreThere(directory_, **lives_, retention_.has_limit());
+    ExpectLivesRecovered(directory_, **lives_, retention_.has_limit());
     for (const KilledLife& life : **lives_) {
       records_ += life.acknowledged_records();
       closed_ += life.closed_segments.count();
       life.closed_segments.ExpectUnchanged(retention_.has_limit());
     }
-    deletions_->Look();
+    deletions_->Update();
     deletions_->ExpectOldestFirst();
     if (!retention_.has_limit()) {
       EXPECT_EQ(deletions_->deleted_count(), 0u);
@@ -233,14 +242,14 @@ class RandomKillTest : public ::testing::Test {
   void Report(uint64_t kills, double seconds) const {
     std::cout << kills << " kills, " << static_cast<double>(kills) / seconds
               << " a second; " << records_
-              << " records acknowledged, all of them found, but for "
-              << deleted_ << " segments that limits deleted; " << closed_
-              << " segments closed, which stayed as they were; " << reports_
+              << " records acknowledged and found, except in " << deleted_
+              << " deleted segments; " << closed_
+              << " segments closed and unchanged; " << reports_
               << " crash reports. Kills at: recovery " << caught_.recovery
               << ", a half-written record " << caught_.half_written_record
               << ", an open frame " << caught_.open_frame << ", a rotation "
               << caught_.rotation << ", a half-written report "
-              << caught_.half_written_report << ", more files than allowed "
+              << caught_.half_written_report << ", a deletion "
               << caught_.deletion << ", before the first record "
               << caught_.before_the_first_record << std::endl;
   }
@@ -257,25 +266,26 @@ class RandomKillTest : public ::testing::Test {
   Caught caught_;
 };
 
-TEST_F(RandomKillTest, LosesAndDoublesNothing) {
-  const uint64_t kills = IsLongMode() ? kKillsInLongMode : kKills;
+TEST_F(RandomKillTest, LosesAndDoublesNoRecord) {
+  const uint64_t kills = Repetitions(kKills, kKillsInLongMode);
   const auto begin = std::chrono::steady_clock::now();
-  for (uint64_t kill = 0; kill < kills; kill += kLivesInADirectory) {
+  for (uint64_t kill = 0; kill < kills; kill += kLivesPerDirectory) {
     NewDirectory();
-    for (uint64_t life = 0; life < kLivesInADirectory; ++life) {
+    for (uint64_t life = 0; life < kLivesPerDirectory; ++life) {
       LiveAndDie(life);
       ASSERT_FALSE(HasFailure()) << "life " << life << " in " << directory_;
     }
-    ExpectAllIsThere();
-    // The directory stays, to be looked at.
+    ExpectAllRecovered();
+    // If the test fails, the directory stays for inspection.
     ASSERT_FALSE(HasFailure())
-        << "before kill " << kill + kLivesInADirectory << " in " << directory_;
+        << "before kill " << kill + kLivesPerDirectory << " in " << directory_;
     std::filesystem::remove_all(directory_);
   }
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - begin;
   Report(kills, seconds.count());
-  // Else it has not looked where it hurts. A few kills may miss some of it.
+  // Otherwise the kills missed a vulnerable activity. A short run may miss
+  // some.
   if (kills < 2000) return;
   EXPECT_GT(caught_.recovery, 0u);
   EXPECT_GT(caught_.half_written_record, 0u);

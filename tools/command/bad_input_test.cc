@@ -1,6 +1,10 @@
-// Files that are no logs, that are half a log, or that mean harm. Of each the
-// command says on standard error, with its path, what is wrong and what would
-// be right; it ends by itself, with status 1 or 2, and with little memory.
+// Tests with truncated, malformed and hostile input files, and with files that
+// are not logs.
+//
+// Invariants checked, for each file:
+//  - The command prints the path and the cause on standard error.
+//  - The command ends with status 1 or 2.
+//  - Its memory is bounded.
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,7 +28,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/testing/harness/tool_process.h"
 #include "zstd.h"
@@ -38,17 +42,17 @@ using ::testing::StartsWith;
 
 constexpr int64_t kMaxRssKib = 256 << 10;
 
-// What a sanitizer keeps beside the program's own memory is not of interest.
+// A sanitizer uses memory in addition to the program's own.
 #if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
-constexpr bool kMemoryIsTheProgramsOwn = false;
+constexpr bool kMeasuresOwnMemory = false;
 #else
-constexpr bool kMemoryIsTheProgramsOwn = true;
+constexpr bool kMeasuresOwnMemory = true;
 #endif
 
-// Runs a command on `path`; its message.
-std::string Refused(const std::string& path,
-                    const std::vector<std::string>& words = {"cat"},
-                    ToolOptions options = {}) {
+// Runs a command on `path`, checks that it fails, and returns its message.
+std::string ExpectRejected(const std::string& path,
+                           const std::vector<std::string>& words = {"cat"},
+                           ToolOptions options = {}) {
   options.stdout_path = "/dev/null";
   std::vector<std::string> arguments = words;
   arguments.push_back(path);
@@ -56,7 +60,7 @@ std::string Refused(const std::string& path,
   EXPECT_THAT(run.exit_status, AnyOf(1, 2)) << path;
   EXPECT_THAT(run.err, StartsWith(absl::StrCat("ringlog: ", path, ": ")));
   EXPECT_TRUE(absl::EndsWith(run.err, "\n"));
-  if (kMemoryIsTheProgramsOwn) {
+  if (kMeasuresOwnMemory) {
     EXPECT_LT(run.max_rss_kib, kMaxRssKib) << path;
   }
   return run.err;
@@ -76,21 +80,22 @@ class BadInputTest : public ::testing::Test {
   const std::string directory_ = MakeTestDirectory();
 };
 
-TEST_F(BadInputTest, EmptyFile) {
+TEST_F(BadInputTest, RejectsEmptyFile) {
   for (const char* name : {"a", "a.ring", "a.log.zst"}) {
-    EXPECT_THAT(Refused(File(name, "")),
+    EXPECT_THAT(ExpectRejected(File(name, "")),
                 HasSubstr("empty; a ring or a segment"));
-    EXPECT_THAT(Refused(Path(name), {"inspect"}), HasSubstr("*.ring files"));
+    EXPECT_THAT(ExpectRejected(Path(name), {"inspect"}),
+                HasSubstr("*.ring files"));
   }
 }
 
-TEST_F(BadInputTest, TextFile) {
+TEST_F(BadInputTest, RejectsTextFile) {
   const std::string path = File("notes.log", "I am a text, not a ring\n");
-  EXPECT_THAT(Refused(path), HasSubstr("give *.ring, *.log.zst or"));
-  EXPECT_THAT(Refused(path, {"inspect"}), HasSubstr("*.ring files"));
+  EXPECT_THAT(ExpectRejected(path), HasSubstr("give *.ring, *.log.zst or"));
+  EXPECT_THAT(ExpectRejected(path, {"inspect"}), HasSubstr("*.ring files"));
 }
 
-TEST_F(BadInputTest, RandomBytesWithAndWithoutAMagic) {
+TEST_F(BadInputTest, RejectsRandomBytes) {
   std::mt19937_64 random(TestSeed());
   const std::string ring(reinterpret_cast<const char*>(kRingMagic),
                          sizeof kRingMagic);
@@ -101,20 +106,20 @@ TEST_F(BadInputTest, RandomBytesWithAndWithoutAMagic) {
       std::string bytes(1 + random() % 50000, '\0');
       for (char& c : bytes) c = static_cast<char>(random());
       const std::string path = File("random", absl::StrCat(magic, bytes));
-      Refused(path);
-      Refused(path, {"inspect"});
+      ExpectRejected(path);
+      ExpectRejected(path, {"inspect"});
     }
   }
 }
 
-TEST_F(BadInputTest, RingCutAtEveryKilobyte) {
+TEST_F(BadInputTest, ReportsTruncatedRing) {
   HandMadeProcess process(directory_);
   for (int i = 0; i < 40; ++i) process.Log(std::string(400, 'x'));
-  const std::string whole = ReadFile(process.ring_path());
-  for (size_t size = 0; size < whole.size(); size += 1024) {
-    const std::string path = File("cut", whole.substr(0, size));
-    Refused(path);
-    // As far as there is a header, inspect prints it, and what is missing.
+  const std::string complete = ReadFile(process.ring_path());
+  for (size_t size = 0; size < complete.size(); size += 1024) {
+    const std::string path = File("cut", complete.substr(0, size));
+    ExpectRejected(path);
+    // If the header is intact, inspect prints it and the missing part.
     const ToolRun run = RunTool("ringlog", {"inspect", path});
     EXPECT_THAT(run.exit_status, AnyOf(1, 2));
     EXPECT_THAT(
@@ -124,36 +129,36 @@ TEST_F(BadInputTest, RingCutAtEveryKilobyte) {
   }
 }
 
-TEST_F(BadInputTest, SegmentCutAnywhereInAFrame) {
+TEST_F(BadInputTest, ReportsTruncatedSegment) {
   HandMadeProcess process(directory_);
   for (int i = 0; i < 40; ++i) process.Log(absl::StrCat(i * i * 7919));
   process.Flush();
-  const std::string whole = ReadFile(process.segment_path(1));
-  for (size_t size = 0; size < whole.size(); size += 13) {
-    Refused(File("cut", whole.substr(0, size)));
+  const std::string complete = ReadFile(process.segment_path(1));
+  for (size_t size = 0; size < complete.size(); size += 13) {
+    ExpectRejected(File("cut", complete.substr(0, size)));
   }
 }
 
-TEST_F(BadInputTest, DirectoryThatHasNoLogs) {
+TEST_F(BadInputTest, RejectsDirectoryWithoutLogs) {
   File("notes.txt", "x");
-  EXPECT_THAT(Refused(directory_), HasSubstr("*.ring, *.log.zst or"));
-  EXPECT_THAT(Refused(directory_, {"inspect"}),
+  EXPECT_THAT(ExpectRejected(directory_), HasSubstr("*.ring, *.log.zst or"));
+  EXPECT_THAT(ExpectRejected(directory_, {"inspect"}),
               HasSubstr(": a directory; inspect reads *.ring files"));
 }
 
-TEST_F(BadInputTest, PathThatIsNotThere) {
+TEST_F(BadInputTest, ReportsMissingPath) {
   for (const char* command : {"cat", "inspect"}) {
-    EXPECT_THAT(Refused(Path("missing.ring"), {command}),
+    EXPECT_THAT(ExpectRejected(Path("missing.ring"), {command}),
                 HasSubstr("No such file"));
-    EXPECT_THAT(Refused(File("file", "x") + "/below", {command}),
+    EXPECT_THAT(ExpectRejected(File("file", "x") + "/below", {command}),
                 HasSubstr("Not a directory"));
   }
   std::filesystem::create_symlink(Path("b"), Path("a"));
   std::filesystem::create_symlink(Path("a"), Path("b"));
-  EXPECT_THAT(Refused(Path("a")), HasSubstr("symbolic links"));
+  EXPECT_THAT(ExpectRejected(Path("a")), HasSubstr("symbolic links"));
 }
 
-TEST_F(BadInputTest, PathThatMayNotBeRead) {
+TEST_F(BadInputTest, ReportsUnreadablePath) {
   HandMadeProcess process(directory_);
   process.Log("a");
   process.Flush();
@@ -163,23 +168,24 @@ TEST_F(BadInputTest, PathThatMayNotBeRead) {
        {process.ring_path(), process.segment_path(1), directory_}) {
     const auto before = std::filesystem::status(path).permissions();
     std::filesystem::permissions(path, std::filesystem::perms::none);
-    EXPECT_THAT(Refused(path, {"cat"}, options),
+    EXPECT_THAT(ExpectRejected(path, {"cat"}, options),
                 HasSubstr("Permission denied"));
     std::filesystem::permissions(path, before);
   }
 }
 
-TEST_F(BadInputTest, FileWhoseBytesCannotBeRead) {
-  // A regular file, as far as stat(2) knows.
-  EXPECT_THAT(Refused("/proc/self/mem"), HasSubstr("Input/output error"));
-  Refused("/proc/self/mem", {"inspect"});
+TEST_F(BadInputTest, ReportsReadError) {
+  // A regular file according to stat(2).
+  EXPECT_THAT(ExpectRejected("/proc/self/mem"),
+              HasSubstr("Input/output error"));
+  ExpectRejected("/proc/self/mem", {"inspect"});
 }
 
-TEST_F(BadInputTest, WhatIsNoFileIsNotWaitedFor) {
+TEST_F(BadInputTest, DoesNotWaitForSpecialFiles) {
   ASSERT_EQ(mkfifo(Path("fifo.ring").c_str(), 0600), 0);
   const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   const std::string previous = std::filesystem::current_path();
-  std::filesystem::current_path(directory_);  // The address has to be short.
+  std::filesystem::current_path(directory_);  // The address must be short.
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   std::strcpy(address.sun_path, "socket.ring");
@@ -188,13 +194,14 @@ TEST_F(BadInputTest, WhatIsNoFileIsNotWaitedFor) {
   for (const std::string& path :
        {Path("fifo.ring"), Path("socket.ring"), std::string("/dev/zero"),
         std::string("/dev/null")}) {
-    EXPECT_THAT(Refused(path), HasSubstr("has to be copied to a file first"));
-    EXPECT_THAT(Refused(path, {"inspect"}), HasSubstr("*.ring files"));
+    EXPECT_THAT(ExpectRejected(path),
+                HasSubstr("has to be copied to a file first"));
+    EXPECT_THAT(ExpectRejected(path, {"inspect"}), HasSubstr("*.ring files"));
   }
   close(fd);
 }
 
-// `size` times `c`, compressed.
+// Returns a zstd frame of `size` bytes `c`.
 std::string Bomb(uint64_t size, char c, int window_log) {
   ZSTD_CCtx* const context = ZSTD_createCCtx();
   ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
@@ -218,8 +225,8 @@ std::string Bomb(uint64_t size, char c, int window_log) {
   return bomb;
 }
 
-// The file is a good zstd file with one long line, so its status is 0 or 1.
-TEST_F(BadInputTest, BombNeedsNoMoreMemoryThanOthers) {
+// A bomb can be a valid zstd file with one long line, so the status may be 0.
+TEST_F(BadInputTest, LimitsMemoryForBomb) {
   struct Case {
     char byte;
     uint64_t size;
@@ -236,35 +243,35 @@ TEST_F(BadInputTest, BombNeedsNoMoreMemoryThanOthers) {
       options.stdout_path = "/dev/null";
       const ToolRun run = RunTool("ringlog", {"cat", format, path}, options);
       EXPECT_THAT(run.exit_status, AnyOf(0, 1, 2)) << run.err;
-      if (kMemoryIsTheProgramsOwn) {
+      if (kMeasuresOwnMemory) {
         EXPECT_LT(run.max_rss_kib, kMaxRssKib) << c.byte << " " << format;
       }
     }
   }
 }
 
-TEST_F(BadInputTest, FrameThatAsksForMoreMemoryThanThereIs) {
+TEST_F(BadInputTest, RejectsFrameThatNeedsTooMuchMemory) {
   using absl::string_view;
   const auto file = [&](string_view bytes) {
     return File("greedy.log.zst", std::string(bytes));
   };
   constexpr char kRawBlock[] =
       "\x09\x00\x00"
-      "a";  // the last, one byte
-  // A window of 2 GiB; then of 3.75 TiB.
-  Refused(file(absl::StrCat(string_view("\x28\xB5\x2F\xFD\x00\xA8", 6),
-                            string_view(kRawBlock, 4))));
-  Refused(file(absl::StrCat(string_view("\x28\xB5\x2F\xFD\x00\xFF", 6),
-                            string_view(kRawBlock, 4))));
-  // One segment of 2^40 bytes.
-  Refused(file(
+      "a";  // The last block, with one byte.
+  // Windows of 2 GiB and of 3.75 TiB.
+  ExpectRejected(file(absl::StrCat(string_view("\x28\xB5\x2F\xFD\x00\xA8", 6),
+                                   string_view(kRawBlock, 4))));
+  ExpectRejected(file(absl::StrCat(string_view("\x28\xB5\x2F\xFD\x00\xFF", 6),
+                                   string_view(kRawBlock, 4))));
+  // A content size of 2^40 bytes in a single-segment frame.
+  ExpectRejected(file(
       absl::StrCat(string_view("\x28\xB5\x2F\xFD\xE0\0\0\0\0\0\x01\0\0", 13),
                    string_view(kRawBlock, 4))));
   // A skippable frame of 4 GiB.
-  Refused(file("\x57\x2A\x4D\x18\xFF\xFF\xFF\xFF not so much"));
+  ExpectRejected(file("\x57\x2A\x4D\x18\xFF\xFF\xFF\xFF not so much"));
 }
 
-TEST_F(BadInputTest, MessageHasNoControlBytesOfThePath) {
+TEST_F(BadInputTest, EscapesControlBytesOfPath) {
   const std::string path = File("a\x1B[2J\nb", "x");
   const ToolRun run = RunTool("ringlog", {"cat", path});
   EXPECT_EQ(run.exit_status, 2);

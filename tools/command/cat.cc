@@ -22,7 +22,7 @@
 namespace ringlog {
 namespace {
 
-// What --last keeps in memory, whatever records there are.
+// Maximum size in bytes of the records that --last keeps in memory.
 constexpr size_t kMaxLastBytes = size_t{256} << 20;
 
 class Printer {
@@ -38,7 +38,7 @@ class Printer {
     const DecodeResult result = Decode(paths, MakeSink());
     PrintLast();
     const bool written = FinishStandardOutput(&output_);
-    gaps_.Finish();
+    gaps_.PrintUnfinished();
     if (!written) return 2;
     return std::max(result.exit_status(), last_is_short_ ? 1 : 0);
   }
@@ -49,7 +49,7 @@ class Printer {
     last_is_short_ &= !last_->full();
     if (last_is_short_) {
       PrintMessage("--last", absl::StrCat("only the last ", last_->size(),
-                                          " records fit in memory, ",
+                                          " records fit in the limit of ",
                                           kMaxLastBytes, " bytes"));
     }
     while (!last_->empty()) output_.Append(last_->pop_front_ref());
@@ -65,7 +65,7 @@ class Printer {
       sink.lines_format = options_.format;
     }
     sink.on_gap = [this](const std::string& path, const Gap& gap) {
-      gaps_.Tell(path, gap);
+      gaps_.Add(path, gap);
     };
     sink.on_damage = sink.on_note = PrintMessage;
     sink.on_unusable = [](const std::string& path, const absl::Status& status) {
@@ -95,9 +95,12 @@ class Printer {
   const CatOptions options_;
   DecodedFormatter formatter_;
   Output output_;
+  // Lines of the last records, with --last.
   std::optional<CircularBuffer<std::string>> last_;
   size_t last_bytes_ = 0;
+  // True if the memory limit was reached.
   bool last_is_short_ = false;
+  // Buffer for one record.
   std::string line_;
   GapMessages gaps_;
 };

@@ -1,4 +1,4 @@
-// `ringlog cat`
+// The command `ringlog cat`.
 
 #ifndef RINGLOG_TOOLS_COMMAND_CAT_H_
 #define RINGLOG_TOOLS_COMMAND_CAT_H_
@@ -13,13 +13,22 @@ namespace ringlog {
 
 struct CatOptions {
   LineFormat format = LineFormat::kText;
-  size_t last = 0;  // only that many records, the last; 0: all
+  // Prints only this number of last records. 0: all records.
+  size_t last = 0;
 };
-// What `last` may be at the most: they are kept in memory.
+// Maximum of CatOptions::last. The records are kept in memory.
 inline constexpr size_t kMaxLast = 1000000;
 
-// Prints the records of `paths` on standard output, and what is missing on
-// standard error. Returns the exit status.
+// Prints the records of the rings, segments and directories `paths` on standard
+// output, and gaps, damage and unusable inputs on standard error. With `last`,
+// keeps at most 256 MiB of records in memory; if the records need more, prints
+// fewer and reports that.
+//
+// Returns the exit status:
+//   0: complete
+//   1: records are missing, a file is damaged, or `last` was not reached
+//      because of the memory limit
+//   2: an input is unusable, or standard output cannot be written
 int Cat(const std::vector<std::string>& paths, const CatOptions& options);
 
 }  // namespace ringlog

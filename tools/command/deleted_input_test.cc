@@ -1,5 +1,5 @@
-// Files that somebody deletes while they are decoded, as retention and recovery
-// do: who has given their directory does not care.
+// Tests with files that are deleted while they are decoded, for example by
+// retention or recovery. A deleted file in a given directory is not an error.
 
 #include <cstddef>
 #include <filesystem>
@@ -11,7 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"
 
@@ -21,7 +21,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Three segments of one record each, and a record in the ring.
+// The directory has three segments of one record each, and a ring with one
+// record.
 class DeletedInputTest : public ::testing::Test {
  protected:
   DeletedInputTest() : process_(directory_) {
@@ -33,7 +34,8 @@ class DeletedInputTest : public ::testing::Test {
     process_.Log("d");
   }
 
-  // Deletes the segments as soon as `last` has come; returns the exit status.
+  // Decodes `paths`, deletes the segments after the record `last`, and returns
+  // the exit status.
   int DecodeAndDelete(const std::vector<std::string>& paths,
                       absl::string_view last) {
     DecodeSink sink;
@@ -61,20 +63,20 @@ class DeletedInputTest : public ::testing::Test {
   std::vector<std::string> unusable_;
 };
 
-TEST_F(DeletedInputTest, WhatADirectoryHasNoMoreIsPassedOver) {
+TEST_F(DeletedInputTest, IgnoresDeletedFilesOfDirectory) {
   EXPECT_EQ(DecodeAndDelete({directory_}, "a"), 0);
   EXPECT_THAT(texts_, ElementsAre("a", "d"));
   EXPECT_THAT(messages_, IsEmpty());
   EXPECT_THAT(unusable_, IsEmpty());
 }
 
-TEST_F(DeletedInputTest, TheLastSegmentMayGoWhileItIsRead) {
+TEST_F(DeletedInputTest, ReadsOpenDeletedSegment) {
   EXPECT_EQ(DecodeAndDelete({directory_}, "c"), 0);
   EXPECT_THAT(texts_, ElementsAre("a", "b", "c", "d"));
   EXPECT_THAT(messages_, IsEmpty());
 }
 
-TEST_F(DeletedInputTest, AFileThatSomebodyHasNamedHasToBeThere) {
+TEST_F(DeletedInputTest, ReportsDeletedFileThatWasNamed) {
   EXPECT_EQ(DecodeAndDelete({process_.ring_path(), process_.segment_path(1),
                              process_.segment_path(2)},
                             "a"),

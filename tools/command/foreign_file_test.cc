@@ -1,5 +1,5 @@
-// zstd files of other programs, printed by `ringlog cat`: their lines are
-// records, and what is printed is in the format that was asked for.
+// Tests of `ringlog cat` with zstd files of other programs: each line is a
+// record, and the output has the requested format.
 
 #include <string>
 #include <vector>
@@ -9,8 +9,8 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
 #include "ringlog/testing/harness/strict_json.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 #include "zstd.h"
 
@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 
 class ForeignFileTest : public ::testing::Test {
  protected:
-  // As `zstd` makes it.
+  // Writes a file like `zstd` and returns its path.
   std::string File(const std::string& name, absl::string_view text) {
     std::string frame(ZSTD_compressBound(text.size()), '\0');
     const size_t bytes = ZSTD_compress(frame.data(), frame.size(), text.data(),
@@ -33,14 +33,14 @@ class ForeignFileTest : public ::testing::Test {
     return path;
   }
 
-  // What is printed of a file that holds `text`.
+  // Returns the lines that the command prints for a file of `text`.
   std::vector<std::string> Lines(const std::string& format,
                                  absl::string_view text) {
     const ToolRun run =
         RunTool("ringlog", {"cat", "--format=" + format, File("file", text)});
     EXPECT_EQ(run.exit_status, 0) << run.err;
     std::vector<std::string> lines = absl::StrSplit(run.out, '\n');
-    EXPECT_EQ(lines.back(), "") << "the last line has no end";
+    EXPECT_EQ(lines.back(), "") << "the last line has no line break";
     lines.pop_back();
     return lines;
   }
@@ -48,7 +48,7 @@ class ForeignFileTest : public ::testing::Test {
   const std::string directory_ = MakeTestDirectory();
 };
 
-TEST_F(ForeignFileTest, LastLineWithoutALineBreakIsALine) {
+TEST_F(ForeignFileTest, AddsMissingLastLineBreak) {
   const std::string one = File("one", "first\none");
   const std::string two = File("two", "two");
   const ToolRun run = RunTool("ringlog", {"cat", one, two});
@@ -58,7 +58,7 @@ TEST_F(ForeignFileTest, LastLineWithoutALineBreakIsALine) {
             "one\ntwo\n");
 }
 
-TEST_F(ForeignFileTest, JsonObjectsArePrintedAsTheyAre) {
+TEST_F(ForeignFileTest, PrintsJsonObjectsUnchanged) {
   const std::vector<std::string> objects = {
       R"({"a":1})", R"( { "b" : [true, null, -0.5e+3, "\u00e9"] } )", "{}"};
   for (const char* last : {"\n", ""}) {
@@ -68,7 +68,7 @@ TEST_F(ForeignFileTest, JsonObjectsArePrintedAsTheyAre) {
   }
 }
 
-TEST_F(ForeignFileTest, WhatIsNoJsonIsTheTextOfAnObject) {
+TEST_F(ForeignFileTest, WrapsOtherLinesInJsonObject) {
   for (const char* line :
        {"{not json", "{\"a\":tru}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":1e}",
         "{\"a\":-}", "{\"a\":1}}", "{\"a\":\"\xFF\"}", "{\"a\":1} {}", "[1]",

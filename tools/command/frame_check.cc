@@ -11,24 +11,26 @@
 namespace ringlog {
 namespace {
 
-// Lines of text have microseconds.
-int64_t AsInLines(LineFormat format, int64_t time_ns) {
+// Returns `time_ns` with the resolution of the format: text lines have
+// microseconds.
+int64_t WithLineResolution(LineFormat format, int64_t time_ns) {
   if (format == LineFormat::kJson) return time_ns;
   const int64_t below = time_ns % 1000;
   return time_ns - below - (below < 0 ? 1000 : 0);
 }
 
-template <typename Said, typename Found>
-void CompareOne(absl::string_view what, const Said& said, const Found& found,
-                std::vector<std::string>* differences) {
-  const std::string in_metadata = absl::StrCat(said);
+template <typename Expected, typename Found>
+void CompareOne(absl::string_view what, const Expected& expected,
+                const Found& found, std::vector<std::string>* differences) {
+  const std::string in_metadata = absl::StrCat(expected);
   const std::string in_text = absl::StrCat(found);
   if (in_metadata == in_text) return;
-  differences->push_back(absl::StrCat(what, ": the metadata say ", in_metadata,
+  differences->push_back(absl::StrCat(what, ": the metadata has ", in_metadata,
                                       ", the text has ", in_text));
 }
 
-// Times are left out: a gap in text has no nanoseconds.
+// Returns the fields of a gap without its times, which have no nanoseconds in
+// text lines.
 std::string ToText(const Gap& gap) {
   return absl::StrCat(GapCauseName(gap.cause), " [", gap.first_position, "..",
                       gap.end_position, ") ", absl::StrJoin(gap.records, "+"));
@@ -38,14 +40,14 @@ std::string ToText(const Gap& gap) {
 
 void FrameCheck::Add(const DecodedRecord& decoded) {
   format_ = decoded.lines_format;
-  is_in_pieces_ |= decoded.lines.size() >= kMaxWholeBytes;
+  has_split_record_ |= decoded.lines.size() >= kMaxWholeBytes;
   if (decoded.gap != nullptr) {
     ++gap_count_;
     if (gaps_.size() < kMaxFrameGaps) gaps_.push_back(*decoded.gap);
     return;
   }
   if (!decoded.is_record) {
-    ++strange_lines_;
+    ++other_lines_;
     return;
   }
   FrameSummary one;
@@ -65,16 +67,16 @@ void FrameCheck::Add(const DecodedRecord& decoded) {
 std::vector<std::string> FrameCheck::Compare(
     const FrameMetadata& metadata) const {
   std::vector<std::string> found;
-  if (is_in_pieces_) return found;
-  if (strange_lines_ != 0) {
-    found.push_back(absl::StrCat(strange_lines_, " lines are no records"));
+  if (has_split_record_) return found;
+  if (other_lines_ != 0) {
+    found.push_back(absl::StrCat(other_lines_, " lines are not records"));
   }
-  const FrameSummary& said = metadata.summary;
-  CompareOne("records by severity", absl::StrJoin(said.records, ", "),
+  const FrameSummary& expected = metadata.summary;
+  CompareOne("records by severity", absl::StrJoin(expected.records, ", "),
              absl::StrJoin(summary_.records, ", "), &found);
-  CompareOne("the first time", AsInLines(format_, said.min_time_ns),
+  CompareOne("first time", WithLineResolution(format_, expected.min_time_ns),
              summary_.min_time_ns, &found);
-  CompareOne("the last time", AsInLines(format_, said.max_time_ns),
+  CompareOne("last time", WithLineResolution(format_, expected.max_time_ns),
              summary_.max_time_ns, &found);
   CompareOne("gaps", metadata.gap_count, gap_count_, &found);
   for (size_t i = 0; i < std::min(gaps_.size(), metadata.gaps.size()); ++i) {
@@ -87,23 +89,24 @@ std::vector<std::string> FrameCheck::Compare(
 
 void FrameCheck::ComparePositions(const FrameMetadata& metadata,
                                   std::vector<std::string>* found) const {
-  const FrameSummary& said = metadata.summary;
-  if (said.end_position < said.first_position ||
-      said.end_position - said.first_position < summary_.record_count()) {
-    found->push_back(absl::StrCat("positions: the metadata say [",
-                                  said.first_position, "..", said.end_position,
-                                  "), the text has ", summary_.record_count(),
-                                  " records"));
+  const FrameSummary& expected = metadata.summary;
+  if (expected.end_position < expected.first_position ||
+      expected.end_position - expected.first_position <
+          summary_.record_count()) {
+    found->push_back(absl::StrCat("positions: the metadata has [",
+                                  expected.first_position, "..",
+                                  expected.end_position, "), the text has ",
+                                  summary_.record_count(), " records"));
   }
   if (!has_positions_) return;
-  if (summary_.first_position < said.first_position ||
-      summary_.end_position > said.end_position) {
-    found->push_back(absl::StrCat("positions: the metadata say [",
-                                  said.first_position, "..", said.end_position,
-                                  "), the text has [", summary_.first_position,
-                                  "..", summary_.end_position, ")"));
+  if (summary_.first_position < expected.first_position ||
+      summary_.end_position > expected.end_position) {
+    found->push_back(absl::StrCat(
+        "positions: the metadata has [", expected.first_position, "..",
+        expected.end_position, "), the text has [", summary_.first_position,
+        "..", summary_.end_position, ")"));
   }
-  if (!is_in_order_) found->push_back("the positions are not in order");
+  if (!is_in_order_) found->push_back("positions are not in order");
 }
 
 }  // namespace ringlog

@@ -1,9 +1,4 @@
-// FrameCheck
-//
-// Whether a frame's metadata say what its records are. The length of the text
-// and its checksum SegmentReader has compared.
-//
-// Thread-compatible.
+// Comparison of a frame's metadata with the records of the frame.
 
 #ifndef RINGLOG_TOOLS_COMMAND_FRAME_CHECK_H_
 #define RINGLOG_TOOLS_COMMAND_FRAME_CHECK_H_
@@ -19,16 +14,22 @@
 
 namespace ringlog {
 
+// Collects the records of a frame and compares them with its metadata. Does not
+// compare the length and the checksum of the text, because SegmentReader has
+// done so.
+//
+// Thread-compatible.
 class FrameCheck {
  public:
-  // The next record, or gap, of the frame.
+  // Adds the next record or gap of the frame.
   void Add(const DecodedRecord& decoded);
 
-  // What disagrees, as "what: the metadata say ..., the text has ..."; empty if
-  // nothing does.
+  // Returns the differences, each as "FIELD: the metadata has VALUE, the text
+  // has VALUE". Returns nothing if the frame has a record that SegmentReader
+  // returned in parts.
   std::vector<std::string> Compare(const FrameMetadata& metadata) const;
 
-  // The next frame begins.
+  // Begins a new frame.
   void Clear() { *this = FrameCheck(); }
 
  private:
@@ -36,12 +37,17 @@ class FrameCheck {
                         std::vector<std::string>* found) const;
 
   FrameSummary summary_;
-  std::vector<Gap> gaps_;  // at most kMaxFrameGaps
+  // The first kMaxFrameGaps gaps.
+  std::vector<Gap> gaps_;
   uint64_t gap_count_ = 0;
-  uint64_t strange_lines_ = 0;  // that are no record
-  bool has_positions_ = false;  // then summary_ has them
+  // Number of lines that are not records.
+  uint64_t other_lines_ = 0;
+  // True if summary_ has positions; text lines have none.
+  bool has_positions_ = false;
+  // True if the positions increase.
   bool is_in_order_ = true;
-  bool is_in_pieces_ = false;  // of a record: then nothing is compared
+  // True if a record is too long to be returned at once.
+  bool has_split_record_ = false;
   LineFormat format_ = LineFormat::kText;
 };
 

@@ -5,7 +5,7 @@
 
 namespace ringlog {
 
-void GapMessages::Tell(const std::string& path, const Gap& gap) {
+void GapMessages::Add(const std::string& path, const Gap& gap) {
   if (gap.cause != GapCause::kUnfinished) {
     PrintMessage(path, Describe(gap));
     return;
@@ -18,14 +18,14 @@ void GapMessages::Tell(const std::string& path, const Gap& gap) {
   unfinished.positions += gap.end_position - gap.first_position;
 }
 
-void GapMessages::Finish() {
+void GapMessages::PrintUnfinished() {
   for (const auto& [path, unfinished] : unfinished_) {
-    PrintMessage(
-        path, absl::StrCat(
-                  "not finished when the ring was left: ", unfinished.positions,
-                  " slots of records, positions ", unfinished.first_position,
-                  " to ", unfinished.end_position - 1,
-                  "; that is no loss: their LOG() had not returned"));
+    PrintMessage(path,
+                 absl::StrCat("records in ", unfinished.positions,
+                              " slots were not committed, positions ",
+                              unfinished.first_position, " to ",
+                              unfinished.end_position - 1,
+                              "; not a loss, because LOG() had not returned"));
   }
   unfinished_.clear();
 }

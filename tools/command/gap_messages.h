@@ -1,4 +1,4 @@
-// What the gaps of rings are called on standard error.
+// Messages on standard error about the gaps of rings.
 
 #ifndef RINGLOG_TOOLS_COMMAND_GAP_MESSAGES_H_
 #define RINGLOG_TOOLS_COMMAND_GAP_MESSAGES_H_
@@ -11,21 +11,26 @@
 
 namespace ringlog {
 
+// Prints a message for each gap, but one message a ring for all unfinished
+// records, because they are not losses.
+//
 // Thread-compatible.
 class GapMessages {
  public:
-  // A message for each gap; those of unfinished records, which are no losses,
-  // become one for each ring.
-  void Tell(const std::string& path, const Gap& gap);
-  // Tells of the unfinished ones.
-  void Finish();
+  // Prints a message about `gap` in the ring or segment at `path`. If the gap
+  // is an unfinished record, collects it for PrintUnfinished() instead.
+  void Add(const std::string& path, const Gap& gap);
+  // Prints the messages about unfinished records, one for each path.
+  void PrintUnfinished();
 
  private:
   struct Unfinished {
     uint64_t first_position = 0;
     uint64_t end_position = 0;
+    // Number of unfinished positions in this range.
     uint64_t positions = 0;
   };
+  // By path.
   std::map<std::string, Unfinished> unfinished_;
 };
 

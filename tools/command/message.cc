@@ -20,14 +20,14 @@ void PrintMessage(absl::string_view subject, absl::string_view message) {
   line += '\n';
   Output standard_error(STDERR_FILENO, /*is_terminal=*/false);
   standard_error.Append(line);
-  standard_error.Flush();  // If that fails there is nobody to tell.
+  standard_error.Flush();
 }
 
 bool FinishStandardOutput(Output* output) {
   output->Flush();
   if (output->error() == 0 || output->error() == EPIPE) return true;
   PrintMessage("standard output",
-               absl::ErrnoToStatus(output->error(), "write").message());
+               absl::ErrnoToStatus(output->error(), "cannot write").message());
   return false;
 }
 

@@ -1,4 +1,6 @@
-// Messages of the command on standard error.
+// Messages of the command.
+//
+// The functions are thread-compatible.
 
 #ifndef RINGLOG_TOOLS_COMMAND_MESSAGE_H_
 #define RINGLOG_TOOLS_COMMAND_MESSAGE_H_
@@ -8,13 +10,14 @@
 
 namespace ringlog {
 
-// Prints "ringlog: SUBJECT: MESSAGE". What could steer a terminal is made
-// visible: names and messages hold what files hold.
+// Prints "ringlog: SUBJECT: MESSAGE" as one line on standard error. Shows
+// control characters as \xHH, because subject and message may have bytes from
+// files. Ignores write errors.
 void PrintMessage(absl::string_view subject, absl::string_view message);
 
-// Writes what is left in `output`, which is standard output. False, and a
-// message, if it could not all be written. A reader that has gone, as head(1)
-// does, has got what it wanted: that is no error.
+// Flushes `output`. If a write failed, prints a message and returns false. A
+// closed pipe is not an error, because a reader such as head(1) closes the pipe
+// when it has enough lines. Requires: `output` writes to standard output.
 bool FinishStandardOutput(Output* output);
 
 }  // namespace ringlog

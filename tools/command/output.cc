@@ -10,8 +10,8 @@ namespace {
 
 constexpr size_t kBufferBytes = 256 << 10;
 
-// The length of the UTF-8 character that `text` begins with; 0 if it begins
-// with none, or with a control character of more than one byte.
+// Returns the length of the UTF-8 character at the beginning of `text`. Returns
+// 0 if there is none, or if it is a control character of more than one byte.
 size_t PrintableUtf8(absl::string_view text) {
   const auto byte = [&](size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;

@@ -1,7 +1,4 @@
-// Output
-//
-// Bytes to a file descriptor in large writes. For a terminal, control bytes are
-// shown and not sent: a log holds what others wrote.
+// Buffered output that is safe on a terminal.
 
 #ifndef RINGLOG_TOOLS_COMMAND_OUTPUT_H_
 #define RINGLOG_TOOLS_COMMAND_OUTPUT_H_
@@ -12,25 +9,30 @@
 
 namespace ringlog {
 
-// Appends `text` with everything that could steer a terminal as \xHH: control
-// bytes but for tab and line feed, the C1 control characters of UTF-8, and
-// bytes that are not UTF-8.
+// Appends `text` to `out`, with each byte that could control a terminal as
+// \xHH. These are control bytes other than tab and line feed, the C1 control
+// characters of UTF-8, and bytes that are not valid UTF-8.
 void AppendVisible(absl::string_view text, std::string* out);
 
+// Writes bytes to a file descriptor in large blocks. On a terminal, applies
+// AppendVisible(), because log records may have control bytes.
+//
 // Thread-compatible. Requires: SIGPIPE is ignored.
 class Output {
  public:
-  // `fd` stays the caller's.
+  // The caller keeps `fd` open and must call Flush() after the last Append().
   Output(int fd, bool is_terminal) : fd_(fd), is_terminal_(is_terminal) {}
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
-  // False if a write has failed: nothing is written any more then.
+  // Appends `bytes`, and writes the buffer if it is full. Returns false if a
+  // write has failed; nothing is written after that.
   bool Append(absl::string_view bytes);
+  // Writes the buffer. Returns false if a write has failed.
   bool Flush();
 
-  // errno of the write that failed; 0 if none has. EPIPE: the reader has seen
-  // enough.
+  // Returns the errno of the failed write, or 0. EPIPE means that the reader
+  // has closed the pipe.
   int error() const { return error_; }
 
  private:

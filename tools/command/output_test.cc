@@ -20,14 +20,14 @@ std::string Visible(absl::string_view text) {
   return out;
 }
 
-TEST(AppendVisibleTest, TextStaysAsItIs) {
+TEST(AppendVisibleTest, KeepsText) {
   for (const char* text : {"", "plain\ttext\n", "na\xC3\xAFve \xE2\x82\xAC",
                            "\xF0\x9F\x98\x80", "\xC2\xA0"}) {
     EXPECT_EQ(Visible(text), text);
   }
 }
 
-TEST(AppendVisibleTest, NothingThatSteersATerminalIsLeft) {
+TEST(AppendVisibleTest, EscapesControlCharacters) {
   EXPECT_EQ(Visible("\x1B[2J"), "\\x1b[2J");
   EXPECT_EQ(Visible("\r\x08\x7F"), "\\x0d\\x08\\x7f");
   EXPECT_EQ(Visible(absl::string_view("\0", 1)), "\\x00");
@@ -36,10 +36,10 @@ TEST(AppendVisibleTest, NothingThatSteersATerminalIsLeft) {
   EXPECT_EQ(Visible("\xC0\x9B"), "\\xc0\\x9b") << "overlong";
   EXPECT_EQ(Visible("\xE0\x82\x9B"), "\\xe0\\x82\\x9b") << "overlong";
   EXPECT_EQ(Visible("\xF0\x80\x82\x9B"), "\\xf0\\x80\\x82\\x9b") << "overlong";
-  EXPECT_EQ(Visible("\xE2\x82"), "\\xe2\\x82") << "cut";
+  EXPECT_EQ(Visible("\xE2\x82"), "\\xe2\\x82") << "truncated";
 }
 
-// A pipe, so large that a test need not read while it writes.
+// A pipe that is large enough for a test to write everything before it reads.
 class Pipe {
  public:
   Pipe() {
@@ -66,10 +66,10 @@ class Pipe {
   int fds_[2];
 };
 
-TEST(OutputTest, EveryByteArrivesInOrderWhateverThePiecesAre) {
+TEST(OutputTest, WritesAllBytesInOrder) {
   Pipe pipe;
   Output output(pipe.writer(), /*is_terminal=*/false);
-  const std::string large(300 << 10, 'x');  // more than the buffer
+  const std::string large(300 << 10, 'x');  // Larger than the buffer.
   for (const std::string& piece :
        {std::string("a\x1B"), large, std::string("b")}) {
     EXPECT_TRUE(output.Append(piece));
@@ -78,7 +78,7 @@ TEST(OutputTest, EveryByteArrivesInOrderWhateverThePiecesAre) {
   EXPECT_EQ(pipe.Read(), "a\x1B" + large + "b");
 }
 
-TEST(OutputTest, TerminalGetsNoControlBytes) {
+TEST(OutputTest, EscapesControlBytesOnTerminal) {
   Pipe pipe;
   Output output(pipe.writer(), /*is_terminal=*/true);
   output.Append("\x1B[2J\n");
@@ -86,7 +86,7 @@ TEST(OutputTest, TerminalGetsNoControlBytes) {
   EXPECT_EQ(pipe.Read(), "\\x1b[2J\n");
 }
 
-TEST(OutputTest, FirstErrorIsKeptAndNothingIsWrittenAfterIt) {
+TEST(OutputTest, StopsAtFirstError) {
   signal(SIGPIPE, SIG_IGN);
   Pipe pipe;
   pipe.CloseReader();
@@ -97,7 +97,7 @@ TEST(OutputTest, FirstErrorIsKeptAndNothingIsWrittenAfterIt) {
   EXPECT_FALSE(output.Append("b"));
 }
 
-TEST(OutputTest, FullDeviceIsAnError) {
+TEST(OutputTest, ReportsFullDevice) {
   const int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
   ASSERT_GE(fd, 0);
   Output output(fd, /*is_terminal=*/false);

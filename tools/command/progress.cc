@@ -10,38 +10,38 @@
 namespace ringlog {
 namespace {
 
-// To the line's begin, and away with what is on it.
+// Moves the cursor to the beginning of the line and clears the line.
 constexpr absl::string_view kClearLine = "\r\x1B[K";
 
 void Print(int fd, absl::string_view bytes) {
   Output output(fd, /*is_terminal=*/false);
   output.Append(bytes);
-  output.Flush();  // If that fails there is nobody to tell.
+  output.Flush();
 }
 
 }  // namespace
 
 Progress::Progress(int fd, absl::Time now)
-    : fd_(fd), is_terminal_(isatty(fd) == 1), shown_(now) {}
+    : fd_(fd), is_terminal_(isatty(fd) == 1), last_shown_(now) {}
 
-void Progress::Show(absl::FunctionRef<std::string()> what) {
+void Progress::Show(absl::FunctionRef<std::string()> text) {
   constexpr unsigned kCallsBetweenClocks = 1000;
   if (!is_terminal_ || ++calls_ % kCallsBetweenClocks != 0) return;
-  ShowAt(absl::Now(), what);
+  ShowAt(absl::Now(), text);
 }
 
-void Progress::ShowAt(absl::Time now, absl::FunctionRef<std::string()> what) {
-  if (!is_terminal_ || now - shown_ < absl::Seconds(1)) return;
-  shown_ = now;
-  is_there_ = true;
+void Progress::ShowAt(absl::Time now, absl::FunctionRef<std::string()> text) {
+  if (!is_terminal_ || now - last_shown_ < absl::Seconds(1)) return;
+  last_shown_ = now;
+  is_visible_ = true;
   std::string line;
-  AppendVisible(what(), &line);
+  AppendVisible(text(), &line);
   Print(fd_, absl::StrCat(kClearLine, line));
 }
 
 void Progress::Clear() {
-  if (is_there_) Print(fd_, kClearLine);
-  is_there_ = false;
+  if (is_visible_) Print(fd_, kClearLine);
+  is_visible_ = false;
 }
 
 }  // namespace ringlog

@@ -1,7 +1,4 @@
-// Progress
-//
-// A line on a terminal that says how far long work has got. It is there only
-// while there is something to say, and leaves nothing behind.
+// A progress line on a terminal.
 
 #ifndef RINGLOG_TOOLS_COMMAND_PROGRESS_H_
 #define RINGLOG_TOOLS_COMMAND_PROGRESS_H_
@@ -13,30 +10,35 @@
 
 namespace ringlog {
 
+// Shows a line at most once a second, and clears it at the end. Shows nothing
+// during the first second, so that short work prints nothing.
+//
 // Thread-compatible.
 class Progress {
  public:
-  // Prints on `fd`, which stays the caller's, if that is a terminal.
+  // Shows the line on `fd` if `fd` is a terminal, and never otherwise. `now` is
+  // the beginning of the first second. The caller keeps `fd` open.
   Progress(int fd, absl::Time now);
   ~Progress() { Clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Shows `what()`, if a second has passed since the last time, or since the
-  // beginning. Reads the clock at every thousandth call.
-  void Show(absl::FunctionRef<std::string()> what);
-  // The same, with the time.
-  void ShowAt(absl::Time now, absl::FunctionRef<std::string()> what);
+  // Shows `text()` if a second has passed. Reads the clock only in each
+  // thousandth call.
+  void Show(absl::FunctionRef<std::string()> text);
+  // Shows `text()` if a second has passed at time `now`.
+  void ShowAt(absl::Time now, absl::FunctionRef<std::string()> text);
 
-  // Takes the line away: something else is going to be printed.
+  // Clears the line. The caller must do so before it prints other text.
   void Clear();
 
  private:
   const int fd_;
   const bool is_terminal_;
-  absl::Time shown_;
+  // Time of the last line, or of the construction.
+  absl::Time last_shown_;
   unsigned calls_ = 0;
-  bool is_there_ = false;
+  bool is_visible_ = false;
 };
 
 }  // namespace ringlog

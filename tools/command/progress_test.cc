@@ -16,7 +16,7 @@ const absl::Time kStart = absl::UnixEpoch();
 
 std::string Done() { return "half of it"; }
 
-// A terminal, and what is printed on it.
+// A terminal that returns the bytes printed on it.
 class Terminal {
  public:
   Terminal() : master_(posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK)) {
@@ -31,7 +31,7 @@ class Terminal {
   }
 
   int fd() const { return fd_; }
-  // Since the last time.
+  // Returns the bytes printed since the last call.
   std::string Printed() {
     char bytes[1000];
     const ssize_t n = read(master_, bytes, sizeof bytes);
@@ -43,7 +43,7 @@ class Terminal {
   int fd_;
 };
 
-TEST(ProgressTest, IsShownOnceASecondAndTakenAway) {
+TEST(ProgressTest, ShowsOnceASecondAndClears) {
   Terminal terminal;
   {
     Progress progress(terminal.fd(), kStart);
@@ -65,7 +65,7 @@ TEST(ProgressTest, ShortWorkPrintsNothing) {
   EXPECT_EQ(terminal.Printed(), "");
 }
 
-TEST(ProgressTest, WhatIsNoTerminalGetsNothing) {
+TEST(ProgressTest, PrintsNothingWithoutTerminal) {
   int fds[2];
   ASSERT_EQ(pipe2(fds, O_NONBLOCK), 0);
   {

@@ -75,7 +75,7 @@ class Recovery {
     while (!(segments = sources_.TakeSegmentsWithoutRing()).empty()) {
       Tell(segments.front().input.path, RecoverSegments(segments));
     }
-    gaps_.Finish();
+    gaps_.PrintUnfinished();
     return FinishStandardOutput(&stdout_) ? report_.result.exit_status() : 2;
   }
 
@@ -91,7 +91,7 @@ class Recovery {
   DecodeSink MakeSink() {
     DecodeSink sink;
     sink.on_gap = [this](const std::string& path, const Gap& gap) {
-      gaps_.Tell(path, gap);
+      gaps_.Add(path, gap);
     };
     sink.on_damage = sink.on_note = PrintMessage;
     sink.on_unusable = [](const std::string& path, const absl::Status& status) {
@@ -300,7 +300,7 @@ class Recovery {
     }
     if (!content.ok()) return content.status();
     Staging::Segment segment;
-    if (!content->is_whole) {
+    if (!content->is_intact) {
       segment.is_damaged = TellDamage(source, *content);
       if (content->frames.empty()) return std::nullopt;
       const std::string mended = absl::StrCat(path, ".tmp");
@@ -365,7 +365,7 @@ class Recovery {
   absl::Status LookInPlace(const std::string& path) {
     const absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (!content.ok()) return content.status();
-    if (!content->is_whole) TellDamage({path, false}, *content);
+    if (!content->is_intact) TellDamage({path, false}, *content);
     report_.result.losses += content->losses;
     return absl::OkStatus();
   }

@@ -122,7 +122,7 @@ absl::StatusOr<Staging::Place> Staging::LookAtPlace(Segment* segment) const {
   }
   // What is there may be of a later moment, or have been whole then.
   const bool is_better =
-      there->is_whole &&
+      there->is_intact &&
       (segment->is_damaged || there->records > segment->content.records);
   if (!is_better) return Place::kFree;
   segment->content = *std::move(there);

@@ -15,7 +15,7 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/testing/fixtures/leftover_life.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/command/recover.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/plan.h"

@@ -26,7 +26,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
@@ -318,7 +318,8 @@ TEST(RecoverTest, GapsOfTheRingAreToldAndDroppedRecordsAreALoss) {
   const std::string output = MakeTestDirectory();
   const ToolRun unfinished = RunRecover(directory, output);
   EXPECT_EQ(unfinished.exit_status, 0);
-  EXPECT_THAT(unfinished.err, HasSubstr("not finished when the ring was left"));
+  EXPECT_THAT(unfinished.err,
+              HasSubstr("slots were not committed, positions "));
   EXPECT_THAT(unfinished.out, HasSubstr(": 3 records, 1 gaps\n"));
 
   const std::string full = MakeTestDirectory();

@@ -1,5 +1,4 @@
-// The command as its users have it: a process with arguments, standard streams
-// and an exit status.
+// Tests of the process `ringlog`: arguments, standard streams and exit status.
 
 #include <unistd.h>
 
@@ -22,7 +21,7 @@
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
@@ -37,7 +36,7 @@ ToolRun Ringlog(const std::vector<std::string>& arguments,
   return RunTool("ringlog", arguments, options);
 }
 
-// What a message may hold, though nobody expects it.
+// Returns unusual messages.
 std::vector<std::string> OddTexts() {
   std::string all_bytes;
   for (int c = 0; c < 256; ++c) all_bytes += static_cast<char>(c);
@@ -59,7 +58,8 @@ std::vector<std::string> OddTexts() {
   };
 }
 
-// A process that has logged OddTexts(), half of which are in a segment.
+// The directory has the files of a process that logged OddTexts(). Half of the
+// records are in a segment.
 class RinglogTest : public ::testing::Test {
  protected:
   RinglogTest() : directory_(MakeTestDirectory()), process_(directory_, Big()) {
@@ -80,7 +80,7 @@ class RinglogTest : public ::testing::Test {
   HandMadeProcess process_;
 };
 
-TEST_F(RinglogTest, CatPrintsTheSameLinesWhereverARecordIs) {
+TEST_F(RinglogTest, CatPrintsSameLinesForRingAndSegment) {
   const ToolRun half = Ringlog({"cat", directory_});
   EXPECT_EQ(half.exit_status, 0);
   EXPECT_EQ(half.err, "");
@@ -93,7 +93,7 @@ TEST_F(RinglogTest, CatPrintsTheSameLinesWhereverARecordIs) {
   EXPECT_EQ(segment.exit_status, 0);
 }
 
-TEST_F(RinglogTest, NoTextCanForgeARecord) {
+TEST_F(RinglogTest, TextForgesNoRecord) {
   const ToolRun run = Ringlog({"cat", directory_});
   size_t records = 0;
   for (const auto& line : absl::StrSplit(run.out, '\n')) {
@@ -102,7 +102,7 @@ TEST_F(RinglogTest, NoTextCanForgeARecord) {
   EXPECT_EQ(records, OddTexts().size());
 }
 
-TEST_F(RinglogTest, TextsAreGivenBackByteForByte) {
+TEST_F(RinglogTest, TextsRoundTrip) {
   const ToolRun run = Ringlog({"cat", directory_});
   absl::string_view rest = run.out;
   for (const std::string& text : OddTexts()) {
@@ -116,7 +116,7 @@ TEST_F(RinglogTest, TextsAreGivenBackByteForByte) {
   EXPECT_EQ(rest, "");
 }
 
-// Prints the text of each record, in hexadecimal.
+// A Python program that prints the text of each record in hexadecimal.
 constexpr char kPythonReader[] = R"(
 import base64, json, sys
 def refuse(name): raise ValueError(name)
@@ -128,9 +128,9 @@ for line in sys.stdin.buffer:
     print(text.hex())
 )";
 
-TEST_F(RinglogTest, PythonReadsEveryTextOutOfTheJson) {
+TEST_F(RinglogTest, PythonReadsJsonTexts) {
   if (RunProgram("python3", {"--version"}).exit_status != 0) {
-    GTEST_SKIP() << "there is no python3 here to read the JSON";
+    GTEST_SKIP() << "python3 is not installed";
   }
   ToolOptions options;
   options.in = Ringlog({"cat", directory_, "--format=json"}).out;
@@ -147,9 +147,9 @@ TEST_F(RinglogTest, PythonReadsEveryTextOutOfTheJson) {
   EXPECT_EQ(python.out, expected);
 }
 
-TEST_F(RinglogTest, JqReadsAsManyObjectsAsThereAreRecords) {
+TEST_F(RinglogTest, JqReadsOneObjectPerRecord) {
   if (RunProgram("jq", {"--version"}).exit_status != 0) {
-    GTEST_SKIP() << "there is no jq here to read the JSON";
+    GTEST_SKIP() << "jq is not installed";
   }
   ToolOptions options;
   options.in = Ringlog({"cat", directory_, "--format", "json"}).out;
@@ -163,7 +163,7 @@ TEST_F(RinglogTest, JqReadsAsManyObjectsAsThereAreRecords) {
   EXPECT_EQ(jq.out, expected);
 }
 
-TEST_F(RinglogTest, JsonOfASegmentInJsonIsThatOfTheFile) {
+TEST_F(RinglogTest, JsonSegmentIsPrintedUnchanged) {
   HandMadeProcess::Options json = Big();
   json.format = LineFormat::kJson;
   HandMadeProcess process(MakeTestDirectory(), json);
@@ -172,11 +172,11 @@ TEST_F(RinglogTest, JsonOfASegmentInJsonIsThatOfTheFile) {
   process.EndSegment();
   const std::string path = process.segment_path(1);
   EXPECT_EQ(Ringlog({"cat", "--format=json", path}).out, Decompress(path));
-  // And as text it is what a text segment would have been.
+  // As text, the output is the same as for a text segment.
   EXPECT_EQ(Ringlog({"cat", path}).out, Ringlog({"cat", directory_}).out);
 }
 
-TEST_F(RinglogTest, LastNIsTheEndOfAll) {
+TEST_F(RinglogTest, LastPrintsEndOfOutput) {
   const std::string all = Ringlog({"cat", directory_}).out;
   for (const size_t n : {size_t{1}, size_t{2}, size_t{12}, size_t{100}}) {
     const ToolRun run = Ringlog({"cat", directory_, "--last", absl::StrCat(n)});
@@ -191,7 +191,7 @@ TEST_F(RinglogTest, LastNIsTheEndOfAll) {
   }
 }
 
-TEST_F(RinglogTest, NothingThatIsReadIsChanged) {
+TEST_F(RinglogTest, DoesNotChangeItsInput) {
   const std::string ring = ReadFile(process_.ring_path());
   const std::string segment = ReadFile(process_.segment_path(1));
   Ringlog({"cat", directory_});
@@ -202,7 +202,7 @@ TEST_F(RinglogTest, NothingThatIsReadIsChanged) {
             2);
 }
 
-TEST_F(RinglogTest, RelativePathsBeginWhereBazelRunWasTyped) {
+TEST_F(RinglogTest, ResolvesPathsInBazelRunDirectory) {
   ToolOptions options;
   options.environment = {"BUILD_WORKING_DIRECTORY=" + directory_};
   options.directory = "/";
@@ -213,7 +213,7 @@ TEST_F(RinglogTest, RelativePathsBeginWhereBazelRunWasTyped) {
             Ringlog({"cat", directory_}).out);
 }
 
-TEST_F(RinglogTest, PathBehindTwoDashesMayLookLikeAFlag) {
+TEST_F(RinglogTest, AcceptsAnyPathAfterTwoDashes) {
   std::filesystem::rename(process_.segment_path(1), directory_ + "/--last");
   ToolOptions options;
   options.directory = directory_;
@@ -221,7 +221,7 @@ TEST_F(RinglogTest, PathBehindTwoDashesMayLookLikeAFlag) {
   EXPECT_THAT(run.out, StartsWith("I20261124 ")) << run.err;
 }
 
-TEST_F(RinglogTest, InspectTellsOwnerContentAndCursor) {
+TEST_F(RinglogTest, InspectPrintsOwnerContentAndCursor) {
   process_.LeaveUnfinished();
   const ToolRun run = Ringlog({"inspect", process_.ring_path()});
   EXPECT_EQ(run.exit_status, 0) << run.err;
@@ -236,7 +236,7 @@ TEST_F(RinglogTest, InspectTellsOwnerContentAndCursor) {
   }
 }
 
-TEST_F(RinglogTest, CrashReportsAreTheLastRecordsAndInspectTellsOfThem) {
+TEST_F(RinglogTest, PrintsCrashReports) {
   const CrashArea& area = process_.ring()->crash_area();
   area.Append(42, kTestTimeNs, "*** SIGSEGV received at time=1 ***\n");
   area.Append(42, kTestTimeNs, "    @ 0x1  \033[31mred\n");
@@ -259,7 +259,7 @@ TEST_F(RinglogTest, CrashReportsAreTheLastRecordsAndInspectTellsOfThem) {
                         "03:40:19.000000 UTC, its end is missing\n    cut"));
 }
 
-TEST_F(RinglogTest, InspectOfARingWithoutItsHeadersSaysWhatItDoesNotKnow) {
+TEST_F(RinglogTest, InspectsRingWithoutHeaders) {
   std::string bytes = ReadFile(process_.ring_path());
   bytes.replace(0, 4096, 4096, '\0');
   WriteFile(process_.ring_path(), bytes);
@@ -273,7 +273,7 @@ TEST_F(RinglogTest, InspectOfARingWithoutItsHeadersSaysWhatItDoesNotKnow) {
                                      " records")));
 }
 
-TEST_F(RinglogTest, InspectCountsDropsAndSaysSoInItsStatus) {
+TEST_F(RinglogTest, InspectReportsDrops) {
   HandMadeProcess full(MakeTestDirectory());
   for (int i = 0; i < 100; ++i) full.Log(absl::StrCat(i));
   const ToolRun run = Ringlog({"inspect", full.ring_path()});
@@ -283,7 +283,7 @@ TEST_F(RinglogTest, InspectCountsDropsAndSaysSoInItsStatus) {
                   100 - full.ring()->capacity(Severity::kInfo), " records")));
 }
 
-TEST_F(RinglogTest, MissingRecordsGiveStatusOneAndAreNamed) {
+TEST_F(RinglogTest, MissingRecordsGiveStatusOne) {
   HandMadeProcess full(MakeTestDirectory());
   for (int i = 0; i < 100; ++i) full.Log(absl::StrCat(i));
   const ToolRun run = Ringlog({"cat", full.ring_path()});
@@ -293,14 +293,14 @@ TEST_F(RinglogTest, MissingRecordsGiveStatusOneAndAreNamed) {
   EXPECT_THAT(run.err, HasSubstr("INFO records dropped"));
 }
 
-TEST_F(RinglogTest, UnusableInputGivesStatusTwoAndTheRestIsPrinted) {
+TEST_F(RinglogTest, UnusableInputDoesNotStopTheRest) {
   const ToolRun run = Ringlog({"cat", "/nowhere/at.all", directory_});
   EXPECT_EQ(run.exit_status, 2);
   EXPECT_THAT(run.err, StartsWith("ringlog: /nowhere/at.all: "));
   EXPECT_EQ(run.out, Ringlog({"cat", directory_}).out);
 }
 
-TEST_F(RinglogTest, ReaderThatGoesAwayIsNoError) {
+TEST_F(RinglogTest, ClosedPipeIsNoError) {
   ToolOptions options;
   options.broken_pipe = true;
   for (const auto& arguments :
@@ -314,7 +314,7 @@ TEST_F(RinglogTest, ReaderThatGoesAwayIsNoError) {
   }
 }
 
-TEST_F(RinglogTest, OutputThatCannotBeWrittenGivesStatusTwo) {
+TEST_F(RinglogTest, WriteErrorGivesStatusTwo) {
   ToolOptions options;
   options.stdout_path = "/dev/full";
   for (const auto& arguments :
@@ -328,7 +328,7 @@ TEST_F(RinglogTest, OutputThatCannotBeWrittenGivesStatusTwo) {
   }
 }
 
-TEST(UsageTest, HelpGoesToStandardOutput) {
+TEST(UsageTest, PrintsHelpOnStandardOutput) {
   for (const auto& arguments :
        std::vector<std::vector<std::string>>{{"--help"},
                                              {"-h"},
@@ -347,7 +347,7 @@ TEST(UsageTest, HelpGoesToStandardOutput) {
   }
 }
 
-TEST(UsageTest, WhatIsWrongIsNamed) {
+TEST(UsageTest, ReportsInvalidArguments) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{}, "ringlog cat PATH..."},
       {{"dog"}, "dog: no such command"},
@@ -358,12 +358,13 @@ TEST(UsageTest, WhatIsWrongIsNamed) {
       {{"cat", "--colour", "x"}, "--colour: no such flag"},
       {{"cat", "x", "--colour=red"}, "--colour: no such flag"},
       {{"inspect", "-v", "x"}, "-v: no such flag"},
-      {{"cat", "--format=xml", "x"}, "--format: is \"xml\", must be"},
-      {{"cat", "x", "--format"}, "--format: is \"\", must be"},
-      {{"cat", "--last", "0", "x"}, "--last: is \"0\", must be"},
-      {{"cat", "--last=-1", "x"}, "--last: is \"-1\", must be"},
-      {{"cat", "--last=1000001", "x"}, "--last: is \"1000001\", must be"},
-      {{"cat", "--last=ten", "x"}, "--last: is \"ten\", must be"},
+      {{"cat", "--format=xml", "x"}, "--format: invalid value \"xml\"; must"},
+      {{"cat", "x", "--format"}, "--format: invalid value \"\"; must be"},
+      {{"cat", "--last", "0", "x"}, "--last: invalid value \"0\"; must be"},
+      {{"cat", "--last=-1", "x"}, "--last: invalid value \"-1\"; must be"},
+      {{"cat", "--last=1000001", "x"},
+       "--last: invalid value \"1000001\"; must be"},
+      {{"cat", "--last=ten", "x"}, "--last: invalid value \"ten\"; must be"},
       {{"help", "dog"}, "dog: no such command"},
   };
   for (const auto& [arguments, message] : cases) {

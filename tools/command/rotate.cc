@@ -31,18 +31,19 @@ namespace {
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 
-// Two words of a running process's ring. The file is not mapped: somebody may
-// shorten it.
+// The rotation request in a live ring. Uses read and write calls instead of a
+// mapping, because another process may truncate the file.
 class LiveRing {
  public:
   enum class State { kRuns, kHasEnded, kHasEndedWell };
 
-  //   FailedPrecondition: its process does not run, or does not answer
+  // Opens the ring at `path`. The messages of errors do not have the path.
+  //   FailedPrecondition: the owner has ended, or does not support requests
   //   others:             those of open(2) and ReadRingHeader()
   static absl::StatusOr<std::unique_ptr<LiveRing>> Open(
       const std::string& path) {
     absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
-    // It names the path, as whoever prints the message does.
+    // Removes the path, because the caller prints it too.
     if (!header.ok()) {
       return absl::Status(header.status().code(),
                           absl::StrReplaceAll(header.status().message(),
@@ -50,17 +51,17 @@ class LiveRing {
                                                {absl::StrCat(" ", path), ""}}));
     }
     const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return absl::ErrnoToStatus(errno, "open");
+    if (fd < 0) return absl::ErrnoToStatus(errno, "cannot open");
     std::unique_ptr<LiveRing> ring(new LiveRing(fd, *header));
     if (ring->state() != State::kRuns) {
       return absl::FailedPreconditionError(absl::StrCat(
-          "its process, ", header->process_id, ", does not run any more"));
+          "its owner, process ", header->process_id, ", has ended"));
     }
     RotationRequest request;
     if (!ring->Read(&request) || request.done == 0) {
       return absl::FailedPreconditionError(
-          "its process writes no segments, or is of a version that cannot be "
-          "asked");
+          "its owner writes no segments, or its version does not support "
+          "rotation requests");
     }
     return ring;
   }
@@ -70,10 +71,11 @@ class LiveRing {
 
   int64_t process_id() const { return header_.process_id; }
 
-  // The lock is the process's as long as it lives, whatever its namespace, of
-  // which its id says nothing outside. Of the dead we have it for a moment; a
-  // recovery that begins then asks again (compress/leftover_file.h). A ring
-  // goes when its process has closed its last segment, or been recovered.
+  // Returns the state of the owner. The owner holds the lock while it lives; a
+  // process id would not identify it in another namespace. If the owner is
+  // dead, this function holds the lock for a moment, and a recovery that begins
+  // in that moment retries (leftover_file.h). A ring is deleted after the owner
+  // has closed its last segment, or after recovery.
   State state() const {
     struct stat st;
     if (fstat(fd_, &st) == 0 && st.st_nlink == 0) return State::kHasEndedWell;
@@ -82,19 +84,20 @@ class LiveRing {
     return State::kHasEnded;
   }
 
-  // Whoever asks at the same time asks for the same: it is done for both.
-  bool Ask() {
+  // Writes a request to the ring. One rotation satisfies two requests that are
+  // written at the same time.
+  bool Request() {
     RotationRequest request;
     if (!Read(&request)) return false;
-    asked_ = std::max(request.asked, request.done);
-    if (asked_ == std::numeric_limits<uint64_t>::max()) return false;
-    ++asked_;
-    return pwrite(fd_, &asked_, sizeof asked_, offset()) ==
-           static_cast<ssize_t>(sizeof asked_);
+    requested_ = std::max(request.asked, request.done);
+    if (requested_ == std::numeric_limits<uint64_t>::max()) return false;
+    ++requested_;
+    return pwrite(fd_, &requested_, sizeof requested_, offset()) ==
+           static_cast<ssize_t>(sizeof requested_);
   }
   bool IsDone() const {
     RotationRequest request;
-    return Read(&request) && request.done >= asked_;
+    return Read(&request) && request.done >= requested_;
   }
 
  private:
@@ -111,18 +114,19 @@ class LiveRing {
 
   const int fd_;
   const RingHeader header_;
-  uint64_t asked_ = 0;
+  uint64_t requested_ = 0;
 };
 
-struct Asked {
+// A request that was written to a ring.
+struct PendingRequest {
   std::string path;
   std::unique_ptr<LiveRing> ring;
 };
 
-// What came of it; empty: nothing yet.
-std::string Answer(const Asked& asked) {
-  if (asked.ring->IsDone()) return "has closed its segment";
-  if (asked.ring->state() == LiveRing::State::kHasEndedWell) {
+// Returns the outcome of a request, or an empty string while it is pending.
+std::string Outcome(const PendingRequest& pending) {
+  if (pending.ring->IsDone()) return "has closed its segment";
+  if (pending.ring->state() == LiveRing::State::kHasEndedWell) {
     return "has closed its last segment and ended";
   }
   return "";
@@ -133,7 +137,7 @@ class Rotation {
   int Run(const std::vector<std::string>& paths, absl::Duration timeout) {
     for (const std::string& path : paths) AddPath(path);
     const absl::Time deadline = absl::Now() + timeout;
-    for (const Asked& asked : asked_) Await(asked, deadline);
+    for (const PendingRequest& pending : requests_) Await(pending, deadline);
     if (!FinishStandardOutput(&output_)) return 2;
     return exit_status_;
   }
@@ -142,7 +146,7 @@ class Rotation {
   void AddPath(const std::string& path) {
     struct stat st;
     if (stat(path.c_str(), &st) != 0) {
-      Fail(path, absl::ErrnoToStatus(errno, "open").message(), 2);
+      Fail(path, absl::ErrnoToStatus(errno, "cannot open").message(), 2);
     } else if (S_ISDIR(st.st_mode)) {
       AddDirectory(path);
     } else if (absl::Status s = AddRing(path); !s.ok()) {
@@ -150,10 +154,11 @@ class Rotation {
     }
   }
 
-  // Rings of the dead are nothing to tell of.
+  // Requests a rotation for each ring in the directory. Ignores rings whose
+  // owner has ended.
   void AddDirectory(const std::string& path) {
     absl::Status status;
-    const size_t before = asked_.size();
+    const size_t before = requests_.size();
     for (const std::string& name : ListDirectory(path, &status)) {
       if (ParseFileName(name).kind != FileKind::kRing) continue;
       const std::string ring = absl::StrCat(path, "/", name);
@@ -164,7 +169,7 @@ class Rotation {
     }
     if (!status.ok()) {
       Fail(path, status.message(), 2);
-    } else if (asked_.size() == before) {
+    } else if (requests_.size() == before) {
       Fail(path, "no ring of a running process", 2);
     }
   }
@@ -172,31 +177,36 @@ class Rotation {
   absl::Status AddRing(const std::string& path) {
     absl::StatusOr<std::unique_ptr<LiveRing>> ring = LiveRing::Open(path);
     if (!ring.ok()) return ring.status();
-    if (!(*ring)->Ask()) return absl::ErrnoToStatus(errno, "write to");
-    asked_.push_back({path, *std::move(ring)});
+    if (!(*ring)->Request()) return absl::ErrnoToStatus(errno, "cannot write");
+    requests_.push_back({path, *std::move(ring)});
     return absl::OkStatus();
   }
 
-  void Await(const Asked& asked, absl::Time deadline) {
+  void Await(const PendingRequest& pending, absl::Time deadline) {
     for (;;) {
-      // Asked before the answer is looked for: the last thing that it does may
-      // be to answer.
-      const bool has_ended = asked.ring->state() == LiveRing::State::kHasEnded;
-      const std::string answer = Answer(asked);
-      if (!answer.empty()) {
-        output_.Append(absl::StrCat(asked.path, ": process ",
-                                    asked.ring->process_id(), " ", answer,
+      // Reads the state before the outcome, because the owner may end directly
+      // after it has rotated.
+      const bool has_ended =
+          pending.ring->state() == LiveRing::State::kHasEnded;
+      const std::string outcome = Outcome(pending);
+      if (!outcome.empty()) {
+        output_.Append(absl::StrCat(pending.path, ": process ",
+                                    pending.ring->process_id(), " ", outcome,
                                     "\n"));
         return;
       }
       if (has_ended) {
-        Fail(asked.path, "its process has ended before it had done it", 1);
+        Fail(pending.path,
+             absl::StrCat("process ", pending.ring->process_id(),
+                          " ended before it closed its segment"),
+             1);
         return;
       }
       if (absl::Now() >= deadline) {
-        Fail(asked.path,
-             absl::StrCat("process ", asked.ring->process_id(),
-                          " has not done it yet; it will when it can"),
+        Fail(pending.path,
+             absl::StrCat("process ", pending.ring->process_id(),
+                          " has not closed its segment yet; it will do so "
+                          "when it can"),
              1);
         return;
       }
@@ -210,7 +220,7 @@ class Rotation {
   }
 
   Output output_{STDOUT_FILENO, isatty(STDOUT_FILENO) == 1};
-  std::vector<Asked> asked_;
+  std::vector<PendingRequest> requests_;
   int exit_status_ = 0;
 };
 

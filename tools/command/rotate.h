@@ -1,4 +1,4 @@
-// `ringlog rotate`
+// The command `ringlog rotate`.
 
 #ifndef RINGLOG_TOOLS_COMMAND_ROTATE_H_
 #define RINGLOG_TOOLS_COMMAND_ROTATE_H_
@@ -10,10 +10,16 @@
 
 namespace ringlog {
 
-// Asks the running processes whose rings these are, or are in these
-// directories, to close the segments that they write, and waits until they
-// have, `timeout` at the most. Returns the exit status: 0 if all have, 1 if one
-// has not, 2 if there is none to ask.
+// Requests a rotation from the running processes that own the rings `paths`, or
+// the rings in the directories `paths`. Waits up to `timeout` until each
+// process has closed its segment. Prints a line for each ring on standard
+// output, and errors on standard error.
+//
+// Returns the exit status:
+//   0: all processes have closed their segments
+//   1: a process has not, or has ended before
+//   2: a path has no ring of a running process, a request cannot be written,
+//      or standard output cannot be written
 int Rotate(const std::vector<std::string>& paths, absl::Duration timeout);
 
 }  // namespace ringlog

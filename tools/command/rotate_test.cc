@@ -1,4 +1,4 @@
-// `ringlog rotate`, beside processes that log.
+// Tests of `ringlog rotate` with running processes.
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -19,7 +19,7 @@
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
@@ -47,11 +47,11 @@ class RotateTest : public ::testing::Test {
   RingLogSinkOptions options_;
 };
 
-TEST_F(RotateTest, ARunningProcessClosesItsSegmentWithAllThatWasLogged) {
+TEST_F(RotateTest, ProcessClosesItsSegment) {
   const auto sink = *RingLogSink::Create(options_);
   for (int i = 0; i < 3; ++i) {
     LOG(INFO).ToSinkOnly(sink.get()) << "record " << i;
-    // By its ring, and by its directory.
+    // The path is the ring, then the directory.
     const ToolRun run = Rotate(i == 0 ? sink->ring_path() : directory_);
     EXPECT_EQ(run.exit_status, 0) << run.err;
     EXPECT_EQ(run.out, absl::StrCat(sink->ring_path(), ": process ", getpid(),
@@ -61,7 +61,7 @@ TEST_F(RotateTest, ARunningProcessClosesItsSegmentWithAllThatWasLogged) {
   }
 }
 
-TEST_F(RotateTest, TheSinkDoesItItselfToo) {
+TEST_F(RotateTest, SinkRotatesItself) {
   const auto sink = *RingLogSink::Create(options_);
   LOG(INFO).ToSinkOnly(sink.get()) << "one";
   ASSERT_TRUE(sink->Rotate().ok());
@@ -71,8 +71,8 @@ TEST_F(RotateTest, TheSinkDoesItItselfToo) {
   EXPECT_TRUE(absl::IsFailedPrecondition(sink->Rotate()));
 }
 
-// No segment is open then, and nothing is missing.
-TEST_F(RotateTest, UntilTheNextRecordTheToolsKnowThatNoneIsOpen) {
+// No segment is open after a rotation, and no record is missing.
+TEST_F(RotateTest, NoSegmentIsOpenAfterRotation) {
   const auto sink = *RingLogSink::Create(options_);
   LOG(INFO).ToSinkOnly(sink.get()) << "one";
   ASSERT_TRUE(sink->Rotate().ok());
@@ -84,7 +84,7 @@ TEST_F(RotateTest, UntilTheNextRecordTheToolsKnowThatNoneIsOpen) {
   }
 }
 
-TEST_F(RotateTest, AllRunningProcessesOfADirectoryAreAskedAndTheDeadAreNot) {
+TEST_F(RotateTest, RotatesAllLiveProcessesOfDirectory) {
   const pid_t dead = fork();
   if (dead == 0) {
     const auto sink = *RingLogSink::Create(options_);
@@ -104,7 +104,7 @@ TEST_F(RotateTest, AllRunningProcessesOfADirectoryAreAskedAndTheDeadAreNot) {
   EXPECT_THAT(Segments(), SizeIs(2));
 }
 
-TEST_F(RotateTest, ARingOfTheDeadIsRefusedAndLeftAsItIs) {
+TEST_F(RotateTest, RejectsRingOfDeadProcess) {
   const std::string ring = [&] {
     HandMadeProcess dead(directory_);
     dead.Log("record");
@@ -113,14 +113,14 @@ TEST_F(RotateTest, ARingOfTheDeadIsRefusedAndLeftAsItIs) {
   const std::string before = ReadFile(ring);
   const ToolRun run = Rotate(ring);
   EXPECT_EQ(run.exit_status, 2);
-  EXPECT_THAT(run.err, HasSubstr("does not run any more"));
+  EXPECT_THAT(run.err, HasSubstr("has ended"));
   EXPECT_EQ(ReadFile(ring), before);
   EXPECT_EQ(Rotate(directory_).exit_status, 2);
   EXPECT_THAT(Rotate(directory_).err,
               HasSubstr("no ring of a running process"));
 }
 
-TEST_F(RotateTest, WhoWritesNoSegmentsIsNotAsked) {
+TEST_F(RotateTest, RejectsProcessWithoutSegments) {
   options_.overflow = OverflowPolicy::kOverwriteOldest;
   const auto sink = *RingLogSink::Create(options_);
   const ToolRun run = Rotate(sink->ring_path());
@@ -128,8 +128,8 @@ TEST_F(RotateTest, WhoWritesNoSegmentsIsNotAsked) {
   EXPECT_THAT(run.err, HasSubstr("writes no segments"));
 }
 
-// A stopped process stands for one that cannot write.
-TEST_F(RotateTest, WhoDoesNotAnswerIsToldOf) {
+// A stopped process represents a process that cannot write.
+TEST_F(RotateTest, ReportsProcessThatDoesNotRotate) {
   const pid_t child = fork();
   if (child == 0) {
     const auto sink = *RingLogSink::Create(options_);
@@ -142,13 +142,13 @@ TEST_F(RotateTest, WhoDoesNotAnswerIsToldOf) {
   const ToolRun late =
       RunTool("ringlog", {"rotate", "--timeout=0", directory_});
   EXPECT_EQ(late.exit_status, 1);
-  EXPECT_THAT(late.err, HasSubstr("has not done it yet"));
+  EXPECT_THAT(late.err, HasSubstr("has not closed its segment yet"));
   kill(child, SIGKILL);
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(Rotate(directory_).exit_status, 2);
 }
 
-TEST_F(RotateTest, WhatIsNoRingIsRefused) {
+TEST_F(RotateTest, RejectsOtherFiles) {
   WriteFile(directory_ + "/notes.txt", "a user's own");
   const std::string notes = directory_ + "/notes.txt";
   const ToolRun run = Rotate(notes);

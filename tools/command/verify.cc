@@ -32,22 +32,27 @@
 namespace ringlog {
 namespace {
 
-// Of a file, so many findings are kept.
+// Maximum number of findings that are kept for a file.
 constexpr size_t kMaxFindings = 1000;
 
+// The findings in one file.
 struct Findings {
   std::vector<std::string> lines;
-  uint64_t left_out = 0;
+  // Number of findings after kMaxFindings.
+  uint64_t omitted = 0;
   bool is_damaged = false;
 };
 
-// What was seen of a segment, or of a ring's rest.
+// The content of a segment, or the records of a ring that are in no segment.
 struct Content {
   uint64_t frames = 0;
   uint64_t records = 0;
   uint64_t first_position = 0;
-  uint64_t end_position = 0;  // 0 if no position is known
-  bool goes_on = false;       // by positions that nobody knows
+  // 0 if no position is known.
+  uint64_t end_position = 0;
+  // True if records with unknown positions follow end_position.
+  bool has_open_end = false;
+  // True if recovery wrote the last frame.
   bool is_recovered = false;
 
   void AddPositions(uint64_t first, uint64_t end) {
@@ -56,20 +61,22 @@ struct Content {
   }
 };
 
-std::string Counted(uint64_t count, absl::string_view what) {
-  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
+std::string Quantity(uint64_t count, absl::string_view text) {
+  return absl::StrCat(count, " ", text, count == 1 ? "" : "s");
 }
 
-std::string Positions(const Content& content) {
+std::string PositionRange(const Content& content) {
   if (content.first_position >= content.end_position) return "";
-  if (content.goes_on) {
-    return absl::StrCat(", positions from ", content.first_position, " on");
+  if (content.has_open_end) {
+    return absl::StrCat(", positions from ", content.first_position);
   }
   return absl::StrCat(", positions ", content.first_position, " to ",
                       content.end_position - 1);
 }
 
-// What a file says of itself, and where that is not so, as lines.
+// Checks files and prints the result for each. Prints the lines of a source
+// after reading all of it, because a file can show a defect of the file before
+// it.
 class Verifier {
  public:
   Verifier()
@@ -78,8 +85,8 @@ class Verifier {
         sink_(MakeSink()),
         report_(&sink_) {
     listener_.on_frame = [this](size_t i, const FrameMetadata& metadata,
-                                bool is_whole) {
-      OnFrame(plan_->segments[i], metadata, is_whole);
+                                bool is_intact) {
+      OnFrame(plan_->segments[i], metadata, is_intact);
     };
     listener_.on_end = [this](size_t i, const SegmentReader& reader) {
       OnSegmentEnd(plan_->segments[i], reader);
@@ -89,15 +96,17 @@ class Verifier {
   int Run(const std::vector<std::string>& paths) {
     const std::vector<SourcePlan> plans = MakePlan(paths, &report_);
     for (const SourcePlan& plan : plans) CheckSource(plan);
-    // What is no part of a source: what could not be read, and empty files.
+    // The remaining findings are about unusable and empty files, which belong
+    // to no source.
     while (!order_.empty()) {
-      const std::string path = order_.front();  // which it removes
+      // A copy, because PrintFile() removes the element.
+      const std::string path = order_.front();
       PrintFile(path, "");
     }
-    Print(absl::StrCat("total: ", Counted(files_, "file"), ", ",
-                       Counted(records_, "record"), ", ", Counted(gaps_, "gap"),
-                       ", ", damaged_, " damaged, ", report_.result.unusable,
-                       " unusable\n"));
+    Print(absl::StrCat("total: ", Quantity(files_, "file"), ", ",
+                       Quantity(records_, "record"), ", ",
+                       Quantity(gaps_, "gap"), ", ", damaged_, " damaged, ",
+                       report_.result.unusable, " unusable\n"));
     progress_.Clear();
     if (!FinishStandardOutput(&output_)) return 2;
     return report_.result.exit_status();
@@ -106,52 +115,50 @@ class Verifier {
  private:
   DecodeSink MakeSink() {
     DecodeSink sink;
-    sink.on_damage = [this](const std::string& path, absl::string_view what) {
-      Find(path, what);
+    sink.on_damage = [this](const std::string& path, absl::string_view text) {
+      AddFinding(path, text);
       findings_[path].is_damaged = true;
     };
-    sink.on_note = [this](const std::string& path, absl::string_view what) {
-      Find(path, what);
+    sink.on_note = [this](const std::string& path, absl::string_view text) {
+      AddFinding(path, text);
     };
     sink.on_gap = [this](const std::string& path, const Gap& gap) {
       OnGap(path, gap);
     };
     sink.on_unusable = [this](const std::string& path,
                               const absl::Status& status) {
-      Find(path, absl::StrCat("cannot be used: ", status.message()));
+      AddFinding(path, absl::StrCat("unusable: ", status.message()));
     };
     return sink;
   }
 
-  void Find(const std::string& path, absl::string_view what) {
+  void AddFinding(const std::string& path, absl::string_view text) {
     const auto [place, is_new] = findings_.try_emplace(path);
     if (is_new) order_.push_back(path);
     Findings& findings = place->second;
     if (findings.lines.size() < kMaxFindings) {
-      findings.lines.emplace_back(what);
+      findings.lines.emplace_back(text);
     } else {
-      ++findings.left_out;
+      ++findings.omitted;
     }
   }
 
   void OnGap(const std::string& path, const Gap& gap) {
     ++gaps_;
-    Find(path, Describe(gap));
+    AddFinding(path, Describe(gap));
   }
 
-  // A finding about one file may come with the next one; so the lines of a
-  // source are printed when all of it has been read.
   void CheckSource(const SourcePlan& plan) {
     plan_ = &plan;
     titles_.assign(plan.segments.size(), "");
     content_ = Content();
     check_.Clear();
     end_position_ = 0;
-    Content of_ring;
+    Content ring_content;
     Source source(&plan, &report_, std::nullopt, &listener_);
     while (source.Next()) {
       const DecodedRecord& record = source.record();
-      OnRecord(record, &of_ring);
+      OnRecord(record, &ring_content);
       progress_.Show([this] {
         return absl::StrCat("ringlog: ", files_, " files, ",
                             records_ + content_.records, " records");
@@ -159,26 +166,25 @@ class Verifier {
     }
     for (size_t i = 0; i < titles_.size(); ++i) {
       const std::string& path = plan.segments[i].path;
-      // Without either it has gone since the directory was read.
+      // A segment without title and findings was deleted after the directory
+      // was read.
       if (titles_[i].empty() && findings_.count(path) == 0) continue;
       PrintFile(path, titles_[i]);
     }
     if (plan.ring == nullptr) return;
-    records_ += of_ring.records;
+    records_ += ring_content.records;
     PrintFile(
         plan.ring->path,
         absl::StrCat("ring of ", Owner(),
-                     plan.ring->may_be_alive ? ", live: " : ", left by it: ",
-                     Counted(of_ring.records, "record"),
-                     of_ring.records == 1 ? " that is in no segment"
-                                          : " that are in no segment",
-                     Positions(of_ring)));
+                     plan.ring->may_be_alive ? ", live: " : ", leftover: ",
+                     Quantity(ring_content.records, "record"),
+                     " not in a segment", PositionRange(ring_content)));
   }
 
-  void OnRecord(const DecodedRecord& record, Content* of_ring) {
+  void OnRecord(const DecodedRecord& record, Content* ring_content) {
     if (record.origin == Origin::kRing) {
-      ++of_ring->records;
-      of_ring->AddPositions(record.position, record.position + 1);
+      ++ring_content->records;
+      ring_content->AddPositions(record.position, record.position + 1);
       return;
     }
     if (record.gap != nullptr) {
@@ -191,30 +197,31 @@ class Verifier {
   }
 
   void OnFrame(const SegmentPart& part, const FrameMetadata& metadata,
-               bool is_whole) {
-    const FrameSummary& said = metadata.summary;
+               bool is_intact) {
+    const FrameSummary& summary = metadata.summary;
     std::vector<std::string> found;
-    // What is repeated, and what damage hides, SegmentReader has told.
-    if (is_whole) {
+    // SegmentReader has reported a damaged or repeated frame.
+    if (is_intact) {
       found = check_.Compare(metadata);
-      for (std::string& what : found) {
-        what = absl::StrCat("is not what its metadata say: ", what);
+      for (std::string& text : found) {
+        text = absl::StrCat("does not match its metadata: ", text);
       }
-      if (said.first_position < end_position_) {
+      if (summary.first_position < end_position_) {
         found.push_back(absl::StrCat(
-            "begins before the one before it ends, at ", end_position_));
+            "begins before the end of the previous frame, ", end_position_));
       }
     }
-    for (const std::string& what : found) {
-      report_.Damage(part.path, absl::StrCat("the frame with the positions ",
-                                             said.first_position, " to ",
-                                             said.end_position - 1, " ", what));
+    for (const std::string& text : found) {
+      report_.Damage(
+          part.path,
+          absl::StrCat("frame with the positions ", summary.first_position,
+                       " to ", summary.end_position - 1, " ", text));
     }
     ++content_.frames;
     open_records_ = 0;
-    content_.AddPositions(said.first_position, said.end_position);
+    content_.AddPositions(summary.first_position, summary.end_position);
     content_.is_recovered = metadata.identity.is_recovered;
-    end_position_ = said.end_position;
+    end_position_ = summary.end_position;
     check_.Clear();
   }
 
@@ -225,14 +232,14 @@ class Verifier {
     std::string& title =
         titles_[static_cast<size_t>(&part - plan_->segments.data())];
     if (first == nullptr) {
-      title = absl::StrCat("zstd file without metadata of ringlog: ",
-                           Counted(content_.records, "record"));
+      title = absl::StrCat("zstd file without ringlog metadata: ",
+                           Quantity(content_.records, "record"));
     } else {
       title = absl::StrCat("segment ", first->identity.number, " of ",
                            Owner(part, *first), ": ",
-                           Counted(content_.frames, "frame"), ", ",
-                           Counted(content_.records, "record"),
-                           Positions(content_), ", ", State(part, reader));
+                           Quantity(content_.frames, "frame"), ", ",
+                           Quantity(content_.records, "record"),
+                           PositionRange(content_), ", ", State(part, reader));
       CheckTable(part, reader);
     }
     records_ += content_.records;
@@ -240,23 +247,26 @@ class Verifier {
     check_.Clear();
   }
 
-  // The open frame has records, and no metadata that tell their positions.
+  // Completes the positions of a segment whose open frame has records. An open
+  // frame has no metadata frame with positions; the ring's cursor may have
+  // them.
   void AddOpenFrame(const SegmentPart& part, const SegmentReader& reader) {
     if (open_records_ == 0 || content_.end_position == 0) return;
-    const bool is_whole =
+    const bool is_intact =
         std::none_of(reader.skipped().begin(), reader.skipped().end(),
                      [&](const SkippedRegion& region) {
                        return region.is_cut && region.begin < part.limit_bytes;
                      });
-    if (is_whole && part.limit_position != 0) {
+    if (is_intact && part.limit_position != 0) {
       content_.end_position =
           std::max(content_.end_position, part.limit_position);
     } else {
-      content_.goes_on = true;
+      content_.has_open_end = true;
     }
   }
 
-  // It is of no use to us, and so no loss.
+  // Notes a wrong seek table, which is not damage because no reader of ringlog
+  // uses the table.
   void CheckTable(const SegmentPart& part, const SegmentReader& reader) {
     if (part.is_limited && !reader.is_closed()) return;
     const absl::Status table = CheckSeekTable(part.path);
@@ -289,7 +299,7 @@ class Verifier {
                                            absl::kZeroPad8));
   }
 
-  // The lines of a file, of which nothing is kept.
+  // Prints and forgets the findings of a file.
   void PrintFile(const std::string& path, absl::string_view title) {
     Findings findings;
     if (const auto found = findings_.find(path); found != findings_.end()) {
@@ -305,13 +315,14 @@ class Verifier {
       absl::StrAppend(&text, "  ", absl::StrReplaceAll(line, {{"\n", " "}}),
                       "\n");
     }
-    if (findings.left_out != 0) {
-      absl::StrAppend(&text, "  and ", findings.left_out, " more\n");
+    if (findings.omitted != 0) {
+      absl::StrAppend(&text, "  and ", findings.omitted, " more\n");
     }
     Print(text);
   }
 
-  // Control bytes of file names, too, do not steer a terminal.
+  // Prints `text` with its control characters as \xHH, also if standard output
+  // is not a terminal, because file names may have any bytes.
   void Print(absl::string_view text) {
     progress_.Clear();
     std::string visible;
@@ -325,20 +336,26 @@ class Verifier {
   Report report_;
   SegmentListener listener_;
 
-  std::map<std::string, Findings> findings_;  // that have not been printed
-  std::vector<std::string> order_;            // of them
+  // Findings that are not printed yet, by path.
+  std::map<std::string, Findings> findings_;
+  // The keys of findings_, in the order of their first finding.
+  std::vector<std::string> order_;
   uint64_t files_ = 0;
   uint64_t records_ = 0;
   uint64_t gaps_ = 0;
   uint64_t damaged_ = 0;
 
   const SourcePlan* plan_ = nullptr;
-  std::vector<std::string> titles_;  // of its segments
-  // Of the segment at hand.
+  // Titles of the segments of plan_.
+  std::vector<std::string> titles_;
+  // Content of the present segment.
   Content content_;
-  uint64_t open_records_ = 0;  // since its last metadata
+  // Number of its records after its last metadata frame.
+  uint64_t open_records_ = 0;
+  // Records of the present frame.
   FrameCheck check_;
-  uint64_t end_position_ = 0;  // of its last frame, or the segment's before
+  // End position of the last frame, in this or an earlier segment.
+  uint64_t end_position_ = 0;
 };
 
 }  // namespace

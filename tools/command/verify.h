@@ -1,4 +1,4 @@
-// `ringlog verify`
+// The command `ringlog verify`.
 
 #ifndef RINGLOG_TOOLS_COMMAND_VERIFY_H_
 #define RINGLOG_TOOLS_COMMAND_VERIFY_H_
@@ -8,12 +8,17 @@
 
 namespace ringlog {
 
-// Reads what Decode() reads, and compares what the files say of themselves and
-// of each other with what they hold. Prints on standard output, for each file,
-// a line that says what it is and one for each thing that was found; at the end
-// one with the sums. Returns the exit status.
+// Reads the rings, segments and directories `paths` like Decode(), and compares
+// the metadata of each file with its content and with the other files. Prints
+// on standard output a line for each file, a line below it for each finding,
+// and a line with the totals.
 //
-// Memory is bounded: of one file, the first thousand findings are kept.
+// Returns the exit status:
+//   0: complete
+//   1: records are missing, or a file is damaged
+//   2: an input is unusable, or standard output cannot be written
+//
+// Guarantees: memory is bounded; at most 1000 findings of a file are printed.
 int Verify(const std::vector<std::string>& paths);
 
 }  // namespace ringlog

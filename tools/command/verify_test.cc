@@ -1,5 +1,5 @@
-// `ringlog verify`, as its users have it: what it says of files that are whole,
-// of each kind of damage, and its exit status.
+// Tests of the process `ringlog verify`: its output for intact files and for
+// each kind of damage, and its exit status.
 
 #include <unistd.h>
 
@@ -21,7 +21,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
@@ -32,7 +32,8 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-// Behind the skippable frame's header, where compress/FORMAT.md has them.
+// Offsets in the payload of a metadata frame (compress/FORMAT.md), and its
+// size.
 constexpr size_t kMinTimeOffset = 72;
 constexpr size_t kMaxTimeOffset = 80;
 constexpr size_t kRecordsOffset = 88;
@@ -43,7 +44,8 @@ constexpr size_t kMetadataFrameBytes = 8 + 144 + 4;
 
 class VerifyTest : public ::testing::TestWithParam<LineFormat> {
  protected:
-  VerifyTest() : directory_(MakeTestDirectory()), process_(directory_, Made()) {
+  VerifyTest()
+      : directory_(MakeTestDirectory()), process_(directory_, MakeOptions()) {
     for (const char* text : {"one", "two"}) process_.Log(text);
     process_.Flush();
     first_frame_ = ReadFile(segment()).size();
@@ -56,7 +58,7 @@ class VerifyTest : public ::testing::TestWithParam<LineFormat> {
     process_.Flush();
   }
 
-  static HandMadeProcess::Options Made() {
+  static HandMadeProcess::Options MakeOptions() {
     HandMadeProcess::Options options;
     options.format = GetParam();
     return options;
@@ -64,13 +66,13 @@ class VerifyTest : public ::testing::TestWithParam<LineFormat> {
 
   const std::string& segment() { return process_.segment_path(1); }
 
-  // Ends the segment, and leaves it alone.
+  // Closes the segment and deletes the ring.
   void Close() {
     process_.EndSegment();
     std::filesystem::remove(process_.ring_path());
   }
 
-  // The exit status; what it printed is out_.
+  // Runs the command, sets out_ to its output, and returns its exit status.
   int Verify(const std::vector<std::string>& paths) {
     std::vector<std::string> arguments = {"verify"};
     arguments.insert(arguments.end(), paths.begin(), paths.end());
@@ -88,7 +90,7 @@ class VerifyTest : public ::testing::TestWithParam<LineFormat> {
     WriteFile(path, content);
   }
 
-  // Adds 1 to a field of the second frame's metadata, checksum and all.
+  // Adds 1 to a field of the second metadata frame and corrects its checksum.
   void Forge(size_t field) {
     std::string content = ReadFile(segment());
     const size_t payload = second_frame_ - kMetadataFrameBytes + 8;
@@ -103,8 +105,9 @@ class VerifyTest : public ::testing::TestWithParam<LineFormat> {
 
   const std::string directory_;
   HandMadeProcess process_;
-  size_t first_frame_ = 0;   // the file's length behind it
-  size_t second_frame_ = 0;  // the same
+  // Offsets of the ends of the first two frames, with their metadata frames.
+  size_t first_frame_ = 0;
+  size_t second_frame_ = 0;
   std::string out_;
 };
 
@@ -116,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, VerifyTest,
                                                                     : "Json";
                          });
 
-TEST_P(VerifyTest, WholeDirectoryIsToldFileByFile) {
+TEST_P(VerifyTest, PrintsLineForEachFile) {
   process_.EndSegment();
   process_.Log("seven");
   process_.Flush();
@@ -131,21 +134,21 @@ TEST_P(VerifyTest, WholeDirectoryIsToldFileByFile) {
           process_.segment_path(2), ": segment 2 of server, process ", getpid(),
           ": 1 frame, 1 record, positions 7 to 7, being written\n",
           process_.ring_path(), ": ring of server, process ", getpid(),
-          ", live: 1 record that is in no segment, positions 9 to 9\n"
+          ", live: 1 record not in a segment, positions 9 to 9\n"
           "  position 8 missing: still being written when the process died\n"
           "total: 3 files, 8 records, 1 gap, 0 damaged, 0 unusable\n"));
 }
 
-TEST_P(VerifyTest, SegmentOfALiveRingIsBeingWritten) {
+TEST_P(VerifyTest, ReportsSegmentBeingWritten) {
   process_.Log("seven");
   EXPECT_EQ(Verify({directory_}), 0);
   EXPECT_THAT(out_, AllOf(HasSubstr("6 records, positions 1 to 6, being "
                                     "written\n"),
-                          HasSubstr(", live: 1 record that"),
+                          HasSubstr(", live: 1 record not"),
                           Not(HasSubstr("seek table"))));
 }
 
-TEST_P(VerifyTest, NothingThatIsReadIsChanged) {
+TEST_P(VerifyTest, DoesNotChangeItsInput) {
   const std::string ring = ReadFile(process_.ring_path());
   const std::string content = ReadFile(segment());
   Verify({directory_});
@@ -153,7 +156,7 @@ TEST_P(VerifyTest, NothingThatIsReadIsChanged) {
   EXPECT_TRUE(ReadFile(segment()) == content);
 }
 
-TEST_P(VerifyTest, DamagedFrameIsNamedByItsBytesAndPositions) {
+TEST_P(VerifyTest, ReportsDamagedFrame) {
   Close();
   Flip(segment(), first_frame_ + 30);
   EXPECT_EQ(Verify({directory_}), 1);
@@ -164,10 +167,10 @@ TEST_P(VerifyTest, DamagedFrameIsNamedByItsBytesAndPositions) {
             HasSubstr("it had the positions 3 to 5\n"),
             HasSubstr("3 records, positions 1 to 6"),
             HasSubstr("0 gaps, 1 damaged"),
-            Not(HasSubstr("not what its metadata say: records"))));
+            Not(HasSubstr("not match its metadata: records"))));
 }
 
-TEST_P(VerifyTest, DamagedMetadataAreNamedAndCostNoRecord) {
+TEST_P(VerifyTest, ReportsDamagedMetadataFrame) {
   Close();
   const size_t metadata = second_frame_ - kMetadataFrameBytes;
   for (const size_t at : {metadata, metadata + 12, metadata + 100}) {
@@ -175,13 +178,13 @@ TEST_P(VerifyTest, DamagedMetadataAreNamedAndCostNoRecord) {
     EXPECT_EQ(Verify({segment()}), 1);
     EXPECT_THAT(out_, AllOf(HasSubstr(absl::StrCat("\n  [", metadata, "..")),
                             HasSubstr(", 6 records, "),
-                            Not(HasSubstr("metadata say"))));
+                            Not(HasSubstr("its metadata"))));
     Flip(segment(), at);
   }
   EXPECT_EQ(Verify({segment()}), 0);
 }
 
-TEST_P(VerifyTest, MetadataThatAreNotWhatTheRecordsAreAreNamed) {
+TEST_P(VerifyTest, ReportsMetadataThatDoesNotMatch) {
   Close();
   struct Case {
     size_t field;
@@ -189,33 +192,33 @@ TEST_P(VerifyTest, MetadataThatAreNotWhatTheRecordsAreAreNamed) {
   };
   const std::vector<Case> cases = {
       {kRecordsOffset,
-       "records by severity: the metadata say 4, 0, 0, 0, the text has 3, 0"},
-      {kRecordsOffset + 16, "the metadata say 3, 0, 1, 0"},
-      {kMinTimeOffset + 2, "the first time: the metadata say "},
-      {kMaxTimeOffset + 2, "the last time: the metadata say "},
-      {kGapCountOffset, "gaps: the metadata say 1, the text has 0"},
-      {kFirstPositionOffset, "positions: the metadata say [4..6), the text "}};
+       "records by severity: the metadata has 4, 0, 0, 0, the text has 3, 0"},
+      {kRecordsOffset + 16, "the metadata has 3, 0, 1, 0"},
+      {kMinTimeOffset + 2, "first time: the metadata has "},
+      {kMaxTimeOffset + 2, "last time: the metadata has "},
+      {kGapCountOffset, "gaps: the metadata has 1, the text has 0"},
+      {kFirstPositionOffset, "positions: the metadata has [4..6), the text "}};
   const std::string content = ReadFile(segment());
   for (const Case& c : cases) {
     WriteFile(segment(), content);
     Forge(c.field);
     EXPECT_EQ(Verify({segment()}), 1);
     EXPECT_THAT(out_, HasSubstr(c.finding));
-    EXPECT_THAT(out_, HasSubstr("6 records")) << "they are all there";
+    EXPECT_THAT(out_, HasSubstr("6 records")) << "no record is missing";
   }
-  // The next frame then begins before this one has ended.
+  // The next frame then begins before the end of this one.
   WriteFile(segment(), content);
   Forge(kEndPositionOffset);
   EXPECT_EQ(Verify({segment()}), 1);
-  EXPECT_THAT(out_, HasSubstr("positions 6 to 6 begins before the one before "
-                              "it ends, at 7"));
+  EXPECT_THAT(out_, HasSubstr("positions 6 to 6 begins before the end of "
+                              "the previous frame, 7"));
 }
 
-TEST_P(VerifyTest, EveryEntryOfTheSeekTableIsChecked) {
+TEST_P(VerifyTest, ChecksEverySeekTableEntry) {
   Close();
   const std::string content = ReadFile(segment());
   const size_t entries =
-      content.size() - 9 - size_t{6} * 8;  // 3 frames and metadata
+      content.size() - 9 - size_t{6} * 8;  // 3 frames, 3 metadata frames.
   for (size_t at = entries; at < content.size() - 9; at += 4) {
     WriteFile(segment(), content);
     Flip(segment(), at);
@@ -231,7 +234,7 @@ TEST_P(VerifyTest, EveryEntryOfTheSeekTableIsChecked) {
   }
 }
 
-TEST_P(VerifyTest, SegmentWithoutItsEndIsTold) {
+TEST_P(VerifyTest, ReportsTruncatedSegment) {
   process_.EndSegment();
   std::filesystem::resize_file(segment(), second_frame_ + 40);
   EXPECT_EQ(Verify({segment()}), 1);
@@ -242,7 +245,7 @@ TEST_P(VerifyTest, SegmentWithoutItsEndIsTold) {
                                            second_frame_ + 40, "): cut off"))));
 }
 
-TEST_P(VerifyTest, SegmentThatEndsBeforeTheRingsCursorIsTold) {
+TEST_P(VerifyTest, ReportsSegmentShorterThanCursor) {
   const size_t bytes = ReadFile(segment()).size();
   std::filesystem::resize_file(segment(), second_frame_);
   EXPECT_EQ(Verify({directory_}), 1);
@@ -250,9 +253,9 @@ TEST_P(VerifyTest, SegmentThatEndsBeforeTheRingsCursorIsTold) {
                                            "): cut off; the ring's cursor")));
 }
 
-// Only the first batch of a segment is a frame of its own here.
-TEST_P(VerifyTest, PositionsGoAsFarAsTheRecordsOfAnOpenFrame) {
-  HandMadeProcess::Options options = Made();
+// Here only the first batch of a segment is a frame of its own.
+TEST_P(VerifyTest, PositionsIncludeOpenFrame) {
+  HandMadeProcess::Options options = MakeOptions();
   options.frame_bytes = 1 << 20;
   const std::string directory = MakeTestDirectory();
   HandMadeProcess process(directory, options);
@@ -271,7 +274,7 @@ TEST_P(VerifyTest, PositionsGoAsFarAsTheRecordsOfAnOpenFrame) {
   EXPECT_EQ(Verify({path}), 1);
   EXPECT_THAT(
       out_,
-      AllOf(HasSubstr(": 1 frame, 3 records, positions from 1 on, not "
+      AllOf(HasSubstr(": 1 frame, 3 records, positions from 1, not "
                       "closed\n"),
             HasSubstr(absl::StrCat(no_end, "is ", ring,
                                    ": give that too, or the directory\n"))));
@@ -282,8 +285,8 @@ TEST_P(VerifyTest, PositionsGoAsFarAsTheRecordsOfAnOpenFrame) {
                                      ", which is not in this directory\n")));
 }
 
-TEST_P(VerifyTest, WhoHasGivenTheRingIsNotAskedForIt) {
-  HandMadeProcess::Options options = Made();
+TEST_P(VerifyTest, DoesNotAskForGivenRing) {
+  HandMadeProcess::Options options = MakeOptions();
   options.frame_bytes = 1 << 20;
   const std::string directory = MakeTestDirectory();
   HandMadeProcess process(directory, options);
@@ -300,7 +303,7 @@ TEST_P(VerifyTest, WhoHasGivenTheRingIsNotAskedForIt) {
   EXPECT_THAT(out_, HasSubstr("still open\n  was not closed\n"));
 }
 
-TEST_P(VerifyTest, MissingSegmentIsToldWithItsPositions) {
+TEST_P(VerifyTest, ReportsMissingSegment) {
   process_.EndSegment();
   for (const char* text : {"seven", "eight"}) {
     process_.Log(text);
@@ -312,7 +315,7 @@ TEST_P(VerifyTest, MissingSegmentIsToldWithItsPositions) {
   EXPECT_THAT(out_, HasSubstr("  the positions 7 to 7 are missing before it"));
 }
 
-TEST_P(VerifyTest, DropsThatASegmentTellsOfAreTold) {
+TEST_P(VerifyTest, ReportsDropsInSegment) {
   Gap gap;
   gap.cause = GapCause::kRingFull;
   gap.first_position = gap.end_position = 7;
@@ -327,7 +330,7 @@ TEST_P(VerifyTest, DropsThatASegmentTellsOfAreTold) {
                           HasSubstr("7 records, 1 gap, 0 damaged")));
 }
 
-TEST_P(VerifyTest, DamagedRecordOfARingIsAGap) {
+TEST_P(VerifyTest, ReportsDamagedRingRecordAsGap) {
   process_.Log("a text that is not in a segment");
   const std::string content = ReadFile(process_.ring_path());
   Flip(process_.ring_path(), content.find("a text that is not"));
@@ -336,13 +339,13 @@ TEST_P(VerifyTest, DamagedRecordOfARingIsAGap) {
                               "that were written\n"));
 }
 
-TEST_P(VerifyTest, DropsOfARingAreTold) {
+TEST_P(VerifyTest, ReportsDropsInRing) {
   for (int i = 0; i < 100; ++i) process_.Log(absl::StrCat(i));
   EXPECT_EQ(Verify({process_.ring_path()}), 1);
   EXPECT_THAT(out_, HasSubstr("INFO records dropped before position "));
 }
 
-TEST_P(VerifyTest, RingThatIsCutIsDamaged) {
+TEST_P(VerifyTest, ReportsTruncatedRing) {
   process_.Log("seven");
   const std::string content = ReadFile(process_.ring_path());
   const size_t bytes = content.size();
@@ -354,29 +357,29 @@ TEST_P(VerifyTest, RingThatIsCutIsDamaged) {
                           HasSubstr("1 damaged")));
 }
 
-TEST_P(VerifyTest, UnusableInputGivesStatusTwoAndTheRestIsChecked) {
+TEST_P(VerifyTest, UnusableInputDoesNotStopTheRest) {
   Close();
   WriteFile(directory_ + "/notes", "I am no log\n");
   EXPECT_EQ(Verify({directory_ + "/notes", "/nowhere/at.all", segment()}), 2);
   EXPECT_THAT(
       out_, AllOf(StartsWith(segment() + ": segment 1 of server"),
-                  HasSubstr(directory_ + "/notes\n  cannot be used: neither"),
-                  HasSubstr("/nowhere/at.all\n  cannot be used: "),
+                  HasSubstr(directory_ + "/notes\n  unusable: neither"),
+                  HasSubstr("/nowhere/at.all\n  unusable: "),
                   HasSubstr("\ntotal: 3 files, 6 records, 0 gaps, 0 damaged, 2 "
                             "unusable\n")));
 }
 
-TEST_P(VerifyTest, FileOfAnotherProgramIsNoSegment) {
+TEST_P(VerifyTest, RecognizesOtherZstdFile) {
   Close();
-  // The first frame without its metadata.
+  // The first frame without its metadata frame.
   const std::string path = directory_ + "/foreign.zst";
   WriteFile(path,
             ReadFile(segment()).substr(0, first_frame_ - kMetadataFrameBytes));
   EXPECT_EQ(Verify({path}), 0);
-  EXPECT_THAT(out_, HasSubstr("zstd file without metadata of ringlog: 2 rec"));
+  EXPECT_THAT(out_, HasSubstr("zstd file without ringlog metadata: 2 rec"));
 }
 
-TEST_P(VerifyTest, FileNamesCannotForgeALine) {
+TEST_P(VerifyTest, FileNameForgesNoLine) {
   Close();
   const std::string path = directory_ + "/a\ntotal: 0 files\x1B[2J";
   std::filesystem::rename(segment(), path);

@@ -11,7 +11,7 @@ namespace ringlog {
 absl::Status EnterWorkingDirectory() {
   const char* directory = getenv("BUILD_WORKING_DIRECTORY");
   if (directory == nullptr || chdir(directory) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, absl::StrCat("enter ", directory));
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot enter ", directory));
 }
 
 }  // namespace ringlog

@@ -1,4 +1,4 @@
-// Where relative paths on the command line begin.
+// The directory for relative paths on the command line.
 
 #ifndef RINGLOG_TOOLS_COMMAND_WORKING_DIRECTORY_H_
 #define RINGLOG_TOOLS_COMMAND_WORKING_DIRECTORY_H_
@@ -7,9 +7,10 @@
 
 namespace ringlog {
 
-// `bazel run` starts a program elsewhere than where its user typed the paths,
-// and says in BUILD_WORKING_DIRECTORY where that was: goes there. Does nothing
-// if that is not set.
+// Changes to the directory in the environment variable BUILD_WORKING_DIRECTORY.
+// `bazel run` sets the variable to the directory where the user typed the
+// command, and starts the program in another directory. Does nothing if the
+// variable is not set. Errors are those of chdir(2), with the path.
 absl::Status EnterWorkingDirectory();
 
 }  // namespace ringlog

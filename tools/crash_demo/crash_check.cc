@@ -16,9 +16,10 @@ namespace {
 
 constexpr size_t kLastLines = 5;
 
-// Abseil cuts a message that is longer than its buffer of 15,000 bytes, which
-// holds the prefix too.
-constexpr size_t kNeverCutBytes = 14000;
+// Abseil truncates a message that is longer than its buffer of 15,000 bytes.
+// The buffer also has the prefix, so only shorter messages are certainly
+// complete.
+constexpr size_t kUntruncatedBytes = 14000;
 
 }  // namespace
 
@@ -45,7 +46,7 @@ CrashCheck::CrashCheck(const CrashWorkload* workload,
   for (size_t t = 0; t < acknowledged.size(); ++t) {
     threads_[t].acknowledged = acknowledged[t];
     counts_.acknowledged += acknowledged[t];
-    // One more may have been on its way.
+    // One record of each thread may be found before it is acknowledged.
     threads_[t].seen.resize(acknowledged[t] + 2);
   }
 }
@@ -53,7 +54,7 @@ CrashCheck::CrashCheck(const CrashWorkload* workload,
 CrashCounts CrashCheck::Run(const std::string& directory) {
   DecodeSink sink;
   sink.on_record = [this](const DecodedRecord& decoded) {
-    Take(decoded);
+    AddRecord(decoded);
     return true;
   };
   sink.on_gap = [this](const std::string& path, const Gap& gap) {
@@ -75,8 +76,8 @@ CrashCounts CrashCheck::Run(const std::string& directory) {
   return counts_;
 }
 
-void CrashCheck::Take(const DecodedRecord& decoded) {
-  // What the sink says of itself, and that a record was not finished.
+void CrashCheck::AddRecord(const DecodedRecord& decoded) {
+  // A gap is not a record of the victim.
   if (decoded.gap != nullptr) return;
   ++(decoded.origin == Origin::kRing ? counts_.in_ring : counts_.in_segments);
   line_.clear();
@@ -85,9 +86,11 @@ void CrashCheck::Take(const DecodedRecord& decoded) {
 
   const Record& record = decoded.record;
   const auto number = static_cast<uint64_t>(record.line);
-  if (record.thread_id < 1 || static_cast<size_t>(record.thread_id) > threads_.size() ||
+  if (record.thread_id < 1 ||
+      static_cast<size_t>(record.thread_id) > threads_.size() ||
       record.line < 1 ||
-      number >= threads_[static_cast<size_t>(record.thread_id) - 1].seen.size()) {
+      number >=
+          threads_[static_cast<size_t>(record.thread_id) - 1].seen.size()) {
     ++counts_.foreign;
     return;
   }
@@ -100,7 +103,8 @@ void CrashCheck::Take(const DecodedRecord& decoded) {
   if (number < thread.last) ++counts_.out_of_order;
   thread.last = number;
   if (number > thread.acknowledged) ++counts_.unacknowledged;
-  if (!Fits(record, workload_->Get(static_cast<int>(record.thread_id), number))) {
+  if (!Matches(record,
+               workload_->Get(static_cast<int>(record.thread_id), number))) {
     ++counts_.changed;
   }
 }
@@ -113,12 +117,12 @@ void CrashCheck::CountMissing() {
   }
 }
 
-bool CrashCheck::Fits(const Record& record, const WorkItem& item) const {
+bool CrashCheck::Matches(const Record& record, const WorkItem& item) const {
   if (record.severity != item.severity || record.file != workload_->name()) {
     return false;
   }
-  if (item.text.size() <= kNeverCutBytes) return record.text == item.text;
-  return record.text.size() >= kNeverCutBytes &&
+  if (item.text.size() <= kUntruncatedBytes) return record.text == item.text;
+  return record.text.size() >= kUntruncatedBytes &&
          absl::StartsWith(item.text, record.text);
 }
 

@@ -1,6 +1,5 @@
-// CrashCheck is the judge of crash_demo: fed with what a right sink leaves it
-// says so, and fed with anything else it says what is wrong. The files are made
-// by hand.
+// Tests that CrashCheck accepts the files of a correct sink and reports each
+// kind of error. The files are made by hand.
 
 #include "ringlog/tools/crash_demo/crash_check.h"
 
@@ -14,7 +13,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/crash_demo/crash_workload.h"
 
 namespace ringlog {
@@ -30,8 +29,8 @@ class CrashCheckTest : public ::testing::Test {
  protected:
   CrashCheckTest() : process_(directory_, BigRing()) {}
 
-  // The `n`th record of `thread`, right in all that is not changed afterwards.
-  Record Right(int thread, uint64_t n) {
+  // Returns the correct record number `n` of `thread`.
+  Record CorrectRecord(int thread, uint64_t n) {
     item_ = workload_.Get(thread, n);
     Record record = TestRecord(++microseconds_, item_.text);
     record.thread_id = thread;
@@ -40,7 +39,7 @@ class CrashCheckTest : public ::testing::Test {
     record.severity = item_.severity;
     return record;
   }
-  void Log(int thread, uint64_t n) { process_.Log(Right(thread, n)); }
+  void Log(int thread, uint64_t n) { process_.Log(CorrectRecord(thread, n)); }
   void LogUpTo(int thread, uint64_t last) {
     for (uint64_t n = 1; n <= last; ++n) Log(thread, n);
   }
@@ -56,7 +55,7 @@ class CrashCheckTest : public ::testing::Test {
   int64_t microseconds_ = 0;
 };
 
-TEST_F(CrashCheckTest, WhatARightSinkLeavesIsRight) {
+TEST_F(CrashCheckTest, AcceptsFilesOfCorrectSink) {
   LogUpTo(1, 20);
   process_.Flush();
   process_.EndSegment();
@@ -74,7 +73,7 @@ TEST_F(CrashCheckTest, WhatARightSinkLeavesIsRight) {
   EXPECT_EQ(counts.unfinished, 1);
 }
 
-TEST_F(CrashCheckTest, LostRecordsAreCounted) {
+TEST_F(CrashCheckTest, CountsLostRecords) {
   Log(1, 1);
   Log(1, 3);
   const CrashCounts counts = Check({4, 2});
@@ -82,7 +81,7 @@ TEST_F(CrashCheckTest, LostRecordsAreCounted) {
   EXPECT_EQ(counts.lost, 4) << "2 and 4 of thread 1, both of thread 2";
 }
 
-TEST_F(CrashCheckTest, RecordInASegmentThatIsGoneIsLost) {
+TEST_F(CrashCheckTest, RecordInDeletedSegmentIsLost) {
   LogUpTo(1, 5);
   process_.Flush();
   process_.EndSegment();
@@ -95,7 +94,7 @@ TEST_F(CrashCheckTest, RecordInASegmentThatIsGoneIsLost) {
   EXPECT_EQ(counts.lost, 5);
 }
 
-TEST_F(CrashCheckTest, RecordWhoseBytesHaveChangedInTheRingIsLostAndAProblem) {
+TEST_F(CrashCheckTest, DamagedRingRecordIsLost) {
   LogUpTo(1, 3);
   std::string content = ReadFile(process_.ring_path());
   content[content.find(workload_.Get(1, 2).text)] ^= 1;
@@ -106,7 +105,7 @@ TEST_F(CrashCheckTest, RecordWhoseBytesHaveChangedInTheRingIsLostAndAProblem) {
   EXPECT_EQ(counts.problems, 1);
 }
 
-TEST_F(CrashCheckTest, DuplicatedRecordsAreCounted) {
+TEST_F(CrashCheckTest, CountsDuplicatedRecords) {
   LogUpTo(1, 3);
   process_.Flush();
   Log(1, 2);
@@ -117,10 +116,10 @@ TEST_F(CrashCheckTest, DuplicatedRecordsAreCounted) {
   EXPECT_EQ(counts.lost, 0);
 }
 
-TEST_F(CrashCheckTest, ReorderedRecordsAreCounted) {
+TEST_F(CrashCheckTest, CountsReorderedRecords) {
   Log(1, 1);
   Log(1, 3);
-  Log(2, 1);  // Between threads there is no order.
+  Log(2, 1);  // Records of different threads have no order.
   Log(1, 2);
   Log(1, 4);
   const CrashCounts counts = Check({4, 1});
@@ -129,19 +128,19 @@ TEST_F(CrashCheckTest, ReorderedRecordsAreCounted) {
   EXPECT_EQ(counts.lost + counts.duplicated, 0);
 }
 
-TEST_F(CrashCheckTest, ChangedRecordsAreCounted) {
-  Record record = Right(1, 1);
+TEST_F(CrashCheckTest, CountsChangedRecords) {
+  Record record = CorrectRecord(1, 1);
   record.severity = Severity::kFatal;
   process_.Log(record);
-  record = Right(1, 2);
+  record = CorrectRecord(1, 2);
   const std::string longer = absl::StrCat(record.text, " ");
   record.text = longer;
   process_.Log(record);
-  record = Right(1, 3);
+  record = CorrectRecord(1, 3);
   record.file = "other.cc";
   process_.Log(record);
   const std::string other = workload_.Get(1, 5).text;
-  record = Right(1, 4);
+  record = CorrectRecord(1, 4);
   record.text = other;
   process_.Log(record);
   const CrashCounts counts = Check({4});
@@ -150,17 +149,17 @@ TEST_F(CrashCheckTest, ChangedRecordsAreCounted) {
   EXPECT_EQ(counts.lost, 0);
 }
 
-TEST_F(CrashCheckTest, RecordsThatNobodyLoggedAreCounted) {
+TEST_F(CrashCheckTest, CountsForeignRecords) {
   LogUpTo(1, 2);
-  Log(1, 4);  // One more than the one that may have been on its way.
-  process_.Log(Right(3, 1));
-  process_.Log(TestRecord(1, "by somebody else"));
+  Log(1, 4);  // Only record 3 may be found before it is acknowledged.
+  process_.Log(CorrectRecord(3, 1));
+  process_.Log(TestRecord(1, "by another program"));
   const CrashCounts counts = Check({2, 0});
   EXPECT_FALSE(counts.ok());
   EXPECT_EQ(counts.foreign, 3);
 }
 
-TEST_F(CrashCheckTest, DroppedRecordsAreAProblem) {
+TEST_F(CrashCheckTest, ReportsDroppedRecords) {
   for (uint64_t n = 1;
        process_.ring()->dropped(DropCause::kRingFull, Severity::kInfo) == 0;
        ++n) {
@@ -170,14 +169,14 @@ TEST_F(CrashCheckTest, DroppedRecordsAreAProblem) {
   EXPECT_EQ(Check({0}).problems, 1);
 }
 
-TEST_F(CrashCheckTest, DirectoryWithoutLogsIsAProblem) {
+TEST_F(CrashCheckTest, ReportsDirectoryWithoutLogs) {
   std::filesystem::remove(process_.ring_path());
   const CrashCounts counts = Check({1});
   EXPECT_EQ(counts.problems, 1);
   EXPECT_EQ(counts.lost, 1);
 }
 
-TEST_F(CrashCheckTest, LastLinesAreThoseBeforeTheKill) {
+TEST_F(CrashCheckTest, ReturnsLastLines) {
   LogUpTo(1, 9);
   process_.Flush();
   Log(1, 10);
@@ -191,7 +190,7 @@ TEST_F(CrashCheckTest, LastLinesAreThoseBeforeTheKill) {
   }
 }
 
-TEST(CrashWorkloadTest, LinesOfAFileAreItsBytesBetweenLineFeeds) {
+TEST(CrashWorkloadTest, ReadsLinesOfFile) {
   const std::string path = MakeTestDirectory() + "/odd name]:x.log";
   WriteFile(path, std::string("a\r\n\n\tb \xFF \0 c\nlast", 17));
   const absl::StatusOr<CrashWorkload> workload = CrashWorkload::FromFile(path);
@@ -200,11 +199,11 @@ TEST(CrashWorkloadTest, LinesOfAFileAreItsBytesBetweenLineFeeds) {
   EXPECT_EQ(workload->Get(1, 2).text, "");
   EXPECT_EQ(workload->Get(2, 3).text, std::string("\tb \xFF \0 c", 8));
   EXPECT_EQ(workload->Get(1, 4).text, "last");
-  EXPECT_EQ(workload->Get(1, 5).text, "a\r") << "over and over";
+  EXPECT_EQ(workload->Get(1, 5).text, "a\r") << "lines repeat";
   EXPECT_EQ(workload->name(), "odd_name__x.log");
 }
 
-TEST(CrashWorkloadTest, MadeUpLinesAreVariedAndAlwaysTheSame) {
+TEST(CrashWorkloadTest, GeneratedLinesAreVariedAndFixed) {
   const CrashWorkload workload = CrashWorkload::MadeUp();
   const CrashWorkload again = CrashWorkload::MadeUp();
   bool empty = false, broken = false, large = false, no_text = false;
@@ -220,8 +219,8 @@ TEST(CrashWorkloadTest, MadeUpLinesAreVariedAndAlwaysTheSame) {
   EXPECT_TRUE(empty && broken && large && no_text);
 }
 
-// Abseil cuts what is longer than its buffer, and nothing shorter.
-TEST(CrashCheckLongTextTest, OnlyAPrefixOfALongTextWillDo) {
+// Abseil truncates a text only if it is longer than its buffer.
+TEST(CrashCheckLongTextTest, AcceptsTruncatedPrefixOnly) {
   const std::string directory = MakeTestDirectory();
   const std::string text(20000, 'x');
   WriteFile(directory + "/input", text);

@@ -10,11 +10,11 @@ namespace ringlog {
 
 absl::StatusOr<SharedCrashCounters> SharedCrashCounters::Create() {
   const int fd = memfd_create("crash_counters", 0);
-  if (fd < 0) return absl::ErrnoToStatus(errno, "memfd_create");
+  if (fd < 0) return absl::ErrnoToStatus(errno, "cannot create shared memory");
   if (ftruncate(fd, sizeof(CrashCounters)) != 0) {
     const int error = errno;
     close(fd);
-    return absl::ErrnoToStatus(error, "ftruncate");
+    return absl::ErrnoToStatus(error, "cannot resize shared memory");
   }
   return Open(fd);
 }
@@ -25,7 +25,7 @@ absl::StatusOr<SharedCrashCounters> SharedCrashCounters::Open(int fd) {
   if (memory == MAP_FAILED) {
     const int error = errno;
     close(fd);
-    return absl::ErrnoToStatus(error, "mmap the crash counters");
+    return absl::ErrnoToStatus(error, "cannot map the crash counters");
   }
   return SharedCrashCounters(fd, static_cast<CrashCounters*>(memory));
 }

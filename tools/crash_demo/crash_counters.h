@@ -1,5 +1,5 @@
-// Counters in memory that crash_demo shares with its victim: what the victim
-// knows of its records outlives it, and no part of ringlog has a hand in it.
+// Counters in memory that crash_demo shares with its victim, so that they
+// survive the victim's death independently of ringlog.
 
 #ifndef RINGLOG_TOOLS_CRASH_DEMO_CRASH_COUNTERS_H_
 #define RINGLOG_TOOLS_CRASH_DEMO_CRASH_COUNTERS_H_
@@ -13,26 +13,29 @@ namespace ringlog {
 
 inline constexpr int kMaxVictimThreads = 64;
 
-// Zeros at first.
+// The content of the shared memory, initially zero.
 struct CrashCounters {
-  // Each on its own cache line, so that counting slows nobody down.
+  // The counter of a thread, on a cache line of its own to avoid false sharing.
   struct alignas(64) Thread {
-    // Records whose LOG() has returned: those numbered 1 to this.
+    // Number of the last record whose LOG() has returned. The first record has
+    // number 1.
     std::atomic<uint64_t> acknowledged;
   };
   Thread threads[kMaxVictimThreads];
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free,
-              "another process reads it");
+              "a counter with a lock would not work between processes");
 
-// A mapping of the shared memory behind `fd`.
+// Owns a mapping of the shared memory and its file descriptor.
 //
-// Thread-compatible.
+// Thread-compatible. The counters themselves are thread-safe.
 class SharedCrashCounters {
  public:
-  // `fd` is inherited by programs that are executed.
+  // Creates shared memory. Executed programs inherit its descriptor. Errors are
+  // those of memfd_create(2), ftruncate(2) and mmap(2).
   static absl::StatusOr<SharedCrashCounters> Create();
-  // Takes over `fd`, which is of a Create() in another process.
+  // Maps the shared memory that Create() made in another process, and takes
+  // ownership of its descriptor `fd`. Errors are those of mmap(2).
   static absl::StatusOr<SharedCrashCounters> Open(int fd);
 
   SharedCrashCounters(SharedCrashCounters&& other) noexcept;
@@ -41,6 +44,7 @@ class SharedCrashCounters {
 
   int fd() const { return fd_; }
   CrashCounters* operator->() const { return counters_; }
+  // Returns the sum of the counters of all threads.
   uint64_t total_acknowledged() const;
 
  private:

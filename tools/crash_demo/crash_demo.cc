@@ -1,12 +1,14 @@
-// crash_demo: a program logs from several threads, is killed with SIGKILL at a
-// random moment, and what it had logged is looked for.
+// crash_demo: kills a logging program with SIGKILL at a random moment, and
+// checks that all of its records are found.
 //
 //   ./bazelw run //tools:crash_demo
 //   ./bazelw run //tools:crash_demo -- --input=FILE --threads=2 --kills=20
 //
-// Exit status: 0 if every record whose LOG() had returned was found, once, in
-// order and unchanged, in what the kill left and after the next start has
-// recovered it; 1 if not; 2 if the demonstration could not be made.
+// Exit status:
+//   0: Every record whose LOG() had returned was found once, in order and
+//      unchanged, directly after the kill and again after recovery.
+//   1: A check failed.
+//   2: The demonstration could not run.
 
 #include <errno.h>
 #include <signal.h>
@@ -43,20 +45,20 @@
 #include "ringlog/tools/crash_demo/crash_workload.h"
 
 ABSL_FLAG(std::string, input, "",
-          "log the lines of this file, over and over; empty: made-up lines");
+          "file whose lines are logged repeatedly; empty: generated lines");
 ABSL_FLAG(uint64_t, records, 0,
-          "lines that each thread logs before it waits to be killed; 0: it "
-          "goes on until then");
-ABSL_FLAG(int, kills, 1, "how many times, each in a directory of its own");
-ABSL_FLAG(int, threads, 4, "threads that log, 1 to 64");
+          "number of records that each thread logs before it waits for the "
+          "kill; 0: no limit");
+ABSL_FLAG(int, kills, 1, "number of kills, each in a directory of its own");
+ABSL_FLAG(int, threads, 4, "number of logging threads, 1 to 64");
 ABSL_FLAG(std::string, directory, "",
-          "where the logs go, must not exist; empty: a new directory under "
-          "$TMPDIR or /tmp");
-ABSL_FLAG(uint64_t, seed, 0, "of the moments of the kills; 0: a random one");
+          "directory for the logs, must not exist; empty: a new directory "
+          "under $TMPDIR or /tmp");
+ABSL_FLAG(uint64_t, seed, 0, "seed for the moments of the kills; 0: random");
 ABSL_FLAG(bool, recover, true,
-          "also start the program again on a copy of what is left, and count "
-          "what its recovery has brought into segments");
-// How the program starts itself again.
+          "also start the program again on a copy of the files, and check "
+          "the records after its recovery");
+// Flags for the processes that this program starts.
 ABSL_FLAG(int, victim_counters, -1, "internal");
 ABSL_FLAG(uint64_t, victim_ring_bytes, 0, "internal");
 ABSL_FLAG(std::string, next_start, "", "internal");
@@ -64,15 +66,17 @@ ABSL_FLAG(std::string, next_start, "", "internal");
 namespace ringlog {
 namespace {
 
-constexpr int kCannot = 2;
-constexpr uint64_t kLatestKill = 200000;  // records, of all threads
+constexpr int kCannotRun = 2;
+// Maximum number of records, of all threads, before a kill.
+constexpr uint64_t kLatestKill = 200000;
 
-int Cannot(absl::string_view message) {
+int Fail(absl::string_view message) {
   std::cerr << "crash_demo: " << message << "\n";
-  return kCannot;
+  return kCannotRun;
 }
 
-// Starts this program with `arguments`. The child dies with its parent.
+// Starts this program with `arguments`. The child dies with its parent. Returns
+// the child's process id, or -1 and errno.
 pid_t StartSelf(const std::vector<std::string>& arguments) {
   std::vector<std::string> words = {"crash_demo"};
   words.insert(words.end(), arguments.begin(), arguments.end());
@@ -83,10 +87,10 @@ pid_t StartSelf(const std::vector<std::string>& arguments) {
   const pid_t child = fork();
   if (child != 0) return child;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(kCannot);
-  unsetenv("BUILD_WORKING_DIRECTORY");  // It has been entered already.
+  if (getppid() != parent) _exit(kCannotRun);
+  unsetenv("BUILD_WORKING_DIRECTORY");  // The child inherits the directory.
   execv("/proc/self/exe", argv.data());
-  _exit(kCannot);
+  _exit(kCannotRun);
 }
 
 int WaitFor(pid_t child) {
@@ -102,12 +106,12 @@ void Print(const CrashCounts& counts) {
       {"found in segments", counts.in_segments},
       {"found in the ring", counts.in_ring},
       {"found, LOG() had not returned", counts.unacknowledged},
-      {"slots half written, not found", counts.unfinished},
+      {"slots not committed", counts.unfinished},
       {"lost", counts.lost},
       {"duplicated", counts.duplicated},
       {"out of order in their thread", counts.out_of_order},
       {"changed", counts.changed},
-      {"logged by nobody", counts.foreign},
+      {"not logged by the program", counts.foreign},
       {"reports of loss or damage", counts.problems},
   };
   for (const auto& [name, count] : rows) {
@@ -128,19 +132,19 @@ class Demo {
       const std::string directory =
           kills == 1 ? base_ : absl::StrCat(base_, "/kill-", i);
       const std::optional<bool> ok = KillOnce(i, directory);
-      if (!ok.has_value()) return kCannot;
+      if (!ok.has_value()) return kCannotRun;
       if (!*ok) ++failed_;
     }
     if (kills > 1) {
       std::cout << kills << " kills, " << failed_
-                << " of them with something wrong; in all:\n";
+                << " of them with errors; total:\n";
       Print(total_);
     }
     return failed_ == 0 ? 0 : 1;
   }
 
  private:
-  // Of all threads.
+  // Returns the number of records in a run, of all threads.
   static uint64_t RecordsOfARun() {
     const uint64_t records = absl::GetFlag(FLAGS_records);
     return records == 0
@@ -148,22 +152,23 @@ class Demo {
                : records * static_cast<uint64_t>(absl::GetFlag(FLAGS_threads));
   }
 
-  // In the smallest the threads mostly wait for room, in the largest they
-  // mostly write: both have to be killed at.
+  // Returns the ring size for a kill. In the smallest ring the threads mostly
+  // wait for room, and in the largest they mostly write. Kills must hit both.
   static uint64_t RingBytes(int kill) { return uint64_t{1} << (20 + kill % 4); }
 
-  // Nothing if it could not be done; else whether all was right.
+  // Runs, kills and checks one victim. Returns true if all checks passed, and
+  // nullopt if the demonstration could not run.
   std::optional<bool> KillOnce(int i, const std::string& directory) {
     std::error_code error;
     std::filesystem::create_directories(directory, error);
     if (error) {
-      Cannot(absl::StrCat("make ", directory, ": ", error.message()));
+      Fail(absl::StrCat("cannot create ", directory, ": ", error.message()));
       return std::nullopt;
     }
     absl::StatusOr<SharedCrashCounters> counters =
         SharedCrashCounters::Create();
     if (!counters.ok()) {
-      Cannot(counters.status().message());
+      Fail(counters.status().message());
       return std::nullopt;
     }
     const KillMoment moment = killer_.Choose(i, absl::GetFlag(FLAGS_kills));
@@ -177,10 +182,10 @@ class Demo {
                    absl::StrCat("--victim_ring_bytes=", RingBytes(i)),
                    absl::StrCat("--threads=", absl::GetFlag(FLAGS_threads))});
     const absl::Status killed =
-        victim < 0 ? absl::ErrnoToStatus(errno, "fork")
+        victim < 0 ? absl::ErrnoToStatus(errno, "cannot fork")
                    : killer_.KillAt(moment, victim, *counters, directory);
     if (!killed.ok()) {
-      Cannot(killed.message());
+      Fail(killed.message());
       return std::nullopt;
     }
     return Check(directory, *counters);
@@ -197,7 +202,7 @@ class Demo {
     const CrashCounts left = check.Run(directory);
     Print(left);
     total_.Add(left);
-    std::cout << "  the last lines before death:\n";
+    std::cout << "  last lines before the kill:\n";
     const CircularBuffer<std::string>& last = check.last_lines();
     for (size_t n = last.size(); n > 0; --n) {
       PrintShort(last.get_from_back(n - 1));
@@ -229,20 +234,21 @@ class Demo {
     return false;
   }
 
-  // On a copy, so that the crash's traces stay for whoever wants to see them.
+  // Starts the program on a copy of `directory` and checks the copy. The
+  // original stays as the kill left it, for the user.
   bool CheckRecovery(const std::string& directory,
                      std::vector<uint64_t> acknowledged,
                      const CrashCounts& left) {
     const std::string copy = absl::StrCat(directory, ".next_start");
     std::error_code error;
-    // Without `recursive` it copies a directory's files only if there are no
-    // options at all.
+    // With copy_symlinks alone, std::filesystem::copy would not copy the files
+    // in the directory.
     std::filesystem::copy(directory, copy,
                           std::filesystem::copy_options::recursive |
                               std::filesystem::copy_options::copy_symlinks,
                           error);
     if (error) {
-      Cannot(absl::StrCat("copy to ", copy, ": ", error.message()));
+      Fail(absl::StrCat("cannot copy to ", copy, ": ", error.message()));
       return false;
     }
     const pid_t child = StartSelf({absl::StrCat("--next_start=", copy)});
@@ -251,18 +257,18 @@ class Demo {
     const CrashCounts recovered = check.Run(copy);
     const bool ok = started && recovered.ok() && !HasRing(copy) &&
                     recovered.in_segments == left.in_segments + left.in_ring;
-    std::cout << "  second check, on a copy that the next start has "
-                 "recovered:\n    "
+    std::cout << "  second check, on a copy after recovery by the next "
+                 "start:\n    "
               << recovered.in_segments << " found in segments, "
               << recovered.in_ring << " in a ring, " << recovered.lost
               << " lost, " << recovered.duplicated << " duplicated, "
               << recovered.out_of_order << " out of order, "
-              << recovered.changed << " changed" << (ok ? "" : ": WRONG")
+              << recovered.changed << " changed" << (ok ? "" : ": FAILED")
               << "\n";
     if (ok) {
       std::filesystem::remove_all(copy, error);
     } else {
-      std::cout << "  it is kept: " << copy << "\n";
+      std::cout << "  kept the copy: " << copy << "\n";
     }
     return ok;
   }
@@ -274,18 +280,19 @@ class Demo {
   int failed_ = 0;
 };
 
-// A new directory, or the one that was asked for.
+// Creates the directory of --directory, or a new temporary directory, and
+// returns its path.
 absl::StatusOr<std::string> MakeBase() {
   std::string base = absl::GetFlag(FLAGS_directory);
   if (!base.empty()) {
     if (mkdir(base.c_str(), 0700) == 0) return base;
-    return absl::ErrnoToStatus(errno, absl::StrCat("make ", base));
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", base));
   }
   const char* temporary = getenv("TMPDIR");
   base = absl::StrCat(temporary == nullptr ? "/tmp" : temporary,
                       "/ringlog_crash_demo.XXXXXX");
   if (mkdtemp(base.data()) != nullptr) return base;
-  return absl::ErrnoToStatus(errno, absl::StrCat("make ", base));
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", base));
 }
 
 absl::StatusOr<CrashWorkload> MakeWorkload() {
@@ -297,7 +304,7 @@ absl::StatusOr<CrashWorkload> MakeWorkload() {
 int RunAsVictim(const CrashWorkload& workload) {
   absl::StatusOr<SharedCrashCounters> counters =
       SharedCrashCounters::Open(absl::GetFlag(FLAGS_victim_counters));
-  if (!counters.ok()) return Cannot(counters.status().message());
+  if (!counters.ok()) return Fail(counters.status().message());
   VictimOptions options;
   options.directory = absl::GetFlag(FLAGS_directory);
   options.threads = absl::GetFlag(FLAGS_threads);
@@ -312,21 +319,22 @@ int Run() {
   }
   const int threads = absl::GetFlag(FLAGS_threads);
   if (threads < 1 || threads > kMaxVictimThreads) {
-    return Cannot(absl::StrCat("--threads is ", threads, ", must be 1 to ",
-                               kMaxVictimThreads));
+    return Fail(absl::StrCat("--threads: invalid value ", threads,
+                             "; must be 1 to ", kMaxVictimThreads));
   }
   if (absl::GetFlag(FLAGS_kills) < 1) {
-    return Cannot(absl::StrCat("--kills is ", absl::GetFlag(FLAGS_kills),
-                               ", must be at least 1"));
+    return Fail(absl::StrCat("--kills: invalid value ",
+                             absl::GetFlag(FLAGS_kills),
+                             "; must be at least 1"));
   }
   absl::StatusOr<CrashWorkload> workload = MakeWorkload();
   if (!workload.ok()) {
-    return Cannot(absl::StrCat("--input ", absl::GetFlag(FLAGS_input), ": ",
-                               workload.status().message()));
+    return Fail(absl::StrCat("--input ", absl::GetFlag(FLAGS_input), ": ",
+                             workload.status().message()));
   }
   if (absl::GetFlag(FLAGS_victim_counters) >= 0) return RunAsVictim(*workload);
   absl::StatusOr<std::string> base = MakeBase();
-  if (!base.ok()) return Cannot(base.status().message());
+  if (!base.ok()) return Fail(base.status().message());
   uint64_t seed = absl::GetFlag(FLAGS_seed);
   if (seed == 0) seed = std::random_device{}();
   std::cout << "seed " << seed << "\n";
@@ -338,10 +346,10 @@ int Run() {
 
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(
-      "kills a program that logs, and looks for what it had logged");
+      "kills a logging program and checks that its records are found");
   absl::ParseCommandLine(argc, argv);
   if (absl::Status s = ringlog::EnterWorkingDirectory(); !s.ok()) {
-    return ringlog::Cannot(s.message());
+    return ringlog::Fail(s.message());
   }
   return ringlog::Run();
 }

@@ -1,5 +1,5 @@
-// The demonstration that the README tells everybody to run. That its judge
-// finds what is wrong is crash_check_test's.
+// Tests of the demonstration in the README. crash_check_test checks that it
+// detects errors.
 
 #include <cstdint>
 #include <filesystem>
@@ -13,7 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
@@ -21,7 +21,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// The number in the first line of `text` that begins with `name`.
+// Returns the number in the first line of `text` that begins with `name`.
 uint64_t Count(absl::string_view text, absl::string_view name) {
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     if (!absl::StartsWith(line, absl::StrCat("  ", name, " "))) continue;
@@ -34,7 +34,7 @@ uint64_t Count(absl::string_view text, absl::string_view name) {
   return 0;
 }
 
-// Lines of a text log that begin a record.
+// Returns the number of records in a text log.
 uint64_t RecordsIn(absl::string_view text) {
   uint64_t records = 0;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
@@ -43,7 +43,8 @@ uint64_t RecordsIn(absl::string_view text) {
   return records;
 }
 
-// Runs it; checks what has to be so of every run.
+// Runs the demonstration, checks the output that every run must have, and
+// returns the output.
 std::string Demonstrate(const std::string& directory, int kills,
                         std::vector<std::string> flags) {
   flags.push_back("--directory=" + directory);
@@ -52,24 +53,24 @@ std::string Demonstrate(const std::string& directory, int kills,
   EXPECT_EQ(run.exit_status, 0) << run.out << run.err;
   EXPECT_EQ(run.err, "");
   EXPECT_THAT(run.out, HasSubstr("seed "));
-  for (const char* wrong :
-       {"lost", "duplicated", "out of order", "changed", "logged by nobody"}) {
-    EXPECT_THAT(run.out, HasSubstr(absl::StrCat("\n  ", wrong)));
+  for (const char* name : {"lost", "duplicated", "out of order", "changed",
+                           "not logged by the program"}) {
+    EXPECT_THAT(run.out, HasSubstr(absl::StrCat("\n  ", name)));
   }
   const std::vector<std::string> parts = absl::StrSplit(run.out, "\nkill ");
   EXPECT_EQ(parts.size(), static_cast<size_t>(kills) + 1);
   for (size_t i = 1; i < parts.size(); ++i) {
-    const std::string left =
+    const std::string files =
         kills == 1 ? directory : absl::StrCat(directory, "/kill-", i);
     EXPECT_THAT(parts[i],
-                HasSubstr("./bazelw run //tools:ringlog -- cat " + left));
+                HasSubstr("./bazelw run //tools:ringlog -- cat " + files));
     const uint64_t found = Count(parts[i], "found in segments") +
                            Count(parts[i], "found in the ring");
     EXPECT_GE(Count(parts[i], "acknowledged before the kill"), 1);
     EXPECT_EQ(found, Count(parts[i], "acknowledged before the kill") +
                          Count(parts[i], "found, LOG() had not returned"));
-    // The files are there, for whoever does what the last line says.
-    EXPECT_EQ(RecordsIn(RunTool("ringlog", {"cat", left}).out), found);
+    // The command in the last line prints the found records.
+    EXPECT_EQ(RecordsIn(RunTool("ringlog", {"cat", files}).out), found);
     EXPECT_THAT(parts[i], HasSubstr(absl::StrCat("\n    ", found,
                                                  " found in segments, 0 in a "
                                                  "ring, 0 lost")));
@@ -77,15 +78,15 @@ std::string Demonstrate(const std::string& directory, int kills,
   return run.out;
 }
 
-TEST(CrashDemoTest, EveryAcknowledgedRecordIsFoundOnceInOrderUnchanged) {
+TEST(CrashDemoTest, FindsEveryRecordOnceInOrder) {
   const std::string out =
       Demonstrate(MakeTestDirectory() + "/demo", /*kills=*/6,
                   {"--threads=3", "--records=3000"});
   EXPECT_THAT(out, HasSubstr("at the first new segment after"));
-  EXPECT_THAT(out, HasSubstr("6 kills, 0 of them with something wrong"));
+  EXPECT_THAT(out, HasSubstr("6 kills, 0 of them with errors"));
 }
 
-TEST(CrashDemoTest, LinesOfAnInputAreFoundByteForByte) {
+TEST(CrashDemoTest, FindsLinesOfInputUnchanged) {
   const std::string directory = MakeTestDirectory();
   const std::string input = directory + "/input.log";
   WriteFile(input, absl::StrCat("plain\n", "with a CR\r\n", "\n", "\ttab\n",
@@ -100,7 +101,7 @@ TEST(CrashDemoTest, LinesOfAnInputAreFoundByteForByte) {
   EXPECT_THAT(out, HasSubstr("input.log:"));
 }
 
-TEST(CrashDemoTest, SameSeedGivesTheSameMoments) {
+TEST(CrashDemoTest, SameSeedGivesSameMoments) {
   const auto moment = [](const std::string& seed) {
     const std::string directory = MakeTestDirectory() + "/demo";
     const std::string out =
@@ -114,14 +115,14 @@ TEST(CrashDemoTest, SameSeedGivesTheSameMoments) {
   EXPECT_NE(moment("6"), first);
 }
 
-TEST(CrashDemoTest, WhatIsWrongInAFlagIsNamed) {
+TEST(CrashDemoTest, ReportsInvalidFlags) {
   for (const auto& [flag, message] :
        std::vector<std::pair<std::string, std::string>>{
-           {"--threads=0", "--threads is 0, must be 1 to 64"},
-           {"--threads=65", "--threads is 65, must be 1 to 64"},
-           {"--kills=0", "--kills is 0, must be at least 1"},
+           {"--threads=0", "--threads: invalid value 0; must be 1 to 64"},
+           {"--threads=65", "--threads: invalid value 65; must be 1 to 64"},
+           {"--kills=0", "--kills: invalid value 0; must be at least 1"},
            {"--input=/nowhere", "--input /nowhere: "},
-           {"--directory=/", "make /"}}) {
+           {"--directory=/", "cannot create /"}}) {
     const ToolRun run = RunTool("crash_demo/crash_demo", {flag});
     EXPECT_EQ(run.exit_status, 2) << flag;
     EXPECT_THAT(run.err, HasSubstr("crash_demo: " + message));

@@ -20,15 +20,16 @@
 namespace ringlog {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Minutes(1);
-// A rotation takes about this long, the batch after it included.
+// Maximum time between two records.
+constexpr absl::Duration kTimeout = absl::Minutes(1);
+// Approximate duration of a rotation and the batch after it.
 constexpr absl::Duration kRotation = absl::Milliseconds(1);
-// Shorter than the time between two batches.
+// Maximum delay without a rotation. Shorter than the time between two batches.
 constexpr absl::Duration kJitter = absl::Milliseconds(3);
 
 }  // namespace
 
-// Tells when a segment is begun in a directory.
+// Watches a directory for new segments.
 //
 // Thread-compatible.
 class CrashKiller::SegmentWatch {
@@ -36,9 +37,11 @@ class CrashKiller::SegmentWatch {
   static absl::StatusOr<SegmentWatch> Begin(const std::string& directory) {
     SegmentWatch watch;
     watch.fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (watch.fd_ < 0) return absl::ErrnoToStatus(errno, "inotify_init1");
+    if (watch.fd_ < 0)
+      return absl::ErrnoToStatus(errno, "cannot create a watch");
     if (inotify_add_watch(watch.fd_, directory.c_str(), IN_CREATE) < 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("watch ", directory));
+      return absl::ErrnoToStatus(errno,
+                                 absl::StrCat("cannot watch ", directory));
     }
     return watch;
   }
@@ -51,13 +54,13 @@ class CrashKiller::SegmentWatch {
     if (fd_ >= 0) close(fd_);
   }
 
-  // Waits for an event, but not for long.
+  // Waits for an event, at most one millisecond.
   void Wait() const {
     pollfd poll_fd = {fd_, POLLIN, 0};
     poll(&poll_fd, 1, /*timeout=*/1);
   }
 
-  // True if a segment has been begun since the last call.
+  // Returns true if a segment has been begun since the last call.
   bool SawSegment() const {
     bool saw = false;
     alignas(inotify_event) char buffer[4096];
@@ -94,7 +97,8 @@ KillMoment CrashKiller::Choose(int kill, int kills) {
       static_cast<uint64_t>(share * static_cast<double>(records_)), 1,
       records_);
   moment.at_new_segment = kill % 3 == 0;
-  // Mostly short, or nothing would ever be killed at its first records.
+  // Most delays are short, because otherwise no kill would hit the first
+  // records of a batch.
   const double jitter = within(0, 1);
   moment.delay = moment.at_new_segment ? kRotation * within(0, 1)
                                        : kJitter * (jitter * jitter * jitter);
@@ -109,7 +113,7 @@ absl::Status CrashKiller::WaitFor(const KillMoment& moment, pid_t victim,
   for (;;) {
     const uint64_t logged = counters.total_acknowledged();
     const bool saw_segment = watch.SawSegment();
-    // Behind the last record no other segment need be begun.
+    // After the last record, no other segment may be begun.
     if (logged >= moment.records &&
         (!moment.at_new_segment || saw_segment || logged >= records_)) {
       return absl::OkStatus();
@@ -118,15 +122,14 @@ absl::Status CrashKiller::WaitFor(const KillMoment& moment, pid_t victim,
     if (waitid(P_PID, static_cast<id_t>(victim), &ended,
                WEXITED | WNOHANG | WNOWAIT) == 0 &&
         ended.si_pid == victim) {
-      return absl::AbortedError("the victim has ended by itself");
+      return absl::AbortedError("the victim ended before the kill");
     }
     if (logged != known) {
       known = logged;
       known_since = absl::Now();
-    } else if (absl::Now() - known_since > kPatience) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("the victim has not logged anything for ",
-                       absl::FormatDuration(kPatience)));
+    } else if (absl::Now() - known_since > kTimeout) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "the victim logged no record for ", absl::FormatDuration(kTimeout)));
     }
     if (logged >= moment.records) {
       watch.Wait();
@@ -143,7 +146,8 @@ absl::Status CrashKiller::KillAt(const KillMoment& moment, pid_t victim,
   absl::Status status =
       watch.ok() ? WaitFor(moment, victim, counters, *watch) : watch.status();
   const absl::Time end = absl::Now() + moment.delay;
-  while (absl::Now() < end) {  // A sleep is never as short as this.
+  // Spins, because a sleep would take longer.
+  while (absl::Now() < end) {
   }
   kill(victim, SIGKILL);
   while (waitpid(victim, nullptr, 0) < 0 && errno == EINTR) {

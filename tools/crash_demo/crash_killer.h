@@ -1,5 +1,5 @@
-// When crash_demo's victim dies: moments spread over its whole run, and over
-// what its flusher does.
+// Choice of the moments at which crash_demo kills its victim: spread over the
+// victim's run, and over the work of its flusher.
 
 #ifndef RINGLOG_TOOLS_CRASH_DEMO_CRASH_KILLER_H_
 #define RINGLOG_TOOLS_CRASH_DEMO_CRASH_KILLER_H_
@@ -16,35 +16,40 @@
 
 namespace ringlog {
 
+// A moment is reached in three steps.
 struct KillMoment {
-  // Not before so many records have been acknowledged, of all threads.
+  // 1. All threads together have this number of acknowledged records.
   uint64_t records = 1;
-  // Then not before the next segment has been begun.
+  // 2. If true, the next segment has been begun.
   bool at_new_segment = false;
-  // Then after this time.
+  // 3. This time has passed.
   absl::Duration delay;
 };
 
-// "after 4711 records", "at the first new segment after 4711 records"
+// Returns, for example, "after 4711 records" or "at the first new segment after
+// 4711 records".
 std::string Describe(const KillMoment& moment);
 
+// Chooses moments from a seed and kills victims.
+//
 // Thread-compatible.
 class CrashKiller {
  public:
-  // `records` are what a run has in all.
+  // `records` is the number of records in a run, of all threads.
   CrashKiller(uint64_t seed, uint64_t records)
       : random_(seed), records_(records) {}
 
-  // Of kill number `kill` of `kills`, from 1: at random within its share of the
-  // run, so that some are early and some are late; every third is during a
-  // rotation.
+  // Returns the moment for kill number `kill`, from 1 to `kills`. The moment is
+  // random within that kill's share of the run, so that kills are early and
+  // late. Each third kill is during a rotation.
   KillMoment Choose(int kill, int kills);
 
-  // Waits for the moment and sends SIGKILL, wherever the victim's threads are.
-  // `directory` is where its segments are. The victim has been waited for when
-  // this returns.
-  //   Aborted:           it has ended by itself
-  //   DeadlineExceeded:  it has not logged anything for a minute
+  // Waits for the moment, sends SIGKILL to `victim`, and waits for its end,
+  // also after an error. `directory` is the directory of its segments.
+  // Requires: `victim` is a child of this process.
+  //   Aborted:           the victim ended before the kill
+  //   DeadlineExceeded:  the victim logged no record for a minute
+  //   others:            those of inotify_init1(2) and inotify_add_watch(2)
   absl::Status KillAt(const KillMoment& moment, pid_t victim,
                       const SharedCrashCounters& counters,
                       const std::string& directory) const;

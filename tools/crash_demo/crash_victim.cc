@@ -18,8 +18,9 @@
 namespace ringlog {
 namespace {
 
-// A small ring and small segments: many turns of the one and many of the others
-// in a short life. Nobody may be dropped, so writers wait.
+// Installs the sink with a small ring and small segments, so that a short run
+// has many laps and many rotations. Writers wait for room, because no record
+// may be dropped. Returns false and prints the error if this fails.
 bool InstallSink(const std::string& directory, uint64_t ring_bytes) {
   absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
   absl::InitializeLog();
@@ -49,7 +50,8 @@ int RunVictim(const VictimOptions& options, const CrashWorkload& workload,
                 .AtLocation(workload.name(), static_cast<int>(n))
                 .WithThreadID(t)
             << item.text;
-        // The order is that of the program: the record is safe, then counted.
+        // The counter changes after LOG() has returned, so it never counts a
+        // record that may be lost.
         counters->threads[t - 1].acknowledged.store(n,
                                                     std::memory_order_release);
       }
@@ -62,7 +64,7 @@ int RunVictim(const VictimOptions& options, const CrashWorkload& workload,
 int RunNextStart(const std::string& directory) {
   if (!InstallSink(directory, VictimOptions().ring_bytes)) return 2;
   if (WaitForRecovery(absl::Minutes(5))) return 0;
-  std::cerr << "crash_demo: the recovery has not ended in five minutes\n";
+  std::cerr << "crash_demo: recovery did not end within five minutes\n";
   return 2;
 }
 

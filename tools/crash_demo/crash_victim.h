@@ -1,5 +1,5 @@
-// The program that crash_demo kills. It is an application like any other: it
-// uses Abseil's LOG and installs the sink, and knows nothing else of ringlog.
+// The program that crash_demo kills. Like any application, it installs the sink
+// and uses Abseil's LOG.
 
 #ifndef RINGLOG_TOOLS_CRASH_DEMO_CRASH_VICTIM_H_
 #define RINGLOG_TOOLS_CRASH_DEMO_CRASH_VICTIM_H_
@@ -13,20 +13,24 @@
 namespace ringlog {
 
 struct VictimOptions {
+  // Directory of the ring and the segments.
   std::string directory;
   int threads = 4;
-  uint64_t records = 0;  // that each thread logs; 0: no end
+  // Number of records that each thread logs. 0: no limit.
+  uint64_t records = 0;
+  // Size of the ring in bytes.
   uint64_t ring_bytes = uint64_t{1} << 20;
 };
 
-// Logs until it is killed, or has logged `records`; then waits to be killed.
-// Returns only if it could not begin: an exit status.
+// Logs until the process is killed. If `records` is not 0, stops after that
+// many records a thread and waits for the kill. Returns an exit status, and
+// only if it cannot install the sink.
 int RunVictim(const VictimOptions& options, const CrashWorkload& workload,
               const SharedCrashCounters& counters);
 
-// The next start of the application after the crash: it installs the sink,
-// waits until the leftovers have been recovered, and ends. Returns its exit
-// status.
+// Acts as the next start of the application after a crash: installs the sink
+// and waits up to five minutes until the leftover rings are recovered. Returns
+// the exit status: 0, or 2 after a failure, which is printed on standard error.
 int RunNextStart(const std::string& directory);
 
 }  // namespace ringlog

@@ -16,8 +16,8 @@
 namespace ringlog {
 namespace {
 
-// splitmix64: the same sequence in the victim and in the checker, on every
-// machine.
+// A splitmix64 generator: the same sequence in the victim and in the check, on
+// every machine.
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
@@ -84,7 +84,7 @@ std::string Bytes(Random* random, size_t size) {
 
 absl::StatusOr<CrashWorkload> CrashWorkload::FromFile(const std::string& path) {
   FILE* file = fopen(path.c_str(), "re");
-  if (file == nullptr) return absl::ErrnoToStatus(errno, "open");
+  if (file == nullptr) return absl::ErrnoToStatus(errno, "cannot open");
   std::string content;
   char buffer[1 << 16];
   size_t n;
@@ -93,14 +93,15 @@ absl::StatusOr<CrashWorkload> CrashWorkload::FromFile(const std::string& path) {
   }
   const bool failed = ferror(file) != 0;
   fclose(file);
-  if (failed) return absl::DataLossError("cannot be read");
+  if (failed) return absl::DataLossError("cannot read");
   if (content.empty()) {
-    return absl::InvalidArgumentError("empty; at least one line is needed");
+    return absl::InvalidArgumentError("file is empty");
   }
   if (content.back() == '\n') content.pop_back();
   CrashWorkload workload;
   workload.name_ = Basename(path);
-  // Only what a text line shows as it is, for the check compares names too.
+  // Text lines replace other bytes in a file name, and the check compares
+  // names.
   for (char& c : workload.name_) {
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '.') {
       c = '_';

@@ -1,5 +1,4 @@
-// What crash_demo's victim logs, and so what has to be found afterwards: a pure
-// function of the thread and a running number.
+// The records that crash_demo's victim logs, and that must be found afterwards.
 
 #ifndef RINGLOG_TOOLS_CRASH_DEMO_CRASH_WORKLOAD_H_
 #define RINGLOG_TOOLS_CRASH_DEMO_CRASH_WORKLOAD_H_
@@ -13,32 +12,43 @@
 
 namespace ringlog {
 
+// One record.
 struct WorkItem {
   Severity severity = Severity::kInfo;
   std::string text;
 };
 
-// Thread-safe once made.
+// A record is a pure function of its thread and its number, so that the victim
+// and the check agree on it.
+//
+// Immutable, and therefore thread-safe.
 class CrashWorkload {
  public:
-  // The lines of a file, each without its line feed, over and over.
+  // Returns a workload of the lines of the file at `path`, without their line
+  // feeds, repeated endlessly. The messages of errors do not have the path.
+  //   InvalidArgument: the file is empty
+  //   DataLoss:        the file cannot be read
+  //   others:          those of fopen(3)
   static absl::StatusOr<CrashWorkload> FromFile(const std::string& path);
 
-  // Lines like a server's: short and long, some empty, some with line breaks,
-  // tabs, quotes and bytes that are no text.
+  // Returns a workload of generated lines like those of a server: short and
+  // long lines, and some that are empty or have line breaks, tabs, quotes or
+  // binary bytes.
   static CrashWorkload MadeUp() { return CrashWorkload(); }
 
-  // What thread `thread` logs as its record number `number`, both from 1.
+  // Returns record number `number` of thread number `thread`. Both begin with
+  // 1.
   WorkItem Get(int thread, uint64_t number) const;
 
-  // The name that the records have as their source file.
+  // Returns the source file name of the records.
   const std::string& name() const { return name_; }
 
  private:
   CrashWorkload() = default;
 
   std::string name_ = "made_up";
-  std::vector<std::string> lines_;  // empty: made up
+  // Lines of the file. Empty for generated lines.
+  std::vector<std::string> lines_;
 };
 
 }  // namespace ringlog

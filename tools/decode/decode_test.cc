@@ -20,7 +20,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/decode_all.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode_sink.h"
 
 namespace ringlog {

@@ -17,7 +17,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/decode_all.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

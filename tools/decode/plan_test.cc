@@ -16,7 +16,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/log_files.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/report.h"
 #include "ringlog/tools/decode/ring_image.h"

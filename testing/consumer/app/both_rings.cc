@@ -1,4 +1,5 @@
-// The application's own ring/ring.h, and the sink's: neither hides the other.
+// Includes the application's own ring/ring.h and the sink's: neither hides the
+// other.
 
 #include "ring/ring.h"
 #include "ringlog/ring/ring.h"

@@ -13,5 +13,5 @@ int main(int argc, char** argv) {
   for (int i = 0; i < 1000; ++i) {
     LOG(INFO) << "request " << i << " took " << i % 7 << " ms";
   }
-  if (argc > 2) __builtin_trap();  // to see what a crash leaves
+  if (argc > 2) __builtin_trap();  // shows the log after a crash
 }

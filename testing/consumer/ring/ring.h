@@ -1,4 +1,4 @@
-// The application's own ring, under the name that the sink's has in its
+// A header of the application with the same name as a header of the sink in its
 // repository: neither must hide the other.
 
 #ifndef CONSUMER_RING_RING_H_
@@ -6,7 +6,7 @@
 
 namespace consumer {
 
-// Adds modulo the size of the ring Z/7.
+// Adds modulo 7, in the ring Z/7.
 constexpr int AddInRing(int a, int b) { return (a + b) % 7; }
 
 }  // namespace consumer

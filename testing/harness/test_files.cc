@@ -1,4 +1,4 @@
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 
 #include <stdlib.h>
 

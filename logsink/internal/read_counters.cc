@@ -1,7 +1,10 @@
-#include "ringlog/logsink/counters.h"
+#include "ringlog/logsink/internal/read_counters.h"
 
 #include <algorithm>
+#include <cstdint>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/slot.h"

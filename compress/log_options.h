@@ -1,0 +1,87 @@
+// LineFormat, RotationOptions, RetentionOptions: the options of a log's
+// segments. Plain values, without behavior.
+
+#ifndef RINGLOG_COMPRESS_LOG_OPTIONS_H_
+#define RINGLOG_COMPRESS_LOG_OPTIONS_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace ringlog {
+
+// The form of a record in a segment (compress/FORMAT.md). These values are
+// frozen in the segment format.
+enum class LineFormat : uint8_t {
+  // I20261123 02:03:04.123456 12345 file.cc:42] text
+  //
+  // glog's form, with the year, in UTC. A line that begins with a tab continues
+  // the text. A line that begins with a space has further fields of the record.
+  kText = 0,
+  // {"time":"2026-11-23T02:03:04.123456789Z","severity":"INFO",...}
+  //
+  // One object per line.
+  kJson = 1,
+};
+
+// When a segment is closed. The next segment begins with the next record, so an
+// idle process makes no empty segments. All limits apply at once.
+struct RotationOptions {
+  // Compressed bytes of a segment. 0: no limit. A segment may exceed the limit
+  // by one batch. Default: 64 MiB.
+  uint64_t max_segment_bytes = uint64_t{64} << 20;
+
+  // A segment is closed at each multiple of `interval` since 1970 (UTC), moved
+  // by `offset`. 0: never. An interval of 24 hours and an offset of -1 hour
+  // mean midnight at UTC+1. Daylight saving time is not followed. The system
+  // clock counts, not the times of records. Default: never.
+  absl::Duration interval = absl::ZeroDuration();
+  absl::Duration offset = absl::ZeroDuration();
+};
+
+// Which files of one program in one directory are kept, those of all its
+// processes and of earlier runs included. All limits apply at once; the oldest
+// segments are deleted first. Default: everything is kept.
+//
+// Never deleted:
+//
+//   - a segment that is being written or recovered
+//   - the ring of a live process
+//   - a file that is not, by its name and its content, a file of this program
+//
+// A leftover ring is not deleted before its records are in segments. Recovery
+// moves them at the next start, or within a minute if another process logs into
+// the directory. The one exception keeps a program that dies at every start
+// from filling the disk: if max_bytes or min_free_bytes is exceeded and no
+// segment is left to delete, the oldest leftover rings are deleted, except for
+// the newest 64.
+//
+// Cost: the directory is listed when a segment begins, and once a minute.
+struct RetentionOptions {
+  // Number of segments, those that are being written included. 0: no limit.
+  uint64_t max_files = 0;
+
+  // Bytes of segments and rings. Rings count in full and include those of other
+  // live processes, forked children among them, and leftover rings until they
+  // are recovered. The limit holds whenever a segment begins or is closed, and
+  // when rings have been recovered; in between, the segments that are being
+  // written may exceed it. 0: no limit.
+  uint64_t max_bytes = 0;
+
+  // Time since a segment was last written to. 0: no limit.
+  absl::Duration max_age = absl::ZeroDuration();
+
+  // Free bytes on the file system of the segments. 0: no limit. If the system
+  // does not report its free bytes, nothing is deleted for this limit, and
+  // stderr says so.
+  uint64_t min_free_bytes = 0;
+
+  bool has_limit() const {
+    return max_files != 0 || max_bytes != 0 || max_age > absl::ZeroDuration() ||
+           min_free_bytes != 0;
+  }
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_LOG_OPTIONS_H_
