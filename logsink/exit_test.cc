@@ -25,10 +25,9 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -75,9 +74,7 @@ class ExitTest : public ::testing::Test {
   }
 
   void Recover() {
-    EXPECT_THAT(
-        RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-        IsEmpty());
+    EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   }
 
   void ExpectNoRing() { EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty()); }

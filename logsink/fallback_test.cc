@@ -35,12 +35,11 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/fallback_test_fixture.h"
 #include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/small_file_system.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
@@ -290,10 +289,9 @@ TEST_F(FallbackTest, FailedCloseKeepsOnlyItsRing) {
   EXPECT_THAT(TextsIn(options_.fallback_directory), ElementsAre("elsewhere"));
   Unblock();
   std::filesystem::create_directory(options_.directory);
-  EXPECT_THAT(RecoverLeftovers(options_.ring_directory, options_.directory,
-                               SegmentWriterOptions())
-                  .errors,
-              IsEmpty());
+  EXPECT_THAT(
+      RecoverLeftovers(options_.ring_directory, options_.directory).errors,
+      IsEmpty());
   EXPECT_THAT(TextsIn(options_.directory),
               ElementsAre("waits", "meanwhile", "late"));
   EXPECT_THAT(Rings(), IsEmpty());
@@ -314,8 +312,7 @@ TEST_F(FallbackTest, CloseDuringFailOverLosesNothing) {
     EXPECT_THAT(Rings(), SizeIs(1)) << i;
     Unblock();
     std::filesystem::create_directory(options_.directory);
-    RecoverLeftovers(options_.ring_directory, options_.directory,
-                     SegmentWriterOptions());
+    RecoverLeftovers(options_.ring_directory, options_.directory);
     EXPECT_THAT(TextsIn(options_.directory), ElementsAre("waits"));
   }
 }

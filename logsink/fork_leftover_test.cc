@@ -28,6 +28,7 @@
 #include "absl/log/log.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/fork_test_fixture.h"
@@ -151,6 +152,8 @@ TEST_F(ForkLeftoverTest, ChildDoesNotRecoverAtStart) {
                   // Starts the flusher of the child.
                   sink->Flush();
                   if (HasThread("ringlog-recover")) _exit(1);
+                  // Waits for a round that was due at once.
+                  WaitForRecovery(absl::InfiniteDuration());
                   raise(SIGKILL);
                 }));
                 if (status != SIGKILL) _exit(2);

@@ -32,12 +32,11 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -58,8 +57,8 @@ class ForkTest : public ForkFixture {
     options_.flush_interval = absl::Milliseconds(1);
   }
 
-  LeftoverSweep Recover() {
-    return RecoverLeftovers(directory_, directory_, SegmentWriterOptions());
+  RecoveredLeftovers Recover() {
+    return RecoverLeftovers(directory_, directory_);
   }
 
   // Compares the decoded log with `texts` before and after a recovery.
@@ -345,7 +344,7 @@ TEST_F(ForkTest, DeadParentIsRecoveredWhileChildrenLive) {
             }),
             SIGKILL);
   ASSERT_THAT(FilesIn(directory_, ".ring"), SizeIs(2));
-  const LeftoverSweep sweep = Recover();
+  const RecoveredLeftovers sweep = Recover();
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1)) << "the parent's, and it alone";
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
@@ -366,7 +365,7 @@ TEST_F(ForkTest, RingIsRecoveredAfterExec) {
     _exit(1);
   });
   is_ready.Await();
-  const LeftoverSweep sweep = Recover();
+  const RecoveredLeftovers sweep = Recover();
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1));
   ASSERT_EQ(kill(child, SIGKILL), 0);
@@ -391,7 +390,7 @@ TEST_F(ForkTest, RingWithClosedDescriptorIsNotTaken) {
     _exit(0);
   });
   is_ready.Await();
-  const LeftoverSweep sweep = Recover();
+  const RecoveredLeftovers sweep = Recover();
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, IsEmpty());
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));

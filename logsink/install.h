@@ -1,4 +1,4 @@
-// What main() calls.
+// Install(): the function that makes a program log through ringlog.
 
 #ifndef RINGLOG_LOGSINK_INSTALL_H_
 #define RINGLOG_LOGSINK_INSTALL_H_
@@ -11,60 +11,67 @@ namespace ringlog {
 
 class RingLogSink;
 
-// Creates a sink, registers it with Abseil, brings what processes that died
-// have left in its directories into segments, in the background, and keeps the
-// sink until the very end of the process, and of each of its forked children.
+// Creates a sink and registers it with Abseil. The sink stays until the end of
+// the process, and of each of its forked children. In the background, recovers
+// the rings that dead processes have left in the directories of `options`.
 //
-// How a process ends, and what that means for what it has logged:
+// How the process ends decides what happens to its records:
 //
-//   exit(), or main() returns  Records are moved into the last segment, and the
-//                              ring's file is deleted, after the destructors of
-//                              static objects, which may log. Other threads may
-//                              go on: what they log before the ring is empty
-//                              for a moment is kept, what comes later is
-//                              dropped. If they leave no such moment for half a
-//                              second the ring stays, for others to recover.
-//   _exit(), quick_exit(),     Nothing of ours runs: the ring stays, with all
-//   abort(), any signal,       that had been logged, for others to recover.
+//   exit(), or main() returns   The records are moved into the last segment,
+//   and
+//                               the ring's file is deleted, after the
+//                               destructors of static objects, which may log.
+//   _exit(), quick_exit(),      No code of ringlog runs. The ring stays with
+//   all abort(), any signal,        records, and another process recovers it.
 //   LOG(FATAL), exec()
 //
-// Others are the next start, and processes of whatever program that write to
-// the same directories and live: they look once a minute for what the dead have
-// left, so that a program whose children are killed does not collect their
-// rings. It costs a thread, and as much memory as the ring has, only while
-// there is something to recover. Who has its ring in memory, or overwrites the
-// oldest, does not look; nor does anybody in a fallback_directory that it has
-// not needed yet.
+// If other threads log during exit(), their records are kept until the ring is
+// empty for a moment; later records are dropped. If the ring is not empty for
+// half a second, it stays, and another process recovers it.
 //
-// Where the ring cannot be made, because the disk is full or must not be
-// written, the program goes on: in options.fallback_directory, if there is one;
-// if that fails too, a line on stderr says so, and the sink is
-// RingLogSink::CreateInMemory()'s.
+// Leftover rings are recovered by:
+//   - the next start of any program with the same directories. If it ends
+//     sooner, it waits for the recovery, but at most a second.
+//   - any living process with the same directories, whatever its program. It
+//     looks for leftover rings once a minute, so that a program whose children
+//     are killed does not accumulate their rings. A process does not look if it
+//     has its ring in memory, or with OverflowPolicy::kOverwriteOldest.
+// A look takes a thread for some milliseconds. A recovery takes a thread, and
+// as much memory as the ring has. Retention waits for the first look.
 //
-// Call it in the process that is to log, after daemon(3) and whatever else
-// forks and lets the parent end: a child has a ring of its own, but does not go
-// on with the recovery that its parent had begun. What that had not done yet,
-// and the parent's ring, wait until the child has lived for a minute after its
-// first record.
+// If the ring cannot be created, for example on a full or read-only disk, the
+// sink uses options.fallback_directory. If there is none, or that fails too, it
+// is like that of RingLogSink::CreateInMemory(), and a line on stderr reports
+// it.
 //
-// A directory is for processes of one running kernel, whatever their
-// containers: flock(2) and ids of processes tell rings that are in use from
-// those that the dead have left. Hosts that share a file system need a
-// directory each. Containers that share a ring_directory must see the same
-// directory under the same path, for recovery goes by the path.
+// Call it in the process that logs, after daemon(3) or any other fork whose
+// parent ends. A child has a ring of its own, but does not continue the
+// recovery that its parent has begun. It looks for leftover rings, its parent's
+// among them, a minute after its first record.
 //
-// The library that this is in must not be unloaded by dlclose(): Abseil would
-// call a sink that is not there.
+// All processes that use a directory must run on the same kernel, because
+// flock(2) and process ids show which rings are in use. They may be in
+// different containers. Hosts that share a file system need a directory each.
+// Containers that share a ring_directory must see the same directory under the
+// same path, because recovery compares paths.
 //
-//   InvalidArgument     an option, named with its value and what is allowed
-//   FailedPrecondition  called before in this process, or in its parent before
-//                       it was forked
-//   ResourceExhausted   no memory, or no thread to be had
+// The library that contains this function must not be unloaded by dlclose(),
+// because Abseil keeps a pointer to the sink.
+//
+//   InvalidArgument     an option is invalid; the message has its name, value
+//                       and valid values
+//   FailedPrecondition  Install() was called before in this process, or in its
+//                       parent before the fork
+//   ResourceExhausted   no memory, or no thread
+//
+// Context: any thread.
 absl::StatusOr<RingLogSink*> Install(const RingLogSinkOptions& options);
 
-// Waits until the recovery that Install() began has been done; false if
-// `timeout` passed first. A forked child has none to wait for. For tests, and
-// for programs that read their logs.
+// Waits until the recovery that Install() has begun is done; returns false if
+// `timeout` passes first. Returns true at once in a forked child, and before
+// Install(). For tests, and for programs that read their own logs.
+//
+// Context: any thread.
 bool WaitForRecovery(absl::Duration timeout);
 
 }  // namespace ringlog

@@ -20,9 +20,8 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -72,8 +71,8 @@ std::vector<std::string> Texts(const std::string& directory) {
   return texts;
 }
 
-LeftoverSweep RecoverAll(const std::string& directory) {
-  return RecoverLeftovers(directory, directory, SegmentWriterOptions());
+RecoveredLeftovers RecoverAll(const std::string& directory) {
+  return RecoverLeftovers(directory, directory);
 }
 
 class SignalTest : public ::testing::TestWithParam<int> {};
@@ -89,7 +88,7 @@ TEST_P(SignalTest, RecordsBeforeSignalAreKeptOnce) {
   ASSERT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(WTERMSIG(status), GetParam());
   EXPECT_THAT(FilesIn(directory, ".ring"), SizeIs(1));
-  const LeftoverSweep sweep = RecoverAll(directory);
+  const RecoveredLeftovers sweep = RecoverAll(directory);
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1));
   EXPECT_EQ(Texts(directory), ExpectedTexts());

@@ -25,13 +25,12 @@
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/blocked_directory.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/stopping_page.h"
@@ -182,8 +181,8 @@ TEST_F(OverflowTest, FatalRecordEntersFullRing) {
   });
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << status;
   blocked_.Unblock();
-  const LeftoverSweep sweep = RecoverLeftovers(
-      options_.ring_directory, options_.directory, SegmentWriterOptions());
+  const RecoveredLeftovers sweep =
+      RecoverLeftovers(options_.ring_directory, options_.directory);
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(ReadLog(options_.directory).texts, Contains("the reason"));
   EXPECT_THAT(AllText(options_.directory),

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/logsink/internal/entry_extension.h"
 #include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/internal/failure_target.h"
@@ -89,13 +90,13 @@ absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CheckAndCreate(
     const RingLogSinkOptions& options, RingStorage storage) {
   const absl::StatusOr<RingLogSinkOptions> resolved = CheckAndResolve(options);
   if (!resolved.ok()) return resolved.status();
-  return CreateWith(*resolved, storage, /*limits_wait=*/false);
+  return CreateWith(*resolved, storage);
 }
 
 absl::StatusOr<std::unique_ptr<RingLogSink>> RingLogSink::CreateWith(
-    const RingLogSinkOptions& options, RingStorage storage, bool limits_wait) {
-  absl::StatusOr<std::unique_ptr<FailoverLog>> logs =
-      FailoverLog::Create(options, storage, limits_wait);
+    const RingLogSinkOptions& options, RingStorage storage) {
+  absl::StatusOr<std::unique_ptr<FailoverLog>> logs = FailoverLog::Create(
+      options, storage, BackgroundRecovery::FirstRound::kAtOnce);
   if (!logs.ok()) return logs.status();
   return std::unique_ptr<RingLogSink>(
       new RingLogSink(options, storage, *std::move(logs)));
@@ -158,15 +159,14 @@ void RingLogSink::ReplaceInherited() {
   FailoverLog* const inherited = logs_.load();
   const OptionsUse use(this);
   const RingLogSinkOptions& options = use.now()->options;
-  // What the dead have left is first looked for when it has lived for a while:
-  // children that end at once would each begin to recover it, and keep others
-  // from it meanwhile.
+  // Short-lived children must not begin recoveries, because each would keep
+  // other processes from the leftover rings meanwhile.
+  constexpr auto kFirstRound = BackgroundRecovery::FirstRound::kAfterInterval;
   absl::StatusOr<std::unique_ptr<FailoverLog>> logs =
-      FailoverLog::Create(options, storage_, /*limits_wait=*/true);
+      FailoverLog::Create(options, storage_, kFirstRound);
   if (!logs.ok()) {
     const absl::Status status = logs.status();
-    logs = FailoverLog::Create(options, RingStorage::kMemory,
-                               /*limits_wait=*/true);
+    logs = FailoverLog::Create(options, RingStorage::kMemory, kFirstRound);
     WarnRateLimited(absl::StrCat(
         "in a forked child: ", status.message(),
         logs.ok() ? "; records are kept in memory, and do not survive the "
@@ -175,7 +175,6 @@ void RingLogSink::ReplaceInherited() {
   }
   if (logs.ok()) {
     FailoverLog* const own = logs->release();
-    own->StartLimits();
     logs_.store(own, std::memory_order_release);
     // Whatever the target is by now, for a child that another thread forks
     // between these two lines comes here too.
@@ -275,9 +274,9 @@ void RingLogSink::ApplyOptions(const OptionsUse& use) {
   } while (use.now() != now);
 }
 
-void RingLogSink::StartLimits() {
-  FailoverLog* const logs = Own();
-  if (logs != nullptr) logs->StartLimits();
+bool RingLogSink::WaitForRecovery(absl::Duration timeout) const {
+  const FailoverLog* const logs = Own();
+  return logs == nullptr || logs->WaitForRecovery(timeout);
 }
 
 void RingLogSink::BecomeFailureTarget() {

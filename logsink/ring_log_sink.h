@@ -163,7 +163,7 @@ class RingLogSink final : public absl::LogSink {
       const RingLogSinkOptions& options, RingStorage storage);
   // Requires: the options are CheckAndResolve()'s.
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
-      const RingLogSinkOptions& options, RingStorage storage, bool limits_wait);
+      const RingLogSinkOptions& options, RingStorage storage);
 
   // This process's; null if it has none.
   FailoverLog* Own() const;
@@ -171,8 +171,9 @@ class RingLogSink final : public absl::LogSink {
   FailoverLog* OwnOrNew();
   FailoverLog* OwnAfterFork();
   void ReplaceInherited();
-  // The recovery of leftovers has been done, or is not to be.
-  void StartLimits();
+  // Waits until the recovery that began with this process's log has ended;
+  // returns false if `timeout` passes first. A forked child has none.
+  bool WaitForRecovery(absl::Duration timeout) const;
   void BecomeFailureTarget();
 
   // Resolved. A child may need them while another thread of its parent has just

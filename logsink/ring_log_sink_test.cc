@@ -278,9 +278,9 @@ TEST_F(RingLogSinkTest, DirectoryErrorHasReason) {
   WriteFile(directory_ + "/file", "");
   for (const auto& [directory, why] :
        {std::pair("/missing/logs",
-                  "the directory that it goes into does not exist"),
-        std::pair("/file", "there is a file of this name"),
-        std::pair("/file/logs", "it goes into a file")}) {
+                  "its parent directory does not exist"),
+        std::pair("/file", "a file has this name"),
+        std::pair("/file/logs", "its parent is a file")}) {
     options_.directory = directory_ + directory;
     EXPECT_THAT(std::string(RingLogSink::Create(options_).status().message()),
                 StartsWith(absl::StrCat("make directory ", options_.directory,

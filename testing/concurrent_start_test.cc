@@ -39,9 +39,8 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/shared_page.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -190,9 +189,7 @@ TEST(ConcurrentStartTest, EachRecordIsOnceAndNoRingIsShared) {
   if (id_reuse.is_allowed) {
     EXPECT_GT(id_reuse.count, 0u);
   }
-  ASSERT_THAT(
-      RecoverLeftovers(directory, directory, SegmentWriterOptions()).errors,
-      IsEmpty());
+  ASSERT_THAT(RecoverLeftovers(directory, directory).errors, IsEmpty());
   std::map<std::string, int> found;
   for (const std::string& line : AllLines(directory)) {
     ++found[line.substr(line.find("] ") + 2)];

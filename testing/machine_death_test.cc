@@ -27,16 +27,15 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/flusher/rolling_segment_writer.h"
 #include "ringlog/compress/line/line_format.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/batch_builder.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/read_records.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
@@ -229,8 +228,7 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
 
   // The same after the next start.
   std::vector<int> Recover(const std::string& directory) {
-    const LeftoverSweep sweep =
-        RecoverLeftovers(directory, directory, SegmentWriterOptions());
+    const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
     EXPECT_THAT(sweep.errors, IsEmpty());
     EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
     std::vector<int> numbers;

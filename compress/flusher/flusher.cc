@@ -16,30 +16,31 @@
 namespace ringlog {
 namespace {
 
-// How often the ring is looked at. Writers never wake the thread, for that
-// would be a system call: so this, and not the flush interval, has to be short
-// enough for a burst not to fill the ring in between.
+// Time between two iterations. Writers never wake the thread, because that is a
+// system call. So this interval, and not the flush interval, must be too short
+// for a burst to fill the ring.
 constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 
-// How long the end waits for records that are just being written.
+// Longest time that Stop() waits for records that are being written.
 constexpr absl::Duration kSealTimeout = absl::Milliseconds(500);
 
-// Besides at the beginning of each segment.
-constexpr absl::Duration kLookInterval = absl::Minutes(1);
+// Time between two checks of the ring's file; each new segment and each error
+// causes a check, too.
+constexpr absl::Duration kRingCheckInterval = absl::Minutes(1);
 
-// Of the thread that is one.
+// The flusher whose thread this is; null in other threads.
 thread_local const Flusher* this_threads_flusher = nullptr;
 
 absl::Status CannotWaitForItself() {
   return absl::FailedPreconditionError(
-      "the flusher cannot wait for itself: called from on_segment_closed");
+      "wait for the flusher: called from on_segment_closed, in its own thread");
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
-    Ring* ring, const FlusherOptions& options) {
-  std::unique_ptr<Flusher> flusher(new Flusher(ring, options));
+    Ring* ring, const FlusherOptions& options, BackgroundRecovery* recovery) {
+  std::unique_ptr<Flusher> flusher(new Flusher(ring, options, recovery));
   const absl::StatusOr<pthread_t> thread =
       StartBackgroundThread("ringlog", [f = flusher.get()] { f->Run(); });
   if (!thread.ok()) return thread.status();
@@ -47,21 +48,21 @@ absl::StatusOr<std::unique_ptr<Flusher>> Flusher::Start(
   return flusher;
 }
 
-Flusher::Flusher(Ring* ring, const FlusherOptions& options)
+Flusher::Flusher(Ring* ring, const FlusherOptions& options,
+                 BackgroundRecovery* recovery)
     : ring_(ring),
+      recovery_(recovery),
       rotations_(ring, options.rotation),
       persisted_(ring->take_position()),
       recent_(options.recent_records == 0
                   ? nullptr
                   : std::make_unique<RecentLines>(options.recent_records)),
-      keeps_to_limits_(!options.limits_wait),
       options_(options),
       batch_(options.format, ring->take_position(), recent_.get()),
       drain_(ring, options.stuck_writer_timeout),
       segments_(ring, SequenceOptions(options)),
-      retention_(options.retention, LogDirectoriesOf(*ring, options.directory)),
-      leftovers_(LogDirectoriesOf(*ring, options.directory),
-                 options.leftover_interval, !options.limits_wait),
+      retention_(options.retention, LogDirectoriesOf(*ring, options.directory),
+                 recovery),
       fork_generation_(ForkGeneration::Now()) {}
 
 Flusher::~Flusher() { Stop().IgnoreError(); }
@@ -92,24 +93,24 @@ std::vector<std::string> Flusher::Recent(size_t count) const {
 absl::Status Flusher::Rotate(absl::Duration timeout) {
   if (!IsOwner()) {
     return absl::FailedPreconditionError(
-        "a forked child has no flusher of its own");
+        "rotate: a forked child has no flusher of its own");
   }
   if (IsOwnThread()) return CannotWaitForItself();
   const uint64_t number = rotations_.Ask();
   if (number == 0) {
-    return absl::FailedPreconditionError("the flusher has been stopped");
+    return absl::FailedPreconditionError("rotate: the flusher was stopped");
   }
-  // It may look at its conditions now.
+  // Wakes the thread: an unlock makes it evaluate its condition again.
   { ForkSafeMutexLock lock(&monitor_); }
   return rotations_.Await(number, timeout);
 }
 
 absl::Status Flusher::Stop() {
   if (!IsOwner()) return absl::OkStatus();
-  // A program that ends there leaves its ring.
+  // A program that ends in on_segment_closed leaves its ring to recovery.
   if (IsOwnThread()) return CannotWaitForItself();
   absl::call_once(stop_once_, [this] {
-    if (!thread_.has_value()) return;  // it was not to be had
+    if (!thread_.has_value()) return;  // Start() has failed
     {
       ForkSafeMutexLock lock(&monitor_);
       stopping_ = true;
@@ -121,8 +122,7 @@ absl::Status Flusher::Stop() {
 
 bool Flusher::IsOwnThread() const { return this_threads_flusher == this; }
 
-// True if it is the last.
-bool Flusher::WaitForTurn() {
+bool Flusher::AwaitIteration() {
   ForkSafeMutexLock lock(&monitor_);
   const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
     return stopping_ || flush_target_ > std::max(persisted_, tried_target_) ||
@@ -136,41 +136,43 @@ bool Flusher::WaitForTurn() {
 void Flusher::Run() {
   this_threads_flusher = this;
   RunHousekeeping();
-  while (!WaitForTurn()) {
-    Turn(/*flush=*/false).IgnoreError();
+  while (!AwaitIteration()) {
+    Iterate(/*flush=*/false).IgnoreError();
     RunHousekeeping();
-    LookForRing();
+    CheckRingFile();
   }
   result_ = Finish();
   ring_->StopConsuming();
   EndSegment().IgnoreError();
   result_.Update(end_status_);
-  TellWhatIsLost();
+  ReportLostRecords();
   rotations_.Close(result_);
-  RunHousekeeping();
-  retention_.TellLosses();
+  retention_.RunLast();
+  UpdateRetentionCounters();
   ForkSafeMutexLock lock(&monitor_);
   has_ended_ = true;
 }
 
-absl::Status Flusher::Turn(bool flush) {
+// Writes a batch if one is due, at once if `flush` or a Flush() waits.
+absl::Status Flusher::Iterate(bool flush) {
   std::optional<FlusherOptions> next_options;
   {
     ForkSafeMutexLock lock(&monitor_);
     next_options.swap(next_options_);
     flush |= flush_target_ > persisted_;
-    // What is not reached now waits for a writer: it is looked at again after a
-    // while, like everything.
+    // If this iteration does not reach the target, a writer is at work: the
+    // next iteration tries again after the usual interval.
     tried_target_ = flush_target_;
   }
-  // By the schedule that was in force until now.
+  // Before Adopt(), because the former schedule was in force until now.
   rotations_.Look(absl::Now(), segments_.is_open());
   if (next_options) Adopt(*next_options);
   if (absl::Status s = TakeAll(); !s.ok()) return s;
   return IsDue(flush) ? WriteBatch() : absl::OkStatus();
 }
 
-// A segment is synced from its beginning to its end, or not at all.
+// Starts to use `options`. Ends the segment if `sync` changes: either all of a
+// segment is synced or nothing.
 void Flusher::Adopt(const FlusherOptions& options) {
   if (options.sync != options_.sync) EndSegment().IgnoreError();
   options_ = options;
@@ -187,22 +189,22 @@ bool Flusher::IsDue(bool flush) const {
   return batch_.has_record_of(options_.sync_severity);
 }
 
-// The last turn, as often as records are still on their way into the ring; when
-// it is sealed there can be no more of them. Tried again in another segment if
-// that of before needs no recovery, which goes by the ring's cursor, and that
-// names the last one alone.
+// Runs the last iterations, until the ring can be sealed. On an error, tries
+// again in a new segment, but only if the previous segment needs no recovery:
+// recovery goes by the ring's cursor, which names one segment.
 absl::Status Flusher::Finish() {
   const absl::Duration begin = MonotonicTime();
   is_ending_ = true;
   for (int failures = 0;;) {
     may_restart_ = false;
-    if (absl::Status s = Turn(/*flush=*/true); !s.ok()) {
+    if (absl::Status s = Iterate(/*flush=*/true); !s.ok()) {
       if (!may_restart_ || !MayRetry(++failures)) return s;
       continue;
     }
     if (ring_->Seal()) break;
     if (MonotonicTime() - begin >= kSealTimeout) {
-      return absl::UnavailableError("records are still being written");
+      return absl::UnavailableError(
+          "seal the ring: records are still being written");
     }
     absl::SleepFor(absl::Milliseconds(1));
   }
@@ -211,8 +213,9 @@ absl::Status Flusher::Finish() {
   return absl::OkStatus();
 }
 
-// With the ring, when nobody will find it and it could not be written.
-void Flusher::TellWhatIsLost() {
+// Reports the number of records that end with the process: those that could not
+// be written and are in a ring without a file. Takes them from the ring.
+void Flusher::ReportLostRecords() {
   if (result_.ok() || ring_->outlives_process()) return;
   uint64_t records = batch_.batch().summary.record_count();
   uint64_t position;
@@ -221,7 +224,7 @@ void Flusher::TellWhatIsLost() {
     while (const std::optional<Ring::Taken> taken = ring_->Take()) {
       if (!taken->gap) ++records;
     }
-    // Others may have logged behind a writer that is stuck.
+    // There may be records after those of a stuck writer.
     ring_->Skip(ring_->tail_position());
   } while (ring_->take_position() != position);
   if (records == 0) return;
@@ -232,8 +235,9 @@ void Flusher::TellWhatIsLost() {
                    TotalOf(ring_->dropped()), " had been dropped before"));
 }
 
-// What there is now: others may log faster than this writes, and there is more
-// to a turn. Writes the batch as often as it is full.
+// Takes the records that are in the ring now, and writes each full batch. Does
+// not take later records: if they come faster than they are written, the other
+// work of an iteration would never be done.
 absl::Status Flusher::TakeAll() {
   const size_t batch_bytes =
       options_.sync ? options_.segment.frame_bytes : options_.batch_bytes;
@@ -241,7 +245,7 @@ absl::Status Flusher::TakeAll() {
   has_more_ = false;
   while (drain_.FillBatch(batch_bytes, &batch_)) {
     if (absl::Status s = WriteBatch(); !s.ok()) return s;
-    // Writers may keep it here for as long as they like.
+    // A large ring takes many batches.
     rotations_.Look(absl::Now(), segments_.is_open());
     RunHousekeeping();
     has_more_ = batch_.end_position() >= end;
@@ -250,36 +254,33 @@ absl::Status Flusher::TakeAll() {
   return absl::OkStatus();
 }
 
+// Starts a round of recovery if one is due, and enforces retention.
 void Flusher::RunHousekeeping() {
-  if (!keeps_to_limits_.load()) return;
-  // The end of the process would cut a recovery short.
-  if (!is_ending_ && leftovers_.RunIfDue(MonotonicTime(), options_.segment)) {
-    retention_.SetDue();
+  // The end of the process would interrupt a new round.
+  if (recovery_ != nullptr && !is_ending_) {
+    recovery_->StartRoundIfDue(MonotonicTime());
   }
-  // What is being recovered counts, and takes less room then. A process that
-  // never lives to see that keeps to its limits at its start and its end.
-  const bool may_wait = has_kept_to_limits_ && !is_ending_;
-  if (!options_.retention.has_limit() ||
-      (may_wait && leftovers_.is_running())) {
-    return;
-  }
-  has_kept_to_limits_ = true;
   retention_.RunIfDue();
+  UpdateRetentionCounters();
+}
+
+void Flusher::UpdateRetentionCounters() {
+  if (!options_.retention.has_limit()) return;
   FlusherCounters* const counters = ring_->flusher_counters();
   Slots::Set(&counters->deleted_files, retention_.deleted_files());
   Slots::Set(&counters->delete_errors, retention_.errors());
 }
 
-// Somebody may have deleted it, perhaps with all of its directory.
-void Flusher::LookForRing() {
+// Reports once if the ring's file was deleted, perhaps with its directory.
+void Flusher::CheckRingFile() {
   const absl::Duration now = MonotonicTime();
-  if (ring_is_lost_ || now - looked_for_ring_at_ < kLookInterval) return;
-  looked_for_ring_at_ = now;
+  if (ring_is_lost_ || now - ring_checked_at_ < kRingCheckInterval) return;
+  ring_checked_at_ = now;
   if (!ring_->is_deleted()) return;
   ring_is_lost_ = true;
-  WarnDataLoss(absl::StrCat("somebody has deleted ", ring_->path(),
-                            ": records do not survive the process before "
-                            "they are in a segment"));
+  WarnDataLoss(absl::StrCat("ring ", ring_->path(),
+                            " was deleted: records do not survive the process "
+                            "before they are in a segment"));
 }
 
 }  // namespace ringlog

@@ -1,21 +1,26 @@
 // Flusher
 //
-// The one background thread: takes records from a ring, writes them into
-// segments, publishes the persist cursor, frees the slots. Exactly in that
-// order, so that a kill between any two steps neither loses a record nor leaves
-// one twice (compress/FORMAT.md, "Exactly once"). It begins new segments,
-// deletes old ones, and has recovered what processes that died have left.
+// The background thread of one ring. An iteration of the thread:
 //
-// It never uses LOG and never ends the process. What goes wrong is counted in
-// the ring's header, and told on stderr at most once a minute; the records stay
-// in the ring meanwhile, and it tries again.
+//   1. takes records from the ring and compresses them into a batch,
+//   2. writes the batch to a segment,
+//   3. publishes the persist cursor,
+//   4. releases the slots.
+//
+// This order makes records exactly-once: a kill between two steps neither loses
+// a record nor duplicates one (compress/FORMAT.md, "Exactly once"). The thread
+// also begins and closes segments, enforces retention, and starts the rounds of
+// recovery at their time.
+//
+// The flusher never uses LOG and never ends the process. It counts errors in
+// the ring's header and reports them on stderr, at most one line a minute. The
+// records stay in the ring, and the flusher tries again.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_FLUSHER_H_
 #define RINGLOG_COMPRESS_FLUSHER_FLUSHER_H_
 
 #include <pthread.h>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,73 +51,90 @@
 
 namespace ringlog {
 
-// Thread-safe. The ring must outlive it, and have no other consumer. In a
-// forked child, which has no such thread, nothing of it does anything.
+// Thread-safe. In a forked child, which does not have the thread, all methods
+// return at once and have no effect.
 class Flusher {
  public:
-  // Starts the thread, in which all signals are blocked.
+  // Starts the thread, in which all signals are blocked. The ring must have no
+  // other consumer. If `recovery` is not null, the flusher starts its rounds
+  // when they are due, and retention waits for them (RetentionRunner). The ring
+  // and `recovery` must outlive the flusher.
+  //
   //   ResourceExhausted: the system has no thread to give
   static absl::StatusOr<std::unique_ptr<Flusher>> Start(
-      Ring* ring, const FlusherOptions& options);
+      Ring* ring, const FlusherOptions& options,
+      BackgroundRecovery* recovery = nullptr);
 
-  // Stop().
+  // Calls Stop().
   ~Flusher();
   Flusher(const Flusher&) = delete;
   Flusher& operator=(const Flusher&) = delete;
 
-  // Returns when every record that was committed before the call is in a
-  // segment, with `sync` on the disk, or when `timeout` has passed, or Stop()
-  // has: true in the first case. Any thread, any number at once.
+  // Waits until every record that was committed before the call is in a
+  // segment, and with `sync` on the disk. Returns false if `timeout` passes or
+  // Stop() ends the thread first.
+  //
+  // Context: any thread, any number at once.
   bool Flush(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // Goes by other options from the next turn on, which comes within 5 ms unless
-  // it is being written; of segments, from the next one on, which begins at
-  // once if `sync` changes. Any thread. Requires: the same directory and
-  // format.
+  // Uses `options` from the next iteration on, which begins within 5 ms unless
+  // a write is in progress. Options of segments apply to the next segment,
+  // which begins at once if `sync` changes.
+  //
+  // Requires: the same directory and format.
+  // Context: any thread.
   void Reconfigure(const FlusherOptions& options) ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // The last `count` records that have been taken from the ring, and gaps, as
-  // their lines; at most recent_records. Any thread.
+  // Returns the lines of the last `count` records and gaps that were taken from
+  // the ring; at most recent_records.
+  //
+  // Context: any thread.
   std::vector<std::string> Recent(size_t count) const;
 
-  // Returns when every record that was committed before the call is in a
-  // segment that has been closed. What is logged next begins another one. Any
-  // thread, any number at once: those that wait together may share one.
-  //   DeadlineExceeded:   `timeout` has passed; it will be done later
-  //   FailedPrecondition: after Stop(), in a forked child, or from
-  //                       on_segment_closed
+  // Waits until every record that was committed before the call is in a closed
+  // segment. The next record begins a new segment. Simultaneous calls may share
+  // a rotation.
+  //
+  //   DeadlineExceeded:   `timeout` has passed; the rotation is done later
+  //   FailedPrecondition: the caller is a forked child or on_segment_closed, or
+  //                       Stop() was called
   //   others:             those of writing: the segment is closed, but its end
   //                       could not be written
+  //
+  // Context: any thread, any number at once.
   absl::Status Rotate(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // See FlusherOptions::limits_wait. Any thread.
-  void StartLimits() { keeps_to_limits_.store(true); }
-
-  // Writes what the ring holds, seals the ring, closes the segment, ends the
-  // thread. Does nothing the second time. If it is not OK the ring may hold
-  // records still; nobody waits for room in it. Without a file it is told on
-  // stderr how many are lost:
-  //   Unavailable: more were being written all the time, for half a second
+  // Writes all records, seals the ring, closes the segment and ends the thread.
+  // Later calls return the same status and have no other effect. After an error
+  // the ring may still hold records, and no writer waits for room in the ring.
+  // If such a ring has no file, reports the number of lost records on stderr.
+  //
+  //   Unavailable: other threads wrote records all the time, for half a second
   //   others:      those of writing
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // Whether it is the thread of this flusher that calls, as in
-  // on_segment_closed.
+  // Returns true in this flusher's thread, which calls on_segment_closed.
   bool IsOwnThread() const;
 
  private:
-  Flusher(Ring* ring, const FlusherOptions& options);
+  Flusher(Ring* ring, const FlusherOptions& options,
+          BackgroundRecovery* recovery);
 
-  void Run() ABSL_LOCKS_EXCLUDED(monitor_);
-  // A forked child's monitor may be held by a thread that it does not have.
+  // Returns false in a forked child, where a thread that does not exist may
+  // hold monitor_.
   bool IsOwner() const { return ForkGeneration::Now() == fork_generation_; }
-  bool WaitForTurn() ABSL_LOCKS_EXCLUDED(monitor_);
-  absl::Status Turn(bool flush) ABSL_LOCKS_EXCLUDED(monitor_);
+
+  // The thread.
+  void Run() ABSL_LOCKS_EXCLUDED(monitor_);
+  // Waits until an iteration is due; returns true if it is the last one.
+  bool AwaitIteration() ABSL_LOCKS_EXCLUDED(monitor_);
+  absl::Status Iterate(bool flush) ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Finish() ABSL_LOCKS_EXCLUDED(monitor_);
   void Adopt(const FlusherOptions& options);
   absl::Status TakeAll();
   bool IsDue(bool flush) const;
 
+  // Writing of a batch: flusher_write.cc.
   absl::Status WriteBatch();
   absl::Status WriteToSegment();
   absl::Status WriteOrSealEarly();
@@ -120,55 +142,61 @@ class Flusher {
   absl::Status EndSegment();
   absl::Status WriteEnd();
   void CloseSegment(const absl::Status& cause);
-  void TellOfLeft();
+  void ReportClosedSegments();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
   bool MayRetry(int attempt) ABSL_LOCKS_EXCLUDED(monitor_);
   void PublishAndRelease();
-
   absl::Status RotateIfWanted();
-  void RunHousekeeping();
-  void LookForRing();
-  void LookForReasons(const absl::Status& status);
-  void TellWhatIsLost();
-  void UpdateCounters();
   absl::Status Reported(absl::Status status);
+  void UpdateCounters();
+
+  // Work besides writing.
+  void RunHousekeeping();
+  void PrepareRetry(const absl::Status& status);
+  void CheckRingFile();
+  void ReportLostRecords();
+  void UpdateRetentionCounters();
 
   Ring* const ring_;
+  BackgroundRecovery* const recovery_;  // may be null
 
   RotationRequests rotations_;
   ForkSafeMutex monitor_;
   std::optional<FlusherOptions> next_options_ ABSL_GUARDED_BY(monitor_);
   bool stopping_ ABSL_GUARDED_BY(monitor_) = false;
-  uint64_t flush_target_ ABSL_GUARDED_BY(monitor_) = 0;  // a position
-  uint64_t tried_target_ ABSL_GUARDED_BY(monitor_) = 0;  // of the last turn
-  uint64_t persisted_ ABSL_GUARDED_BY(monitor_) = 0;  // positions below it are
+  // Highest position that a Flush() waits for.
+  uint64_t flush_target_ ABSL_GUARDED_BY(monitor_) = 0;
+  // flush_target_ at the start of the last iteration.
+  uint64_t tried_target_ ABSL_GUARDED_BY(monitor_) = 0;
+  // End of the positions that are persisted.
+  uint64_t persisted_ ABSL_GUARDED_BY(monitor_) = 0;
   bool has_ended_ ABSL_GUARDED_BY(monitor_) = false;  // the thread
 
   const std::unique_ptr<RecentLines> recent_;  // null if none are kept
-  std::atomic<bool> keeps_to_limits_;
 
-  // The thread's own.
+  // The members down to result_ belong to the thread.
   FlusherOptions options_;
   BatchBuilder batch_;
-  absl::Duration written_at_ = -absl::InfiniteDuration();  // monotonic
-  int failed_batches_ = 0;                                 // in a row
-  bool has_more_ = false;  // the ring, at the end of the last turn
+  // Monotonic time of the last write.
+  absl::Duration written_at_ = -absl::InfiniteDuration();
+  int failed_batches_ = 0;  // in a row
+  // Whether the ring had more records at the end of the last iteration.
+  bool has_more_ = false;
   // Whether the last error closed a segment that needs no recovery, so that
   // another segment may be begun.
   bool may_restart_ = false;
-  bool is_ending_ = false;  // there is no turn after this one
-  // Of the last segment that was closed: recovery can still give it its end.
+  bool is_ending_ = false;  // during the last iterations
+  // Error of ending the last closed segment; recovery can still end it.
   absl::Status end_status_;
   RingDrain drain_;
   RollingSegmentWriter segments_;
   RetentionRunner retention_;
-  BackgroundRecovery leftovers_;
-  bool has_kept_to_limits_ = false;
-  absl::Duration looked_for_ring_at_ = -absl::InfiniteDuration();  // monotonic
+  // Monotonic time of the last check whether the ring's file exists.
+  absl::Duration ring_checked_at_ = -absl::InfiniteDuration();
   bool ring_is_lost_ = false;
-  absl::Status result_;
 
+  absl::Status result_;  // of Stop(); set before the thread ends
   const uint32_t fork_generation_;
   std::optional<pthread_t> thread_;
   absl::once_flag stop_once_;

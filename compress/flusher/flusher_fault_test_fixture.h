@@ -19,10 +19,9 @@
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_options.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/failing_calls.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -58,9 +57,8 @@ class FlusherFaultTest : public FlusherFixture {
   void Recover() {
     FailingCalls::Get().Set(nullptr);
     ring_.reset();
-    EXPECT_THAT(
-        RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-        ::testing::IsEmpty());
+    EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors,
+                ::testing::IsEmpty());
   }
   uint64_t errors() {
     return Slots::Get(&ring_->flusher_counters()->write_errors);

@@ -1,6 +1,12 @@
-// Invariants checked: a flusher has recovered what processes leave that die
-// while it runs, and keeps to its limits beside that.
+// Invariants checked:
+//   - a flusher starts the rounds of recovery when they are due
+//   - retention waits for the first round of recovery, and for later rounds,
+//   but
+//     runs between two of them and at the end
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +17,7 @@
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_options.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
+#include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/recovery/background_recovery_test_fixture.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -22,17 +29,35 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAre;
 
-TEST_F(BackgroundRecoveryTest, WhatAChildLeavesIsRecoveredWhileItsParentLives) {
+class FlusherLeftoverTest : public BackgroundRecoveryFixture {
+ protected:
+  FlusherOptions MaxFiles(uint64_t count) {
+    FlusherOptions options = Options();
+    options.retention.max_files = count;
+    return options;
+  }
+  // Writes segments with one record each.
+  void WriteSegments(Flusher* flusher, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      Append("own");
+      ASSERT_TRUE(flusher->Rotate(kLong).ok());
+    }
+  }
+  size_t SegmentCount() const { return FilesIn(directory_, ".log.zst").size(); }
+};
+
+TEST_F(FlusherLeftoverTest, RecoversRingsOfKilledChildren) {
   std::vector<Other> children;
   for (int i = 0; i < 5; ++i) {
     children.push_back(Begin(absl::StrCat("child ", i)));
   }
   MakeRing(64);
-  const auto flusher = StartFlusher(ring_.get(), ImpatientOptions());
+  BackgroundRecovery recovery(ImpatientOptions());
+  const auto flusher = StartFlusher(ring_.get(), Options(), &recovery);
   Append("before");
   for (const Other& child : children) {
     Kill(child);
-    WaitUntil([&] { return !IsThere(child.ring); });
+    WaitUntil([&] { return !Exists(child.ring); });
   }
   EXPECT_THAT(Rings(), ElementsAre(ring_->path()));
   Append("after");
@@ -42,66 +67,117 @@ TEST_F(BackgroundRecoveryTest, WhatAChildLeavesIsRecoveredWhileItsParentLives) {
                                    "child 3", "child 4", "after"));
 }
 
-// Without that a flusher looks at its limits once a minute.
-TEST_F(BackgroundRecoveryTest, WhatIsRecoveredCountsForTheLimitsAtOnce) {
+// A flusher checks its limits once a minute otherwise.
+TEST_F(FlusherLeftoverTest, RecoveredSegmentsCountAtOnce) {
   std::vector<Other> children;
   for (int i = 0; i < 3; ++i) {
     children.push_back(Begin(absl::StrCat("child ", i)));
   }
   MakeRing(64);
-  FlusherOptions options = ImpatientOptions();
-  options.retention.max_files = 1;
-  const auto flusher = StartFlusher(ring_.get(), options);
+  BackgroundRecovery recovery(ImpatientOptions());
+  const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
   Append("own");
   ASSERT_TRUE(flusher->Flush(kLong));
   for (const Other& child : children) {
     Kill(child);
-    WaitUntil([&] { return !IsThere(child.ring); });
+    WaitUntil([&] { return !Exists(child.ring); });
   }
-  WaitUntil([&] { return FilesIn(directory_, ".log.zst").size() == 1; });
+  WaitUntil([&] { return SegmentCount() == 1; });
   EXPECT_TRUE(flusher->Stop().ok());
   EXPECT_THAT(Texts(), ElementsAre("own"));
 }
 
-TEST_F(BackgroundRecoveryTest, AFlusherWhoseLimitsWaitDoesNotLookYet) {
+TEST_F(FlusherLeftoverTest, RetentionWaitsForFirstRound) {
+  Gate gate;
   const std::string left = LeaveRing("record");
+  g_gate = &gate;
   MakeRing(64);
-  FlusherOptions options = ImpatientOptions();
-  options.limits_wait = true;
-  const auto flusher = StartFlusher(ring_.get(), options);
-  for (int i = 0; i < 10; ++i) {
-    Append("own");
-    ASSERT_TRUE(flusher->Flush(kLong));
-  }
-  EXPECT_TRUE(IsThere(left));
-  flusher->StartLimits();
-  WaitUntil([&] { return !IsThere(left); });
+  BackgroundRecovery recovery(RecoveryOptions());
+  const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
+  gate.has_come.Await();
+  WriteSegments(flusher.get(), 10);
+  // These, and the one of the leftover ring.
+  EXPECT_EQ(SegmentCount(), 11u);
+  g_gate = nullptr;
+  gate.may_go_on.Send();
+  gate.has_deleted.Await();
+  WaitUntil([&] { return SegmentCount() <= 2; });
+  EXPECT_TRUE(flusher->Stop().ok());
 }
 
-// Retention waits while a recovery runs, but not for the next one.
-TEST_F(BackgroundRecoveryTest, LimitsHoldBetweenOneRecoveryAndTheNext) {
+TEST_F(FlusherLeftoverTest, RetentionAtTheEndWaitsForFirstRound) {
+  Gate gate;
+  gate.ring = LeaveRing("record");
+  g_gate = &gate;
+  MakeRing(64);
+  BackgroundRecovery recovery(RecoveryOptions());
+  const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
+  gate.has_come.Await();
+  WriteSegments(flusher.get(), 10);
+  EXPECT_TRUE(flusher->Stop().ok());
+  EXPECT_EQ(SegmentCount(), 11u);
+  gate.may_go_on.Send();
+  gate.has_deleted.Await();
+}
+
+TEST_F(FlusherLeftoverTest, RetentionAtTheEndDoesNotWaitForLaterRound) {
+  Gate gate;
+  const Other other = Begin("record");
+  gate.ring = other.ring;
+  MakeRing(64);
+  BackgroundRecovery recovery(ImpatientOptions());
+  const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
+  ASSERT_TRUE(recovery.AwaitFirstRound(kLong));
+  // After this, retention has run.
+  WriteSegments(flusher.get(), 2);
+  WaitUntil([&] { return SegmentCount() == 1; });
+  g_gate = &gate;
+  Kill(other);
+  gate.has_come.Await();
+  WriteSegments(flusher.get(), 10);
+  EXPECT_GE(SegmentCount(), 10u);
+  EXPECT_TRUE(flusher->Stop().ok());
+  // The last one, and the one of the leftover ring.
+  EXPECT_LE(SegmentCount(), 2u);
+  gate.may_go_on.Send();
+  gate.has_deleted.Await();
+}
+
+// The first scan of a forked child is after a minute: retention must not wait
+// for it.
+TEST_F(FlusherLeftoverTest, RetentionDoesNotWaitForDelayedFirstRound) {
+  MakeRing(64);
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.first_round = BackgroundRecovery::FirstRound::kAfterInterval;
+  BackgroundRecovery recovery(options);
+  const std::string left = LeaveRing("record");
+  const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
+  WriteSegments(flusher.get(), 10);
+  WaitUntil([&] { return SegmentCount() == 1; });
+  EXPECT_TRUE(Exists(left));
+  EXPECT_TRUE(flusher->Stop().ok());
+}
+
+TEST_F(FlusherLeftoverTest, RetentionRunsBetweenRounds) {
   Gate first, second;
   const Other later = Begin("second");
   LeaveRing("first");
   g_gate = &first;
   MakeRing(64);
-  FlusherOptions options = ImpatientOptions();
-  options.retention.max_files = 1;
-  const auto flusher = StartFlusher(ring_.get(), options);
+  BackgroundRecovery recovery(ImpatientOptions());
+  const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
   first.has_come.Await();
   Kill(later);
-  for (int i = 0; i < 10; ++i) {
-    Append("own");
-    ASSERT_TRUE(flusher->Rotate(kLong).ok());
-  }
+  WriteSegments(flusher.get(), 10);
   g_gate = &second;
   first.may_go_on.Send();
   second.has_come.Await();
-  // Its own last, and those that belong to the rings.
-  EXPECT_LE(FilesIn(directory_, ".log.zst").size(), 3u);
+  // Its own last segment, and those of the two rings.
+  WaitUntil([&] { return SegmentCount() <= 3; });
+  EXPECT_TRUE(Exists(later.ring)) << "the second round is running";
   g_gate = nullptr;
   second.may_go_on.Send();
-  WaitUntil([&] { return !IsThere(later.ring); });
+  WaitUntil([&] { return !Exists(later.ring); });
   EXPECT_TRUE(flusher->Stop().ok());
 }
 

@@ -17,7 +17,8 @@ SegmentSequenceOptions SequenceOptions(const FlusherOptions& options) {
   return segments;
 }
 
-void TellSegmentClosed(const FlusherOptions& options, const std::string& path) {
+void CallOnSegmentClosed(const FlusherOptions& options,
+                         const std::string& path) {
   if (options.on_segment_closed == nullptr) return;
 #ifdef ABSL_HAVE_EXCEPTIONS
   try {

@@ -1,4 +1,4 @@
-// What a flusher is asked to do.
+// Options of a flusher.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_FLUSHER_OPTIONS_H_
 #define RINGLOG_COMPRESS_FLUSHER_FLUSHER_OPTIONS_H_
@@ -18,55 +18,53 @@
 namespace ringlog {
 
 struct FlusherOptions {
-  // Of the segments; made when it is missing and its parent is not.
+  // Directory of the segments; created if it does not exist and its parent
+  // does.
   std::string directory;
   LineFormat format = LineFormat::kText;
-  // A record waits no longer than this for its batch to be written.
+  // Longest time that a record waits for its batch to be written.
   absl::Duration flush_interval = absl::Milliseconds(200);
-  // Of text; a batch of this size is written at once.
+  // Size of the text of a batch that is written at once.
   size_t batch_bytes = 64 << 10;
-  // A slot is freed only when its record is on the disk, by fdatasync(2), which
-  // is called for a frame at a time. A record waits for it no longer than
-  // sync_interval, which takes the place of flush_interval, and one of severity
-  // sync_severity or above, not at all; kSeverityCount: none is.
+  // If true, a slot is freed only after its record is on the disk. fdatasync(2)
+  // is called once for each frame:
+  //   - at most sync_interval after a record; flush_interval is ignored;
+  //   - at once for a record of severity sync_severity or above. If that is
+  //     kSeverityCount, no record causes a sync.
   bool sync = false;
   absl::Duration sync_interval = absl::Seconds(1);
   int sync_severity = static_cast<int>(Severity::kError);
-  // A writer that holds others up for longer than this is gone past.
+  // Time after which the slots of a stuck writer are skipped.
   absl::Duration stuck_writer_timeout = absl::Seconds(1);
   SegmentWriterOptions segment;
   RotationOptions rotation;
-  // How many records Recent() knows; cannot change.
+  // Number of records that Recent() can return. Cannot change.
   size_t recent_records = 0;
   RetentionOptions retention;
-  // Until Flusher::StartLimits(), for somebody recovers what processes that
-  // died have left, which counts, and takes less room then.
-  bool limits_wait = false;
-  // How often to look for what processes that died have left
-  // (BackgroundRecovery): for the first time at once, with limits_wait so long
-  // after StartLimits(). Infinite: never. Cannot change.
-  absl::Duration leftover_interval = absl::Minutes(1);
-  // Called with the path of each segment to which nothing more will be written,
-  // in the thread of the flusher, without a lock. As long as it runs nothing is
-  // written; an exception of it is told on stderr.
+  // Called with the path of each closed segment, in the flusher's thread,
+  // without a lock. Nothing is written until it returns. If it throws, the
+  // exception is reported on stderr.
   std::function<void(const std::string& path)> on_segment_closed;
-  // Called in the thread of the flusher, without a lock: with each error of
-  // writing, which is then told to nobody else and is followed by another
-  // attempt; and with OK when a batch is in its segment and its slots are free,
-  // or none had to be written. It must not throw. Empty: errors go to stderr.
+  // Called in the flusher's thread, without a lock:
+  //   - with each error of writing. The flusher does not report that error on
+  //     stderr, and tries again.
+  //   - with OK when a batch is in its segment and its slots are free, or when
+  //     there was nothing to write.
+  // It must not throw. If empty, errors are reported on stderr.
   std::function<void(const absl::Status& status)> on_write;
 };
 
-// What stderr is told behind an error that left records where they are.
+// End of the message about an error after which records wait in the ring.
 inline constexpr absl::string_view kRecordsStay =
     "; the records stay in the ring, and are tried again";
 
-// Of its segments.
+// Returns the options of the segments.
 SegmentSequenceOptions SequenceOptions(const FlusherOptions& options);
 
-// Calls on_segment_closed, if there is one. What an application's code does is
-// no reason for the thread to end: an exception is told on stderr.
-void TellSegmentClosed(const FlusherOptions& options, const std::string& path);
+// Calls on_segment_closed, if there is one. Reports an exception on stderr,
+// because application code must not end the thread.
+void CallOnSegmentClosed(const FlusherOptions& options,
+                         const std::string& path);
 
 }  // namespace ringlog
 

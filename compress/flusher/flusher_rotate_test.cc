@@ -27,12 +27,12 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -247,9 +247,7 @@ TEST_F(FlusherRotateTest, WhatTheHookWasToldOfStaysAsItIs) {
               _exit(1);
             }),
             0);
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   ASSERT_THAT(Segments(), SizeIs(2));
   EXPECT_EQ(ReadFile(Segments()[0]), ReadFile(Segments()[0] + ".told"));
   EXPECT_THAT(Texts(), ElementsAre("one", "two"));

@@ -26,13 +26,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/flusher/flusher.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/file_name.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -255,9 +254,7 @@ TEST_F(FlusherSyncTest, WhereNothingCanBeSyncedTheRingKeepsTheRecords) {
   EXPECT_EQ(RecordsInRing(), 1u);
   Syncs::Get().Set(nullptr);
   ring_.reset();
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   EXPECT_THAT(Texts(), ElementsAre("first", "one"));
 }
 

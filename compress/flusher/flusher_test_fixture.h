@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
@@ -48,9 +49,10 @@ class FlusherFixture : public ::testing::Test {
     return options;
   }
 
-  static std::unique_ptr<Flusher> StartFlusher(Ring* ring,
-                                               const FlusherOptions& options) {
-    auto flusher = Flusher::Start(ring, options);
+  static std::unique_ptr<Flusher> StartFlusher(
+      Ring* ring, const FlusherOptions& options,
+      BackgroundRecovery* recovery = nullptr) {
+    auto flusher = Flusher::Start(ring, options, recovery);
     EXPECT_TRUE(flusher.ok()) << flusher.status();
     return *std::move(flusher);
   }

@@ -1,4 +1,4 @@
-// How a flusher brings a batch into a segment, and what it does about errors.
+// The part of Flusher that writes a batch to a segment and handles errors.
 
 #include <algorithm>
 #include <string>
@@ -16,24 +16,24 @@ namespace {
 
 constexpr absl::Duration kMinRetryDelay = absl::Milliseconds(10);
 constexpr absl::Duration kMaxRetryDelay = absl::Seconds(1);
-// With the process waiting for its end.
+// Attempts of each operation while Stop() waits.
 constexpr int kAttemptsWhenStopping = 3;
 
-// Of writing to one segment, for reasons that are the file's perhaps: every so
-// many it is tried to end it; after the last, some ten seconds later, it is
-// left without an end.
+// Failed writes to one file, with errors that the file itself may cause. After
+// each kAttemptsOfAFile of them, tries to end the segment. After
+// kMaxAttemptsOfAFile, some ten seconds later, abandons it without an end.
 constexpr int kAttemptsOfAFile = 3;
 constexpr int kMaxAttemptsOfAFile = 15;
 
 }  // namespace
 
-// The batch becomes part of the segment; then the ring is told so; then its
-// slots are free. Death between two of these leaves records both in the segment
-// and in the ring, and the cursor says which of them count.
+// Writes the batch to the segment, publishes the cursor, releases the slots.
+// Death here: between two of these steps the records are both in the segment
+// and in the ring, and the cursor decides which copies count.
 //
-// On an error the batch is still there, for the next turn.
+// After an error the batch stays, for the next iteration.
 absl::Status Flusher::WriteBatch() {
-  // A batch that is tried again tells of them already.
+  // A batch that is tried again already has these gaps.
   if (failed_batches_ == 0) drain_.AddDropGaps(&batch_);
   batch_.SetEnd(ring_->take_position());
   if (!batch_.empty()) {
@@ -45,12 +45,14 @@ absl::Status Flusher::WriteBatch() {
   return RotateIfWanted();
 }
 
-// After an error the segment's compressor or file may be of no more use; what
-// has been written is. The next batch begins another one, after a while.
+// Adds the batch to the current segment; begins one if none is open. After an
+// error the compressor or the file may be unusable, so it leaves the segment,
+// and the next attempt begins another one after a delay. The data that was
+// written before stays valid.
 absl::Status Flusher::WriteToSegment() {
   if (!segments_.is_open()) {
-    // Only this turn could end it, and cannot: the ring stays, and recovery
-    // does.
+    // The abandoned segment still needs its end. Recovery adds that end, if the
+    // cursor goes on naming that segment.
     if (is_ending_ && !segments_.abandoned().ok()) {
       return segments_.abandoned();
     }
@@ -58,7 +60,7 @@ absl::Status Flusher::WriteToSegment() {
     if (!status.ok()) return status;
     Slots::Add(&ring_->flusher_counters()->segments, 1);
     retention_.SetDue();
-    looked_for_ring_at_ = -absl::InfiniteDuration();
+    ring_checked_at_ = -absl::InfiniteDuration();
   }
   absl::Status status = Reported(segments_.Add(batch_.batch()));
   if (!status.ok()) {
@@ -73,18 +75,22 @@ absl::Status Flusher::WriteToSegment() {
   return status;
 }
 
-// A disk that is full will have room again, and the file goes on then. Of other
-// errors it may be the file that has them: one that may not be longer, or whose
-// server has lost it. Then it is ended, and the error returned.
+// Writes until it succeeds. Goes by the error:
+//
+//   full disk        tries again in the same file
+//   file is deleted  returns the error
+//   other errors     the file may cause them (it is at its size limit, or its
+//                    server has lost it): ends the segment and returns the
+//                    error
 absl::Status Flusher::WriteOrSealEarly() {
   for (int attempts = 1;; ++attempts) {
     absl::Status status = Reported(segments_.Write());
     if (status.ok() || absl::IsNotFound(status)) return status;
-    LookForReasons(status);
+    PrepareRetry(status);
     if (!absl::IsResourceExhausted(status) &&
         attempts % kAttemptsOfAFile == 0) {
       if (segments_.SealPublished().ok()) return status;
-      // Better a segment without an end than none at all.
+      // The records matter more than the segment's end.
       if (attempts >= kMaxAttemptsOfAFile && segments_.Abandon().ok()) {
         return status;
       }
@@ -93,8 +99,8 @@ absl::Status Flusher::WriteOrSealEarly() {
   }
 }
 
-// The batch comes again in the next segment after an error, and may not be in
-// two.
+// Syncs the segment. After an error removes the batch from the segment, because
+// the next segment will have it.
 absl::Status Flusher::SyncOrAbandon() {
   absl::Status status = Reported(segments_.Sync());
   if (status.ok()) return status;
@@ -112,13 +118,13 @@ absl::Status Flusher::EndSegment() {
   return end_status_;
 }
 
-// The cursor stays where it was before the end until CloseSegment(): recovery
-// ends the segment again, and may add to it.
+// Writes the segment's end. Until CloseSegment() the cursor stays in front of
+// the end: recovery may add records there, and ends the segment again.
 absl::Status Flusher::WriteEnd() {
   absl::Status status = Reported(segments_.AddEnd());
   if (!status.ok()) return status;
   status = WriteOrSealEarly();
-  // All that was in it had been persisted, and went with the file.
+  // The file was deleted, and all its records had been persisted.
   if (absl::IsNotFound(status)) return absl::OkStatus();
   return status.ok() ? Reported(segments_.Sync()) : status;
 }
@@ -127,48 +133,51 @@ void Flusher::CloseSegment(const absl::Status& cause) {
   const SegmentEnd end = segments_.Close(cause);
   may_restart_ = !cause.ok() && end != SegmentEnd::kAbandoned;
   retention_.SetDue();
-  TellOfLeft();
+  ReportClosedSegments();
 }
 
-// Not as long as recovery could add to them.
-void Flusher::TellOfLeft() {
+// Calls on_segment_closed for each closed segment, unless recovery could still
+// add to one of them.
+void Flusher::ReportClosedSegments() {
   for (const std::string& path : segments_.TakeClosed()) {
-    TellSegmentClosed(options_, path);
+    CallOnSegmentClosed(options_, path);
   }
 }
 
-// Tries until it works, or until Stop() and a few times more. The ring keeps
-// the records meanwhile.
+// Calls `attempt` until it succeeds; after Stop(), at most
+// kAttemptsWhenStopping times. The records stay in the ring.
 template <typename Attempt>
 absl::Status Flusher::Persist(Attempt attempt) {
   for (int attempts = 1;; ++attempts) {
     absl::Status status = Reported(attempt());
     if (status.ok()) return status;
-    LookForReasons(status);
+    PrepareRetry(status);
     if (!MayRetry(attempts)) return status;
   }
 }
 
-// What the next attempt may profit from, or somebody should know before it.
-void Flusher::LookForReasons(const absl::Status& status) {
+// Does what may help the next attempt, or explains the error: runs retention if
+// the disk is full, and otherwise checks the ring, which may have been deleted
+// with its directory.
+void Flusher::PrepareRetry(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) {
     retention_.SetDueSoon();
     RunHousekeeping();
   } else {
-    // The ring may have gone with its directory.
-    looked_for_ring_at_ = -absl::InfiniteDuration();
+    ring_checked_at_ = -absl::InfiniteDuration();
   }
-  LookForRing();
+  CheckRingFile();
 }
 
-// Waits before the next attempt. False if there should be none.
+// Waits before the next attempt, longer after each one. Returns false if there
+// must be none.
 bool Flusher::MayRetry(int attempt) {
   const absl::Duration delay = std::min(
       kMaxRetryDelay, kMinRetryDelay * (1 << std::min(attempt - 1, 10)));
   ForkSafeMutexLock lock(&monitor_);
   if (stopping_ && attempt >= kAttemptsWhenStopping) return false;
   if (stopping_) {
-    // Nobody wakes us again.
+    // There is no event to wait for after Stop().
     const auto never = []() { return false; };
     monitor_.AwaitWithTimeout(never, kMinRetryDelay);
   } else {
@@ -195,7 +204,7 @@ void Flusher::PublishAndRelease() {
     ForkSafeMutexLock lock(&monitor_);
     persisted_ = end;
   }
-  TellOfLeft();
+  ReportClosedSegments();
 }
 
 absl::Status Flusher::RotateIfWanted() {
@@ -222,7 +231,7 @@ void Flusher::UpdateCounters() {
   Slots::Set(&counters->last_write_time_ns, now);
 }
 
-// Counts and tells an error.
+// Counts and reports an error, and returns `status`.
 absl::Status Flusher::Reported(absl::Status status) {
   if (status.ok()) return status;
   FlusherCounters* const counters = ring_->flusher_counters();

@@ -20,7 +20,7 @@ bool RingDrain::FillBatch(size_t batch_bytes, BatchBuilder* batch) {
   while (!IsFull(batch_bytes, *batch)) {
     const std::optional<Ring::Taken> taken = ring_->Take();
     if (!taken) {
-      PassStuckWriters(batch);
+      SkipStuckWriter(batch);
       return false;
     }
     if (taken->gap) {
@@ -50,31 +50,32 @@ void RingDrain::AddDropGaps(BatchBuilder* batch) {
   drops_reported_at_ = time;
 }
 
-// Every position that was claimed when the wait began has been claimed for as
-// long, so that one time serves all writers that are stuck together.
-void RingDrain::PassStuckWriters(BatchBuilder* batch) {
+// Skips the writer of the next position if that position has been claimed for
+// too long. Each position below wait_->tail has been claimed at least since the
+// wait began, so one wait serves all writers that are stuck together.
+void RingDrain::SkipStuckWriter(BatchBuilder* batch) {
   const std::optional<uint64_t> pending = ring_->pending();
   if (!pending) {
-    stuck_.reset();
+    wait_.reset();
     return;
   }
   const absl::Duration now = MonotonicTime();
-  if (!stuck_ || *pending >= stuck_->tail) {
-    stuck_ = Stuck{ring_->tail_position(), now, absl::Now()};
+  if (!wait_ || *pending >= wait_->tail) {
+    wait_ = Wait{ring_->tail_position(), now, absl::Now()};
     return;
   }
-  if (now - stuck_->since < stuck_writer_timeout_) return;
+  if (now - wait_->since < stuck_writer_timeout_) return;
   Gap gap;
-  const std::optional<SlotRange> given_up =
-      ring_->Skip(stuck_->tail, &gap.thread_id);
-  if (!given_up) return;
+  const std::optional<SlotRange> skipped =
+      ring_->Skip(wait_->tail, &gap.thread_id);
+  if (!skipped) return;
   gap.cause = GapCause::kStuckWriter;
-  gap.first_position = given_up->position;
-  gap.end_position = given_up->end();
-  gap.first_time_ns = absl::ToUnixNanos(stuck_->time);
+  gap.first_position = skipped->position;
+  gap.end_position = skipped->end();
+  gap.first_time_ns = absl::ToUnixNanos(wait_->time);
   gap.last_time_ns = absl::GetCurrentTimeNanos();
   batch->AddGap(gap, gap.last_time_ns);
-  Slots::Add(&ring_->flusher_counters()->skipped_slots, given_up->slot_count);
+  Slots::Add(&ring_->flusher_counters()->skipped_slots, skipped->slot_count);
 }
 
 }  // namespace ringlog

@@ -1,10 +1,7 @@
 // RingDrain
 //
-// Takes what a live ring holds into batches: records, and a gap for everything
-// that is not there, where it is missing. What happens to a batch is the
-// flusher's.
-//
-// Thread-compatible.
+// Takes the records of a live ring into batches, with a gap for each range of
+// missing records, at its place.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_RING_DRAIN_H_
 #define RINGLOG_COMPRESS_FLUSHER_RING_DRAIN_H_
@@ -20,36 +17,39 @@
 
 namespace ringlog {
 
+// Thread-compatible.
 class RingDrain {
  public:
-  // The ring's one consumer; `ring` must outlive it. A writer that holds others
-  // up for longer than the timeout is gone past.
+  // Skips the slots of a writer that is stuck for longer than
+  // `stuck_writer_timeout`. `ring` must have no other consumer, and must
+  // outlive this object.
   RingDrain(Ring* ring, absl::Duration stuck_writer_timeout);
 
-  // Adds what there is. True if it stopped because the batch has `batch_bytes`
-  // of text, or all that was taken is a quarter of the ring: there may be more.
+  // Adds records to `batch`. Returns true if the batch has `batch_bytes` of
+  // text, or if a quarter of the ring is taken: there may be more records.
   bool FillBatch(size_t batch_bytes, BatchBuilder* batch);
 
-  // Adds a gap for each kind of drop since the last call: every loss is told in
-  // the log itself, where it happened.
+  // Adds a gap for each kind of drop since the last call, so that the log shows
+  // each loss at its place.
   void AddDropGaps(BatchBuilder* batch);
-  // The drops that gaps tell of.
+  // Returns the drops that gaps were added for.
   const DropCounts& reported_drops() const { return reported_drops_; }
 
  private:
   bool IsFull(size_t batch_bytes, const BatchBuilder& batch) const;
-  void PassStuckWriters(BatchBuilder* batch);
+  void SkipStuckWriter(BatchBuilder* batch);
 
   Ring* const ring_;
   const absl::Duration stuck_writer_timeout_;
   DropCounts reported_drops_ = {};
   absl::Time drops_reported_at_;
-  struct Stuck {
-    uint64_t tail = 0;     // everything below was claimed at `since`
+  // A wait for a writer that has claimed its slots and not committed them.
+  struct Wait {
+    uint64_t tail = 0;     // all positions below it were claimed at `since`
     absl::Duration since;  // monotonic
-    absl::Time time;       // the same moment
+    absl::Time time;       // wall clock time of `since`
   };
-  std::optional<Stuck> stuck_;
+  std::optional<Wait> wait_;
 };
 
 }  // namespace ringlog

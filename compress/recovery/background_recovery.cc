@@ -3,15 +3,18 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include <atomic>
 #include <iterator>
+#include <map>
+#include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/ring/os/background_thread.h"
+#include "ringlog/ring/os/fork_safe_mutex.h"
 #include "ringlog/ring/os/stderr_log.h"
 
 namespace ringlog {
@@ -24,97 +27,176 @@ bool Exists(const std::string& path) {
   return lstat(path.c_str(), &st) == 0;
 }
 
-}  // namespace
-
-// What a thread shares with the runner that started it: nothing is changed by
-// both, so there is no lock that a forked child could find taken.
-struct BackgroundRecovery::Run {
-  std::vector<Found> found;
-  std::string directory;
-  SegmentWriterOptions options;
-
-  // The thread's until it has ended.
-  std::vector<std::string> failed;
-  bool has_recovered = false;
-  std::atomic<bool> has_ended{false};
-
-  void Recover() {
-    std::vector<absl::Status> errors;
-    for (const Found& left : found) {
-      const absl::Status status = RecoverFound(left.path, directory, options);
-      if (status.ok()) {
-        has_recovered = true;
-      } else if (!absl::IsFailedPrecondition(status) && Exists(left.path)) {
-        failed.push_back(left.path);
-        if (!left.was_told) errors.push_back(status);
-      }
+// The leftovers that could not be recovered, and the directories that could not
+// be listed.
+class Failures {
+ public:
+  // Forgets the files that no longer exist.
+  void RemoveDeleted() {
+    for (auto it = failed_at_.begin(); it != failed_at_.end();) {
+      it = Exists(it->first) ? std::next(it) : failed_at_.erase(it);
     }
-    ComplainOfLeftovers(errors);
-    has_ended.store(true, std::memory_order_release);
   }
+
+  // Returns true if the last failure was too recent for another attempt.
+  bool IsRecent(const std::string& path, absl::Duration now) const {
+    const auto failed = failed_at_.find(path);
+    return failed != failed_at_.end() && now - failed->second < kRetryInterval;
+  }
+
+  // Returns true if this is the first failure since the last success.
+  bool Add(const std::string& path, absl::Duration now) {
+    return failed_at_.insert_or_assign(path, now).second;
+  }
+
+  void Remove(const std::string& path) { failed_at_.erase(path); }
+
+ private:
+  std::map<std::string, absl::Duration> failed_at_;  // monotonic
 };
 
-bool BackgroundRecovery::RunIfDue(absl::Duration now,
-                                  const SegmentWriterOptions& options) {
-  if (directories_.rings.empty() || interval_ == absl::InfiniteDuration()) {
-    return false;
+}  // namespace
+
+struct BackgroundRecovery::State {
+  explicit State(const Options& options)
+      : directories(options.directories),
+        interval(options.interval),
+        starts_at_once(options.first_round == FirstRound::kAtOnce),
+        segment(options.segment) {
+    progress.is_running = starts_at_once;
+    if (starts_at_once) started_at = -absl::InfiniteDuration();
   }
-  if (!looked_at_.has_value()) looked_at_ = now;
-  if (run_ != nullptr) {
-    if (!run_->has_ended.load(std::memory_order_acquire)) return false;
-    for (const std::string& path : run_->failed) failed_at_[path] = now;
-    // The caller has something to do between two.
-    return std::exchange(run_, nullptr)->has_recovered;
-  }
-  if (now - *looked_at_ < interval_) return false;
-  looked_at_ = now;
-  auto run = std::make_shared<Run>();
-  run->found = Look(now);
-  if (run->found.empty()) return false;
-  run->directory = directories_.segments;
-  run->options = options;
-  Start(std::move(run), now);
-  return false;
+
+  // Returns true if a round is due at `now`; the caller must start it.
+  bool BeginRound(absl::Duration now) ABSL_LOCKS_EXCLUDED(mutex);
+  void RunRound(absl::Duration now) ABSL_LOCKS_EXCLUDED(mutex);
+  void EndRound(uint64_t recovered_files) ABSL_LOCKS_EXCLUDED(mutex);
+
+  // Returns the number of recovered files, and adds each error that is new.
+  uint64_t RecoverFiles(const std::string& ring_directory,
+                        const std::string& segment_directory,
+                        absl::Duration now, std::vector<absl::Status>* errors);
+
+  const std::vector<Directories> directories;
+  const absl::Duration interval;
+  const bool starts_at_once;
+
+  ForkSafeMutex mutex;
+  SegmentWriterOptions segment ABSL_GUARDED_BY(mutex);
+  Progress progress ABSL_GUARDED_BY(mutex);
+  bool has_thread ABSL_GUARDED_BY(mutex) = false;
+  // Monotonic start of the last round.
+  std::optional<absl::Duration> started_at ABSL_GUARDED_BY(mutex);
+  bool no_thread_was_reported ABSL_GUARDED_BY(mutex) = false;
+
+  // Used only by the thread of the running round.
+  SegmentWriterOptions round_segment;
+  Failures failures;
+};
+
+bool BackgroundRecovery::State::BeginRound(absl::Duration now) {
+  ForkSafeMutexLock lock(&mutex);
+  if (has_thread) return false;
+  if (!started_at.has_value()) started_at = now;
+  if (now - *started_at < interval) return false;
+  started_at = now;
+  has_thread = true;
+  progress.is_running = true;
+  round_segment = segment;
+  return true;
 }
 
-std::vector<BackgroundRecovery::Found> BackgroundRecovery::Look(
-    absl::Duration now) {
-  for (auto it = failed_at_.begin(); it != failed_at_.end();) {
-    it = Exists(it->first) ? std::next(it) : failed_at_.erase(it);
-  }
-  std::vector<std::string> directories = {directories_.segments};
-  if (directories_.rings != directories_.segments) {
-    directories.push_back(directories_.rings);
-  }
-  std::vector<Found> found;
-  for (const std::string& directory : directories) {
-    for (std::string& path : FindLeftovers(directory, directories_.segments)) {
-      const auto failed = failed_at_.find(path);
-      const bool was_told = failed != failed_at_.end();
-      if (was_told && now - failed->second < kRetryInterval) continue;
-      found.push_back({std::move(path), was_told});
+void BackgroundRecovery::State::EndRound(uint64_t recovered_files) {
+  ForkSafeMutexLock lock(&mutex);
+  has_thread = false;
+  progress.is_running = false;
+  ++progress.ended_rounds;
+  progress.recovered_files += recovered_files;
+}
+
+void BackgroundRecovery::State::RunRound(absl::Duration now) {
+  std::vector<absl::Status> errors;
+  uint64_t recovered_files = 0;
+  failures.RemoveDeleted();
+  for (const Directories& pair : directories) {
+    recovered_files += RecoverFiles(pair.segments, pair.segments, now, &errors);
+    if (pair.rings != pair.segments) {
+      recovered_files += RecoverFiles(pair.rings, pair.segments, now, &errors);
     }
   }
-  return found;
+  WarnOfLeftovers(errors);
+  EndRound(recovered_files);
 }
 
-void BackgroundRecovery::Start(std::shared_ptr<Run> run, absl::Duration now) {
-  const absl::StatusOr<pthread_t> thread =
-      StartBackgroundThread("ringlog-recover", [run] { run->Recover(); });
+uint64_t BackgroundRecovery::State::RecoverFiles(
+    const std::string& ring_directory, const std::string& segment_directory,
+    absl::Duration now, std::vector<absl::Status>* errors) {
+  const absl::StatusOr<std::vector<std::string>> leftovers =
+      FindLeftovers(ring_directory, segment_directory);
+  if (!leftovers.ok()) {
+    if (failures.Add(ring_directory, now))
+      errors->push_back(leftovers.status());
+    return 0;
+  }
+  failures.Remove(ring_directory);
+  uint64_t recovered_files = 0;
+  for (const std::string& path : *leftovers) {
+    if (failures.IsRecent(path, now)) continue;
+    const absl::Status status =
+        RecoverLeftover(path, segment_directory, round_segment).status();
+    if (status.ok()) {
+      ++recovered_files;
+    } else if (!absl::IsFailedPrecondition(status) && Exists(path) &&
+               failures.Add(path, now)) {
+      errors->push_back(status);
+    }
+  }
+  return recovered_files;
+}
+
+BackgroundRecovery::BackgroundRecovery(const Options& options)
+    : state_(std::make_shared<State>(options)) {}
+
+void BackgroundRecovery::StartRoundIfDue(absl::Duration now) {
+  if (!state_->BeginRound(now)) return;
+  const absl::StatusOr<pthread_t> thread = StartBackgroundThread(
+      "ringlog-recover", [state = state_, now] { state->RunRound(now); });
+  bool is_news = false;
+  {
+    ForkSafeMutexLock lock(&state_->mutex);
+    is_news = !thread.ok() && !state_->no_thread_was_reported;
+    state_->no_thread_was_reported = !thread.ok();
+  }
   if (thread.ok()) {
+    // No thread waits for its end: another process repeats what the end of this
+    // one interrupts.
     pthread_detach(*thread);
-    run_ = std::move(run);
     return;
   }
-  bool is_news = false;
-  for (const Found& left : run->found) {
-    is_news |= !left.was_told;
-    failed_at_[left.path] = now;
-  }
+  state_->EndRound(/*recovered_files=*/0);
   if (is_news) {
     WarnRateLimited(absl::StrCat(thread.status().message(),
-                                 "; what a process that died has left stays"));
+                                 "; leftover rings are not recovered yet"));
   }
+}
+
+bool BackgroundRecovery::AwaitFirstRound(absl::Duration timeout) const {
+  if (!state_->starts_at_once) return true;
+  ForkSafeMutexLock lock(&state_->mutex);
+  const auto has_ended = [this]() ABSL_SHARED_LOCKS_REQUIRED(state_->mutex) {
+    return state_->progress.ended_rounds > 0;
+  };
+  return state_->mutex.AwaitWithTimeout(has_ended, timeout);
+}
+
+BackgroundRecovery::Progress BackgroundRecovery::progress() const {
+  ForkSafeMutexLock lock(&state_->mutex);
+  return state_->progress;
+}
+
+void BackgroundRecovery::Reconfigure(const SegmentWriterOptions& segment) {
+  ForkSafeMutexLock lock(&state_->mutex);
+  state_->segment = segment;
 }
 
 }  // namespace ringlog

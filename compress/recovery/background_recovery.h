@@ -1,73 +1,89 @@
 // BackgroundRecovery
 //
-// While a program runs: looks now and then for what processes that died have
-// left in its directories, and has it recovered (leftover.h). A program whose
-// children are killed would collect their rings else, until it is started
-// again. What it is not: the recovery at the start, which is Install()'s.
+// Recovers leftover rings (leftover_recovery.h) while the program runs: when it
+// starts, and then at intervals, because the children of a long-running program
+// may be killed.
 //
-// A recovery takes 50 ms to many seconds, which a flusher does not have: when
-// there is something to recover, and only then, a thread is started, which ends
-// when it has tried all that was found. It has for itself what it needs: the
-// runner may be destroyed meanwhile, or the process end. What that cuts short
-// somebody does again.
+// A round is one pass over all directories:
+//
+//   for each directory:
+//     list the leftovers
+//     for each leftover that has not failed within the last ten minutes:
+//       recover it
+//   report new errors on stderr, in one line
+//
+// Each round has a thread of its own. A round without leftovers takes some
+// milliseconds; a recovery takes 50 ms to many seconds. The thread owns all its
+// state, so the BackgroundRecovery may be destroyed first. If the process ends
+// during a recovery, another process repeats it.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_BACKGROUND_RECOVERY_H_
 #define RINGLOG_COMPRESS_RECOVERY_BACKGROUND_RECOVERY_H_
 
-#include <map>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
-#include "ringlog/compress/segment/log_directories.h"
 #include "ringlog/compress/segment/segment_writer.h"
 
 namespace ringlog {
 
-// Thread-compatible; the flusher's thread calls it. Any number of processes may
-// do the same in one directory at once. In a forked child, which has no such
-// thread, nothing of it may be used.
+// Thread-safe. Any number of processes may use the same directories. A forked
+// child must not use its parent's BackgroundRecovery.
 class BackgroundRecovery {
  public:
-  // Looks once in `interval`: for the first time with the first RunIfDue() if
-  // it `is_due`, else so long after that. Never in infinity, nor for a ring in
-  // memory, which says that there are no directories to be had.
-  BackgroundRecovery(LogDirectories directories, absl::Duration interval,
-                     bool is_due)
-      : directories_(std::move(directories)), interval_(interval) {
-    if (is_due) looked_at_ = -absl::InfiniteDuration();
-  }
+  // A round recovers the rings in `rings` and in `segments` that write their
+  // segments to `segments`.
+  struct Directories {
+    std::string segments;
+    std::string rings;  // may equal `segments`
+  };
 
-  // Looks, if that is due at `now`, of MonotonicTime(), and no thread of before
-  // is still at work; starts one if something is found. `options` are those of
-  // segments that it makes. What cannot be recovered is told on stderr once,
-  // and tried again every ten minutes.
-  //
-  // True if a thread has ended since the last call, and has recovered
-  // something.
-  bool RunIfDue(absl::Duration now, const SegmentWriterOptions& options);
+  enum class FirstRound {
+    kAtOnce,
+    kAfterInterval,  // after the first StartRoundIfDue()
+  };
 
-  // Whether a thread is at work whose end RunIfDue() has not seen.
-  bool is_running() const { return run_ != nullptr; }
+  struct Options {
+    std::vector<Directories> directories;
+    FirstRound first_round = FirstRound::kAtOnce;
+    // Time from the start of one round to the start of the next one. Infinite:
+    // there is no round except a first one that is due at once.
+    absl::Duration interval = absl::Minutes(1);
+    SegmentWriterOptions segment;  // of the segments that a recovery writes
+  };
+
+  struct Progress {
+    // A round is running, or the first one is due at once and has not started.
+    bool is_running = false;
+    uint64_t ended_rounds = 0;
+    uint64_t recovered_files = 0;
+  };
+
+  explicit BackgroundRecovery(const Options& options);
+  BackgroundRecovery(const BackgroundRecovery&) = delete;
+  BackgroundRecovery& operator=(const BackgroundRecovery&) = delete;
+
+  // Starts a round if one is due at `now`, a MonotonicTime(), and none is
+  // running. Returns at once. If the system has no thread to give, reports that
+  // on stderr, and the round counts as ended.
+  void StartRoundIfDue(absl::Duration now);
+
+  // Waits until the first round has ended; returns false if `timeout` passes
+  // first. Returns true at once with FirstRound::kAfterInterval.
+  bool AwaitFirstRound(absl::Duration timeout) const;
+
+  Progress progress() const;
+
+  // Sets the options of segments for all later rounds.
+  void Reconfigure(const SegmentWriterOptions& segment);
 
  private:
-  struct Found {
-    std::string path;
-    bool was_told = false;  // that it cannot be recovered
-  };
-  struct Run;
+  struct State;
 
-  std::vector<Found> Look(absl::Duration now);
-  void Start(std::shared_ptr<Run> run, absl::Duration now);
-
-  const LogDirectories directories_;
-  const absl::Duration interval_;
-  std::optional<absl::Duration> looked_at_;  // monotonic
-  std::map<std::string, absl::Duration> failed_at_;
-  std::shared_ptr<Run> run_;
+  const std::shared_ptr<State> state_;  // shared with the thread of a round
 };
 
 }  // namespace ringlog

@@ -1,20 +1,28 @@
-// Invariants checked: what processes leave that die while others live gets into
-// segments, each record once, and nothing is touched that somebody has; no
-// thread is at work when there is nothing to do, nor more than one at a time;
-// it may outlive who started it.
+// Invariants checked:
+//   - the records of leftover rings get into segments, each record once
+//   - a ring that is in use is not changed
+//   - there is one round at a time, at most one in each interval
+//   - a round may outlive its BackgroundRecovery, and the process may end
+//     during a round
 
 #include "ringlog/compress/recovery/background_recovery.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstdio>
 #include <string>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -23,11 +31,10 @@
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/recovery/background_recovery_test_fixture.h"
 #include "ringlog/compress/segment/file_name.h"
-#include "ringlog/compress/segment/log_directories.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
+#include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
 namespace {
@@ -37,32 +44,85 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-TEST_F(BackgroundRecoveryTest, ItLooksOnceInAnInterval) {
-  BackgroundRecovery runner = Runner();
+constexpr absl::Duration kRetry = absl::Minutes(10);
+constexpr absl::Duration kMoment = absl::Nanoseconds(1);
+
+using BackgroundRecoveryTest = BackgroundRecoveryFixture;
+
+TEST_F(BackgroundRecoveryTest, OneRoundPerInterval) {
+  BackgroundRecovery recovery(RecoveryOptions());
   const std::string first = LeaveRing("first");
-  EXPECT_TRUE(RunToEnd(&runner, kBegin));
-  EXPECT_FALSE(IsThere(first));
+  EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
+  EXPECT_FALSE(Exists(first));
   const std::string second = LeaveRing("second");
-  EXPECT_FALSE(RunToEnd(&runner, kBegin + kInterval - absl::Nanoseconds(1)));
-  EXPECT_TRUE(IsThere(second));
-  EXPECT_TRUE(RunToEnd(&runner, kBegin + kInterval));
-  EXPECT_FALSE(IsThere(second));
-  EXPECT_FALSE(RunToEnd(&runner, kBegin + 2 * kInterval)) << "told once";
+  EXPECT_EQ(RunRound(&recovery, kBegin + kInterval - kMoment), 0u);
+  EXPECT_TRUE(Exists(second));
+  EXPECT_EQ(RunRound(&recovery, kBegin + kInterval), 1u);
+  EXPECT_FALSE(Exists(second));
+  EXPECT_EQ(RunRound(&recovery, kBegin + 2 * kInterval), 0u);
+  EXPECT_EQ(recovery.progress().ended_rounds, 3u);
   EXPECT_THAT(Texts(), UnorderedElementsAre("first", "second"));
 }
 
-TEST_F(BackgroundRecoveryTest, WhereSomebodyElseDoesItAtTheStartItComesLater) {
-  BackgroundRecovery runner = Runner(/*is_due=*/false);
+TEST_F(BackgroundRecoveryTest, FirstRoundCanWaitForInterval) {
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.first_round = BackgroundRecovery::FirstRound::kAfterInterval;
+  BackgroundRecovery recovery(options);
   const std::string left = LeaveRing("record");
-  EXPECT_FALSE(RunToEnd(&runner, kBegin));
-  EXPECT_FALSE(RunToEnd(&runner, kBegin + kInterval - absl::Nanoseconds(1)));
-  EXPECT_TRUE(IsThere(left));
-  EXPECT_TRUE(RunToEnd(&runner, kBegin + kInterval));
-  EXPECT_FALSE(IsThere(left));
+  EXPECT_FALSE(recovery.progress().is_running);
+  EXPECT_TRUE(recovery.AwaitFirstRound(absl::ZeroDuration()));
+  EXPECT_EQ(RunRound(&recovery, kBegin), 0u);
+  EXPECT_EQ(RunRound(&recovery, kBegin + kInterval - kMoment), 0u);
+  EXPECT_TRUE(Exists(left));
+  EXPECT_EQ(RunRound(&recovery, kBegin + kInterval), 1u);
+  EXPECT_FALSE(Exists(left));
 }
 
-// Of the runner's own process and of others, here and elsewhere.
-TEST_F(BackgroundRecoveryTest, WhatBelongsToSomebodyIsNotTouched) {
+TEST_F(BackgroundRecoveryTest, InfiniteIntervalHasOnlyFirstRound) {
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.interval = absl::InfiniteDuration();
+  BackgroundRecovery with_first(options);
+  options.first_round = BackgroundRecovery::FirstRound::kAfterInterval;
+  BackgroundRecovery without(options);
+  LeaveRing("first");
+  EXPECT_EQ(RunRound(&with_first, kBegin), 1u);
+  const std::string second = LeaveRing("second");
+  for (BackgroundRecovery* recovery : {&with_first, &without}) {
+    EXPECT_EQ(RunRound(recovery, kBegin + 1000 * kInterval), 0u);
+  }
+  EXPECT_TRUE(Exists(second));
+}
+
+TEST_F(BackgroundRecoveryTest, AwaitFirstRoundWaitsForItsEnd) {
+  Gate gate;
+  BackgroundRecovery recovery(RecoveryOptions());
+  LeaveRing("record");
+  EXPECT_TRUE(recovery.progress().is_running) << "it is due at once";
+  EXPECT_FALSE(recovery.AwaitFirstRound(absl::ZeroDuration()));
+  g_gate = &gate;
+  recovery.StartRoundIfDue(kBegin);
+  gate.has_come.Await();
+  EXPECT_FALSE(recovery.AwaitFirstRound(absl::Milliseconds(10)));
+  g_gate = nullptr;
+  gate.may_go_on.Send();
+  EXPECT_TRUE(recovery.AwaitFirstRound(kLong));
+  EXPECT_THAT(Rings(), IsEmpty());
+  gate.has_deleted.Await();
+}
+
+// Creates the ring of a dead process in `directory`, whose segments are in
+// `segments`, and returns its path.
+std::string MakeLeftover(const std::string& directory,
+                         const std::string& segments) {
+  RingOptions options;
+  options.slot_count = 2;
+  options.program = "program";
+  options.segment_directory = segments;
+  auto ring = Ring::CreateIn(directory, RingFileName, options);
+  return ring.ok() ? (*ring)->path() : "";
+}
+
+TEST_F(BackgroundRecoveryTest, RingsInUseOrOfOthersStay) {
   const std::string shared = MakeTestDirectory();
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
@@ -77,34 +137,44 @@ TEST_F(BackgroundRecoveryTest, WhatBelongsToSomebodyIsNotTouched) {
   stay.push_back(ring_->path());
   stay.push_back(LeaveRing("unreadable"));
   WriteFile(stay.back(), "no ring");
-  const auto leave_in_shared = [&](const std::string& segments) {
-    RingOptions options;
-    options.slot_count = 2;
-    options.program = "program";
-    options.segment_directory = segments;
-    auto ring = Ring::CreateIn(shared, RingFileName, options);
-    return ring.ok() ? (*ring)->path() : "";
-  };
-  stay.push_back(leave_in_shared(""));
-  stay.push_back(leave_in_shared("/somewhere/else"));
-  const std::string left = leave_in_shared(directory_);
+  stay.push_back(MakeLeftover(shared, ""));
+  stay.push_back(MakeLeftover(shared, "/somewhere/else"));
+  const std::string left = MakeLeftover(shared, directory_);
 
-  BackgroundRecovery runner({directory_, shared, "program"}, kInterval,
-                            /*is_due=*/true);
-  EXPECT_TRUE(RunToEnd(&runner, kBegin));
-  EXPECT_FALSE(IsThere(left));
-  for (const std::string& path : stay) EXPECT_TRUE(IsThere(path)) << path;
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.directories = {{directory_, shared}};
+  BackgroundRecovery recovery(options);
+  EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
+  EXPECT_FALSE(Exists(left));
   for (int i = 1; i < 3; ++i) {
-    runner.RunIfDue(kBegin + i * kInterval, SegmentWriterOptions());
-    EXPECT_FALSE(runner.is_running()) << "there is nothing to do";
+    EXPECT_EQ(RunRound(&recovery, kBegin + i * kInterval), 0u);
   }
+  for (const std::string& path : stay) EXPECT_TRUE(Exists(path)) << path;
   may_end.Send();
   EXPECT_EQ(AwaitChild(child), 0);
 }
 
-// As programs do that close all descriptors there are. That the mapping keeps
-// the lock is Linux's kindness, and not what it is left to.
-TEST_F(BackgroundRecoveryTest, ARingThatItsOwnProcessHasClosedByMistakeStays) {
+// As with a fallback_directory.
+TEST_F(BackgroundRecoveryTest, EachDirectoryGetsItsOwnRings) {
+  const std::string rings = MakeTestDirectory();
+  const std::string fallback = MakeTestDirectory();
+  MakeLeftover(rings, directory_);
+  MakeLeftover(rings, fallback);
+  MakeLeftover(fallback, "");
+  LeaveRing("record");
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.directories = {{directory_, rings}, {fallback, rings}};
+  BackgroundRecovery recovery(options);
+  EXPECT_EQ(RunRound(&recovery, kBegin), 4u);
+  for (const std::string& directory : {directory_, rings, fallback}) {
+    EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
+  }
+  EXPECT_THAT(Texts(), ElementsAre("record"));
+}
+
+// A program may close all its descriptors. On Linux the mapping keeps the lock;
+// here the lock is removed as well.
+TEST_F(BackgroundRecoveryTest, UnlockedRingOfLivingProcessStays) {
   EXPECT_EQ(RunChild([&] {
               MakeRing(64);
               struct stat ring;
@@ -115,15 +185,16 @@ TEST_F(BackgroundRecoveryTest, ARingThatItsOwnProcessHasClosedByMistakeStays) {
                 flock(fd, LOCK_UN);
                 close(fd);
               }
-              BackgroundRecovery runner = Runner();
-              if (RunToEnd(&runner, kBegin)) _exit(2);
-              _exit(IsThere(ring_->path()) ? 0 : 3);
+              BackgroundRecovery recovery(RecoveryOptions());
+              if (RunRound(&recovery, kBegin) != 0) _exit(2);
+              _exit(Exists(ring_->path()) ? 0 : 3);
             }),
             0);
 }
 
-// It has the id and the start of the process that logged.
-TEST_F(BackgroundRecoveryTest, TheRingOfAProcessThatCalledExecIsALeftover) {
+// The program after exec(2) has the process id and start time of the one that
+// logged.
+TEST_F(BackgroundRecoveryTest, RingFromBeforeExecIsRecovered) {
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
     MakeRing(64);
@@ -134,66 +205,121 @@ TEST_F(BackgroundRecoveryTest, TheRingOfAProcessThatCalledExecIsALeftover) {
     _exit(1);
   });
   is_ready.Await();
-  BackgroundRecovery runner = Runner();
-  EXPECT_TRUE(RunToEnd(&runner, kBegin));
+  BackgroundRecovery recovery(RecoveryOptions());
+  EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
   EXPECT_THAT(Rings(), IsEmpty());
   EXPECT_THAT(Texts(), ElementsAre("before exec"));
   ASSERT_EQ(kill(child, SIGKILL), 0);
   EXPECT_EQ(AwaitChild(child), SIGKILL) << "it was alive until now";
 }
 
-TEST_F(BackgroundRecoveryTest, WhatDidNotBecomeARingGoesWhenItsMakerIsDead) {
-  const pid_t dead = StartChild([] { _exit(0); });
-  AwaitChild(dead);
-  const auto unfinished = [&](pid_t maker) {
+class UnfinishedRingTest : public BackgroundRecoveryFixture {
+ protected:
+  std::string MakeUnfinished(pid_t maker) {
     std::string path =
         absl::StrCat(directory_, "/program.host.20261124-034019.", maker,
                      ".5f3a9c1b.ring.tmp");
     WriteFile(path, "");
     return path;
-  };
-  unfinished(dead);
-  const std::string of_the_living = unfinished(getpid());
-  BackgroundRecovery runner = Runner();
-  EXPECT_TRUE(RunToEnd(&runner, kBegin));
-  EXPECT_THAT(FilesIn(directory_, ".tmp"), ElementsAre(of_the_living));
+  }
+};
+
+TEST_F(UnfinishedRingTest, IsDeletedWhenItsMakerIsDead) {
+  const pid_t dead = StartChild([] { _exit(0); });
+  AwaitChild(dead);
+  MakeUnfinished(dead);
+  const std::string of_living_process = MakeUnfinished(getppid());
+  BackgroundRecovery recovery(RecoveryOptions());
+  EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
+  EXPECT_THAT(FilesIn(directory_, ".tmp"), ElementsAre(of_living_process));
 }
 
-// In processes that have not said anything yet, a second one where it might be
-// told again: stderr gets no more than a line a minute.
-TEST_F(BackgroundRecoveryTest,
-       WhatCannotBeRecoveredIsToldOnceAndTriedNowAndThen) {
+// In a container each life of the program may have the same process id.
+TEST_F(UnfinishedRingTest, OfFormerProcessWithSameIdIsDeleted) {
+  BackgroundRecovery recovery(RecoveryOptions());
+  const std::string path = MakeUnfinished(getpid());
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(RunRound(&recovery, kBegin), 0u);
+  EXPECT_TRUE(Exists(path)) << "it is being made";
+  close(fd);
+  EXPECT_EQ(RunRound(&recovery, kBegin + kInterval), 1u);
+  EXPECT_FALSE(Exists(path));
+}
+
+// A second process makes the later attempts, because a process writes at most
+// one line a minute to stderr.
+TEST_F(BackgroundRecoveryTest, FailureIsReportedOnceAndRetried) {
   const std::string left = LeaveRing("record");
-  constexpr absl::Duration kRetry = absl::Minutes(10);
-  BackgroundRecovery runner = Runner();
+  BackgroundRecovery recovery(RecoveryOptions());
   const auto tries_at = [&](absl::Duration now) {
-    runner.RunIfDue(now, SegmentWriterOptions());
-    return runner.is_running();
+    const int before = g_attempts;
+    RunRound(&recovery, now);
+    return g_attempts != before;
   };
   const auto go_on = [&] {
-    if (RunToEnd(&runner, kBegin + kRetry + kInterval)) _exit(4);
-    if (tries_at(kBegin + 2 * kRetry)) _exit(5);
+    if (!tries_at(kBegin + kRetry)) _exit(4);
+    if (tries_at(kBegin + 2 * kRetry - kMoment)) _exit(5);
     g_is_stuck = false;
-    if (!RunToEnd(&runner, kBegin + 3 * kRetry)) _exit(6);
+    if (RunRound(&recovery, kBegin + 3 * kRetry) != 1) _exit(6);
   };
   const auto begin = [&] {
     g_is_stuck = true;
-    if (RunToEnd(&runner, kBegin)) _exit(1);
+    if (!tries_at(kBegin)) _exit(1);
     if (tries_at(kBegin + kInterval)) _exit(2);
-    if (tries_at(kBegin + kRetry - absl::Nanoseconds(1))) _exit(3);
+    if (tries_at(kBegin + kRetry - kMoment)) _exit(3);
     _exit(WEXITSTATUS(AwaitChild(StartChild(go_on))));
   };
   std::string err;
   EXPECT_EQ(RunChild(begin, &err), 0);
-  EXPECT_THAT(err, HasSubstr("what a process that died has left: "));
+  EXPECT_THAT(err, HasSubstr("cannot recover leftover rings: "));
   EXPECT_THAT(err, HasSubstr(absl::StrCat("delete ", left)));
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
   EXPECT_THAT(Rings(), IsEmpty());
   EXPECT_THAT(Texts(), ElementsAre("record"));
 }
 
-// Which is ENOENT as well, but the ring is there.
-TEST_F(BackgroundRecoveryTest, ADirectoryThatHasGoneIsAnErrorToo) {
+// Runs a round in a process that has not reported anything yet, and a second
+// one in its child; returns their stderr.
+std::string ReportOfTwoRounds(const BackgroundRecovery::Options& options,
+                              uint64_t (*run_round)(BackgroundRecovery*,
+                                                    absl::Duration)) {
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [&] {
+                  BackgroundRecovery recovery(options);
+                  if (run_round(&recovery, kBegin) != 0) _exit(1);
+                  const int status = AwaitChild(StartChild([&] {
+                    if (run_round(&recovery, kBegin + kRetry) != 0) _exit(2);
+                  }));
+                  _exit(WEXITSTATUS(status));
+                },
+                &err),
+            0);
+  return err;
+}
+
+TEST_F(BackgroundRecoveryTest, UnreadableRingIsReportedOnce) {
+  const std::string left = LeaveRing("record");
+  WriteFile(left, "no ring");
+  const std::string err = ReportOfTwoRounds(RecoveryOptions(), &RunRound);
+  EXPECT_THAT(err, HasSubstr(absl::StrCat("leftover rings: ", left)));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_TRUE(Exists(left));
+}
+
+TEST_F(BackgroundRecoveryTest, UnreadableDirectoryIsReportedOnce) {
+  const std::string file = MakeTestDirectory() + "/file";
+  WriteFile(file, "");
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.directories = {{directory_, file}};
+  const std::string err = ReportOfTwoRounds(options, &RunRound);
+  EXPECT_THAT(err, HasSubstr(absl::StrCat("leftover rings: open ", file)));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
+// The error is ENOENT, as if another process had recovered the ring.
+TEST_F(BackgroundRecoveryTest, MissingSegmentDirectoryIsReported) {
   const std::string shared = MakeTestDirectory();
   const std::string gone = MakeTestDirectory() + "/gone";
   AwaitChild(StartChild([&] {
@@ -205,93 +331,157 @@ TEST_F(BackgroundRecoveryTest, ADirectoryThatHasGoneIsAnErrorToo) {
     Append("record");
     raise(SIGKILL);
   }));
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.directories = {{gone, shared}};
+  const std::string err = ReportOfTwoRounds(options, &RunRound);
+  EXPECT_THAT(err, HasSubstr("cannot recover leftover rings: "));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_EQ(FilesIn(shared, ".ring").size(), 1u);
+}
+
+TEST_F(BackgroundRecoveryTest, MissingDirectoryIsEmpty) {
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.directories = {{"/nonexistent", "/nonexistent/rings"}};
+  EXPECT_EQ(ReportOfTwoRounds(options, &RunRound), "");
+}
+
+#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
+constexpr bool kMayLimitMemory = false;
+#else
+constexpr bool kMayLimitMemory = true;
+#endif
+
+// Lets the calling process allocate at most `bytes` more.
+void LimitMemory(uint64_t bytes) {
+  uint64_t pages = 0;
+  FILE* const statm = fopen("/proc/self/statm", "r");
+  if (statm == nullptr || fscanf(statm, "%lu", &pages) != 1) _exit(100);
+  fclose(statm);
+  const rlim_t most =
+      pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + bytes;
+  const rlimit limit = {most, most};
+  if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(101);
+}
+
+TEST_F(BackgroundRecoveryTest, RingLargerThanMemoryIsReported) {
+  if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
+  AwaitChild(StartChild([&] {
+    MakeRing(uint64_t{1} << 18);  // 128 MiB
+    Append("record");
+    raise(SIGKILL);
+  }));
   std::string err;
   EXPECT_EQ(RunChild(
                 [&] {
-                  BackgroundRecovery runner({gone, shared, "program"},
-                                            kInterval,
-                                            /*is_due=*/true);
-                  if (RunToEnd(&runner, kBegin)) _exit(1);
-                  if (FilesIn(shared, ".ring").size() != 1) _exit(2);
-                  runner.RunIfDue(kBegin + kInterval, SegmentWriterOptions());
-                  if (runner.is_running()) _exit(3);
+                  LimitMemory(uint64_t{64} << 20);
+                  BackgroundRecovery recovery(RecoveryOptions());
+                  if (RunRound(&recovery, kBegin) != 0) _exit(1);
                 },
                 &err),
             0);
-  EXPECT_THAT(err, HasSubstr("cannot recover"));
+  EXPECT_THAT(err, HasSubstr("no memory"));
+  BackgroundRecovery recovery(RecoveryOptions());
+  EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
+  EXPECT_THAT(Texts(), ElementsAre("record"));
 }
 
-TEST_F(BackgroundRecoveryTest, ARingInMemoryHasNothingRecovered) {
+// The log goes on, and so does retention, which waits for the first round.
+TEST_F(BackgroundRecoveryTest, RoundWithoutThreadCountsAsEnded) {
+  if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
   const std::string left = LeaveRing("record");
-  auto ring = Ring::CreateAnonymous(RingOptions());
-  ASSERT_TRUE(ring.ok()) << ring.status();
-  BackgroundRecovery runner(LogDirectoriesOf(**ring, directory_), kInterval,
-                            /*is_due=*/true);
-  EXPECT_FALSE(RunToEnd(&runner, kBegin));
-  EXPECT_TRUE(IsThere(left));
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [&] {
+                  BackgroundRecovery recovery(RecoveryOptions());
+                  LimitMemory(0);
+                  // Uses up the stacks that the C library keeps.
+                  pthread_t thread;
+                  const auto wait = [](void*) -> void* {
+                    for (;;) pause();
+                  };
+                  while (pthread_create(&thread, nullptr, wait, nullptr) == 0) {
+                  }
+                  for (int i = 0; i < 3; ++i) {
+                    recovery.StartRoundIfDue(kBegin + i * kInterval);
+                    const auto progress = recovery.progress();
+                    if (progress.is_running) _exit(1);
+                    if (progress.ended_rounds != static_cast<uint64_t>(i + 1)) {
+                      _exit(2);
+                    }
+                  }
+                  if (!recovery.AwaitFirstRound(absl::ZeroDuration())) _exit(3);
+                  _exit(0);
+                },
+                &err),
+            0);
+  EXPECT_THAT(err, HasSubstr("start thread ringlog-recover"));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_TRUE(Exists(left));
 }
 
-TEST_F(BackgroundRecoveryTest, ThereIsOneThreadAtATime) {
+TEST_F(BackgroundRecoveryTest, OneThreadAtATime) {
   Gate gate;
-  BackgroundRecovery runner = Runner();
+  BackgroundRecovery recovery(RecoveryOptions());
   const Other second = Begin("second");
   LeaveRing("first");
   g_gate = &gate;
-  runner.RunIfDue(kBegin, SegmentWriterOptions());
+  recovery.StartRoundIfDue(kBegin);
   gate.has_come.Await();
   Kill(second);
   for (int i = 1; i < 4; ++i) {
-    EXPECT_FALSE(
-        runner.RunIfDue(kBegin + i * kInterval, SegmentWriterOptions()));
-    EXPECT_TRUE(runner.is_running());
+    recovery.StartRoundIfDue(kBegin + i * kInterval);
+    EXPECT_TRUE(recovery.progress().is_running);
+    EXPECT_EQ(recovery.progress().ended_rounds, 0u);
   }
   g_gate = nullptr;
   gate.may_go_on.Send();
-  // What has become due meanwhile is done at once.
-  EXPECT_TRUE(RunToEnd(&runner, kBegin + 4 * kInterval));
+  WaitUntil([&] { return !recovery.progress().is_running; });
+  // The next round is due already.
+  EXPECT_EQ(RunRound(&recovery, kBegin + 4 * kInterval), 1u);
   EXPECT_THAT(Rings(), IsEmpty());
   EXPECT_THAT(Texts(), UnorderedElementsAre("first", "second"));
 }
 
-// The thread of a runner, and of a flusher, that is destroyed.
-TEST_F(BackgroundRecoveryTest, ARecoveryMayOutliveWhoBeganIt) {
+TEST_F(BackgroundRecoveryTest, RoundMayOutliveItsOwner) {
   for (const bool with_flusher : {false, true}) {
     Gate gate;
     const std::string left = LeaveRing(absl::StrCat("record ", with_flusher));
     g_gate = &gate;
-    if (with_flusher) {
-      MakeRing(64);
-      const auto flusher = StartFlusher(ring_.get(), ImpatientOptions());
-      gate.has_come.Await();
-      EXPECT_TRUE(flusher->Stop().ok());
-    } else {
-      BackgroundRecovery runner = Runner();
-      runner.RunIfDue(kBegin, SegmentWriterOptions());
-      gate.has_come.Await();
+    {
+      BackgroundRecovery recovery(RecoveryOptions());
+      if (with_flusher) {
+        MakeRing(64);
+        const auto flusher = StartFlusher(ring_.get(), Options(), &recovery);
+        gate.has_come.Await();
+        EXPECT_TRUE(flusher->Stop().ok());
+      } else {
+        recovery.StartRoundIfDue(kBegin);
+        gate.has_come.Await();
+      }
     }
-    EXPECT_TRUE(IsThere(left));
+    EXPECT_TRUE(Exists(left));
     g_gate = nullptr;
     gate.may_go_on.Send();
     gate.has_deleted.Await();
-    EXPECT_FALSE(IsThere(left));
+    EXPECT_FALSE(Exists(left));
   }
   EXPECT_THAT(Texts(), UnorderedElementsAre("record 0", "record 1"));
 }
 
-TEST_F(BackgroundRecoveryTest, AProcessMayEndWithinARecovery) {
+TEST_F(BackgroundRecoveryTest, ProcessMayEndDuringRound) {
   const std::string left = LeaveRing("record");
   EXPECT_EQ(RunChild([&] {
               Gate gate;
               g_gate = &gate;
-              BackgroundRecovery runner = Runner();
-              runner.RunIfDue(kBegin, SegmentWriterOptions());
+              BackgroundRecovery recovery(RecoveryOptions());
+              recovery.StartRoundIfDue(kBegin);
               gate.has_come.Await();
               exit(0);
             }),
             0);
-  EXPECT_TRUE(IsThere(left));
-  BackgroundRecovery runner = Runner();
-  EXPECT_TRUE(RunToEnd(&runner, kBegin));
+  EXPECT_TRUE(Exists(left));
+  BackgroundRecovery recovery(RecoveryOptions());
+  EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
   EXPECT_THAT(Rings(), IsEmpty());
   EXPECT_THAT(Texts(), ElementsAre("record"));
 }

@@ -11,23 +11,38 @@ namespace ringlog {
 
 std::atomic<Gate*> g_gate{nullptr};
 std::atomic<bool> g_is_stuck{false};
+std::atomic<int> g_attempts{0};
 
-}  // namespace ringlog
+namespace {
 
-// The C library's declaration promises the compiler that it throws nothing.
-extern "C" int unlink(const char* name) noexcept {
-  const bool is_ring = absl::EndsWith(name, ".ring");
-  ringlog::Gate* const gate = is_ring ? ringlog::g_gate.load() : nullptr;
+int Unlink(const char* name) {
+  return static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, name, 0));
+}
+
+int UnlinkRing(const char* name) {
+  ++g_attempts;
+  Gate* gate = g_gate.load();
+  if (gate != nullptr && !gate->ring.empty() && gate->ring != name) {
+    gate = nullptr;
+  }
   if (gate != nullptr) {
     gate->has_come.Send();
     gate->may_go_on.Await();
   }
-  if (is_ring && ringlog::g_is_stuck) {
+  if (g_is_stuck) {
     errno = EACCES;
     return -1;
   }
-  const auto result =
-      static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, name, 0));
+  const int result = Unlink(name);
   if (gate != nullptr) gate->has_deleted.Send();
   return result;
+}
+
+}  // namespace
+}  // namespace ringlog
+
+// The C library declares it noexcept.
+extern "C" int unlink(const char* name) noexcept {
+  return absl::EndsWith(name, ".ring") ? ringlog::UnlinkRing(name)
+                                       : ringlog::Unlink(name);
 }

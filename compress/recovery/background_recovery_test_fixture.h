@@ -1,7 +1,7 @@
-// A BackgroundRecovery, and processes that leave it something to do.
+// A fixture for tests of BackgroundRecovery, with processes that leave rings.
 //
-// unlink(2) is taken over, in the whole program, so that a recovery can be held
-// up at its end, and fail there.
+// The library replaces unlink(2) in the whole program, so that a test can hold
+// up a recovery just before its end, or make it fail there.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_BACKGROUND_RECOVERY_TEST_FIXTURE_H_
 #define RINGLOG_COMPRESS_RECOVERY_BACKGROUND_RECOVERY_TEST_FIXTURE_H_
@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/algorithm/container.h"
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/flusher/flusher_options.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
@@ -28,50 +28,61 @@
 namespace ringlog {
 
 inline constexpr absl::Duration kInterval = absl::Minutes(1);
-// When a runner is first called: any time does.
+// Time of the first call in most tests; any time is possible.
 inline constexpr absl::Duration kBegin = absl::Hours(7);
 
-// Holds up who wants to delete a ring.
+// Holds up each thread that is about to delete a ring; if `ring` is not empty,
+// only that ring.
 struct Gate {
+  std::string ring;
   Signal has_come, may_go_on, has_deleted;
 };
 extern std::atomic<Gate*> g_gate;
-// Whether a ring cannot be deleted.
+// If true, a ring cannot be deleted.
 extern std::atomic<bool> g_is_stuck;
+// Number of attempts to delete a ring.
+extern std::atomic<int> g_attempts;
 
-class BackgroundRecoveryTest : public FlusherFixture {
+class BackgroundRecoveryFixture : public FlusherFixture {
  protected:
-  BackgroundRecoveryTest() { AwaitThreads(); }
-  ~BackgroundRecoveryTest() override { g_gate = nullptr; }
+  BackgroundRecoveryFixture() { AwaitThreads(); }
+  ~BackgroundRecoveryFixture() override { g_gate = nullptr; }
 
-  BackgroundRecovery Runner(bool is_due = true) const {
-    return BackgroundRecovery({directory_, directory_, "program"}, kInterval,
-                              is_due);
+  BackgroundRecovery::Options RecoveryOptions() const {
+    BackgroundRecovery::Options options;
+    options.directories = {{directory_, directory_}};
+    options.interval = kInterval;
+    return options;
+  }
+  // Returns options of a recovery that runs all the time.
+  BackgroundRecovery::Options ImpatientOptions() const {
+    BackgroundRecovery::Options options = RecoveryOptions();
+    options.interval = absl::Milliseconds(1);
+    return options;
   }
 
-  // Looks, if that is due, and waits until what was found has been tried.
-  static bool RunToEnd(BackgroundRecovery* runner, absl::Duration now) {
-    bool has_recovered = false;
-    WaitUntil([&] {
-      const bool has_ended = runner->RunIfDue(now, SegmentWriterOptions());
-      has_recovered |= has_ended;
-      return !has_ended && !runner->is_running();
-    });
+  // Starts a round if one is due at `now`, waits until it has ended, and
+  // returns the number of files that it has recovered.
+  static uint64_t RunRound(BackgroundRecovery* recovery, absl::Duration now) {
+    const uint64_t before = recovery->progress().recovered_files;
+    recovery->StartRoundIfDue(now);
+    WaitUntil([&] { return !recovery->progress().is_running; });
     AwaitThreads();
-    return has_recovered;
+    return recovery->progress().recovered_files - before;
   }
-  // Until none is there that recovers, or has done so: TSan lets no child start
-  // threads that was forked meanwhile.
+  // Waits until no thread of a recovery exists: TSan does not let a child start
+  // threads if its parent had one during the fork.
   static void AwaitThreads() {
     WaitUntil([] { return !HasThread("ringlog-recover"); });
   }
 
-  // A process that has logged. Begun before the test has threads: sanitizers
-  // promise nothing of what a child allocates then.
   struct Other {
     pid_t process;
     std::string ring;
   };
+  // Starts a process that logs `text`. Call it before the test has threads,
+  // because sanitizers do not support all allocations in a child of a process
+  // with threads.
   Other Begin(const std::string& text) {
     const std::vector<std::string> before = Rings();
     Signal is_ready;
@@ -93,7 +104,7 @@ class BackgroundRecoveryTest : public FlusherFixture {
     EXPECT_EQ(kill(other.process, SIGKILL), 0);
     EXPECT_EQ(AwaitChild(other.process), SIGKILL);
   }
-  // Of a process that logs and is killed, its ring.
+  // Returns the leftover ring of a process that logged `text` and was killed.
   std::string LeaveRing(const std::string& text) {
     const Other other = Begin(text);
     Kill(other);
@@ -103,14 +114,8 @@ class BackgroundRecoveryTest : public FlusherFixture {
   std::vector<std::string> Rings() const {
     return FilesIn(directory_, ".ring");
   }
-  bool IsThere(const std::string& path) const {
+  static bool Exists(const std::string& path) {
     return access(path.c_str(), F_OK) == 0;
-  }
-
-  FlusherOptions ImpatientOptions() {
-    FlusherOptions options = Options();
-    options.leftover_interval = absl::Milliseconds(1);
-    return options;
   }
 };
 

@@ -1,4 +1,5 @@
-// What recovery makes of a ring, a cursor or a segment that is damaged.
+// Invariants checked: a damaged ring, cursor or segment costs only the records
+// that are damaged; recovery neither duplicates a record nor adds a wrong one.
 
 #include <unistd.h>
 
@@ -13,14 +14,13 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/read_records.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -29,8 +29,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-// Nobody knows then what of the last segment counts: nothing of it is touched.
-TEST_P(LifeTest, WithADamagedCursorNothingIsLostAndSegmentsStay) {
+// Without the cursor it is unknown which bytes of the last segment count, so
+// that segment stays as it is.
+TEST_P(LifeTest, DamagedCursorLosesNothing) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];
@@ -58,14 +59,14 @@ TEST_P(LifeTest, WithADamagedCursorNothingIsLostAndSegmentsStay) {
     }
   }
   EXPECT_THAT(Messages(logged), ::testing::IsSubsetOf(texts));
-  // The ring came back, as if its deletion had not been.
+  // A repetition, as if the process had been killed before it deleted the ring.
   const std::vector<std::string> names = FilesIn(directory, ".zst");
   WriteFile(ring, bytes);
   ASSERT_TRUE(Recover(directory).ok());
   EXPECT_EQ(FilesIn(directory, ".zst"), names);
 }
 
-TEST_P(LifeTest, ADamagedSegmentIsNotCopiedFromTheRing) {
+TEST_P(LifeTest, DamagedSegmentCausesNoDuplicates) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   for (const std::string& path : FilesIn(directory, ".zst")) {
@@ -75,7 +76,7 @@ TEST_P(LifeTest, ADamagedSegmentIsNotCopiedFromTheRing) {
     WriteFile(path, bytes);
   }
   ASSERT_TRUE(Recover(directory).ok());
-  // Of what the reader can still read none is there twice.
+  // Each record that the reader can still read is there once.
   std::map<std::string, int> counts;
   for (const std::string& path : FilesIn(directory, ".zst")) {
     auto reader = SegmentReader::Open(path);
@@ -88,13 +89,13 @@ TEST_P(LifeTest, ADamagedSegmentIsNotCopiedFromTheRing) {
   EXPECT_LE(counts.size(), static_cast<size_t>(logged));
 }
 
-// The number of the life's step after which a frame of its segment is open, and
-// the records in it.
+// Number of the step of Life() after which a frame is open, and range of the
+// records in that frame.
 constexpr int kOpenFrameStep = 14;
 constexpr int kOpenFrameFirst = 4;
 constexpr int kOpenFrameEnd = 8;
 
-// What the reader finds in all segments of a directory, in order.
+// Content of all segments of a directory, in order.
 struct Found {
   std::vector<std::string> texts;
   std::vector<SkippedRegion> regions;
@@ -139,7 +140,8 @@ class OpenFrameTest : public ::testing::Test {
     EXPECT_EQ(cursor->segment_bytes, segment_bytes_.size());
   }
 
-  // Every record but those of the open frame, which are named.
+  // Recovers with the content `segment` instead of the intact one. Expects all
+  // records except those of the open frame, and one region for those.
   void ExpectFrameIsLost(const std::string& segment) {
     for (const std::string& path : FilesIn(directory_, ".zst")) {
       ASSERT_EQ(unlink(path.c_str()), 0);
@@ -166,7 +168,7 @@ class OpenFrameTest : public ::testing::Test {
   uint64_t frame_offset_ = 0;
 };
 
-TEST_F(OpenFrameTest, AFlippedByteInItGivesNoWrongText) {
+TEST_F(OpenFrameTest, FlippedBitCausesNoWrongText) {
   for (uint64_t at = frame_offset_; at < segment_bytes_.size(); ++at) {
     std::string damaged = segment_bytes_;
     damaged[at] = static_cast<char>(damaged[at] ^ 1);
@@ -175,7 +177,7 @@ TEST_F(OpenFrameTest, AFlippedByteInItGivesNoWrongText) {
   }
 }
 
-TEST_F(OpenFrameTest, CutAnywhereInItGivesNoWrongText) {
+TEST_F(OpenFrameTest, TruncationCausesNoWrongText) {
   for (uint64_t length = frame_offset_; length < segment_bytes_.size();
        ++length) {
     ExpectFrameIsLost(segment_bytes_.substr(0, length));
@@ -183,8 +185,7 @@ TEST_F(OpenFrameTest, CutAnywhereInItGivesNoWrongText) {
   }
 }
 
-// A frame before it is damaged: it is closed all the same.
-TEST_F(OpenFrameTest, DamageBeforeItDoesNotCostIt) {
+TEST_F(OpenFrameTest, SurvivesDamageOfEarlierFrame) {
   std::string damaged = segment_bytes_;
   damaged[20] = static_cast<char>(damaged[20] ^ 1);
   WriteFile(segment_, damaged);
@@ -196,7 +197,7 @@ TEST_F(OpenFrameTest, DamageBeforeItDoesNotCostIt) {
   EXPECT_THAT(found.regions, SizeIs(1));
 }
 
-TEST_F(OpenFrameTest, AnotherRingsFileOfThatNameStaysAsItIs) {
+TEST_F(OpenFrameTest, SegmentOfAnotherRingStays) {
   std::string others;
   {
     const std::string elsewhere = MakeTestDirectory();
@@ -211,8 +212,9 @@ TEST_F(OpenFrameTest, AnotherRingsFileOfThatNameStaysAsItIs) {
   EXPECT_EQ(ReadFile(segment_), others);
 }
 
-// What the ring says of its segments may then be old, and is asked of them.
-TEST_P(LifeTest, AfterTheMachineHasDiedNothingThatIsThereIsLostOrDoubled) {
+// After a reboot the cursor may be older than the segments, so recovery goes by
+// the segments.
+TEST_P(LifeTest, EachRecordIsRecoveredOnceAfterReboot) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];
@@ -221,10 +223,10 @@ TEST_P(LifeTest, AfterTheMachineHasDiedNothingThatIsThereIsLostOrDoubled) {
   EXPECT_EQ(Texts(directory), Messages(logged));
 }
 
-INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, LifeTest,
+INSTANTIATE_TEST_SUITE_P(AfterEachStep, LifeTest,
                          ::testing::Range(size_t{0}, Life().size()));
 
-TEST(LeftoverRecoveryTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
+TEST(DamagedRingTest, StaysAndDoesNotPreventOtherRecoveries) {
   const std::string directory = MakeTestDirectory();
   { Victim(directory).Log(3); }
   const std::string first = FilesIn(directory, ".ring")[0];
@@ -234,8 +236,7 @@ TEST(LeftoverRecoveryTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
   }
   WriteFile(first, bytes);
   { Victim(directory).Log(2); }
-  const LeftoverSweep sweep =
-      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
   EXPECT_THAT(sweep.recovered, SizeIs(1));
   ASSERT_THAT(sweep.errors, SizeIs(1));
   EXPECT_THAT(sweep.errors[0].message(), HasSubstr(first));
@@ -243,7 +244,7 @@ TEST(LeftoverRecoveryTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
   EXPECT_EQ(Texts(directory), Messages(2));
 }
 
-TEST(LeftoverRecoveryTest, ADamagedHeaderWithAWholeCopyCostsNothing) {
+TEST(DamagedRingTest, SecondCopyOfHeaderIsEnough) {
   const std::string directory = MakeTestDirectory();
   { Victim(directory).Log(3); }
   const std::string ring = FilesIn(directory, ".ring")[0];

@@ -1,7 +1,6 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,37 +23,19 @@
 namespace ringlog {
 namespace {
 
-// In a directory for everybody another user may have made it up.
-bool MayBeTrusted(const std::string& path, bool is_own_directory) {
-  struct stat st;
-  return is_own_directory ||
-         (lstat(path.c_str(), &st) == 0 && st.st_uid == geteuid());
-}
+constexpr absl::string_view kUnfinishedSuffix = ".tmp";
 
-// Of the ring at `path`. What cannot be read is another user's where
-// directories are shared; in a program's own directory it is an error, which
-// reading it will tell.
-bool MayGoTo(const std::string& path, bool is_own_directory,
-             const std::string& segment_directory) {
-  if (!MayBeTrusted(path, is_own_directory)) return false;
-  const absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
-  return header.ok() ? GoesTo(*header, is_own_directory, segment_directory)
-                     : is_own_directory;
-}
-
-// A ring by its name; or, unfinished, what its maker did not live to give one.
+// A file that is named like a ring.
 struct NamedRing {
   std::string path;
   ParsedFileName name;
   bool is_unfinished = false;
 };
 
-constexpr absl::string_view kUnfinishedSuffix = ".tmp";
-
 std::vector<NamedRing> RingsIn(const std::string& directory,
-                               absl::Status* listed = nullptr) {
+                               absl::Status* status) {
   std::vector<NamedRing> rings;
-  for (const std::string& name : ListDirectory(directory, listed)) {
+  for (const std::string& name : ListDirectory(directory, status)) {
     NamedRing ring;
     absl::string_view stem = name;
     ring.is_unfinished = absl::ConsumeSuffix(&stem, kUnfinishedSuffix);
@@ -66,125 +47,100 @@ std::vector<NamedRing> RingsIn(const std::string& directory,
   return rings;
 }
 
-absl::Status RemoveUnfinished(const std::string& path) {
-  const absl::StatusOr<ForkClosedFile> fd = OpenLeftover(path);
-  if (!fd.ok()) return fd.status();
-  if (unlink(path.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
-  }
-  return absl::OkStatus();
+// Returns false if another user may have forged the file: several users may
+// write to a directory that is only for rings.
+bool MayBeTrusted(const std::string& path, bool is_segment_directory) {
+  struct stat st;
+  return is_segment_directory ||
+         (lstat(path.c_str(), &st) == 0 && st.st_uid == geteuid());
 }
 
-// By the id in its name: there may be no more to go by, and to ask for its lock
-// would get in the way of a maker that lives.
+// Goes by the process id in the name, because an unfinished file may not have
+// any other trace of its process, and because a request for its lock disturbs a
+// living process. A file with the id of the calling process is an exception:
+// after the restart of a container it is from the former process of this id.
 bool MakerMayBeAlive(const ParsedFileName& name) {
   ProcessIdentity maker;
   maker.process_id = name.process_id;
-  return MayBeAlive(maker);
+  return name.process_id != getpid() && MayBeAlive(maker);
 }
 
-absl::StatusOr<LeftoverReport> Recover(const std::string& ring_path,
+bool IsLeftoverOf(const std::string& segment_directory, const NamedRing& ring,
+                  bool is_segment_directory) {
+  if (!MayBeTrusted(ring.path, is_segment_directory)) return false;
+  if (ring.is_unfinished) return !MakerMayBeAlive(ring.name);
+  const absl::StatusOr<RingHeader> header = ReadLeftoverHeader(ring.path);
+  if (header.ok()) {
+    return GoesTo(*header, is_segment_directory, segment_directory);
+  }
+  // In a directory of its own, an unreadable ring is usually another user's.
+  return is_segment_directory && !absl::IsFailedPrecondition(header.status()) &&
+         !absl::IsNotFound(header.status());
+}
+
+absl::StatusOr<LeftoverReport> Recover(const std::string& path,
                                        const std::string& segment_directory,
                                        const SegmentWriterOptions& options) {
-  // Closing ends the lock, so it comes after the ring has gone.
-  const absl::StatusOr<ForkClosedFile> fd = OpenLeftover(ring_path);
+  // Closing the file unlocks it, so it stays open until it is deleted.
+  const absl::StatusOr<ForkClosedFile> fd = OpenLeftover(path);
   if (!fd.ok()) return fd.status();
-  const absl::StatusOr<LeftoverRing> leftover =
-      ReadLeftover(fd->fd(), ring_path);
-  if (!leftover.ok()) return leftover.status();
   LeftoverReport report;
-  report.ring_path = ring_path;
-  if (absl::Status s =
-          AddToSegments(leftover->ring, segment_directory, options, &report);
-      !s.ok()) {
-    return PrependPath(s, ring_path);
+  report.ring_path = path;
+  if (!absl::EndsWith(path, kUnfinishedSuffix)) {
+    const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd->fd(), path);
+    if (!leftover.ok()) return leftover.status();
+    if (absl::Status s =
+            AddToSegments(leftover->ring, segment_directory, options, &report);
+        !s.ok()) {
+      return PrependPath(s, path);
+    }
   }
-  if (unlink(ring_path.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_path));
+  if (unlink(path.c_str()) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
   }
   return report;
 }
 
 }  // namespace
 
-// The whole ring is read into memory, which may be too much for the running
-// program. If there is no memory, a build with exceptions returns an error; a
-// build without exceptions terminates, as every allocation in it does.
-absl::StatusOr<LeftoverReport> RecoverLeftover(
-    const std::string& ring_path, const std::string& segment_directory,
-    const SegmentWriterOptions& options) {
-#ifdef ABSL_HAVE_EXCEPTIONS
-  try {
-    return Recover(ring_path, segment_directory, options);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(ring_path, ": no memory to recover it"));
-  }
-#else
-  return Recover(ring_path, segment_directory, options);
-#endif
-}
-
-LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
-                               const std::string& segment_directory,
-                               const SegmentWriterOptions& options) {
-  LeftoverSweep sweep;
-  absl::Status listed;
-  const bool is_own_directory = ring_directory == segment_directory;
-  for (const NamedRing& ring : RingsIn(ring_directory, &listed)) {
-    if (ring.is_unfinished) {
-      RemoveUnfinished(ring.path).IgnoreError();
-      continue;
-    }
-    if (!MayGoTo(ring.path, is_own_directory, segment_directory)) continue;
-    absl::StatusOr<LeftoverReport> report =
-        RecoverLeftover(ring.path, segment_directory, options);
-    if (report.ok()) {
-      sweep.recovered.push_back(*std::move(report));
-    } else if (!absl::IsFailedPrecondition(report.status()) &&
-               !absl::IsNotFound(report.status())) {
-      sweep.errors.push_back(report.status());
-    }
-  }
-  if (!listed.ok()) sweep.errors.push_back(listed);
-  return sweep;
-}
-
-std::vector<std::string> FindLeftovers(const std::string& ring_directory,
-                                       const std::string& segment_directory) {
+absl::StatusOr<std::vector<std::string>> FindLeftovers(
+    const std::string& directory, const std::string& segment_directory) {
+  const bool is_segment_directory = directory == segment_directory;
   std::vector<std::string> paths;
-  const bool is_own_directory = ring_directory == segment_directory;
-  for (NamedRing& ring : RingsIn(ring_directory)) {
-    if (!MayBeTrusted(ring.path, is_own_directory)) continue;
-    if (ring.is_unfinished) {
-      if (MakerMayBeAlive(ring.name)) continue;
-    } else {
-      const absl::StatusOr<RingHeader> header = ReadLeftoverHeader(ring.path);
-      if (!header.ok() ||
-          !GoesTo(*header, is_own_directory, segment_directory)) {
-        continue;
-      }
+  absl::Status status;
+  for (NamedRing& ring : RingsIn(directory, &status)) {
+    if (IsLeftoverOf(segment_directory, ring, is_segment_directory)) {
+      paths.push_back(std::move(ring.path));
     }
-    paths.push_back(std::move(ring.path));
   }
+  if (!status.ok()) return status;
   return paths;
 }
 
-absl::Status RecoverFound(const std::string& path,
-                          const std::string& segment_directory,
-                          const SegmentWriterOptions& options) {
-  return absl::EndsWith(path, kUnfinishedSuffix)
-             ? RemoveUnfinished(path)
-             : RecoverLeftover(path, segment_directory, options).status();
+absl::StatusOr<LeftoverReport> RecoverLeftover(
+    const std::string& path, const std::string& segment_directory,
+    const SegmentWriterOptions& options) {
+#ifdef ABSL_HAVE_EXCEPTIONS
+  // A ring may be large. The program must not end because of a recovery.
+  try {
+    return Recover(path, segment_directory, options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(path, ": no memory to recover it"));
+  }
+#else
+  return Recover(path, segment_directory, options);
+#endif
 }
 
-void ComplainOfLeftovers(absl::Span<const absl::Status> errors) {
+void WarnOfLeftovers(absl::Span<const absl::Status> errors) {
   if (errors.empty()) return;
-  WarnRateLimited(absl::StrCat(
-      "cannot recover what a process that died has left: ",
-      errors.front().message(), errors.size() > 1 ? "; " : "",
-      errors.size() > 1 ? absl::StrCat("and ", errors.size() - 1, " more") : "",
-      "; the files stay"));
+  const std::string others =
+      errors.size() == 1 ? ""
+                         : absl::StrCat("; and ", errors.size() - 1, " more");
+  WarnRateLimited(
+      absl::StrCat("cannot recover leftover rings: ", errors.front().message(),
+                   others, "; the files stay"));
 }
 
 }  // namespace ringlog

@@ -1,5 +1,5 @@
-// Leftover rings: what processes that died left behind, and how it gets into
-// segments.
+// Finds leftover rings, which are rings whose process is dead, and moves their
+// records into segments.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_LEFTOVER_RECOVERY_H_
 #define RINGLOG_COMPRESS_RECOVERY_LEFTOVER_RECOVERY_H_
@@ -15,46 +15,48 @@
 
 namespace ringlog {
 
-// Brings the leftover ring at `ring_path` into segments beside
-// `segment_directory`, then deletes it: the segment that the persist cursor
-// names is cut there and closed, the records after the cursor follow it, gaps
-// are named, all of it is made durable. May be killed at any moment and done
-// again, by this process or another: the result is the same.
+// Returns the paths of the leftovers in `directory` that belong to
+// `segment_directory`:
 //
-//   FailedPrecondition: the ring's process is alive, or another one is
-//                       recovering it; nothing was touched
-//   NotFound:           no such ring: another one has recovered it
-//   others:             those of ParseRingHeader, and of reading and writing;
-//                       the ring is left for the next try
+//   - rings whose process has died or has called exec(2);
+//   - rings that cannot be read, if the two directories are the same:
+//     RecoverLeftover() returns the error;
+//   - unfinished ring files (PATH.tmp, see MappedFile::Create()) whose process
+//     has died.
+//
+// In a directory of its own, a ring must belong to the calling user. Returns
+// nothing if `directory` does not exist. Reads at most the header of each file.
+//
+// Errors are those of opendir(3) and readdir(3).
+absl::StatusOr<std::vector<std::string>> FindLeftovers(
+    const std::string& directory, const std::string& segment_directory);
+
+// Moves the records of the leftover ring at `path` into segments in
+// `segment_directory`:
+//
+//   1. truncates the segment that the persist cursor names at the cursor,
+//   2. adds the records after the cursor, and a gap for each range of missing
+//      records,
+//   3. closes the segment and makes it durable,
+//   4. deletes the ring.
+//
+// The process may be killed at any moment: a repetition, by any process, has
+// the same result. Deletes an unfinished ring file, which holds no records.
+//
+//   FailedPrecondition: the ring's process is alive, or another process is
+//                       recovering the ring; nothing was changed
+//   NotFound:           the file does not exist: another process has recovered
+//                       it; or `segment_directory` does not exist
+//   ResourceExhausted:  no memory
+//   others:             those of ParseRingHeader(), and of reading and writing;
+//                       the ring stays
 absl::StatusOr<LeftoverReport> RecoverLeftover(
-    const std::string& ring_path, const std::string& segment_directory,
+    const std::string& path, const std::string& segment_directory,
     const SegmentWriterOptions& options);
 
-// Does that for every leftover ring in `ring_directory`; one that fails does
-// not keep the others from it.
-struct LeftoverSweep {
-  std::vector<LeftoverReport> recovered;
-  std::vector<absl::Status> errors;  // live rings are not errors
-};
-LeftoverSweep RecoverLeftovers(const std::string& ring_directory,
-                               const std::string& segment_directory,
-                               const SegmentWriterOptions& options);
-
-// Paths of what processes that died, or called exec(2), seem to have left in
-// `ring_directory` for `segment_directory`: rings, and what was to become one
-// (PATH.tmp, see MappedFile::Create()), which its maker did not live to give a
-// name. What cannot be read is not among them. Cheap, whatever lives.
-std::vector<std::string> FindLeftovers(const std::string& ring_directory,
-                                       const std::string& segment_directory);
-
-// RecoverLeftover() for one of them; what did not become a ring holds nothing,
-// and is deleted. The same errors.
-absl::Status RecoverFound(const std::string& path,
-                          const std::string& segment_directory,
-                          const SegmentWriterOptions& options);
-
-// Tells stderr of what could not be recovered, if there are errors, in a line.
-void ComplainOfLeftovers(absl::Span<const absl::Status> errors);
+// Reports errors of RecoverLeftover() and FindLeftovers() on stderr, in one
+// line. Does nothing without errors.
+void WarnOfLeftovers(absl::Span<const absl::Status> errors);
 
 }  // namespace ringlog
 

@@ -1,3 +1,11 @@
+// Invariants checked:
+//   - each record of a dead process is in the segments once, after whatever
+//   step
+//     of its flusher it died
+//   - a recovery that is repeated after a kill has the same result
+//   - a ring that is in use, of another directory or of another user is not
+//     changed
+
 #include "ringlog/compress/recovery/leftover_recovery.h"
 
 #include <errno.h>
@@ -22,6 +30,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -32,12 +41,13 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-// Has a ring locked until somebody else tries to; -1: none.
-int g_asking = -1;
+// Descriptor with the lock of a ring; closed at the first attempt of another
+// descriptor to take that lock. -1: none.
+int g_lock_holder = -1;
 
-// The machine dies when on_segment_closed has been told of the segment, with a
-// cursor on the disk that is older than the segment is.
-TEST(LeftoverRecoveryTest, ASegmentThatWasClosedIsNotAddedToAfterAnotherBoot) {
+// The machine dies after on_segment_closed was called. The cursor on the disk
+// is from before the end of the segment.
+TEST(LeftoverRecoveryTest, ClosedSegmentStaysAfterReboot) {
   const std::string directory = MakeTestDirectory();
   {
     Victim victim(directory);
@@ -50,7 +60,7 @@ TEST(LeftoverRecoveryTest, ASegmentThatWasClosedIsNotAddedToAfterAnotherBoot) {
     victim.Release();
     victim.Take(3);
     victim.Write();
-    // What is published from here on does not reach the disk.
+    // The cursors that are published from here on do not reach the disk.
     victim.EndSegment();
   }
   const std::string ring = FilesIn(directory, ".ring").at(0);
@@ -63,7 +73,7 @@ TEST(LeftoverRecoveryTest, ASegmentThatWasClosedIsNotAddedToAfterAnotherBoot) {
   EXPECT_TRUE(ReadFile(closed) == before);
 }
 
-TEST_P(LifeTest, EveryRecordIsInTheSegmentsOnce) {
+TEST_P(LifeTest, EachRecordIsRecoveredOnce) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const absl::StatusOr<LeftoverReport> report = Recover(directory);
@@ -73,9 +83,9 @@ TEST_P(LifeTest, EveryRecordIsInTheSegmentsOnce) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-// A recovery that is killed has written some of what the next one writes. It
-// may have got to any byte, and whatever it was, the result is the same.
-TEST_P(LifeTest, ARecoveryThatWasKilledIsDoneAgainWithTheSameResult) {
+// A killed recovery has written a part of the segment, which may end at any
+// byte.
+TEST_P(LifeTest, RecoveryAfterKilledRecoveryHasSameResult) {
   const std::string directory = MakeTestDirectory();
   LiveAndDie(directory);
   const std::string ring_path = FilesIn(directory, ".ring")[0];
@@ -96,7 +106,7 @@ TEST_P(LifeTest, ARecoveryThatWasKilledIsDoneAgainWithTheSameResult) {
     ASSERT_TRUE(cursor.ok());
     persisted_bytes = cursor->segment_bytes;
   }
-  // All of the first, and then a sample, for each is a whole recovery.
+  // The first 40 lengths, and then a sample, because each takes a recovery.
   for (size_t length = persisted_bytes; length <= result.size();
        length += length < persisted_bytes + 40 ? 1 : 13) {
     WriteFile(ring_path, ring);
@@ -108,7 +118,7 @@ TEST_P(LifeTest, ARecoveryThatWasKilledIsDoneAgainWithTheSameResult) {
   }
 }
 
-TEST_P(LifeTest, WithoutItsSegmentTheRingsOwnRecordsAreKept) {
+TEST_P(LifeTest, RecordsInRingSurviveLossOfSegment) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   for (const std::string& path : FilesIn(directory, ".zst")) {
@@ -123,10 +133,10 @@ TEST_P(LifeTest, WithoutItsSegmentTheRingsOwnRecordsAreKept) {
                        all.end()));
 }
 
-INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, LifeTest,
+INSTANTIATE_TEST_SUITE_P(AfterEachStep, LifeTest,
                          ::testing::Range(size_t{0}, Life().size()));
 
-TEST(LeftoverRecoveryTest, UnfinishedRecordsAreNamedInTheLog) {
+TEST(LeftoverRecoveryTest, UncommittedRecordIsGapInLog) {
   const std::string directory = MakeTestDirectory();
   uint64_t position;
   {
@@ -143,7 +153,7 @@ TEST(LeftoverRecoveryTest, UnfinishedRecordsAreNamedInTheLog) {
               HasSubstr(absl::StrCat("position ", position, " missing")));
 }
 
-TEST(LeftoverRecoveryTest, ARingThatIsInUseIsNotTouched) {
+TEST(LeftoverRecoveryTest, LockedRingStays) {
   const std::string directory = MakeTestDirectory();
   Victim victim(directory);
   victim.Log(3);
@@ -153,9 +163,9 @@ TEST(LeftoverRecoveryTest, ARingThatIsInUseIsNotTouched) {
   EXPECT_THAT(FilesIn(directory, ".zst"), IsEmpty());
 }
 
-// A process that closes every file that it does not know, as some do when they
-// start, and goes on to log.
-TEST(LeftoverRecoveryTest, ARingWhoseProcessLivesIsNotTouched) {
+// Some programs close all inherited descriptors, and this one closes that of
+// its ring, too, and goes on to log.
+TEST(LeftoverRecoveryTest, RingOfLivingProcessStays) {
   const std::string directory = MakeTestDirectory();
   Signal is_ready, may_go_on;
   const pid_t child = StartChild([&] {
@@ -178,8 +188,7 @@ TEST(LeftoverRecoveryTest, ARingWhoseProcessLivesIsNotTouched) {
   EXPECT_EQ(Texts(directory), Messages(3));
 }
 
-// It cannot log into it any more.
-TEST(LeftoverRecoveryTest, ARingThatALivingProcessHasLetGoIsRecovered) {
+TEST(LeftoverRecoveryTest, UnmappedRingOfLivingProcessIsRecovered) {
   const std::string directory = MakeTestDirectory();
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
@@ -196,18 +205,20 @@ TEST(LeftoverRecoveryTest, ARingThatALivingProcessHasLetGoIsRecovered) {
   EXPECT_EQ(Texts(directory), Messages(3));
 }
 
-TEST(LeftoverRecoveryTest, ARingThatNeverGotItsNameIsRemoved) {
+TEST(LeftoverRecoveryTest, UnfinishedRingIsDeleted) {
   const std::string directory = MakeTestDirectory();
-  const std::string path =
-      directory + "/program.host.20261124-034019.12345.5f3a9c1b.ring.tmp";
+  const pid_t dead = StartChild([] { _exit(0); });
+  AwaitChild(dead);
+  const std::string path = absl::StrCat(
+      directory, "/program.host.20261124-034019.", dead, ".5f3a9c1b.ring.tmp");
   WriteFile(path, std::string(4096, '\0'));
-  WriteFile(directory + "/other.tmp", "not ours");
-  RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  WriteFile(directory + "/other.tmp", "a user's own");
+  RecoverLeftovers(directory, directory);
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_TRUE(std::filesystem::exists(directory + "/other.tmp"));
 }
 
-TEST(LeftoverRecoveryTest, DropsThatTheLogDoesNotTellOfAreTold) {
+TEST(LeftoverRecoveryTest, UnreportedDropsAreGapsInLog) {
   const std::string directory = MakeTestDirectory();
   {
     Victim victim(directory);
@@ -219,37 +230,36 @@ TEST(LeftoverRecoveryTest, DropsThatTheLogDoesNotTellOfAreTold) {
   EXPECT_THAT(AllText(directory), HasSubstr("1 WARNING record dropped"));
 }
 
-TEST(LeftoverRecoveryTest, ADirectoryThatCannotBeReadIsAnError) {
+TEST(LeftoverRecoveryTest, UnreadableDirectoryIsAnError) {
   const std::string path = MakeTestDirectory() + "/file";
   WriteFile(path, "");
-  const LeftoverSweep sweep =
-      RecoverLeftovers(path, path, SegmentWriterOptions());
+  const RecoveredLeftovers sweep = RecoverLeftovers(path, path);
   ASSERT_THAT(sweep.errors, SizeIs(1));
   EXPECT_THAT(sweep.errors[0].message(), HasSubstr(path));
 }
 
-TEST(LeftoverRecoveryTest, ADirectoryThatIsNotThereHoldsNothing) {
-  const LeftoverSweep sweep =
-      RecoverLeftovers("/nonexistent", "/nonexistent", SegmentWriterOptions());
+TEST(LeftoverRecoveryTest, MissingDirectoryIsEmpty) {
+  const RecoveredLeftovers sweep =
+      RecoverLeftovers("/nonexistent", "/nonexistent");
   EXPECT_THAT(sweep.errors, IsEmpty());
 }
 
-TEST(LeftoverRecoveryTest, ARingInASharedDirectoryGoesOnlyToItsOwnSegments) {
+TEST(LeftoverRecoveryTest, SharedRingGoesOnlyToItsOwnDirectory) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
   const std::string other = MakeTestDirectory();
   { Victim(shared, mine).Log(3); }
-  RecoverLeftovers(shared, other, SegmentWriterOptions());
-  RecoverLeftovers(shared, shared, SegmentWriterOptions());
+  RecoverLeftovers(shared, other);
+  RecoverLeftovers(shared, shared);
   EXPECT_THAT(FilesIn(shared, ".ring"), SizeIs(1));
   EXPECT_THAT(FilesIn(other, ".zst"), IsEmpty());
   EXPECT_THAT(FilesIn(shared, ".zst"), IsEmpty());
-  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  RecoverLeftovers(shared, mine);
   EXPECT_THAT(FilesIn(shared, ".ring"), IsEmpty());
   EXPECT_EQ(Texts(mine), Messages(3));
 }
 
-TEST(LeftoverRecoveryTest, WhatAnotherUserHasPutThereIsNotRecovered) {
+TEST(LeftoverRecoveryTest, SharedRingOfAnotherUserStays) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
   { Victim(shared, mine).Log(3); }
@@ -257,58 +267,56 @@ TEST(LeftoverRecoveryTest, WhatAnotherUserHasPutThereIsNotRecovered) {
   if (chown(ring.c_str(), 12345, static_cast<gid_t>(-1)) != 0) {
     GTEST_SKIP() << "not allowed to give files away";
   }
-  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  RecoverLeftovers(shared, mine);
   EXPECT_THAT(FilesIn(shared, ".ring"), SizeIs(1));
   EXPECT_THAT(FilesIn(mine, ".zst"), IsEmpty());
 }
 
-// Nor does it hold up the others.
-TEST(LeftoverRecoveryTest, APipeWithTheNameOfARingIsPassedOver) {
+TEST(LeftoverRecoveryTest, PipeNamedLikeRingDoesNotBlock) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
   { Victim(shared, mine).Log(3); }
   const std::string ring = FilesIn(shared, ".ring").at(0);
   const std::string pipe = absl::StrCat(shared, "/a", Basename(ring));
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
-  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  RecoverLeftovers(shared, mine);
   EXPECT_EQ(Texts(mine), Messages(3));
 }
 
-// Whose path is so long that the header has only its end.
-TEST(LeftoverRecoveryTest, ALongPathOfSegmentsIsKnownByItsEnd) {
+// The header has only the end of so long a path.
+TEST(LeftoverRecoveryTest, LongSegmentDirectoryIsKnownByItsEnd) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory() + "/" + std::string(200, 'd');
   std::filesystem::create_directory(mine);
   { Victim(shared, mine).Log(3); }
-  RecoverLeftovers(shared, mine, SegmentWriterOptions());
+  RecoverLeftovers(shared, mine);
   EXPECT_EQ(Texts(mine), Messages(3));
 }
 
-// `ringlog rotate`, for one, asks whether a ring is locked by locking it. Here
-// it lets go of the lock when the recovery has found it taken.
-TEST(LeftoverLockTest, WhoOnlyAsksForTheLockKeepsNoRecoveryAway) {
+// Some processes take a ring's lock for a moment to find out whether the ring
+// is in use, `ringlog rotate` for example. Here such a process releases the
+// lock after the recovery has found it taken.
+TEST(LeftoverLockTest, MomentaryLockDoesNotPreventRecovery) {
   const std::string directory = MakeTestDirectory();
   Victim(directory).Log(3);
   const std::string ring = FilesIn(directory, ".ring")[0];
-  g_asking = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
-  ASSERT_EQ(flock(g_asking, LOCK_SH | LOCK_NB), 0);
-  const LeftoverSweep sweep =
-      RecoverLeftovers(directory, directory, SegmentWriterOptions());
-  EXPECT_EQ(g_asking, -1) << "nobody has tried to lock it";
+  g_lock_holder = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(g_lock_holder, LOCK_SH | LOCK_NB), 0);
+  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
+  EXPECT_EQ(g_lock_holder, -1) << "the recovery did not try to lock the ring";
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1));
   EXPECT_EQ(Texts(directory), Messages(3));
 }
 
-// As another recovery does.
-TEST(LeftoverLockTest, WhoKeepsTheLockKeepsTheRing) {
+// Another recovery holds the lock until its end.
+TEST(LeftoverLockTest, PermanentLockPreventsRecovery) {
   const std::string directory = MakeTestDirectory();
   Victim(directory).Log(3);
   const std::string ring = FilesIn(directory, ".ring")[0];
   const int other = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
-  const LeftoverSweep sweep =
-      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, IsEmpty());
   EXPECT_THAT(FilesIn(directory, ".ring"), SizeIs(1));
@@ -320,9 +328,9 @@ TEST(LeftoverLockTest, WhoKeepsTheLockKeepsTheRing) {
 
 extern "C" int flock(int fd, int operation) noexcept {
   const auto result = static_cast<int>(syscall(SYS_flock, fd, operation));
-  if (result != 0 && ringlog::g_asking >= 0) {
+  if (result != 0 && ringlog::g_lock_holder >= 0) {
     const int error = errno;
-    close(std::exchange(ringlog::g_asking, -1));
+    close(std::exchange(ringlog::g_lock_holder, -1));
     errno = error;
   }
   return result;

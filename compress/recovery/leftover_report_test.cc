@@ -1,5 +1,5 @@
-// A process that wrote a crash report before it died: recovery brings it into a
-// segment behind all else, once, however often it is killed and done again.
+// Invariants checked: the crash report of a dead process is in the segments
+// once, after all records, even if a recovery is killed and repeated.
 
 #include <cstddef>
 #include <cstdint>
@@ -34,7 +34,7 @@ constexpr char kReport[] = "*** SIGSEGV received at time=1 ***";
 constexpr int kThread = 12345;
 constexpr int64_t kTime = 1795489440000000000;
 
-// What a process left whose latest cursor got another value in one bit.
+// Returns `ring` with a flipped bit in its latest cursor.
 std::string WithDamagedCursor(std::string ring) {
   const size_t selector = kLiveOffset + offsetof(RingLive, cursor_selector);
   const size_t cursor = kLiveOffset + offsetof(RingLive, cursor) +
@@ -43,7 +43,8 @@ std::string WithDamagedCursor(std::string ring) {
   return ring;
 }
 
-// In segments that may be cut.
+// Returns the number of times that `what` occurs in segments, which may be
+// truncated.
 int CountInSegments(const std::string& directory, absl::string_view what) {
   int count = 0;
   for (const std::string& path : FilesIn(directory, ".zst")) {
@@ -57,8 +58,8 @@ int CountInSegments(const std::string& directory, absl::string_view what) {
 
 class ReportTest : public ::testing::TestWithParam<size_t> {
  protected:
-  // Lives up to the step, and dies of a signal; returns how many records were
-  // logged.
+  // Makes the steps of Life() up to the parameter, writes a crash report and
+  // dies. Returns the number of logged records.
   int LiveAndReport() {
     Victim victim(directory_);
     for (size_t i = 0; i <= GetParam(); ++i) Life()[i](&victim);
@@ -76,9 +77,9 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
     return messages;
   }
 
-  // Recovers again and again, of the segment a bit more each time, as a kill
-  // leaves it: always what the first one gave.
-  void ExpectTheSameAfterAKill(const std::string& ring) {
+  // Recovers `ring`; then again for each length of the segment that a killed
+  // recovery may leave. Expects the same result each time.
+  void ExpectSameResultAfterKill(const std::string& ring) {
     const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
     ASSERT_TRUE(parsed.ok());
     const absl::StatusOr<SegmentCursor> cursor = CursorOf(*parsed);
@@ -87,12 +88,12 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
     const absl::StatusOr<LeftoverReport> report = Recover(directory_);
     ASSERT_TRUE(report.ok()) << report.status();
     ASSERT_FALSE(report->segment_path.empty());
-    const std::string whole = ReadFile(report->segment_path);
+    const std::string intact = ReadFile(report->segment_path);
     const std::vector<std::string> texts = Texts(directory_);
-    for (size_t length = cursor->segment_bytes; length <= whole.size();
-         length += length + 20 < whole.size() ? 131 : 3) {
+    for (size_t length = cursor->segment_bytes; length <= intact.size();
+         length += length + 20 < intact.size() ? 131 : 3) {
       WriteFile(ring_path_, ring);
-      WriteFile(report->segment_path, whole.substr(0, length));
+      WriteFile(report->segment_path, intact.substr(0, length));
       const absl::StatusOr<LeftoverReport> again = Recover(directory_);
       ASSERT_TRUE(again.ok()) << again.status() << " at " << length;
       ASSERT_EQ(Texts(directory_), texts) << " at " << length;
@@ -103,10 +104,10 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
   std::string ring_path_;
 };
 
-INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, ReportTest,
+INSTANTIATE_TEST_SUITE_P(AfterEachStep, ReportTest,
                          ::testing::Range(size_t{0}, Life().size()));
 
-TEST_P(ReportTest, ComesOnceBehindAllRecords) {
+TEST_P(ReportTest, IsOnceAfterAllRecords) {
   const int logged = LiveAndReport();
   ASSERT_TRUE(Recover(directory_).ok());
   EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
@@ -116,37 +117,36 @@ TEST_P(ReportTest, ComesOnceBehindAllRecords) {
   EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
 }
 
-// What the cursor says is in the segment is there, whoever was killed.
-TEST_P(ReportTest, ComesOnceThoughTheRecoveryIsKilled) {
+TEST_P(ReportTest, IsOnceAfterKilledRecovery) {
   const int logged = LiveAndReport();
-  ExpectTheSameAfterAKill(ReadFile(ring_path_));
+  ExpectSameResultAfterKill(ReadFile(ring_path_));
   EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
 }
 
-// The segments say what counts then.
-TEST_P(ReportTest, ComesOnceAfterAnotherBootThoughTheRecoveryIsKilled) {
+// After a reboot, recovery goes by the segments and not by the cursor.
+TEST_P(ReportTest, IsOnceAfterRebootAndKilledRecovery) {
   const int logged = LiveAndReport();
-  ExpectTheSameAfterAKill(OfAnotherBoot(ReadFile(ring_path_)));
+  ExpectSameResultAfterKill(OfAnotherBoot(ReadFile(ring_path_)));
   EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
 }
 
-TEST_P(ReportTest, ComesOnceThoughTheCursorIsDamaged) {
+TEST_P(ReportTest, IsOnceWithDamagedCursor) {
   const int logged = LiveAndReport();
-  const std::string whole = ReadFile(ring_path_);
-  const auto parsed = RecoverRing(whole, RecoverFrom::kCursor);
+  const std::string intact = ReadFile(ring_path_);
+  const auto parsed = RecoverRing(intact, RecoverFrom::kCursor);
   ASSERT_TRUE(parsed.ok());
   if (parsed->cursor.sequence == 0) return;
-  const std::string ring = WithDamagedCursor(whole);
+  const std::string ring = WithDamagedCursor(intact);
   WriteFile(ring_path_, ring);
   ASSERT_TRUE(Recover(directory_).ok());
-  // And again: it had not got to deleting the ring.
+  // A repetition, as if the process had been killed before it deleted the ring.
   WriteFile(ring_path_, ring);
   ASSERT_TRUE(Recover(directory_).ok());
   EXPECT_EQ(CountInSegments(directory_, kReport), 1);
   EXPECT_GT(logged, 0);
 }
 
-TEST(DropsAndReportTest, DropsAreToldBeforeTheReport) {
+TEST(DropsAndReportTest, DropGapIsBeforeReport) {
   const std::string directory = MakeTestDirectory();
   {
     Victim victim(directory);
@@ -161,7 +161,7 @@ TEST(DropsAndReportTest, DropsAreToldBeforeTheReport) {
   EXPECT_THAT(lines[5], HasSubstr(kReport));
 }
 
-TEST(DropsAndReportTest, BothAreToldOnceThoughTheCursorIsDamaged) {
+TEST(DropsAndReportTest, BothAreOnceWithDamagedCursor) {
   const std::string directory = MakeTestDirectory();
   std::string path;
   {
@@ -172,7 +172,7 @@ TEST(DropsAndReportTest, BothAreToldOnceThoughTheCursorIsDamaged) {
     path = victim.ring()->path();
   }
   const std::string ring = WithDamagedCursor(ReadFile(path));
-  // The second attempt finds what the first one did.
+  // The second attempt starts with the segments of the first one.
   for (int attempt = 0; attempt < 2; ++attempt) {
     WriteFile(path, ring);
     ASSERT_TRUE(Recover(directory).ok());

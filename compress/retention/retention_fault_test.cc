@@ -1,5 +1,8 @@
-// Limits when calls fail. unlink(2) is taken over here, so that a file can
-// refuse to go, and statvfs(3), so that the disk does not answer.
+// Invariants checked: failing system calls neither stop retention nor make it
+// delete more.
+//
+// This file replaces unlink(2), so that a file cannot be deleted, and
+// statvfs(3), so that the free space is unknown.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,13 +39,13 @@ using ::testing::SizeIs;
 
 using RetentionFaultTest = RetentionFixture;
 
-// What contains this cannot be deleted; and how often it was tried.
+// Path that cannot be deleted, and number of attempts.
 std::string g_sticky;
 int g_sticky_tries = 0;
-// Another process is first to delete this.
+// Path that another process deletes first.
 std::string g_others;
 
-TEST_F(RetentionFaultTest, WhatCannotBeDeletedIsToldAndNotTriedInALoop) {
+TEST_F(RetentionFaultTest, FailedDeletionIsReportedAndNotRepeated) {
   InChild([&] {
     Process process(directory_, RetentionOptions());
     process.LogSegments(5);
@@ -55,7 +58,7 @@ TEST_F(RetentionFaultTest, WhatCannotBeDeletedIsToldAndNotTriedInALoop) {
   RetentionRunner by_count = Runner(MaxFiles(3));
   by_count.RunIfDue();
   EXPECT_EQ(g_sticky_tries, 1);
-  // Others go in its place.
+  // Later segments are deleted instead.
   EXPECT_THAT(Segments("program"),
               ElementsAre(segments[0], segments[3], segments[4]));
   RetentionOptions options;
@@ -70,10 +73,10 @@ TEST_F(RetentionFaultTest, WhatCannotBeDeletedIsToldAndNotTriedInALoop) {
   EXPECT_EQ(g_sticky_tries, 2);
   EXPECT_EQ(by_age.errors(), 1u);
   EXPECT_EQ(by_age.deleted_files(), 2u);
-  EXPECT_THAT(err, HasSubstr(absl::StrCat("cannot delete ", segments[0])));
+  EXPECT_THAT(err, HasSubstr(absl::StrCat("delete ", segments[0])));
 }
 
-TEST_F(RetentionFaultTest, ADiskThatDoesNotAnswerIsNoReasonToDelete) {
+TEST_F(RetentionFaultTest, UnknownFreeSpaceDeletesNothing) {
   InChild([&] {
     Process process(directory_, RetentionOptions());
     process.LogSegments(5);
@@ -82,16 +85,16 @@ TEST_F(RetentionFaultTest, ADiskThatDoesNotAnswerIsNoReasonToDelete) {
   RetentionOptions options = MaxFiles(3);
   options.min_free_bytes = uint64_t{1} << 30;
   ::testing::internal::CaptureStderr();
-  // A process of its own, which has said nothing yet.
+  // In a new process, because each process writes at most one line a minute.
   InChild([&] { Runner(options).RunIfDue(); });
   const std::string err = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(Segments("program"), SizeIs(3));
-  EXPECT_THAT(err, HasSubstr("cannot ask how much is free on the disk of " +
-                             directory_));
+  EXPECT_THAT(err,
+              HasSubstr("read the free space of the disk of " + directory_));
 }
 
-// However much else there was to say in that minute.
-TEST_F(RetentionFaultTest, EveryRingThatIsDeletedUnrecoveredIsToldOf) {
+// Other messages of the same minute do not suppress these reports.
+TEST_F(RetentionFaultTest, EachDeletedRingIsReported) {
   const auto leave_rings = [&](size_t count) {
     InChild([&] {
       RingOptions ring;
@@ -115,17 +118,17 @@ TEST_F(RetentionFaultTest, EveryRingThatIsDeletedUnrecoveredIsToldOf) {
   runner.RunIfDue();
   const std::string err = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(kSparedLeftovers));
-  EXPECT_THAT(err, HasSubstr(" and 2 more, which nobody had recovered"));
+  EXPECT_THAT(err, HasSubstr(" and 2 more to enforce the retention limits"));
   EXPECT_THAT(err, Not(HasSubstr("1 more")));
   ::testing::internal::CaptureStderr();
-  runner.TellLosses();
-  runner.TellLosses();
+  runner.RunLast();
+  runner.RunLast();
   const std::string rest = ::testing::internal::GetCapturedStderr();
-  EXPECT_THAT(rest, HasSubstr(" and 1 more, which nobody had recovered"));
+  EXPECT_THAT(rest, HasSubstr(" and 1 more to enforce the retention limits"));
   EXPECT_THAT(std::count(rest.begin(), rest.end(), '\n'), 1);
 }
 
-TEST_F(RetentionFaultTest, WhatAnotherProcessDeletesFirstHasGone) {
+TEST_F(RetentionFaultTest, DeletionByAnotherProcessCounts) {
   InChild([&] {
     Process process(directory_, RetentionOptions());
     process.LogSegments(5);

@@ -33,19 +33,18 @@ namespace {
 constexpr absl::Duration kInterval = absl::Minutes(1);
 constexpr absl::Duration kSoon = absl::Seconds(1);
 constexpr absl::Duration kRetryInterval = absl::Minutes(10);
-// Deleting a long file takes milliseconds, and the ring fills meanwhile.
+// Deletion of a long file takes milliseconds, and the ring fills meanwhile.
 constexpr int kMaxDeletionsPerRun = 16;
 
 absl::StatusOr<uint64_t> FreeBytes(const std::string& directory) {
   struct statvfs st;
   if (statvfs(directory.c_str(), &st) != 0) {
     return FileStatus(
-        errno,
-        absl::StrCat("cannot ask how much is free on the disk of ", directory));
+        errno, absl::StrCat("read the free space of the disk of ", directory));
   }
-  const uint64_t most = std::numeric_limits<uint64_t>::max();
+  const uint64_t max = std::numeric_limits<uint64_t>::max();
   const uint64_t blocks = st.f_bavail;
-  if (st.f_frsize != 0 && blocks > most / st.f_frsize) return most;
+  if (st.f_frsize != 0 && blocks > max / st.f_frsize) return max;
   return blocks * st.f_frsize;
 }
 
@@ -57,8 +56,8 @@ bool IsSameFile(const std::string& a, const std::string& b) {
           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino);
 }
 
-// Its first frame has our metadata, and they are what its name says. A file
-// whose first frame is not whole proves nothing.
+// Returns true if the metadata of the first frame agrees with the file's name.
+// A file without an intact first frame may belong to another program.
 bool HoldsOurSegment(const LogFile& file) {
   const absl::StatusOr<SegmentFile> segment =
       SegmentFile::Open(file.path, O_RDONLY | O_NOFOLLOW);
@@ -70,51 +69,73 @@ bool HoldsOurSegment(const LogFile& file) {
          metadata->identity.number == file.segment_number;
 }
 
-absl::Status CannotDelete(int error, const std::string& path) {
-  return FileStatus(error, absl::StrCat("cannot delete ", path));
+absl::Status DeleteError(int error, const std::string& path) {
+  return FileStatus(error, absl::StrCat("delete ", path));
 }
 
-// A segment that nobody writes to.
-//   FailedPrecondition: somebody does
-//   NotFound:           it has gone
+// Deletes a segment.
+//   FailedPrecondition: a process has the segment open
+//   NotFound:           it does not exist
 absl::Status DeleteSegment(const std::string& path) {
   const ForkClosedFile file =
       ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (file.fd() < 0) return CannotDelete(errno, path);
+  if (file.fd() < 0) return DeleteError(errno, path);
   if (!TryLock(file.fd())) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": in use"));
   }
-  if (unlink(path.c_str()) != 0) return CannotDelete(errno, path);
+  if (unlink(path.c_str()) != 0) return DeleteError(errno, path);
   return absl::OkStatus();
 }
 
-// The same of a ring.
+// Deletes a leftover ring. Errors are those of DeleteSegment().
 absl::Status DeleteLeftover(const std::string& path) {
-  // Open, and so locked, until it is gone.
+  // Closing the file unlocks it, so it stays open until it is deleted.
   const absl::StatusOr<ForkClosedFile> file = OpenLeftover(path);
   if (!file.ok()) return file.status();
-  if (unlink(path.c_str()) != 0) return CannotDelete(errno, path);
+  if (unlink(path.c_str()) != 0) return DeleteError(errno, path);
   return absl::OkStatus();
 }
 
 }  // namespace
 
 RetentionRunner::RetentionRunner(const RetentionOptions& options,
-                                 LogDirectories directories)
-    : options_(options), directories_(std::move(directories)) {}
+                                 LogDirectories directories,
+                                 const BackgroundRecovery* recovery)
+    : options_(options),
+      directories_(std::move(directories)),
+      recovery_(recovery) {}
 
 void RetentionRunner::SetDueSoon() {
   if (MonotonicTime() - ran_at_ >= kSoon) is_due_ = true;
 }
 
-void RetentionRunner::RunIfDue() {
-  if (!options_.has_limit()) return;
+void RetentionRunner::RunIfDue() { Run(/*is_last_run=*/false); }
+
+void RetentionRunner::RunLast() {
+  Run(/*is_last_run=*/true);
+  ReportDeletedRings();
+}
+
+// See the table at the constructor.
+bool RetentionRunner::AwaitsRecovery(bool is_last_run) {
+  if (recovery_ == nullptr) return false;
+  const BackgroundRecovery::Progress progress = recovery_->progress();
+  if (progress.recovered_files != recovery_seen_.recovered_files) SetDue();
+  const bool has_run = ran_at_ != -absl::InfiniteDuration();
+  const bool round_has_ended =
+      progress.ended_rounds != recovery_seen_.ended_rounds;
+  recovery_seen_ = progress;
+  return progress.is_running && !round_has_ended && !(is_last_run && has_run);
+}
+
+void RetentionRunner::Run(bool is_last_run) {
+  if (!options_.has_limit() || AwaitsRecovery(is_last_run)) return;
   const absl::Duration now = MonotonicTime();
   if (!is_due_ && now - ran_at_ < kInterval) return;
   is_due_ = false;
   ran_at_ = now;
   DeleteExcess(now);
-  if (now - told_at_ >= kInterval) TellLosses();
+  if (now - reported_at_ >= kInterval) ReportDeletedRings();
 }
 
 void RetentionRunner::DeleteExcess(absl::Duration now) {
@@ -133,8 +154,9 @@ void RetentionRunner::DeleteExcess(absl::Duration now) {
       WarnRateLimited(free.status().message());
     }
   }
-  // Counted on, not asked again: what somebody is reading makes no room yet,
-  // and others need not go for that.
+  // Calculates the free space instead of reading it again: a deleted file that
+  // another process reads frees its space later, and no other file needs to be
+  // deleted instead.
   for (int deleted = 0; deleted < kMaxDeletionsPerRun;) {
     const std::vector<size_t> excess =
         ExcessFiles(files, options_, absl::Now(), free_bytes);
@@ -159,8 +181,8 @@ bool RetentionRunner::Delete(const LogFile& file) {
                                   : DeleteSegment(file.path);
   if (status.ok()) {
     ++deleted_files_;
-    if (file.kind == FileKind::kRing && untold_losses_++ == 0) {
-      untold_path_ = file.path;
+    if (file.kind == FileKind::kRing && unreported_rings_++ == 0) {
+      unreported_path_ = file.path;
     }
     return true;
   }
@@ -172,16 +194,16 @@ bool RetentionRunner::Delete(const LogFile& file) {
   return false;
 }
 
-void RetentionRunner::TellLosses() {
-  if (untold_losses_ == 0) return;
+void RetentionRunner::ReportDeletedRings() {
+  if (unreported_rings_ == 0) return;
   const std::string others =
-      untold_losses_ == 1 ? ""
-                          : absl::StrCat(" and ", untold_losses_ - 1, " more");
-  WarnDataLoss(
-      absl::StrCat("deleted ", untold_path_, others,
-                   ", which nobody had recovered, to keep to the limits"));
-  untold_losses_ = 0;
-  told_at_ = MonotonicTime();
+      unreported_rings_ == 1
+          ? ""
+          : absl::StrCat(" and ", unreported_rings_ - 1, " more");
+  WarnDataLoss(absl::StrCat("deleted unrecovered ring ", unreported_path_,
+                            others, " to enforce the retention limits"));
+  unreported_rings_ = 0;
+  reported_at_ = MonotonicTime();
 }
 
 std::vector<LogFile> RetentionRunner::List() {
@@ -235,7 +257,8 @@ void RetentionRunner::AddFiles(const std::string& directory, bool is_elsewhere,
   if (!status.ok()) WarnRateLimited(status.message());
 }
 
-// What was not ours may have become it, as it grew.
+// Identifies a file again if it has changed its size: a segment that has grown
+// may have an intact first frame now.
 bool RetentionRunner::IsOurs(const LogFile& file, ino_t inode) {
   Known& known = known_[file.path];
   known.was_seen = true;
@@ -249,7 +272,8 @@ bool RetentionRunner::IsOurs(const LogFile& file, ino_t inode) {
   return known.is_ours;
 }
 
-// With its name, and segments in our directory.
+// Returns true if the header agrees with the file's name and with the program's
+// segment directory.
 bool RetentionRunner::HoldsOurRing(const LogFile& file) const {
   const absl::StatusOr<RingHeader> header =
       ReadRingHeader(file.path, O_NOFOLLOW);

@@ -1,10 +1,7 @@
 // RetentionRunner
 //
-// Keeps a program's log files within their limits: lists them, deletes what
-// ExcessFiles() says. Knows nothing of when a segment is begun: it is told.
-//
-// Thread-compatible; the flusher's thread calls it. Any number of processes may
-// do the same in one directory at once.
+// Enforces the retention limits of one program: lists the program's log files
+// and deletes those that ExcessFiles() returns.
 
 #ifndef RINGLOG_COMPRESS_RETENTION_RETENTION_RUNNER_H_
 #define RINGLOG_COMPRESS_RETENTION_RETENTION_RUNNER_H_
@@ -18,43 +15,62 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/segment/log_directories.h"
 
 namespace ringlog {
 
+// Thread-compatible. Any number of processes may enforce limits in the same
+// directory at once.
 class RetentionRunner {
  public:
-  RetentionRunner(const RetentionOptions& options, LogDirectories directories);
+  // If `recovery` is not null, deletes nothing while leftover rings are being
+  // recovered, because a leftover ring counts toward the limits and shrinks
+  // when its records are in a segment:
+  //
+  //   recovery                                  retention
+  //   the first round has not ended             waits
+  //   a later round is running                  waits; the last run does not
+  //   a round has ended since the last call     runs, even if another is
+  //   running a round has recovered a file              is due
+  //
+  // `recovery` must outlive this object.
+  RetentionRunner(const RetentionOptions& options, LogDirectories directories,
+                  const BackgroundRecovery* recovery = nullptr);
 
+  // Uses `options` from the next run on, which is due at once.
   void Reconfigure(const RetentionOptions& options) {
     options_ = options;
     SetDue();
   }
 
-  // The next RunIfDue() runs: a segment was begun or closed.
+  // Makes the next RunIfDue() run. Call it after a segment was begun or closed.
   void SetDue() { is_due_ = true; }
-  // The next one does if the last has been a second ago: a disk is full.
+  // Makes the next RunIfDue() run if the last run was at least a second ago.
+  // Call it when the disk is full.
   void SetDueSoon();
 
-  // Also runs if the last time has been a minute ago. Deletes a few files at
-  // most, so as not to keep its caller long; the next call goes on. What cannot
-  // be deleted is passed over for ten minutes, and told on stderr once a minute
-  // at most. Does nothing without a limit.
+  // Deletes excess files if a run is due, or if the last run was at least a
+  // minute ago. Returns soon: deletes at most 16 files, and the next call
+  // continues. A file that cannot be deleted is reported on stderr, at most one
+  // line a minute, and is not tried again for ten minutes. Does nothing without
+  // a limit.
   void RunIfDue();
 
-  // Says on stderr which rings were deleted whose records nobody had recovered,
-  // if RunIfDue() has not: it does so once a minute. For the end.
-  void TellLosses();
+  // Does a RunIfDue(), and reports the deleted rings that were not reported
+  // yet. Call it once, at the end.
+  void RunLast();
 
   uint64_t deleted_files() const { return deleted_files_; }
   uint64_t errors() const { return errors_; }
 
-  // What there is; for tests too. Of a file, what it is, is read once.
+  // Returns the program's files. Identifies each file by its content once.
+  // Public for tests.
   std::vector<LogFile> List();
 
  private:
-  // What a file was found to be, while its inode is the same.
+  // The result of identifying a file; valid for this inode.
   struct Known {
     ino_t inode = 0;
     uint64_t bytes = 0;
@@ -62,26 +78,32 @@ class RetentionRunner {
     bool was_seen = false;  // in the last listing
   };
 
+  bool AwaitsRecovery(bool is_last_run);
+  void Run(bool is_last_run);
   void AddFiles(const std::string& directory, bool is_elsewhere,
                 std::vector<LogFile>* files);
   bool IsOurs(const LogFile& file, ino_t inode);
   bool HoldsOurRing(const LogFile& file) const;
   void DeleteExcess(absl::Duration now);
-  // Whether the file has gone.
+  // Returns true if the file no longer exists.
   bool Delete(const LogFile& file);
+  void ReportDeletedRings();
 
   RetentionOptions options_;
   const LogDirectories directories_;
+  const BackgroundRecovery* const recovery_;  // may be null
+  BackgroundRecovery::Progress recovery_seen_;
   bool is_due_ = true;
   absl::Duration ran_at_ = -absl::InfiniteDuration();  // monotonic
-  std::map<std::string, Known> known_;
+  std::map<std::string, Known> known_;                 // by path
+  // Monotonic time of the last failure to delete, by path.
   std::map<std::string, absl::Duration> failed_at_;
   uint64_t deleted_files_ = 0;
   uint64_t errors_ = 0;
-  // Rings, the first of them, and when such were told of.
-  uint64_t untold_losses_ = 0;
-  std::string untold_path_;
-  absl::Duration told_at_ = -absl::InfiniteDuration();  // monotonic
+  // Deleted rings that were not reported yet, and the path of the first one.
+  uint64_t unreported_rings_ = 0;
+  std::string unreported_path_;
+  absl::Duration reported_at_ = -absl::InfiniteDuration();  // monotonic
 };
 
 }  // namespace ringlog

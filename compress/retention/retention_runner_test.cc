@@ -1,4 +1,5 @@
-// Limits on real files of real processes.
+// Invariants checked: the limits hold for the files of real processes; files
+// that are in use, that recovery needs or that are not the program's stay.
 
 #include "ringlog/compress/retention/retention_runner.h"
 
@@ -16,10 +17,10 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/retention/retention_test_fixture.h"
 #include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -33,7 +34,7 @@ using ::testing::SizeIs;
 
 using RetentionRunnerTest = RetentionFixture;
 
-TEST_F(RetentionRunnerTest, TheLimitHoldsOverRestarts) {
+TEST_F(RetentionRunnerTest, LimitHoldsOverRestarts) {
   std::vector<std::string> all;
   for (int life = 0; life < 6; ++life) {
     InChild([&] {
@@ -53,7 +54,7 @@ TEST_F(RetentionRunnerTest, TheLimitHoldsOverRestarts) {
   EXPECT_THAT(Segments("program"), Contains(all.back()));
 }
 
-TEST_F(RetentionRunnerTest, TheLimitHoldsWithinALife) {
+TEST_F(RetentionRunnerTest, LimitHoldsWithinProcess) {
   Process process(directory_, MaxFiles(3));
   for (int i = 0; i < 20; ++i) {
     process.LogSegments(1);
@@ -66,8 +67,7 @@ TEST_F(RetentionRunnerTest, TheLimitHoldsWithinALife) {
   EXPECT_THAT(Decompress(Segments("program").back()), HasSubstr("the last"));
 }
 
-// It has no part in its parent's files, however long it lives.
-TEST_F(RetentionRunnerTest, AForkedChildKeepsNoSegment) {
+TEST_F(RetentionRunnerTest, ForkedChildDoesNotLockSegments) {
   Process process(directory_, RetentionOptions());
   process.Log("one");
   int pipe_ends[2];
@@ -89,8 +89,8 @@ TEST_F(RetentionRunnerTest, AForkedChildKeepsNoSegment) {
   process.End();
 }
 
-// A process that is killed lets go of nothing itself.
-TEST_F(RetentionRunnerTest, AForkedChildOfAKilledProcessKeepsNoFile) {
+// A killed process does not release its locks itself.
+TEST_F(RetentionRunnerTest, ForkedChildOfKilledProcessLocksNoFile) {
   int pipe_ends[2];
   ASSERT_EQ(pipe(pipe_ends), 0);
   InChild([&] {
@@ -103,9 +103,7 @@ TEST_F(RetentionRunnerTest, AForkedChildOfAKilledProcessKeepsNoFile) {
     }
     raise(SIGKILL);
   });
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
   EXPECT_THAT(AllText(directory_), ::testing::HasSubstr("record 1"));
   RetentionOptions options;
@@ -115,7 +113,7 @@ TEST_F(RetentionRunnerTest, AForkedChildOfAKilledProcessKeepsNoFile) {
   close(pipe_ends[1]);
 }
 
-TEST_F(RetentionRunnerTest, OnlyWhatIsProvablyThisProgramsGoes) {
+TEST_F(RetentionRunnerTest, DeletesOnlyTheProgramsFiles) {
   InChild([&] {
     Process other(directory_, RetentionOptions(), "other");
     other.LogSegments(3);
@@ -128,7 +126,7 @@ TEST_F(RetentionRunnerTest, OnlyWhatIsProvablyThisProgramsGoes) {
   const auto named = [&](const std::string& number) {
     return absl::StrCat(ours.substr(0, ours.size() - 14), number, ".log.zst");
   };
-  std::filesystem::copy_file(ours, named("000777"));  // says it is 000001
+  std::filesystem::copy_file(ours, named("000777"));  // its metadata has 000001
   WriteFile(named("000778"), "a user's own");
   WriteFile(named("000779"), ReadFile(ours).substr(0, 20));
   WriteFile(named("000780"), "");
@@ -160,8 +158,8 @@ TEST_F(RetentionRunnerTest, OnlyWhatIsProvablyThisProgramsGoes) {
 class LiveProcessTest : public RetentionRunnerTest,
                         public ::testing::WithParamInterface<bool> {};
 
-// With a ring beside the segments, and with one that nobody else can see.
-TEST_P(LiveProcessTest, WhatALiveProcessWritesToStays) {
+// With a ring next to the segments, and with a ring in memory.
+TEST_P(LiveProcessTest, OpenSegmentStays) {
   Process process(directory_, RetentionOptions(), "program", GetParam());
   process.LogSegments(4);
   const std::string open = Segments("program").back();
@@ -179,9 +177,9 @@ TEST_P(LiveProcessTest, WhatALiveProcessWritesToStays) {
   EXPECT_THAT(Decompress(open), HasSubstr("goes on"));
 }
 
-INSTANTIATE_TEST_SUITE_P(WithARing, LiveProcessTest, ::testing::Bool());
+INSTANTIATE_TEST_SUITE_P(WithRingFile, LiveProcessTest, ::testing::Bool());
 
-TEST_F(RetentionRunnerTest, WhatARecoveryMayStillNeedStays) {
+TEST_F(RetentionRunnerTest, FilesForRecoveryStay) {
   InChild([&] {
     Process process(directory_, RetentionOptions());
     process.LogSegments(3);
@@ -194,17 +192,15 @@ TEST_F(RetentionRunnerTest, WhatARecoveryMayStillNeedStays) {
   runner.RunIfDue();
   EXPECT_THAT(Segments("program"), SizeIs(1));
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   EXPECT_THAT(AllText(directory_), HasSubstr("record 2"));
   runner.SetDue();
   runner.RunIfDue();
   EXPECT_THAT(Segments("program"), IsEmpty());
 }
 
-// A program that is killed before it has recovered what the one before left.
-TEST_F(RetentionRunnerTest, ACrashLoopDoesNotFillTheDisk) {
+// Each process is killed before it has recovered the ring of the previous one.
+TEST_F(RetentionRunnerTest, CrashLoopDoesNotFillDisk) {
   RetentionOptions options;
   options.max_bytes = 1;
   const size_t lives = kSparedLeftovers + 30;
@@ -225,14 +221,12 @@ TEST_F(RetentionRunnerTest, ACrashLoopDoesNotFillTheDisk) {
   EXPECT_THAT(rings, SizeIs(lives));
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(kSparedLeftovers + 1));
   EXPECT_LE(Segments("program").size(), kSparedLeftovers + 2);
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   EXPECT_THAT(AllText(directory_),
               HasSubstr(absl::StrCat("life ", lives - 1, ".")));
 }
 
-TEST_F(RetentionRunnerTest, ManyProcessesAtOnceKeepToOneLimit) {
+TEST_F(RetentionRunnerTest, SimultaneousProcessesShareOneLimit) {
   constexpr int kProcesses = 6;
   std::vector<pid_t> children;
   for (int i = 0; i < kProcesses; ++i) {

@@ -1,3 +1,6 @@
+// Invariants checked: each limit deletes the oldest files, and only as many as
+// necessary.
+
 #include "ringlog/compress/retention/retention.h"
 
 #include <algorithm>
@@ -24,6 +27,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+// More free space than any test asks for.
 constexpr uint64_t kPlenty = uint64_t{1} << 40;
 const absl::Time kNow = absl::FromUnixSeconds(1795489384);
 
@@ -51,7 +55,7 @@ std::vector<size_t> Excess(const std::vector<LogFile>& files,
   return ExcessFiles(files, options, kNow, free_bytes);
 }
 
-// Oldest last, so that the order of the list is not that of the answer.
+// Returns segments in the reverse of the order in which they are deleted.
 std::vector<LogFile> FiveSegments() {
   std::vector<LogFile> files;
   for (uint64_t number = 5; number > 0; --number) {
@@ -61,13 +65,13 @@ std::vector<LogFile> FiveSegments() {
   return files;
 }
 
-TEST(RetentionTest, WithoutLimitsEverythingStays) {
+TEST(RetentionTest, NoLimitDeletesNothing) {
   const RetentionOptions options;
   EXPECT_FALSE(options.has_limit());
   EXPECT_THAT(Excess(FiveSegments(), options, 0), IsEmpty());
 }
 
-TEST(RetentionTest, WithoutAnAnswerOfTheDiskNothingGoesBecauseOfIt) {
+TEST(RetentionTest, UnknownFreeSpaceDeletesNothing) {
   RetentionOptions options;
   options.min_free_bytes = kPlenty;
   EXPECT_THAT(Excess(FiveSegments(), options, std::nullopt), IsEmpty());
@@ -75,18 +79,18 @@ TEST(RetentionTest, WithoutAnAnswerOfTheDiskNothingGoesBecauseOfIt) {
   EXPECT_THAT(Excess(FiveSegments(), options, std::nullopt), ElementsAre(4, 3));
 }
 
-TEST(RetentionTest, ADiskThatSaysItIsEndlessDoesNotBecomeAFullOne) {
-  const uint64_t most = std::numeric_limits<uint64_t>::max();
+TEST(RetentionTest, FreeSpaceDoesNotOverflow) {
+  const uint64_t max = std::numeric_limits<uint64_t>::max();
   RetentionOptions options;
   options.max_files = 3;
-  options.min_free_bytes = most / 2;
-  EXPECT_THAT(Excess(FiveSegments(), options, most - 1), ElementsAre(4, 3));
-  EXPECT_EQ(FreeBytesAfter(most - 1, 1), most);
-  EXPECT_EQ(FreeBytesAfter(most - 1, 2), most);
+  options.min_free_bytes = max / 2;
+  EXPECT_THAT(Excess(FiveSegments(), options, max - 1), ElementsAre(4, 3));
+  EXPECT_EQ(FreeBytesAfter(max - 1, 1), max);
+  EXPECT_EQ(FreeBytesAfter(max - 1, 2), max);
   EXPECT_EQ(FreeBytesAfter(std::nullopt, 2), std::nullopt);
 }
 
-TEST(RetentionTest, TheOldestAreTooMany) {
+TEST(RetentionTest, MaxFilesDeletesOldest) {
   RetentionOptions options;
   options.max_files = 3;
   EXPECT_THAT(Excess(FiveSegments(), options), ElementsAre(4, 3));
@@ -94,7 +98,7 @@ TEST(RetentionTest, TheOldestAreTooMany) {
   EXPECT_THAT(Excess(FiveSegments(), options), IsEmpty());
 }
 
-TEST(RetentionTest, TheOldestGoUntilTheRestIsSmallEnough) {
+TEST(RetentionTest, MaxBytesDeletesOldest) {
   RetentionOptions options;
   options.max_bytes = 300;
   EXPECT_THAT(Excess(FiveSegments(), options), ElementsAre(4, 3));
@@ -102,13 +106,13 @@ TEST(RetentionTest, TheOldestGoUntilTheRestIsSmallEnough) {
   EXPECT_THAT(Excess(FiveSegments(), options), ElementsAre(4, 3, 2));
 }
 
-TEST(RetentionTest, WhatIsTooOldGoesWhateverElseThereIs) {
+TEST(RetentionTest, MaxAgeDeletesOldest) {
   RetentionOptions options;
   options.max_age = absl::Hours(7);
   EXPECT_THAT(Excess(FiveSegments(), options), ElementsAre(4, 3));
 }
 
-TEST(RetentionTest, ASegmentIsAsOldAsItsLastRecord) {
+TEST(RetentionTest, AgeCountsFromLastWrite) {
   std::vector<LogFile> files = FiveSegments();
   files[4].modified = kNow;
   RetentionOptions options;
@@ -116,16 +120,16 @@ TEST(RetentionTest, ASegmentIsAsOldAsItsLastRecord) {
   EXPECT_THAT(Excess(files, options), ElementsAre(3));
 }
 
-TEST(RetentionTest, TheOldestGoUntilThereIsRoomOnTheDisk) {
+TEST(RetentionTest, MinFreeBytesDeletesOldest) {
   RetentionOptions options;
   options.min_free_bytes = 1000;
   EXPECT_THAT(Excess(FiveSegments(), options, 750), ElementsAre(4, 3, 2));
   EXPECT_THAT(Excess(FiveSegments(), options, 1000), IsEmpty());
-  // More than there is, on a disk that others have filled.
+  // All segments together are too small.
   EXPECT_THAT(Excess(FiveSegments(), options, 0), ElementsAre(4, 3, 2, 1, 0));
 }
 
-TEST(RetentionTest, WhatGoesForItsAgeCountsForTheOtherLimits) {
+TEST(RetentionTest, LimitsCountTogether) {
   RetentionOptions options;
   options.max_age = absl::Hours(7);
   options.max_files = 3;
@@ -133,7 +137,7 @@ TEST(RetentionTest, WhatGoesForItsAgeCountsForTheOtherLimits) {
   EXPECT_THAT(Excess(FiveSegments(), options), ElementsAre(4, 3));
 }
 
-TEST(RetentionTest, RingsCountInBytesAndNotInFiles) {
+TEST(RetentionTest, RingsCountInBytesNotInFiles) {
   std::vector<LogFile> files = FiveSegments();
   files.push_back(RingFile(7, absl::Hours(20)));
   RetentionOptions options;
@@ -143,7 +147,7 @@ TEST(RetentionTest, RingsCountInBytesAndNotInFiles) {
   EXPECT_THAT(Excess(files, options), ElementsAre(4, 3));
 }
 
-TEST(RetentionTest, TheLastSegmentOfARingThatIsThereStays) {
+TEST(RetentionTest, LastSegmentOfExistingRingStays) {
   std::vector<LogFile> files = {
       Segment(1, 1, absl::Hours(5)), Segment(1, 2, absl::Hours(4)),
       Segment(2, 1, absl::Hours(3)), RingFile(1, absl::Hours(6))};
@@ -152,7 +156,7 @@ TEST(RetentionTest, TheLastSegmentOfARingThatIsThereStays) {
   EXPECT_THAT(Excess(files, options), ElementsAre(0, 2));
 }
 
-TEST(RetentionTest, WhatIsInUseStaysAndOthersGoForIt) {
+TEST(RetentionTest, LaterSegmentIsDeletedInsteadOfOneInUse) {
   std::vector<LogFile> files = FiveSegments();
   files[4].stays = true;
   RetentionOptions options;
@@ -160,8 +164,8 @@ TEST(RetentionTest, WhatIsInUseStaysAndOthersGoForIt) {
   EXPECT_THAT(Excess(files, options), ElementsAre(3, 2));
 }
 
-TEST(RetentionTest, TheSegmentsOfARingGoByTheirNumbers) {
-  // The clock was set back by an hour after the second.
+TEST(RetentionTest, SegmentsOfOneRingAreInOrderOfNumbers) {
+  // The clock was set back by an hour after the second segment.
   std::vector<LogFile> files = {
       Segment(1, 1, absl::Hours(5)), Segment(1, 2, absl::Hours(4)),
       Segment(1, 3, absl::Hours(5)), Segment(1, 4, absl::Hours(1))};
@@ -170,8 +174,8 @@ TEST(RetentionTest, TheSegmentsOfARingGoByTheirNumbers) {
   EXPECT_THAT(Excess(files, options), ElementsAre(0, 1));
 }
 
-TEST(RetentionTest, WithinASecondTheFileSystemSaysWhichIsOlder) {
-  // Three lives of a second; the names of the files say no more.
+TEST(RetentionTest, WriteTimeDecidesWithinASecond) {
+  // Three processes that started in the same second; file names have seconds.
   std::vector<LogFile> files = {Segment(7, 1, absl::Hours(5)),
                                 Segment(3, 1, absl::Hours(5)),
                                 Segment(5, 1, absl::Hours(5))};
@@ -182,7 +186,7 @@ TEST(RetentionTest, WithinASecondTheFileSystemSaysWhichIsOlder) {
   EXPECT_THAT(Excess(files, options), ElementsAre(0, 2));
 }
 
-TEST(RetentionTest, FilesOfTheFutureDoNotPushOutWhatIsLoggedNow) {
+TEST(RetentionTest, FilesFromTheFutureAreDeletedFirst) {
   std::vector<LogFile> files = {
       Segment(1, 1, absl::Hours(5)), Segment(2, 1, -absl::Hours(24 * 365)),
       Segment(2, 2, -absl::Hours(24 * 364)), Segment(3, 1, -absl::Hours(1))};
@@ -191,7 +195,7 @@ TEST(RetentionTest, FilesOfTheFutureDoNotPushOutWhatIsLoggedNow) {
   EXPECT_THAT(Excess(files, options), ElementsAre(1, 2, 0));
 }
 
-TEST(RetentionTest, LeftoversGoLastAndOnlyBeyondThoseSpared) {
+TEST(RetentionTest, OldestLeftoverRingsAreDeletedLast) {
   std::vector<LogFile> files = {Segment(1, 1, absl::Hours(1))};
   for (uint32_t i = 0; i < kSparedLeftovers + 3; ++i) {
     files.push_back(RingFile(100 + i, absl::Hours(500 - i)));
@@ -199,7 +203,7 @@ TEST(RetentionTest, LeftoversGoLastAndOnlyBeyondThoseSpared) {
   RetentionOptions options;
   options.max_bytes = 1;
   EXPECT_THAT(Excess(files, options), ElementsAre(0, 1, 2, 3));
-  // Those of processes that live are none.
+  // The ring of a living process is not a leftover.
   files[2].stays = true;
   EXPECT_THAT(Excess(files, options), ElementsAre(0, 1, 3));
   options.max_bytes = 0;
@@ -208,7 +212,7 @@ TEST(RetentionTest, LeftoversGoLastAndOnlyBeyondThoseSpared) {
   EXPECT_THAT(Excess(files, options), ElementsAre(0)) << "no reason for rings";
 }
 
-TEST(RetentionTest, WhatIsElsewhereMakesNoRoom) {
+TEST(RetentionTest, RingOnAnotherDiskFreesNoSpace) {
   std::vector<LogFile> files;
   for (uint32_t i = 0; i < kSparedLeftovers + 3; ++i) {
     files.push_back(RingFile(i, absl::Hours(500 - i)));
@@ -219,10 +223,12 @@ TEST(RetentionTest, WhatIsElsewhereMakesNoRoom) {
   EXPECT_THAT(Excess(files, options, 0), ElementsAre(0, 1));
 }
 
-// Invariants checked, of random files and limits: nothing that stays goes, nor
-// the last segment of a ring; what is left is within the limits, or nothing is
-// left that might go; of what goes not one could have stayed.
-TEST(RetentionTest, WhatGoesIsEnoughAndNotTooMuch) {
+// Invariants checked, with random files and limits:
+//   - a file in use and the last segment of a ring stay
+//   - the remaining files are within the limits, or no remaining file may be
+//     deleted
+//   - each deletion is necessary
+TEST(RetentionTest, DeletesEnoughAndNotTooMuch) {
   std::mt19937_64 random(TestSeed());
   const auto pick = [&random](uint64_t n) { return random() % n; };
   for (int run = 0; run < 3000; ++run) {
@@ -253,9 +259,9 @@ TEST(RetentionTest, WhatGoesIsEnoughAndNotTooMuch) {
     if (pick(2) == 0) options.min_free_bytes = pick(3000);
 
     const std::vector<size_t> excess = Excess(files, options, free_bytes);
-    const std::set<size_t> gone(excess.begin(), excess.end());
-    ASSERT_EQ(gone.size(), excess.size());
-    const auto may_go = [&](size_t i) {
+    const std::set<size_t> deleted(excess.begin(), excess.end());
+    ASSERT_EQ(deleted.size(), excess.size());
+    const auto may_be_deleted = [&](size_t i) {
       const LogFile& file = files[i];
       return file.kind == FileKind::kSegment && !file.stays &&
              (rings.count(file.ring_id_prefix) == 0 ||
@@ -265,32 +271,33 @@ TEST(RetentionTest, WhatGoesIsEnoughAndNotTooMuch) {
       return options.max_age != absl::ZeroDuration() &&
              files[i].modified < kNow - options.max_age;
     };
-    // Whether the limits hold if `back` had stayed; none: files.size().
+    // Returns true if the limits hold after all deletions except that of
+    // `back`; files.size(): no exception.
     const auto holds = [&](size_t back) {
       uint64_t count = 0;
       uint64_t bytes = 0;
       uint64_t free = free_bytes;
       for (size_t i = 0; i < files.size(); ++i) {
-        const bool is_gone = gone.count(i) != 0 && i != back;
-        count += !is_gone && files[i].kind == FileKind::kSegment;
-        bytes += is_gone ? 0 : files[i].bytes;
-        free += is_gone ? files[i].bytes : 0;
+        const bool is_deleted = deleted.count(i) != 0 && i != back;
+        count += !is_deleted && files[i].kind == FileKind::kSegment;
+        bytes += is_deleted ? 0 : files[i].bytes;
+        free += is_deleted ? files[i].bytes : 0;
       }
       return (options.max_files == 0 || count <= options.max_files) &&
              (options.max_bytes == 0 || bytes <= options.max_bytes) &&
              free >= options.min_free_bytes;
     };
-    bool more_might_go = false;
+    bool more_may_be_deleted = false;
     for (size_t i = 0; i < files.size(); ++i) {
-      if (gone.count(i) != 0) {
-        ASSERT_TRUE(may_go(i));
+      if (deleted.count(i) != 0) {
+        ASSERT_TRUE(may_be_deleted(i));
       } else {
-        ASSERT_FALSE(may_go(i) && is_too_old(i));
-        more_might_go |= may_go(i);
+        ASSERT_FALSE(may_be_deleted(i) && is_too_old(i));
+        more_may_be_deleted |= may_be_deleted(i);
       }
     }
-    ASSERT_TRUE(holds(files.size()) || !more_might_go);
-    // Of those that are not too old, the last that goes is needed.
+    ASSERT_TRUE(holds(files.size()) || !more_may_be_deleted);
+    // The last deletion, apart from those for age, is necessary.
     for (auto it = excess.rbegin(); it != excess.rend(); ++it) {
       if (is_too_old(*it)) continue;
       ASSERT_TRUE(!holds(*it) || files[*it].bytes == 0);

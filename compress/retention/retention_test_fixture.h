@@ -1,5 +1,4 @@
-// Real processes of a program that has limits, as far as their logs go; for
-// tests.
+// A fixture for tests of retention with real processes.
 
 #ifndef RINGLOG_COMPRESS_RETENTION_RETENTION_TEST_FIXTURE_H_
 #define RINGLOG_COMPRESS_RETENTION_RETENTION_TEST_FIXTURE_H_
@@ -32,7 +31,7 @@
 
 namespace ringlog {
 
-// A program's process, as far as its log goes.
+// The ring and the flusher of one process.
 class Process {
  public:
   Process(const std::string& directory, const RetentionOptions& retention,
@@ -48,8 +47,6 @@ class Process {
     FlusherOptions flusher;
     flusher.directory = directory;
     flusher.retention = retention;
-    // What the dead have left stays where the test wants it.
-    flusher.leftover_interval = absl::InfiniteDuration();
     auto started = Flusher::Start(ring_.get(), flusher);
     if (!started.ok()) abort();
     flusher_ = *std::move(started);
@@ -66,14 +63,14 @@ class Process {
   void Rotate() {
     if (!flusher_->Rotate(kPatience).ok()) abort();
   }
-  // Segments with one record each, the last of them open.
+  // Writes segments with one record each; leaves the last one open.
   void LogSegments(int count) {
     for (int i = 0; i < count; ++i) {
       if (i != 0) Rotate();
       Log(absl::StrCat("record ", i));
     }
   }
-  // As a program's end does.
+  // Does what the end of a program does.
   void End() {
     if (!flusher_->Stop().ok()) abort();
     unlink(ring_->path().c_str());
@@ -86,7 +83,7 @@ class Process {
   std::unique_ptr<Flusher> flusher_;
 };
 
-// Runs `body` in a process of its own, and waits for its end.
+// Runs `body` in a child process, and waits for its end.
 inline void InChild(const std::function<void()>& body) {
   const pid_t child = fork();
   if (child == 0) {
@@ -108,6 +105,7 @@ class RetentionFixture : public ::testing::Test {
     options.max_files = n;
     return options;
   }
+  // Returns the paths of the segments of `program`.
   std::vector<std::string> Segments(const std::string& program) const {
     std::vector<std::string> found;
     for (const std::string& path : FilesIn(directory_, ".log.zst")) {

@@ -20,8 +20,33 @@
 namespace ringlog {
 namespace {
 
-// Each attempt asks the disk for a whole ring, which others may need.
+// Longest time between two attempts to create the first pipeline. Each attempt
+// allocates a complete ring on a disk that may be almost full.
 constexpr absl::Duration kMaxRetryInterval = absl::Minutes(1);
+
+// Time between two rounds of recovery.
+constexpr absl::Duration kRecoveryInterval = absl::Minutes(1);
+
+// The recovery of both directories, whether the fallback is in use or not.
+// There is only a first round if the ring is in memory: then the directories
+// were not usable at the start.
+BackgroundRecovery::Options RecoveryOptions(
+    const RingLogSinkOptions& options, RingStorage storage,
+    BackgroundRecovery::FirstRound first_round) {
+  BackgroundRecovery::Options recovery;
+  recovery.directories.push_back({options.directory, options.ring_directory});
+  if (!options.fallback_directory.empty()) {
+    const RingLogSinkOptions fallback = FallbackOptions(options);
+    recovery.directories.push_back(
+        {fallback.directory, fallback.ring_directory});
+  }
+  recovery.first_round = first_round;
+  recovery.interval = storage == RingStorage::kFile
+                          ? kRecoveryInterval
+                          : absl::InfiniteDuration();
+  recovery.segment = ToFlusherOptions(options).segment;
+  return recovery;
+}
 
 struct TimedLines {
   int64_t time_ns;
@@ -31,8 +56,8 @@ bool operator<(const TimedLines& a, const TimedLines& b) {
   return a.time_ns < b.time_ns;
 }
 
-// The lines keep their order, whatever clocks did: none is before the one that
-// it follows.
+// Adds the time of each record. The lines stay in order: a record whose clock
+// was set back gets the time of the previous one.
 std::vector<TimedLines> WithTimes(LineFormat format,
                                   std::vector<std::string> all) {
   std::vector<TimedLines> timed;
@@ -47,8 +72,8 @@ std::vector<TimedLines> WithTimes(LineFormat format,
   return timed;
 }
 
-// Else somebody has deleted it, and what it holds goes with the process. Its
-// name has been nobody else's, for the ring's id is in it.
+// Returns false if the ring's file was deleted: its records do not survive the
+// process. A file of this name is the ring's, because its id is in the name.
 bool HasItsFile(const Ring& ring) {
   struct stat st;
   return ring.path().empty() || stat(ring.path().c_str(), &st) == 0;
@@ -56,26 +81,36 @@ bool HasItsFile(const Ring& ring) {
 
 }  // namespace
 
+FailoverLog::FailoverLog(const RingLogSinkOptions& options,
+                         RingStorage storage,
+                         BackgroundRecovery::FirstRound first_round)
+    : directory_(options.directory),
+      fallback_directory_(options.fallback_directory),
+      format_(options.format),
+      storage_(storage),
+      recovery_(RecoveryOptions(options, storage, first_round)),
+      options_(options) {}
+
 absl::StatusOr<std::unique_ptr<FailoverLog>> FailoverLog::Create(
-    const RingLogSinkOptions& options, LogPipeline::Storage storage,
-    bool limits_wait) {
+    const RingLogSinkOptions& options, RingStorage storage,
+    BackgroundRecovery::FirstRound first_round) {
   std::unique_ptr<FailoverLog> logs(
-      new FailoverLog(options, storage, limits_wait));
-  const absl::Status first = logs->Make(kFirst);
-  if (first.ok()) {
+      new FailoverLog(options, storage, first_round));
+  if (const absl::Status first = logs->Make(kFirst); first.ok()) {
     logs->SwitchTo(kFirst);
-    return logs;
-  }
-  if (logs->fallback_directory_.empty()) return first;
-  const absl::Status fallback = logs->Make(kFallback);
-  if (!fallback.ok()) {
+  } else if (logs->fallback_directory_.empty()) {
+    return first;
+  } else if (const absl::Status fallback = logs->Make(kFallback);
+             fallback.ok()) {
+    logs->SwitchTo(kFallback);
+    WarnRateLimited(absl::StrCat(first.message(), "; records go to ",
+                                 options.fallback_directory));
+  } else {
     return absl::Status(
         first.code(),
         absl::StrCat(first.message(), "; the fallback: ", fallback.message()));
   }
-  logs->SwitchTo(kFallback);
-  WarnRateLimited(absl::StrCat(first.message(), "; records go to ",
-                               options.fallback_directory));
+  logs->recovery_.StartRoundIfDue(MonotonicTime());
   return logs;
 }
 
@@ -90,33 +125,30 @@ RingLogSinkOptions FailoverLog::OptionsOf(Which which) const {
 
 absl::Status FailoverLog::Make(Which which) {
   RingLogSinkOptions options;
-  bool limits_wait;
   {
     ForkSafeMutexLock lock(&monitor_);
     options = OptionsOf(which);
-    limits_wait = limits_wait_;
   }
   std::function<void(const absl::Status&)> on_write;
   if (!fallback_directory_.empty()) {
     on_write = [this, which](const absl::Status& status) {
-      which == kFirst ? FirstHasWritten(status) : FallbackHasWritten(status);
+      which == kFirst ? OnFirstWrite(status) : OnFallbackWrite(status);
     };
   }
   absl::StatusOr<std::unique_ptr<LogPipeline>> log =
-      LogPipeline::Create(options, storage_, limits_wait, on_write);
+      LogPipeline::Create(options, storage_, &recovery_, on_write);
   if (!log.ok() && which == kFallback &&
       options.ring_directory != options.directory) {
-    // It may be that which cannot take a ring.
+    // The ring directory itself may be the cause.
     options.ring_directory = options.directory;
-    log = LogPipeline::Create(options, storage_, limits_wait, on_write);
+    log = LogPipeline::Create(options, storage_, &recovery_, on_write);
   }
   if (!log.ok()) return log.status();
   LogPipeline* const made = log->release();
   ForkSafeMutexLock lock(&monitor_);
   logs_[which].store(made, std::memory_order_release);
-  // What others have asked for meanwhile.
+  // The options may have changed meanwhile.
   made->Reconfigure(OptionsOf(which));
-  if (limits_wait && !limits_wait_) made->StartLimits();
   return absl::OkStatus();
 }
 
@@ -128,7 +160,7 @@ bool FailoverLog::SwitchTo(Which which) {
 bool FailoverLog::SwitchToRing(Ring* ring) {
   const Ring* const before = ring_.exchange(ring, std::memory_order_acq_rel);
   if (before == ring) return false;
-  // A report that has begun goes on where it is.
+  // A crash report that has begun stays in its ring.
   if (before != nullptr && before->crash_area().empty()) {
     ReplaceFailureTarget(&before->crash_area(), &ring->crash_area());
   }
@@ -152,11 +184,11 @@ bool FailoverLog::uses_fallback() const {
   return fallback != nullptr && fallback->ring() == ring();
 }
 
-void FailoverLog::FirstHasWritten(const absl::Status& status) {
+void FailoverLog::OnFirstWrite(const absl::Status& status) {
   if (status.ok()) {
     if (errors_ > 0 && errors_ < kErrorsToSwitch) {
-      WarnRateLimited(absl::StrCat(last_error_.message(),
-                                   "; it worked when it was tried again"));
+      WarnRateLimited(
+          absl::StrCat(last_error_.message(), "; a later attempt succeeded"));
     }
     errors_ = 0;
     ReturnIfAllIsWritten();
@@ -178,11 +210,12 @@ void FailoverLog::FirstHasWritten(const absl::Status& status) {
   }
   if (!SwitchTo(kFallback)) return;
   WarnRateLimited(absl::StrCat(status.message(), "; new records go to ",
-                               fallback_directory_, " until that is over"));
+                               fallback_directory_, " until ", directory_,
+                               " can be written again"));
 }
 
-// What was logged before the switch comes first; that it could be written is
-// the proof, too.
+// Switches back to the first pipeline when it has written all its records. That
+// keeps the order of the records, and proves that `directory` is writable.
 void FailoverLog::ReturnIfAllIsWritten() {
   const LogPipeline* const first = log(kFirst);
   if (first == nullptr || !uses_fallback() || is_stopping() ||
@@ -195,7 +228,7 @@ void FailoverLog::ReturnIfAllIsWritten() {
   }
 }
 
-void FailoverLog::FallbackHasWritten(const absl::Status& status) {
+void FailoverLog::OnFallbackWrite(const absl::Status& status) {
   if (!status.ok())
     WarnRateLimited(absl::StrCat(status.message(), kRecordsStay));
   if (log(kFirst) != nullptr || is_stopping()) return;
@@ -204,7 +237,7 @@ void FailoverLog::FallbackHasWritten(const absl::Status& status) {
   tried_at_ = now;
   retry_interval_ = std::min(2 * retry_interval_, kMaxRetryInterval);
   if (!Make(kFirst).ok()) return;
-  // Its own flusher may have been faster.
+  // The flusher of the first pipeline may have switched already.
   if (SwitchTo(kFirst)) {
     WarnRateLimited(
         absl::StrCat(directory_, " can be used now; records go there"));
@@ -229,7 +262,8 @@ void FailoverLog::Flush(absl::Duration timeout) {
 }
 
 absl::Status FailoverLog::Rotate(absl::Duration timeout) {
-  // Which cannot wait for itself, nor may two of them for each other.
+  // A flusher cannot wait for itself, and two flushers must not wait for each
+  // other.
   if (const LogPipeline* const own = OwnOfThisThread(); own != nullptr) {
     return own->flusher()->Rotate(timeout);
   }
@@ -238,7 +272,7 @@ absl::Status FailoverLog::Rotate(absl::Duration timeout) {
   for (const LogPipeline* log : Logs()) {
     if (log->flusher() == nullptr) {
       return absl::FailedPreconditionError(
-          "with kOverwriteOldest there are no segments");
+          "rotate: there are no segments with kOverwriteOldest");
     }
     status.Update(log->flusher()->Rotate(deadline - MonotonicTime()));
   }
@@ -278,16 +312,11 @@ RingLogSinkCounters FailoverLog::counters() const {
 void FailoverLog::Reconfigure(const RingLogSinkOptions& options) {
   ForkSafeMutexLock lock(&monitor_);
   options_ = options;
+  recovery_.Reconfigure(ToFlusherOptions(options).segment);
   for (const Which which : {kFirst, kFallback}) {
     LogPipeline* const log = this->log(which);
     if (log != nullptr) log->Reconfigure(OptionsOf(which));
   }
-}
-
-void FailoverLog::StartLimits() {
-  ForkSafeMutexLock lock(&monitor_);
-  limits_wait_ = false;
-  for (LogPipeline* log : Logs()) log->StartLimits();
 }
 
 absl::Status FailoverLog::Stop() {
@@ -299,12 +328,13 @@ absl::Status FailoverLog::Stop() {
     stopping_ = true;
   }
   absl::Status status;
-  // Again if the thread of one has made the other meanwhile.
+  // Again if the thread of one flusher has created the other pipeline
+  // meanwhile.
   for (size_t stopped = 0; stopped < Logs().size();) {
     std::vector<LogPipeline*> logs = Logs();
     stopped = logs.size();
-    // That with the new records is the last: before it takes no more of them
-    // they have another one, if that could not be emptied.
+    // The pipeline with the new records is the last one: if another ring could
+    // not be emptied, new records go there before this ring is sealed.
     std::reverse(logs.begin(), logs.end());
     for (LogPipeline* log : logs) {
       status.Update(log->Stop());

@@ -1,20 +1,23 @@
 // FailoverLog
 //
-// What one process logs into when its directory may fail: a log for
-// `directory`, and one for `fallback_directory`, each with a ring and a flusher
-// of its own. One of them gets the new records. Without a fallback_directory
-// there is only the first.
+// The log of one process that can fail over to another directory. It has a
+// LogPipeline for `directory` (the first one) and, if there is a
+// fallback_directory, another one for that. New records go to one of them.
 //
-//   to the fallback   after four errors of writing in a row
-//   back              when all that waited for `directory` has been written
+//   switch to the fallback  after four errors of writing in a row
+//   switch back             when the first pipeline has written all its records
 //
-// Both are done in the thread of the first log's flusher, which goes on trying
-// while the other one has the new records. The log for the fallback is made at
-// the first need, in that thread, and stays until the end. If it is the first
-// log that could not be made, at the start, the thread of the other one tries
-// to make it, after a second and then more rarely.
+// The thread of the first flusher does both, and goes on trying to write while
+// new records go to the fallback. It creates the fallback's pipeline at the
+// first need. If the first pipeline could not be created at the start, the
+// thread of the fallback's flusher tries again, after a second and then at
+// longer intervals. Both pipelines stay until the end.
 //
-// No ring has segments in two directories: recovery need not know of this.
+// The FailoverLog also owns the recovery of leftover rings in both directories,
+// because that must not depend on a flusher.
+//
+// The segments of one ring are in one directory, so recovery does not depend on
+// failover.
 
 #ifndef RINGLOG_LOGSINK_INTERNAL_FAILOVER_LOG_H_
 #define RINGLOG_LOGSINK_INTERNAL_FAILOVER_LOG_H_
@@ -31,7 +34,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/log_options.h"
+#include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/logsink/counters.h"
 #include "ringlog/logsink/internal/log_pipeline.h"
 #include "ringlog/logsink/options.h"
@@ -42,26 +47,27 @@
 
 namespace ringlog {
 
-// Thread-safe. A forked child has its parent's in its memory, and may neither
-// use nor destroy it, for threads that it does not have may be in the middle of
-// it; it may ask is_of_this_process() and ring().
+// Thread-safe. A forked child must neither use nor destroy its parent's
+// FailoverLog, because threads that do not exist in the child may have been
+// using it. Exceptions: is_of_this_process() and ring().
 class FailoverLog {
  public:
-  // So many errors of writing in a row, as counters().write_errors counts them,
-  // and nothing written in between: some 70 ms. Three may be those of one file,
-  // which the flusher then ends to begin another.
+  // Number of errors in a row, without a write in between, that cause a switch;
+  // see counters().write_errors. They take some 70 ms. It is more than three,
+  // because after three errors the flusher tries another file.
   static constexpr int kErrorsToSwitch = 4;
 
-  // `options` are Resolved(). If the first log cannot be made it is the other
-  // one, and stderr says so. `limits_wait` is
-  // FlusherOptions::limits_wait.
-  //   the errors of LogPipeline::Create() for `directory`; if there is a
-  //   fallback its message follows
+  // Creates the first pipeline; if that fails, the one for the fallback, and
+  // reports that on stderr. Then starts the recovery, if it is due at once.
+  //
+  // Requires: `options` are Resolved().
+  // Errors are those of LogPipeline::Create() for `directory`. If there is a
+  // fallback, its error message is appended.
   static absl::StatusOr<std::unique_ptr<FailoverLog>> Create(
-      const RingLogSinkOptions& options, LogPipeline::Storage storage,
-      bool limits_wait);
+      const RingLogSinkOptions& options, RingStorage storage,
+      BackgroundRecovery::FirstRound first_round);
 
-  // Stop(), and DeleteFiles().
+  // Calls Stop() and DeleteFiles().
   ~FailoverLog();
   FailoverLog(const FailoverLog&) = delete;
   FailoverLog& operator=(const FailoverLog&) = delete;
@@ -70,101 +76,110 @@ class FailoverLog {
     return fork_generation_ == ForkGeneration::Now();
   }
 
-  // Where new records go. A thread that is just about to write to it when it
-  // changes does so: both stay, and both are emptied.
+  // Returns the ring for new records. A thread that has the other ring when
+  // this one changes may go on writing to it: both rings stay, and both are
+  // emptied.
   //
-  // Context: any thread; a load.
+  // Context: any thread; one load.
   Ring* ring() const {
-    // Acquire: it may be one that a flusher's thread has just made.
+    // Acquire: pairs with SwitchToRing(), because a flusher's thread may have
+    // just created the ring.
     return ring_.load(std::memory_order_acquire);
   }
-  // Whether that is the fallback's.
+  // Returns true if new records go to the fallback.
   bool uses_fallback() const;
 
-  // Of both: that with the new records first, the other one in what is then
-  // left of the time.
+  // Flushes both pipelines within `timeout`, the one with the new records
+  // first; see Flusher::Flush().
   void Flush(absl::Duration timeout);
-  //   FailedPrecondition: as of Flusher::Rotate(), of either one's thread; or
-  //                       there is no flusher
-  //   others:             of either one
+
+  // Rotates both pipelines within `timeout`.
+  //
+  //   FailedPrecondition: as for Flusher::Rotate(), in the thread of either
+  //                       flusher; or there is no flusher
+  //   others:             those of either flusher
   absl::Status Rotate(absl::Duration timeout);
 
-  // What both have, by time.
+  // Returns the last `count` lines of both pipelines, by time.
   std::vector<std::string> Recent(size_t count) const;
-  // The sum of both; see RingLogSink::counters().
+  // Returns the sum of both pipelines; see RingLogSink::counters().
   RingLogSinkCounters counters() const;
 
-  // Requires: Resolved(), and CheckChange().
+  // Waits until the first round of recovery has ended; returns false if
+  // `timeout` passes first. Returns true at once if no round was due at once.
+  bool WaitForRecovery(absl::Duration timeout) const {
+    return recovery_.AwaitFirstRound(timeout);
+  }
+
+  // Uses `options` from now on.
+  //
+  // Requires: they are Resolved(), and CheckChange() allows them.
   void Reconfigure(const RingLogSinkOptions& options)
       ABSL_LOCKS_EXCLUDED(monitor_);
-  void StartLimits() ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // Stops both; nothing is switched any more. Errors are those of
-  // LogPipeline::Stop(); new records go to the ring that could not be emptied,
-  // if there is one. Does nothing in the thread of a flusher, as that says.
+  // Stops both pipelines and any further switch. If a ring could not be
+  // emptied, new records go there. Does nothing in the thread of a flusher,
+  // whose error it returns. Errors are those of LogPipeline::Stop().
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
-  // Of those that Stop() has ended without an error. Requires: Stop() was
-  // called.
+
+  // Deletes the files of the rings that Stop() has emptied.
+  //
+  // Requires: Stop() was called.
   absl::Status DeleteFiles();
 
  private:
   enum Which : size_t { kFirst, kFallback };
 
-  FailoverLog(const RingLogSinkOptions& options, LogPipeline::Storage storage,
-              bool limits_wait)
-      : directory_(options.directory),
-        fallback_directory_(options.fallback_directory),
-        format_(options.format),
-        storage_(storage),
-        options_(options),
-        limits_wait_(limits_wait) {}
+  FailoverLog(const RingLogSinkOptions& options, RingStorage storage,
+              BackgroundRecovery::FirstRound first_round);
 
-  // Null if it has not been made.
+  // Returns null if the pipeline does not exist.
   LogPipeline* log(Which which) const {
-    // Acquire: pairs with Make() on another thread.
+    // Acquire: pairs with Make() in another thread.
     return logs_[which].load(std::memory_order_acquire);
   }
-  // Those that there are, that with the new records first.
+  // Returns the existing pipelines, the one with the new records first.
   std::vector<LogPipeline*> Logs() const;
 
   RingLogSinkOptions OptionsOf(Which which) const
       ABSL_SHARED_LOCKS_REQUIRED(monitor_);
   absl::Status Make(Which which) ABSL_LOCKS_EXCLUDED(monitor_);
   bool is_stopping() ABSL_LOCKS_EXCLUDED(monitor_);
-  // False if new records go there already, or Stop() has been called.
+  // Returns false if new records go there already, or after Stop().
   bool SwitchTo(Which which) ABSL_LOCKS_EXCLUDED(monitor_);
   bool SwitchToRing(Ring* ring) ABSL_EXCLUSIVE_LOCKS_REQUIRED(monitor_);
-  // That whose flusher calls; null if none does.
+  // Returns the pipeline whose flusher's thread calls; null if none does.
   LogPipeline* OwnOfThisThread() const;
 
-  // What the flushers tell, each in its thread.
-  void FirstHasWritten(const absl::Status& status);
-  void FallbackHasWritten(const absl::Status& status);
+  // FlusherOptions::on_write of the two flushers.
+  void OnFirstWrite(const absl::Status& status);
+  void OnFallbackWrite(const absl::Status& status);
   void ReturnIfAllIsWritten();
 
-  // What each record needs, away from what each batch changes.
+  // These two are apart from the members that each batch changes, because each
+  // record reads them.
   const uint32_t fork_generation_ = ForkGeneration::Now();
-  // Of one of the logs. Changed with monitor_.
+  // Ring of one of the pipelines. Changed only with monitor_.
   std::atomic<Ring*> ring_{nullptr};
 
   const std::string directory_;
   const std::string fallback_directory_;  // empty: there is none
   const LineFormat format_;
-  const LogPipeline::Storage storage_;
+  const RingStorage storage_;
+  BackgroundRecovery recovery_;
 
   ForkSafeMutex monitor_;
   RingLogSinkOptions options_ ABSL_GUARDED_BY(monitor_);
-  bool limits_wait_ ABSL_GUARDED_BY(monitor_);
   bool stopping_ ABSL_GUARDED_BY(monitor_) = false;
 
-  // Owned. Set once.
+  // Owned. Each is set once.
   std::array<std::atomic<LogPipeline*>, 2> logs_ = {};
 
-  // Of the first log's thread.
+  // Used only by the thread of the first flusher.
   int errors_ = 0;  // in a row
   absl::Status last_error_;
-  // Of the other one's thread: when it was last tried to make the first log,
-  // monotonic, and how long it is until the next time.
+  // Used only by the thread of the fallback's flusher: monotonic time of the
+  // last attempt to create the first pipeline, and time until the next one.
   absl::Duration tried_at_ = MonotonicTime();
   absl::Duration retry_interval_ = absl::Seconds(1);
 };

@@ -22,18 +22,18 @@ absl::Status MakeDirectory(const std::string& path) {
   if (error == EEXIST && stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
     return absl::OkStatus();
   }
-  const absl::string_view why =
-      error == ENOENT    ? ": the directory that it goes into does not exist"
-      : error == EEXIST  ? ": there is a file of this name"
-      : error == ENOTDIR ? ": it goes into a file"
-                         : "";
+  const absl::string_view reason = error == ENOENT
+                                       ? ": its parent directory does not exist"
+                                   : error == EEXIST  ? ": a file has this name"
+                                   : error == ENOTDIR ? ": its parent is a file"
+                                                      : "";
   return absl::ErrnoToStatus(error == EEXIST ? ENOTDIR : error,
-                             absl::StrCat("make directory ", path, why));
+                             absl::StrCat("make directory ", path, reason));
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
-    const RingLogSinkOptions& options, LogPipeline::Storage storage) {
-  if (storage == LogPipeline::Storage::kMemory) {
+    const RingLogSinkOptions& options, RingStorage storage) {
+  if (storage == RingStorage::kMemory) {
     return Ring::CreateAnonymous(ToRingOptions(options));
   }
   for (const std::string& directory :
@@ -47,19 +47,18 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LogPipeline>> LogPipeline::Create(
-    const RingLogSinkOptions& options, Storage storage, bool limits_wait,
+    const RingLogSinkOptions& options, RingStorage storage,
+    BackgroundRecovery* recovery,
     std::function<void(const absl::Status&)> on_write) {
   absl::StatusOr<std::unique_ptr<Ring>> ring = CreateRing(options, storage);
   if (!ring.ok()) return ring.status();
   std::unique_ptr<LogPipeline> log(
       new LogPipeline(*std::move(ring), std::move(on_write)));
   if (options.overflow == OverflowPolicy::kOverwriteOldest) return log;
-  FlusherOptions flusher_options = log->FlusherOptionsOf(options);
-  flusher_options.limits_wait = limits_wait;
   absl::StatusOr<std::unique_ptr<Flusher>> flusher =
-      Flusher::Start(log->ring(), flusher_options);
+      Flusher::Start(log->ring(), log->FlusherOptionsOf(options), recovery);
   if (!flusher.ok()) {
-    // There is nothing in it, and nobody would empty it.
+    // The ring is empty, and without a flusher it is of no use.
     unlink(log->ring()->path().c_str());
     return flusher.status();
   }
@@ -82,15 +81,11 @@ void LogPipeline::Reconfigure(const RingLogSinkOptions& options) {
   if (flusher_ != nullptr) flusher_->Reconfigure(FlusherOptionsOf(options));
 }
 
-void LogPipeline::StartLimits() {
-  if (flusher_ != nullptr) flusher_->StartLimits();
-}
-
 absl::Status LogPipeline::Stop() {
   return flusher_ == nullptr ? absl::OkStatus() : flusher_->Stop();
 }
 
-// A crash report gets into a segment as all of them do: by recovery.
+// A crash report gets into a segment only by recovery.
 absl::Status LogPipeline::DeleteFile() {
   if (flusher_ == nullptr || ring_->path().empty() ||
       !ring_->crash_area().empty() || unlink(ring_->path().c_str()) == 0 ||

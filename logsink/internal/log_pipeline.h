@@ -1,7 +1,7 @@
 // LogPipeline
 //
-// What one process logs into: a ring, and the flusher that empties it. What it
-// is not: it does not know Abseil's records, nor that processes fork.
+// A ring and the flusher that empties it. It knows neither Abseil's log entries
+// nor forks.
 
 #ifndef RINGLOG_LOGSINK_INTERNAL_LOG_PIPELINE_H_
 #define RINGLOG_LOGSINK_INTERNAL_LOG_PIPELINE_H_
@@ -13,45 +13,50 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/logsink/options.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
 
-// Where a ring is: in a file that is mapped into memory, or in memory only.
+// The storage of a ring: a file that is mapped into memory, or memory only.
 enum class RingStorage { kFile, kMemory };
 
-// Thread-safe. A forked child has its parent's in its memory, and may not use
-// it, nor destroy it: threads that it does not have may be in the middle of it.
+// Thread-safe. A forked child must neither use nor destroy its parent's
+// LogPipeline, because threads that do not exist in the child may have been
+// using it.
 class LogPipeline {
  public:
-  using Storage = RingStorage;
-  // `options` are Resolved(). Errors are those of RingLogSink::Create().
-  // `limits_wait` is FlusherOptions::limits_wait, `on_write` is
-  // FlusherOptions::on_write.
+  // Creates the directories and the ring, and starts the flusher. See
+  // FlusherOptions for `on_write`, and Flusher::Start() for `recovery`.
+  //
+  // Requires: `options` are Resolved().
+  // Errors are those of RingLogSink::Create().
   static absl::StatusOr<std::unique_ptr<LogPipeline>> Create(
-      const RingLogSinkOptions& options, Storage storage, bool limits_wait,
+      const RingLogSinkOptions& options, RingStorage storage,
+      BackgroundRecovery* recovery,
       std::function<void(const absl::Status&)> on_write);
 
-  // Stop(), and DeleteFile() if that is OK.
+  // Calls Stop(), and DeleteFile() if that succeeds.
   ~LogPipeline();
   LogPipeline(const LogPipeline&) = delete;
   LogPipeline& operator=(const LogPipeline&) = delete;
 
   Ring* ring() const { return ring_.get(); }
-  // None with OverflowPolicy::kOverwriteOldest.
+  // Returns null with OverflowPolicy::kOverwriteOldest.
   Flusher* flusher() const { return flusher_.get(); }
 
-  // Do nothing without a flusher; see Flusher.
+  // Reconfigures the flusher, if there is one; see Flusher::Reconfigure().
   void Reconfigure(const RingLogSinkOptions& options);
-  void StartLimits();
 
-  // Moves what the ring holds into segments and seals it; see Flusher::Stop().
-  // Without a flusher the ring stays as it is, for others to recover.
+  // Stops the flusher; see Flusher::Stop(). Without a flusher the records stay
+  // in the ring, and another process recovers them.
   absl::Status Stop();
 
-  // Deletes the ring's file; not one with a crash report, nor one without a
-  // flusher. Requires: Stop() has returned OK.
+  // Deletes the ring's file. Does nothing if the ring has a crash report, or if
+  // there is no flusher: another process recovers such a ring.
+  //
+  // Requires: Stop() has returned OK.
   absl::Status DeleteFile();
 
  private:

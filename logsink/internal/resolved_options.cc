@@ -14,12 +14,13 @@
 namespace ringlog {
 namespace {
 
-// "logs/" is "logs".
+// Returns "logs" for "logs/".
 std::filesystem::path WithoutSlash(const std::filesystem::path& path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-// The program may go to another directory later.
+// Returns an absolute path, because the program may change its working
+// directory later.
 std::string Absolute(const std::string& path) {
   std::error_code error;
   const std::filesystem::path absolute =
@@ -28,7 +29,7 @@ std::string Absolute(const std::string& path) {
   return WithoutSlash(absolute).string();
 }
 
-// Of what does not exist yet, that part of it which does.
+// Resolves the symbolic links in the part of `path` that exists.
 std::filesystem::path WithoutLinks(const std::string& path) {
   std::error_code error;
   const std::filesystem::path canonical =

@@ -1,4 +1,4 @@
-// What the options of a sink mean to its ring and its flusher.
+// Conversion of a sink's options into those of its ring and its flusher.
 
 #ifndef RINGLOG_LOGSINK_INTERNAL_RESOLVED_OPTIONS_H_
 #define RINGLOG_LOGSINK_INTERNAL_RESOLVED_OPTIONS_H_
@@ -10,20 +10,23 @@
 
 namespace ringlog {
 
-// All directories absolute; none empty, but that for the fallback may be.
+// Returns `options` with absolute directories. An empty ring_directory becomes
+// `directory`; an empty fallback_directory stays empty.
 RingLogSinkOptions Resolved(RingLogSinkOptions options);
 
-// Resolved(), if it is right.
-//   InvalidArgument: as CheckOptions(); or fallback_directory is directory, be
-//   it by another name
+// Returns Resolved() options after a check.
+//   InvalidArgument: as for CheckOptions(); or `fallback_directory` is
+//                    `directory`, perhaps by a different path
 absl::StatusOr<RingLogSinkOptions> CheckAndResolve(
     const RingLogSinkOptions& options);
 
-// Of the log for the fallback, of what Resolved() returned: its ring goes where
-// the segments go if that of the other one does. Requires: there is one.
+// Returns the options of the fallback's pipeline. If the first pipeline has its
+// ring next to its segments, so has the fallback's.
+//
+// Requires: the options are Resolved() and have a fallback_directory.
 RingLogSinkOptions FallbackOptions(RingLogSinkOptions options);
 
-// Of what Resolved() returned.
+// Require: the options are Resolved().
 RingOptions ToRingOptions(const RingLogSinkOptions& options);
 FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options);
 

@@ -23,12 +23,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -149,8 +148,7 @@ int FuzzRecover(const uint8_t* data, size_t size) {
   const std::string segment = absl::StrCat(path, "/", names.segment);
   if (!input.segment.empty()) WriteFile(segment, std::string(input.segment));
   const auto recover = [&] {
-    const LeftoverSweep sweep =
-        RecoverLeftovers(path, path, SegmentWriterOptions());
+    const RecoveredLeftovers sweep = RecoverLeftovers(path, path);
     for (const LeftoverReport& report : sweep.recovered) {
       CHECK_EQ(report.ring_path, ring);
       CHECK_NE(access(ring.c_str(), F_OK), 0);

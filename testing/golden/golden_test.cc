@@ -20,15 +20,14 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/line/line_format.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/fixtures/repair_checksums.h"
 #include "ringlog/testing/golden/golden_file.h"
 #include "ringlog/testing/golden/golden_ring.h"
@@ -224,8 +223,7 @@ std::string ReadUnrecovered(const std::string& directory,
 void ExpectRecovered(const std::string& ring) {
   const std::string directory = KilledDirectory(ring);
   EXPECT_EQ(ReadUnrecovered(directory, ring), Expected(kKilledRing));
-  const LeftoverSweep sweep =
-      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1));
   EXPECT_THAT(FilesIn(directory, ""), SizeIs(1));
@@ -311,8 +309,7 @@ TEST(GoldenTest, NewerMajorVersionOfCursorIsRefused) {
         Put(at + offsetof(PersistCursor, state), uint16_t{2}, bytes);
       });
   const std::string directory = KilledDirectory(ring);
-  const LeftoverSweep sweep =
-      RecoverLeftovers(directory, directory, SegmentWriterOptions());
+  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
   ASSERT_THAT(sweep.errors, SizeIs(1));
   EXPECT_TRUE(absl::IsUnimplemented(sweep.errors[0])) << sweep.errors[0];
   EXPECT_THAT(sweep.errors[0].message(),

@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -97,8 +98,7 @@ void ExpectAllRecovered(const std::string& directory, const KillOracle& oracle,
                         const KillOracle::Progress& progress,
                         uint32_t overwritten) {
   for (int run = 0; run < 2; ++run) {  // the second recovery has nothing to do
-    const LeftoverSweep sweep =
-        RecoverLeftovers(directory, directory, SegmentWriterOptions());
+    const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
     ASSERT_THAT(sweep.errors, IsEmpty());
   }
   ASSERT_THAT(FilesIn(directory, ".ring"), IsEmpty());

@@ -12,14 +12,13 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "ringlog/compress/flusher/flusher.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/file_name.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/other_boot.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/command/recover.h"
 
@@ -219,9 +218,7 @@ KillScenario Recovery() {
   scenario.before = MakeSegmentAndRing;
   scenario.body = [](const std::string& directory, KillOracle*) {
     SteppedProcess::Freeze();
-    RunStepped([&] {
-      RecoverLeftovers(directory, directory, SegmentWriterOptions());
-    });
+    RunStepped([&] { RecoverLeftovers(directory, directory); });
   };
   return scenario;
 }

@@ -34,10 +34,10 @@
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_options.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/shared_page.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -72,11 +72,14 @@ class MutualRecoveryTest : public FlusherFixture {
     MakeRing(64);
     FlusherOptions options = Options();
     options.flush_interval = absl::Milliseconds(1);
-    options.leftover_interval = absl::Microseconds(200);
     options.rotation.max_segment_bytes = 600;
     options.sync = random() % 5 == 0;
     options.sync_interval = absl::Milliseconds(1);
-    const auto flusher = StartFlusher(ring_.get(), options);
+    BackgroundRecovery::Options recovery_options;
+    recovery_options.directories = {{directory_, directory_}};
+    recovery_options.interval = absl::Microseconds(200);
+    BackgroundRecovery recovery(recovery_options);
+    const auto flusher = StartFlusher(ring_.get(), options, &recovery);
     for (int i = 0; i < kMaxRecords; ++i) {
       Append(absl::StrCat(life, ".", i));
       (*acknowledged_)[life] = i + 1;
@@ -155,9 +158,7 @@ TEST_F(MutualRecoveryTest, LosesAndDoublesNoRecord) {
   while (waitpid(-1, nullptr, 0) > 0) {
   }
   const size_t rings = FilesIn(directory_, ".ring").size();
-  EXPECT_THAT(
-      RecoverLeftovers(directory_, directory_, SegmentWriterOptions()).errors,
-      IsEmpty());
+  EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   const std::vector<std::string> texts = Texts();
   ExpectOnce(AcknowledgedNow(), texts);
   std::cout << lives << " lives, " << texts.size() << " records, "

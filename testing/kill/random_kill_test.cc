@@ -37,11 +37,10 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/segment/segment_format.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/recovery.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/shared_page.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -221,8 +220,7 @@ class RandomKillTest : public ::testing::Test {
 
   // Checks all records of all lives of the directory.
   void ExpectAllRecovered() {
-    const LeftoverSweep sweep =
-        RecoverLeftovers(directory_, directory_, SegmentWriterOptions());
+    const RecoveredLeftovers sweep = RecoverLeftovers(directory_, directory_);
     ASSERT_THAT(sweep.errors, IsEmpty());
     ASSERT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
     ExpectLivesRecovered(directory_, **lives_, retention_.has_limit());

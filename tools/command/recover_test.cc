@@ -21,11 +21,10 @@
 #include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
@@ -117,8 +116,7 @@ TEST_P(RecoverLifeTest, EveryRecordIsInTheOutputOnceAndTheSourceStays) {
   std::filesystem::remove_all(output_);
   EXPECT_EQ(Contents(source_), before);
   // And so does the next start of the program.
-  ASSERT_THAT(RecoverLeftovers(source_, source_, SegmentWriterOptions()).errors,
-              IsEmpty());
+  ASSERT_THAT(RecoverLeftovers(source_, source_).errors, IsEmpty());
   const auto started = Contents(source_);
   for (const auto& [name, content] : result) {
     EXPECT_EQ(started.at(name), content) << name;
