@@ -196,9 +196,9 @@ absl::Status Flusher::Finish() {
   const absl::Duration begin = MonotonicTime();
   is_ending_ = true;
   for (int failures = 0;;) {
-    left_done_ = false;
+    may_restart_ = false;
     if (absl::Status s = Iterate(/*flush=*/true); !s.ok()) {
-      if (!left_done_ || !MayRetry(++failures)) return s;
+      if (!may_restart_ || !MayRetry(++failures)) return s;
       continue;
     }
     if (ring_->Seal()) break;

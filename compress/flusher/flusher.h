@@ -137,11 +137,11 @@ class Flusher {
   // Writing of a batch: flusher_write.cc.
   absl::Status WriteBatch();
   absl::Status WriteToSegment();
-  absl::Status WriteOrEndEarly();
-  absl::Status SyncOrCutBack();
+  absl::Status WriteOrSealEarly();
+  absl::Status SyncOrAbandon();
   absl::Status EndSegment();
   absl::Status WriteEnd();
-  void LeaveSegment(const absl::Status& status);
+  void CloseSegment(const absl::Status& cause);
   void ReportClosedSegments();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);
@@ -183,16 +183,9 @@ class Flusher {
   int failed_batches_ = 0;  // in a row
   // Whether the ring had more records at the end of the last iteration.
   bool has_more_ = false;
-  // Whether the segment that was abandoned after an error needs no recovery: it
-  // was ended properly, or deleted.
-  bool left_done_ = false;
-  // Error of the abandoned segment. OK if the ring's cursor names another
-  // segment, because recovery can then no longer end the abandoned one.
-  absl::Status left_status_;
-  // Closed segments that were not reported to on_segment_closed yet.
-  std::vector<std::string> left_paths_;
-  // Whether the ring's cursor names the last of left_paths_.
-  bool left_is_named_ = false;
+  // Whether the last error closed a segment that needs no recovery, so that
+  // another segment may be begun.
+  bool may_restart_ = false;
   bool is_ending_ = false;  // during the last iterations
   // Error of ending the last closed segment; recovery can still end it.
   absl::Status end_status_;

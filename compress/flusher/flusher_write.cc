@@ -53,7 +53,9 @@ absl::Status Flusher::WriteToSegment() {
   if (!segments_.is_open()) {
     // The abandoned segment still needs its end. Recovery adds that end, if the
     // cursor goes on naming that segment.
-    if (is_ending_ && !left_status_.ok()) return left_status_;
+    if (is_ending_ && !segments_.abandoned().ok()) {
+      return segments_.abandoned();
+    }
     absl::Status status = Persist([this] { return segments_.Begin(); });
     if (!status.ok()) return status;
     Slots::Add(&ring_->flusher_counters()->segments, 1);
@@ -62,13 +64,13 @@ absl::Status Flusher::WriteToSegment() {
   }
   absl::Status status = Reported(segments_.Add(batch_.batch()));
   if (!status.ok()) {
-    left_done_ = Reported(segments_.EndEarly()).ok();
+    Reported(segments_.SealPublished()).IgnoreError();
   } else {
-    status = WriteOrEndEarly();
-    if (status.ok()) status = SyncOrCutBack();
+    status = WriteOrSealEarly();
+    if (status.ok()) status = SyncOrAbandon();
     if (status.ok()) return status;
   }
-  LeaveSegment(status);
+  CloseSegment(status);
   MayRetry(++failed_batches_);
   return status;
 }
@@ -80,18 +82,16 @@ absl::Status Flusher::WriteToSegment() {
 //   other errors     the file may cause them (it is at its size limit, or its
 //                    server has lost it): ends the segment and returns the
 //                    error
-absl::Status Flusher::WriteOrEndEarly() {
+absl::Status Flusher::WriteOrSealEarly() {
   for (int attempts = 1;; ++attempts) {
     absl::Status status = Reported(segments_.Write());
-    left_done_ = absl::IsNotFound(status);
-    if (status.ok() || left_done_) return status;
+    if (status.ok() || absl::IsNotFound(status)) return status;
     PrepareRetry(status);
     if (!absl::IsResourceExhausted(status) &&
         attempts % kAttemptsOfAFile == 0) {
-      left_done_ = segments_.EndEarly().ok();
-      if (left_done_) return status;
+      if (segments_.SealPublished().ok()) return status;
       // The records matter more than the segment's end.
-      if (attempts >= kMaxAttemptsOfAFile && segments_.CutToPublished().ok()) {
+      if (attempts >= kMaxAttemptsOfAFile && segments_.Abandon().ok()) {
         return status;
       }
     }
@@ -101,11 +101,11 @@ absl::Status Flusher::WriteOrEndEarly() {
 
 // Syncs the segment. After an error removes the batch from the segment, because
 // the next segment will have it.
-absl::Status Flusher::SyncOrCutBack() {
+absl::Status Flusher::SyncOrAbandon() {
   absl::Status status = Reported(segments_.Sync());
   if (status.ok()) return status;
-  if (Persist([this] { return segments_.TruncateToSynced(); }).ok()) {
-    Reported(segments_.SyncTruncation()).IgnoreError();
+  if (Persist([this] { return segments_.Abandon(); }).ok()) {
+    Reported(segments_.Sync()).IgnoreError();
   }
   return status;
 }
@@ -114,41 +114,34 @@ absl::Status Flusher::EndSegment() {
   rotations_.SegmentEnded();
   if (!segments_.is_open()) return absl::OkStatus();
   end_status_ = WriteEnd();
-  LeaveSegment(end_status_);
+  CloseSegment(end_status_);
   return end_status_;
 }
 
-// Writes the segment's end. Until LeaveSegment() the cursor stays in front of
+// Writes the segment's end. Until CloseSegment() the cursor stays in front of
 // the end: recovery may add records there, and ends the segment again.
 absl::Status Flusher::WriteEnd() {
-  left_done_ = false;
   absl::Status status = Reported(segments_.AddEnd());
   if (!status.ok()) return status;
-  status = WriteOrEndEarly();
+  status = WriteOrSealEarly();
   // The file was deleted, and all its records had been persisted.
   if (absl::IsNotFound(status)) return absl::OkStatus();
   return status.ok() ? Reported(segments_.Sync()) : status;
 }
 
-void Flusher::LeaveSegment(const absl::Status& status) {
-  const bool has_end = segments_.has_end();
-  const std::string path = segments_.Leave();
+void Flusher::CloseSegment(const absl::Status& cause) {
+  const SegmentEnd end = segments_.Close(cause);
+  may_restart_ = !cause.ok() && end != SegmentEnd::kAbandoned;
   retention_.SetDue();
-  if (path.empty()) return;
-  if (!left_done_) left_status_.Update(status);
-  left_paths_.push_back(path);
-  left_is_named_ = !has_end;
   ReportClosedSegments();
 }
 
 // Calls on_segment_closed for each closed segment, unless recovery could still
 // add to one of them.
 void Flusher::ReportClosedSegments() {
-  if (left_is_named_) return;
-  for (const std::string& path : left_paths_) {
+  for (const std::string& path : segments_.TakeClosed()) {
     CallOnSegmentClosed(options_, path);
   }
-  left_paths_.clear();
 }
 
 // Calls `attempt` until it succeeds; after Stop(), at most
@@ -204,10 +197,6 @@ void Flusher::PublishAndRelease() {
     if (batch_.empty() && end == persisted_) return;
   }
   segments_.Publish(end, drain_.reported_drops());
-  if (segments_.is_open()) {
-    left_status_ = absl::OkStatus();
-    left_is_named_ = false;
-  }
   ring_->Release();
   UpdateCounters();
   batch_.Clear();

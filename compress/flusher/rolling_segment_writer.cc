@@ -1,6 +1,5 @@
 #include "ringlog/compress/flusher/rolling_segment_writer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,9 +18,9 @@
 namespace ringlog {
 namespace {
 
-// Points NAME in `directory` at `target`, by a rename, so that it is never
-// missing. A convenience for people: what fails is not told, and what is there
-// and no symlink stays.
+// Points the symlink NAME in `directory` at `target`, by a rename, so that NAME
+// is never missing. The symlink only serves people: errors are ignored, and a
+// file of this name that is no symlink stays.
 void UpdateCurrentLink(const std::string& directory, const std::string& name,
                        const std::string& target) {
   const std::string path = absl::StrCat(directory, "/", name);
@@ -36,12 +35,7 @@ void UpdateCurrentLink(const std::string& directory, const std::string& name,
   }
 }
 
-bool HasGone(const std::string& path) {
-  struct stat st;
-  return lstat(path.c_str(), &st) != 0 && errno == ENOENT;
-}
-
-// A batch that reaches this ends its frame.
+// Returns `options` with frames that end after one batch, if `sync` is set.
 SegmentSequenceOptions OneFramePerBatch(SegmentSequenceOptions options) {
   if (options.sync) options.segment.frame_bytes = 1;
   return options;
@@ -54,8 +48,8 @@ RollingSegmentWriter::RollingSegmentWriter(
     : ring_(ring),
       options_(OneFramePerBatch(options)),
       published_end_(ring->take_position()) {
-  cursor_.format = options.format;
-  // Recovery goes on in the format of the segments, also before the first one.
+  // Recovery uses this format, also before the first segment is begun.
+  published_.cursor.format = options.format;
   PublishCursor();
 }
 
@@ -70,34 +64,35 @@ uint64_t RollingSegmentWriter::segment_bytes() const {
 }
 
 void RollingSegmentWriter::PublishCursor() {
-  ring_->PublishCursor(published_end_, EncodeSegmentCursor(cursor_));
+  ring_->PublishCursor(published_end_, EncodeSegmentCursor(published_.cursor));
 }
 
 void RollingSegmentWriter::NameNext() {
-  if (!names_next_) cursor_.segment_number += 1;
-  names_next_ = true;
-  cursor_.segment_open_time_ns = absl::GetCurrentTimeNanos();
-  cursor_.segment_bytes = cursor_.frame_offset = 0;
-  cursor_.open_frame = FrameSummary();
-  cursor_.open_frame_checksum = absl::crc32c_t{0};
+  SegmentCursor& cursor = published_.cursor;
+  if (!published_.names_next) cursor.segment_number += 1;
+  published_.names_next = true;
+  cursor.segment_open_time_ns = absl::GetCurrentTimeNanos();
+  cursor.segment_bytes = cursor.frame_offset = 0;
+  cursor.open_frame = FrameSummary();
+  cursor.open_frame_checksum = absl::crc32c_t{0};
   PublishCursor();
 }
 
-// Numbers have no holes, however often it is tried.
+// Numbers have no holes, even after several attempts.
 void RollingSegmentWriter::TakeBackBegin() {
-  names_next_ = before_.segment_number == cursor_.segment_number;
-  cursor_ = before_;
+  published_ = before_begin_;
   PublishCursor();
 }
 
 absl::Status RollingSegmentWriter::Begin() {
-  before_ = cursor_;
-  // The ring names the file before it exists: a kill in between leaves a name
-  // for recovery to begin anew, and never a file that nobody knows of.
+  before_begin_ = published_;
+  // The ring names the file before it exists. Death here: recovery begins a
+  // segment of this name. A file that no cursor names is never left.
   NameNext();
+  const SegmentCursor& cursor = published_.cursor;
   const std::string name =
-      SegmentFileName(ring_->header(), cursor_.segment_number,
-                      cursor_.segment_open_time_ns, options_.format);
+      SegmentFileName(ring_->header(), cursor.segment_number,
+                      cursor.segment_open_time_ns, options_.format);
   const std::string path = absl::StrCat(options_.directory, "/", name);
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = CreateSegment(path);
   if (writer.ok() && options_.sync) {
@@ -111,7 +106,9 @@ absl::Status RollingSegmentWriter::Begin() {
     return writer.status();
   }
   writer_ = *std::move(writer);
-  names_next_ = false;
+  published_.names_next = false;
+  end_ = SegmentEnd::kOpen;
+  must_truncate_ = false;
   UpdateCurrentLink(options_.directory, SymlinkName(ring_->header()), name);
   return absl::OkStatus();
 }
@@ -119,7 +116,7 @@ absl::Status RollingSegmentWriter::Begin() {
 SegmentIdentity RollingSegmentWriter::Identity() const {
   SegmentIdentity identity;
   identity.ring_id = RingIdOf(ring_->header());
-  identity.number = cursor_.segment_number;
+  identity.number = published_.cursor.segment_number;
   identity.format = options_.format;
   return identity;
 }
@@ -128,7 +125,7 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>>
 RollingSegmentWriter::CreateSegment(const std::string& path) {
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
       SegmentWriter::Create(path, Identity(), options_.segment);
-  // Somebody has removed the directory.
+  // The directory may have been deleted.
   if (absl::IsNotFound(writer.status()) &&
       mkdir(options_.directory.c_str(), 0777) == 0) {
     writer = SegmentWriter::Create(path, Identity(), options_.segment);
@@ -142,83 +139,111 @@ absl::Status RollingSegmentWriter::Add(const SegmentWriter::Batch& batch) {
 
 absl::Status RollingSegmentWriter::AddEnd() {
   absl::Status status = writer_->AddEnd();
-  ends_ = status.ok();
+  if (status.ok()) end_ = SegmentEnd::kEndAdded;
   return status;
 }
 
 absl::Status RollingSegmentWriter::Write() {
-  absl::Status status = must_cut_ ? CutToPublished() : absl::OkStatus();
+  absl::Status status =
+      must_truncate_ ? TruncateToPublished() : absl::OkStatus();
   if (status.ok()) status = writer_->Write();
-  has_end_ = ends_ && status.ok();
+  if (status.ok() && end_ == SegmentEnd::kEndAdded) end_ = SegmentEnd::kSealed;
   if (!writer_->is_deleted()) return status;
+  if (end_ != SegmentEnd::kSealed) end_ = SegmentEnd::kDeleted;
   return absl::NotFoundError(
-      absl::StrCat("somebody has deleted ", writer_->path()));
+      absl::StrCat("write ", writer_->path(), ": the file was deleted"));
 }
 
 absl::Status RollingSegmentWriter::Sync() {
-  absl::Status status = options_.sync ? writer_->Sync() : absl::OkStatus();
-  has_end_ &= status.ok();
+  if (!options_.sync) return absl::OkStatus();
+  if (end_ == SegmentEnd::kAbandoned) return writer_->SyncTruncation();
+  absl::Status status = writer_->Sync();
+  if (!status.ok()) end_ = SegmentEnd::kOpen;
   return status;
 }
 
-absl::Status RollingSegmentWriter::TruncateToSynced() {
-  absl::Status status = writer_->TruncateToSynced();
-  if (status.ok() || HasGone(writer_->path())) return absl::OkStatus();
+absl::Status RollingSegmentWriter::TruncateToPublished() {
+  absl::Status status = writer_->TruncateToCursor();
+  if (status.ok()) must_truncate_ = false;
   return status;
 }
 
-absl::Status RollingSegmentWriter::SyncTruncation() { return writer_->SyncTruncation(); }
-
-absl::Status RollingSegmentWriter::EndEarly() {
-  if (HasGone(writer_->path())) return absl::OkStatus();
-  if (cursor_.segment_bytes == 0) return DeleteFile(writer_->path());
-  // By a descriptor of its own, for it may be ours that is of no more use. What
-  // it fails to do may leave its bytes behind ours.
-  must_cut_ = true;
+absl::Status RollingSegmentWriter::SealPublished() {
+  const std::string& path = writer_->path();
+  if (FileIsGone(path)) {
+    end_ = SegmentEnd::kDeleted;
+    return absl::OkStatus();
+  }
+  if (published_.cursor.segment_bytes == 0) {
+    absl::Status status = DeleteFile(path);
+    if (status.ok()) end_ = SegmentEnd::kDeleted;
+    return status;
+  }
+  must_truncate_ = true;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Reopen(
-      writer_->path(), Identity(), cursor_, options_.segment);
+      path, Identity(), published_.cursor, options_.segment);
   if (!writer.ok()) return writer.status();
-  // The frame has its end, and plain tools are content.
-  has_end_ = (*writer)->AddEnd().ok() && (*writer)->Write().ok();
+  // The last frame is complete now, so zstd tools accept the file.
+  const bool has_end = (*writer)->AddEnd().ok() && (*writer)->Write().ok();
+  end_ = has_end ? SegmentEnd::kSealed : SegmentEnd::kClosed;
   return absl::OkStatus();
 }
 
-absl::Status RollingSegmentWriter::CutToPublished() {
-  absl::Status status = writer_->TruncateToCursor();
-  if (status.ok()) must_cut_ = false;
-  return status;
+absl::Status RollingSegmentWriter::Abandon() {
+  // A Sync() that failed leaves written bytes that will not be published.
+  const bool has_unpublished =
+      writer_->segment_bytes() > published_.cursor.segment_bytes;
+  absl::Status status = has_unpublished ? writer_->TruncateToSynced()
+                                        : writer_->TruncateToCursor();
+  if (!status.ok() && !FileIsGone(writer_->path())) return status;
+  end_ = SegmentEnd::kAbandoned;
+  return absl::OkStatus();
 }
 
 void RollingSegmentWriter::Publish(uint64_t end_position,
                                    const DropCounts& reported_drops) {
   if (writer_ != nullptr) {
-    const int64_t open_time_ns = cursor_.segment_open_time_ns;
-    cursor_ = writer_->cursor();
-    cursor_.segment_open_time_ns = open_time_ns;
+    const int64_t open_time_ns = published_.cursor.segment_open_time_ns;
+    published_.cursor = writer_->cursor();
+    published_.cursor.segment_open_time_ns = open_time_ns;
+    last_is_named_ = false;
+    abandoned_ = absl::OkStatus();
   }
-  cursor_.reported_drops = reported_drops;
+  published_.cursor.reported_drops = reported_drops;
   published_end_ = end_position;
   PublishCursor();
 }
 
-// Else the cursor goes on to name it, with no bytes: recovery deletes it then.
-bool RollingSegmentWriter::IsRemoved() {
-  return unlink(writer_->path().c_str()) == 0 || errno == ENOENT ||
-         writer_->TruncateToCursor().ok();
+// Deletes a segment in which nothing counts, or empties it. If both fail, the
+// cursor goes on to name it with no bytes, and recovery deletes it.
+bool RollingSegmentWriter::RemoveSegment() {
+  return DeleteFile(writer_->path()).ok() || writer_->TruncateToCursor().ok();
 }
 
-std::string RollingSegmentWriter::Leave() {
-  std::string path = writer_->is_deleted() ? "" : writer_->path();
-  if (writer_->segment_bytes() == 0 && IsRemoved()) {
-    path.clear();
+SegmentEnd RollingSegmentWriter::Close(const absl::Status& cause) {
+  if (end_ == SegmentEnd::kOpen || end_ == SegmentEnd::kEndAdded) {
+    end_ = SegmentEnd::kAbandoned;
+  }
+  bool has_file = !writer_->is_deleted();
+  if (writer_->segment_bytes() == 0 && RemoveSegment()) {
+    has_file = false;
     TakeBackBegin();
-  } else if (has_end_) {
+  } else if (end_ == SegmentEnd::kSealed) {
     NameNext();
   }
-  must_cut_ = ends_ = has_end_ = false;
-  left_bytes_ += writer_->segment_bytes();
+  if (has_file) {
+    closed_paths_.push_back(writer_->path());
+    last_is_named_ = end_ != SegmentEnd::kSealed;
+    if (end_ == SegmentEnd::kAbandoned) abandoned_.Update(cause);
+  }
+  closed_bytes_ += writer_->segment_bytes();
   writer_.reset();
-  return path;
+  return end_;
+}
+
+std::vector<std::string> RollingSegmentWriter::TakeClosed() {
+  if (last_is_named_) return {};
+  return std::exchange(closed_paths_, {});
 }
 
 }  // namespace ringlog

@@ -1,17 +1,44 @@
 // RollingSegmentWriter
 //
-// The segments that a flusher writes for one ring, one after the other: makes
-// their files and names, and tells the ring how far they are good. When one is
-// full, and what to do about an error, the flusher decides.
+// Writes the segments of one ring, one after the other: creates and names their
+// files, and publishes in the ring's cursor how much of them counts. The
+// flusher decides when a segment is full and what to do about an error.
 //
 //   if (!segments.is_open()) segments.Begin();
 //   segments.Add(batch);                  // compresses into memory
 //   while (!segments.Write().ok()) Wait();
-//   segments.Sync();                      // where that is wanted
+//   segments.Sync();                      // does nothing without `sync`
 //   segments.Publish(batch_end, drops);   // from here on the batch counts
 //
-// Death between two of these leaves what the ring's cursor does not vouch for;
-// recovery cuts that off, and has it from the ring (compress/FORMAT.md).
+// Death between two of these calls leaves bytes in the segment that the ring's
+// cursor does not cover. Recovery removes these bytes and takes the records
+// from the ring (compress/FORMAT.md, "Exactly once").
+//
+// The ways in which a segment ends (SegmentEnd):
+//
+//   Begin() --> kOpen --AddEnd()--> kEndAdded --Write()--> kSealed ---+
+//                 |                     |                             |
+//                 +------- error -------+                             |
+//                            |                                        |
+//                            +--Write()---------> kDeleted -----------+
+//                            |                                        |
+//                            +--SealPublished()-> kSealed, kClosed    |
+//                            |                    or kDeleted --------+
+//                            | error                                  |
+//                            +--Abandon()-------> kAbandoned ---------+
+//                                                                     |
+//                                                                  Close()
+//
+//   state       last frame  seek table  cursor after     recovery
+//                                       Close() names
+//   kSealed     complete    yes         the next one     does not touch it
+//   kClosed     complete    no          this one         adds the seek table
+//   kAbandoned  open        no          this one         completes it
+//   kDeleted    no file                 this one         has nothing to do
+//
+// Recovery can complete a closed segment until Publish() names another one.
+// If nothing in the segment was published, Close() deletes it and restores the
+// cursor that was current before Begin().
 //
 // Thread-compatible.
 
@@ -21,8 +48,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_writer.h"
@@ -31,14 +60,25 @@
 namespace ringlog {
 
 struct SegmentSequenceOptions {
-  std::string directory;  // made when it is missing and its parent is not
+  // Created if it is missing and its parent is not.
+  std::string directory;
   LineFormat format = LineFormat::kText;
   SegmentWriterOptions segment;
-  // Each batch is a frame of its own, with a checksum and metadata, and is on
-  // the disk, the file's name too, before Publish(): what is below the released
-  // positions outlives the machine, and recovery can tell it from what does
-  // not, without a cursor.
+  // Each batch is a frame of its own, with a checksum and metadata. Before
+  // Publish() the batch and the file's name are on the disk: records below the
+  // released positions survive the machine, and recovery recognizes them
+  // without a cursor.
   bool sync = false;
+};
+
+// How far the end of a segment is. The drawing above has the transitions.
+enum class SegmentEnd {
+  kOpen,       // takes batches
+  kEndAdded,   // its end is compressed, not yet written
+  kSealed,     // its end is written
+  kClosed,     // its last frame is complete, its seek table may be missing
+  kDeleted,    // its file is deleted
+  kAbandoned,  // it has no end; bytes that were not published are cut off
 };
 
 class RollingSegmentWriter {
@@ -49,84 +89,97 @@ class RollingSegmentWriter {
   RollingSegmentWriter(const RollingSegmentWriter&) = delete;
   RollingSegmentWriter& operator=(const RollingSegmentWriter&) = delete;
 
-  // From the next segment on. Requires: the same directory and format; the same
-  // `sync`, or !is_open().
+  // Uses `options` from the next segment on. Requires: the same directory and
+  // format; the same `sync`, or !is_open().
   void Reconfigure(const SegmentSequenceOptions& options);
 
   bool is_open() const { return writer_ != nullptr; }
-  // Compressed, as published: of the current segment, and of all.
+  // Published compressed bytes: of the current segment, and of all segments.
   uint64_t segment_bytes() const;
-  uint64_t total_bytes() const { return left_bytes_ + segment_bytes(); }
+  uint64_t total_bytes() const { return closed_bytes_ + segment_bytes(); }
 
   // Begins the next segment. Requires: !is_open(). Errors are those of open(2)
-  // and, with `sync`, of fsync(2) of the directory; the ring's cursor names the
-  // segment of before then.
+  // and, with `sync`, of fsync(2) of the directory; the ring's cursor then
+  // names the previous segment.
   absl::Status Begin();
 
-  // Compresses a batch, or the segment's end. On an error nothing more can be
-  // added to this segment.
+  // Compresses a batch, or the segment's end. After an error nothing more can
+  // be added to this segment.
   absl::Status Add(const SegmentWriter::Batch& batch);
   absl::Status AddEnd();
 
-  // Writes what was added; may be called again after an error.
-  //   NotFound: somebody has deleted the file: what is in it nobody will read
+  // Writes the added bytes; may be called again after an error.
+  //   NotFound: the file is deleted, and no reader will find its records
   //   others:   those of write(2)
   absl::Status Write();
 
-  // Without `sync` does nothing. On an error, which is final for the file,
-  // nothing more can be added to it; before its records are written anywhere
-  // else it has to be cut back to what was on the disk.
+  // Without `sync`, does nothing. Otherwise calls fdatasync(2), and after
+  // Abandon() fsync(2), which makes the new length durable. An error is final
+  // for the file: it takes nothing more. Before its records are written to
+  // another segment, Abandon() must remove them.
   absl::Status Sync();
-  // May be called again after an error. OK too if the file has gone.
-  absl::Status TruncateToSynced();
-  // Makes the cut durable. An error is final for the file again.
-  absl::Status SyncTruncation();
 
-  // For a file that takes no more: ends it behind what was published, as
-  // recovery would. OK if that was done, or the file has gone; then its records
-  // may be written elsewhere after Leave(). It may lack its seek table, though;
-  // see has_end(). May be called again after an error.
-  absl::Status EndEarly();
-  // If it cannot be ended: at least there is nothing in it that was not
-  // published. The same.
-  absl::Status CutToPublished();
-
-  // Says in the ring's cursor that everything below `end_position` is in the
-  // segments, and these drops are told of there.
+  // Publishes in the ring's cursor that the segments contain all records below
+  // `end_position`, and report these drops.
   void Publish(uint64_t end_position, const DropCounts& reported_drops);
 
-  // Whether all of the current segment's end has been written, and with `sync`
-  // nothing has failed since.
-  bool has_end() const { return has_end_; }
+  // Ends a segment that takes no more batches after the published bytes, as
+  // recovery would. Uses a descriptor of its own, because the segment's may be
+  // useless. May be called again after an error. If it returns OK, the segment
+  // needs no recovery, and its records may be written to another one.
+  absl::Status SealPublished();
 
-  // Closes the file as it is, and returns its path; an empty one if the file
-  // has gone. If it has_end() the ring's cursor names the next segment, with no
-  // bytes, so that recovery does not touch this one any more. A segment in
-  // which nothing is good is deleted, and the cursor names what it named before
-  // Begin(): a segment that may still need its end. If it can be neither
-  // deleted nor emptied the cursor stays, and recovery does.
-  std::string Leave();
+  // Cuts the file back to the published bytes. Nothing more can be added. May
+  // be called again after an error, which is one of ftruncate(2).
+  absl::Status Abandon();
+
+  // Closes the file and returns the way in which the segment ended. `cause` is
+  // the error for which it is closed before its end, if any.
+  SegmentEnd Close(const absl::Status& cause);
+
+  // Cause of the abandoned segment that the ring's cursor still names: recovery
+  // can complete that segment, unless another one is published. Otherwise OK.
+  const absl::Status& abandoned() const { return abandoned_; }
+
+  // Returns the paths of closed segments, each one once, unless the ring's
+  // cursor still names the last one: recovery could add to it.
+  std::vector<std::string> TakeClosed();
 
  private:
+  // A published cursor. `names_next`: the cursor names a segment that has not
+  // been begun.
+  struct Published {
+    SegmentCursor cursor;
+    bool names_next = false;
+  };
+
   void PublishCursor();
   void NameNext();
   void TakeBackBegin();
-  bool IsRemoved();
+  absl::Status TruncateToPublished();
+  bool RemoveSegment();
   SegmentIdentity Identity() const;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
       const std::string& path);
 
   Ring* const ring_;
   SegmentSequenceOptions options_;
+  uint64_t published_end_;  // a position
+  Published published_;
+  Published before_begin_;
+
+  // The current segment.
   std::unique_ptr<SegmentWriter> writer_;
-  SegmentCursor cursor_;     // as published last
-  SegmentCursor before_;     // as published before Begin()
-  bool names_next_ = false;  // cursor_ does: one that has not been begun
-  uint64_t published_end_;
-  bool must_cut_ = false;  // there may be more in the file than was published
-  bool ends_ = false;      // the end was added, if not written
-  bool has_end_ = false;
-  uint64_t left_bytes_ = 0;  // of segments before the current one
+  SegmentEnd end_ = SegmentEnd::kOpen;
+  // Whether a failed SealPublished() may have left bytes after the published
+  // ones.
+  bool must_truncate_ = false;
+
+  // Closed segments.
+  uint64_t closed_bytes_ = 0;
+  std::vector<std::string> closed_paths_;  // not yet taken
+  bool last_is_named_ = false;             // by the ring's cursor
+  absl::Status abandoned_;
 };
 
 }  // namespace ringlog

@@ -50,9 +50,9 @@ bool IsDeleted(int fd) {
   return fstat(fd, &st) == 0 && st.st_nlink == 0;
 }
 
-bool FileExists(const std::string& path) {
+bool FileIsGone(const std::string& path) {
   struct stat st;
-  return lstat(path.c_str(), &st) == 0;
+  return lstat(path.c_str(), &st) != 0 && errno == ENOENT;
 }
 
 absl::Status DeleteFile(const std::string& path) {

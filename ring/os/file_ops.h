@@ -48,8 +48,9 @@ bool TryLock(int fd);
 // its locking.
 bool IsDeleted(int fd);
 
-// Returns true if `path` exists. Does not follow a symbolic link.
-bool FileExists(const std::string& path);
+// Returns true if there is no file `path`; symlinks are not followed. Returns
+// false if lstat(2) fails for any other reason.
+bool FileIsGone(const std::string& path);
 
 // Deletes a file, if it exists. Errors are those of unlink(2), with the path.
 absl::Status DeleteFile(const std::string& path);
