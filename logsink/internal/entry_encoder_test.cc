@@ -1,7 +1,7 @@
 // What this build's Abseil says of real LOG() statements, and what is made of
 // bytes that it would not write.
 
-#include "ringlog/logsink/internal/message_template.h"
+#include "ringlog/logsink/internal/entry_encoder.h"
 
 #include <cerrno>
 #include <cstdint>
