@@ -321,7 +321,7 @@ TEST_F(FallbackProcessTest, ItMayNotBeTheDirectoryByAnyName) {
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
     EXPECT_EQ(status.message(),
               absl::StrCat("ringlog option fallback_directory is ", name,
-                           "; allowed is a directory other than option "
+                           "; must be a directory other than option "
                            "directory, or nothing"));
   }
   // Nor one that neither of them is yet.
