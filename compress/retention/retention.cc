@@ -10,9 +10,10 @@
 namespace ringlog {
 namespace {
 
+// A file that was begun later than this after now counts as the oldest.
 constexpr absl::Duration kFutureSlack = absl::Hours(24);
 
-// The files that may be deleted, the oldest first.
+// Finds the files that may be deleted.
 class Candidates {
  public:
   Candidates(absl::Span<const LogFile> files, absl::Time now)
@@ -24,6 +25,7 @@ class Candidates {
     FindLastSegments();
   }
 
+  // Returns the segments that may be deleted, oldest first.
   std::vector<size_t> Segments() const {
     std::vector<size_t> found;
     for (size_t i = 0; i < files_.size(); ++i) {
@@ -39,6 +41,7 @@ class Candidates {
     return found;
   }
 
+  // Returns the leftover rings that may be deleted, oldest first.
   std::vector<size_t> Leftovers() const {
     std::vector<size_t> found;
     for (size_t i = 0; i < files_.size(); ++i) {
@@ -52,7 +55,8 @@ class Candidates {
   }
 
  private:
-  // Of a segment, not before those of its ring with lower numbers.
+  // Sets begun_ and modified_. The times of a segment are not before those of
+  // the same ring's segments with lower numbers.
   void FindTimes() {
     std::vector<size_t> by_number(files_.size());
     for (size_t i = 0; i < by_number.size(); ++i) by_number[i] = i;
@@ -86,7 +90,7 @@ class Candidates {
     }
   }
 
-  // Names tell times to the second; within one, the file system knows more.
+  // A name has its time in seconds, so modified_ decides within a second.
   void Sort(std::vector<size_t>* found) const {
     const auto key = [this](size_t i) {
       return std::make_tuple(begun_[i] <= now_ + kFutureSlack, begun_[i],
@@ -101,10 +105,11 @@ class Candidates {
   const absl::Time now_;
   std::vector<absl::Time> begun_;
   std::vector<absl::Time> modified_;
-  std::map<uint32_t, uint64_t> last_segments_;  // of rings that are there
+  // Number of the last segment of each ring in files_, by ring id prefix.
+  std::map<uint32_t, uint64_t> last_segments_;
 };
 
-// What there would be if the files deleted so far had gone.
+// Use of the disk, without the files that are to be deleted.
 struct Usage {
   uint64_t segments = 0;
   uint64_t bytes = 0;
@@ -143,7 +148,8 @@ std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
     excess[i] = true;
     usage.Delete(files[i]);
   };
-  // What is too old goes anyway, and others may stay because of it.
+  // Files over max_age come first, because their deletion may satisfy the other
+  // limits.
   for (const size_t i : segments) {
     if (options.max_age > absl::ZeroDuration() &&
         files[i].modified < now - options.max_age) {
@@ -167,8 +173,8 @@ std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
 std::optional<uint64_t> FreeBytesAfter(std::optional<uint64_t> free_bytes,
                                        uint64_t deleted_bytes) {
   if (!free_bytes) return std::nullopt;
-  const uint64_t most = std::numeric_limits<uint64_t>::max();
-  return *free_bytes + std::min(deleted_bytes, most - *free_bytes);
+  const uint64_t max = std::numeric_limits<uint64_t>::max();
+  return *free_bytes + std::min(deleted_bytes, max - *free_bytes);
 }
 
 }  // namespace ringlog

@@ -1,5 +1,5 @@
-// Which of a program's log files are too many: a decision as a pure function.
-// Nothing here touches a file.
+// Decides which log files of a program retention deletes: a pure function,
+// which accesses no file.
 
 #ifndef RINGLOG_COMPRESS_RETENTION_RETENTION_H_
 #define RINGLOG_COMPRESS_RETENTION_RETENTION_H_
@@ -17,39 +17,45 @@
 
 namespace ringlog {
 
-// Of rings that nobody has recovered: no process lives long enough, or it
+// Number of the newest leftover rings that are never deleted. Rings remain
+// unrecovered if no process lives long enough to recover them, or if recovery
 // fails.
 inline constexpr size_t kSparedLeftovers = 64;
 
-// What is known of one file of the program.
+// A log file of the program.
 struct LogFile {
   std::string path;
   FileKind kind = FileKind::kSegment;  // or kRing
   uint32_t ring_id_prefix = 0;
   uint64_t segment_number = 0;
-  absl::Time begun;     // as its name says
-  absl::Time modified;  // as the file system says
+  absl::Time begun;     // time in its name
+  absl::Time modified;  // time of its last write
   uint64_t bytes = 0;
-  // Somebody uses it, or it could not be deleted: it stays.
+  // True if it must not be deleted: a process uses it, or deleting it failed.
   bool stays = false;
-  // Not on the file system of the segments: deleting it makes no room there.
+  // True if it is not on the file system of the segments, so that deleting it
+  // frees no bytes there.
   bool is_elsewhere = false;
 };
 
-// Indexes of what is to be deleted, in this order. Besides those that `stays`
-// is set of, the last segment of each ring among the files stays: its process
-// may be writing to it, or recovery may.
+// Returns the indexes of the files to delete, in this order. In addition to
+// files with `stays`, keeps the last segment of each ring in `files`, because
+// the ring's process, or recovery, may be writing to that segment.
 //
-// Files that were begun more than a day after `now` are taken for the oldest: a
-// clock that was wrong once shall not push out what is logged now. The segments
-// of one ring go by their numbers, whatever the clock did.
+// The oldest files are deleted first:
 //
-// How much is free may not be known: then nothing goes because of it.
+//   - Files that were begun more than a day after `now` count as the oldest. If
+//     the clock was wrong once, those files must not push out new ones.
+//   - The segments of one ring are ordered by their numbers, whatever their
+//     times are.
+//
+// If `free_bytes` is not known, deletes nothing for min_free_bytes.
 std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
                                 const RetentionOptions& options, absl::Time now,
                                 std::optional<uint64_t> free_bytes);
 
-// What is free when so much has been deleted; at most what a number can hold.
+// Returns the number of free bytes after the deletion of `deleted_bytes`. The
+// sum saturates at the greatest uint64_t.
 std::optional<uint64_t> FreeBytesAfter(std::optional<uint64_t> free_bytes,
                                        uint64_t deleted_bytes);
 
