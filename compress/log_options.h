@@ -73,7 +73,7 @@ struct RetentionOptions {
 
   // Free bytes on the file system of the segments. 0: no limit. If the system
   // does not report its free bytes, nothing is deleted for this limit, and
-  // stderr says so.
+  // stderr reports that.
   uint64_t min_free_bytes = 0;
 
   bool has_limit() const {

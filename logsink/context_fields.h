@@ -1,7 +1,8 @@
 // ContextFields
 //
-// What an application says of the thread that is just logging: an id of the
-// trace or of the request, a tenant. RingLogSinkOptions::context fills them in:
+// Fields that an application adds to each record of the logging thread: the id
+// of a trace or of a request, a tenant. RingLogSinkOptions::context fills them
+// in:
 //
 //   thread_local std::string trace_id;
 //
@@ -10,8 +11,9 @@
 //     if (!trace_id.empty()) fields.Add("trace_id", trace_id);
 //   };
 //
-// The line has them in an object of their own, "context":{"trace_id":"4bf92f"},
-// so that no key collides with the line's own.
+// The JSON line has them in an object of their own,
+// "context":{"trace_id":"4bf92f"}, so that their keys cannot collide with the
+// keys of the line.
 
 #ifndef RINGLOG_LOGSINK_CONTEXT_FIELDS_H_
 #define RINGLOG_LOGSINK_CONTEXT_FIELDS_H_
@@ -23,20 +25,25 @@
 
 namespace ringlog {
 
-// Thread-compatible: the logging thread's own, during the call.
+// Thread-compatible. Valid during the call of the callback only.
 class ContextFields {
  public:
-  // All fields together, each with 3 bytes more than its key and value have.
+  // Bytes of all fields together. Each field takes the bytes of its key and its
+  // value, and 3 more.
   static constexpr size_t kMaxBytes = 192;
 
-  // Adds a field; copies what it is given. False, and it is left out, if it
-  // does not fit, if the key is there already, or has other characters than
-  // A-Z, a-z, 0-9, '_', '-', '.', or more than 64.
+  // Adds a field; copies `key` and `value`. Returns false, and adds nothing, if
+  //
+  //   - the field does not fit,
+  //   - there is a field with this key already, or
+  //   - the key is empty, is longer than 64 bytes, or has characters other than
+  //     A-Z, a-z, 0-9, '_', '-' and '.'.
   //
   // Context: no lock, no allocation, no system call.
   bool Add(absl::string_view key, absl::string_view value);
 
-  // As ExtensionItem::kContext (ring/record_extension.h) has them.
+  // Returns the fields as the content of ExtensionItem::kContext
+  // (ring/record_extension.h). For the sink.
   absl::string_view encoded() const {
     return absl::string_view(bytes_.data(), size_);
   }

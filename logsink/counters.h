@@ -1,4 +1,5 @@
-// What a sink tells of itself, as `ringlog inspect` does from outside.
+// RingLogSinkCounters: numbers that a sink counts, as `ringlog inspect` prints
+// them.
 
 #ifndef RINGLOG_LOGSINK_COUNTERS_H_
 #define RINGLOG_LOGSINK_COUNTERS_H_
@@ -7,47 +8,46 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "ringlog/ring/drop_counts.h"
+#include "ringlog/ring/drop_counts.h"  // IWYU pragma: export
 
 namespace ringlog {
 
-// Of one process, since its ring was made, of both its rings if it has had to
-// go to its fallback_directory; they are in the ring's header, and so survive
-// it. Each is exact when it is read, but one may be read a moment after
-// another. With OverflowPolicy::kOverwriteOldest there is no flusher, and its
-// numbers are zero.
+// Counted by one process since its ring was created; with a fallback_directory,
+// the sum of both rings. The counters are in the ring's header, and so survive
+// the process. Each number is exact, but the numbers are read one after the
+// other. With OverflowPolicy::kOverwriteOldest there is no flusher, and the
+// numbers that the flusher counts are zero.
 struct RingLogSinkCounters {
-  // Records that are in segments, their lines, and what segments have of these.
-  uint64_t written_records = 0;
-  uint64_t text_bytes = 0;
-  uint64_t compressed_bytes = 0;
-  uint64_t segments = 0;  // begun
+  // Counted by the flusher.
+  uint64_t written_records = 0;   // records in segments
+  uint64_t text_bytes = 0;        // bytes of their lines
+  uint64_t compressed_bytes = 0;  // bytes of segments, compressed
+  uint64_t segments = 0;          // segments begun
 
-  // Records that did not enter the ring, or were overwritten, as
-  // dropped[DropCause][Severity].
+  // Records that did not enter the ring, or were overwritten there.
   DropCounts dropped = {};
-  uint64_t dropped_records = 0;  // the sum
-  uint64_t cut_records = 0;      // that lost their end, for they were too long
+  uint64_t dropped_records = 0;  // sum of `dropped`
+  uint64_t cut_records = 0;      // records that were too long, and truncated
 
-  // Writes, to any file, that did not succeed: they are tried again.
+  // Failed writes to any file, which the flusher retries; and the status code
+  // of the last one.
   uint64_t write_errors = 0;
   absl::StatusCode last_error = absl::StatusCode::kOk;
 
-  // Files that are gone because of options.retention, and those that should be.
+  // Files that retention has deleted, and failures to delete one.
   uint64_t deleted_files = 0;
   uint64_t delete_errors = 0;
 
-  // How old the oldest record of the last batch was when it had been written,
-  // and when that was; InfinitePast() if there was none.
+  // Age of the oldest record of the last batch when the batch was written, and
+  // the time of that write; InfinitePast() if nothing has been written.
   absl::Duration lag;
   absl::Time last_write_time = absl::InfinitePast();
 
-  // Slots that were given up because a thread did not finish its record in
-  // time.
+  // Slots that were skipped because their writer did not finish in time.
   uint64_t skipped_slots = 0;
 
-  // The ring's slots, and those of them that are not free: a record takes one
-  // or more of them until it is in a segment.
+  // Slots of the ring, and slots that are not free. A record holds one or more
+  // slots until it is in a segment.
   uint64_t ring_slots = 0;
   uint64_t used_slots = 0;
 };

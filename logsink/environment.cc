@@ -8,16 +8,17 @@
 #include "ringlog/logsink/internal/option_table.h"
 
 namespace ringlog {
-
 namespace {
 
-// Null if it is not set.
+// Returns null if the variable is empty or not set.
 const char* ValueOf(const std::string& variable) {
   const char* const value = std::getenv(variable.c_str());
   return value == nullptr || *value == '\0' ? nullptr : value;
 }
 
-std::string Name(const OptionRow& row) {
+// Returns the name of the option for messages: that of its variable if it is
+// set.
+std::string NameOf(const OptionRow& row) {
   const std::string variable = row.VariableName();
   return ValueOf(variable) == nullptr
              ? OptionName(row)
@@ -31,11 +32,11 @@ absl::StatusOr<RingLogSinkOptions> OptionsFromEnvironment(
   for (const OptionRow& row : OptionTable()) {
     const char* const value = ValueOf(row.VariableName());
     if (value == nullptr) continue;
-    if (absl::Status s = row.Set(value, Name(row), &defaults); !s.ok()) {
+    if (absl::Status s = row.Set(value, NameOf(row), &defaults); !s.ok()) {
       return s;
     }
   }
-  if (absl::Status s = CheckRelations(defaults, Name); !s.ok()) return s;
+  if (absl::Status s = CheckRelations(defaults, NameOf); !s.ok()) return s;
   return defaults;
 }
 

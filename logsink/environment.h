@@ -1,17 +1,17 @@
-// The options of a sink from environment variables, so that who starts a
-// program can set them without a rebuild and without a command line.
+// Options of a sink from environment variables, which set options without a
+// rebuild and without a command line.
 //
 //   RINGLOG_DIRECTORY=/var/log/server RINGLOG_RING_BYTES=64MiB ./server
 //
-// For each option that can be written as text there is a variable: RINGLOG_ and
-// the option's name in capitals, with _ for a dot. Its value: a size is a
-// number of bytes, or of KiB, MiB or GiB with that unit behind it; a duration
-// is one of absl::ParseDuration(); an enum is a name ("drop_newest", "json",
-// "WARNING"), in any case of letters; an option that is on or off is true or
-// false.
+// Each option that can be written as text has a variable: RINGLOG_ and the name
+// of the option in capitals, with _ in place of a dot. Values:
 //
-// A flag (logsink/flags.h) goes before a variable, which goes before what the
-// code says:
+//   size      number of bytes, or a number with the unit KiB, MiB or GiB
+//   duration  as for absl::ParseDuration()
+//   enum      a name: "drop_newest", "json", "WARNING"; case is ignored
+//   boolean   true or false
+//
+// A flag (flags.h) overrides an environment variable, which overrides the code:
 //
 //   ringlog::RingLogSinkOptions options;
 //   options.directory = "/var/log/server";
@@ -27,15 +27,17 @@
 
 namespace ringlog {
 
-// `defaults`, with what the variables say instead. One that is empty counts as
-// not set; one that no option has the name of is ignored, for it may be a later
-// version's.
+// Returns `defaults`, changed by the variables that are set. An empty variable
+// counts as not set. A variable that matches no option is ignored, because it
+// may belong to a later version.
 //
-//   InvalidArgument  a variable, named with its value and what is allowed, or
-//                    an option of `defaults` that does not fit the variables.
-//                    A flag cannot mend that: it comes later
+//   InvalidArgument  a variable has an invalid value, or an option of
+//   `defaults`
+//                    contradicts the variables. The message has the variable or
+//                    option, its value and the valid values. A flag cannot
+//                    repair this, because flags apply later
 //
-// No other thread may change the environment meanwhile.
+// No other thread may change the environment during the call.
 absl::StatusOr<RingLogSinkOptions> OptionsFromEnvironment(
     RingLogSinkOptions defaults);
 

@@ -76,15 +76,15 @@ TEST_F(EnvironmentTest, InvalidValueIsNamed) {
       OptionsFromEnvironment(RingLogSinkOptions()).status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_EQ(status.message(),
-            "environment variable RINGLOG_RING_BYTES is 1KiB; allowed is " +
-                OptionRowOf("ring_bytes").Allowed());
+            "environment variable RINGLOG_RING_BYTES is 1KiB; must be " +
+                OptionRowOf("ring_bytes").ValidValues());
 }
 
 TEST_F(EnvironmentTest, ConflictingValueIsNamed) {
   setenv("RINGLOG_ROTATION_OFFSET", "1h", 1);
   EXPECT_EQ(OptionsFromEnvironment(RingLogSinkOptions()).status().message(),
-            "environment variable RINGLOG_ROTATION_OFFSET is 1h; allowed is "
-            "less than rotation.interval, either way");
+            "environment variable RINGLOG_ROTATION_OFFSET is 1h; must be "
+            "less than rotation.interval in absolute value");
 }
 
 TEST_F(EnvironmentTest, ValueFromCodeIsNamedAsOption) {
@@ -107,9 +107,9 @@ TEST_F(EnvironmentTest, UnparsableValueIsAnsweredBySyntax) {
   EXPECT_THAT(message("RINGLOG_RING_BYTES", "64MB"),
               EndsWith("1GiB, as a number with KiB, MiB or GiB"));
   EXPECT_THAT(message("RINGLOG_FLUSH_INTERVAL", "200"),
-              EndsWith("1m, with a unit, as 200ms"));
+              EndsWith("1m, with a unit, such as 200ms"));
   EXPECT_THAT(message("RINGLOG_RETENTION_MAX_AGE", "7d"),
-              EndsWith("; there are no days: a week is 168h"));
+              EndsWith("; there is no unit for days, a week is 168h"));
   EXPECT_THAT(message("RINGLOG_FLUSH_INTERVAL", "168h"), EndsWith("to 1m"));
 }
 

@@ -325,7 +325,7 @@ TEST_F(FallbackProcessTest, SameDirectoryIsRefusedByAnyName) {
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
     EXPECT_EQ(status.message(),
               absl::StrCat("ringlog option fallback_directory is ", name,
-                           "; allowed is a directory other than option "
+                           "; must be a directory other than option "
                            "directory, or nothing"));
   }
   // Nor a directory that does not exist yet.

@@ -8,8 +8,8 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/logsink/internal/option_table.h"
 
-// The options that are flags: all that are in the table, with '_' for the dot
-// in the name of a member's member. A macro, for ABSL_FLAG() is one; flags_test
+// The options that are flags, which are all rows of the option table, with '_'
+// in place of '.'. It is a macro because ABSL_FLAG() is one. flags_test
 // compares it with the table.
 #define RINGLOG_FOR_EACH_FLAG(F) \
   F(directory)                   \
@@ -39,22 +39,23 @@
 namespace ringlog {
 namespace {
 
-// What a flag holds: text that the option's row has accepted. `Option` tells
-// which row.
+// The value of a flag: text that the row of its option has accepted. `Option`
+// names that row.
 template <typename Option>
 struct FlagText {
   std::string text = OptionRowOfFlag(Option::kFlag).Print(RingLogSinkOptions());
   bool is_given = false;
 };
 
-// Abseil parses the default too, and that of `directory` is not allowed.
+// Accepts the default in any case, because Abseil parses defaults too, and the
+// default of `directory` is not a valid value.
 template <typename Option>
 bool AbslParseFlag(absl::string_view text, FlagText<Option>* flag,
                    std::string* error) {
   const OptionRow& row = OptionRowOfFlag(Option::kFlag);
   RingLogSinkOptions defaults;
   if (text != row.Print(defaults) && !row.Set(text, "", &defaults).ok()) {
-    *error = absl::StrCat("allowed is ", row.AllowedInsteadOf(text));
+    *error = absl::StrCat("must be ", row.ValidValuesFor(text));
     return false;
   }
   flag->text = std::string(text);
@@ -67,16 +68,17 @@ std::string AbslUnparseFlag(const FlagText<Option>& flag) {
   return flag.text;
 }
 
-std::string HelpOf(absl::string_view flag) {
+std::string HelpText(absl::string_view flag) {
   const OptionRow& row = OptionRowOfFlag(flag);
-  return absl::StrCat(row.help, ": ", row.Allowed());
+  return absl::StrCat(row.help, ": ", row.ValidValues());
 }
 
 template <typename Option>
 void SetFromFlag(const FlagText<Option>& flag, RingLogSinkOptions* options) {
   if (!flag.is_given) return;
   const OptionRow& row = OptionRowOfFlag(Option::kFlag);
-  // It has been accepted before; an empty directory is as none.
+  // Cannot fail: AbslParseFlag() has accepted the text. Exception: an empty
+  // directory, which leaves the option as it is.
   row.Set(flag.text, row.FlagName(), options).IgnoreError();
 }
 
@@ -92,7 +94,7 @@ RINGLOG_FOR_EACH_FLAG(RINGLOG_DECLARE_OPTION)
 
 #define RINGLOG_DEFINE_FLAG(option)                                            \
   ABSL_FLAG(ringlog::FlagText<ringlog::Option_##option>, ringlog_##option, {}, \
-            ringlog::HelpOf("ringlog_" #option));
+            ringlog::HelpText("ringlog_" #option));
 RINGLOG_FOR_EACH_FLAG(RINGLOG_DEFINE_FLAG)
 #undef RINGLOG_DEFINE_FLAG
 

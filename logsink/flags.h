@@ -1,10 +1,13 @@
-// The options of a sink from the command line. A program that depends on this
-// target has a flag for each option that can be written as text:
+// Options of a sink from command-line flags.
+//
+// A program that depends on this target has a flag for each option that can be
+// written as text:
 //
 //   ./server --ringlog_directory=/var/log/server --ringlog_sync=true
 //
-// `--helpfull` lists them. Values are as in environment variables
-// (logsink/environment.h); true and false have to be written out.
+// `--helpfull` lists the flags. Their values have the same form as those of
+// environment variables (environment.h). A boolean flag needs its value: true
+// or false.
 //
 //   int main(int argc, char** argv) {
 //     absl::ParseCommandLine(argc, argv);
@@ -13,7 +16,7 @@
 //     if (!options.ok()) ...
 //     auto sink = ringlog::Install(*options);
 //
-// A flag goes before a variable, which goes before what the code says.
+// A flag overrides an environment variable, which overrides the code.
 
 #ifndef RINGLOG_LOGSINK_FLAGS_H_
 #define RINGLOG_LOGSINK_FLAGS_H_
@@ -23,14 +26,14 @@
 
 namespace ringlog {
 
-// `defaults`, with what the flags say instead. A flag that is not given changes
-// nothing. Of a value that is not allowed absl::ParseCommandLine() has said so,
-// and has ended the program.
+// Returns `defaults`, changed by the flags that were given. (If a flag has an
+// invalid value, absl::ParseCommandLine() has reported it and ended the
+// program.)
 //
-//   InvalidArgument  an option of the result, named as a flag, with its value
-//                    and what is allowed: no directory is given anywhere,
-//                    options do not fit each other, or `defaults` are not
-//                    allowed
+//   InvalidArgument  an option of the result is invalid: there is no directory,
+//                    two options contradict each other, or `defaults` has an
+//                    invalid value. The message has the option's flag, its
+//                    value and the valid values
 //
 // Thread-safe.
 absl::StatusOr<RingLogSinkOptions> OptionsFromFlags(

@@ -63,7 +63,7 @@ TEST_F(FlagsTest, HelpHasPurposeValuesAndDefault) {
     SCOPED_TRACE(row.name);
     const std::string help = FlagOf(row).Help();
     EXPECT_THAT(help, HasSubstr(std::string(row.help)));
-    EXPECT_THAT(help, HasSubstr(row.Allowed()));
+    EXPECT_THAT(help, HasSubstr(row.ValidValues()));
     EXPECT_EQ(FlagOf(row).DefaultValue(), row.Print(RingLogSinkOptions()));
   }
 }
@@ -122,7 +122,7 @@ TEST_F(FlagsTest, InvalidValueIsRefusedWithValidOnes) {
     SCOPED_TRACE(row.name);
     std::string error;
     EXPECT_FALSE(FlagOf(row).ParseFrom("no value", &error));
-    EXPECT_THAT(error, HasSubstr("allowed is " + row.Allowed()));
+    EXPECT_THAT(error, HasSubstr("must be " + row.ValidValues()));
     EXPECT_EQ(FlagOf(row).CurrentValue(), FlagOf(row).DefaultValue());
   }
 }
@@ -132,7 +132,7 @@ using FlagsDeathTest = FlagsTest;
 TEST_F(FlagsDeathTest, BadCommandLineNamesFlagAndValue) {
   EXPECT_EXIT(ParseCommandLine({"--ringlog_ring_bytes=1KiB"}),
               ::testing::ExitedWithCode(1),
-              "1KiB.*ringlog_ring_bytes.*allowed is 64KiB to 1GiB");
+              "1KiB.*ringlog_ring_bytes.*must be 64KiB to 1GiB");
   EXPECT_EXIT(ParseCommandLine({"--ringlog_ring_bytes=64MB"}),
               ::testing::ExitedWithCode(1),
               "64MB.*ringlog_ring_bytes.*as a number with KiB, MiB or GiB");
@@ -143,22 +143,22 @@ TEST_F(FlagsTest, MissingDirectoryNamesFlag) {
   const absl::Status status = OptionsFromFlags().status();
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_EQ(status.message(),
-            "flag --ringlog_directory is empty; allowed is a directory");
+            "flag --ringlog_directory is empty; must be a directory");
 }
 
 TEST_F(FlagsTest, ConflictingFlagIsNamed) {
   ParseCommandLine(
       {"--ringlog_directory=/flag", "--ringlog_rotation_offset=1h"});
   EXPECT_EQ(OptionsFromFlags().status().message(),
-            "flag --ringlog_rotation_offset is 1h; allowed is less than "
-            "rotation.interval, either way");
+            "flag --ringlog_rotation_offset is 1h; must be less than "
+            "rotation.interval in absolute value");
 }
 
 TEST_F(FlagsTest, InvalidValueFromCodeIsRefused) {
   RingLogSinkOptions code = OptionsOfCode();
   code.compression_level = 99;
   EXPECT_EQ(OptionsFromFlags(code).status().message(),
-            "flag --ringlog_compression_level is 99; allowed is 1 to 19");
+            "flag --ringlog_compression_level is 99; must be 1 to 19");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What an application can ask of its log sink.
+// RingLogSinkOptions: the options of a log sink.
 
 #ifndef RINGLOG_LOGSINK_OPTIONS_H_
 #define RINGLOG_LOGSINK_OPTIONS_H_
@@ -11,153 +11,183 @@
 
 #include "absl/base/log_severity.h"
 #include "absl/time/time.h"
-#include "ringlog/compress/log_options.h"
-#include "ringlog/ring/overflow_policy.h"
+#include "ringlog/compress/log_options.h"  // IWYU pragma: export
+#include "ringlog/ring/overflow_policy.h"  // IWYU pragma: export
 
 namespace ringlog {
 
 class ContextFields;
 using ContextCallback = void (*)(ContextFields&);
 
-// The defaults are what most programs keep. Only `directory` has none.
+// Most programs set `directory` and keep the other defaults.
 //
-// Those that can be written as text are flags too (logsink/flags.h), and
-// environment variables (logsink/environment.h): option_table.cc has a row for
-// each. RingLogSink::Reconfigure() says which of them may change while the sink
-// runs.
+// Each option that can be written as text is also a flag (flags.h) and an
+// environment variable (environment.h). RingLogSink::Reconfigure() lists the
+// options that may change while the sink runs.
 struct RingLogSinkOptions {
-  // Where segments go; made if it does not exist and its parent does. What is
-  // relative is so to the working directory of now.
+  // Directory of the segments. Created if it does not exist and its parent
+  // does. A relative path is resolved when the sink is created. Required.
   std::string directory;
 
-  // Where segments go while `directory` cannot take them: it is missing, with
-  // its parent, or a file; it may not be written, or is read-only; its disk is
-  // full, or a quota used up. Another directory than `directory`, best on
-  // another disk; empty: none, and what cannot be written waits in the ring.
-  // Made at the first need, if its parent exists.
+  // Directory of the segments while `directory` cannot be written, because
   //
-  // At the fourth error of writing in a row, some 70 ms after the first, new
-  // records go to a second ring, of ring_bytes too, with a flusher of its own
-  // that writes here. LOG() does not wait for that; but a thread that waits for
-  // room in the first ring, with kBlock, goes on doing so. A write that never
-  // returns is no error. What the first ring holds stays in it, and is tried
-  // again once a second. When all of it has been written, new records go to
-  // `directory` again; but not if that ring's file has been deleted with the
-  // directory, for then nothing in it would survive the process.
+  //   - it and its parent are missing, or it is not a directory,
+  //   - permission is denied, or the file system is read-only, or
+  //   - the disk or a quota is full.
   //
-  // A process that cannot make `directory`, or its ring, when it starts, begins
-  // here at once, with its ring here if ring_directory takes none; it tries
-  // again after a second, then more rarely, at last once a minute, whenever it
-  // writes, and goes to `directory` when it can. With kOverwriteOldest, which
-  // writes nothing while the process lives, it stays here.
+  // Must differ from `directory`, and is best on another disk. Created when it
+  // is first needed, if its parent exists. Default: empty, which means none;
+  // records that cannot be written wait in the ring.
   //
-  // A line on stderr tells of each change, in the limits of its line a minute.
-  // If neither directory can be written, records wait in the second ring, until
-  // that is full. Each directory has its own rings, segments, symlink and
-  // retention; what a crash leaves, the next start, or who lives meanwhile,
-  // brings into the directory that it was meant for; as long as that cannot be
-  // written, it stays.
-  // `ringlog cat DIRECTORY FALLBACK` shows both, by time.
+  // Failing over. After four write errors in a row, about 70 ms after the first
+  // one, new records go to a second ring of ring_bytes, whose own flusher
+  // writes here. LOG() does not wait for that. (With kBlock, a thread that is
+  // already waiting for room in the first ring goes on waiting.) A write that
+  // never returns is not an error.
+  //
+  // Failing back. The first ring keeps its records, and its flusher retries
+  // once a second. When all of them are written, new records go to `directory`
+  // again. Exception: if the ring's file was deleted together with its
+  // directory, new records stay here, because no record in that ring would
+  // survive the process.
+  //
+  // Start. If `directory` or its ring cannot be created, the process logs here
+  // from the start; the ring is here too if ring_directory cannot take it.
+  // The sink retries `directory` after a second, then less often, at last once
+  // a minute, each time when it writes. With kOverwriteOldest, which writes
+  // nothing while the process lives, the process stays here.
+  //
+  // Each change is reported on stderr, at most one line a minute. If neither
+  // directory can be written, records wait in the second ring until it is full.
+  // Each directory has its own rings, segments, symlink and retention. Recovery
+  // moves a leftover ring only into the directory that it belongs to; while
+  // that directory cannot be written, the ring stays.
+  // `ringlog cat DIRECTORY FALLBACK` prints both, by time.
   std::string fallback_directory;
 
-  // Where rings go; empty: to the segments. On a disk the ring survives
-  // the restart of a container and of the machine, and a store into it may wait
-  // for the disk, rarely, for some milliseconds. /dev/shm never waits; what it
-  // holds is gone when the machine restarts.
+  // Directory of the rings. On a disk, a ring survives the restart of a
+  // container and of the machine, but a store into it may rarely wait for the
+  // disk, for some milliseconds. In /dev/shm a store never waits, but the ring
+  // does not survive the restart of the machine. Default: empty, which means
+  // the directory of the segments.
   std::string ring_directory;
 
-  // How much the flusher may be behind: 64 KiB to 1 GiB, rounded up to a power
-  // of two. A record takes 512 bytes, or a multiple of that if it is long. Half
-  // of this is the longest record.
+  // Size of the ring, which is how far the flusher may lag: 64 KiB to 1 GiB,
+  // rounded up to a power of two. A record takes a multiple of 512 bytes; the
+  // longest record takes half of the ring. Default: 8 MiB. Cost: the ring is
+  // held in memory, and on the disk if ring_directory is there.
   uint64_t ring_bytes = uint64_t{8} << 20;
 
-  // What happens to records that find the ring full. With kOverwriteOldest
-  // nothing is written while the process lives: the ring holds the last
-  // records, for `ringlog cat`. When it has died the next start moves them into
-  // a segment; or, within a minute, another process that lives and logs into
-  // the same directory, with another policy.
+  // Policy for records if the ring is full. With kOverwriteOldest nothing
+  // is written while the process lives: the ring holds the newest records, for
+  // `ringlog cat`. After the process has died, recovery moves them into a
+  // segment: at the next start, or within a minute by another live process that
+  // logs into the same directory with another policy. Default: kDropNewest.
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
+
+  // Longest wait for room with kBlock: 0 to 1 hour. Default: 100 ms.
   absl::Duration block_deadline = absl::Milliseconds(100);
 
-  // Records below it are not stored. It is asked after absl::SetMinLogLevel()
-  // and VLOG's levels, which stop a record before it is formatted: for what
-  // other sinks shall have, and this one not. kInfinity stores none, FATAL
-  // neither.
+  // Records below this severity are not stored. absl::SetMinLogLevel() and the
+  // levels of VLOG apply first, and stop a record before it is formatted; use
+  // min_severity for records that other sinks must receive. kInfinity stores no
+  // record, not even FATAL ones. Default: kInfo.
   absl::LogSeverityAtLeast min_severity = absl::LogSeverityAtLeast::kInfo;
 
-  // Lines of text in glog's shape, or of JSON.
+  // Form of the lines in segments. Default: kText.
   LineFormat format = LineFormat::kText;
 
-  // Lines of JSON say too of what a message was made. That of
+  // If true, JSON lines also have the template and the arguments of a message.
   //
   //   LOG(INFO) << "Found " << n << " cookies";
   //
-  // has "template":"Found {} cookies","args":["3"]. All messages of a statement
-  // have one template, as long as it logs the same kinds of values. A message
-  // without any literal has none, nor has one that Abseil has cut, or that has
-  // more pieces than a record keeps: forty at the least. Lines of text stay as
-  // they are.
+  // gives "template":"Found {} cookies","args":["3"]. All messages of one
+  // statement have the same template, as long as the types of their values are
+  // the same. A message has no template if
+  //
+  //   - it has no literal,
+  //   - Abseil has truncated it, or
+  //   - it has more pieces than a record can hold, which is at least 40.
+  //
+  // Text lines do not change. Default: false.
   bool structured = false;
 
-  // Called by Send() for each record, on the thread that logs, to say more of
-  // it: see logsink/context_fields.h, also for how much. It must not log, throw
-  // or wait; what it needs the thread should have at hand, as a thread_local.
-  // Lines of JSON show it; lines of text stay as they are, for what reads them
-  // takes all behind the "] " for the message.
+  // Called by Send() for each record, on the logging thread, to add fields to
+  // the record (context_fields.h). Must not log, throw or wait; should only
+  // read data that the thread has ready, such as a thread_local. JSON lines
+  // show the fields. Text lines do not change, because their readers take
+  // everything after "] " for the message. Default: none.
   ContextCallback context = nullptr;
 
-  // A record is in the ring at once, and handed to its segment after this time
-  // and 5 ms at the latest; 1 ms to 1 minute.
+  // Longest time, plus 5 ms, from LOG() until the flusher hands the record to
+  // its segment: 1 ms to 1 minute. The record is in the ring, and thus safe
+  // from the death of the process, before LOG() returns. Default: 200 ms.
   absl::Duration flush_interval = absl::Milliseconds(200);
 
-  // What has been logged outlives the machine too, its power and its kernel,
-  // but for records of the last sync_interval (and 5 ms): fdatasync(2) is
-  // called before their slots are free. It is called for a megabyte at a time,
-  // at the latest after sync_interval (1 ms to 1 minute), which then counts
-  // instead of flush_interval, and at once for records of sync_severity and
-  // above. LOG() does not wait for it; Flush() does. A file on which it has
-  // failed is cut back and left; its records go into another one.
+  // If true, records also survive the death of the machine (power loss, kernel
+  // panic), except for those of the last sync_interval and 5 ms: the flusher
+  // calls fdatasync(2) before it frees their slots. Default: false.
+  //
+  // Cost: one fdatasync(2) per megabyte of text, and at least one every
+  // sync_interval (1 ms to 1 minute, default 1 s), which replaces
+  // flush_interval; one at once for each record of sync_severity or above
+  // (default kError). LOG() does not wait for it, but Flush() does.
+  //
+  // If fdatasync(2) fails, the flusher truncates the file to the bytes that are
+  // safe, and writes the records into another file.
   bool sync = false;
   absl::Duration sync_interval = absl::Seconds(1);
   absl::LogSeverityAtLeast sync_severity = absl::LogSeverityAtLeast::kError;
 
-  // When a segment is closed, and the next one begun. max_segment_bytes: at
-  // least 4 KiB, or 0; interval: a second to a year, or 0; offset: less than
-  // the interval, either way. RingLogSink::Rotate() and `ringlog rotate` do it
-  // at once.
+  // When a segment is closed.
+  //
+  //   max_segment_bytes  at least 4 KiB, or 0
+  //   interval           1 second to 1 year, or 0
+  //   offset             absolute value less than `interval`
+  //
+  // RingLogSink::Rotate() and `ringlog rotate` close a segment at once.
   RotationOptions rotation;
 
-  // What is kept of this program's files in `directory`, and as much in
-  // fallback_directory; see compress/retention.h. By default, everything.
-  // max_bytes: at least a segment and the ring, or 0, and only with a rotation
-  // by size or time, for a segment that never ends cannot be kept small. Each
-  // process that runs has a ring, forked children that log too: leave room for
-  // as many, and for those that are killed within a minute. Looked after by the
-  // flusher: at the start, with each segment, and once a minute.
+  // Which files of this program are kept in `directory`; the same limits apply
+  // to fallback_directory. Default: everything is kept.
+  //
+  // max_bytes must be 0, or at least the size of one segment and the ring.
+  // It also requires a rotation by size or by time, because a segment that
+  // never ends cannot be kept small. Each live process has a ring, and so has
+  // each forked child that logs: leave room for their rings, and for those of
+  // children that were killed within the last minute. The flusher applies the
+  // limits at the start, with each new segment, and once a minute.
   RetentionOptions retention;
 
-  // The permission bits of segments, less the umask; 0600 are always among
-  // them, or nobody could recover. The ring is its user's alone.
+  // Permission bits of segments, before the umask applies. Must contain 0600,
+  // because recovery writes to segments. The ring is always 0600.
+  // Default: 0640.
   mode_t segment_mode = 0640;
 
-  // Called with the path of each segment to which this process will write
-  // nothing more, by the flusher's thread: to upload it, say, or to tell
-  // somebody. It may take long, but nothing is written meanwhile, and the ring
-  // fills: better hand the path to a thread of your own. It may use LOG,
-  // though with OverflowPolicy::kBlock it waits in vain for room in a full
-  // ring, but not RingLogSink::Rotate() or Close(). Signals are blocked in it,
-  // which a process that it starts inherits. With Install() the last call comes
-  // at the very end of the process, when static objects have been destroyed.
-  // A segment that it was told of stays as it is, even if the process dies; of
-  // one that recovery closes nobody is told. With a fallback_directory there
-  // are two such threads, which may call it at once.
+  // Called with the path of each segment that this process will not write to
+  // again; for example, to upload it. Default: none.
+  //
+  // Context: the flusher's thread, with all signals blocked, which a process
+  // that the callback starts inherits. With a fallback_directory there are two
+  // such threads, which may call it at the same time. With Install(), the last
+  // call comes at the very end of the process, after the destructors of static
+  // objects.
+  //
+  // The flusher does not write during the call, so the ring fills: hand the
+  // path to another thread if the work takes long. The callback may use LOG,
+  // but with kBlock a full ring gets no room during the call. It must not call
+  // RingLogSink::Rotate() or Close().
+  //
+  // A segment whose path was passed does not change any more, even if the
+  // process dies. Recovery does not call it for the segments that it closes.
   std::function<void(const std::string& path)> on_segment_closed;
 
-  // How many records RingLogSink::Recent() knows, at most 1000000; they take
-  // memory, and the flusher time. 0: none.
+  // Number of records that RingLogSink::Recent() can return, at most 1,000,000.
+  // Default: 0. Cost: the memory of their lines, and some time of the flusher.
   int recent_records = 0;
 
-  // Of zstd, 1 to 19. On logs 1 compresses as well as 3, and faster.
+  // zstd compression level, 1 to 19. Default: 1, which compresses logs as well
+  // as 3, and faster.
   int compression_level = 1;
 };
 

@@ -52,18 +52,18 @@ constexpr Bounds kBounds[] = {
     {"ring_bytes", "64KiB to 1GiB", "65536|64KiB|1GiB|1073741824|65537",
      "65535|63KiB|1073741825|2GiB|0|-1|+65536|8 "
      "MiB|8mib|8MB|KiB||0x100000|18446744073709551616|17179869184GiB"},
-    {"overflow", "drop_newest, block, overwrite_oldest",
+    {"overflow", "drop_newest, block or overwrite_oldest",
      "drop_newest|block|OVERWRITE_OLDEST", "|drop|0|kBlock"},
     {"block_deadline", "0 to 1h", "0|1ns|1h|59m60s", "-1ns|1h1ns|inf|1|"},
-    {"min_severity", "INFO, WARNING, ERROR, FATAL, INFINITY",
+    {"min_severity", "INFO, WARNING, ERROR, FATAL or INFINITY",
      "INFO|warning|Error|FATAL|INFINITY", "|0|WARN|kError"},
-    {"format", "text, json", "text|JSON", "|1|xml"},
+    {"format", "text or json", "text|JSON", "|1|xml"},
     {"structured", "true or false", "true|false", "|json"},
     {"flush_interval", "1ms to 1m", "1ms|1m", "999us|61s|0"},
     {"sync", "true or false", "true|no|1|F", "|2|on"},
     {"sync_interval", "1ms to 1m", "1ms|1m", "999us|61s|0"},
-    {"sync_severity", "INFO, WARNING, ERROR, FATAL, INFINITY", "INFO|INFINITY",
-     "|VERBOSE"},
+    {"sync_severity", "INFO, WARNING, ERROR, FATAL or INFINITY",
+     "INFO|INFINITY", "|VERBOSE"},
     {"rotation.max_segment_bytes", "4KiB or more, or 0 for no limit",
      "0|4KiB|4096|18446744073709551615|17179869183GiB",
      "4095|1|-1|18446744073709551616"},
@@ -78,7 +78,7 @@ constexpr Bounds kBounds[] = {
      "-1ns|7d|"},
     {"retention.min_free_bytes", "1 or more, or 0 for no limit", "0|1|1GiB",
      "-1|5%"},
-    {"segment_mode", "0600 to 0777, with 0600", "0640|600|0777",
+    {"segment_mode", "0600 to 0777, and contain 0600", "0640|600|0777",
      "0440|01600|0648||0o640|-0640|rw"},
     {"recent_records", "0 to 1000000", "0|1000000", "-1|1000001|1e3"},
     {"compression_level", "1 to 19", "1|19", "0|20||1.5| 3|3 |x"},
@@ -128,7 +128,7 @@ TEST_P(OptionTest, RefusedValueIsNamed) {
     EXPECT_THAT(std::string(status.message()),
                 ::testing::StartsWith(
                     absl::StrCat("flag --x is ", text.empty() ? "empty" : text,
-                                 "; allowed is ", GetParam().allowed)));
+                                 "; must be ", GetParam().allowed)));
     EXPECT_EQ(row().Print(options), before) << "unchanged";
   }
 }
@@ -173,8 +173,8 @@ TEST_P(BadValueTest, IsRefusedByName) {
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
   EXPECT_EQ(status.message(),
             absl::StrCat("ringlog option ", GetParam().name, " is ",
-                         GetParam().printed, "; allowed is ",
-                         OptionRowOf(GetParam().name).Allowed()));
+                         GetParam().printed, "; must be ",
+                         OptionRowOf(GetParam().name).ValidValues()));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -250,27 +250,27 @@ INSTANTIATE_TEST_SUITE_P(
     Values, RelationTest,
     ::testing::Values(
         Relation{[](auto* o) { o->rotation.offset = absl::Hours(1); },
-                 "ringlog option rotation.offset is 1h; allowed is less than "
-                 "rotation.interval, either way"},
+                 "ringlog option rotation.offset is 1h; must be less than "
+                 "rotation.interval in absolute value"},
         Relation{[](auto* o) {
                    o->rotation.interval = absl::Hours(24);
                    o->rotation.offset = -absl::Hours(24);
                  },
-                 "ringlog option rotation.offset is -24h; allowed is less than "
-                 "rotation.interval, either way"},
+                 "ringlog option rotation.offset is -24h; must be less than "
+                 "rotation.interval in absolute value"},
         Relation{[](auto* o) {
                    o->rotation.max_segment_bytes = 0;
                    o->retention.max_bytes = uint64_t{1} << 30;
                  },
-                 "ringlog option retention.max_bytes is 1GiB; allowed is 0, "
-                 "unless rotation.max_segment_bytes or rotation.interval ends "
-                 "the segment"},
+                 "ringlog option retention.max_bytes is 1GiB; must be 0, "
+                 "unless rotation.max_segment_bytes or rotation.interval is "
+                 "set"},
         Relation{[](auto* o) {
                    o->rotation.max_segment_bytes = 4096;
                    o->ring_bytes = 65536;
                    o->retention.max_bytes = 143359;
                  },
-                 "ringlog option retention.max_bytes is 143359; allowed is "
+                 "ringlog option retention.max_bytes is 143359; must be "
                  "143360 or more, for a segment and the ring, or 0 for no "
                  "limit"}));
 

@@ -15,9 +15,9 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "ringlog/compress/recovery/background_recovery.h"
-#include "ringlog/logsink/internal/entry_extension.h"
+#include "ringlog/logsink/internal/crash_report_writer.h"
+#include "ringlog/logsink/internal/entry_encoder.h"
 #include "ringlog/logsink/internal/failover_log.h"
-#include "ringlog/logsink/internal/failure_target.h"
 #include "ringlog/logsink/internal/log_pipeline.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/internal/resolved_options.h"
@@ -37,8 +37,9 @@ Severity ToSeverity(absl::LogSeverity severity) {
   return static_cast<Severity>(absl::NormalizeLogSeverity(severity));
 }
 
-// Threads of the parent may have been in the middle of it: nothing of it is
-// destroyed. Kept in a list, so that it does not count as leaked.
+// Keeps the log of the parent until the end of the process. It cannot be
+// destroyed, because threads of the parent may have been using it. The list
+// keeps leak checkers quiet.
 void Keep(FailoverLog* inherited) {
   struct Kept {
     FailoverLog* logs;
@@ -52,9 +53,10 @@ void Keep(FailoverLog* inherited) {
 
 }  // namespace
 
-// As long as it is there, no options go that it has seen. All is sequentially
-// consistent: who comes when a replacer has seen that it is alone sees the new
-// ones.
+// While an OptionsUse lives, no options that it can load are freed. All
+// accesses are sequentially consistent: if Reconfigure() sees that its
+// OptionsUse is the only one, an OptionsUse that begins later loads the new
+// options.
 class RingLogSink::OptionsUse {
  public:
   explicit OptionsUse(RingLogSink* sink) : sink_(sink) {
@@ -71,7 +73,7 @@ class RingLogSink::OptionsUse {
   RingLogSink* const sink_;
 };
 
-// One by one: a chain of unique_ptr is destroyed by recursion.
+// Deletes a list of options. Not recursive, as a list of unique_ptr would be.
 void RingLogSink::Delete(const Options* options) {
   while (options != nullptr) delete std::exchange(options, options->replaced);
 }
@@ -125,7 +127,7 @@ RingLogSink::~RingLogSink() {
 }
 
 FailoverLog* RingLogSink::Own() const {
-  // Acquire: it may be one that another thread has just made.
+  // Acquire: pairs with ReplaceInherited() in another thread.
   FailoverLog* const logs = logs_.load(std::memory_order_acquire);
   return logs->is_of_this_process() ? logs : nullptr;
 }
@@ -135,9 +137,9 @@ FailoverLog* RingLogSink::OwnOrNew() {
   return logs != nullptr ? logs : OwnAfterFork();
 }
 
-// In a child, with any number of its threads at once: the first of them makes
-// what the others wait for. None of what the parent's threads may have held is
-// touched: neither a mutex, nor anything in its log.
+// Creates the log of a forked child, or waits until another thread of the child
+// has created it. Uses nothing that a thread of the parent may have held at the
+// time of the fork: no mutex, and nothing in the log of the parent.
 FailoverLog* RingLogSink::OwnAfterFork() {
   const uint32_t now = ForkGeneration::Now();
   uint32_t replaced_in = replaced_in_.load();
@@ -153,7 +155,7 @@ FailoverLog* RingLogSink::OwnAfterFork() {
 }
 
 void RingLogSink::ReplaceInherited() {
-  // Others wait: what may be cancelled in here must not end it.
+  // Other threads wait for this one, so it must not be cancelled.
   int cancel_state;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
   FailoverLog* const inherited = logs_.load();
@@ -176,13 +178,12 @@ void RingLogSink::ReplaceInherited() {
   if (logs.ok()) {
     FailoverLog* const own = logs->release();
     logs_.store(own, std::memory_order_release);
-    // Whatever the target is by now, for a child that another thread forks
-    // between these two lines comes here too.
-    if (is_failure_target_.load()) {
-      SetFailureTarget(&own->ring()->crash_area());
-    }
+    // Unconditional: if another thread forks between these two statements, its
+    // child comes here too, and the area that the child inherits is not that of
+    // its parent.
+    if (is_failure_target_.load()) SetCrashArea(&own->ring()->crash_area());
     Keep(inherited);
-    // The parent was changing them, or another thread is.
+    // The parent may have been replacing the options, or another thread is.
     ApplyOptions(use);
   } else {
     failed_in_.store(ForkGeneration::Now());
@@ -193,12 +194,12 @@ void RingLogSink::ReplaceInherited() {
 void RingLogSink::Send(const absl::LogEntry& entry) {
   Record record;
   record.severity = ToSeverity(entry.log_severity());
-  // Relaxed: it orders nothing.
+  // Relaxed: no other access depends on it.
   if (static_cast<int>(record.severity) <
       min_severity_.load(std::memory_order_relaxed)) {
     return;
   }
-  // Relaxed: one that races with Close() finds the ring sealed.
+  // Relaxed: a record that races with Close() finds the ring sealed.
   if (closed_.load(std::memory_order_relaxed)) {
     if (FailoverLog* const logs = Own(); logs != nullptr) {
       logs->ring()->CountDrop(DropCause::kClosed, record.severity);
@@ -216,14 +217,14 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   std::array<char, kMaxExtensionBytes> extension;
   if (!entry.stacktrace().empty()) {
     record.kind = RecordKind::kStackTrace;
-    // Which ends in a line break, as no message does.
+    // A stack trace ends in a line break; a message does not.
     record.text = absl::StripSuffix(entry.stacktrace(), "\n");
   } else if (structured_ || context_ != nullptr) {
-    record.extension =
-        MakeExtension(entry, structured_, context_, absl::MakeSpan(extension));
+    record.extension = EncodeExtension(entry, structured_, context_,
+                                       absl::MakeSpan(extension));
   }
-  // Formatted before the ring is asked for slots: nothing of ours can stop
-  // between claim and commit but the death of the process.
+  // Encoded before Append() claims slots, so that only code of the ring runs
+  // between claim and commit.
   std::array<char, kMaxHeadBytes> head;
   const size_t head_size =
       EncodeRecordHead(record, absl::MakeSpan(head.data(), head_bytes_));
@@ -261,8 +262,8 @@ absl::Status RingLogSink::Reconfigure(const RingLogSinkOptions& options) {
   return absl::OkStatus();
 }
 
-// Again if another thread has changed them meanwhile, and may have been first
-// here.
+// Repeats if another thread has replaced the options meanwhile, because that
+// thread may have applied the newer options before this one applied the older.
 void RingLogSink::ApplyOptions(const OptionsUse& use) {
   const Options* now;
   do {
@@ -281,7 +282,7 @@ bool RingLogSink::WaitForRecovery(absl::Duration timeout) const {
 
 void RingLogSink::BecomeFailureTarget() {
   is_failure_target_.store(true);
-  SetFailureTarget(&ring().crash_area());
+  SetCrashArea(&ring().crash_area());
 }
 
 absl::Status RingLogSink::Rotate() {
@@ -290,11 +291,12 @@ absl::Status RingLogSink::Rotate() {
 }
 
 absl::Status RingLogSink::Close() {
-  // What is the parent's is not this process's to close.
+  // A forked child does not close the log of its parent.
   FailoverLog* const logs = Own();
   absl::Status status = logs == nullptr ? absl::OkStatus() : logs->Stop();
-  // A ring that is not sealed, as it may be though the last segment has no end,
-  // takes what comes, for who recovers it.
+  // A ring that could not be sealed takes more records, which recovery moves
+  // into segments. (If the end of the last segment could not be written, the
+  // ring may be sealed all the same.)
   closed_.store(status.ok() || logs->ring()->is_sealed() ||
                     !logs->ring()->outlives_process(),
                 std::memory_order_relaxed);

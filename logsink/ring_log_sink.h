@@ -1,10 +1,11 @@
 // RingLogSink
 //
 // An absl::LogSink whose records survive the death of the process. Send()
-// copies the entry into slots of a ring that is mapped from a file; a
-// background thread compresses filled slots into segments; the next start, or
-// who lives meanwhile, brings what a crash left into segments too, and `ringlog
-// cat` prints either.
+// copies an entry into slots of a ring, which is a file mapped into memory. A
+// background thread, the flusher, compresses the records into segments. If the
+// process dies, recovery moves the records of its leftover ring into segments,
+// at the next start or in another live process. `ringlog cat` prints segments
+// and rings.
 //
 //   int main(int argc, char** argv) {
 //     absl::InitializeLog();
@@ -41,119 +42,147 @@ enum class RingStorage;
 
 // Thread-safe. Must outlive its registration with absl::AddLogSink().
 //
-// Guarantees: a record whose Send() returned survives any signal, kill -9 among
-// them, and appears once. Send() takes no lock, allocates nothing and makes no
-// system call, but for a wait that OverflowPolicy::kBlock asks for. A record
-// that finds no room is counted, and the log says how many there were and
-// where.
+// Guarantees:
+//   - A record whose Send() returned survives any end of the process, kill -9
+//     included, and appears exactly once.
+//   - Send() takes no lock, allocates no memory and makes no system call. The
+//     one exception is OverflowPolicy::kBlock, which may sleep.
+//   - A record that does not fit into the ring is counted, and a gap in the log
+//     reports the number of such records and their place.
 //
-// fork(): a child gets a ring, a flusher and files of its own at the first
-// record that it logs, and never touches its parent's; one that only execs or
-// exits gets none. That record waits for them, some milliseconds; if they
-// cannot be had the child logs into memory, as Install() does, and stderr says
-// so. Nothing of the parent is lost or doubled by it, whatever its threads were
-// doing. The thread that a child's first thread is called by is Abseil's to
-// say, which goes on with the number that it had in the parent. A child of
-// vfork() must not log, for it runs in its parent's memory; nor one of a bare
-// clone(2), which nobody tells us of.
+// Does not guarantee: survival of a kernel panic or a power loss, except as
+// RingLogSinkOptions::sync states.
 //
-// Does not guarantee: survival of a kernel panic or power loss, but as
-// RingLogSinkOptions::sync says.
+// fork(): a child gets its own ring, flusher and files with the first record
+// that it logs, and never touches those of its parent. A child that only calls
+// exec() or exits gets none. That first LOG() takes some milliseconds. If the
+// child cannot create its ring, it logs into memory, as with Install(), and
+// stderr reports that. No record of the parent is lost or duplicated,
+// whatever its threads are doing. Abseil keeps reporting the parent's thread id
+// for the first thread of a child.
+//
+// A child of vfork() must not log, because it runs in the memory of its parent.
+// A child of a bare clone(2) must not log, because the C library does not
+// report it to ringlog.
 class RingLogSink final : public absl::LogSink {
  public:
-  // A sink that is not registered. Its flusher runs until Close(). What an
-  // earlier one with these directories left when it died gets into segments in
-  // the background, as Install() does it, but nobody waits for that.
+  // Returns a sink that is not registered. Its flusher runs until Close().
+  // Recovers in the background the leftover rings in the directories of
+  // `options`, as Install() does.
   //
-  //   InvalidArgument  an option, named with its value and what is allowed
-  //   others           the ring or a directory cannot be made: full disk, no
-  //                    permission, read-only file system; with the path. With
-  //                    a fallback_directory, neither there; with both paths
+  //   InvalidArgument  an option has an invalid value; the message has its
+  //   name,
+  //                    its value and the valid values
+  //   others           the ring or a directory cannot be created: disk full,
+  //                    permission denied, file system read-only. The message
+  //                    has the path; with a fallback_directory, both paths
   static absl::StatusOr<std::unique_ptr<RingLogSink>> Create(
       const RingLogSinkOptions& options);
 
-  // The same on a ring without a file, for when there can be no other: the
-  // flusher writes segments as soon as the disk lets it, but what is in the
-  // ring when the process dies is lost.
+  // As Create(), but with a ring in memory, without a file. The flusher writes
+  // segments as soon as the disk permits; records that are still in the ring
+  // when the process dies are lost.
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateInMemory(
       const RingLogSinkOptions& options);
 
-  // Close().
+  // Calls Close().
   ~RingLogSink() override;
 
-  // Called by Abseil. A FATAL record arrives without its stack first, and is
-  // safe before the stack is collected; the stack follows.
+  // Appends the record of `entry` to the ring. Called by Abseil. Abseil passes
+  // a FATAL entry twice: first without its stack trace, and that record is safe
+  // before Abseil collects the stack trace; then with it.
   //
-  // Context: any thread.
+  // Context: any thread; no lock, no allocation, no system call, except for
+  // kBlock and for the first record of a forked child.
   void Send(const absl::LogEntry& entry) override;
 
-  // Waits until the records sent so far are in segments, with options.sync on
-  // the disk, a second at the most; they were safe in the ring before. With a
-  // fallback_directory, first for those where new ones go. Called by
-  // absl::FlushLogSinks(), and by Abseil before it ends the process for a FATAL
-  // record.
+  // Waits until all records that were sent before the call are in segments, and
+  // with options.sync on the disk, but at most a second. (The records are in
+  // the ring, and so are safe from the death of the process, before the call.)
+  // With a fallback_directory, first waits for the log that receives new
+  // records. Called by absl::FlushLogSinks(), and by Abseil before it ends the
+  // process because of a FATAL record.
   void Flush() override;
 
-  // The last `count` records, the oldest first, as their lines in the segments:
-  // what options.recent_records keeps, gaps among them; of both directories, by
-  // time, where there is a fallback. Waits for those sent so far, as Flush()
-  // does. None with kOverwriteOldest, which has no flusher, and in a forked
-  // child that has not logged yet. Any thread, but not within a Send().
+  // Returns the lines of the last `count` records and gaps, oldest first; at
+  // most options.recent_records. With a fallback_directory, merges the records
+  // of both directories by time. First calls Flush().
+  //
+  // Returns nothing with kOverwriteOldest, which has no flusher, and in a
+  // forked child that has not logged yet.
+  //
+  // Context: any thread, but not during Send().
   std::vector<std::string> Recent(size_t count);
 
-  // Goes by other options from now on: min_severity at once, flush_interval,
-  // sync, sync_interval, sync_severity, rotation, retention and
-  // on_segment_closed within some milliseconds, compression_level and
-  // segment_mode from the next segment on. Best of the options that the sink
-  // was made with, changed. Any thread.
+  // Replaces the options. `options` are best a changed copy of the options of
+  // this sink. The changes apply
   //
-  //   InvalidArgument  an option that is not allowed; or one that cannot change
-  //                    while the sink runs, which are all others
+  //   at once                   min_severity
+  //   within some milliseconds  flush_interval, sync, sync_interval,
+  //                             sync_severity, rotation, retention,
+  //                             on_segment_closed
+  //   with the next segment     compression_level, segment_mode
+  //
+  //   InvalidArgument  an option has an invalid value, or an option that is not
+  //                    in this list has changed
+  //
+  // Context: any thread.
   absl::Status Reconfigure(const RingLogSinkOptions& options);
 
-  // Closes the segment that is being written, with every record in it that had
-  // been sent before the call; the next one begins with the next record. With a
-  // fallback_directory, those of both. Waits for that, ten seconds at the most.
-  // Safe from any thread, many times a second; threads that wait together share
-  // a rotation. Does nothing in a forked child that has not logged yet.
+  // Closes the current segment, which then has every record that was sent
+  // before the call. The next segment begins with the next record. With a
+  // fallback_directory, closes the segments of both logs. Waits at most ten
+  // seconds. Does nothing in a forked child that has not logged yet.
   //
-  //   DeadlineExceeded:   it has not been done yet, as on a full disk; it will
-  //                       be, as soon as that is possible
-  //   FailedPrecondition: the sink is closed, or has no flusher
-  //                       (kOverwriteOldest), or on_segment_closed calls
-  //   others:             the segment is closed, but its end could not be
-  //                       written: what is wrong with the disk
+  //   DeadlineExceeded    the segment is not closed yet, for example because
+  //   the
+  //                       disk is full; it will be closed when that is possible
+  //   FailedPrecondition  the sink is closed, or has no flusher
+  //                       (kOverwriteOldest), or on_segment_closed is calling
+  //   others              the segment is closed, but its end could not be
+  //                       written; the status is the write error
+  //
+  // Context: any thread, many times a second. Threads that wait at the same
+  // time share one rotation.
   absl::Status Rotate();
 
-  // Moves what the ring holds into segments, closes the last one, deletes the
-  // ring's file. If something cannot be written, or other threads go on logging
-  // so that the ring is not empty for a moment within half a second, it says so
-  // and the ring stays, for others to recover. Else the ring stays only
-  // if it has a crash report (failure_writer.h), for the same reason. With a
-  // fallback_directory this is said of either ring; the error is of one of
-  // them.
+  // Moves the records of the ring into segments, closes the last segment, and
+  // deletes the ring's file. The sink may still be registered. Does nothing the
+  // second time.
   //
-  // Records sent later enter a ring that it could not empty, as long as there
-  // is room; else they are dropped, and counted as closed. Nobody waits, with
-  // kBlock neither. The sink may still be registered. Does nothing the second
-  // time.
+  // The ring's file stays, for recovery, if
+  //
+  //   - a record cannot be written; returns that error
+  //   - other threads log so fast that the ring is never empty for half a
+  //     second; returns an error
+  //   - the ring has a crash report (failure_writer.h)
+  //
+  // With a fallback_directory this applies to either ring; returns the error of
+  // one of them.
+  //
+  // Records that are sent later are dropped and counted as DropCause::kClosed.
+  // Exception: a ring that could not be emptied takes them while it has room.
+  // Send() does not wait, even with kBlock.
   absl::Status Close();
 
-  // Of this process; zeros in a forked child that has not logged yet. With a
-  // fallback_directory the sum of both rings, and of what is no number the
-  // worse: the greater lag; the last_error of `directory`, if it had one. Any
-  // thread.
+  // Returns the counters of this process; zeros in a forked child that has not
+  // logged yet. With a fallback_directory, returns the sum of both rings; for
+  // fields that cannot be added, the greater lag, the later last_write_time,
+  // and the last_error of `directory` if there is one.
+  //
+  // Context: any thread; no lock.
   RingLogSinkCounters counters() const;
 
-  // Whether new records go to options.fallback_directory now; false in a forked
-  // child that has not logged yet. Any thread.
+  // Returns true if new records go to options.fallback_directory; false in a
+  // forked child that has not logged yet. Any thread.
   bool uses_fallback() const;
 
-  // The ring's file; empty if there is none. In a forked child that has not
-  // logged yet these two are its parent's. Of two rings, that which gets the
-  // new records; the other one stays as well, while the sink does.
-  const std::string& ring_path() const;
+  // Return the ring that receives new records, and the path of its file (empty
+  // if it has none). With a fallback_directory there may be two rings; both
+  // exist as long as the sink. In a forked child that has not logged yet, it is
+  // the ring of the parent.
   const Ring& ring() const;
+  const std::string& ring_path() const;
 
  private:
   friend class Installer;
@@ -161,13 +190,14 @@ class RingLogSink final : public absl::LogSink {
               std::unique_ptr<FailoverLog> logs);
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CheckAndCreate(
       const RingLogSinkOptions& options, RingStorage storage);
-  // Requires: the options are CheckAndResolve()'s.
+  // Requires: CheckAndResolve() has returned `options`.
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
       const RingLogSinkOptions& options, RingStorage storage);
 
-  // This process's; null if it has none.
+  // Returns the log of this process; null if it has none, which is only so in a
+  // forked child.
   FailoverLog* Own() const;
-  // The same, and a child's is made if it has none. Null if it cannot be.
+  // As Own(), but first creates the log if there is none. Null if that fails.
   FailoverLog* OwnOrNew();
   FailoverLog* OwnAfterFork();
   void ReplaceInherited();
@@ -176,31 +206,32 @@ class RingLogSink final : public absl::LogSink {
   bool WaitForRecovery(absl::Duration timeout) const;
   void BecomeFailureTarget();
 
-  // Resolved. A child may need them while another thread of its parent has just
-  // changed them: so without a lock. What was replaced is kept until nobody but
-  // the last to replace it is at work with any of them, which in a child may
-  // never be.
+  // Options in a list of all that may still be in use. A forked child may read
+  // them while another thread of its parent was replacing them, so they are
+  // read without a lock. Replaced options are freed only when no other thread
+  // is using any options; in a forked child that may never happen.
   struct Options {
-    RingLogSinkOptions options;
+    RingLogSinkOptions options;  // resolved
     const Options* replaced;
   };
   class OptionsUse;
   void ApplyOptions(const OptionsUse& use);
   static void Delete(const Options* options);
   std::atomic<const Options*> options_;
-  std::atomic<int> options_uses_{0};
+  std::atomic<int> options_uses_{0};  // number of live OptionsUse objects
+
   std::atomic<int> min_severity_;
   const bool structured_;
   const ContextCallback context_;
   const RingStorage storage_;
-  const size_t head_bytes_;
-  // Never null. It is the parent's in a forked child that has not logged yet.
+  const size_t head_bytes_;  // longest head of a record
+  // Never null. In a forked child that has not logged yet, the parent's log.
   std::atomic<FailoverLog*> logs_;
   std::atomic<bool> closed_{false};
-  // Whether FailureWriter() writes into its ring.
+  // True if crash reports go to the ring of this sink.
   std::atomic<bool> is_failure_target_{false};
-  // Of the process in which a thread makes a log of its own, or has made it;
-  // and of the one in which that failed.
+  // Fork generation of the process in which a thread creates, or has created,
+  // the log; and of the process in which that has failed.
   std::atomic<uint32_t> replaced_in_;
   std::atomic<uint32_t> failed_in_;
 };

@@ -21,7 +21,7 @@
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/line/parsed_record.h"
 #include "ringlog/logsink/context_fields.h"
-#include "ringlog/logsink/internal/message_template.h"
+#include "ringlog/logsink/internal/entry_encoder.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/record_extension.h"

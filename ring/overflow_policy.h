@@ -1,4 +1,4 @@
-// OverflowPolicy: what happens to a record if the ring is full.
+// OverflowPolicy: the policy for records if the ring is full.
 
 #ifndef RINGLOG_RING_OVERFLOW_POLICY_H_
 #define RINGLOG_RING_OVERFLOW_POLICY_H_

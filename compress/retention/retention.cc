@@ -10,9 +10,10 @@
 namespace ringlog {
 namespace {
 
+// A file that was begun later than this after now counts as the oldest.
 constexpr absl::Duration kFutureSlack = absl::Hours(24);
 
-// The files that may be deleted, the oldest first.
+// Finds the files that may be deleted.
 class Candidates {
  public:
   Candidates(absl::Span<const LogFile> files, absl::Time now)
@@ -24,6 +25,7 @@ class Candidates {
     FindLastSegments();
   }
 
+  // Returns the segments that may be deleted, oldest first.
   std::vector<size_t> Segments() const {
     std::vector<size_t> found;
     for (size_t i = 0; i < files_.size(); ++i) {
@@ -39,6 +41,7 @@ class Candidates {
     return found;
   }
 
+  // Returns the leftover rings that may be deleted, oldest first.
   std::vector<size_t> Leftovers() const {
     std::vector<size_t> found;
     for (size_t i = 0; i < files_.size(); ++i) {

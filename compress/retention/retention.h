@@ -1,5 +1,5 @@
-// ExcessFiles(): the pure function that decides which log files of a program
-// are deleted. It accesses no file.
+// Decides which log files of a program retention deletes: a pure function,
+// which accesses no file.
 
 #ifndef RINGLOG_COMPRESS_RETENTION_RETENTION_H_
 #define RINGLOG_COMPRESS_RETENTION_RETENTION_H_
@@ -17,46 +17,45 @@
 
 namespace ringlog {
 
-// Number of leftover rings that are never deleted, the newest ones. There are
-// unrecovered rings if no process lives long enough, or if recovery fails.
+// Number of the newest leftover rings that are never deleted. Rings remain
+// unrecovered if no process lives long enough to recover them, or if recovery
+// fails.
 inline constexpr size_t kSparedLeftovers = 64;
 
-// One file of the program.
+// A log file of the program.
 struct LogFile {
   std::string path;
   FileKind kind = FileKind::kSegment;  // or kRing
   uint32_t ring_id_prefix = 0;
   uint64_t segment_number = 0;
-  absl::Time begun;     // from its name, in seconds
-  absl::Time modified;  // from the file system
+  absl::Time begun;     // time in its name
+  absl::Time modified;  // time of its last write
   uint64_t bytes = 0;
-  // Whether the file must stay: it is in use, or could not be deleted.
+  // True if it must not be deleted: a process uses it, or deleting it failed.
   bool stays = false;
-  // Whether the file is not in the directory of the segments, so that its
-  // deletion does not free space there.
+  // True if it is not on the file system of the segments, so that deleting it
+  // frees no bytes there.
   bool is_elsewhere = false;
 };
 
-// Returns the indexes of the files to delete, in the order of deletion:
-// segments and then leftover rings, the oldest first. These files stay:
-//   - a file with `stays`
-//   - the last segment of a ring that is among `files`, because its process or
-//   a
-//     recovery may be writing to it
-//   - the newest kSparedLeftovers leftover rings
+// Returns the indexes of the files to delete, in this order. In addition to
+// files with `stays`, keeps the last segment of each ring in `files`, because
+// the ring's process, or recovery, may be writing to that segment.
 //
-// A file that was begun more than a day after `now` counts as the oldest: the
-// files of a clock that was wrong once must not displace later ones. The
-// segments of one ring are in the order of their numbers, even if the clock was
-// set back.
+// The oldest files are deleted first:
 //
-// Ignores min_free_bytes if `free_bytes` is not known.
+//   - Files that were begun more than a day after `now` count as the oldest. If
+//     the clock was wrong once, those files must not push out new ones.
+//   - The segments of one ring are ordered by their numbers, whatever their
+//     times are.
+//
+// If `free_bytes` is not known, deletes nothing for min_free_bytes.
 std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
                                 const RetentionOptions& options, absl::Time now,
                                 std::optional<uint64_t> free_bytes);
 
-// Returns the free bytes after the deletion of `deleted_bytes`, at most the
-// largest number.
+// Returns the number of free bytes after the deletion of `deleted_bytes`. The
+// sum saturates at the greatest uint64_t.
 std::optional<uint64_t> FreeBytesAfter(std::optional<uint64_t> free_bytes,
                                        uint64_t deleted_bytes);
 

@@ -12,7 +12,7 @@
 #include "ringlog/compress/flusher/flusher_options.h"
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/line/parsed_record.h"
-#include "ringlog/logsink/internal/failure_target.h"
+#include "ringlog/logsink/internal/crash_report_writer.h"
 #include "ringlog/logsink/internal/read_counters.h"
 #include "ringlog/logsink/internal/resolved_options.h"
 #include "ringlog/ring/os/stderr_log.h"
@@ -162,7 +162,7 @@ bool FailoverLog::SwitchToRing(Ring* ring) {
   if (before == ring) return false;
   // A crash report that has begun stays in its ring.
   if (before != nullptr && before->crash_area().empty()) {
-    ReplaceFailureTarget(&before->crash_area(), &ring->crash_area());
+    ReplaceCrashArea(&before->crash_area(), &ring->crash_area());
   }
   return true;
 }

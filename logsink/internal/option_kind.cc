@@ -8,7 +8,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
 namespace ringlog {
@@ -22,7 +21,7 @@ constexpr std::array<Unit, 3> kUnits = {{{"GiB", uint64_t{1} << 30},
                                          {"MiB", uint64_t{1} << 20},
                                          {"KiB", uint64_t{1} << 10}}};
 
-// absl::SimpleAtoi() would let white space and a plus sign pass.
+// Rejects white space and a plus sign, which absl::SimpleAtoi() accepts.
 bool IsNumber(absl::string_view text) {
   absl::ConsumePrefix(&text, "-");
   return !text.empty() &&
@@ -56,19 +55,20 @@ std::string PrintBytes(uint64_t bytes) {
   return absl::StrCat(bytes);
 }
 
-// "1 to 19", "4KiB or more", and then ", or 0 for no limit".
-std::string Range(const std::string& least, const std::string& most,
-                  absl::string_view zero_means) {
+// Returns "1 to 19" or "4KiB or more", with ", or 0 for no limit" if 0 has a
+// meaning.
+std::string Range(const std::string& min, const std::string& max,
+                  absl::string_view zero_meaning) {
   return absl::StrCat(
-      least, most.empty() ? " or more" : absl::StrCat(" to ", most),
-      zero_means.empty() ? "" : absl::StrCat(", or 0 ", zero_means));
+      min, max.empty() ? " or more" : absl::StrCat(" to ", max),
+      zero_meaning.empty() ? "" : absl::StrCat(", or 0 ", zero_meaning));
 }
 
 template <typename T>
-bool IsInRange(const T& value, const T& least, const T& most,
-               absl::string_view zero_means) {
-  return (value == T() && !zero_means.empty()) ||
-         (least <= value && value <= most);
+bool IsInRange(const T& value, const T& min, const T& max,
+               absl::string_view zero_meaning) {
+  return (value == T() && !zero_meaning.empty()) ||
+         (min <= value && value <= max);
 }
 
 }  // namespace
@@ -80,10 +80,10 @@ bool PathOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
 std::string PathOption::Print(const RingLogSinkOptions& o) const {
   return field.get(o);
 }
-bool PathOption::Holds(const RingLogSinkOptions& o) const {
+bool PathOption::IsValid(const RingLogSinkOptions& o) const {
   return may_be_empty || !field.get(o).empty();
 }
-std::string PathOption::Allowed() const {
+std::string PathOption::ValidValues() const {
   return may_be_empty ? "a directory, or nothing" : "a directory";
 }
 
@@ -93,8 +93,8 @@ bool BoolOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
 std::string BoolOption::Print(const RingLogSinkOptions& o) const {
   return field.get(o) ? "true" : "false";
 }
-bool BoolOption::Holds(const RingLogSinkOptions&) const { return true; }
-std::string BoolOption::Allowed() const { return "true or false"; }
+bool BoolOption::IsValid(const RingLogSinkOptions&) const { return true; }
+std::string BoolOption::ValidValues() const { return "true or false"; }
 
 bool NumberOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
   return IsNumber(text) && absl::SimpleAtoi(text, &field.get_mutable(*o));
@@ -102,11 +102,11 @@ bool NumberOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
 std::string NumberOption::Print(const RingLogSinkOptions& o) const {
   return absl::StrCat(field.get(o));
 }
-bool NumberOption::Holds(const RingLogSinkOptions& o) const {
-  return IsInRange(field.get(o), least, most, /*zero_means=*/"");
+bool NumberOption::IsValid(const RingLogSinkOptions& o) const {
+  return IsInRange(field.get(o), min, max, /*zero_meaning=*/"");
 }
-std::string NumberOption::Allowed() const {
-  return Range(absl::StrCat(least), absl::StrCat(most), /*zero_means=*/"");
+std::string NumberOption::ValidValues() const {
+  return Range(absl::StrCat(min), absl::StrCat(max), /*zero_meaning=*/"");
 }
 
 bool CountOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
@@ -115,8 +115,8 @@ bool CountOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
 std::string CountOption::Print(const RingLogSinkOptions& o) const {
   return absl::StrCat(field.get(o));
 }
-bool CountOption::Holds(const RingLogSinkOptions&) const { return true; }
-std::string CountOption::Allowed() const {
+bool CountOption::IsValid(const RingLogSinkOptions&) const { return true; }
+std::string CountOption::ValidValues() const {
   return "1 or more, or 0 for no limit";
 }
 
@@ -134,11 +134,11 @@ bool ModeOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
 std::string ModeOption::Print(const RingLogSinkOptions& o) const {
   return absl::StrFormat("%04o", field.get(o));
 }
-bool ModeOption::Holds(const RingLogSinkOptions& o) const {
-  return (field.get(o) & needed) == needed && (field.get(o) & ~0777u) == 0;
+bool ModeOption::IsValid(const RingLogSinkOptions& o) const {
+  return (field.get(o) & required) == required && (field.get(o) & ~0777u) == 0;
 }
-std::string ModeOption::Allowed() const {
-  return absl::StrFormat("%04o to 0777, with %04o", needed, needed);
+std::string ModeOption::ValidValues() const {
+  return absl::StrFormat("%04o to 0777, and contain %04o", required, required);
 }
 
 bool BytesOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
@@ -147,12 +147,12 @@ bool BytesOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
 std::string BytesOption::Print(const RingLogSinkOptions& o) const {
   return PrintBytes(field.get(o));
 }
-bool BytesOption::Holds(const RingLogSinkOptions& o) const {
-  return IsInRange(field.get(o), least, most, zero_means);
+bool BytesOption::IsValid(const RingLogSinkOptions& o) const {
+  return IsInRange(field.get(o), min, max, zero_meaning);
 }
-std::string BytesOption::Allowed() const {
-  return Range(PrintBytes(least), most == kNoMost ? "" : PrintBytes(most),
-               zero_means);
+std::string BytesOption::ValidValues() const {
+  return Range(PrintBytes(min), max == kNoMaxBytes ? "" : PrintBytes(max),
+               zero_meaning);
 }
 
 bool DurationOption::Parse(absl::string_view text,
@@ -162,14 +162,13 @@ bool DurationOption::Parse(absl::string_view text,
 std::string DurationOption::Print(const RingLogSinkOptions& o) const {
   return absl::FormatDuration(field.get(o));
 }
-bool DurationOption::Holds(const RingLogSinkOptions& o) const {
-  return IsInRange(field.get(o), least, most, zero_means);
+bool DurationOption::IsValid(const RingLogSinkOptions& o) const {
+  return IsInRange(field.get(o), min, max, zero_meaning);
 }
-std::string DurationOption::Allowed() const {
-  return Range(
-      absl::FormatDuration(least),
-      most == absl::InfiniteDuration() ? "" : absl::FormatDuration(most),
-      zero_means);
+std::string DurationOption::ValidValues() const {
+  return Range(absl::FormatDuration(min),
+               max == absl::InfiniteDuration() ? "" : absl::FormatDuration(max),
+               zero_meaning);
 }
 
 bool ChoiceOption::Parse(absl::string_view text, RingLogSinkOptions* o) const {
@@ -187,16 +186,23 @@ std::string ChoiceOption::Print(const RingLogSinkOptions& o) const {
   }
   return absl::StrCat(get(o));
 }
-bool ChoiceOption::Holds(const RingLogSinkOptions& o) const {
+bool ChoiceOption::IsValid(const RingLogSinkOptions& o) const {
   for (const NamedValue& n : names) {
     if (n.value == get(o)) return true;
   }
   return false;
 }
-std::string ChoiceOption::Allowed() const {
-  return absl::StrJoin(names, ", ", [](std::string* out, const NamedValue& n) {
-    absl::StrAppend(out, n.name);
-  });
+std::string ChoiceOption::ValidValues() const {
+  std::string values;
+  for (const NamedValue& n : names) {
+    const bool is_last = &n == &names.back();
+    absl::StrAppend(&values,
+                    values.empty() ? ""
+                    : is_last      ? " or "
+                                   : ", ",
+                    n.name);
+  }
+  return values;
 }
 
 }  // namespace ringlog

@@ -1,18 +1,17 @@
-// How the value of an option is written as text and read from it, and which
-// values are allowed: one struct for each kind of option. option_table.h has
-// the options.
+// Kinds of options: one struct for each kind, which reads a value from text,
+// writes it as text, and checks it. option_table.h has the options.
 //
-// Each has
+// Each kind has these functions:
 //
 //   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
-//     Sets the option. False if the text is no value of this kind; whether it
-//     is allowed Holds() says.
+//     Sets the option. Returns false if `text` is no value of this kind. Does
+//     not check that the value is valid.
 //   std::string Print(const RingLogSinkOptions& o) const;
-//     What Parse() reads back.
-//   bool Holds(const RingLogSinkOptions& o) const;
-//     True if the value is allowed.
-//   std::string Allowed() const;
-//     What is, in words that continue "allowed is ".
+//     Returns the value as Parse() reads it.
+//   bool IsValid(const RingLogSinkOptions& o) const;
+//     Returns true if the value is valid.
+//   std::string ValidValues() const;
+//     Returns the valid values, in words that continue "must be ".
 
 #ifndef RINGLOG_LOGSINK_INTERNAL_OPTION_KIND_H_
 #define RINGLOG_LOGSINK_INTERNAL_OPTION_KIND_H_
@@ -32,16 +31,17 @@
 
 namespace ringlog {
 
-// Where in RingLogSinkOptions the value is; made by Field().
+// The member of RingLogSinkOptions that has the value; made by Field().
 template <typename T>
 struct OptionField {
   const T& (*get)(const RingLogSinkOptions&);
   T& (*get_mutable)(RingLogSinkOptions&);
 };
 
-// Of a member, or of a member's member:
+// Returns the OptionField of a member, or of a member of a member:
 //
 //   Field<&RingLogSinkOptions::sync>()
+//   Field<&RingLogSinkOptions::rotation, &RotationOptions::interval>()
 template <auto... kPath>
 constexpr auto Field() {
   using T =
@@ -58,80 +58,83 @@ struct PathOption {
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;
-  bool Holds(const RingLogSinkOptions& o) const;
-  std::string Allowed() const;
+  bool IsValid(const RingLogSinkOptions& o) const;
+  std::string ValidValues() const;
 };
 
-// "true" or "false"; also 1, 0, yes, no, and their like.
+// "true" or "false", or another text that absl::SimpleAtob() accepts.
 struct BoolOption {
   OptionField<bool> field;
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;
-  bool Holds(const RingLogSinkOptions& o) const;
-  std::string Allowed() const;
+  bool IsValid(const RingLogSinkOptions& o) const;
+  std::string ValidValues() const;
 };
 
-// A number, both bounds included.
+// A number from `min` to `max`.
 struct NumberOption {
   OptionField<int> field;
-  int least;
-  int most;
+  int min;
+  int max;
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;
-  bool Holds(const RingLogSinkOptions& o) const;
-  std::string Allowed() const;
+  bool IsValid(const RingLogSinkOptions& o) const;
+  std::string ValidValues() const;
 };
 
-// A number of things, of which 0 means that there is no limit.
+// A limit on a number of things. 0 means no limit.
 struct CountOption {
   OptionField<uint64_t> field;
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;
-  bool Holds(const RingLogSinkOptions& o) const;
-  std::string Allowed() const;
+  bool IsValid(const RingLogSinkOptions& o) const;
+  std::string ValidValues() const;
 };
 
-// Permission bits, as chmod(1) has them: "0640". Those of `needed` are in all.
+// Permission bits in octal, as for chmod(1): "0640". A valid value contains the
+// bits of `required`.
 struct ModeOption {
   OptionField<mode_t> field;
-  mode_t needed;
+  mode_t required;
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;
-  bool Holds(const RingLogSinkOptions& o) const;
-  std::string Allowed() const;
+  bool IsValid(const RingLogSinkOptions& o) const;
+  std::string ValidValues() const;
 };
 
-inline constexpr uint64_t kNoMost = std::numeric_limits<uint64_t>::max();
+inline constexpr uint64_t kNoMaxBytes = std::numeric_limits<uint64_t>::max();
 
-// A size: "65536", "64KiB", "8MiB", "1GiB".
+// A size from `min` to `max`: "65536", "64KiB", "8MiB", "1GiB".
 struct BytesOption {
   OptionField<uint64_t> field;
-  uint64_t least;
-  uint64_t most;
-  // What 0 means, where it is allowed below `least`: "for no limit".
-  absl::string_view zero_means = {};
+  uint64_t min;
+  uint64_t max;  // kNoMaxBytes: none
+  // Meaning of 0, such as "for no limit", if 0 is valid in addition to the
+  // range; otherwise empty.
+  absl::string_view zero_meaning = {};
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;
-  bool Holds(const RingLogSinkOptions& o) const;
-  std::string Allowed() const;
+  bool IsValid(const RingLogSinkOptions& o) const;
+  std::string ValidValues() const;
 };
 
-// "200ms", "1m30s": as absl::ParseDuration() has it.
+// A duration from `min` to `max`, as for absl::ParseDuration(): "200ms",
+// "1m30s".
 struct DurationOption {
   OptionField<absl::Duration> field;
-  absl::Duration least;
-  absl::Duration most;
-  absl::string_view zero_means = {};
+  absl::Duration min;
+  absl::Duration max;                   // absl::InfiniteDuration(): none
+  absl::string_view zero_meaning = {};  // as in BytesOption
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;
-  bool Holds(const RingLogSinkOptions& o) const;
-  std::string Allowed() const;
+  bool IsValid(const RingLogSinkOptions& o) const;
+  std::string ValidValues() const;
 };
 
 struct NamedValue {
@@ -139,7 +142,7 @@ struct NamedValue {
   int value;
 };
 
-// One of several names, in any case of letters.
+// One of several names. Case is ignored.
 struct ChoiceOption {
   int (*get)(const RingLogSinkOptions&);
   void (*set)(RingLogSinkOptions&, int);
@@ -147,8 +150,8 @@ struct ChoiceOption {
 
   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
   std::string Print(const RingLogSinkOptions& o) const;
-  bool Holds(const RingLogSinkOptions& o) const;
-  std::string Allowed() const;
+  bool IsValid(const RingLogSinkOptions& o) const;
+  std::string ValidValues() const;
 };
 
 }  // namespace ringlog

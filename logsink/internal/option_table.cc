@@ -60,106 +60,119 @@ constexpr NamedValue kSeverities[] = {
     Named("INFINITY", absl::LogSeverityAtLeast::kInfinity),
 };
 
-// Every row, in the order of options.h.
+// All rows, in the order of options.h.
 constexpr OptionRow kRows[] = {
-    {"directory", "where segments go", Change::kNever,
+    {"directory", "directory of the segments", Change::kNever,
      PathOption{Field<&RingLogSinkOptions::directory>(),
                 /*may_be_empty=*/false}},
-    {"fallback_directory", "where segments go while directory takes none",
+    {"fallback_directory",
+     "directory of the segments while directory cannot be written",
      Change::kNever,
      PathOption{Field<&RingLogSinkOptions::fallback_directory>(),
                 /*may_be_empty=*/true}},
-    {"ring_directory", "where the ring goes; empty: to the segments",
+    {"ring_directory", "directory of the ring; if empty, that of the segments",
      Change::kNever,
      PathOption{Field<&RingLogSinkOptions::ring_directory>(),
                 /*may_be_empty=*/true}},
-    {"ring_bytes", "how much may be logged before it is in a segment",
+    {"ring_bytes",
+     "size of the ring, which holds records until they are in a segment",
      Change::kNever,
      BytesOption{Field<&RingLogSinkOptions::ring_bytes>(), 64 * kKiB, kGiB}},
-    {"overflow", "what happens to a record that finds the ring full",
-     Change::kNever, Choice<&RingLogSinkOptions::overflow>(kPolicies)},
-    {"block_deadline", "how long overflow=block waits for room, then drops",
+    {"overflow", "policy for records if the ring is full", Change::kNever,
+     Choice<&RingLogSinkOptions::overflow>(kPolicies)},
+    {"block_deadline",
+     "longest wait for room with overflow=block, which then drops",
      Change::kNever,
      DurationOption{Field<&RingLogSinkOptions::block_deadline>(),
                     absl::ZeroDuration(), absl::Hours(1)}},
-    {"min_severity", "records below it are not stored", Change::kAtRunTime,
+    {"min_severity", "records below this severity are not stored",
+     Change::kAtRunTime,
      Choice<&RingLogSinkOptions::min_severity>(kSeverities)},
-    {"format", "of the lines in segments", Change::kNever,
+    {"format", "form of the lines in segments", Change::kNever,
      Choice<&RingLogSinkOptions::format>(kFormats)},
-    {"structured", "lines of JSON have the message's template and args",
+    {"structured",
+     "JSON lines have the template and the arguments of a message",
      Change::kNever, BoolOption{Field<&RingLogSinkOptions::structured>()}},
-    {"flush_interval", "how long a record waits for its segment",
+    {"flush_interval", "longest time until a record is in a segment",
      Change::kAtRunTime,
      DurationOption{Field<&RingLogSinkOptions::flush_interval>(),
                     absl::Milliseconds(1), absl::Minutes(1)}},
-    {"sync", "what is logged outlives the machine, but for sync_interval",
+    {"sync",
+     "records survive the machine, except those of the last sync_interval",
      Change::kAtRunTime, BoolOption{Field<&RingLogSinkOptions::sync>()}},
-    {"sync_interval", "how long a record waits for the disk, with sync",
+    {"sync_interval", "longest time until a record is on the disk, with sync",
      Change::kAtRunTime,
      DurationOption{Field<&RingLogSinkOptions::sync_interval>(),
                     absl::Milliseconds(1), absl::Minutes(1)}},
-    {"sync_severity", "records from it on go to the disk at once, with sync",
+    {"sync_severity",
+     "records of at min_bytes this severity are synced at once, with sync",
      Change::kAtRunTime,
      Choice<&RingLogSinkOptions::sync_severity>(kSeverities)},
-    {"rotation.max_segment_bytes", "a segment of this size is closed",
-     Change::kAtRunTime,
+    {"rotation.max_segment_bytes",
+     "a segment of this compressed size is closed", Change::kAtRunTime,
      BytesOption{Field<&RingLogSinkOptions::rotation,
                        &RotationOptions::max_segment_bytes>(),
-                 4 * kKiB, kNoMost, "for no limit"}},
-    {"rotation.interval", "segments end at its multiples since 1970 UTC",
+                 4 * kKiB, kNoMaxBytes, "for no limit"}},
+    {"rotation.interval",
+     "a segment is closed at each multiple of this since 1970 UTC",
      Change::kAtRunTime,
      DurationOption{
          Field<&RingLogSinkOptions::rotation, &RotationOptions::interval>(),
          absl::Seconds(1), kYear, "for never"}},
-    {"rotation.offset", "from 0 o'clock UTC, where an interval begins",
+    {"rotation.offset", "time after midnight UTC at which an interval begins",
      Change::kAtRunTime,
      DurationOption{
          Field<&RingLogSinkOptions::rotation, &RotationOptions::offset>(),
          -kYear, kYear}},
-    {"retention.max_files", "of segments, the oldest beyond go",
-     Change::kAtRunTime,
+    {"retention.max_files",
+     "number of segments to keep; the oldest are deleted", Change::kAtRunTime,
      CountOption{Field<&RingLogSinkOptions::retention,
                        &RetentionOptions::max_files>()}},
-    {"retention.max_bytes", "of segments and rings, the oldest beyond go",
+    {"retention.max_bytes",
+     "bytes of segments and rings to keep; the oldest are deleted",
      Change::kAtRunTime,
      BytesOption{
          Field<&RingLogSinkOptions::retention, &RetentionOptions::max_bytes>(),
-         1, kNoMost, "for no limit"}},
-    {"retention.max_age", "older segments go", Change::kAtRunTime,
+         1, kNoMaxBytes, "for no limit"}},
+    {"retention.max_age", "segments that are older than this are deleted",
+     Change::kAtRunTime,
      DurationOption{
          Field<&RingLogSinkOptions::retention, &RetentionOptions::max_age>(),
          absl::Nanoseconds(1), absl::InfiniteDuration(), "for no limit"}},
-    {"retention.min_free_bytes", "of the disk, or the oldest segments go",
+    {"retention.min_free_bytes",
+     "bytes of the disk to keep free; the oldest segments are deleted",
      Change::kAtRunTime,
      BytesOption{Field<&RingLogSinkOptions::retention,
                        &RetentionOptions::min_free_bytes>(),
-                 1, kNoMost, "for no limit"}},
-    {"segment_mode", "of segments, less the umask", Change::kAtRunTime,
+                 1, kNoMaxBytes, "for no limit"}},
+    {"segment_mode", "permission bits of segments, before the umask applies",
+     Change::kAtRunTime,
      ModeOption{Field<&RingLogSinkOptions::segment_mode>(), 0600}},
-    {"recent_records", "how many of the last records are kept in memory",
+    {"recent_records", "number of records that are kept in memory",
      Change::kNever,
      NumberOption{Field<&RingLogSinkOptions::recent_records>(), 0, 1000000}},
-    {"compression_level", "of zstd", Change::kAtRunTime,
+    {"compression_level", "zstd compression level", Change::kAtRunTime,
      NumberOption{Field<&RingLogSinkOptions::compression_level>(), 1, 19}},
 };
 
-// Of text that is no value: how one is written.
+// Returns how to write a value of this option; `text` is none.
 absl::string_view HowWritten(const OptionRow& row, absl::string_view text) {
   if (std::holds_alternative<BytesOption>(row.kind)) {
     return ", as a number with KiB, MiB or GiB";
   }
   if (!std::holds_alternative<DurationOption>(row.kind)) return "";
-  return absl::EndsWith(text, "d") ? "; there are no days: a week is 168h"
-                                   : ", with a unit, as 200ms";
+  return absl::EndsWith(text, "d")
+             ? "; there is no unit for days, a week is 168h"
+             : ", with a unit, such as 200ms";
 }
 
-// A member of a struct in the options has a dot in its name.
+// Replaces the dot in the name of a member of a member.
 std::string AsIdentifier(absl::string_view name) {
   return absl::StrReplaceAll(name, {{".", "_"}});
 }
 
-bool Holds(const OptionRow& row, const RingLogSinkOptions& options) {
-  return std::visit([&](const auto& kind) { return kind.Holds(options); },
+bool IsValid(const OptionRow& row, const RingLogSinkOptions& options) {
+  return std::visit([&](const auto& kind) { return kind.IsValid(options); },
                     row.kind);
 }
 
@@ -177,33 +190,33 @@ std::string OptionRow::Print(const RingLogSinkOptions& options) const {
   return std::visit([&](const auto& k) { return k.Print(options); }, kind);
 }
 
-std::string OptionRow::Allowed() const {
-  return std::visit([](const auto& k) { return k.Allowed(); }, kind);
+std::string OptionRow::ValidValues() const {
+  return std::visit([](const auto& k) { return k.ValidValues(); }, kind);
 }
 
-std::string OptionRow::AllowedInsteadOf(absl::string_view text) const {
+std::string OptionRow::ValidValuesFor(absl::string_view text) const {
   RingLogSinkOptions unused;
   const bool is_value =
       std::visit([&](const auto& k) { return k.Parse(text, &unused); }, kind);
-  return absl::StrCat(Allowed(), is_value ? "" : HowWritten(*this, text));
+  return absl::StrCat(ValidValues(), is_value ? "" : HowWritten(*this, text));
 }
 
-absl::Status OptionRow::Set(absl::string_view text, absl::string_view whose,
+absl::Status OptionRow::Set(absl::string_view text, absl::string_view option,
                             RingLogSinkOptions* options) const {
   RingLogSinkOptions changed = *options;
   if (!std::visit([&](const auto& k) { return k.Parse(text, &changed); },
                   kind) ||
-      !Holds(*this, changed)) {
-    return InvalidOption(whose, text, AllowedInsteadOf(text));
+      !IsValid(*this, changed)) {
+    return InvalidOption(option, text, ValidValuesFor(text));
   }
   *options = std::move(changed);
   return absl::OkStatus();
 }
 
-absl::Status OptionRow::Check(absl::string_view whose,
+absl::Status OptionRow::Check(absl::string_view option,
                               const RingLogSinkOptions& options) const {
-  if (Holds(*this, options)) return absl::OkStatus();
-  return InvalidOption(whose, Print(options), Allowed());
+  if (IsValid(*this, options)) return absl::OkStatus();
+  return InvalidOption(option, Print(options), ValidValues());
 }
 
 absl::Span<const OptionRow> OptionTable() { return kRows; }
@@ -242,22 +255,22 @@ absl::Status CheckRelations(const RingLogSinkOptions& o, OptionNaming naming) {
       absl::AbsDuration(rotation.offset) >= rotation.interval) {
     return InvalidOption(naming(OptionRowOf("rotation.offset")),
                          absl::FormatDuration(rotation.offset),
-                         "less than rotation.interval, either way");
+                         "less than rotation.interval in absolute value");
   }
   const OptionRow& max_bytes = OptionRowOf("retention.max_bytes");
   if (o.retention.max_bytes != 0 && rotation.max_segment_bytes == 0 &&
       rotation.interval == absl::ZeroDuration()) {
     return InvalidOption(naming(max_bytes), max_bytes.Print(o),
                          "0, unless rotation.max_segment_bytes or "
-                         "rotation.interval ends the segment");
+                         "rotation.interval is set");
   }
-  // The file of the ring, which is rounded up.
+  // Bytes of the ring's file. The size of the ring is rounded up.
   const uint64_t ring_bytes = kSlotsOffset + absl::bit_ceil(o.ring_bytes);
-  uint64_t least = ring_bytes + rotation.max_segment_bytes;
-  if (least < ring_bytes) least = std::numeric_limits<uint64_t>::max();
-  if (o.retention.max_bytes != 0 && o.retention.max_bytes < least) {
+  uint64_t min_bytes = ring_bytes + rotation.max_segment_bytes;
+  if (min_bytes < ring_bytes) min_bytes = std::numeric_limits<uint64_t>::max();
+  if (o.retention.max_bytes != 0 && o.retention.max_bytes < min_bytes) {
     return InvalidOption(naming(max_bytes), max_bytes.Print(o),
-                         absl::StrCat(least,
+                         absl::StrCat(min_bytes,
                                       " or more, for a segment and the ring, "
                                       "or 0 for no limit"));
   }
@@ -282,11 +295,11 @@ absl::Status CheckChange(const RingLogSinkOptions& from,
                                     : cannot_change("context");
 }
 
-absl::Status InvalidOption(absl::string_view whose, absl::string_view value,
-                           absl::string_view allowed) {
+absl::Status InvalidOption(absl::string_view option, absl::string_view value,
+                           absl::string_view valid_values) {
   return absl::InvalidArgumentError(
-      absl::StrCat(whose, " is ", value.empty() ? "empty" : value,
-                   "; allowed is ", allowed));
+      absl::StrCat(option, " is ", value.empty() ? "empty" : value,
+                   "; must be ", valid_values));
 }
 
 }  // namespace ringlog

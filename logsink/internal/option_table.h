@@ -1,9 +1,14 @@
-// The options of a sink that can be written as text: a row for each, from which
-// flags, environment variables, help and messages are made, so that they cannot
-// differ.
+// The table of options that can be written as text. Flags, environment
+// variables, help texts and error messages are all made from its rows, so they
+// cannot differ.
 //
-// A new option gets a member in options.h, a row in option_table.cc, and a name
-// in the list of flags.cc; tests find what was forgotten.
+// A new option needs
+//
+//   - a member in options.h,
+//   - a row in option_table.cc, and
+//   - a name in the list in flags.cc.
+//
+// Tests find a missing one.
 
 #ifndef RINGLOG_LOGSINK_INTERNAL_OPTION_TABLE_H_
 #define RINGLOG_LOGSINK_INTERNAL_OPTION_TABLE_H_
@@ -23,66 +28,71 @@ namespace ringlog {
 struct OptionRow {
   enum class Change { kNever, kAtRunTime };
 
-  absl::string_view name;  // of the member
-  absl::string_view help;  // what it is for, in words that follow its name
-  Change change;
+  absl::string_view name;  // of the member, with a dot in "rotation.offset"
+  absl::string_view help;  // meaning, as a noun phrase or a sentence
+  Change change;           // when RingLogSink::Reconfigure() may change it
   std::variant<PathOption, BoolOption, NumberOption, CountOption, ModeOption,
                BytesOption, DurationOption, ChoiceOption>
       kind;
 
   std::string FlagName() const;      // "ringlog_ring_bytes"
   std::string VariableName() const;  // "RINGLOG_RING_BYTES"
-  // The value, as Set() reads it.
-  std::string Print(const RingLogSinkOptions& options) const;
-  // In words that continue "allowed is ".
-  std::string Allowed() const;
-  // The same to who has written `text`: if that is no value at all, also how
-  // one is written.
-  std::string AllowedInsteadOf(absl::string_view text) const;
 
-  // Sets the option to what `text` says. `whose` is what the message of an
-  // error begins with: "flag --ringlog_ring_bytes".
-  //   InvalidArgument: not a value, or one that is not allowed; `options` is as
-  //   it was
-  absl::Status Set(absl::string_view text, absl::string_view whose,
+  // Returns the value of the option, as Set() reads it.
+  std::string Print(const RingLogSinkOptions& options) const;
+
+  // Returns the valid values, in words that continue "must be ".
+  std::string ValidValues() const;
+
+  // As ValidValues(), for the message about the invalid value `text`. If `text`
+  // is no value of this kind at all, adds how to write one.
+  std::string ValidValuesFor(absl::string_view text) const;
+
+  // Sets the option to the value `text`. `option` begins the error message:
+  // "flag --ringlog_ring_bytes".
+  //   InvalidArgument: `text` is not a valid value; `options` has not changed
+  absl::Status Set(absl::string_view text, absl::string_view option,
                    RingLogSinkOptions* options) const;
-  // InvalidArgument: the value is not allowed.
-  absl::Status Check(absl::string_view whose,
+
+  // Returns InvalidArgument if the value of the option is not valid.
+  absl::Status Check(absl::string_view option,
                      const RingLogSinkOptions& options) const;
 };
 
-// All of them, in the order of options.h.
+// Returns all rows, in the order of options.h.
 absl::Span<const OptionRow> OptionTable();
 
-// The row of that name, and that of the flag. Requires: there is one.
+// Return the row with this name, or with this flag. Requires: there is one.
 const OptionRow& OptionRowOf(absl::string_view name);
 const OptionRow& OptionRowOfFlag(absl::string_view flag_name);
 
-// What an option is called by who has set it.
+// Returns the name of an option for error messages, which depends on where the
+// option was set.
 using OptionNaming = absl::FunctionRef<std::string(const OptionRow& row)>;
 
-// InvalidArgument: an option, named with its value and what is allowed. Without
-// `naming` by its name in options.h.
+// Returns "ringlog option rotation.offset".
+std::string OptionName(const OptionRow& row);
+
+// Check all options. Return InvalidArgument for the first invalid one, named by
+// `naming`, or by OptionName().
 absl::Status CheckOptions(const RingLogSinkOptions& options);
 absl::Status CheckOptions(const RingLogSinkOptions& options,
                           OptionNaming naming);
 
-// The part of CheckOptions() that says that what one option allows depends on
-// another.
+// Checks only the options whose valid values depend on other options. Part of
+// CheckOptions().
 absl::Status CheckRelations(const RingLogSinkOptions& options,
                             OptionNaming naming);
 
-// "ringlog option rotation.offset"
-std::string OptionName(const OptionRow& row);
-
-// InvalidArgument: an option, named with both values, that cannot change while
-// a sink runs. Requires: Resolved() has made both.
+// Returns InvalidArgument if an option that cannot change while a sink runs
+// differs between `from` and `to`; the message has both values. Requires: both
+// are results of Resolved().
 absl::Status CheckChange(const RingLogSinkOptions& from,
                          const RingLogSinkOptions& to);
 
-// "<whose> is <value>; allowed is <allowed>"
-absl::Status InvalidOption(absl::string_view whose, absl::string_view value,
-                           absl::string_view allowed);
+// Returns InvalidArgument with "<option> is <value>; must be <valid_values>".
+absl::Status InvalidOption(absl::string_view option, absl::string_view value,
+                           absl::string_view valid_values);
 
 }  // namespace ringlog
 

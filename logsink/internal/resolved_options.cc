@@ -7,7 +7,7 @@
 #include <system_error>
 
 #include "absl/numeric/bits.h"
-#include "ringlog/logsink/internal/entry_extension.h"
+#include "ringlog/logsink/internal/entry_encoder.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/ring/ring_format.h"
 

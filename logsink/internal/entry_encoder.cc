@@ -1,24 +1,32 @@
-#include "ringlog/logsink/internal/message_template.h"
+#include "ringlog/logsink/internal/entry_encoder.h"
 
 #include <limits>
 
 #include "absl/strings/strip.h"
+#include "ringlog/compress/log_options.h"
+#include "ringlog/logsink/context_fields.h"
+#include "ringlog/ring/record.h"
+#include "ringlog/ring/record_extension.h"
 
 namespace ringlog {
 namespace {
 
-// Of protocol buffers' wire format.
+static_assert(kRecordHeadFixedBytes + kMaxExtensionBytes + 128 <=
+                  kExtendedHeadBytes,
+              "a file name keeps at least its last 128 bytes");
+
+// encoded_message() is a protocol buffer. These are the types of its fields.
 enum WireType { kVarint = 0, k64Bit = 1, kBytes = 2, k32Bit = 5 };
 
-// Numbers of fields: of a message, of one value in it.
-constexpr uint64_t kValue = 7;
-constexpr uint64_t kString = 1;
-constexpr uint64_t kStringLiteral = 6;
+// Numbers of fields.
+constexpr uint64_t kValue = 7;          // of the message: a value
+constexpr uint64_t kString = 1;         // of a value: its text
+constexpr uint64_t kStringLiteral = 6;  // of a value: its text, a literal
 
 struct WireField {
   uint64_t number = 0;
   uint64_t type = 0;
-  absl::string_view bytes;  // of kBytes
+  absl::string_view bytes;  // content, if the type is kBytes
 };
 
 bool ReadVarint(absl::string_view* in, uint64_t* value) {
@@ -39,7 +47,8 @@ bool Skip(absl::string_view* in, uint64_t bytes) {
   return true;
 }
 
-// The first field, and past it. False if there is none, or not all of it.
+// Reads the first field and removes it from `in`. Returns false if there is no
+// complete field.
 bool ReadField(absl::string_view* in, WireField* field) {
   uint64_t key = 0;
   uint64_t value = 0;
@@ -62,7 +71,9 @@ bool ReadField(absl::string_view* in, WireField* field) {
   }
 }
 
-// The strings of one value. Beside them it may say more: of what type it is.
+// Removes the strings of one value from the beginning of `text` and adds them
+// to `pieces`. Ignores other fields of the value, such as its type. Returns
+// false if the strings are not the beginning of `text`, or do not fit.
 bool SplitValue(absl::string_view value, absl::string_view* text,
                 MessagePieces* pieces) {
   WireField field;
@@ -82,6 +93,30 @@ bool SplitValue(absl::string_view value, absl::string_view* text,
 }
 
 }  // namespace
+
+bool HasExtension(const RingLogSinkOptions& options) {
+  return options.format == LineFormat::kJson &&
+         (options.structured || options.context != nullptr);
+}
+
+absl::string_view EncodeExtension(const absl::LogEntry& entry, bool structured,
+                                  ContextCallback context,
+                                  absl::Span<char> out) {
+  ExtensionWriter writer(out);
+  if (context != nullptr) {
+    ContextFields fields;
+    context(fields);
+    if (!fields.encoded().empty()) {
+      writer.Add(ExtensionItem::kContext, fields.encoded());
+    }
+  }
+  MessagePieces pieces;
+  if (structured &&
+      SplitMessage(entry.encoded_message(), entry.text_message(), &pieces)) {
+    writer.Add(ExtensionItem::kPieces, pieces.lengths());
+  }
+  return writer.extension();
+}
 
 bool MessagePieces::Add(size_t bytes) {
   if (count_ == lengths_.size() ||

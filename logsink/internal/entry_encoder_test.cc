@@ -1,7 +1,7 @@
 // Splits the messages of real LOG() statements, as this build's Abseil encodes
 // them, and bytes that Abseil would not write.
 
-#include "ringlog/logsink/internal/message_template.h"
+#include "ringlog/logsink/internal/entry_encoder.h"
 
 #include <cerrno>
 #include <cstdint>
