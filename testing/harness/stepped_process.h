@@ -81,7 +81,7 @@ class SteppedProcess {
   bool Resume(bool to_system_call);
   bool RunMainTo(int signal);
   bool FreezeOther();
-  bool Fail(const std::string& what);
+  bool Fail(const std::string& error);
 
   const Thread thread_;
   pid_t main_ = 0;
