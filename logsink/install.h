@@ -17,12 +17,11 @@ class RingLogSink;
 //
 // How the process ends decides what happens to its records:
 //
-//   exit(), or main() returns   The records are moved into the last segment,
-//   and
-//                               the ring's file is deleted, after the
-//                               destructors of static objects, which may log.
-//   _exit(), quick_exit(),      No code of ringlog runs. The ring stays with
-//   all abort(), any signal,        records, and another process recovers it.
+//   exit(), or main() returns  The records are moved into the last segment, and
+//                              the ring's file is deleted, after the
+//                              destructors of static objects, which may log.
+//   _exit(), quick_exit(),     No code of ringlog runs. The ring stays with all
+//   abort(), any signal,       records, and another process recovers it.
 //   LOG(FATAL), exec()
 //
 // If other threads log during exit(), their records are kept until the ring is

@@ -305,9 +305,10 @@ TEST_F(OverflowTest, StuckWriterIsReportedAndSkipped) {
   EXPECT_EQ(log.gaps[0].first_position, position);
   EXPECT_EQ(log.gaps[0].end_position, position + 1);
   EXPECT_EQ(log.gaps[0].thread_id, 4711);
-  EXPECT_THAT(AllText(options_.directory),
-              HasSubstr(absl::StrCat("position ", position, " missing: thread ",
-                                     record.thread_id, " did not finish in time\n")));
+  EXPECT_THAT(
+      AllText(options_.directory),
+      HasSubstr(absl::StrCat("position ", position, " missing: thread ",
+                             record.thread_id, " did not finish in time\n")));
 }
 
 }  // namespace

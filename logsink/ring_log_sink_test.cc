@@ -277,8 +277,7 @@ TEST_F(RingLogSinkTest, ForkedChildDoesNotDeleteParentsRing) {
 TEST_F(RingLogSinkTest, DirectoryErrorHasReason) {
   WriteFile(directory_ + "/file", "");
   for (const auto& [directory, why] :
-       {std::pair("/missing/logs",
-                  "its parent directory does not exist"),
+       {std::pair("/missing/logs", "its parent directory does not exist"),
         std::pair("/file", "a file has this name"),
         std::pair("/file/logs", "its parent is a file")}) {
     options_.directory = directory_ + directory;

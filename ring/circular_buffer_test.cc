@@ -16,7 +16,7 @@
 namespace ringlog {
 namespace {
 
-// What `f` throws as an Exception, as text.
+// Returns the message of the Exception that `f` throws.
 template <typename Exception, typename F>
 std::string Thrown(F f) {
   try {
@@ -37,7 +37,7 @@ std::vector<int> Contents(const CircularBuffer<int>& buffer) {
 
 using Ints = std::vector<int>;
 
-TEST(CircularBufferTest, NewBufferIsEmptyAndHasItsCapacity) {
+TEST(CircularBufferTest, NewBufferIsEmpty) {
   CircularBuffer<int> buffer(3);
   EXPECT_TRUE(buffer.empty());
   EXPECT_FALSE(buffer.full());
@@ -45,25 +45,25 @@ TEST(CircularBufferTest, NewBufferIsEmptyAndHasItsCapacity) {
   EXPECT_EQ(buffer.capacity(), 3u);
 }
 
-TEST(CircularBufferTest, CapacityZeroIsRefusedByName) {
+TEST(CircularBufferTest, CapacityZeroThrows) {
   EXPECT_EQ(Thrown<std::invalid_argument>([] { CircularBuffer<int> b(0); }),
             "CircularBuffer: capacity is 0, must be at least 1");
 }
 
-TEST(CircularBufferTest, PushBackKeepsTheLastElements) {
+TEST(CircularBufferTest, PushBackKeepsLastElements) {
   CircularBuffer<int> buffer(3);
   for (int i = 1; i <= 5; ++i) buffer.push_back(i);
   EXPECT_TRUE(buffer.full());
   EXPECT_EQ(Contents(buffer), (Ints{3, 4, 5}));
 }
 
-TEST(CircularBufferTest, PushFrontPushesOutTheBack) {
+TEST(CircularBufferTest, PushFrontReplacesBack) {
   CircularBuffer<int> buffer(3);
   for (int i = 1; i <= 5; ++i) buffer.push_front(i);
   EXPECT_EQ(Contents(buffer), (Ints{5, 4, 3}));
 }
 
-TEST(CircularBufferTest, PopBackReturnsTheLastElement) {
+TEST(CircularBufferTest, PopBackReturnsLastElement) {
   CircularBuffer<int> buffer(3);
   buffer.push_back(1);
   buffer.push_back(2);
@@ -72,15 +72,15 @@ TEST(CircularBufferTest, PopBackReturnsTheLastElement) {
   EXPECT_TRUE(buffer.empty());
 }
 
-TEST(CircularBufferTest, PopBackIsRightWhereTheLastElementIsInTheFirstCell) {
+TEST(CircularBufferTest, PopBackReturnsLastFromFirstCell) {
   CircularBuffer<int> buffer(2);
-  for (int i = 1; i <= 3; ++i) buffer.push_back(i);  // 3 took the cell of 1
+  for (int i = 1; i <= 3; ++i) buffer.push_back(i);  // 3 replaced 1
   EXPECT_EQ(buffer.pop_back(), 3);
   buffer.push_back(4);
   EXPECT_EQ(Contents(buffer), (Ints{2, 4}));
 }
 
-TEST(CircularBufferTest, PopFrontRefReturnsTheElementInItsPlace) {
+TEST(CircularBufferTest, PopFrontRefDoesNotMoveElement) {
   CircularBuffer<std::string> buffer(2);
   buffer.push_back("a");
   buffer.push_back("b");
@@ -92,7 +92,7 @@ TEST(CircularBufferTest, PopFrontRefReturnsTheElementInItsPlace) {
   EXPECT_EQ(buffer.front(), "b");
 }
 
-TEST(CircularBufferTest, GetFromBackCountsFromTheLast) {
+TEST(CircularBufferTest, GetFromBackCountsFromLast) {
   CircularBuffer<int> buffer(4);
   for (int i = 1; i <= 6; ++i) buffer.push_back(i);
   EXPECT_EQ(buffer.get_from_back(0), 6);
@@ -101,7 +101,7 @@ TEST(CircularBufferTest, GetFromBackCountsFromTheLast) {
   EXPECT_EQ(buffer.front(), 30);
 }
 
-TEST(CircularBufferTest, IndexOutOfRangeIsNamedWithTheSize) {
+TEST(CircularBufferTest, OutOfRangeMessageHasIndexAndSize) {
   CircularBuffer<int> buffer(4);
   buffer.push_back(1);
   EXPECT_EQ(Thrown<std::out_of_range>([&] { buffer.get_from_back(1); }),
@@ -113,7 +113,7 @@ TEST(CircularBufferTest, IndexOutOfRangeIsNamedWithTheSize) {
       "range, size is 1");
 }
 
-TEST(CircularBufferTest, EveryReadOfAnEmptyBufferThrowsAndChangesNothing) {
+TEST(CircularBufferTest, EmptyBufferThrowsAndStaysEmpty) {
   CircularBuffer<int> buffer(2);
   const CircularBuffer<int>& constant = buffer;
   const std::string rest = ": index 0 is out of range, size is 0";
@@ -140,7 +140,7 @@ TEST(CircularBufferTest, ElementsMayBeMoveOnly) {
   EXPECT_EQ(*moved.front(), 3);
 }
 
-TEST(CircularBufferTest, ElementsNeedNoDefaultConstructorAndNoAssignment) {
+TEST(CircularBufferTest, ElementsNeedOnlyAMoveConstructor) {
   struct Fixed {
     explicit Fixed(int v) : value(v) {}
     const int value;
@@ -152,7 +152,7 @@ TEST(CircularBufferTest, ElementsNeedNoDefaultConstructorAndNoAssignment) {
   EXPECT_EQ(buffer.pop_front().value, 2);
 }
 
-TEST(CircularBufferTest, ElementsAreDestroyedWhenPoppedOrPushedOut) {
+TEST(CircularBufferTest, DestroysPoppedAndReplacedElements) {
   auto token = std::make_shared<int>(0);
   CircularBuffer<std::shared_ptr<int>> buffer(3);
   for (int i = 0; i < 5; ++i) buffer.push_back(token);
@@ -165,7 +165,7 @@ TEST(CircularBufferTest, ElementsAreDestroyedWhenPoppedOrPushedOut) {
 TEST(CircularBufferTest, ThrowingMoveLeavesTheRest) {
   struct Bomb {
     explicit Bomb(int v) : value(v) {}
-    // NOLINTNEXTLINE(performance-noexcept-move-constructor): what it is for.
+    // NOLINTNEXTLINE(performance-noexcept-move-constructor): it may throw.
     Bomb(Bomb&& other) : value(other.value) {
       if (value == 13) throw std::runtime_error("13");
     }
@@ -186,9 +186,9 @@ TEST(CircularBufferTest, ThrowingMoveLeavesTheRest) {
   EXPECT_EQ(buffer.pop_back().value, 3);
 }
 
-// Invariants checked: after every one of many random operations the buffer
-// holds what a std::deque holds that is cut to the capacity by hand; reads and
-// pops return what the deque has at that place, and throw when it has nothing.
+// Invariants, after each of many random operations: the buffer has the elements
+// of a std::deque that is limited to the same capacity; reads and pops return
+// the same element as the deque, and throw if the deque has none.
 class Model {
  public:
   Model(size_t capacity, uint64_t seed) : buffer_(capacity), random_(seed) {}

@@ -33,8 +33,8 @@ enum class GapCause : uint8_t {
 // "stuck_writer", "checksum_mismatch" or "missing".
 absl::string_view GapCauseName(GapCause cause);
 
-// Returns true if an acknowledged record is or may be lost. kUnfinished alone is
-// no loss, because LOG() had not returned.
+// Returns true if an acknowledged record is or may be lost. kUnfinished alone
+// is no loss, because LOG() had not returned.
 bool IsLoss(GapCause cause);
 
 struct Gap {
@@ -52,7 +52,7 @@ struct Gap {
   int64_t last_time_ns = 0;
 };
 
-// All of them together.
+// Returns the sum of all counts.
 uint64_t TotalOf(const DropCounts& drops);
 // Adds `more` to `drops`.
 void AddDrops(const DropCounts& more, DropCounts* drops);

@@ -51,6 +51,7 @@ struct RingOptions {
   uint32_t body_bytes = 352;
 
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
+  // Maximum time that a writer waits with OverflowPolicy::kBlock.
   absl::Duration block_deadline = absl::Milliseconds(100);
 
   // The first position, 1 to 2^60. Tests begin just below a power of two in

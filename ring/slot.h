@@ -1,17 +1,13 @@
-// The protocol that moves slots from writers to the flusher and back.
-//
-// All atomic accesses to the mapping are in this file, in slot_word.h and in
-// crash_area.cc.
+// The protocol that moves slots from writers to the flusher and back. Atomic
+// accesses to the mapping are only here, in slot_word.h and in crash_area.cc.
 //
 // A writer takes a slot in two steps, each a compare-and-swap:
-//
 // 1. It advances the tail over a position. The position is then its own.
 // 2. It changes the slot's word from exactly the value that the previous lap
 //    left. The slot is then its own.
 //
 // Step 2 makes the protocol safe: a writer that slept for a lap finds another
-// word and fails. It cannot write into a slot that belongs to another writer by
-// then.
+// word, and cannot write into a slot that another writer owns by then.
 //
 //   Word of slot i before position p = i, i + N, i + 2N, ... claims it:
 //     0                        no position has used the slot
@@ -24,11 +20,8 @@
 // - The flusher's reads of a slot happen before the stores of the writer that
 //   claims the slot next.
 //
-// Death at any point leaves words that recovery (recovery.h) can read one by
-// one: each word names its position and the state that it had reached.
-//
-// slot.pml models this protocol for the model checker spin. Change both
-// together.
+// Death at any point leaves words that recovery (recovery.h) reads one by one.
+// slot.pml models this protocol for spin; change both together.
 
 #ifndef RINGLOG_RING_SLOT_H_
 #define RINGLOG_RING_SLOT_H_
@@ -45,9 +38,8 @@
 
 namespace ringlog {
 
-// Operations on the slots of a mapping. Does not own the mapping, which must
-// outlive the object. Copies refer to the same slots. Each method states the
-// threads that may call it.
+// Operations on the slots of a mapping, which must outlive the object. Copies
+// refer to the same slots. Each section and method states its threads.
 class Slots {
  public:
   struct Layout {
@@ -67,10 +59,9 @@ class Slots {
 
   // --- Writers; any number of threads ----------------------------------------
 
-  // Advances the tail by `count` positions and returns the first of them.
-  // Returns nothing if more than `limit` positions would then be in use. The
-  // caller must claim the slot of each position.
-  //
+  // Advances the tail by `count` positions and returns the first, or nothing if
+  // more than `limit` positions would be in use. The caller must claim each
+  // slot.
   // Context: any thread; no lock, no allocation, no system call.
   std::optional<uint64_t> AdvanceTail(uint32_t count, uint64_t limit) {
     uint64_t tail = Load(&layout_.live->tail, __ATOMIC_RELAXED);
@@ -86,8 +77,7 @@ class Slots {
         tail = now;
         continue;
       }
-      // Relaxed: the tail only hands out numbers; the slots' words order
-      // everything else.
+      // Relaxed: the tail only hands out numbers; words order all else.
       if (CompareAndSwap(&layout_.live->tail, &tail, tail + count,
                          __ATOMIC_RELAXED)) {
         return tail;
@@ -95,9 +85,8 @@ class Slots {
     }
   }
 
-  // kFree -> kFilling. Returns false if this position cannot have the slot,
-  // because the writer of the previous lap still owns it or because the flusher
-  // has skipped the position.
+  // kFree -> kFilling. Returns false if the writer of the previous lap still
+  // owns the slot, or if the flusher has skipped the position.
   bool ClaimSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
     const uint64_t free = WordBefore(position);
@@ -117,9 +106,8 @@ class Slots {
       } else if (position >= layout_.slot_count &&
                  seen == PackWord(position - layout_.slot_count,
                                   SlotState::kSkipped)) {
-        // Advances the mark to this position. The flusher then need not wait
-        // for the position, and the late writer frees the slot for the next
-        // lap.
+        // Advances the mark, so that the flusher need not wait for this
+        // position and the late writer frees the slot for the next lap.
         if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
                            __ATOMIC_RELAXED)) {
           return false;
@@ -139,8 +127,7 @@ class Slots {
 
   // Copies a part of a record into a claimed slot. A `part_count` of 0 marks an
   // abandoned claim.
-  // Requires: the caller has claimed the slot; kFilling; head and body fit into
-  // the slot.
+  // Requires: the caller's claimed slot, kFilling; head and body fit into it.
   void FillSlot(uint64_t position, uint16_t part_index, uint16_t part_count,
                 uint8_t severity, absl::string_view head,
                 absl::string_view body) {
@@ -164,12 +151,10 @@ class Slots {
     StoreSlotHeader(slot, header);
   }
 
-  // kFilling -> kFilled. Committing part 0 is the moment at which the record
-  // begins to exist. Returns false if the flusher has skipped the slot; the
-  // slot is then free.
-  //
-  // Death here: before the compare-and-swap, the record does not exist, even if
-  // its payload is complete; after it, recovery returns the record.
+  // kFilling -> kFilled. Returns false, and frees the slot, if the flusher has
+  // skipped it.
+  // Death here: the record exists from the commit of its part 0 on. Until then
+  // recovery does not return it, even if its payload is complete.
   bool CommitSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
     uint64_t seen = PackWord(position, SlotState::kFilling);
@@ -210,9 +195,8 @@ class Slots {
           WordPosition(seen) > position) {
         return SlotStatus::kPending;
       }
-      // A writer of the previous lap still owns the slot. The writer that
-      // claimed this position does not get the slot, so the flusher need not
-      // wait.
+      // A writer of the previous lap still owns the slot. This position does
+      // not get the slot, so the flusher need not wait.
       if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
                          __ATOMIC_RELAXED)) {
         return SlotStatus::kNothing;
@@ -267,9 +251,8 @@ class Slots {
                : SkipResult::kNotPending;
   }
 
-  // Returns the low 32 bits of the thread id that StoreWriter() stored. Returns
-  // nothing if the slot has no thread id yet, or is filled. The result is valid
-  // only if TrySkip() then returns kRecordSkipped.
+  // Returns the low 32 bits of the id that StoreWriter() stored, if there is
+  // one. Valid only if TrySkip() then returns kRecordSkipped.
   // Requires: Peek() has returned kPending.
   std::optional<uint32_t> WriterOf(uint64_t position) const {
     return LoadSlotWriter(SlotOf(position));
@@ -300,8 +283,7 @@ class Slots {
     // valid only if the word has not changed after it.
     if (Load(word, __ATOMIC_ACQUIRE) != seen) return false;
     const SlotHeader header = LoadSlotHeader(SlotOf(position));
-    // The bound matters in a damaged file, because the severity is an array
-    // index.
+    // The severity is an array index; a damaged file may have any value.
     *severity = header.part_index == 0 && header.part_count != 0 &&
                         header.severity < kSeverityCount
                     ? header.severity
@@ -310,8 +292,7 @@ class Slots {
                           __ATOMIC_ACQ_REL);
   }
 
-  // Lets writers claim the positions below `position` for the next lap. Only
-  // the flusher calls it.
+  // Lets writers claim the positions below `position` for the next lap.
   void AdvanceReleased(uint64_t position) {
     Store(&layout_.live->released, position, __ATOMIC_RELEASE);
   }
@@ -322,12 +303,10 @@ class Slots {
                           __ATOMIC_RELEASE);
   }
 
-  // Resets all words of a dead ring so that it can be used again: committed
-  // slots of the positions [begin, tail) become kFilled, and all other slots
-  // become free. Replaces damaged words too, because a damaged word would block
-  // its slot forever.
-  // Requires: no other thread uses the ring; begin <= tail <= begin +
-  // slot_count.
+  // Resets the words of a dead ring: committed slots of the positions [begin,
+  // tail) become kFilled, all others free, because a damaged word would block
+  // its slot forever. Only Ring::Open() calls it.
+  // Requires: no other thread; begin <= tail <= begin + slot_count.
   void ResumeAt(uint64_t begin, uint64_t tail) {
     for (uint64_t i = 0; i < slot_count(); ++i) {
       // The last position before the tail that uses slot i, if there is one.
@@ -373,9 +352,8 @@ class Slots {
   static void Set(T* counter, T n) {
     __atomic_store_n(counter, n, __ATOMIC_RELAXED);
   }
-  // Selects the persist cursor that counts. Release: the cursor is complete
-  // before it is selected.
-  // Death here: before the store, the previous cursor counts.
+  // Selects the persist cursor that counts. Release: the cursor is complete.
+  // Death here: until the store, the previous cursor counts.
   static void Publish(uint64_t* selector, uint64_t n) {
     Store(selector, n, __ATOMIC_RELEASE);
   }
@@ -387,8 +365,7 @@ class Slots {
   static void Store(uint64_t* p, uint64_t value, int order) {
     __atomic_store_n(p, value, order);
   }
-  // If the swap fails, sets `*expected` to the current value. The failing load
-  // is relaxed.
+  // On failure, sets `*expected` to the current value by a relaxed load.
   static bool CompareAndSwap(uint64_t* p, uint64_t* expected, uint64_t desired,
                              int order) {
     return __atomic_compare_exchange_n(p, expected, desired, /*weak=*/false,

@@ -31,7 +31,7 @@ constexpr int kMaxAttemptsOfAFile = 15;
 // Death here: between two of these steps the records are both in the segment
 // and in the ring, and the cursor decides which copies count.
 //
-// After an error the batch stays, for the next iteration.
+// After an error the batch stays, and the next iteration tries again.
 absl::Status Flusher::WriteBatch() {
   // A batch that is tried again already has these gaps.
   if (failed_batches_ == 0) drain_.AddDropGaps(&batch_);

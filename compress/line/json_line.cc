@@ -255,7 +255,7 @@ bool ParseJsonLine(absl::string_view line, ParsedRecord* out) {
   };
   if (!json.ReadObject(read_member) || !json.AtEnd()) return false;
   if (!seen.time || !seen.severity || !seen.text) return false;
-  return out->is_gap || (seen.thread_id && seen.file && seen.line);
+  return out->is_gap || (seen.tid && seen.file && seen.line);
 }
 
 }  // namespace ringlog

@@ -1,7 +1,6 @@
 #include "ringlog/compress/recovery/background_recovery.h"
 
 #include <pthread.h>
-#include <sys/stat.h>
 
 #include <iterator>
 #include <map>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/ring/os/background_thread.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_safe_mutex.h"
 #include "ringlog/ring/os/stderr_log.h"
 
@@ -22,11 +22,6 @@ namespace {
 
 constexpr absl::Duration kRetryInterval = absl::Minutes(10);
 
-bool Exists(const std::string& path) {
-  struct stat st;
-  return lstat(path.c_str(), &st) == 0;
-}
-
 // The leftovers that could not be recovered, and the directories that could not
 // be listed.
 class Failures {
@@ -34,7 +29,7 @@ class Failures {
   // Forgets the files that no longer exist.
   void RemoveDeleted() {
     for (auto it = failed_at_.begin(); it != failed_at_.end();) {
-      it = Exists(it->first) ? std::next(it) : failed_at_.erase(it);
+      it = FileExists(it->first) ? std::next(it) : failed_at_.erase(it);
     }
   }
 
@@ -146,7 +141,7 @@ uint64_t BackgroundRecovery::State::RecoverFiles(
         RecoverLeftover(path, segment_directory, round_segment).status();
     if (status.ok()) {
       ++recovered_files;
-    } else if (!absl::IsFailedPrecondition(status) && Exists(path) &&
+    } else if (!absl::IsFailedPrecondition(status) && FileExists(path) &&
                failures.Add(path, now)) {
       errors->push_back(status);
     }

@@ -1,6 +1,5 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 
-#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,9 +94,7 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
       return PrependPath(s, path);
     }
   }
-  if (unlink(path.c_str()) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
-  }
+  if (absl::Status s = DeleteFile(path); !s.ok()) return s;
   return report;
 }
 

@@ -52,7 +52,8 @@ class Candidates {
   }
 
  private:
-  // Of a segment, not before those of its ring with lower numbers.
+  // Sets the times of each file. The times of a segment are at least those of
+  // the segments of its ring with lower numbers.
   void FindTimes() {
     std::vector<size_t> by_number(files_.size());
     for (size_t i = 0; i < by_number.size(); ++i) by_number[i] = i;
@@ -86,7 +87,8 @@ class Candidates {
     }
   }
 
-  // Names tell times to the second; within one, the file system knows more.
+  // Sorts by the time in the name, which has seconds, and then by the time of
+  // the last write.
   void Sort(std::vector<size_t>* found) const {
     const auto key = [this](size_t i) {
       return std::make_tuple(begun_[i] <= now_ + kFutureSlack, begun_[i],
@@ -101,10 +103,10 @@ class Candidates {
   const absl::Time now_;
   std::vector<absl::Time> begun_;
   std::vector<absl::Time> modified_;
-  std::map<uint32_t, uint64_t> last_segments_;  // of rings that are there
+  std::map<uint32_t, uint64_t> last_segments_;  // of rings among files_
 };
 
-// What there would be if the files deleted so far had gone.
+// Usage after the deletions that were decided so far.
 struct Usage {
   uint64_t segments = 0;
   uint64_t bytes = 0;
@@ -143,7 +145,8 @@ std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
     excess[i] = true;
     usage.Delete(files[i]);
   };
-  // What is too old goes anyway, and others may stay because of it.
+  // Files that are too old are the first, because their deletion may satisfy
+  // the other limits.
   for (const size_t i : segments) {
     if (options.max_age > absl::ZeroDuration() &&
         files[i].modified < now - options.max_age) {
@@ -167,8 +170,8 @@ std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
 std::optional<uint64_t> FreeBytesAfter(std::optional<uint64_t> free_bytes,
                                        uint64_t deleted_bytes) {
   if (!free_bytes) return std::nullopt;
-  const uint64_t most = std::numeric_limits<uint64_t>::max();
-  return *free_bytes + std::min(deleted_bytes, most - *free_bytes);
+  const uint64_t max = std::numeric_limits<uint64_t>::max();
+  return *free_bytes + std::min(deleted_bytes, max - *free_bytes);
 }
 
 }  // namespace ringlog

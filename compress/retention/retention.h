@@ -1,5 +1,5 @@
-// Which of a program's log files are too many: a decision as a pure function.
-// Nothing here touches a file.
+// ExcessFiles(): the pure function that decides which log files of a program
+// are deleted. It accesses no file.
 
 #ifndef RINGLOG_COMPRESS_RETENTION_RETENTION_H_
 #define RINGLOG_COMPRESS_RETENTION_RETENTION_H_
@@ -17,39 +17,46 @@
 
 namespace ringlog {
 
-// Of rings that nobody has recovered: no process lives long enough, or it
-// fails.
+// Number of leftover rings that are never deleted, the newest ones. There are
+// unrecovered rings if no process lives long enough, or if recovery fails.
 inline constexpr size_t kSparedLeftovers = 64;
 
-// What is known of one file of the program.
+// One file of the program.
 struct LogFile {
   std::string path;
   FileKind kind = FileKind::kSegment;  // or kRing
   uint32_t ring_id_prefix = 0;
   uint64_t segment_number = 0;
-  absl::Time begun;     // as its name says
-  absl::Time modified;  // as the file system says
+  absl::Time begun;     // from its name, in seconds
+  absl::Time modified;  // from the file system
   uint64_t bytes = 0;
-  // Somebody uses it, or it could not be deleted: it stays.
+  // Whether the file must stay: it is in use, or could not be deleted.
   bool stays = false;
-  // Not on the file system of the segments: deleting it makes no room there.
+  // Whether the file is not in the directory of the segments, so that its
+  // deletion does not free space there.
   bool is_elsewhere = false;
 };
 
-// Indexes of what is to be deleted, in this order. Besides those that `stays`
-// is set of, the last segment of each ring among the files stays: its process
-// may be writing to it, or recovery may.
+// Returns the indexes of the files to delete, in the order of deletion:
+// segments and then leftover rings, the oldest first. These files stay:
+//   - a file with `stays`
+//   - the last segment of a ring that is among `files`, because its process or
+//   a
+//     recovery may be writing to it
+//   - the newest kSparedLeftovers leftover rings
 //
-// Files that were begun more than a day after `now` are taken for the oldest: a
-// clock that was wrong once shall not push out what is logged now. The segments
-// of one ring go by their numbers, whatever the clock did.
+// A file that was begun more than a day after `now` counts as the oldest: the
+// files of a clock that was wrong once must not displace later ones. The
+// segments of one ring are in the order of their numbers, even if the clock was
+// set back.
 //
-// How much is free may not be known: then nothing goes because of it.
+// Ignores min_free_bytes if `free_bytes` is not known.
 std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,
                                 const RetentionOptions& options, absl::Time now,
                                 std::optional<uint64_t> free_bytes);
 
-// What is free when so much has been deleted; at most what a number can hold.
+// Returns the free bytes after the deletion of `deleted_bytes`, at most the
+// largest number.
 std::optional<uint64_t> FreeBytesAfter(std::optional<uint64_t> free_bytes,
                                        uint64_t deleted_bytes);
 

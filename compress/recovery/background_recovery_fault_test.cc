@@ -1,0 +1,213 @@
+// Invariants checked: an error of a recovery is reported once, the recovery is
+// tried again, and neither an error nor the lack of memory or threads ends the
+// process.
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+#include "absl/base/config.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/recovery/background_recovery.h"
+#include "ringlog/compress/recovery/background_recovery_test_fixture.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr absl::Duration kRetry = absl::Minutes(10);
+constexpr absl::Duration kMoment = absl::Nanoseconds(1);
+
+using BackgroundRecoveryFaultTest = BackgroundRecoveryFixture;
+
+// A second process makes the later attempts, because a process writes at most
+// one line a minute to stderr.
+TEST_F(BackgroundRecoveryFaultTest, FailureIsReportedOnceAndRetried) {
+  const std::string left = LeaveRing("record");
+  BackgroundRecovery recovery(RecoveryOptions());
+  const auto tries_at = [&](absl::Duration now) {
+    const int before = g_attempts;
+    RunRound(&recovery, now);
+    return g_attempts != before;
+  };
+  const auto go_on = [&] {
+    if (!tries_at(kBegin + kRetry)) _exit(4);
+    if (tries_at(kBegin + 2 * kRetry - kMoment)) _exit(5);
+    g_is_stuck = false;
+    if (RunRound(&recovery, kBegin + 3 * kRetry) != 1) _exit(6);
+  };
+  const auto begin = [&] {
+    g_is_stuck = true;
+    if (!tries_at(kBegin)) _exit(1);
+    if (tries_at(kBegin + kInterval)) _exit(2);
+    if (tries_at(kBegin + kRetry - kMoment)) _exit(3);
+    _exit(WEXITSTATUS(AwaitChild(StartChild(go_on))));
+  };
+  std::string err;
+  EXPECT_EQ(RunChild(begin, &err), 0);
+  EXPECT_THAT(err, HasSubstr("cannot recover leftover rings: "));
+  EXPECT_THAT(err, HasSubstr(absl::StrCat("delete ", left)));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_THAT(Rings(), IsEmpty());
+  EXPECT_THAT(Texts(), ElementsAre("record"));
+}
+
+// Runs a round in a process that has not reported anything yet, and a second
+// one in its child; returns their stderr.
+std::string ReportOfTwoRounds(const BackgroundRecovery::Options& options,
+                              uint64_t (*run_round)(BackgroundRecovery*,
+                                                    absl::Duration)) {
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [&] {
+                  BackgroundRecovery recovery(options);
+                  if (run_round(&recovery, kBegin) != 0) _exit(1);
+                  const int status = AwaitChild(StartChild([&] {
+                    if (run_round(&recovery, kBegin + kRetry) != 0) _exit(2);
+                  }));
+                  _exit(WEXITSTATUS(status));
+                },
+                &err),
+            0);
+  return err;
+}
+
+TEST_F(BackgroundRecoveryFaultTest, UnreadableRingIsReportedOnce) {
+  const std::string left = LeaveRing("record");
+  WriteFile(left, "no ring");
+  const std::string err = ReportOfTwoRounds(RecoveryOptions(), &RunRound);
+  EXPECT_THAT(err, HasSubstr(absl::StrCat("leftover rings: ", left)));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_TRUE(Exists(left));
+}
+
+TEST_F(BackgroundRecoveryFaultTest, UnreadableDirectoryIsReportedOnce) {
+  const std::string file = MakeTestDirectory() + "/file";
+  WriteFile(file, "");
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.directories = {{directory_, file}};
+  const std::string err = ReportOfTwoRounds(options, &RunRound);
+  EXPECT_THAT(err, HasSubstr(absl::StrCat("leftover rings: open ", file)));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
+// The error is ENOENT, as if another process had recovered the ring.
+TEST_F(BackgroundRecoveryFaultTest, MissingSegmentDirectoryIsReported) {
+  const std::string shared = MakeTestDirectory();
+  const std::string gone = MakeTestDirectory() + "/gone";
+  AwaitChild(StartChild([&] {
+    RingOptions options;
+    options.slot_count = 64;
+    options.program = "program";
+    options.segment_directory = gone;
+    ring_ = *Ring::CreateIn(shared, RingFileName, options);
+    Append("record");
+    raise(SIGKILL);
+  }));
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.directories = {{gone, shared}};
+  const std::string err = ReportOfTwoRounds(options, &RunRound);
+  EXPECT_THAT(err, HasSubstr("cannot recover leftover rings: "));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_EQ(FilesIn(shared, ".ring").size(), 1u);
+}
+
+TEST_F(BackgroundRecoveryFaultTest, MissingDirectoryIsEmpty) {
+  BackgroundRecovery::Options options = RecoveryOptions();
+  options.directories = {{"/nonexistent", "/nonexistent/rings"}};
+  EXPECT_EQ(ReportOfTwoRounds(options, &RunRound), "");
+}
+
+#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
+constexpr bool kMayLimitMemory = false;
+#else
+constexpr bool kMayLimitMemory = true;
+#endif
+
+// Lets the calling process allocate at most `bytes` more.
+void LimitMemory(uint64_t bytes) {
+  uint64_t pages = 0;
+  FILE* const statm = fopen("/proc/self/statm", "r");
+  if (statm == nullptr || fscanf(statm, "%lu", &pages) != 1) _exit(100);
+  fclose(statm);
+  const rlim_t most =
+      pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + bytes;
+  const rlimit limit = {most, most};
+  if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(101);
+}
+
+TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsReported) {
+  if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
+  AwaitChild(StartChild([&] {
+    MakeRing(uint64_t{1} << 18);  // 128 MiB
+    Append("record");
+    raise(SIGKILL);
+  }));
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [&] {
+                  LimitMemory(uint64_t{64} << 20);
+                  BackgroundRecovery recovery(RecoveryOptions());
+                  if (RunRound(&recovery, kBegin) != 0) _exit(1);
+                },
+                &err),
+            0);
+  EXPECT_THAT(err, HasSubstr("no memory"));
+  BackgroundRecovery recovery(RecoveryOptions());
+  EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
+  EXPECT_THAT(Texts(), ElementsAre("record"));
+}
+
+// The log goes on, and so does retention, which waits for the first round.
+TEST_F(BackgroundRecoveryFaultTest, RoundWithoutThreadCountsAsEnded) {
+  if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
+  const std::string left = LeaveRing("record");
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [&] {
+                  BackgroundRecovery recovery(RecoveryOptions());
+                  LimitMemory(0);
+                  // Uses up the stacks that the C library keeps.
+                  pthread_t thread;
+                  const auto wait = [](void*) -> void* {
+                    for (;;) pause();
+                  };
+                  while (pthread_create(&thread, nullptr, wait, nullptr) == 0) {
+                  }
+                  for (int i = 0; i < 3; ++i) {
+                    recovery.StartRoundIfDue(kBegin + i * kInterval);
+                    const auto progress = recovery.progress();
+                    if (progress.is_running) _exit(1);
+                    if (progress.ended_rounds != static_cast<uint64_t>(i + 1)) {
+                      _exit(2);
+                    }
+                  }
+                  if (!recovery.AwaitFirstRound(absl::ZeroDuration())) _exit(3);
+                  _exit(0);
+                },
+                &err),
+            0);
+  EXPECT_THAT(err, HasSubstr("start thread ringlog-recover"));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_TRUE(Exists(left));
+}
+
+}  // namespace
+}  // namespace ringlog
