@@ -17,6 +17,7 @@
 #include "ringlog/logsink/fallback_test_fixture.h"
 #include "ringlog/logsink/internal/failover_log.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/tool_process.h"
 
 namespace ringlog {
@@ -55,8 +56,7 @@ class BothDirectoriesTest : public FallbackFixture {
       const std::vector<std::string>& lines) {
     std::vector<std::string> texts;
     for (absl::string_view line : lines) {
-      line.remove_prefix(line.find("] ") + 2);
-      texts.emplace_back(line.substr(0, line.find('\n')));
+      texts.push_back(TextOfLine(line.substr(0, line.find('\n'))));
     }
     return texts;
   }

@@ -40,6 +40,7 @@
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/small_file_system.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
@@ -92,7 +93,7 @@ class Load {
         // record follows; if it is missing, the check at the end fails.
         if (line[0] == ' ' || absl::StrContains(line, " ringlog:0] ")) continue;
         const std::vector<std::string> words =
-            absl::StrSplit(line.substr(line.find("] ") + 2), ' ');
+            absl::StrSplit(TextOfLine(line), ' ');
         ASSERT_THAT(words, SizeIs(2)) << line;
         uint64_t t = 0;
         uint64_t n = 0;

@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
@@ -94,7 +95,7 @@ class FallbackFixture : public ::testing::Test {
       const std::string text = Decompress(path);
       for (absl::string_view line :
            absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-        texts.emplace_back(line.substr(line.find("] ") + 2));
+        texts.emplace_back(TextOfLine(line));
       }
     }
     return texts;

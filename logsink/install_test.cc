@@ -22,6 +22,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -66,7 +67,7 @@ std::vector<std::string> ExpectedTexts() {
 std::vector<std::string> Texts(const std::string& directory) {
   std::vector<std::string> texts;
   for (const std::string& line : AllLines(directory)) {
-    texts.push_back(line.substr(line.find("] ") + 2));
+    texts.push_back(TextOfLine(line));
   }
   return texts;
 }

@@ -41,6 +41,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/shared_page.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -192,7 +193,7 @@ TEST(ConcurrentStartTest, EachRecordIsOnceAndNoRingIsShared) {
   ASSERT_THAT(RecoverLeftovers(directory, directory).errors, IsEmpty());
   std::map<std::string, int> found;
   for (const std::string& line : AllLines(directory)) {
-    ++found[line.substr(line.find("] ") + 2)];
+    ++found[TextOfLine(line)];
   }
   for (int start = 0; start < starts; ++start) {
     for (size_t process = 0; process < kProcesses; ++process) {

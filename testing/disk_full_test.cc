@@ -44,6 +44,7 @@
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/small_file_system.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -155,9 +156,7 @@ class Load {
                                               accepted_[t].size() * 7919);
         Record record;
         record.text = text;
-        char head[128];
-        const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
-        const auto result = ring_->Append(record.severity, {head, size}, text);
+        const auto result = LogRecord(record, ring_.get());
         accepted_[t].push_back(result == Ring::AppendResult::kAppended);
         attempted_[t].store(accepted_[t].size());
       }
@@ -170,7 +169,7 @@ class Load {
     for (absl::string_view line : absl::StrSplit(all, '\n')) {
       if (line.empty() || line[0] == ' ') continue;
       const std::vector<std::string> words =
-          absl::StrSplit(line.substr(line.find("] ") + 2), ' ');
+          absl::StrSplit(TextOfLine(line), ' ');
       ASSERT_GE(words.size(), 3u) << line;
       if (words[1] == "INFO") {
         uint64_t drops = 0;

@@ -38,6 +38,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
@@ -92,7 +93,7 @@ class IndependentReaderTest : public ::testing::Test {
     ++logged_;
     text_.assign(UpTo(max_text), static_cast<char>('a' + logged_ % 26));
     Record record;
-    record.time_ns = 1795489439000000000 + logged_ * 1000;
+    record.time_ns = kTestTimeNs + logged_ * 1000;
     record.thread_id = static_cast<int64_t>(UpTo(100000));
     record.line = static_cast<int>(UpTo(5000));
     record.severity = static_cast<Severity>(UpTo(3));
@@ -261,8 +262,8 @@ std::string Printed(const RecoveredRing& ring) {
     if (!DecodeRecord(found.head, found.body, &record)) continue;
     absl::StrAppend(&out, "{\"position\":", found.position,
                     ",\"slots\":", found.slot_count,
-                    ",\"time_ns\":", record.time_ns, ",\"tid\":", record.thread_id,
-                    ",\"line\":", record.line,
+                    ",\"time_ns\":", record.time_ns,
+                    ",\"tid\":", record.thread_id, ",\"line\":", record.line,
                     ",\"severity\":", static_cast<int>(record.severity));
     absl::StrAppend(&out, ",\"file\":\"", record.file, "\",\"text\":\"",
                     record.text, "\"}\n");

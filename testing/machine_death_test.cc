@@ -11,8 +11,6 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
-#include <memory>
-#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -22,20 +20,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/compress/flusher/rolling_segment_writer.h"
-#include "ringlog/compress/line/line_format.h"
-#include "ringlog/compress/segment/batch_builder.h"
-#include "ringlog/compress/segment/file_name.h"
-#include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
-#include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/read_records.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/long_mode.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
@@ -66,97 +59,52 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
   uint64_t UpTo(uint64_t most) { return random_() % (most + 1); }
   static bool sync() { return GetParam(); }
 
-  // A process that logs and persists, looked at after each thing it does. The
-  // flusher's steps are made one by one, in its order.
+  // Runs a process that logs and persists, and keeps the moment after each
+  // step.
   void Record() {
-    RingOptions options;
-    options.slot_count = 32;
-    options.head_bytes = 64;
-    options.body_bytes = 160;
-    options.program = "program";
-    options.host = "host";
-    auto ring = Ring::CreateIn(directory_, RingFileName, options);
-    ASSERT_TRUE(ring.ok()) << ring.status();
-    ring_ = *std::move(ring);
-    SegmentSequenceOptions sequence;
-    sequence.directory = directory_;
-    sequence.sync = sync();
-    sequence.segment.frame_bytes = 800;
-    segments_.emplace(ring_.get(), sequence);
-    BatchBuilder batch(LineFormat::kText, ring_->take_position());
-    Look();
+    ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
+    options.ring.slot_count = 32;
+    options.ring.head_bytes = 64;
+    options.ring.body_bytes = 160;
+    options.frame_bytes = 800;
+    options.sync = sync();
+    options.after_step = [this](Step step) { Look(step); };
+    ScriptedProcess process(directory_, options);
+    process_ = &process;
+    Look(Step::kAppend);
     for (int i = 0; i < kActions; ++i) {
       for (uint64_t n = UpTo(6); n > 0; --n) Log();
-      if (UpTo(2) != 0) Flush(&batch);
+      if (UpTo(2) == 0) continue;
+      process.Flush();
+      if (process.segment_bytes() >= 3000) process.EndSegment();
     }
-    ring_.reset();
+    process_ = nullptr;
   }
 
   void Log() {
     std::string text = absl::StrCat(logged_.size(), " ");
     text.resize(text.size() + UpTo(UpTo(5) == 0 ? 1000 : 60),
                 static_cast<char>('a' + logged_.size() % 26));
-    ringlog::Record record;
-    record.time_ns = 1795489439000000000 + static_cast<int64_t>(logged_.size());
-    record.file = "file.cc";
-    record.text = text;
-    char head[64];
-    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
-    if (ring_->Append(record.severity, {head, size}, text) ==
-        Ring::AppendResult::kAppended) {
+    if (process_->Log(text) == Ring::AppendResult::kAppended) {
       logged_.push_back(text);
     }
-    Look();
   }
 
-  void Flush(BatchBuilder* batch) {
-    while (const std::optional<Ring::Taken> taken = ring_->Take()) {
-      batch->AddRecord(taken->slots.position, taken->slots.slot_count,
-                       taken->head, taken->body);
-    }
-    batch->SetEnd(ring_->take_position());
-    if (batch->empty()) return;
-    if (!segments_->is_open()) {
-      ASSERT_TRUE(segments_->Begin().ok());
-    }
-    Look();
-    ASSERT_TRUE(segments_->Add(batch->batch()).ok());
-    ASSERT_TRUE(segments_->Write().ok());
-    Look();
-    if (sync()) Sync();
-    segments_->Publish(batch->end_position(), DropCounts());
-    Look();
-    ring_->Release();
-    batch->Clear();
-    Look();
-    if (segments_->segment_bytes() < 3000) return;
-    ASSERT_TRUE(segments_->AddEnd().ok());
-    ASSERT_TRUE(segments_->Write().ok());
-    Look();
-    if (sync()) Sync();
-    segments_->Leave();
-    Look();
-  }
-
-  void Sync() {
-    ASSERT_TRUE(segments_->Sync().ok());
-    Look();
-    Moment& now = moments_.back();
-    now.synced_records = static_cast<int>(logged_.size());
-    for (const auto& [name, content] : now.segments) {
-      now.synced_bytes[name] = content.size();
-    }
-  }
-
-  void Look() {
+  void Look(Step step) {
     Moment now;
     if (!moments_.empty()) {
       now.synced_bytes = moments_.back().synced_bytes;
       now.synced_records = moments_.back().synced_records;
     }
-    now.ring = OfAnotherBoot(ReadFile(ring_->path()));
+    now.ring = OfAnotherBoot(ReadFile(process_->ring_path()));
     for (const std::string& path : FilesIn(directory_, ".log.zst")) {
       now.segments[std::filesystem::path(path).filename()] = ReadFile(path);
+    }
+    if (step == Step::kSync) {
+      now.synced_records = static_cast<int>(process_->written());
+      for (const auto& [name, content] : now.segments) {
+        now.synced_bytes[name] = content.size();
+      }
     }
     moments_.push_back(std::move(now));
   }
@@ -237,9 +185,7 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
       if (!reader.ok()) continue;
       for (const std::string& lines : ReadRecords(reader->get())) {
         if (lines[0] == 'W') continue;  // of a gap
-        const size_t text = lines.find("] ") + 2;
-        numbers.push_back(
-            NumberOf(absl::StripSuffix(lines, "\n").substr(text)));
+        numbers.push_back(NumberOf(TextOfLine(absl::StripSuffix(lines, "\n"))));
       }
     }
     return numbers;
@@ -271,8 +217,7 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
 
   std::mt19937_64 random_{TestSeed()};
   const std::string directory_ = MakeTestDirectory();
-  std::unique_ptr<Ring> ring_;
-  std::optional<RollingSegmentWriter> segments_;
+  ScriptedProcess* process_ = nullptr;
   std::string ring_name_;
   std::vector<Moment> moments_;
   std::vector<std::string> logged_;

@@ -32,6 +32,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -124,23 +125,14 @@ class FlusherSyncTest : public ::testing::Test {
 
   void Log(absl::string_view text, Severity severity = Severity::kInfo) {
     Record record;
-    record.time_ns = 1795489439123456789;
+    record.time_ns = kTestTimeNs;
     record.file = "file.cc";
     record.severity = severity;
     record.text = text;
-    char head[128];
-    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
-    ASSERT_EQ(ring_->Append(severity, absl::string_view(head, size), text),
-              Ring::AppendResult::kAppended);
+    ASSERT_EQ(LogRecord(record, ring_.get()), Ring::AppendResult::kAppended);
   }
 
-  std::vector<std::string> Texts() const {
-    std::vector<std::string> texts;
-    for (const std::string& line : AllLines(directory_)) {
-      texts.push_back(line.substr(line.find("] ") + 2));
-    }
-    return texts;
-  }
+  std::vector<std::string> Texts() const { return TextsIn(directory_); }
 
   // Of those that the ring would give to a recovery.
   size_t RecordsInRing() const {

@@ -19,6 +19,7 @@
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -59,24 +60,16 @@ class FlusherFixture : public ::testing::Test {
 
   void Append(absl::string_view text, int64_t tid = 1) {
     Record record;
-    record.time_ns = 1795489439123456789;
+    record.time_ns = kTestTimeNs + 123456789;
     record.thread_id = tid;
     record.file = "dir/file.cc";
     record.line = 42;
     record.text = text;
-    char head[128];
-    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
-    ring_->Append(record.severity, absl::string_view(head, size), text);
+    LogRecord(record, ring_.get());
   }
 
   // The texts, of lines that are a record each.
-  std::vector<std::string> Texts() {
-    std::vector<std::string> texts;
-    for (const std::string& line : AllLines(directory_)) {
-      texts.push_back(line.substr(line.find("] ") + 2));
-    }
-    return texts;
-  }
+  std::vector<std::string> Texts() { return TextsIn(directory_); }
 
   const std::string directory_ = MakeTestDirectory();
   std::unique_ptr<Ring> ring_;

@@ -29,7 +29,7 @@ class Failures {
   // Forgets the files that no longer exist.
   void RemoveDeleted() {
     for (auto it = failed_at_.begin(); it != failed_at_.end();) {
-      it = FileExists(it->first) ? std::next(it) : failed_at_.erase(it);
+      it = FileIsGone(it->first) ? failed_at_.erase(it) : std::next(it);
     }
   }
 
@@ -141,7 +141,7 @@ uint64_t BackgroundRecovery::State::RecoverFiles(
         RecoverLeftover(path, segment_directory, round_segment).status();
     if (status.ok()) {
       ++recovered_files;
-    } else if (!absl::IsFailedPrecondition(status) && FileExists(path) &&
+    } else if (!absl::IsFailedPrecondition(status) && !FileIsGone(path) &&
                failures.Add(path, now)) {
       errors->push_back(status);
     }

@@ -17,10 +17,11 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/read_records.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -31,7 +32,7 @@ using ::testing::SizeIs;
 
 // Without the cursor it is unknown which bytes of the last segment count, so
 // that segment stays as it is.
-TEST_P(LifeTest, DamagedCursorLosesNothing) {
+TEST_P(ScriptedDeathTest, DamagedCursorLosesNothing) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];
@@ -47,7 +48,7 @@ TEST_P(LifeTest, DamagedCursorLosesNothing) {
   for (const std::string& path : FilesIn(directory, ".zst")) {
     segments[path] = ReadFile(path);
   }
-  ASSERT_TRUE(Recover(directory).ok());
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
   for (const auto& [path, content] : segments) {
     EXPECT_EQ(ReadFile(path), content);
   }
@@ -55,18 +56,18 @@ TEST_P(LifeTest, DamagedCursorLosesNothing) {
   for (const std::string& path : FilesIn(directory, ".zst")) {
     for (absl::string_view line :
          absl::StrSplit(Decompress(path), '\n', absl::SkipEmpty())) {
-      texts.emplace_back(line.substr(line.find("] ") + 2));
+      texts.emplace_back(TextOfLine(line));
     }
   }
-  EXPECT_THAT(Messages(logged), ::testing::IsSubsetOf(texts));
+  EXPECT_THAT(NumberedTexts(logged), ::testing::IsSubsetOf(texts));
   // A repetition, as if the process had been killed before it deleted the ring.
   const std::vector<std::string> names = FilesIn(directory, ".zst");
   WriteFile(ring, bytes);
-  ASSERT_TRUE(Recover(directory).ok());
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
   EXPECT_EQ(FilesIn(directory, ".zst"), names);
 }
 
-TEST_P(LifeTest, DamagedSegmentCausesNoDuplicates) {
+TEST_P(ScriptedDeathTest, DamagedSegmentCausesNoDuplicates) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   for (const std::string& path : FilesIn(directory, ".zst")) {
@@ -75,23 +76,23 @@ TEST_P(LifeTest, DamagedSegmentCausesNoDuplicates) {
     bytes[1] = static_cast<char>(bytes[1] ^ 1);
     WriteFile(path, bytes);
   }
-  ASSERT_TRUE(Recover(directory).ok());
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
   // Each record that the reader can still read is there once.
   std::map<std::string, int> counts;
   for (const std::string& path : FilesIn(directory, ".zst")) {
     auto reader = SegmentReader::Open(path);
     if (!reader.ok()) continue;
     for (const std::string& record : ReadRecords(reader->get())) {
-      ++counts[record.substr(record.find("] ") + 2)];
+      ++counts[TextOfLine(record)];
     }
   }
   for (const auto& [text, count] : counts) EXPECT_EQ(count, 1) << text;
   EXPECT_LE(counts.size(), static_cast<size_t>(logged));
 }
 
-// Number of the step of Life() after which a frame is open, and range of the
-// records in that frame.
-constexpr int kOpenFrameStep = 14;
+// Number of steps of TwoSegmentScript() after which a frame is open, and range
+// of the records in that frame.
+constexpr int kOpenFrameSteps = 15;
 constexpr int kOpenFrameFirst = 4;
 constexpr int kOpenFrameEnd = 8;
 
@@ -107,7 +108,7 @@ Found ReadAll(const std::string& directory) {
     auto reader = SegmentReader::Open(path);
     if (!reader.ok()) continue;
     for (const std::string& record : ReadRecords(reader->get())) {
-      const std::string text = record.substr(record.find("] ") + 2);
+      const std::string text = TextOfLine(record);
       found.texts.push_back(text.substr(0, text.size() - 1));
     }
     const std::vector<SkippedRegion>& regions = (*reader)->skipped();
@@ -119,11 +120,9 @@ Found ReadAll(const std::string& directory) {
 class OpenFrameTest : public ::testing::Test {
  protected:
   OpenFrameTest() {
-    Victim victim(directory_);
-    for (int i = 0; i <= kOpenFrameStep; ++i) {
-      Life()[static_cast<size_t>(i)](&victim);
-    }
-    logged_ = victim.logged();
+    ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
+    process.Run(TwoSegmentScript(), kOpenFrameSteps);
+    logged_ = process.logged();
     ring_ = FilesIn(directory_, ".ring")[0];
     ring_bytes_ = ReadFile(ring_);
     segment_ = FilesIn(directory_, ".zst")[0];
@@ -148,9 +147,9 @@ class OpenFrameTest : public ::testing::Test {
     }
     WriteFile(ring_, ring_bytes_);
     WriteFile(segment_, segment);
-    ASSERT_TRUE(Recover(directory_).ok());
+    ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
     const Found found = ReadAll(directory_);
-    std::vector<std::string> expected = Messages(logged_);
+    std::vector<std::string> expected = NumberedTexts(logged_);
     expected.erase(expected.begin() + kOpenFrameFirst,
                    expected.begin() + kOpenFrameEnd);
     ASSERT_EQ(found.texts, expected);
@@ -189,9 +188,9 @@ TEST_F(OpenFrameTest, SurvivesDamageOfEarlierFrame) {
   std::string damaged = segment_bytes_;
   damaged[20] = static_cast<char>(damaged[20] ^ 1);
   WriteFile(segment_, damaged);
-  ASSERT_TRUE(Recover(directory_).ok());
+  ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
   const Found found = ReadAll(directory_);
-  std::vector<std::string> expected = Messages(logged_);
+  std::vector<std::string> expected = NumberedTexts(logged_);
   expected.erase(expected.begin(), expected.begin() + kOpenFrameFirst);
   EXPECT_EQ(found.texts, expected);
   EXPECT_THAT(found.regions, SizeIs(1));
@@ -201,59 +200,56 @@ TEST_F(OpenFrameTest, SegmentOfAnotherRingStays) {
   std::string others;
   {
     const std::string elsewhere = MakeTestDirectory();
-    Victim victim(elsewhere);
-    for (int i = 0; i <= kOpenFrameStep; ++i) {
-      Life()[static_cast<size_t>(i)](&victim);
-    }
+    ScriptedProcess process(elsewhere, ScriptedProcess::OpenFrames());
+    process.Run(TwoSegmentScript(), kOpenFrameSteps);
     others = ReadFile(FilesIn(elsewhere, ".zst")[0]) + "and more";
   }
   WriteFile(segment_, others);
-  ASSERT_TRUE(Recover(directory_).ok());
+  ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
   EXPECT_EQ(ReadFile(segment_), others);
 }
 
 // After a reboot the cursor may be older than the segments, so recovery goes by
 // the segments.
-TEST_P(LifeTest, EachRecordIsRecoveredOnceAfterReboot) {
+TEST_P(ScriptedDeathTest, EachRecordIsRecoveredOnceAfterReboot) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];
   WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
-  ASSERT_TRUE(Recover(directory).ok());
-  EXPECT_EQ(Texts(directory), Messages(logged));
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(logged));
 }
 
-INSTANTIATE_TEST_SUITE_P(AfterEachStep, LifeTest,
-                         ::testing::Range(size_t{0}, Life().size()));
+INSTANTIATE_TEST_SUITE_P(AfterEachStep, ScriptedDeathTest, EachScriptStep());
 
 TEST(DamagedRingTest, StaysAndDoesNotPreventOtherRecoveries) {
   const std::string directory = MakeTestDirectory();
-  { Victim(directory).Log(3); }
+  LogAndDie(directory, 3);
   const std::string first = FilesIn(directory, ".ring")[0];
   std::string bytes = ReadFile(first);
   for (const size_t header : {size_t{0}, size_t{kRingHeaderCopyOffset}}) {
     bytes[header + 100] = static_cast<char>(bytes[header + 100] ^ 1);
   }
   WriteFile(first, bytes);
-  { Victim(directory).Log(2); }
+  LogAndDie(directory, 2);
   const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
   EXPECT_THAT(sweep.recovered, SizeIs(1));
   ASSERT_THAT(sweep.errors, SizeIs(1));
   EXPECT_THAT(sweep.errors[0].message(), HasSubstr(first));
   EXPECT_EQ(FilesIn(directory, ".ring"), std::vector<std::string>{first});
-  EXPECT_EQ(Texts(directory), Messages(2));
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(2));
 }
 
 TEST(DamagedRingTest, SecondCopyOfHeaderIsEnough) {
   const std::string directory = MakeTestDirectory();
-  { Victim(directory).Log(3); }
+  LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring")[0];
   std::string bytes = ReadFile(ring);
   bytes[100] = static_cast<char>(bytes[100] ^ 1);
   WriteFile(ring, bytes);
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(Texts(directory), Messages(3));
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
 }
 
 }  // namespace

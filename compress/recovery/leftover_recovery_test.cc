@@ -28,9 +28,10 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -50,47 +51,47 @@ int g_lock_holder = -1;
 TEST(LeftoverRecoveryTest, ClosedSegmentStaysAfterReboot) {
   const std::string directory = MakeTestDirectory();
   {
-    Victim victim(directory);
-    victim.Log(10);
-    victim.NameSegment();
-    victim.CreateSegment();
-    victim.Take(4);
-    victim.Write();
-    victim.Publish();
-    victim.Release();
-    victim.Take(3);
-    victim.Write();
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(10);
+    process.NameSegment();
+    process.CreateSegment();
+    process.Take(4);
+    process.Write();
+    process.Publish();
+    process.Release();
+    process.Take(3);
+    process.Write();
     // The cursors that are published from here on do not reach the disk.
-    victim.EndSegment();
+    process.WriteEnd();
   }
   const std::string ring = FilesIn(directory, ".ring").at(0);
   WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
   const std::string closed = FilesIn(directory, ".log.zst").at(0);
   const std::string before = ReadFile(closed);
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(Texts(directory), Messages(10));
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(10));
   EXPECT_TRUE(ReadFile(closed) == before);
 }
 
-TEST_P(LifeTest, EachRecordIsRecoveredOnce) {
+TEST_P(ScriptedDeathTest, EachRecordIsRecoveredOnce) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(report->gaps, IsEmpty());
-  EXPECT_EQ(Texts(directory), Messages(logged));
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(logged));
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
 // A killed recovery has written a part of the segment, which may end at any
 // byte.
-TEST_P(LifeTest, RecoveryAfterKilledRecoveryHasSameResult) {
+TEST_P(ScriptedDeathTest, RecoveryAfterKilledRecoveryHasSameResult) {
   const std::string directory = MakeTestDirectory();
   LiveAndDie(directory);
   const std::string ring_path = FilesIn(directory, ".ring")[0];
   const std::string ring = ReadFile(ring_path);
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
   ASSERT_FALSE(report->segment_path.empty());
   const std::string result = ReadFile(report->segment_path);
@@ -111,41 +112,40 @@ TEST_P(LifeTest, RecoveryAfterKilledRecoveryHasSameResult) {
        length += length < persisted_bytes + 40 ? 1 : 13) {
     WriteFile(ring_path, ring);
     WriteFile(report->segment_path, result.substr(0, length));
-    const absl::StatusOr<LeftoverReport> again = Recover(directory);
+    const absl::StatusOr<LeftoverReport> again = RecoverOnlyRing(directory);
     ASSERT_TRUE(again.ok()) << again.status() << " at " << length;
     ASSERT_EQ(ReadFile(again->segment_path), result) << " at " << length;
     ASSERT_EQ(FilesIn(directory, ".zst"), segments) << " at " << length;
   }
 }
 
-TEST_P(LifeTest, RecordsInRingSurviveLossOfSegment) {
+TEST_P(ScriptedDeathTest, RecordsInRingSurviveLossOfSegment) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   for (const std::string& path : FilesIn(directory, ".zst")) {
     unlink(path.c_str());
   }
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
-  const std::vector<std::string> all = Messages(logged);
-  const std::vector<std::string> texts = Texts(directory);
+  const std::vector<std::string> all = NumberedTexts(logged);
+  const std::vector<std::string> texts = TextsIn(directory);
   EXPECT_EQ(texts, std::vector<std::string>(
                        all.end() - static_cast<ptrdiff_t>(report->records),
                        all.end()));
 }
 
-INSTANTIATE_TEST_SUITE_P(AfterEachStep, LifeTest,
-                         ::testing::Range(size_t{0}, Life().size()));
+INSTANTIATE_TEST_SUITE_P(AfterEachStep, ScriptedDeathTest, EachScriptStep());
 
 TEST(LeftoverRecoveryTest, UncommittedRecordIsGapInLog) {
   const std::string directory = MakeTestDirectory();
   uint64_t position;
   {
-    Victim victim(directory);
-    victim.Log(2);
-    position = victim.ring()->Claim(Severity::kInfo, 40, 10)->position;
-    victim.Log(1);
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(2);
+    position = process.ring()->Claim(Severity::kInfo, 40, 10)->position;
+    process.LogNumbered(1);
   }
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(report->records, 3);
   EXPECT_THAT(report->gaps, SizeIs(1));
@@ -155,11 +155,11 @@ TEST(LeftoverRecoveryTest, UncommittedRecordIsGapInLog) {
 
 TEST(LeftoverRecoveryTest, LockedRingStays) {
   const std::string directory = MakeTestDirectory();
-  Victim victim(directory);
-  victim.Log(3);
-  const std::string before = ReadFile(victim.ring()->path());
-  EXPECT_TRUE(absl::IsFailedPrecondition(Recover(directory).status()));
-  EXPECT_EQ(ReadFile(victim.ring()->path()), before);
+  ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+  process.LogNumbered(3);
+  const std::string before = ReadFile(process.ring()->path());
+  EXPECT_TRUE(absl::IsFailedPrecondition(RecoverOnlyRing(directory).status()));
+  EXPECT_EQ(ReadFile(process.ring()->path()), before);
   EXPECT_THAT(FilesIn(directory, ".zst"), IsEmpty());
 }
 
@@ -169,40 +169,40 @@ TEST(LeftoverRecoveryTest, RingOfLivingProcessStays) {
   const std::string directory = MakeTestDirectory();
   Signal is_ready, may_go_on;
   const pid_t child = StartChild([&] {
-    Victim victim(directory);
-    victim.Log(2);
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(2);
     for (int fd = 3; fd < 1000; ++fd) {
       if (fd != is_ready.write_fd() && fd != may_go_on.read_fd()) close(fd);
     }
     is_ready.Send();
     may_go_on.Await();
-    victim.Log(1);
+    process.LogNumbered(1);
     _exit(0);
   });
   is_ready.Await();
-  EXPECT_TRUE(absl::IsFailedPrecondition(Recover(directory).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(RecoverOnlyRing(directory).status()));
   may_go_on.Send();
   ASSERT_EQ(AwaitChild(child), 0);
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(Texts(directory), Messages(3));
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
 }
 
 TEST(LeftoverRecoveryTest, UnmappedRingOfLivingProcessIsRecovered) {
   const std::string directory = MakeTestDirectory();
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
-    { Victim(directory).Log(3); }
+    LogAndDie(directory, 3);
     is_ready.Send();
     may_end.Await();
     _exit(0);
   });
   is_ready.Await();
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   EXPECT_TRUE(report.ok()) << report.status();
   may_end.Send();
   ASSERT_EQ(AwaitChild(child), 0);
-  EXPECT_EQ(Texts(directory), Messages(3));
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
 }
 
 TEST(LeftoverRecoveryTest, UnfinishedRingIsDeleted) {
@@ -221,11 +221,11 @@ TEST(LeftoverRecoveryTest, UnfinishedRingIsDeleted) {
 TEST(LeftoverRecoveryTest, UnreportedDropsAreGapsInLog) {
   const std::string directory = MakeTestDirectory();
   {
-    Victim victim(directory);
-    victim.Log(3);
-    victim.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(3);
+    process.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
   }
-  const absl::StatusOr<LeftoverReport> report = Recover(directory);
+  const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_THAT(AllText(directory), HasSubstr("1 WARNING record dropped"));
 }
@@ -248,7 +248,7 @@ TEST(LeftoverRecoveryTest, SharedRingGoesOnlyToItsOwnDirectory) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
   const std::string other = MakeTestDirectory();
-  { Victim(shared, mine).Log(3); }
+  LogAndDie(shared, 3, mine);
   RecoverLeftovers(shared, other);
   RecoverLeftovers(shared, shared);
   EXPECT_THAT(FilesIn(shared, ".ring"), SizeIs(1));
@@ -256,13 +256,13 @@ TEST(LeftoverRecoveryTest, SharedRingGoesOnlyToItsOwnDirectory) {
   EXPECT_THAT(FilesIn(shared, ".zst"), IsEmpty());
   RecoverLeftovers(shared, mine);
   EXPECT_THAT(FilesIn(shared, ".ring"), IsEmpty());
-  EXPECT_EQ(Texts(mine), Messages(3));
+  EXPECT_EQ(TextsIn(mine), NumberedTexts(3));
 }
 
 TEST(LeftoverRecoveryTest, SharedRingOfAnotherUserStays) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
-  { Victim(shared, mine).Log(3); }
+  LogAndDie(shared, 3, mine);
   const std::string ring = FilesIn(shared, ".ring").at(0);
   if (chown(ring.c_str(), 12345, static_cast<gid_t>(-1)) != 0) {
     GTEST_SKIP() << "not allowed to give files away";
@@ -275,12 +275,12 @@ TEST(LeftoverRecoveryTest, SharedRingOfAnotherUserStays) {
 TEST(LeftoverRecoveryTest, PipeNamedLikeRingDoesNotBlock) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
-  { Victim(shared, mine).Log(3); }
+  LogAndDie(shared, 3, mine);
   const std::string ring = FilesIn(shared, ".ring").at(0);
   const std::string pipe = absl::StrCat(shared, "/a", Basename(ring));
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   RecoverLeftovers(shared, mine);
-  EXPECT_EQ(Texts(mine), Messages(3));
+  EXPECT_EQ(TextsIn(mine), NumberedTexts(3));
 }
 
 // The header has only the end of so long a path.
@@ -288,9 +288,9 @@ TEST(LeftoverRecoveryTest, LongSegmentDirectoryIsKnownByItsEnd) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory() + "/" + std::string(200, 'd');
   std::filesystem::create_directory(mine);
-  { Victim(shared, mine).Log(3); }
+  LogAndDie(shared, 3, mine);
   RecoverLeftovers(shared, mine);
-  EXPECT_EQ(Texts(mine), Messages(3));
+  EXPECT_EQ(TextsIn(mine), NumberedTexts(3));
 }
 
 // Some processes take a ring's lock for a moment to find out whether the ring
@@ -298,7 +298,7 @@ TEST(LeftoverRecoveryTest, LongSegmentDirectoryIsKnownByItsEnd) {
 // lock after the recovery has found it taken.
 TEST(LeftoverLockTest, MomentaryLockDoesNotPreventRecovery) {
   const std::string directory = MakeTestDirectory();
-  Victim(directory).Log(3);
+  LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring")[0];
   g_lock_holder = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_EQ(flock(g_lock_holder, LOCK_SH | LOCK_NB), 0);
@@ -306,13 +306,13 @@ TEST(LeftoverLockTest, MomentaryLockDoesNotPreventRecovery) {
   EXPECT_EQ(g_lock_holder, -1) << "the recovery did not try to lock the ring";
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1));
-  EXPECT_EQ(Texts(directory), Messages(3));
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
 }
 
 // Another recovery holds the lock until its end.
 TEST(LeftoverLockTest, PermanentLockPreventsRecovery) {
   const std::string directory = MakeTestDirectory();
-  Victim(directory).Log(3);
+  LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring")[0];
   const int other = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);

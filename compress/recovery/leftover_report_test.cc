@@ -20,8 +20,10 @@
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
+#include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -58,21 +60,21 @@ int CountInSegments(const std::string& directory, absl::string_view what) {
 
 class ReportTest : public ::testing::TestWithParam<size_t> {
  protected:
-  // Makes the steps of Life() up to the parameter, writes a crash report and
-  // dies. Returns the number of logged records.
+  // Makes as many steps of TwoSegmentScript() as the parameter says, writes a
+  // crash report and dies. Returns the number of logged records.
   int LiveAndReport() {
-    Victim victim(directory_);
-    for (size_t i = 0; i <= GetParam(); ++i) Life()[i](&victim);
-    ring_path_ = victim.ring()->path();
-    const CrashArea& area = victim.ring()->crash_area();
+    ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
+    process.Run(TwoSegmentScript(), GetParam());
+    ring_path_ = process.ring()->path();
+    const CrashArea& area = process.ring()->crash_area();
     area.Append(kThread, kTime, kReport);
     area.Append(kThread, kTime, "\n");
     area.End(kThread, kTime);
-    return victim.logged();
+    return process.logged();
   }
 
   static std::vector<std::string> MessagesAndReport(int count) {
-    std::vector<std::string> messages = Messages(count);
+    std::vector<std::string> messages = NumberedTexts(count);
     messages.push_back(kReport);
     return messages;
   }
@@ -85,18 +87,18 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
     const absl::StatusOr<SegmentCursor> cursor = CursorOf(*parsed);
     ASSERT_TRUE(cursor.ok());
     WriteFile(ring_path_, ring);
-    const absl::StatusOr<LeftoverReport> report = Recover(directory_);
+    const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory_);
     ASSERT_TRUE(report.ok()) << report.status();
     ASSERT_FALSE(report->segment_path.empty());
     const std::string intact = ReadFile(report->segment_path);
-    const std::vector<std::string> texts = Texts(directory_);
+    const std::vector<std::string> texts = TextsIn(directory_);
     for (size_t length = cursor->segment_bytes; length <= intact.size();
          length += length + 20 < intact.size() ? 131 : 3) {
       WriteFile(ring_path_, ring);
       WriteFile(report->segment_path, intact.substr(0, length));
-      const absl::StatusOr<LeftoverReport> again = Recover(directory_);
+      const absl::StatusOr<LeftoverReport> again = RecoverOnlyRing(directory_);
       ASSERT_TRUE(again.ok()) << again.status() << " at " << length;
-      ASSERT_EQ(Texts(directory_), texts) << " at " << length;
+      ASSERT_EQ(TextsIn(directory_), texts) << " at " << length;
     }
   }
 
@@ -104,13 +106,12 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
   std::string ring_path_;
 };
 
-INSTANTIATE_TEST_SUITE_P(AfterEachStep, ReportTest,
-                         ::testing::Range(size_t{0}, Life().size()));
+INSTANTIATE_TEST_SUITE_P(AfterEachStep, ReportTest, EachScriptStep());
 
 TEST_P(ReportTest, IsOnceAfterAllRecords) {
   const int logged = LiveAndReport();
-  ASSERT_TRUE(Recover(directory_).ok());
-  EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
+  ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
+  EXPECT_EQ(TextsIn(directory_), MessagesAndReport(logged));
   EXPECT_THAT(AllLines(directory_).back(),
               HasSubstr(absl::StrCat(" ", kThread, " signal:11] ", kReport)));
   EXPECT_TRUE(absl::StartsWith(AllLines(directory_).back(), "F2026"));
@@ -120,14 +121,14 @@ TEST_P(ReportTest, IsOnceAfterAllRecords) {
 TEST_P(ReportTest, IsOnceAfterKilledRecovery) {
   const int logged = LiveAndReport();
   ExpectSameResultAfterKill(ReadFile(ring_path_));
-  EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
+  EXPECT_EQ(TextsIn(directory_), MessagesAndReport(logged));
 }
 
 // After a reboot, recovery goes by the segments and not by the cursor.
 TEST_P(ReportTest, IsOnceAfterRebootAndKilledRecovery) {
   const int logged = LiveAndReport();
   ExpectSameResultAfterKill(OfAnotherBoot(ReadFile(ring_path_)));
-  EXPECT_EQ(Texts(directory_), MessagesAndReport(logged));
+  EXPECT_EQ(TextsIn(directory_), MessagesAndReport(logged));
 }
 
 TEST_P(ReportTest, IsOnceWithDamagedCursor) {
@@ -138,10 +139,10 @@ TEST_P(ReportTest, IsOnceWithDamagedCursor) {
   if (parsed->cursor.sequence == 0) return;
   const std::string ring = WithDamagedCursor(intact);
   WriteFile(ring_path_, ring);
-  ASSERT_TRUE(Recover(directory_).ok());
+  ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
   // A repetition, as if the process had been killed before it deleted the ring.
   WriteFile(ring_path_, ring);
-  ASSERT_TRUE(Recover(directory_).ok());
+  ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
   EXPECT_EQ(CountInSegments(directory_, kReport), 1);
   EXPECT_GT(logged, 0);
 }
@@ -149,12 +150,12 @@ TEST_P(ReportTest, IsOnceWithDamagedCursor) {
 TEST(DropsAndReportTest, DropGapIsBeforeReport) {
   const std::string directory = MakeTestDirectory();
   {
-    Victim victim(directory);
-    victim.Log(3);
-    victim.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
-    victim.ring()->crash_area().Append(kThread, kTime, kReport);
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(3);
+    process.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
+    process.ring()->crash_area().Append(kThread, kTime, kReport);
   }
-  ASSERT_TRUE(Recover(directory).ok());
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
   const std::vector<std::string> lines = AllLines(directory);
   ASSERT_EQ(lines.size(), 6u);
   EXPECT_THAT(lines[3], HasSubstr("1 WARNING record dropped"));
@@ -165,17 +166,17 @@ TEST(DropsAndReportTest, BothAreOnceWithDamagedCursor) {
   const std::string directory = MakeTestDirectory();
   std::string path;
   {
-    Victim victim(directory);
-    for (const auto& step : Life()) step(&victim);
-    victim.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
-    victim.ring()->crash_area().Append(kThread, kTime, kReport);
-    path = victim.ring()->path();
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.Run(TwoSegmentScript());
+    process.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
+    process.ring()->crash_area().Append(kThread, kTime, kReport);
+    path = process.ring()->path();
   }
   const std::string ring = WithDamagedCursor(ReadFile(path));
   // The second attempt starts with the segments of the first one.
   for (int attempt = 0; attempt < 2; ++attempt) {
     WriteFile(path, ring);
-    ASSERT_TRUE(Recover(directory).ok());
+    ASSERT_TRUE(RecoverOnlyRing(directory).ok());
     EXPECT_EQ(CountInSegments(directory, "1 WARNING record dropped"), 1);
     EXPECT_EQ(CountInSegments(directory, kReport), 1);
   }

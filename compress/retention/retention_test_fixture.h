@@ -27,6 +27,7 @@
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -55,9 +56,7 @@ class Process {
   void Log(absl::string_view text) {
     Record record;
     record.text = text;
-    char head[128];
-    const size_t size = EncodeRecordHead(record, absl::MakeSpan(head));
-    ring_->Append(record.severity, absl::string_view(head, size), text);
+    LogRecord(record, ring_.get());
     if (!flusher_->Flush(kPatience)) abort();
   }
   void Rotate() {

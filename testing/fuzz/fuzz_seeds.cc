@@ -21,9 +21,10 @@
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/repair_checksums.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/fuzz/fuzz_recover.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -59,22 +60,20 @@ std::string DeadAndCompact(const std::string& file) {
 void Append(Ring* ring, size_t text_bytes) {
   const std::string text(text_bytes, 't');
   Record record;
-  record.time_ns = 1795489439000000000;
+  record.time_ns = kTestTimeNs;
   record.thread_id = 7;
   record.line = 42;
   record.severity = static_cast<Severity>(text_bytes % 4);
   record.file = "f.cc";
   record.text = text;
-  char head[64];
-  const size_t bytes = EncodeRecordHead(record, absl::MakeSpan(head));
-  ring->Append(record.severity, {head, bytes}, text);
+  LogRecord(record, ring);
 }
 
 void Report(Ring* ring) {
   const CrashArea& area = ring->crash_area();
-  area.Append(7, 1795489439000000000, "*** SIGSEGV received at time=1 ***\n");
-  area.Append(8, 1795489439000000000, std::string(50, 'r'));
-  area.End(7, 1795489439000000000);
+  area.Append(7, kTestTimeNs, "*** SIGSEGV received at time=1 ***\n");
+  area.Append(8, kTestTimeNs, std::string(50, 'r'));
+  area.End(7, kTestTimeNs);
 }
 
 // Returns steps in the life of a ring. Each seed has one more of them.
@@ -180,12 +179,12 @@ std::vector<std::string> SegmentSeeds() {
 
 std::vector<std::string> RecoverSeeds() {
   std::vector<std::string> seeds;
-  for (size_t end = 1; end <= Life().size(); ++end) {
+  for (size_t end = 1; end <= TwoSegmentScript().size(); ++end) {
     const std::string directory = MakeTestDirectory();
     {
-      Victim victim(directory);
-      for (size_t i = 0; i < end; ++i) Life()[i](&victim);
-      if (end % 2 == 0) Report(victim.ring());
+      ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+      process.Run(TwoSegmentScript(), end);
+      if (end % 2 == 0) Report(process.ring());
     }
     const std::string ring = ReadFile(FilesIn(directory, ".ring").at(0));
     std::string segment = NamedSegment(directory, ring);

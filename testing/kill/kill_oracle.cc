@@ -12,6 +12,7 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -45,7 +46,7 @@ std::vector<std::string> ReportsIn(const std::vector<std::string>& lines) {
   std::vector<std::string> reports;
   for (const std::string& line : lines) {
     if (absl::StrContains(line, " signal:")) {
-      reports.push_back(line.substr(line.find("] ") + 2));
+      reports.push_back(TextOfLine(line));
     } else if (!reports.empty()) {
       EXPECT_TRUE(absl::StartsWith(line, "\t"))
           << "after the crash report: " << line;
@@ -107,7 +108,7 @@ void ExpectAllRecovered(const std::string& directory, const KillOracle& oracle,
   uint32_t dropped = 0;
   const std::vector<std::string> lines = AllLines(directory);
   for (const std::string& line : lines) {
-    const std::string text = line.substr(line.find("] ") + 2);
+    const std::string text = TextOfLine(line);
     if (absl::StartsWith(text, "record ")) texts.push_back(text);
     // The second line of a gap has its cause. These two causes are losses.
     EXPECT_FALSE(absl::StrContains(line, "\"cause\":\"missing\"") ||

@@ -19,6 +19,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/command/recover.h"
 
@@ -58,7 +59,7 @@ class Program {
     const uint32_t number = oracle_->begun.load();
     const std::string text = KillText(number, length);
     Record record;
-    record.time_ns = 1795489439000000000 + number;
+    record.time_ns = kTestTimeNs + number;
     record.file = "file.cc";
     record.line = 7;
     record.text = text;

@@ -27,7 +27,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/testing/harness/tool_process.h"
@@ -113,7 +114,7 @@ TEST_F(BadInputTest, RejectsRandomBytes) {
 }
 
 TEST_F(BadInputTest, ReportsTruncatedRing) {
-  HandMadeProcess process(directory_);
+  ScriptedProcess process(directory_);
   for (int i = 0; i < 40; ++i) process.Log(std::string(400, 'x'));
   const std::string complete = ReadFile(process.ring_path());
   for (size_t size = 0; size < complete.size(); size += 1024) {
@@ -130,7 +131,7 @@ TEST_F(BadInputTest, ReportsTruncatedRing) {
 }
 
 TEST_F(BadInputTest, ReportsTruncatedSegment) {
-  HandMadeProcess process(directory_);
+  ScriptedProcess process(directory_);
   for (int i = 0; i < 40; ++i) process.Log(absl::StrCat(i * i * 7919));
   process.Flush();
   const std::string complete = ReadFile(process.segment_path(1));
@@ -159,7 +160,7 @@ TEST_F(BadInputTest, ReportsMissingPath) {
 }
 
 TEST_F(BadInputTest, ReportsUnreadablePath) {
-  HandMadeProcess process(directory_);
+  ScriptedProcess process(directory_);
   process.Log("a");
   process.Flush();
   ToolOptions options;

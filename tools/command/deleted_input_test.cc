@@ -10,7 +10,8 @@
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"
@@ -57,7 +58,7 @@ class DeletedInputTest : public ::testing::Test {
   }
 
   const std::string directory_ = MakeTestDirectory();
-  HandMadeProcess process_;
+  ScriptedProcess process_;
   std::vector<std::string> texts_;
   std::vector<std::string> messages_;
   std::vector<std::string> unusable_;

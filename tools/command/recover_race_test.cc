@@ -14,7 +14,8 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
-#include "ringlog/testing/fixtures/leftover_life.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/command/recover.h"
 #include "ringlog/tools/decode/decode_sink.h"
@@ -30,8 +31,8 @@ std::function<void()> g_at_flock;
 // With five records each.
 std::vector<std::string> LeaveTwoRings(const std::string& directory) {
   for (int i = 0; i < 2; ++i) {
-    Victim victim(directory);
-    victim.Log(5);
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(5);
   }
   return FilesIn(directory, ".ring");
 }

@@ -22,9 +22,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/fixtures/leftover_life.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
@@ -69,23 +70,23 @@ void BringFromOtherHost(const std::string& ring_path) {
 std::string CrashedDirectory(int count) {
   std::string directory = MakeTestDirectory();
   {
-    Victim victim(directory);
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
     if (count > 5) {
-      victim.Log(5);
-      victim.NameSegment();
-      victim.CreateSegment();
-      victim.Take(5);
-      victim.Write();
-      victim.Publish();
-      victim.Release();
+      process.LogNumbered(5);
+      process.NameSegment();
+      process.CreateSegment();
+      process.Take(5);
+      process.Write();
+      process.Publish();
+      process.Release();
     }
-    victim.Log(count > 5 ? count - 5 : count);
+    process.LogNumbered(count > 5 ? count - 5 : count);
   }
   BringFromOtherHost(RingIn(directory));
   return directory;
 }
 
-class RecoverLifeTest : public LifeTest {
+class RecoverLifeTest : public ScriptedDeathTest {
  protected:
   RecoverLifeTest() : source_(MakeTestDirectory()), output_(source_ + "/out") {
     logged_ = LiveAndDie(source_);
@@ -102,7 +103,7 @@ TEST_P(RecoverLifeTest, EveryRecordIsInTheOutputOnceAndTheSourceStays) {
   const ToolRun run = RunRecover(source_, output_);
   EXPECT_EQ(run.err, "");
   EXPECT_EQ(run.exit_status, 0);
-  EXPECT_EQ(Texts(output_), Messages(logged_));
+  EXPECT_EQ(TextsIn(output_), NumberedTexts(logged_));
   const auto result = Contents(output_);
   const std::vector<std::string> lines =
       absl::StrSplit(run.out, '\n', absl::SkipEmpty());
@@ -128,8 +129,8 @@ TEST_P(RecoverLifeTest, ARingAloneGivesItsRecordsAndSaysWhatIsNotHere) {
   const std::string ring = elsewhere + "/moved.ring";
   std::filesystem::copy(RingIn(source_), ring);
   const ToolRun run = RunRecover(ring, output_);
-  const std::vector<std::string> texts = Texts(output_);
-  const std::vector<std::string> all = Messages(logged_);
+  const std::vector<std::string> texts = TextsIn(output_);
+  const std::vector<std::string> all = NumberedTexts(logged_);
   ASSERT_LE(texts.size(), all.size());
   EXPECT_EQ(texts,
             std::vector<std::string>(
@@ -139,23 +140,22 @@ TEST_P(RecoverLifeTest, ARingAloneGivesItsRecordsAndSaysWhatIsNotHere) {
   EXPECT_THAT(run.err, is_all ? HasSubstr("") : HasSubstr("are not here"));
 }
 
-INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, RecoverLifeTest,
-                         ::testing::Range(size_t{0}, Life().size()));
+INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, RecoverLifeTest, EachScriptStep());
 
 TEST(RecoverTest, IntoTheSegmentsOwnDirectoryItIsWhatAStartDoes) {
   const std::string directory = CrashedDirectory(10);
   const ToolRun run = RunRecover(directory, directory + "/.");
   EXPECT_EQ(run.exit_status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr(": 10 records, 0 gaps\n"));
-  EXPECT_EQ(Texts(directory), Messages(10));
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(10));
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
 // What a process leaves whose ring is not where its segments are.
 void CrashApart(const std::string& rings, const std::string& segments) {
   {
-    Victim victim(rings, segments);
-    for (size_t i = 0; i < 7; ++i) Life()[i](&victim);
+    ScriptedProcess process(rings, ScriptedProcess::OpenFrames(segments));
+    process.Run(TwoSegmentScript(), 7);
   }
   BringFromOtherHost(RingIn(rings));
   for (const std::string& path : FilesIn(rings, ".zst")) {
@@ -173,7 +173,7 @@ TEST(RecoverTest, SegmentsAreFoundWhereTheRingSaysThatTheyAre) {
   const auto before = Contents(segments);
   const std::string output = MakeTestDirectory();
   EXPECT_EQ(RunRecover(RingIn(rings), output).exit_status, 0);
-  EXPECT_EQ(Texts(output), Messages(10));
+  EXPECT_EQ(TextsIn(output), NumberedTexts(10));
   EXPECT_EQ(Contents(segments), before);
   std::filesystem::remove_all(segments);
 }
@@ -186,19 +186,19 @@ TEST(RecoverTest, WhereTheRingSaysThatItsSegmentsAreItIsRecoveredInPlace) {
   std::filesystem::create_directory(segments);
   CrashApart(rings, segments);
   EXPECT_EQ(RunRecover(RingIn(rings), segments).exit_status, 0);
-  EXPECT_EQ(Texts(segments), Messages(10));
+  EXPECT_EQ(TextsIn(segments), NumberedTexts(10));
   EXPECT_THAT(FilesIn(rings, ".ring"), IsEmpty());
 }
 
 TEST(RecoverTest, ARingInUseIsRefusedByNameAndItsSegmentsAreLeftToIt) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
-  Victim victim(directory);
-  for (size_t i = 0; i < 7; ++i) Life()[i](&victim);
+  ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+  process.Run(TwoSegmentScript(), 7);
   const auto before = Contents(directory);
   const ToolRun run = RunRecover(directory, output);
   EXPECT_EQ(run.exit_status, 2);
-  EXPECT_THAT(run.err, HasSubstr(victim.ring()->path()));
+  EXPECT_THAT(run.err, HasSubstr(process.ring()->path()));
   EXPECT_THAT(run.err, HasSubstr("in use"));
   EXPECT_THAT(Contents(output), IsEmpty());
   EXPECT_EQ(Contents(directory), before);
@@ -208,10 +208,10 @@ TEST(RecoverTest, ARingInUseIsRefusedByNameAndItsSegmentsAreLeftToIt) {
 TEST(RecoverTest, ARingWhoseProcessLivesOnThisHostIsRefused) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
-  Victim victim(directory);
-  victim.Log(3);
+  ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+  process.LogNumbered(3);
   const std::string copies = MakeTestDirectory();
-  std::filesystem::copy(victim.ring()->path(), copies);
+  std::filesystem::copy(process.ring()->path(), copies);
   const ToolRun run = RunRecover(copies, output);
   EXPECT_EQ(run.exit_status, 2);
   EXPECT_THAT(run.err, HasSubstr("is alive"));
@@ -220,12 +220,12 @@ TEST(RecoverTest, ARingWhoseProcessLivesOnThisHostIsRefused) {
   const std::string other = MakeTestDirectory();
   const pid_t child = fork();
   if (child == 0) {
-    { Victim(other).Log(3); }
+    LogAndDie(other, 3);
     _exit(0);
   }
   ASSERT_EQ(waitpid(child, nullptr, 0), child);
   EXPECT_EQ(RunRecover(other, output).exit_status, 0);
-  EXPECT_EQ(Texts(output), Messages(3));
+  EXPECT_EQ(TextsIn(output), NumberedTexts(3));
 }
 
 TEST(RecoverTest, OneThatCannotBeRecoveredDoesNotKeepOthersFromIt) {
@@ -235,7 +235,7 @@ TEST(RecoverTest, OneThatCannotBeRecoveredDoesNotKeepOthersFromIt) {
   const ToolRun run = RunRecover(directory, output);
   EXPECT_EQ(run.exit_status, 2);
   EXPECT_THAT(run.err, HasSubstr("broken.ring"));
-  EXPECT_EQ(Texts(output), Messages(3));
+  EXPECT_EQ(TextsIn(output), NumberedTexts(3));
 }
 
 TEST(RecoverTest, AFileOfSomebodyElseIsNeverOverwritten) {
@@ -307,10 +307,10 @@ TEST(RecoverTest, AnOutputThatCannotBeWrittenIsNamed) {
 TEST(RecoverTest, GapsOfTheRingAreToldAndDroppedRecordsAreALoss) {
   const std::string directory = MakeTestDirectory();
   {
-    Victim victim(directory);
-    victim.Log(2);
-    ASSERT_TRUE(victim.ring()->Claim(Severity::kInfo, 40, 10).has_value());
-    victim.Log(1);
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(2);
+    ASSERT_TRUE(process.ring()->Claim(Severity::kInfo, 40, 10).has_value());
+    process.LogNumbered(1);
   }
   BringFromOtherHost(RingIn(directory));
   const std::string output = MakeTestDirectory();
@@ -322,9 +322,9 @@ TEST(RecoverTest, GapsOfTheRingAreToldAndDroppedRecordsAreALoss) {
 
   const std::string full = MakeTestDirectory();
   {
-    Victim victim(full);
-    victim.Log(3);
-    victim.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
+    ScriptedProcess process(full, ScriptedProcess::OpenFrames());
+    process.LogNumbered(3);
+    process.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
   }
   BringFromOtherHost(RingIn(full));
   const ToolRun dropped = RunRecover(full, output);
@@ -349,7 +349,7 @@ TEST(RecoverTest, ARingThatHasLostItsHeadersGivesWhatItGaveWithThem) {
   EXPECT_EQ(run.exit_status, 1);
   EXPECT_THAT(run.err, HasSubstr(RingIn(directory) + ": the header"));
   EXPECT_EQ(Contents(output), Contents(directory + "/whole"));
-  EXPECT_EQ(Texts(output), Messages(10));
+  EXPECT_EQ(TextsIn(output), NumberedTexts(10));
   EXPECT_EQ(Contents(directory), before);
 
   const ToolRun in_place = RunRecover(directory, directory);
@@ -363,7 +363,7 @@ TEST(RecoverTest, NorDoesItNeedSegmentsForThat) {
   LoseHeaders(RingIn(directory));
   const std::string output = MakeTestDirectory();
   EXPECT_EQ(RunRecover(directory, output).exit_status, 1);
-  EXPECT_EQ(Texts(output), Messages(3));
+  EXPECT_EQ(TextsIn(output), NumberedTexts(3));
 }
 
 TEST(RecoverTest, ADamagedSegmentCostsWhatIsDamagedAndIsNamed) {
@@ -377,8 +377,8 @@ TEST(RecoverTest, ADamagedSegmentCostsWhatIsDamagedAndIsNamed) {
   const ToolRun run = RunRecover(directory, output);
   EXPECT_EQ(run.exit_status, 1);
   EXPECT_THAT(run.err, HasSubstr(segment));
-  const std::vector<std::string> all = Messages(10);
-  EXPECT_EQ(Texts(output),
+  const std::vector<std::string> all = NumberedTexts(10);
+  EXPECT_EQ(TextsIn(output),
             std::vector<std::string>(all.begin() + 5, all.end()));
   EXPECT_EQ(Contents(directory), before);
 }
@@ -386,16 +386,16 @@ TEST(RecoverTest, ADamagedSegmentCostsWhatIsDamagedAndIsNamed) {
 TEST(RecoverTest, AMissingSegmentBetweenOthersIsNamed) {
   const std::string directory = MakeTestDirectory();
   {
-    Victim victim(directory);
-    victim.Log(9);
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(9);
     for (int i = 0; i < 3; ++i) {
-      victim.NameSegment();
-      victim.CreateSegment();
-      victim.Take(3);
-      victim.Write();
-      victim.Publish();
-      victim.Release();
-      victim.EndSegment();
+      process.NameSegment();
+      process.CreateSegment();
+      process.Take(3);
+      process.Write();
+      process.Publish();
+      process.Release();
+      process.EndSegment();
     }
   }
   BringFromOtherHost(RingIn(directory));

@@ -20,7 +20,8 @@
 #include "ringlog/compress/line/parsed_record.h"
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
@@ -70,14 +71,14 @@ class RinglogTest : public ::testing::Test {
     }
   }
 
-  static HandMadeProcess::Options Big() {
-    HandMadeProcess::Options options;
-    options.slot_count = 256;
+  static ScriptedProcess::Options Big() {
+    ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
+    options.ring.slot_count = 256;
     return options;
   }
 
   const std::string directory_;
-  HandMadeProcess process_;
+  ScriptedProcess process_;
 };
 
 TEST_F(RinglogTest, CatPrintsSameLinesForRingAndSegment) {
@@ -164,9 +165,9 @@ TEST_F(RinglogTest, JqReadsOneObjectPerRecord) {
 }
 
 TEST_F(RinglogTest, JsonSegmentIsPrintedUnchanged) {
-  HandMadeProcess::Options json = Big();
+  ScriptedProcess::Options json = Big();
   json.format = LineFormat::kJson;
-  HandMadeProcess process(MakeTestDirectory(), json);
+  ScriptedProcess process(MakeTestDirectory(), json);
   for (const std::string& text : OddTexts()) process.Log(text);
   process.Flush();
   process.EndSegment();
@@ -244,19 +245,19 @@ TEST_F(RinglogTest, PrintsCrashReports) {
   area.End(42, kTestTimeNs);
   const ToolRun cat = Ringlog({"cat", directory_, "--last", "2"});
   EXPECT_EQ(cat.exit_status, 0) << cat.err;
-  EXPECT_THAT(cat.out, StartsWith("F20261124 03:40:19.000000 42 signal:11] *** "
+  EXPECT_THAT(cat.out, StartsWith("F20261124 03:03:59.000000 42 signal:11] *** "
                                   "SIGSEGV received at time=1 ***\n\t    @ "));
   EXPECT_TRUE(absl::EndsWith(
-      cat.out, "\nF20261124 03:40:19.000000 43 signal:0] cut short\n"));
+      cat.out, "\nF20261124 03:03:59.000000 43 signal:0] cut short\n"));
   const ToolRun run = Ringlog({"inspect", process_.ring_path()});
   EXPECT_EQ(run.exit_status, 0) << run.err;
   EXPECT_THAT(run.out,
               HasSubstr("crash report    thread 42, signal 11, 2026-11-24 "
-                        "03:40:19.000000 UTC\n    *** SIGSEGV received"));
+                        "03:03:59.000000 UTC\n    *** SIGSEGV received"));
   EXPECT_THAT(run.out, HasSubstr("@ 0x1  \\x1b[31mred\n"));
   EXPECT_THAT(run.out,
               HasSubstr("crash report    thread 43, 2026-11-24 "
-                        "03:40:19.000000 UTC, its end is missing\n    cut"));
+                        "03:03:59.000000 UTC, its end is missing\n    cut"));
 }
 
 TEST_F(RinglogTest, InspectsRingWithoutHeaders) {
@@ -274,7 +275,7 @@ TEST_F(RinglogTest, InspectsRingWithoutHeaders) {
 }
 
 TEST_F(RinglogTest, InspectReportsDrops) {
-  HandMadeProcess full(MakeTestDirectory());
+  ScriptedProcess full(MakeTestDirectory());
   for (int i = 0; i < 100; ++i) full.Log(absl::StrCat(i));
   const ToolRun run = Ringlog({"inspect", full.ring_path()});
   EXPECT_EQ(run.exit_status, 1);
@@ -284,7 +285,7 @@ TEST_F(RinglogTest, InspectReportsDrops) {
 }
 
 TEST_F(RinglogTest, MissingRecordsGiveStatusOne) {
-  HandMadeProcess full(MakeTestDirectory());
+  ScriptedProcess full(MakeTestDirectory());
   for (int i = 0; i < 100; ++i) full.Log(absl::StrCat(i));
   const ToolRun run = Ringlog({"cat", full.ring_path()});
   EXPECT_EQ(run.exit_status, 1);

@@ -18,7 +18,8 @@
 #include "gtest/gtest.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
@@ -106,7 +107,7 @@ TEST_F(RotateTest, RotatesAllLiveProcessesOfDirectory) {
 
 TEST_F(RotateTest, RejectsRingOfDeadProcess) {
   const std::string ring = [&] {
-    HandMadeProcess dead(directory_);
+    ScriptedProcess dead(directory_);
     dead.Log("record");
     return dead.ring_path();
   }();

@@ -20,7 +20,8 @@
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
@@ -58,8 +59,8 @@ class VerifyTest : public ::testing::TestWithParam<LineFormat> {
     process_.Flush();
   }
 
-  static HandMadeProcess::Options MakeOptions() {
-    HandMadeProcess::Options options;
+  static ScriptedProcess::Options MakeOptions() {
+    ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
     options.format = GetParam();
     return options;
   }
@@ -104,7 +105,7 @@ class VerifyTest : public ::testing::TestWithParam<LineFormat> {
   }
 
   const std::string directory_;
-  HandMadeProcess process_;
+  ScriptedProcess process_;
   // Offsets of the ends of the first two frames, with their metadata frames.
   size_t first_frame_ = 0;
   size_t second_frame_ = 0;
@@ -255,10 +256,10 @@ TEST_P(VerifyTest, ReportsSegmentShorterThanCursor) {
 
 // Here only the first batch of a segment is a frame of its own.
 TEST_P(VerifyTest, PositionsIncludeOpenFrame) {
-  HandMadeProcess::Options options = MakeOptions();
+  ScriptedProcess::Options options = MakeOptions();
   options.frame_bytes = 1 << 20;
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory, options);
+  ScriptedProcess process(directory, options);
   for (const char* text : {"one", "two", "three"}) {
     process.Log(text);
     process.Flush();
@@ -286,10 +287,10 @@ TEST_P(VerifyTest, PositionsIncludeOpenFrame) {
 }
 
 TEST_P(VerifyTest, DoesNotAskForGivenRing) {
-  HandMadeProcess::Options options = MakeOptions();
+  ScriptedProcess::Options options = MakeOptions();
   options.frame_bytes = 1 << 20;
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory, options);
+  ScriptedProcess process(directory, options);
   for (const char* text : {"one", "two"}) {
     process.Log(text);
     process.Flush();

@@ -12,16 +12,17 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/record.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/crash_demo/crash_workload.h"
 
 namespace ringlog {
 namespace {
 
-HandMadeProcess::Options BigRing() {
-  HandMadeProcess::Options options;
-  options.slot_count = 256;
+ScriptedProcess::Options BigRing() {
+  ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
+  options.ring.slot_count = 256;
   return options;
 }
 
@@ -50,7 +51,7 @@ class CrashCheckTest : public ::testing::Test {
 
   const CrashWorkload workload_ = CrashWorkload::MadeUp();
   const std::string directory_ = MakeTestDirectory();
-  HandMadeProcess process_;
+  ScriptedProcess process_;
   WorkItem item_;
   int64_t microseconds_ = 0;
 };
@@ -227,7 +228,7 @@ TEST(CrashCheckLongTextTest, AcceptsTruncatedPrefixOnly) {
   const absl::StatusOr<CrashWorkload> workload =
       CrashWorkload::FromFile(directory + "/input");
   ASSERT_TRUE(workload.ok()) << workload.status();
-  HandMadeProcess process(directory, BigRing());
+  ScriptedProcess process(directory, BigRing());
   const std::string other = std::string(14500, 'x') + "y";
   for (const std::string& logged :
        {text.substr(0, 14900), text.substr(0, 13000), other}) {

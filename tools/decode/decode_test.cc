@@ -19,7 +19,8 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/decode_all.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode_sink.h"
 
@@ -39,15 +40,15 @@ void FlipByte(const std::string& path, uint64_t offset) {
   WriteFile(path, content);
 }
 
-HandMadeProcess::Options LongFrames() {
-  HandMadeProcess::Options options;
+ScriptedProcess::Options LongFrames() {
+  ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
   options.frame_bytes = 1 << 20;
   return options;
 }
 
 TEST(DecodeRingTest, EveryCommittedRecordComesOnceInOrder) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory);
+  ScriptedProcess process(directory);
   const std::string long_text(3000, 'x');  // several slots
   for (const std::string& text : {std::string("a"), long_text, std::string()}) {
     process.Log(text);
@@ -59,7 +60,7 @@ TEST(DecodeRingTest, EveryCommittedRecordComesOnceInOrder) {
 }
 
 TEST(DecodeRingTest, RecordThatWasNotFinishedIsReportedNotReturned) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   process.Log("before");
   process.LeaveUnfinished();
   process.Log("behind");
@@ -71,7 +72,7 @@ TEST(DecodeRingTest, RecordThatWasNotFinishedIsReportedNotReturned) {
 }
 
 TEST(DecodeRingTest, RecordWithAChangedByteIsAGapAndCostsNoOther) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"first", "the second", "third"}) process.Log(text);
   const std::string content = ReadFile(process.ring_path());
   FlipByte(process.ring_path(), content.find("the second"));
@@ -82,7 +83,7 @@ TEST(DecodeRingTest, RecordWithAChangedByteIsAGapAndCostsNoOther) {
 }
 
 TEST(DecodeRingTest, DroppedRecordsAreOneGapAfterWhatWasKept) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   for (int i = 0; i < 100; ++i) process.Log(absl::StrCat(i));
   const Decoded decoded = DecodeAll({process.ring_path()});
   EXPECT_THAT(decoded.texts, SizeIs(process.ring()->capacity(Severity::kInfo)));
@@ -92,7 +93,7 @@ TEST(DecodeRingTest, DroppedRecordsAreOneGapAfterWhatWasKept) {
 
 TEST(DecodeRingTest, DropsThatASegmentTellsOfAreToldOnce) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory);
+  ScriptedProcess process(directory);
   for (int i = 0; i < 100; ++i) process.Log(absl::StrCat(i));
   Gap gap;
   gap.cause = GapCause::kRingFull;
@@ -110,7 +111,7 @@ TEST(DecodeRingTest, DropsThatASegmentTellsOfAreToldOnce) {
 
 TEST(DecodeRingTest, SecondCopyOfARingIsRefusedNamingTheFirst) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory);
+  ScriptedProcess process(directory);
   process.Log("once");
   const std::string copy = directory + "/copy.ring";
   std::filesystem::copy_file(process.ring_path(), copy);
@@ -123,7 +124,7 @@ TEST(DecodeRingTest, SecondCopyOfARingIsRefusedNamingTheFirst) {
 }
 
 TEST(DecodeSegmentsTest, ComeInOrderOfNumberHoweverTheyAreGiven) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"1", "2", "3"}) {
     process.Log(text);
     process.Flush();
@@ -138,8 +139,9 @@ TEST(DecodeSegmentsTest, ComeInOrderOfNumberHoweverTheyAreGiven) {
 }
 
 TEST(DecodeSegmentsTest, OneThatWasNotClosedGivesAllThatWasWritten) {
-  for (const auto& options : {HandMadeProcess::Options(), LongFrames()}) {
-    HandMadeProcess process(MakeTestDirectory(), options);
+  for (const auto& options :
+       {ScriptedProcess::DefaultOptions(), LongFrames()}) {
+    ScriptedProcess process(MakeTestDirectory(), options);
     process.Log("a");
     process.Flush();
     process.Log("b");
@@ -150,7 +152,7 @@ TEST(DecodeSegmentsTest, OneThatWasNotClosedGivesAllThatWasWritten) {
 }
 
 TEST(DecodeSegmentsTest, OneThatIsMissingBetweenOthersIsTold) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"1", "2", "3", "4"}) {
     process.Log(text);
     process.Flush();
@@ -171,7 +173,7 @@ TEST(DecodeSegmentsTest, OneThatIsMissingBetweenOthersIsTold) {
 }
 
 TEST(DecodeSegmentsTest, OneThatHasLostItsLastFramesIsTold) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   process.Log("1");
   process.Flush();
   const size_t first_frame = ReadFile(process.segment_path(1)).size();
@@ -198,7 +200,7 @@ TEST(DecodeSegmentsTest, OneThatHasLostItsLastFramesIsTold) {
 }
 
 TEST(DecodeSegmentsTest, FrameThatIsCutIsToldWithItsBytes) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   process.Log("a");
   process.Flush();
   const std::string path = process.segment_path(1);
@@ -216,7 +218,7 @@ TEST(DecodeSegmentsTest, FrameThatIsCutIsToldWithItsBytes) {
 }
 
 TEST(DecodeSegmentsTest, DamageCostsTheFrameThatItIsIn) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   process.Log("a");
   process.Flush();
   const size_t before = ReadFile(process.segment_path(1)).size();
@@ -233,8 +235,9 @@ TEST(DecodeSegmentsTest, DamageCostsTheFrameThatItIsIn) {
 }
 
 TEST(DecodeSegmentsTest, GapThatALineTellsOfIsALoss) {
-  for (const auto& options : {HandMadeProcess::Options(), LongFrames()}) {
-    HandMadeProcess process(MakeTestDirectory(), options);
+  for (const auto& options :
+       {ScriptedProcess::DefaultOptions(), LongFrames()}) {
+    ScriptedProcess process(MakeTestDirectory(), options);
     process.Log("a");
     Gap gap;
     gap.cause = GapCause::kStuckWriter;
@@ -252,10 +255,10 @@ TEST(DecodeSegmentsTest, GapThatALineTellsOfIsALoss) {
 }
 
 TEST(DecodeSegmentsTest, ThoseInJsonTellTheSame) {
-  HandMadeProcess::Options options;
+  ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
   options.format = LineFormat::kJson;
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory, options);
+  ScriptedProcess process(directory, options);
   const std::string odd("\"\\\n\t\0\xFF", 6);
   process.Log(odd);
   process.Flush();
@@ -267,7 +270,7 @@ TEST(DecodeSegmentsTest, ThoseInJsonTellTheSame) {
 }
 
 TEST(DecodeSegmentsTest, LinesInBulkAreThoseOfTheFilesByteForByte) {
-  HandMadeProcess process(MakeTestDirectory());
+  ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"a", "b\nwith another line", "c"}) {
     process.Log(text);
     process.Flush();
@@ -288,7 +291,7 @@ TEST(DecodeSegmentsTest, LinesInBulkAreThoseOfTheFilesByteForByte) {
 }
 
 TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
-  HandMadeProcess process(MakeTestDirectory(), LongFrames());
+  ScriptedProcess process(MakeTestDirectory(), LongFrames());
   process.Log("a");
   process.Flush();
   Gap gap;
@@ -306,7 +309,7 @@ TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
 
 TEST(DecodeRingTest, OpenFrameWithAChangedByteGivesNoWrongText) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory, LongFrames());
+  ScriptedProcess process(directory, LongFrames());
   process.Log("first");
   process.Flush();
   const uint64_t frame = std::filesystem::file_size(process.segment_path(1));
@@ -327,7 +330,7 @@ TEST(DecodeRingTest, OpenFrameWithAChangedByteGivesNoWrongText) {
 
 TEST(DecodeDirectoryTest, FileThatIsGivenTwiceIsReadOnce) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory);
+  ScriptedProcess process(directory);
   process.Log("a");
   process.Flush();
   process.Log("b");
@@ -343,8 +346,8 @@ TEST(DecodeDirectoryTest, FileThatIsGivenTwiceIsReadOnce) {
 
 TEST(DecodeDirectoryTest, ProcessesAreMergedByTime) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess one(directory);
-  HandMadeProcess other(directory);
+  ScriptedProcess one(directory);
+  ScriptedProcess other(directory);
   one.Log(TestRecord(1, "1"));
   other.Log(TestRecord(2, "2"));
   other.Flush();
@@ -358,11 +361,11 @@ TEST(DecodeDirectoryTest, ProcessesAreMergedByTime) {
 
 TEST(DecodeDirectoryTest, OfOneProcessPositionsCountNotTimes) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory);
+  ScriptedProcess process(directory);
   process.Log(TestRecord(9, "the clock was set back after this"));
   process.Flush();
   process.Log(TestRecord(1, "later"));
-  HandMadeProcess other(directory);
+  ScriptedProcess other(directory);
   other.Log(TestRecord(10, "last"));
   EXPECT_THAT(
       DecodeAll({directory}).texts,
@@ -371,7 +374,7 @@ TEST(DecodeDirectoryTest, OfOneProcessPositionsCountNotTimes) {
 
 TEST(DecodeDirectoryTest, EmptySegmentIsNoDamage) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess process(directory);
+  ScriptedProcess process(directory);
   process.Log("a");
   process.Flush();
   process.EndSegment();
@@ -392,8 +395,8 @@ TEST(DecodeDirectoryTest, EmptySegmentIsNoDamage) {
 
 TEST(DecodeDirectoryTest, DecodingEndsWhenTheSinkHasEnough) {
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess one(directory);
-  HandMadeProcess other(directory);
+  ScriptedProcess one(directory);
+  ScriptedProcess other(directory);
   for (const char* text : {"a", "b", "c"}) {
     one.Log(text);
     other.Log(text);

@@ -16,7 +16,8 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/decode_all.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -44,14 +45,14 @@ class MergeTest : public ::testing::TestWithParam<size_t> {
   MergeTest()
       : directory_(MakeTestDirectory()), process_(directory_, Frames()) {}
 
-  static HandMadeProcess::Options Frames() {
-    HandMadeProcess::Options options;
+  static ScriptedProcess::Options Frames() {
+    ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
     options.frame_bytes = GetParam();
     return options;
   }
 
   const std::string directory_;
-  HandMadeProcess process_;
+  ScriptedProcess process_;
 };
 
 INSTANTIATE_TEST_SUITE_P(FrameBytes, MergeTest, ::testing::Values(1, 1 << 20));
@@ -104,7 +105,7 @@ void ZeroHeaders(const std::string& ring_path) {
 }
 
 TEST_P(MergeTest, ARingWithoutItsHeadersIsMergedByWhatItsSlotsSay) {
-  HandMadeProcess other(directory_, Frames());
+  ScriptedProcess other(directory_, Frames());
   other.Log("other's, persisted");
   other.Flush();
   process_.Log("persisted");
@@ -182,7 +183,7 @@ TEST_P(MergeTest, SegmentThatIsCutBeforeTheCursorIsToldAndTheRingHelps) {
 TEST_P(MergeTest, WithoutACursorTheSegmentsTellWhatTheRingHasTwice) {
   for (const bool freed : {false, true}) {
     const std::string directory = MakeTestDirectory();
-    HandMadeProcess process(directory, Frames());
+    ScriptedProcess process(directory, Frames());
     process.Log("1");
     process.Flush();
     process.Log("2");
@@ -212,9 +213,9 @@ TEST(LiveRingTest, WhatHadBeenLoggedIsThereOnce) {
   // that takes 25 ms a segment under TSan: hence not more of either.
   constexpr uint64_t kRecordsForADecoding = 200;
   const std::string directory = MakeTestDirectory();
-  HandMadeProcess::Options options;
+  ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
   options.frame_bytes = 2000;
-  HandMadeProcess process(directory, options);
+  ScriptedProcess process(directory, options);
   process.Log("0");
   process.Flush();
   std::atomic<uint64_t> logged{1};

@@ -15,7 +15,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/testing/fixtures/log_files.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/report.h"
@@ -61,7 +62,7 @@ class PlanTest : public ::testing::Test {
   }
 
   const std::string directory_;
-  HandMadeProcess process_;
+  ScriptedProcess process_;
   std::vector<std::string> notes_;
   std::vector<std::string> damage_;
   DecodeSink sink_;
