@@ -70,9 +70,8 @@ class RingLogSink final : public absl::LogSink {
   // Recovers in the background the leftover rings in the directories of
   // `options`, as Install() does.
   //
-  //   InvalidArgument  an option has an invalid value; the message has its
-  //   name,
-  //                    its value and the valid values
+  //   InvalidArgument  an option has an invalid value. The message has its
+  //                    name, its value and the valid values
   //   others           the ring or a directory cannot be created: disk full,
   //                    permission denied, file system read-only. The message
   //                    has the path; with a fallback_directory, both paths
@@ -135,8 +134,7 @@ class RingLogSink final : public absl::LogSink {
   // seconds. Does nothing in a forked child that has not logged yet.
   //
   //   DeadlineExceeded    the segment is not closed yet, for example because
-  //   the
-  //                       disk is full; it will be closed when that is possible
+  //                       the disk is full; it is closed when that is possible
   //   FailedPrecondition  the sink is closed, or has no flusher
   //                       (kOverwriteOldest), or on_segment_closed is calling
   //   others              the segment is closed, but its end could not be

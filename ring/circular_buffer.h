@@ -52,9 +52,8 @@ template <typename Exception>
 // Guarantees:
 //   - Memory is allocated once, by the constructor.
 //   - Each operation takes constant time.
-//   - Asking for a missing element throws std::out_of_range, whose message
-//   names
-//     the index and the size, and changes nothing.
+//   - Asking for a missing element throws std::out_of_range and changes
+//     nothing. The message names the index and the size.
 //   - If T's move constructor throws during a push, the new element is not
 //     added; the element that it replaces is removed all the same.
 //   - A reference to an element is valid until the element is popped or pushed
