@@ -47,6 +47,7 @@ struct SlotCounts {
 struct RecoveredRing {
   RingHeader header = {};
   RingLive live = {};         // as found: untrusted; what was dropped is in it
+  bool has_live = false;      // false: the file ends before the end of `live`
   PersistCursor cursor = {};  // the one that counts
   SlotCounts slots;
   std::vector<RecoveredRecord> records;  // by position

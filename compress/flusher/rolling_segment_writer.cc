@@ -175,7 +175,7 @@ absl::Status RollingSegmentWriter::SyncCut() { return writer_->SyncCut(); }
 
 absl::Status RollingSegmentWriter::EndEarly() {
   if (HasGone(writer_->path())) return absl::OkStatus();
-  if (cursor_.segment_bytes == 0) return DeleteFile(writer_->path());
+  if (!cursor_.names_started_segment()) return DeleteFile(writer_->path());
   // By a descriptor of its own, for it may be ours that is of no more use. What
   // it fails to do may leave its bytes behind ours.
   must_cut_ = true;

@@ -172,8 +172,8 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   return header;
 }
 
-bool GoesTo(const RingHeader& header, bool is_in_same_directory,
-            const std::string& segment_directory) {
+bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
+                      const std::string& segment_directory) {
   const absl::string_view recorded = SegmentDirectory(header);
   return recorded.empty()
              ? is_in_same_directory

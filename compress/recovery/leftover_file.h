@@ -47,8 +47,8 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 
 // Whether the segments of a ring with this header, in the same directory or
 // elsewhere, are in `segment_directory`.
-bool GoesTo(const RingHeader& header, bool is_in_same_directory,
-            const std::string& segment_directory);
+bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
+                      const std::string& segment_directory);
 
 // Opens a ring, and takes the lock that a living owner, or another recovery,
 // would hold until the descriptor is closed; a forked child has neither. May

@@ -36,8 +36,9 @@ bool MayGoTo(const std::string& path, bool is_own_directory,
              const std::string& segment_directory) {
   if (!MayBeTrusted(path, is_own_directory)) return false;
   const absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
-  return header.ok() ? GoesTo(*header, is_own_directory, segment_directory)
-                     : is_own_directory;
+  return header.ok()
+             ? WritesSegmentsTo(*header, is_own_directory, segment_directory)
+             : is_own_directory;
 }
 
 // A ring by its name; or, unfinished, what its maker did not live to give one.
@@ -153,7 +154,7 @@ std::vector<std::string> FindLeftovers(const std::string& ring_directory,
     } else {
       const absl::StatusOr<RingHeader> header = ReadLeftoverHeader(ring.path);
       if (!header.ok() ||
-          !GoesTo(*header, is_own_directory, segment_directory)) {
+          !WritesSegmentsTo(*header, is_own_directory, segment_directory)) {
         continue;
       }
     }

@@ -258,7 +258,7 @@ bool RetentionRunner::HoldsOurRing(const LogFile& file) const {
   const absl::string_view name =
       absl::string_view(file.path).substr(file.path.rfind('/') + 1);
   if (RingFileName(*header) != name) return false;
-  return GoesTo(*header, !file.is_elsewhere, directories_.segments);
+  return WritesSegmentsTo(*header, !file.is_elsewhere, directories_.segments);
 }
 
 }  // namespace ringlog

@@ -189,7 +189,7 @@ class RandomKillTest : public ::testing::Test {
                             sizeof ring->cursor.state));
       if (!cursor.ok() || cursor->segment_number == 0) continue;
       if (cursor->frame_offset < cursor->segment_bytes) ++caught_.open_frame;
-      if (cursor->segment_bytes == 0) ++caught_.rotation;
+      if (cursor->names_unstarted_segment()) ++caught_.rotation;
     }
   }
 

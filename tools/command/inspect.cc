@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/crash_report.h"
@@ -177,11 +178,11 @@ class Page {
   }
 
   void AddCursor() {
-    if (image_.cursor_kind() == CursorKind::kNone) {
+    if (image_.cursor_state() == CursorState::kNone) {
       Line("persist cursor", "none published: nothing of this is in a segment");
       return;
     }
-    if (image_.cursor_kind() == CursorKind::kDamaged) {
+    if (image_.cursor_state() == CursorState::kDamaged) {
       Line("persist cursor", "damaged");
       return;
     }
@@ -189,8 +190,7 @@ class Page {
     Line("persist cursor",
          absl::StrCat("every position below ", cursor.end_position,
                       " (publication ", cursor.sequence, ")"));
-    absl::StatusOr<SegmentCursor> state = DecodeSegmentCursor(absl::string_view(
-        reinterpret_cast<const char*>(cursor.state), cursor.state_bytes));
+    const absl::StatusOr<SegmentCursor> state = DecodeCursorState(cursor);
     if (!state.ok()) {
       Line("segment", absl::StrCat("not told: ", state.status().message()));
       return;
@@ -199,7 +199,7 @@ class Page {
       Line("segment", "none begun");
       return;
     }
-    if (state->segment_bytes == 0) {
+    if (state->names_unstarted_segment()) {
       Line("segment",
            absl::StrCat("number ", state->segment_number, " is next"));
       return;
@@ -277,7 +277,7 @@ int Inspect(const std::vector<std::string>& paths) {
     const RecoveredRing ring = image->Recover(RecoverFrom::kCursor);
     if (HasLoss(ring) || image->file_bytes() < ring.header.file_bytes ||
         image->header_is_rebuilt() ||
-        image->cursor_kind() == CursorKind::kDamaged) {
+        image->cursor_state() == CursorState::kDamaged) {
       exit_status = std::max(exit_status, 1);
     }
     output.Append(Page(*image, ring).Make(path));

@@ -21,6 +21,7 @@
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/recovery/leftover_segments.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_index.h"
@@ -29,7 +30,6 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/command/gap_messages.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
@@ -38,6 +38,7 @@
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/report.h"
+#include "ringlog/tools/decode/segment_facts.h"
 
 namespace ringlog {
 namespace {
@@ -46,12 +47,12 @@ std::string Basename(absl::string_view path) {
   return std::string(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
 }
 
-// A ring without its bytes: what its segments need.
-struct RingEnd {
+// A ring without its bytes, and the decision about its segments.
+struct DecidedRing {
   RingHeader header = {};
-  SegmentCursor cursor;
-  bool cursor_decides = false;
-  bool is_cursor_damaged = false;
+  bool is_truncated = false;
+  RingFacts facts;
+  ResumePoint point;
 };
 
 class Recovery {
@@ -118,7 +119,7 @@ class Recovery {
     // What a live process writes is left to it.
     if (absl::IsFailedPrecondition(ring.status())) return ring.status();
     const absl::StatusOr<SegmentCursor> cursor =
-        ring.ok() ? CursorOf(ring->ring) : ring.status();
+        ring.ok() ? DecodeCursorState(ring->ring.cursor) : ring.status();
     if (!cursor.ok()) {
       sources_.PutBack(std::move(segments));
       if (!absl::IsNotFound(ring.status()) || !found.input.from_directory) {
@@ -128,15 +129,14 @@ class Recovery {
       sources_.AddNewSegments(found);
       return absl::OkStatus();
     }
-    const RingEnd end = {
-        ring->ring.header, *cursor, CursorDecides(ring->ring),
-        LatestCursorIsDamaged(ring->ring.live, ring->ring.header)};
-    RemoveUncounted(end, &segments);
+    const DecidedRing decided = Decide(*ring, segments);
+    RemoveUncounted(decided.point, &segments);
     sources_.RemoveCopies(&segments);
-    LookForMissing(found, end, segments);
-    if (ring->bytes.size < end.header.file_bytes) {
-      report_.Damage(path, absl::StrCat("[", ring->bytes.size, "..",
-                                        end.header.file_bytes, "): cut off"));
+    LookForMissing(found, decided, segments);
+    if (decided.is_truncated) {
+      report_.Damage(path,
+                     absl::StrCat("[", ring->bytes.size, "..",
+                                  decided.header.file_bytes, "): cut off"));
     }
     if (output_->Is(HomeOf(found, segments))) {
       if (found.rebuilt_header) {
@@ -152,36 +152,47 @@ class Recovery {
       }
       return status;
     }
-    return RecoverIntoOutput(found, *ring, end, segments);
+    return RecoverIntoOutput(found, *ring, decided, segments);
   }
 
-  // What the cursor does not name yet is in the ring.
-  static void RemoveUncounted(const RingEnd& end, Segments* segments) {
-    if (!end.cursor_decides) return;
-    const SegmentCursor& cursor = end.cursor;
-    segments->erase(
-        std::remove_if(segments->begin(), segments->end(),
-                       [&](const FoundSegment& segment) {
-                         return segment.number > cursor.segment_number ||
-                                (segment.number == cursor.segment_number &&
-                                 cursor.segment_bytes == 0);
-                       }),
-        segments->end());
+  static DecidedRing Decide(const LeftoverRing& ring,
+                            const Segments& segments) {
+    DecidedRing decided;
+    decided.header = ring.ring.header;
+    decided.is_truncated = ring.bytes.size < decided.header.file_bytes;
+    decided.facts = RingFactsOf(ring.ring);
+    decided.point = DecideResumePoint(
+        decided.facts,
+        ReadSegmentFacts(decided.header, decided.facts, segments));
+    return decided;
   }
 
-  void LookForMissing(const FoundRing& found, const RingEnd& end,
+  // Removes the segments whose records the ring has.
+  static void RemoveUncounted(const ResumePoint& point, Segments* segments) {
+    Segments counted;
+    for (size_t i = 0; i < segments->size(); ++i) {
+      if (point.segments[i].bytes == 0 &&
+          (*segments)[i].number > point.last_segment) {
+        continue;
+      }
+      counted.push_back(std::move((*segments)[i]));
+    }
+    *segments = std::move(counted);
+  }
+
+  void LookForMissing(const FoundRing& found, const DecidedRing& ring,
                       const Segments& segments) {
     const std::string& path = found.input.path;
-    if (end.is_cursor_damaged) {
+    if (ring.point.cursor_is_damaged && ring.is_truncated) return;
+    if (ring.point.cursor_is_damaged) {
       report_.Damage(path,
                      "the persist cursor is damaged; what is in the ring and "
                      "in its segments is told apart by the segments");
       return;
     }
-    const SegmentCursor& cursor = end.cursor;
-    const uint64_t last =
-        cursor.segment_number - (cursor.segment_bytes == 0 ? 1 : 0);
-    if (cursor.segment_number == 0 || last == 0) return;
+    const SegmentCursor& cursor = ring.facts.cursor;
+    const uint64_t last = cursor.last_started_segment();
+    if (last == 0) return;
     const auto tell = [&](uint64_t from, uint64_t to) {
       if (from > to) return;
       report_.Damage(path, absl::StrCat("its segments ", from, " to ", to,
@@ -231,27 +242,29 @@ class Recovery {
   }
 
   absl::Status RecoverIntoOutput(const FoundRing& found,
-                                 const LeftoverRing& ring, const RingEnd& end,
+                                 const LeftoverRing& ring,
+                                 const DecidedRing& decided,
                                  const Segments& segments) {
     const absl::StatusOr<std::unique_ptr<Staging>> staging =
         Staging::Create(output_.get(), found.id);
     if (!staging.ok()) return staging.status();
+    const SegmentCursor& cursor = decided.facts.cursor;
     Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
-      const bool is_last = segment.number == end.cursor.segment_number;
+      const bool is_last = segment.number == cursor.segment_number;
       const std::string name =
-          is_last ? SegmentFileName(end.header, segment.number,
-                                    end.cursor.segment_open_time_ns,
-                                    end.cursor.format)
+          is_last ? SegmentFileName(decided.header, segment.number,
+                                    cursor.segment_open_time_ns, cursor.format)
                   : Basename(from);
-      const uint64_t limit =
-          is_last && end.cursor_decides ? end.cursor.segment_bytes : kWholeFile;
+      const uint64_t limit = is_last && decided.point.is_by_cursor()
+                                 ? cursor.segment_bytes
+                                 : kWholeFile;
       if (absl::Status s = CopySegment(from, limit, (*staging)->PathOf(name));
           !s.ok()) {
         return s;
       }
-      sources[name] = {from, segment.number >= end.cursor.segment_number};
+      sources[name] = {from, segment.number >= cursor.segment_number};
     }
     LeftoverReport report;
     if (absl::Status s = AddToSegments(ring.ring, (*staging)->path(),

@@ -13,13 +13,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/tools/decode/boundary.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/inputs.h"
+#include "ringlog/tools/decode/segment_facts.h"
 
 namespace ringlog {
 namespace {
@@ -38,9 +39,15 @@ class Planner {
   void AddRing(const InputFile& input);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
                                          std::shared_ptr<RingImage> image,
-                                         const Boundary& boundary);
+                                         const ResumePoint& point);
+  void ReportDamage(const InputFile& input, const RingImage& image,
+                    const std::vector<FoundSegment>& segments,
+                    const ResumePoint& point);
   void AddSegments(const std::vector<FoundSegment>& files,
-                   const Boundary& boundary, SourcePlan* plan);
+                   const ResumePoint* point, SourcePlan* plan);
+  void AddSegment(const FoundSegment& file, const CountedSegment& counted,
+                  SourcePlan* plan);
+  void ReportUnreadable(const FoundSegment& file);
   void AddSegmentsWithoutRing();
 
   Inputs inputs_;
@@ -104,7 +111,7 @@ absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
     std::copy_if(segments_.begin(), segments_.end(),
                  std::back_inserter(segments),
                  [&](const FoundSegment& s) { return BelongsTo(s, id); });
-    if (!HidesSegments(*read, segments)) return read;
+    if (!CursorWasLost(read->facts(), KnownSegmentFacts(segments))) return read;
   }
 }
 
@@ -126,24 +133,57 @@ void Planner::AddRing(const InputFile& input) {
                                       other->second, "; give one of them")));
     return;
   }
-  if (image->header_is_rebuilt()) {
+  std::vector<FoundSegment> segments = TakeSegments(id, &segments_);
+  const RingFacts facts = image->facts();
+  const ResumePoint point = DecideResumePoint(
+      facts, ReadSegmentFacts(image->header(), facts, segments));
+  ReportDamage(input, *image, segments, point);
+  SourcePlan plan;
+  AddSegments(segments, &point, &plan);
+  plan.ring = MakeRingPart(input, std::move(image), point);
+  plans_.push_back(std::move(plan));
+}
+
+void Planner::ReportDamage(const InputFile& input, const RingImage& image,
+                           const std::vector<FoundSegment>& segments,
+                           const ResumePoint& point) {
+  const std::string& path = input.path;
+  const bool is_truncated = image.file_bytes() < image.header().file_bytes;
+  if (image.header_is_rebuilt()) {
     report_->Damage(
-        input.path,
+        path,
         absl::StrCat("the header and its copy are damaged; what it holds tells "
                      "of ",
-                     image->DescribeRebuilt(), ", not whose it is"));
+                     image.DescribeRebuilt(), ", not whose it is"));
   }
-  if (image->file_bytes() < image->header().file_bytes) {
-    report_->Damage(input.path,
-                    absl::StrCat("[", image->file_bytes(), "..",
-                                 image->header().file_bytes, "): cut off"));
+  if (is_truncated) {
+    report_->Damage(path,
+                    absl::StrCat("[", image.file_bytes(), "..",
+                                 image.header().file_bytes, "): cut off"));
   }
-  std::vector<FoundSegment> segments = TakeSegments(id, &segments_);
-  const Boundary boundary = FindBoundary(input.path, *image, segments, report_);
-  SourcePlan plan;
-  AddSegments(segments, boundary, &plan);
-  plan.ring = MakeRingPart(input, std::move(image), boundary);
-  plans_.push_back(std::move(plan));
+  const RingFacts facts = image.facts();
+  if (facts.cursor_state == CursorState::kUnreadable) {
+    report_->Damage(
+        path,
+        absl::StrCat("the persist cursor's state: ",
+                     DecodeCursorState(image.cursor()).status().message()));
+  } else if (point.cursor_is_damaged && !is_truncated) {
+    report_->Damage(path,
+                    "the persist cursor is damaged; what is in the ring and "
+                    "in its segments is told apart by the segments");
+  }
+  if (!point.lost_open_frame) return;
+  const SegmentCursor& cursor = facts.cursor;
+  for (const FoundSegment& segment : segments) {
+    if (segment.number != cursor.segment_number) continue;
+    report_->Damage(
+        segment.input.path,
+        absl::StrCat("[", cursor.frame_offset, "..", cursor.segment_bytes,
+                     "): not what the ring's cursor says was written; it "
+                     "had the positions ",
+                     cursor.open_frame.first_position, " to ",
+                     cursor.open_frame.end_position - 1));
+  }
 }
 
 // The records that a flusher has not written are mostly a small part of the
@@ -168,20 +208,23 @@ void Compact(RingPart* part, uint64_t ring_bytes) {
 
 std::unique_ptr<RingPart> Planner::MakeRingPart(
     const InputFile& input, std::shared_ptr<RingImage> image,
-    const Boundary& boundary) {
+    const ResumePoint& point) {
   struct Memory {
     std::shared_ptr<RingImage> image;
     RecoveredRing ring;
   };
-  RecoveredRing ring = image->Recover(boundary.from);
+  // If they overlap, Source finds the first record that segments lack.
+  RecoveredRing ring = image->Recover(point.overlaps ? RecoverFrom::kEverything
+                                                     : RecoverFrom::kCursor);
+  const uint64_t first_position = point.overlaps ? 0 : point.first_position;
   auto part = std::make_unique<RingPart>();
   part->path = input.path;
-  part->overlaps_segments = boundary.overlaps;
+  part->overlaps_segments = point.overlaps;
   part->program = image->program();
   part->process_id = image->header().process_id;
   part->may_be_alive = image->owner_may_be_alive();
   for (Gap gap : ring.gaps) {
-    gap.first_position = std::max(gap.first_position, boundary.first_position);
+    gap.first_position = std::max(gap.first_position, first_position);
     if (static_cast<int>(gap.cause) >= kDropCauseCount &&
         gap.first_position < gap.end_position) {
       part->gaps.push_back(gap);
@@ -191,11 +234,11 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
   static_assert(sizeof drops == sizeof ring.live.dropped, "the same counts");
   std::memcpy(&drops, &ring.live.dropped, sizeof drops);
   for (const Gap& gap :
-       DropGaps(drops, boundary.reported_drops, ring.end_position)) {
+       DropGaps(drops, point.drops_known_to_reader(), ring.end_position)) {
     part->gaps.push_back(gap);
   }
   for (const RecoveredRecord& record : ring.records) {
-    if (record.position < boundary.first_position) continue;
+    if (record.position < first_position) continue;
     part->records.push_back({record.position, record.head, record.body});
   }
   const uint64_t ring_bytes = image->header().file_bytes;
@@ -205,42 +248,59 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
   return part;
 }
 
+// Without a `point` all bytes count.
 void Planner::AddSegments(const std::vector<FoundSegment>& files,
-                          const Boundary& boundary, SourcePlan* plan) {
+                          const ResumePoint* point, SourcePlan* plan) {
   const FoundSegment* previous = nullptr;
-  for (const FoundSegment& file : files) {
-    // Begun, but nothing in it was published: the ring has it.
-    if (!boundary.any_segment || file.number > boundary.last_number) continue;
-    const std::string& path = file.input.path;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const FoundSegment& file = files[i];
+    CountedSegment counted;
+    if (point != nullptr) {
+      counted = point->segments[i];
+      // The ring has all of its records.
+      if (counted.bytes == 0 && file.number > point->last_segment) continue;
+    }
     if (!file.status.ok()) {
-      // A process that died right after it had created the file.
-      if (file.input.bytes == 0 &&
-          (file.input.from_directory ||
-           file.input.name.kind == FileKind::kSegment)) {
-        report_->Note(path, "empty: nothing was written to it");
-      } else if (!absl::IsNotFound(file.status) || !file.input.from_directory) {
-        report_->Unusable(path, file.status);
-      }
-      continue;
+      ReportUnreadable(file);
+    } else if (previous != nullptr && previous->number == file.number) {
+      report_->Unusable(file.input.path,
+                        absl::InvalidArgumentError(absl::StrCat(
+                            "another copy of the segment ",
+                            previous->input.path, "; give one of them")));
+    } else {
+      previous = &file;
+      AddSegment(file, counted, plan);
     }
-    if (previous != nullptr && previous->number == file.number) {
-      report_->Unusable(path, absl::InvalidArgumentError(absl::StrCat(
-                                  "another copy of the segment ",
-                                  previous->input.path, "; give one of them")));
-      continue;
-    }
-    previous = &file;
-    SegmentPart part;
-    part.path = path;
-    part.from_directory = file.input.from_directory;
-    part.is_named_as_segment = file.input.name.kind == FileKind::kSegment;
-    if (file.number == boundary.last_number &&
-        boundary.last_bytes != kWholeFile) {
-      part.limit_bytes = boundary.last_bytes;
-      part.is_limited = true;
-      part.limit_position = boundary.last_end_position;
-    }
-    plan->segments.push_back(std::move(part));
+  }
+}
+
+void Planner::AddSegment(const FoundSegment& file,
+                         const CountedSegment& counted, SourcePlan* plan) {
+  if (counted.bytes == 0) {
+    report_->Damage(file.input.path,
+                    "no intact frame; the machine died before one was on disk");
+    return;
+  }
+  SegmentPart part;
+  part.path = file.input.path;
+  part.from_directory = file.input.from_directory;
+  part.is_named_as_segment = file.input.name.kind == FileKind::kSegment;
+  if (counted.bytes != kAllBytes) {
+    part.limit_bytes = counted.bytes;
+    part.is_limited = true;
+    part.limit_position = counted.end_position;
+  }
+  plan->segments.push_back(std::move(part));
+}
+
+void Planner::ReportUnreadable(const FoundSegment& file) {
+  const std::string& path = file.input.path;
+  if (file.input.bytes == 0 && (file.input.from_directory ||
+                                file.input.name.kind == FileKind::kSegment)) {
+    // Its process died directly after it had created the file.
+    report_->Note(path, "empty: nothing was written to it");
+  } else if (!absl::IsNotFound(file.status) || !file.input.from_directory) {
+    report_->Unusable(path, file.status);
   }
 }
 
@@ -280,7 +340,7 @@ void Planner::AddSegmentsWithoutRing() {
                        return a.number < b.number;
                      });
     SourcePlan plan;
-    AddSegments(group, Boundary(), &plan);
+    AddSegments(group, nullptr, &plan);
     if (!plan.segments.empty()) plans_.push_back(std::move(plan));
   }
 }

@@ -160,18 +160,22 @@ absl::Status RingImage::Load(int fd, uint64_t size) {
 void RingImage::FindCursor() {
   const absl::string_view live = At(header_.live_offset, sizeof(RingLive));
   if (live.size() < sizeof(RingLive)) {
-    cursor_kind_ = CursorKind::kDamaged;
+    cursor_state_ = CursorState::kDamaged;
     return;
   }
   cursor_ = ParsePersistCursor(live, header_);
   RingLive raw;
   std::memcpy(&raw, live.data(), sizeof raw);
   if (LatestCursorIsDamaged(raw, header_)) {
-    cursor_kind_ = CursorKind::kDamaged;
+    cursor_state_ = CursorState::kDamaged;
   } else {
-    cursor_kind_ =
-        cursor_.sequence == 0 ? CursorKind::kNone : CursorKind::kValid;
+    cursor_state_ =
+        cursor_.sequence == 0 ? CursorState::kNone : CursorState::kIntact;
   }
+}
+
+RingFacts RingImage::facts() const {
+  return MakeRingFacts(header_, is_of_another_boot(), cursor_state_, cursor_);
 }
 
 RecoveredRing RingImage::Recover(RecoverFrom from) const {

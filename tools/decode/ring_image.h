@@ -17,17 +17,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/ring/crash_report.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
-
-enum class CursorKind {
-  kNone,     // nothing has been persisted yet
-  kValid,    // the newest that was published
-  kDamaged,  // the newest one does not fit its checksum, or is cut off
-};
 
 // Thread-compatible.
 class RingImage {
@@ -50,9 +45,12 @@ class RingImage {
   // The ring's true id, once it is known. Requires: header_is_rebuilt(), and
   // the CRC-32C of `id` is that of header().ring_id.
   void SetRingId(const std::array<uint8_t, 16>& id);
-  CursorKind cursor_kind() const { return cursor_kind_; }
-  // Requires: cursor_kind() == kValid.
+  // Never kUnreadable.
+  CursorState cursor_state() const { return cursor_state_; }
+  // The newest intact cursor; zeros if there is none.
   const PersistCursor& cursor() const { return cursor_; }
+  // The facts about the ring for DecideResumePoint().
+  RingFacts facts() const;
   // Of the process that made it.
   std::string program() const;
   // Whether that process lives; not whether this file is still its ring: it may
@@ -82,7 +80,7 @@ class RingImage {
   uint64_t file_bytes_ = 0;
   RingHeader header_ = {};
   bool header_is_rebuilt_ = false;
-  CursorKind cursor_kind_ = CursorKind::kNone;
+  CursorState cursor_state_ = CursorState::kNone;
   PersistCursor cursor_ = {};
   // If the ring was in use while it was read: the position that was claimed
   // next when that began. What was claimed later is not complete.
