@@ -1,4 +1,4 @@
-// What recovery makes of a ring, a cursor or a segment that is damaged.
+// Tests recovery of damaged rings, cursors and segments.
 
 #include <unistd.h>
 
@@ -29,8 +29,9 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
-// Nobody knows then what of the last segment counts: nothing of it is touched.
-TEST_P(LifeTest, WithADamagedCursorNothingIsLostAndSegmentsStay) {
+// Without the cursor it is unknown which bytes of the last segment count, so
+// recovery leaves all segments unchanged.
+TEST_P(LifeTest, DamagedCursorKeepsRecordsAndSegments) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];
@@ -58,14 +59,66 @@ TEST_P(LifeTest, WithADamagedCursorNothingIsLostAndSegmentsStay) {
     }
   }
   EXPECT_THAT(Messages(logged), ::testing::IsSubsetOf(texts));
-  // The ring came back, as if its deletion had not been.
+  // The deletion of the ring was lost, so the ring is back.
   const std::vector<std::string> names = FilesIn(directory, ".zst");
   WriteFile(ring, bytes);
   ASSERT_TRUE(Recover(directory).ok());
   EXPECT_EQ(FilesIn(directory, ".zst"), names);
 }
 
-TEST_P(LifeTest, ADamagedSegmentIsNotCopiedFromTheRing) {
+// Both cursors are zeros: the ring looks as if nothing had been persisted.
+TEST_P(LifeTest, LostCursorKeepsRecordsAndSegments) {
+  const std::string directory = MakeTestDirectory();
+  const int logged = LiveAndDie(directory);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  std::string bytes = ReadFile(ring);
+  RingLive live;
+  std::memcpy(&live, &bytes[kLiveOffset], sizeof live);
+  std::memset(&live.cursor, 0, sizeof live.cursor);
+  std::memcpy(&bytes[kLiveOffset], &live, sizeof live);
+  WriteFile(ring, bytes);
+  std::map<std::string, std::string> segments;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    auto reader = SegmentReader::Open(path);
+    const bool counts = reader.ok() && (*reader)->first_metadata() != nullptr;
+    if (counts) segments[path] = ReadFile(path);
+  }
+  ASSERT_TRUE(Recover(directory).ok());
+  for (const auto& [path, content] : segments) {
+    EXPECT_EQ(ReadFile(path), content);
+  }
+  const std::vector<std::string> names = FilesIn(directory, ".zst");
+  std::vector<std::string> texts;
+  for (const std::string& path : names) {
+    for (absl::string_view line :
+         absl::StrSplit(Decompress(path), '\n', absl::SkipEmpty())) {
+      texts.emplace_back(line.substr(line.find("] ") + 2));
+    }
+  }
+  EXPECT_THAT(Messages(logged), ::testing::IsSubsetOf(texts));
+  // The deletion of the ring was lost, so the ring is back.
+  WriteFile(ring, bytes);
+  ASSERT_TRUE(Recover(directory).ok());
+  EXPECT_EQ(FilesIn(directory, ".zst"), names);
+}
+
+// The file ends before the cursors: nothing is known about the segments.
+TEST_P(LifeTest, TruncatedRingKeepsItsSegments) {
+  const std::string directory = MakeTestDirectory();
+  LiveAndDie(directory);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  WriteFile(ring, ReadFile(ring).substr(0, kLiveOffset + 100));
+  std::map<std::string, std::string> segments;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    segments[path] = ReadFile(path);
+  }
+  ASSERT_TRUE(Recover(directory).ok());
+  for (const auto& [path, content] : segments) {
+    EXPECT_EQ(ReadFile(path), content);
+  }
+}
+
+TEST_P(LifeTest, DamagedSegmentIsNotReplayedFromRing) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   for (const std::string& path : FilesIn(directory, ".zst")) {
@@ -75,7 +128,7 @@ TEST_P(LifeTest, ADamagedSegmentIsNotCopiedFromTheRing) {
     WriteFile(path, bytes);
   }
   ASSERT_TRUE(Recover(directory).ok());
-  // Of what the reader can still read none is there twice.
+  // No readable record is there twice.
   std::map<std::string, int> counts;
   for (const std::string& path : FilesIn(directory, ".zst")) {
     auto reader = SegmentReader::Open(path);
@@ -88,13 +141,13 @@ TEST_P(LifeTest, ADamagedSegmentIsNotCopiedFromTheRing) {
   EXPECT_LE(counts.size(), static_cast<size_t>(logged));
 }
 
-// The number of the life's step after which a frame of its segment is open, and
-// the records in it.
+// The step of Life() after which a frame of the segment is open, and the
+// records in that frame.
 constexpr int kOpenFrameStep = 14;
 constexpr int kOpenFrameFirst = 4;
 constexpr int kOpenFrameEnd = 8;
 
-// What the reader finds in all segments of a directory, in order.
+// The records and skipped regions in all segments of a directory, in order.
 struct Found {
   std::vector<std::string> texts;
   std::vector<SkippedRegion> regions;
@@ -139,7 +192,7 @@ class OpenFrameTest : public ::testing::Test {
     EXPECT_EQ(cursor->segment_bytes, segment_bytes_.size());
   }
 
-  // Every record but those of the open frame, which are named.
+  // Expects all records but those of the open frame, which are reported.
   void ExpectFrameIsLost(const std::string& segment) {
     for (const std::string& path : FilesIn(directory_, ".zst")) {
       ASSERT_EQ(unlink(path.c_str()), 0);
@@ -166,7 +219,7 @@ class OpenFrameTest : public ::testing::Test {
   uint64_t frame_offset_ = 0;
 };
 
-TEST_F(OpenFrameTest, AFlippedByteInItGivesNoWrongText) {
+TEST_F(OpenFrameTest, FlippedByteGivesNoWrongText) {
   for (uint64_t at = frame_offset_; at < segment_bytes_.size(); ++at) {
     std::string damaged = segment_bytes_;
     damaged[at] = static_cast<char>(damaged[at] ^ 1);
@@ -175,7 +228,7 @@ TEST_F(OpenFrameTest, AFlippedByteInItGivesNoWrongText) {
   }
 }
 
-TEST_F(OpenFrameTest, CutAnywhereInItGivesNoWrongText) {
+TEST_F(OpenFrameTest, TruncationGivesNoWrongText) {
   for (uint64_t length = frame_offset_; length < segment_bytes_.size();
        ++length) {
     ExpectFrameIsLost(segment_bytes_.substr(0, length));
@@ -183,8 +236,9 @@ TEST_F(OpenFrameTest, CutAnywhereInItGivesNoWrongText) {
   }
 }
 
-// A frame before it is damaged: it is closed all the same.
-TEST_F(OpenFrameTest, DamageBeforeItDoesNotCostIt) {
+// A frame before the open frame is damaged; the open frame is closed
+// nevertheless.
+TEST_F(OpenFrameTest, SurvivesDamageBeforeIt) {
   std::string damaged = segment_bytes_;
   damaged[20] = static_cast<char>(damaged[20] ^ 1);
   WriteFile(segment_, damaged);
@@ -196,7 +250,7 @@ TEST_F(OpenFrameTest, DamageBeforeItDoesNotCostIt) {
   EXPECT_THAT(found.regions, SizeIs(1));
 }
 
-TEST_F(OpenFrameTest, AnotherRingsFileOfThatNameStaysAsItIs) {
+TEST_F(OpenFrameTest, ForeignFileOfThatNameStays) {
   std::string others;
   {
     const std::string elsewhere = MakeTestDirectory();
@@ -211,8 +265,8 @@ TEST_F(OpenFrameTest, AnotherRingsFileOfThatNameStaysAsItIs) {
   EXPECT_EQ(ReadFile(segment_), others);
 }
 
-// What the ring says of its segments may then be old, and is asked of them.
-TEST_P(LifeTest, AfterTheMachineHasDiedNothingThatIsThereIsLostOrDoubled) {
+// The cursor may be older than the segments, so the segments are scanned.
+TEST_P(LifeTest, MachineDeathLosesAndDoublesNothing) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];
@@ -224,7 +278,7 @@ TEST_P(LifeTest, AfterTheMachineHasDiedNothingThatIsThereIsLostOrDoubled) {
 INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, LifeTest,
                          ::testing::Range(size_t{0}, Life().size()));
 
-TEST(LeftoverRecoveryTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
+TEST(LeftoverRecoveryTest, DamagedRingStaysAndOthersAreRecovered) {
   const std::string directory = MakeTestDirectory();
   { Victim(directory).Log(3); }
   const std::string first = FilesIn(directory, ".ring")[0];
@@ -243,7 +297,7 @@ TEST(LeftoverRecoveryTest, ADamagedRingStaysAndDoesNotKeepOthersFromRecovery) {
   EXPECT_EQ(Texts(directory), Messages(2));
 }
 
-TEST(LeftoverRecoveryTest, ADamagedHeaderWithAWholeCopyCostsNothing) {
+TEST(LeftoverRecoveryTest, HeaderCopyReplacesDamagedHeader) {
   const std::string directory = MakeTestDirectory();
   { Victim(directory).Log(3); }
   const std::string ring = FilesIn(directory, ".ring")[0];

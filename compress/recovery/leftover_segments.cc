@@ -53,6 +53,7 @@ class Leftover {
     cursor_ = *cursor;
     if (absl::Status s = Decide(); !s.ok()) return s;
     if (point_.basis == ResumePoint::Basis::kAlreadyRecovered) {
+      report->segment_path = last_segment().path;
       return absl::OkStatus();
     }
     absl::Status status = CutSegments();
@@ -67,11 +68,17 @@ class Leftover {
   }
 
  private:
-  // If no cursor tells a later attempt where this one began, the new segment
-  // gets its name when it is complete. Then it either exists or does not.
+  // True if the new segment gets its name when it is complete, so that it
+  // either exists or does not. Needed without a cursor: a later attempt could
+  // not tell an unfinished segment from one of the process.
   bool renames_when_complete() const {
     return point_.basis == ResumePoint::Basis::kNothingPersisted ||
            point_.basis == ResumePoint::Basis::kSegmentsAlone;
+  }
+
+  // Requires: point_.last_index >= 0.
+  const ScannedSegment& last_segment() const {
+    return segments_[static_cast<size_t>(point_.last_index)];
   }
 
   std::string SegmentPath() const {
@@ -94,9 +101,9 @@ class Leftover {
   absl::Status Decide() {
     const ScanNeed need = NeededScan(facts_);
     if (need.for_proof || need.for_segments) {
-      absl::StatusOr<std::vector<ScannedSegment>> scanned = ScanSegments(
-          ring_.header, directory_, need.first_number,
-          std::max(facts_.first_position, facts_.cursor_end_position));
+      absl::StatusOr<std::vector<ScannedSegment>> scanned =
+          ScanSegments(ring_.header, directory_, need.first_number,
+                       facts_.cursor_end_position);
       if (!scanned.ok()) return scanned.status();
       segments_ = *std::move(scanned);
     } else if (struct stat st; cursor_.names_started_segment() &&
@@ -154,8 +161,8 @@ class Leftover {
     if (point_.is_by_cursor()) return;
     cursor_.segment_number = 0;
     cursor_.segment_bytes = cursor_.frame_offset = 0;
-    for (const ScannedSegment& segment : segments_) {
-      if (segment.facts.number != point_.last_segment) continue;
+    if (point_.last_index >= 0) {
+      const ScannedSegment& segment = last_segment();
       cursor_.segment_number = segment.facts.number;
       cursor_.segment_open_time_ns = segment.open_time_ns;
       cursor_.format = segment.format;
@@ -220,8 +227,9 @@ class Leftover {
   // Adds, in this order:
   //   1. records and gaps, by position;
   //   2. drops that no segment reports yet;
-  //   3. crash reports. Their positions tell a later attempt, after another
-  //      boot, that they are in the segment.
+  //   3. crash reports. A later attempt, after another boot, skips them by
+  //   their
+  //      positions.
   absl::Status AddRecords(LeftoverReport* report) {
     const uint64_t begin = point_.first_position;
     const uint64_t end = std::max(begin, ring_.end_position);

@@ -17,7 +17,8 @@ namespace ringlog {
 
 struct LeftoverReport {
   std::string ring_path;
-  // The segment that received records or gaps; empty if there were none.
+  // The segment that has the ring's last records or gaps; empty if the ring had
+  // none for it.
   std::string segment_path;
   uint64_t records = 0;   // number of records that only the ring had
   std::vector<Gap> gaps;  // gaps written to the segment

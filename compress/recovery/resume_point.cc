@@ -1,6 +1,7 @@
 #include "ringlog/compress/recovery/resume_point.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "absl/strings/string_view.h"
 
@@ -11,6 +12,12 @@ using Basis = ResumePoint::Basis;
 
 bool IsOwn(const SegmentFacts& segment) {
   return segment.standing == SegmentFacts::Standing::kOwn;
+}
+
+// True if a recovery that was killed wrote the segment. The ring still has all
+// of its records.
+bool IsUnfinishedAttempt(const SegmentFacts& segment) {
+  return segment.is_recovered && !segment.is_complete;
 }
 
 // The position from which the newest intact cursor leaves records to the ring.
@@ -58,17 +65,18 @@ ResumePoint DecideByCursor(const RingFacts& ring,
     point.lost_open_frame |= is_started && segment.open_frame_is_damaged;
   }
   const CountedSegment named = CountByCursor(ring, !point.lost_open_frame);
+  point.last_segment = cursor.last_started_segment();
   for (const SegmentFacts& segment : segments) {
     CountedSegment counted = {segment.number, kAllBytes, 0};
-    if (!IsOwn(segment) || segment.number > cursor.last_started_segment()) {
+    if (!IsOwn(segment) || segment.number > point.last_segment) {
       counted.bytes = 0;
-    } else if (is_started && segment.number == cursor.segment_number) {
-      counted = named;
+    } else if (segment.number == point.last_segment) {
+      point.last_index = static_cast<int>(point.segments.size());
+      if (is_started) counted = named;
     }
     point.segments.push_back(counted);
   }
   point.overlaps = is_started && !is_there;
-  point.last_segment = cursor.last_started_segment();
   point.last_bytes = is_started                ? named.bytes
                      : point.last_segment != 0 ? kAllBytes
                                                : 0;
@@ -77,25 +85,28 @@ ResumePoint DecideByCursor(const RingFacts& ring,
   return point;
 }
 
-// Row 6. `last` is the last segment with a proven frame that ends above the
-// cursor.
+// Row 6. `last` is the index of the last segment with a proven frame that ends
+// above the cursor.
 ResumePoint DecideByProof(const RingFacts& ring,
-                          absl::Span<const SegmentFacts> segments,
-                          const SegmentFacts& last) {
+                          absl::Span<const SegmentFacts> segments, int last) {
   const SegmentCursor& cursor = ring.cursor;
+  const SegmentFacts& last_segment = segments[static_cast<size_t>(last)];
   ResumePoint point;
   point.basis = Basis::kProvenFrames;
+  point.first_position = CursorEnd(ring);
   point.reported_drops = cursor.reported_drops;
-  point.last_segment = last.number;
-  point.last_bytes = last.is_complete ? kAllBytes : last.proven_bytes;
-  point.continues_last = !last.is_complete;
+  point.last_segment = last_segment.number;
+  point.last_bytes =
+      last_segment.is_complete ? kAllBytes : last_segment.proven_bytes;
+  point.last_index = last;
+  point.continues_last = !last_segment.is_complete;
   for (const SegmentFacts& segment : segments) {
     CountedSegment counted = {segment.number, kAllBytes, 0};
-    if (!IsOwn(segment) || segment.number > last.number) {
+    if (!IsOwn(segment) || segment.number > point.last_segment) {
       counted.bytes = 0;
-    } else if (segment.number == last.number) {
+    } else if (&segment == &last_segment) {
       counted.bytes = point.last_bytes;
-      counted.end_position = last.end_position;
+      counted.end_position = segment.end_position;
     } else if (segment.number >= cursor.segment_number && !segment.is_closed &&
                segment.is_readable) {
       counted.bytes = segment.proven_bytes;
@@ -111,7 +122,7 @@ ResumePoint DecideByProof(const RingFacts& ring,
     point.first_position = std::max(point.first_position, segment.end_position);
     AddDrops(segment.drops, &point.reported_drops);
   }
-  SetNextSegment(last.number + 1, segments, &point);
+  SetNextSegment(point.last_segment + 1, segments, &point);
   return point;
 }
 
@@ -124,13 +135,14 @@ ResumePoint DecideBySegments(const RingFacts& ring,
   point.overlaps = true;
   point.reported_drops = ring.cursor.reported_drops;
   for (const SegmentFacts& segment : segments) {
-    if (!IsOwn(segment)) {
+    if (!IsOwn(segment) || IsUnfinishedAttempt(segment)) {
       point.segments.push_back({segment.number, 0, 0});
       continue;
     }
-    point.segments.push_back({segment.number, kAllBytes, 0});
-    point.last_segment = std::max(point.last_segment, segment.number);
+    point.last_segment = segment.number;
     point.last_bytes = kAllBytes;
+    point.last_index = static_cast<int>(point.segments.size());
+    point.segments.push_back({segment.number, kAllBytes, 0});
     point.first_position = std::max(point.first_position, segment.end_position);
     if (segment.is_recovered) point.basis = Basis::kAlreadyRecovered;
   }
@@ -138,15 +150,18 @@ ResumePoint DecideBySegments(const RingFacts& ring,
   return point;
 }
 
-// The last segment with a proven frame that ends above the cursor; nullptr if
-// there is none.
-const SegmentFacts* FindLastProven(const RingFacts& ring,
-                                   absl::Span<const SegmentFacts> segments) {
-  const SegmentFacts* last = nullptr;
-  for (const SegmentFacts& segment : segments) {
-    if (IsOwn(segment) && segment.number >= ring.cursor.segment_number &&
-        segment.end_position > CursorEnd(ring)) {
-      last = &segment;
+// Returns the index of the last segment with a proven frame that ends above the
+// cursor; -1 if there is none. Without a cursor every proven frame counts, also
+// below the ring's first position: a rebuilt header does not know that
+// position.
+int FindLastProven(const RingFacts& ring,
+                   absl::Span<const SegmentFacts> segments) {
+  int last = -1;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (IsOwn(segments[i]) &&
+        segments[i].number >= ring.cursor.segment_number &&
+        segments[i].end_position > ring.cursor_end_position) {
+      last = static_cast<int>(i);
     }
   }
   return last;
@@ -191,7 +206,7 @@ bool CursorWasLost(const RingFacts& ring,
   return ring.cursor_state == CursorState::kNone &&
          std::any_of(segments.begin(), segments.end(),
                      [](const SegmentFacts& segment) {
-                       return IsOwn(segment) &&
+                       return IsOwn(segment) && !IsUnfinishedAttempt(segment) &&
                               (segment.has_metadata || segment.number > 1);
                      });
 }
@@ -202,9 +217,9 @@ ResumePoint DecideResumePoint(const RingFacts& ring,
                                  CursorWasLost(ring, segments);
   ResumePoint point;
   if (NeededScan(ring).for_proof) {
-    const SegmentFacts* last = FindLastProven(ring, segments);
-    point = last != nullptr ? DecideByProof(ring, segments, *last)
-                            : DecideByCursor(ring, segments);
+    const int last = FindLastProven(ring, segments);
+    point = last >= 0 ? DecideByProof(ring, segments, last)
+                      : DecideByCursor(ring, segments);
   } else if (cursor_is_damaged ||
              ring.cursor_state == CursorState::kUnreadable) {
     point = DecideBySegments(ring, segments);

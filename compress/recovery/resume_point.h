@@ -9,8 +9,8 @@
 //
 // DecideResumePoint() uses the first row that fits. The "cursor" is the newest
 // intact one, N is the segment that it names, and P is the position that it
-// covers. A "proven" frame is intact and has an intact metadata frame
-// (segment_scan.h).
+// covers; both are 0 without such a cursor. A "proven" frame is intact and has
+// an intact metadata frame (segment_scan.h).
 //
 //   row | boot    | cursor      | segments             | basis
 //   ----+---------+-------------+----------------------+--------------------
@@ -18,14 +18,17 @@
 //    2  | same    | none        | number 2 or higher,  | kSegmentsAlone
 //       |         |             | or with metadata     |
 //    3  | same    | none        | others               | kNothingPersisted
-//    4  | same    | damaged     | one is recovery's    | kAlreadyRecovered
+//    4  | same    | damaged     | one is complete and  | kAlreadyRecovered
+//       |         |             | recovery wrote it    |
 //    5  | same    | damaged     | others               | kSegmentsAlone
 //    6  | another | any         | N or later: a proven | kProvenFrames
 //       |         |             | frame ends above P   |
 //    7  | another | none intact | others               | kNothingPersisted
 //    8  | any     | intact      | others               | kCursor
 //
-// (Row 2 becomes kAlreadyRecovered under the condition of row 4.)
+// Rows 1 and 2 give kAlreadyRecovered under the condition of row 4. In rows 2
+// to 5 an incomplete segment that recovery wrote is treated as missing: it is
+// an attempt that was killed, and the ring still has all of its records.
 //
 //   basis             | bytes that count           | first_position | overlaps
 //   ------------------+----------------------------+----------------+---------
@@ -49,10 +52,11 @@
 //                     |   otherwise those proven   |                |
 //                     |   or counted by the cursor |                |
 //                     | later: none                |                |
-//   kSegmentsAlone,   | all                        | the higher of  | yes
-//   kAlreadyRecovered |                            | P and the end  |
-//                     |                            | of the proven  |
-//                     |                            | frames         |
+//   kSegmentsAlone,   | all                        | where the last | yes
+//   kAlreadyRecovered |                            | proven frame   |
+//                     |                            | ends           |
+//
+// first_position is never lower than P or the ring's first position.
 //
 // The machine's death is the reason for the rows with another boot: the disk
 // may have the ring's pages of different moments, so the cursor may be older
@@ -185,6 +189,8 @@ struct ResumePoint {
   // be there. 0 if there is none.
   uint64_t last_segment = 0;
   uint64_t last_bytes = 0;  // of last_segment, as in CountedSegment
+  // Index of last_segment in `segments`; -1 if it is not there.
+  int last_index = -1;
 
   // True if recovery may append to last_segment at last_bytes; otherwise it
   // begins next_segment.

@@ -58,13 +58,21 @@ enum class File {
   kOpenFrameDamaged,
   kUnreadable,
   kForeign,
-  kRecovered,  // written by recovery; closed
+  kRecovered,          // written by recovery; closed
+  kUnfinishedAttempt,  // written by a recovery that was killed
 };
-constexpr File kFiles[] = {
-    File::kMissing, File::kAsPublished,      File::kOpen,
-    File::kClosed,  File::kClosedDamaged,    File::kUnproven,
-    File::kShort,   File::kOpenFrameDamaged, File::kUnreadable,
-    File::kForeign, File::kRecovered};
+constexpr File kFiles[] = {File::kUnfinishedAttempt,
+                           File::kMissing,
+                           File::kAsPublished,
+                           File::kOpen,
+                           File::kClosed,
+                           File::kClosedDamaged,
+                           File::kUnproven,
+                           File::kShort,
+                           File::kOpenFrameDamaged,
+                           File::kUnreadable,
+                           File::kForeign,
+                           File::kRecovered};
 
 RingFacts MakeRing(Cursor cursor, bool is_of_another_boot) {
   RingFacts ring;
@@ -120,7 +128,8 @@ SegmentFacts MakeSegment(uint64_t number, File file) {
   segment.is_closed = file == File::kClosed || file == File::kClosedDamaged ||
                       file == File::kRecovered;
   segment.is_complete = segment.is_closed && file != File::kClosedDamaged;
-  segment.is_recovered = file == File::kRecovered;
+  segment.is_recovered =
+      file == File::kRecovered || file == File::kUnfinishedAttempt;
   if (segment.is_closed || file == File::kOpen) {
     segment.bytes = segment.proven_bytes = kProvenBytes;
     segment.end_position = kProvenEnd;
@@ -159,18 +168,22 @@ bool Any(const std::vector<SegmentFacts>& segments,
   });
 }
 
+bool IsUnfinishedAttempt(const SegmentFacts& segment) {
+  return segment.is_recovered && !segment.is_complete;
+}
+
 // The rows of the first table in resume_point.h: number and basis.
 std::pair<int, Basis> ExpectedRow(const RingFacts& ring,
                                   const std::vector<SegmentFacts>& segments) {
-  const bool is_recovered =
-      Any(segments, [](const auto& s) { return s.is_recovered; });
+  const bool is_recovered = Any(
+      segments, [](const auto& s) { return s.is_recovered && s.is_complete; });
   const Basis alone =
       is_recovered ? Basis::kAlreadyRecovered : Basis::kSegmentsAlone;
   if (ring.cursor_state == CursorState::kUnreadable) return {1, alone};
   if (!ring.is_of_another_boot) {
     if (ring.cursor_state == CursorState::kNone) {
       const bool any = Any(segments, [](const auto& s) {
-        return s.number >= 2 || s.has_metadata;
+        return !IsUnfinishedAttempt(s) && (s.number >= 2 || s.has_metadata);
       });
       return any ? std::pair(2, alone) : std::pair(3, Basis::kNothingPersisted);
     }
@@ -179,9 +192,9 @@ std::pair<int, Basis> ExpectedRow(const RingFacts& ring,
     }
     return {8, Basis::kCursor};
   }
-  const uint64_t end = std::max(kFirst, ring.cursor_end_position);
   if (Any(segments, [&](const auto& s) {
-        return s.number >= ring.cursor.segment_number && s.end_position > end;
+        return s.number >= ring.cursor.segment_number &&
+               s.end_position > ring.cursor_end_position;
       })) {
     return {6, Basis::kProvenFrames};
   }
@@ -216,13 +229,15 @@ uint64_t ExpectedBytes(const RingFacts& ring, Basis basis, uint64_t last_proven,
     case Basis::kAlreadyRecovered:
       break;
   }
-  return kAllBytes;
+  return IsUnfinishedAttempt(s) ? 0 : kAllBytes;
 }
 
 void ExpectRight(const RingFacts& ring,
                  const std::vector<SegmentFacts>& segments, Basis basis) {
   const ResumePoint point = DecideResumePoint(ring, segments);
   ASSERT_EQ(point.basis, basis);
+  const bool is_alone =
+      basis == Basis::kSegmentsAlone || basis == Basis::kAlreadyRecovered;
   const uint64_t cursor_end = std::max(kFirst, ring.cursor_end_position);
   uint64_t last_proven = 0;
   uint64_t proven_end = cursor_end;
@@ -232,11 +247,10 @@ void ExpectRight(const RingFacts& ring,
         basis == Basis::kProvenFrames) {
       continue;
     }
-    if (s.end_position > cursor_end) last_proven = s.number;
+    if (is_alone && IsUnfinishedAttempt(s)) continue;
+    if (s.end_position > ring.cursor_end_position) last_proven = s.number;
     proven_end = std::max(proven_end, s.end_position);
   }
-  const bool is_alone =
-      basis == Basis::kSegmentsAlone || basis == Basis::kAlreadyRecovered;
   EXPECT_EQ(point.first_position, is_alone || basis == Basis::kProvenFrames
                                       ? proven_end
                                       : cursor_end);
@@ -274,7 +288,8 @@ void ExpectConsistent(const std::vector<SegmentFacts>& segments,
     if (counted.number > point.last_segment) {
       EXPECT_EQ(counted.bytes, 0u);
     }
-    if (counted.number == point.last_segment) {
+    if (static_cast<int>(i) == point.last_index) {
+      EXPECT_EQ(counted.number, point.last_segment);
       EXPECT_EQ(counted.bytes, point.last_bytes);
     }
   }
@@ -388,6 +403,35 @@ TEST(ResumePointTest, LostCursorIsNoMissingCursor) {
   EXPECT_TRUE(point.cursor_is_damaged);
   EXPECT_EQ(point.first_position, kFramePosition);
   EXPECT_EQ(point.next_segment, 2u);
+}
+
+// The first attempt cannot have published anything that the ring does not have.
+TEST(ResumePointTest, UnfinishedAttemptIsReplaced) {
+  for (const Cursor cursor : {Cursor::kNone, Cursor::kDamagedWithoutOlder}) {
+    const ResumePoint point = DecideResumePoint(
+        MakeRing(cursor, false), {MakeSegment(1, File::kUnfinishedAttempt)});
+    EXPECT_EQ(point.first_position, kFirst);
+    EXPECT_EQ(point.next_segment, 1u);
+  }
+}
+
+// A rebuilt header's first position is the lowest one in the ring.
+TEST(ResumePointTest, ProofCountsBelowARebuiltFirstPosition) {
+  RingFacts ring = MakeRing(Cursor::kDamagedWithoutOlder, true);
+  ring.first_position = kProvenEnd + 50;
+  const ResumePoint point =
+      DecideResumePoint(ring, {MakeSegment(1, File::kOpen)});
+  EXPECT_THAT(BytesOf(point), ElementsAre(kProvenBytes));
+  EXPECT_EQ(point.first_position, kProvenEnd + 50);
+}
+
+// Of two files with one number, the one with the proof is continued.
+TEST(ResumePointTest, ProofSelectsAmongFilesOfOneNumber) {
+  const ResumePoint point = DecideResumePoint(
+      MakeRing(Cursor::kUnstarted, true),
+      {MakeSegment(kNamed, File::kOpen), MakeSegment(kNamed, File::kUnproven)});
+  EXPECT_EQ(point.last_index, 0);
+  EXPECT_THAT(BytesOf(point), ElementsAre(kProvenBytes, 0));
 }
 
 // Positions that run backwards prove damage, or an attack. No proven segment is

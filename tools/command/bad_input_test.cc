@@ -117,10 +117,10 @@ TEST_F(BadInputTest, RingCutAtEveryKilobyte) {
     // As far as there is a header, inspect prints it, and what is missing.
     const ToolRun run = RunTool("ringlog", {"inspect", path});
     EXPECT_THAT(run.exit_status, AnyOf(1, 2));
-    EXPECT_THAT(
-        run.exit_status == 1 ? run.out : run.err,
-        HasSubstr(run.exit_status == 1 ? absl::StrCat(size, " bytes, cut from ")
-                                       : path));
+    EXPECT_THAT(run.exit_status == 1 ? run.out : run.err,
+                HasSubstr(run.exit_status == 1
+                              ? absl::StrCat(size, " bytes, truncated from ")
+                              : path));
   }
 }
 

@@ -35,7 +35,7 @@ std::string UtcTime(int64_t time_ns) {
                           absl::FromUnixNanos(time_ns), absl::UTCTimeZone());
 }
 
-// The C string that `field` holds, or all of it.
+// Returns the C string in `field`, or all of it.
 template <size_t kSize>
 absl::string_view Text(const char (&field)[kSize]) {
   return {field, strnlen(field, kSize)};
@@ -46,7 +46,7 @@ std::string Hex(const uint8_t* bytes, size_t size) {
       absl::string_view(reinterpret_cast<const char*>(bytes), size));
 }
 
-// What is known of one ring, as lines of a name and a value.
+// Formats the facts about one ring as lines of a name and a value.
 class Page {
  public:
   Page(const RingImage& image, const RecoveredRing& ring)
@@ -72,23 +72,23 @@ class Page {
   void AddHeader() {
     if (image_.header_is_rebuilt()) {
       Line("header",
-           absl::StrCat("damaged, and its copy; rebuilt from what the slots "
-                        "hold, which is not whose they are: ",
+           absl::StrCat("damaged, and its copy too; rebuilt from the slots, "
+                        "which do not name the owner: ",
                         image_.DescribeRebuilt()));
     } else {
       AddOwner();
     }
     Line("version",
          absl::StrCat(header_.major_version, ".", header_.minor_version));
-    Line("file",
-         absl::StrCat(image_.file_bytes(), " bytes",
-                      image_.file_bytes() < header_.file_bytes
-                          ? absl::StrCat(", cut from ", header_.file_bytes)
-                          : ""));
+    Line("file", absl::StrCat(
+                     image_.file_bytes(), " bytes",
+                     image_.file_bytes() < header_.file_bytes
+                         ? absl::StrCat(", truncated from ", header_.file_bytes)
+                         : ""));
     Line("slots",
          absl::StrCat(header_.slot_count, " of ", header_.slot_bytes,
                       " bytes, the head of a record up to ", header_.head_bytes,
-                      ", ", header_.body_bytes, " of body beside it"));
+                      ", ", header_.body_bytes, " of body in addition"));
   }
 
   void AddOwner() {
@@ -112,7 +112,7 @@ class Page {
           std::pair("being written", n.filling), std::pair("filled", n.filled),
           std::pair("taken by the flusher", n.persisting),
           std::pair("skipped", n.skipped), std::pair("damaged", n.damaged),
-          std::pair("cut off", n.absent)}) {
+          std::pair("truncated", n.absent)}) {
       if (count == 0) continue;
       absl::StrAppend(&states, states.empty() ? "" : ", ", count, " ", name);
     }
@@ -179,7 +179,7 @@ class Page {
 
   void AddCursor() {
     if (image_.cursor_state() == CursorState::kNone) {
-      Line("persist cursor", "none published: nothing of this is in a segment");
+      Line("persist cursor", "none published: no record is in a segment");
       return;
     }
     if (image_.cursor_state() == CursorState::kDamaged) {
@@ -192,7 +192,7 @@ class Page {
                       " (publication ", cursor.sequence, ")"));
     const absl::StatusOr<SegmentCursor> state = DecodeCursorState(cursor);
     if (!state.ok()) {
-      Line("segment", absl::StrCat("not told: ", state.status().message()));
+      Line("segment", absl::StrCat("unknown: ", state.status().message()));
       return;
     }
     if (state->segment_number == 0) {

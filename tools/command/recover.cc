@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -29,16 +27,15 @@
 #include "ringlog/compress/segment/segment_repair.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/command/gap_messages.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
 #include "ringlog/tools/command/recover_output.h"
+#include "ringlog/tools/command/recover_ring.h"
 #include "ringlog/tools/command/recover_sources.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/report.h"
-#include "ringlog/tools/decode/segment_facts.h"
 
 namespace ringlog {
 namespace {
@@ -46,14 +43,6 @@ namespace {
 std::string Basename(absl::string_view path) {
   return std::string(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
 }
-
-// A ring without its bytes, and the decision about its segments.
-struct DecidedRing {
-  RingHeader header = {};
-  bool is_truncated = false;
-  RingFacts facts;
-  ResumePoint point;
-};
 
 class Recovery {
  public:
@@ -73,11 +62,11 @@ class Recovery {
     }
     output_ = *std::move(opened);
     for (const FoundRing& ring : sources_.rings) {
-      Tell(ring.input.path, RecoverOne(ring));
+      ReportError(ring.input.path, RecoverOne(ring));
     }
     Segments segments;
     while (!(segments = sources_.TakeSegmentsWithoutRing()).empty()) {
-      Tell(segments.front().input.path, RecoverSegments(segments));
+      ReportError(segments.front().input.path, RecoverSegments(segments));
     }
     gaps_.Finish();
     return FinishStandardOutput(&stdout_) ? report_.result.exit_status() : 2;
@@ -88,7 +77,7 @@ class Recovery {
 
   struct Source {
     std::string path;
-    bool may_be_cut = false;  // the ring has what is not there
+    bool may_be_truncated = false;  // the ring has the missing records
   };
   using Sources = std::map<std::string, Source>;  // by the staged file's name
 
@@ -106,7 +95,7 @@ class Recovery {
     return sink;
   }
 
-  void Tell(const std::string& path, const absl::Status& status) {
+  void ReportError(const std::string& path, const absl::Status& status) {
     if (!status.ok()) report_.Unusable(path, status);
   }
 
@@ -116,7 +105,7 @@ class Recovery {
     absl::StatusOr<LeftoverRing> ring =
         found.rebuilt_header ? ReadLeftover(path, *found.rebuilt_header)
                              : ReadLeftover(path);
-    // What a live process writes is left to it.
+    // The segments of a live process are not touched.
     if (absl::IsFailedPrecondition(ring.status())) return ring.status();
     const absl::StatusOr<SegmentCursor> cursor =
         ring.ok() ? DecodeCursorState(ring->ring.cursor) : ring.status();
@@ -125,28 +114,22 @@ class Recovery {
       if (!absl::IsNotFound(ring.status()) || !found.input.from_directory) {
         return cursor.status();
       }
-      // Recovered meanwhile: its segments have everything.
+      // Recovered meanwhile: its segments have all records.
       sources_.AddNewSegments(found);
       return absl::OkStatus();
     }
-    const DecidedRing decided = Decide(*ring, segments);
-    RemoveUncounted(decided.point, &segments);
+    const DecidedRing decided = DecideRing(*ring, &segments);
     sources_.RemoveCopies(&segments);
-    LookForMissing(found, decided, segments);
-    if (decided.is_truncated) {
-      report_.Damage(path,
-                     absl::StrCat("[", ring->bytes.size, "..",
-                                  decided.header.file_bytes, "): cut off"));
-    }
+    ReportMissing(path, decided, segments, &report_);
     if (output_->Is(HomeOf(found, segments))) {
       if (found.rebuilt_header) {
         return absl::InvalidArgumentError(
-            "a ring that has lost its headers is not recovered in its own "
-            "directory; give another one with --out");
+            "a ring without headers cannot be recovered in its own directory; "
+            "give another one with --out");
       }
-      ring = absl::CancelledError();  // its memory is needed a second time
+      ring = absl::CancelledError();  // frees its memory, which is needed again
       absl::Status status = RecoverInPlace(path);
-      // Its segments are in the output, whoever has made them.
+      // Another process has recovered it: its segments are in the output.
       if (absl::IsNotFound(status) && access(path.c_str(), F_OK) != 0) {
         return absl::OkStatus();
       }
@@ -155,69 +138,8 @@ class Recovery {
     return RecoverIntoOutput(found, *ring, decided, segments);
   }
 
-  static DecidedRing Decide(const LeftoverRing& ring,
-                            const Segments& segments) {
-    DecidedRing decided;
-    decided.header = ring.ring.header;
-    decided.is_truncated = ring.bytes.size < decided.header.file_bytes;
-    decided.facts = RingFactsOf(ring.ring);
-    decided.point = DecideResumePoint(
-        decided.facts,
-        ReadSegmentFacts(decided.header, decided.facts, segments));
-    return decided;
-  }
-
-  // Removes the segments whose records the ring has.
-  static void RemoveUncounted(const ResumePoint& point, Segments* segments) {
-    Segments counted;
-    for (size_t i = 0; i < segments->size(); ++i) {
-      if (point.segments[i].bytes == 0 &&
-          (*segments)[i].number > point.last_segment) {
-        continue;
-      }
-      counted.push_back(std::move((*segments)[i]));
-    }
-    *segments = std::move(counted);
-  }
-
-  void LookForMissing(const FoundRing& found, const DecidedRing& ring,
-                      const Segments& segments) {
-    const std::string& path = found.input.path;
-    if (ring.point.cursor_is_damaged && ring.is_truncated) return;
-    if (ring.point.cursor_is_damaged) {
-      report_.Damage(path,
-                     "the persist cursor is damaged; what is in the ring and "
-                     "in its segments is told apart by the segments");
-      return;
-    }
-    const SegmentCursor& cursor = ring.facts.cursor;
-    const uint64_t last = cursor.last_started_segment();
-    if (last == 0) return;
-    const auto tell = [&](uint64_t from, uint64_t to) {
-      if (from > to) return;
-      report_.Damage(path, absl::StrCat("its segments ", from, " to ", to,
-                                        " are not here; give their directory"));
-    };
-    // What came before the first that is here, others have removed on purpose.
-    uint64_t next = segments.empty() ? 1 : segments.front().number;
-    for (const FoundSegment& segment : segments) {
-      tell(next, segment.number - 1);
-      next = segment.number + 1;
-    }
-    tell(next, last);
-    if (segments.empty() || segments.back().number != cursor.segment_number) {
-      return;
-    }
-    const std::string& last_path = segments.back().input.path;
-    const uint64_t bytes = FileBytes(last_path);
-    if (bytes >= cursor.segment_bytes) return;
-    report_.Damage(last_path,
-                   absl::StrCat("[", bytes, "..", cursor.segment_bytes,
-                                "): cut off; the ring's cursor says that this "
-                                "had been written"));
-  }
-
-  // Where the next start of the program would put the records.
+  // Returns the directory in which the next start of the program would recover
+  // the ring.
   static std::string HomeOf(const FoundRing& found, const Segments& segments) {
     if (!segments.empty()) return DirectoryOf(segments.back().input.path);
     const std::string& recorded = found.segment_directory;
@@ -278,7 +200,7 @@ class Recovery {
     return Finish(**staging, sources);
   }
 
-  // Closes and mends what is staged, and publishes it.
+  // Closes and repairs the staged segments, and publishes them.
   absl::Status Finish(const Staging& staging, const Sources& sources) {
     absl::Status listed;
     std::vector<Staging::Segment> segments;
@@ -302,25 +224,27 @@ class Recovery {
     return absl::OkStatus();
   }
 
-  // Nothing if nothing of it can be read.
+  // Closes and repairs one staged segment. Returns nothing if none of it can be
+  // read.
   absl::StatusOr<std::optional<Staging::Segment>> FinishOne(
       const std::string& path, const Source& source) {
     absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (absl::IsNotFound(content.status()) ||
         absl::IsInvalidArgument(content.status())) {
-      report_.Damage(source.path, "cut or damaged where it says whose it is");
+      report_.Damage(source.path,
+                     "truncated or damaged: no intact metadata identifies it");
       return std::nullopt;
     }
     if (!content.ok()) return content.status();
     Staging::Segment segment;
     if (!content->is_whole) {
-      segment.is_damaged = TellDamage(source, *content);
+      segment.is_damaged = ReportDamage(source, *content);
       if (content->frames.empty()) return std::nullopt;
-      const std::string mended = absl::StrCat(path, ".tmp");
-      if (absl::Status s = RepairSegment(path, *content, mended); !s.ok()) {
+      const std::string repaired = absl::StrCat(path, ".tmp");
+      if (absl::Status s = RepairSegment(path, *content, repaired); !s.ok()) {
         return s;
       }
-      if (rename(mended.c_str(), path.c_str()) != 0) {
+      if (rename(repaired.c_str(), path.c_str()) != 0) {
         return absl::ErrnoToStatus(errno, absl::StrCat("rename to ", path));
       }
       content = BuildSegmentIndex(path);
@@ -331,17 +255,18 @@ class Recovery {
     return segment;
   }
 
-  bool TellDamage(const Source& source, const SegmentIndex& content) {
+  // Reports the damage in a segment; returns true if there is any.
+  bool ReportDamage(const Source& source, const SegmentIndex& content) {
     bool any = false;
     for (const SkippedRegion& region : content.skipped) {
-      if (region.is_cut && source.may_be_cut) continue;
+      if (region.is_cut && source.may_be_truncated) continue;
       report_.Damage(source.path, ToString(region));
       any = true;
     }
-    if (!any && !content.is_closed && !source.may_be_cut) {
+    if (!any && !content.is_closed && !source.may_be_truncated) {
       report_.Damage(source.path,
-                     "was not closed; what else there was is in its ring: give "
-                     "the ring, or its directory");
+                     "was not closed; its unwritten records are in its ring; "
+                     "give the ring, or its directory");
       any = true;
     }
     return any;
@@ -360,7 +285,7 @@ class Recovery {
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
       if (output_->Is(DirectoryOf(from))) {
-        if (absl::Status s = LookInPlace(from); !s.ok()) return s;
+        if (absl::Status s = CheckInPlace(from); !s.ok()) return s;
         continue;
       }
       const std::string name = Basename(from);
@@ -374,16 +299,17 @@ class Recovery {
     return Finish(**staging, sources);
   }
 
-  // Only its ring could tell what is right: it stays as it is.
-  absl::Status LookInPlace(const std::string& path) {
+  // Reports the damage in a segment of the output. Leaves the segment
+  // unchanged, because only its ring could decide which bytes count.
+  absl::Status CheckInPlace(const std::string& path) {
     const absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (!content.ok()) return content.status();
-    if (!content->is_whole) TellDamage({path, false}, *content);
+    if (!content->is_whole) ReportDamage({path, false}, *content);
     report_.result.losses += content->losses;
     return absl::OkStatus();
   }
 
-  const std::string path_;  // of the output
+  const std::string path_;  // path of the output
   GapMessages gaps_;
   const DecodeSink sink_;
   Report report_;

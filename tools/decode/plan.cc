@@ -53,8 +53,8 @@ class Planner {
   Inputs inputs_;
   Report* report_;
   const RingReader& read_ring_;
-  size_t inspected_ = 0;                // of inputs_.files
-  std::vector<FoundSegment> segments_;  // that no source has taken
+  size_t inspected_ = 0;  // number of files in inputs_ that were inspected
+  std::vector<FoundSegment> segments_;  // not yet part of a source
   std::map<RingId, std::string> rings_;
   std::vector<SourcePlan> plans_;
 };
@@ -70,13 +70,13 @@ std::vector<SourcePlan> Planner::Run() {
   return std::move(plans_);
 }
 
-// Those that are new, and those of which there was nothing to see yet: a live
-// process may have written to them since.
+// Inspects new segments, and again those that could not be read: a live process
+// may have written to them since.
 void Planner::InspectSegments() {
   for (FoundSegment& segment : segments_) {
     if (segment.status.ok()) continue;
     segment = InspectSegment(segment.input);
-    // Written to at this very moment. It does not become empty again.
+    // The process wrote to it during the inspection.
     if (!segment.status.ok() && segment.input.bytes != 0) {
       segment = InspectSegment(segment.input);
     }
@@ -89,9 +89,9 @@ void Planner::InspectSegments() {
   }
 }
 
-// What the segments hold is looked at after the ring: what its cursor counts is
-// there then. But what a process has written that began its first segment
-// meanwhile is not what the cursor has lost: the ring has to be read once more.
+// Reads the ring and then inspects the segments, so that all bytes that the
+// cursor counts are there. If a process began its first segment meanwhile, the
+// cursor seems to be lost; the ring is read a second time then.
 absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
   constexpr int kReadings = 2;
   for (int reading = 1;; ++reading) {
@@ -118,7 +118,7 @@ absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
 void Planner::AddRing(const InputFile& input) {
   absl::StatusOr<RingImage> read = ReadRing(input);
   if (absl::IsNotFound(read.status()) && input.from_directory) {
-    return;  // recovered meanwhile: its segments have everything
+    return;  // recovered meanwhile: its segments have all records
   }
   if (!read.ok()) {
     report_->Unusable(input.path, read.status());
@@ -152,14 +152,13 @@ void Planner::ReportDamage(const InputFile& input, const RingImage& image,
   if (image.header_is_rebuilt()) {
     report_->Damage(
         path,
-        absl::StrCat("the header and its copy are damaged; what it holds tells "
-                     "of ",
-                     image.DescribeRebuilt(), ", not whose it is"));
+        absl::StrCat("the header and its copy are damaged; the slots show ",
+                     image.DescribeRebuilt(), ", but not the owner"));
   }
   if (is_truncated) {
     report_->Damage(path,
                     absl::StrCat("[", image.file_bytes(), "..",
-                                 image.header().file_bytes, "): cut off"));
+                                 image.header().file_bytes, "): truncated"));
   }
   const RingFacts facts = image.facts();
   if (facts.cursor_state == CursorState::kUnreadable) {
@@ -169,8 +168,8 @@ void Planner::ReportDamage(const InputFile& input, const RingImage& image,
                      DecodeCursorState(image.cursor()).status().message()));
   } else if (point.cursor_is_damaged && !is_truncated) {
     report_->Damage(path,
-                    "the persist cursor is damaged; what is in the ring and "
-                    "in its segments is told apart by the segments");
+                    "the persist cursor is damaged; the segments decide which "
+                    "records are only in the ring");
   }
   if (!point.lost_open_frame) return;
   const SegmentCursor& cursor = facts.cursor;
@@ -179,15 +178,15 @@ void Planner::ReportDamage(const InputFile& input, const RingImage& image,
     report_->Damage(
         segment.input.path,
         absl::StrCat("[", cursor.frame_offset, "..", cursor.segment_bytes,
-                     "): not what the ring's cursor says was written; it "
-                     "had the positions ",
+                     "): not the bytes that the ring's cursor covers; the "
+                     "positions ",
                      cursor.open_frame.first_position, " to ",
-                     cursor.open_frame.end_position - 1));
+                     cursor.open_frame.end_position - 1, " were in them"));
   }
 }
 
-// The records that a flusher has not written are mostly a small part of the
-// ring: then only they are kept.
+// Copies the records and frees the ring's bytes, if the records are a small
+// part of the ring: mostly only a few are not yet in segments.
 void Compact(RingPart* part, uint64_t ring_bytes) {
   size_t bytes = 0;
   for (const RingRecord& record : part->records) {
@@ -306,10 +305,10 @@ void Planner::ReportUnreadable(const FoundSegment& file) {
 
 void Planner::AddSegmentsWithoutRing() {
   InspectSegments();
-  // What has been begun since a ring was read, by its process or by recovery,
-  // has what the ring had.
+  // Segments that were begun after their ring was read, by its process or by
+  // recovery, have only records that the ring had.
   for (const auto& ring : rings_) TakeSegments(ring.first, &segments_);
-  // Those without metadata come with those of the same ring that have them.
+  // Segments without metadata join those with metadata of the same ring.
   std::vector<RingId> ids;
   for (const FoundSegment& segment : segments_) {
     if (segment.has_metadata &&
@@ -319,7 +318,7 @@ void Planner::AddSegmentsWithoutRing() {
   }
   std::vector<std::vector<FoundSegment>> groups;
   for (const RingId& id : ids) groups.push_back(TakeSegments(id, &segments_));
-  // The rest by their names, or each alone.
+  // The others are grouped by their names, or are sources of their own.
   std::map<std::tuple<std::string, int64_t, uint32_t>, size_t> by_name;
   for (FoundSegment& segment : segments_) {
     const ParsedFileName& name = segment.input.name;

@@ -1,6 +1,5 @@
 #include "ringlog/tools/decode/segment_facts.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -30,15 +29,13 @@ std::vector<SegmentFacts> ReadSegmentFacts(
     const std::vector<FoundSegment>& segments) {
   const ScanNeed need = NeededScan(ring);
   const SegmentCursor& cursor = ring.cursor;
-  const uint64_t cursor_end =
-      std::max(ring.first_position, ring.cursor_end_position);
   std::vector<SegmentFacts> facts = KnownSegmentFacts(segments);
   for (size_t i = 0; i < segments.size(); ++i) {
     const std::string& path = segments[i].input.path;
     const uint64_t number = segments[i].number;
     if (need.for_proof && number >= need.first_number) {
       absl::StatusOr<SegmentFacts> scanned =
-          ScanSegment(header, path, number, cursor_end);
+          ScanSegment(header, path, number, ring.cursor_end_position);
       facts[i].is_readable = scanned.ok();
       if (scanned.ok()) facts[i] = *std::move(scanned);
       facts[i].has_metadata = segments[i].has_metadata;
