@@ -55,6 +55,8 @@ struct RecoveredRing {
   RingHeader header = {};
   // As found in the file, not validated. Has the drop counters.
   RingLive live = {};
+  // False: the file ends before the end of `live`.
+  bool has_live = false;
   // The cursor that counts.
   PersistCursor cursor = {};
   SlotCounts slots;

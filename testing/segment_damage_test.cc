@@ -134,9 +134,8 @@ class SegmentDamageTest : public ::testing::TestWithParam<LineFormat> {
     ++lost_;
     EXPECT_EQ(exit_status_, 1);
     EXPECT_TRUE(IsNamed(at)) << messages_.size();
-    EXPECT_TRUE(
-        IsSaid(absl::StrCat("it had the positions ", frame.first_position,
-                            " to ", frame.end_position - 1)))
+    EXPECT_TRUE(IsSaid(absl::StrCat("the positions ", frame.first_position,
+                                    " to ", frame.end_position - 1)))
         << messages_.size();
   }
 

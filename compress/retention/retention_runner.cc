@@ -279,7 +279,7 @@ bool RetentionRunner::HoldsOurRing(const LogFile& file) const {
       ReadRingHeader(file.path, O_NOFOLLOW);
   if (!header.ok()) return false;
   if (RingFileName(*header) != Basename(file.path)) return false;
-  return GoesTo(*header, !file.is_elsewhere, directories_.segments);
+  return WritesSegmentsTo(*header, !file.is_elsewhere, directories_.segments);
 }
 
 }  // namespace ringlog

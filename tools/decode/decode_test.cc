@@ -46,7 +46,7 @@ ScriptedProcess::Options LongFrames() {
   return options;
 }
 
-TEST(DecodeRingTest, EveryCommittedRecordComesOnceInOrder) {
+TEST(DecodeRingTest, CommittedRecordsComeOnceInOrder) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   const std::string long_text(3000, 'x');  // several slots
@@ -59,19 +59,18 @@ TEST(DecodeRingTest, EveryCommittedRecordComesOnceInOrder) {
   EXPECT_EQ(decoded.result.exit_status(), 0);
 }
 
-TEST(DecodeRingTest, RecordThatWasNotFinishedIsReportedNotReturned) {
+TEST(DecodeRingTest, UnfinishedRecordIsAGap) {
   ScriptedProcess process(MakeTestDirectory());
   process.Log("before");
   process.LeaveUnfinished();
-  process.Log("behind");
+  process.Log("after");
   const Decoded decoded = DecodeAll({process.ring_path()});
-  EXPECT_THAT(decoded.texts, ElementsAre("before", "behind"));
+  EXPECT_THAT(decoded.texts, ElementsAre("before", "after"));
   EXPECT_THAT(decoded.gaps, ElementsAre(GapCause::kUnfinished));
-  EXPECT_EQ(decoded.result.exit_status(), 0)
-      << "nobody was told that it was safe";
+  EXPECT_EQ(decoded.result.exit_status(), 0) << "LOG() had not returned";
 }
 
-TEST(DecodeRingTest, RecordWithAChangedByteIsAGapAndCostsNoOther) {
+TEST(DecodeRingTest, DamagedRecordIsAGapOfOneRecord) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"first", "the second", "third"}) process.Log(text);
   const std::string content = ReadFile(process.ring_path());
@@ -82,7 +81,7 @@ TEST(DecodeRingTest, RecordWithAChangedByteIsAGapAndCostsNoOther) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeRingTest, DroppedRecordsAreOneGapAfterWhatWasKept) {
+TEST(DecodeRingTest, DropsAreOneGapAfterTheRecords) {
   ScriptedProcess process(MakeTestDirectory());
   for (int i = 0; i < 100; ++i) process.Log(absl::StrCat(i));
   const Decoded decoded = DecodeAll({process.ring_path()});
@@ -91,7 +90,7 @@ TEST(DecodeRingTest, DroppedRecordsAreOneGapAfterWhatWasKept) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeRingTest, DropsThatASegmentTellsOfAreToldOnce) {
+TEST(DecodeRingTest, DropsInASegmentAreReportedOnce) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   for (int i = 0; i < 100; ++i) process.Log(absl::StrCat(i));
@@ -109,7 +108,7 @@ TEST(DecodeRingTest, DropsThatASegmentTellsOfAreToldOnce) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeRingTest, SecondCopyOfARingIsRefusedNamingTheFirst) {
+TEST(DecodeRingTest, SecondCopyOfARingIsRefused) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log("once");
@@ -123,7 +122,7 @@ TEST(DecodeRingTest, SecondCopyOfARingIsRefusedNamingTheFirst) {
   EXPECT_EQ(decoded.result.exit_status(), 2);
 }
 
-TEST(DecodeSegmentsTest, ComeInOrderOfNumberHoweverTheyAreGiven) {
+TEST(DecodeSegmentsTest, SegmentsComeInOrderOfNumber) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"1", "2", "3"}) {
     process.Log(text);
@@ -138,7 +137,7 @@ TEST(DecodeSegmentsTest, ComeInOrderOfNumberHoweverTheyAreGiven) {
   EXPECT_EQ(decoded.result.exit_status(), 0);
 }
 
-TEST(DecodeSegmentsTest, OneThatWasNotClosedGivesAllThatWasWritten) {
+TEST(DecodeSegmentsTest, UnclosedSegmentGivesAllRecords) {
   for (const auto& options :
        {ScriptedProcess::DefaultOptions(), LongFrames()}) {
     ScriptedProcess process(MakeTestDirectory(), options);
@@ -151,7 +150,7 @@ TEST(DecodeSegmentsTest, OneThatWasNotClosedGivesAllThatWasWritten) {
   }
 }
 
-TEST(DecodeSegmentsTest, OneThatIsMissingBetweenOthersIsTold) {
+TEST(DecodeSegmentsTest, MissingSegmentBetweenOthersIsReported) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"1", "2", "3", "4"}) {
     process.Log(text);
@@ -164,15 +163,15 @@ TEST(DecodeSegmentsTest, OneThatIsMissingBetweenOthersIsTold) {
   EXPECT_THAT(decoded.damage,
               ElementsAre(AllOf(HasSubstr(process.segment_path(4)),
                                 HasSubstr("positions 2 to 3 are missing"),
-                                HasSubstr("2 of them"))));
+                                HasSubstr("2 segments are not here"))));
   EXPECT_EQ(decoded.result.exit_status(), 1);
-  // The oldest are removed, in time, and the newest may not be of interest.
+  // Retention removes the oldest, and a user may leave out the newest.
   EXPECT_EQ(DecodeAll({process.segment_path(2), process.segment_path(3)})
                 .result.exit_status(),
             0);
 }
 
-TEST(DecodeSegmentsTest, OneThatHasLostItsLastFramesIsTold) {
+TEST(DecodeSegmentsTest, MissingLastFramesAreReported) {
   ScriptedProcess process(MakeTestDirectory());
   process.Log("1");
   process.Flush();
@@ -190,16 +189,16 @@ TEST(DecodeSegmentsTest, OneThatHasLostItsLastFramesIsTold) {
   EXPECT_THAT(decoded.damage,
               ElementsAre(AllOf(HasSubstr(process.segment_path(2)),
                                 HasSubstr("positions 2 to 2 are missing"),
-                                HasSubstr("lost its end"))));
+                                HasSubstr("is truncated"))));
   EXPECT_EQ(decoded.result.exit_status(), 1);
-  // The same without one that goes on.
+  // The same without a later segment.
   const Decoded alone = DecodeAll({process.segment_path(1)});
   EXPECT_THAT(alone.damage, ElementsAre(AllOf(HasSubstr("was not closed"),
                                               HasSubstr("ring"))));
   EXPECT_EQ(alone.result.exit_status(), 1);
 }
 
-TEST(DecodeSegmentsTest, FrameThatIsCutIsToldWithItsBytes) {
+TEST(DecodeSegmentsTest, TruncatedFrameIsReportedWithItsBytes) {
   ScriptedProcess process(MakeTestDirectory());
   process.Log("a");
   process.Flush();
@@ -217,7 +216,7 @@ TEST(DecodeSegmentsTest, FrameThatIsCutIsToldWithItsBytes) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeSegmentsTest, DamageCostsTheFrameThatItIsIn) {
+TEST(DecodeSegmentsTest, DamageCostsOneFrame) {
   ScriptedProcess process(MakeTestDirectory());
   process.Log("a");
   process.Flush();
@@ -234,7 +233,7 @@ TEST(DecodeSegmentsTest, DamageCostsTheFrameThatItIsIn) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeSegmentsTest, GapThatALineTellsOfIsALoss) {
+TEST(DecodeSegmentsTest, GapInALineIsALoss) {
   for (const auto& options :
        {ScriptedProcess::DefaultOptions(), LongFrames()}) {
     ScriptedProcess process(MakeTestDirectory(), options);
@@ -254,7 +253,7 @@ TEST(DecodeSegmentsTest, GapThatALineTellsOfIsALoss) {
   }
 }
 
-TEST(DecodeSegmentsTest, ThoseInJsonTellTheSame) {
+TEST(DecodeSegmentsTest, JsonSegmentsGiveTheSameRecords) {
   ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
   options.format = LineFormat::kJson;
   const std::string directory = MakeTestDirectory();
@@ -269,7 +268,7 @@ TEST(DecodeSegmentsTest, ThoseInJsonTellTheSame) {
   EXPECT_EQ(decoded.result.exit_status(), 0);
 }
 
-TEST(DecodeSegmentsTest, LinesInBulkAreThoseOfTheFilesByteForByte) {
+TEST(DecodeSegmentsTest, BulkLinesAreTheBytesOfTheFile) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"a", "b\nwith another line", "c"}) {
     process.Log(text);
@@ -290,7 +289,7 @@ TEST(DecodeSegmentsTest, LinesInBulkAreThoseOfTheFilesByteForByte) {
   EXPECT_EQ(lines, Decompress(process.segment_path(1)));
 }
 
-TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
+TEST(DecodeSegmentsTest, GapInBulkLinesIsALoss) {
   ScriptedProcess process(MakeTestDirectory(), LongFrames());
   process.Log("a");
   process.Flush();
@@ -298,7 +297,7 @@ TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
   gap.cause = GapCause::kStuckWriter;
   gap.end_position = 1;
   process.AddGapToNextBatch(gap);
-  process.Flush();  // The frame is open: no metadata tell of the gap.
+  process.Flush();  // The frame is open: no metadata lists the gap.
   DecodeSink sink;
   sink.on_record = [](const DecodedRecord&) { return true; };
   sink.on_lines = [](absl::string_view) { return true; };
@@ -307,7 +306,7 @@ TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
   EXPECT_EQ(result.losses, 1);
 }
 
-TEST(DecodeRingTest, OpenFrameWithAChangedByteGivesNoWrongText) {
+TEST(DecodeRingTest, DamagedOpenFrameGivesNoWrongText) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory, LongFrames());
   process.Log("first");
@@ -328,7 +327,7 @@ TEST(DecodeRingTest, OpenFrameWithAChangedByteGivesNoWrongText) {
   }
 }
 
-TEST(DecodeDirectoryTest, FileThatIsGivenTwiceIsReadOnce) {
+TEST(DecodeDirectoryTest, FileGivenTwiceIsReadOnce) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log("a");
@@ -359,7 +358,7 @@ TEST(DecodeDirectoryTest, ProcessesAreMergedByTime) {
               ElementsAre("1", "2", "3", "4", "5"));
 }
 
-TEST(DecodeDirectoryTest, OfOneProcessPositionsCountNotTimes) {
+TEST(DecodeDirectoryTest, OneProcessIsOrderedByPosition) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log(TestRecord(9, "the clock was set back after this"));
@@ -372,7 +371,7 @@ TEST(DecodeDirectoryTest, OfOneProcessPositionsCountNotTimes) {
       ElementsAre("the clock was set back after this", "later", "last"));
 }
 
-TEST(DecodeDirectoryTest, EmptySegmentIsNoDamage) {
+TEST(DecodeDirectoryTest, EmptySegmentIsNotDamage) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log("a");
@@ -386,14 +385,14 @@ TEST(DecodeDirectoryTest, EmptySegmentIsNoDamage) {
   EXPECT_THAT(decoded.texts, ElementsAre("a"));
   EXPECT_THAT(decoded.notes, ElementsAre(HasSubstr(next)));
   EXPECT_EQ(decoded.result.exit_status(), 0);
-  // Nor by its name, which a shell may have found.
+  // The same if it is named, for example by a shell's pattern.
   const Decoded named = DecodeAll({process.segment_path(1), next});
   EXPECT_THAT(named.texts, ElementsAre("a"));
   EXPECT_THAT(named.notes, ElementsAre(HasSubstr(next)));
   EXPECT_EQ(named.result.exit_status(), 0);
 }
 
-TEST(DecodeDirectoryTest, DecodingEndsWhenTheSinkHasEnough) {
+TEST(DecodeDirectoryTest, SinkEndsDecoding) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess one(directory);
   ScriptedProcess other(directory);
