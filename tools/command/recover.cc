@@ -236,7 +236,7 @@ class Recovery {
     }
     if (!content.ok()) return content.status();
     Staging::Segment segment;
-    if (!content->is_whole) {
+    if (!content->is_intact) {
       segment.is_damaged = ReportDamage(source, *content);
       if (content->frames.empty()) return std::nullopt;
       const std::string repaired = absl::StrCat(path, ".tmp");
@@ -303,7 +303,7 @@ class Recovery {
   absl::Status CheckInPlace(const std::string& path) {
     const absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (!content.ok()) return content.status();
-    if (!content->is_whole) ReportDamage({path, false}, *content);
+    if (!content->is_intact) ReportDamage({path, false}, *content);
     report_.result.losses += content->losses;
     return absl::OkStatus();
   }

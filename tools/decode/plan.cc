@@ -174,7 +174,7 @@ void Planner::ReportDamage(const InputFile& input, const RingImage& image,
   if (!point.lost_open_frame) return;
   const SegmentCursor& cursor = facts.cursor;
   for (const FoundSegment& segment : segments) {
-    if (segment.number != cursor.segment_number) continue;
+    if (segment.identity.number != cursor.segment_number) continue;
     report_->Damage(
         segment.input.path,
         absl::StrCat("[", cursor.frame_offset, "..", cursor.segment_bytes,
