@@ -1,5 +1,5 @@
-// Where zstd frames and their blocks end, as their headers say: without
-// decompressing, and without the rest of the frame in memory.
+// Parses the headers of zstd frames and of their blocks, without decompression.
+// Reads only headers, so that the memory does not depend on a frame's size.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_ZSTD_FRAME_H_
 #define RINGLOG_COMPRESS_SEGMENT_ZSTD_FRAME_H_
@@ -11,37 +11,51 @@
 
 namespace ringlog {
 
-// What zstd frames begin with.
+// The first four bytes of a zstd frame.
 inline constexpr uint32_t kZstdFrameMagic = 0xFD2FB528;
 
-// Of skippable frames the low four bits are free.
+// Returns true if `magic` begins a skippable frame. zstd reserves 16 magics for
+// them, which differ in the low four bits.
 constexpr bool IsSkippableMagic(uint32_t magic) {
   return (magic & 0xFFFFFFF0) == 0x184D2A50;
 }
 
+// Offsets are those of the file.
 struct FrameExtent {
-  uint64_t end = 0;          // of the frame, or of the last whole block in it
-  bool is_complete = false;  // the frame, checksum included
+  // End of the frame. If the frame is truncated: end of its last complete
+  // block, or of its header, or its begin.
+  uint64_t end = 0;
+  // True if the limit is at or after the end of the frame, checksum included.
+  bool is_complete = false;
+  // True if the header announces a content checksum.
   bool has_checksum = false;
-  // Of a block at `end` that holds its text as it is, and is not whole: the
-  // bytes of text that are there.
-  uint64_t cut_raw_bytes = 0;
+  // Bytes of text in a truncated raw block at `end`; 0 if there is none.
+  uint64_t truncated_raw_bytes = 0;
 };
 
-// The zstd frame at `offset` of `file`, as far as `limit`. Each block costs a
-// read(2); `blocks`, if given, gets how many were looked at.
-//   DataLoss: there is none, or something in it is no block
+// Returns the extent of the zstd frame at `offset` of `file`, read up to
+// `limit`. Reads each block header with one system call. Adds the number of
+// these headers to `*blocks`, if given.
+//   DataLoss: no zstd frame begins at `offset`, a block header is invalid, or
+//             the file is shorter than `limit`
+//   others:   those of pread(2)
 absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
                                              uint64_t offset, uint64_t limit,
                                              uint64_t* blocks = nullptr);
 
-// Where the block at `offset` within a frame ends.
+// Offsets are those of the file.
 struct BlockExtent {
+  // End of the block by its header, which may be after the limit. The block's
+  // begin if the header is truncated.
   uint64_t end = 0;
-  bool is_last = false;
-  bool is_whole = false;  // it ends at or before the limit
-  bool is_raw = false;
+  bool is_last = false;      // True for the last block of a frame.
+  bool is_complete = false;  // True if the block ends at or before the limit.
+  bool is_raw = false;       // True if the block holds its text uncompressed.
 };
+
+// Returns the extent of the block at `offset` of `file`, read up to `limit`.
+//   DataLoss: the block header is invalid, or the file is shorter than `limit`
+//   others:   those of pread(2)
 absl::StatusOr<BlockExtent> ParseBlockExtent(const SegmentFile& file,
                                              uint64_t offset, uint64_t limit);
 

@@ -250,6 +250,22 @@ TEST_P(VerifyTest, SegmentThatEndsBeforeTheRingsCursorIsTold) {
                                            "): cut off; the ring's cursor")));
 }
 
+TEST_P(VerifyTest, OpenFrameWithoutItsRingIsUnverified) {
+  HandMadeProcess::Options options = Made();
+  options.frame_bytes = 1 << 20;
+  const std::string directory = MakeTestDirectory();
+  HandMadeProcess process(directory, options);
+  for (const char* text : {"one", "two"}) {
+    process.Log(text);
+    process.Flush();
+  }
+  EXPECT_EQ(Verify({directory}), 0);
+  EXPECT_THAT(out_, Not(HasSubstr("unverified")));
+  EXPECT_EQ(Verify({process.segment_path(1)}), 1);
+  EXPECT_THAT(out_, HasSubstr("): the records in these bytes are unverified; "
+                              "no checksum covers them\n"));
+}
+
 // Only the first batch of a segment is a frame of its own here.
 TEST_P(VerifyTest, PositionsGoAsFarAsTheRecordsOfAnOpenFrame) {
   HandMadeProcess::Options options = Made();

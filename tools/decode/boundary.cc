@@ -21,7 +21,9 @@ void LeaveDamagedFrame(const SegmentCursor& cursor,
   for (const FoundSegment& segment : segments) {
     if (segment.number != cursor.segment_number) continue;
     const std::string& path = segment.input.path;
-    if (!absl::IsDataLoss(CheckOpenFrame(path, cursor))) continue;
+    const absl::Status checked = CheckOpenFrame(path, cursor);
+    if (checked.ok()) boundary->open_frame_begin = cursor.frame_offset;
+    if (!absl::IsDataLoss(checked)) continue;
     report->Damage(
         path, absl::StrCat("[", cursor.frame_offset, "..", cursor.segment_bytes,
                            "): not what the ring's cursor says was written; it "

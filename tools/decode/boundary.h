@@ -24,7 +24,9 @@ struct Boundary {
   bool any_segment = true;  // false: what segments there are do not count
   uint64_t last_number = ~uint64_t{0};  // segments of a higher one do not count
   uint64_t last_bytes = kWholeFile;     // of the last one, that many count
-  uint64_t last_end_position = 0;       // where they end; 0 if it is not known
+  // Begin of the frame that is open there, if the cursor's checksum fits it.
+  uint64_t open_frame_begin = kWholeFile;
+  uint64_t last_end_position = 0;  // where they end; 0 if it is not known
   DropCounts reported_drops = {};
 };
 

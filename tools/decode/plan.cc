@@ -238,6 +238,7 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
         boundary.last_bytes != kWholeFile) {
       part.limit_bytes = boundary.last_bytes;
       part.is_limited = true;
+      part.open_frame_begin = boundary.open_frame_begin;
       part.limit_position = boundary.last_end_position;
     }
     plan->segments.push_back(std::move(part));

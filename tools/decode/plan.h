@@ -48,6 +48,9 @@ struct SegmentPart {
   uint64_t limit_bytes = kWholeFile;
   // The limit is a ring's cursor: a frame that is open there is whole.
   bool is_limited = false;
+  // Begin of the frame that is open at the limit, if the cursor's checksum fits
+  // the bytes of that frame.
+  uint64_t open_frame_begin = kWholeFile;
   uint64_t limit_position = 0;       // where positions end at it; 0: not known
   bool is_named_as_segment = false;  // ours, by its name
   bool from_directory = false;
