@@ -25,12 +25,15 @@ uint64_t CursorEnd(const RingFacts& ring) {
   return std::max(ring.first_position, ring.cursor_end_position);
 }
 
-// The bytes of segment N that the cursor counts.
-CountedSegment CountByCursor(const RingFacts& ring, bool has_open_frame) {
+// The bytes of segment N that the cursor counts. `lost_open_frame` is true if
+// the cursor's open frame is damaged, `is_proven` if its checksum matches.
+CountedSegment CountByCursor(const RingFacts& ring, bool lost_open_frame,
+                             bool is_proven) {
   const SegmentCursor& cursor = ring.cursor;
-  if (has_open_frame) {
+  if (!lost_open_frame) {
     return {cursor.segment_number, cursor.segment_bytes,
-            ring.cursor_end_position};
+            ring.cursor_end_position,
+            is_proven ? cursor.frame_offset : kAllBytes};
   }
   return {cursor.segment_number, cursor.frame_offset,
           cursor.open_frame.first_position};
@@ -59,12 +62,15 @@ ResumePoint DecideByCursor(const RingFacts& ring,
   point.reported_drops = cursor.reported_drops;
   const bool is_started = cursor.names_started_segment();
   bool is_there = false;
+  bool is_proven = false;
   for (const SegmentFacts& segment : segments) {
     if (!IsOwn(segment) || segment.number != cursor.segment_number) continue;
     is_there |= is_started && segment.bytes >= cursor.segment_bytes;
     point.lost_open_frame |= is_started && segment.open_frame_is_damaged;
+    is_proven |= is_started && segment.open_frame_is_proven;
   }
-  const CountedSegment named = CountByCursor(ring, !point.lost_open_frame);
+  const CountedSegment named =
+      CountByCursor(ring, point.lost_open_frame, is_proven);
   point.last_segment = cursor.last_started_segment();
   for (const SegmentFacts& segment : segments) {
     CountedSegment counted = {segment.number, kAllBytes, 0};
@@ -113,7 +119,8 @@ ResumePoint DecideByProof(const RingFacts& ring,
       counted.end_position = segment.end_position;
       if (segment.number == cursor.segment_number &&
           segment.proven_bytes < cursor.segment_bytes) {
-        counted = CountByCursor(ring, !segment.open_frame_is_damaged);
+        counted = CountByCursor(ring, segment.open_frame_is_damaged,
+                                segment.open_frame_is_proven);
         point.lost_open_frame |= segment.open_frame_is_damaged;
       }
     }

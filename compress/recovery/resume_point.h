@@ -124,6 +124,9 @@ struct SegmentFacts {
   // The segment has the number of the cursor, and the bytes of the cursor's
   // open frame differ from those that were written.
   bool open_frame_is_damaged = false;
+  // The segment has the number of the cursor, and the bytes of the cursor's
+  // open frame were compared with its checksum and match.
+  bool open_frame_is_proven = false;
 
   // Results of ScanSegment(); zeros if the file was not scanned or could not be
   // read.
@@ -159,6 +162,9 @@ struct CountedSegment {
   uint64_t bytes = kAllBytes;  // from byte 0 on; 0: none
   // Where the positions of these bytes end; 0 if it is not known.
   uint64_t end_position = 0;
+  // Begin of the open frame at the end of these bytes, if the cursor's checksum
+  // proves it. Text of another open frame is unverified.
+  uint64_t open_frame_begin = kAllBytes;
 };
 
 struct ResumePoint {

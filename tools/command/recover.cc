@@ -258,6 +258,10 @@ class Recovery {
   bool ReportDamage(const Source& source, const SegmentIndex& content) {
     bool any = false;
     for (const SkippedRegion& region : content.skipped) {
+      if (region.has_unverified_records()) {
+        report_.Damage(source.path, DescribeUnverified(region));
+        any = true;
+      }
       if (region.is_cut && source.may_be_truncated) continue;
       report_.Damage(source.path, ToString(region));
       any = true;

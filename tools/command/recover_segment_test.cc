@@ -19,6 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class RecoverSegmentTest : public ::testing::TestWithParam<LineFormat> {
  protected:
@@ -67,6 +68,18 @@ TEST_P(RecoverSegmentTest, TruncatedSegmentIsClosedAndReported) {
     EXPECT_TRUE(complete);
     EXPECT_EQ(RunTool("ringlog", {"cat", result_path()}).err, "");
   }
+}
+
+// The recovered frame has a checksum, but of records that no checksum covered.
+TEST_P(RecoverSegmentTest, RecordsOfOpenFrameAreReportedAsUnverified) {
+  const SampleSegment::Frame& frame = sample_.frames[2];
+  const std::string unverified =
+      absl::StrCat(path_, ": [", frame.begin, "..", frame.blocks[1].end,
+                   "): the records in these bytes are unverified");
+  EXPECT_THAT(RunRecover(sample_.bytes.substr(0, frame.blocks[1].end)).err,
+              HasSubstr(unverified));
+  EXPECT_THAT(RunRecover(sample_.bytes.substr(0, frame.metadata_end)).err,
+              Not(HasSubstr("unverified")));
 }
 
 TEST_P(RecoverSegmentTest, DamagedFramesAreRemovedAndReported) {

@@ -254,6 +254,22 @@ TEST_P(VerifyTest, ReportsSegmentShorterThanCursor) {
                                            "): truncated; the ring's cursor")));
 }
 
+TEST_P(VerifyTest, OpenFrameWithoutItsRingIsUnverified) {
+  ScriptedProcess::Options options = MakeOptions();
+  options.frame_bytes = 1 << 20;
+  const std::string directory = MakeTestDirectory();
+  ScriptedProcess process(directory, options);
+  for (const char* text : {"one", "two"}) {
+    process.Log(text);
+    process.Flush();
+  }
+  EXPECT_EQ(Verify({directory}), 0);
+  EXPECT_THAT(out_, Not(HasSubstr("unverified")));
+  EXPECT_EQ(Verify({process.segment_path(1)}), 1);
+  EXPECT_THAT(out_, HasSubstr("): the records in these bytes are unverified; "
+                              "no checksum covers them\n"));
+}
+
 // Here only the first batch of a segment is a frame of its own.
 TEST_P(VerifyTest, PositionsIncludeOpenFrame) {
   ScriptedProcess::Options options = MakeOptions();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ namespace ringlog {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -196,6 +198,65 @@ TEST(DecodeSegmentsTest, MissingLastFramesAreReported) {
   EXPECT_THAT(alone.damage, ElementsAre(AllOf(HasSubstr("was not closed"),
                                               HasSubstr("ring"))));
   EXPECT_EQ(alone.result.exit_status(), 1);
+}
+
+TEST(DecodeSegmentsTest, OpenFrameWithoutItsRingIsUnverified) {
+  ScriptedProcess process(MakeTestDirectory(), LongFrames());
+  process.Log("a frame of its own");
+  process.Flush();
+  const std::string path = process.segment_path(1);
+  const size_t begin = ReadFile(path).size();
+  process.Log("open");
+  process.Flush();
+  const size_t end = ReadFile(path).size();
+  // The ring has a checksum of the open frame.
+  const Decoded with_ring = DecodeAll({path, process.ring_path()});
+  EXPECT_THAT(with_ring.texts, ElementsAre("a frame of its own", "open"));
+  EXPECT_THAT(with_ring.damage, IsEmpty());
+  EXPECT_EQ(with_ring.result.exit_status(), 0);
+  const Decoded alone = DecodeAll({path});
+  EXPECT_THAT(alone.texts, ElementsAre("a frame of its own", "open"));
+  EXPECT_THAT(
+      alone.damage,
+      ElementsAre(HasSubstr("was not closed"),
+                  absl::StrCat(path, ": [", begin, "..", end,
+                               "): the records in these bytes are unverified; "
+                               "no checksum covers them")));
+  EXPECT_EQ(alone.result.exit_status(), 1);
+}
+
+// The length of the second frame's block is damaged and leads exactly to the
+// cursor, over the frame's damaged metadata and the open frame. The cursor
+// proves that another frame is open there.
+TEST(DecodeSegmentsTest, RingDoesNotVerifyAnotherFrame) {
+  ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
+  options.frame_bytes = 300;
+  ScriptedProcess process(MakeTestDirectory(), options);
+  process.Log("a frame of its own");
+  process.Flush();
+  const std::string path = process.segment_path(1);
+  const size_t begin = ReadFile(path).size();
+  std::mt19937_64 random(8878);
+  std::string noise(600, 'x');
+  for (char& c : noise) c = static_cast<char>(128 + random() % 128);
+  process.Log(noise);
+  process.Flush();
+  const size_t metadata_end = ReadFile(path).size();
+  process.Log("open");
+  process.Flush();
+  std::string bytes = ReadFile(path);
+  const size_t block = begin + 6;
+  const uint64_t header = (bytes.size() - block - 3) << 3;
+  for (size_t i = 0; i < 3; ++i) {
+    bytes[block + i] = static_cast<char>(header >> 8 * i);
+  }
+  bytes[metadata_end - 1] ^= 1;
+  WriteFile(path, bytes);
+  const Decoded decoded = DecodeAll({path, process.ring_path()});
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+  EXPECT_THAT(decoded.damage,
+              Contains(AllOf(HasSubstr(absl::StrCat("[", begin, "..")),
+                             HasSubstr("unverified"))));
 }
 
 TEST(DecodeSegmentsTest, TruncatedFrameIsReportedWithItsBytes) {

@@ -289,6 +289,7 @@ void Planner::AddSegment(const FoundSegment& file,
   if (counted.bytes != kAllBytes) {
     part.limit_bytes = counted.bytes;
     part.is_limited = true;
+    part.open_frame_begin = counted.open_frame_begin;
     part.limit_position = counted.end_position;
   }
   plan->segments.push_back(std::move(part));

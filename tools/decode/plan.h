@@ -49,6 +49,9 @@ struct SegmentPart {
   // True if limit_bytes is not the end of the file: a frame that is open there
   // is complete.
   bool is_limited = false;
+  // Begin of the frame that is open at the limit, if the cursor's checksum
+  // matches the bytes of that frame.
+  uint64_t open_frame_begin = kWholeFile;
   uint64_t limit_position = 0;  // position at the limit; 0: not known
   bool is_named_as_segment = false;
   bool from_directory = false;

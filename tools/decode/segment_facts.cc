@@ -41,9 +41,11 @@ std::vector<SegmentFacts> ReadSegmentFacts(
       facts[i].has_metadata = segments[i].has_metadata;
     }
     facts[i].bytes = FileBytes(path);
-    facts[i].open_frame_is_damaged =
-        cursor.names_started_segment() && number == cursor.segment_number &&
-        absl::IsDataLoss(CheckOpenFrame(path, cursor));
+    if (cursor.names_started_segment() && number == cursor.segment_number) {
+      const absl::Status checked = CheckOpenFrame(path, cursor);
+      facts[i].open_frame_is_damaged = absl::IsDataLoss(checked);
+      facts[i].open_frame_is_proven = checked.ok();
+    }
   }
   return facts;
 }

@@ -56,6 +56,13 @@ std::string Message(const SkippedRegion& region) {
   return message;
 }
 
+// Returns true if the ring's cursor proves, by a checksum, that the frame
+// before `region` is open and intact.
+bool IsProvenOpen(const SegmentPart& part, const SkippedRegion& region) {
+  return region.is_cut && region.begin == part.limit_bytes &&
+         region.unverified_begin == part.open_frame_begin;
+}
+
 }  // namespace
 
 bool Source::Next() {
@@ -204,6 +211,9 @@ void Source::ReportSkipped(bool at_end) {
           absl::StrCat(Message(region), region.is_cut && plan_->ring == nullptr
                                             ? WhereTheRestIs(part)
                                             : ""));
+    }
+    if (region.has_unverified_records() && !IsProvenOpen(part, region)) {
+      report_->Damage(part.path, DescribeUnverified(region));
     }
   }
 }
