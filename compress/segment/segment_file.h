@@ -64,9 +64,10 @@ class SegmentFile {
   // fails.
   bool IsDeleted() const;
 
-  // Locks the file until it is closed. The lock shows that a process writes to
-  // the file, so that retention does not delete it (retention.h). Does nothing
-  // if another process holds the lock or the file system has no locks.
+  // Locks the file until this object is destroyed. The lock shows that a
+  // process writes to the file, so that retention does not delete it
+  // (retention.h). Does nothing if another process holds the lock or the file
+  // system has no locks.
   void TryLock();
 
  private:
