@@ -140,7 +140,7 @@ class RingLogSink final : public absl::LogSink {
   // seconds. Does nothing in a forked child that has not logged yet.
   //
   //   DeadlineExceeded    the segment is not closed yet, for example on a full
-  //                       disk; it will be closed when that is possible
+  //                       disk; it is closed when that is possible
   //   FailedPrecondition  the sink is closed, or has no flusher
   //                       (kOverwriteOldest), or on_segment_closed is calling
   //   others              the segment is closed, but its end could not be

@@ -15,6 +15,7 @@
 #include "ringlog/ring/slot.h"
 #include "ringlog/ring/slot_word.h"
 #include "ringlog/testing/harness/hex_dump.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

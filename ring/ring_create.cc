@@ -75,22 +75,13 @@ void CopyName(const std::string& name, char (&field)[64]) {
 }
 
 RingHeader MakeHeader(const RingOptions& options) {
-  RingHeader h = {};
-  std::memcpy(h.magic, kRingMagic, sizeof h.magic);
-  h.endian_mark = kRingEndianMark;
-  h.major_version = kRingMajorVersion;
-  h.minor_version = kRingMinorVersion;
-  h.header_bytes = sizeof h;
+  RingHeader h = EmptyRingHeader();
   h.slot_bytes = SlotBytes(options.head_bytes, options.body_bytes);
   h.slot_count = options.slot_count;
   h.head_bytes = options.head_bytes;
   // The body gets the padding.
   h.body_bytes = h.slot_bytes - static_cast<uint32_t>(sizeof(SlotHeader)) -
                  options.head_bytes;
-  h.live_offset = kLiveOffset;
-  h.crash_offset = kCrashOffset;
-  h.crash_bytes = kCrashBytes;
-  h.slots_offset = kSlotsOffset;
   h.file_bytes = h.slots_offset + h.slot_count * h.slot_bytes;
   // Random bytes make collisions of ring ids negligible. They need not be
   // cryptographically secure.

@@ -130,6 +130,20 @@ absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file) {
   return header;
 }
 
+RingHeader EmptyRingHeader() {
+  RingHeader h = {};
+  std::memcpy(h.magic, kRingMagic, sizeof h.magic);
+  h.endian_mark = kRingEndianMark;
+  h.major_version = kRingMajorVersion;
+  h.minor_version = kRingMinorVersion;
+  h.header_bytes = sizeof h;
+  h.live_offset = kLiveOffset;
+  h.crash_offset = kCrashOffset;
+  h.crash_bytes = kCrashBytes;
+  h.slots_offset = kSlotsOffset;
+  return h;
+}
+
 ProcessIdentity OwnerOf(const RingHeader& header) {
   ProcessIdentity owner;
   owner.process_id = header.process_id;

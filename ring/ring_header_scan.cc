@@ -136,22 +136,13 @@ Geometry Try(absl::string_view slots, uint64_t slot_count,
 }
 
 RingHeader MakeHeader(const Geometry& geometry, uint64_t file_bytes) {
-  RingHeader h = {};
-  std::memcpy(h.magic, kRingMagic, sizeof h.magic);
-  h.endian_mark = kRingEndianMark;
-  h.major_version = kRingMajorVersion;
-  h.minor_version = kRingMinorVersion;
-  h.header_bytes = sizeof h;
+  RingHeader h = EmptyRingHeader();
   h.slot_count = geometry.slot_count;
   h.slot_bytes = static_cast<uint32_t>(geometry.slot_bytes);
   const auto payload = static_cast<uint32_t>(h.slot_bytes - sizeof(SlotHeader));
   h.head_bytes = std::min(payload, kMaxHeadBytes);
   h.body_bytes = payload - h.head_bytes;
   h.file_bytes = file_bytes;
-  h.live_offset = kLiveOffset;
-  h.crash_offset = kCrashOffset;
-  h.crash_bytes = kCrashBytes;
-  h.slots_offset = kSlotsOffset;
   h.first_position = geometry.first_position;
   SetChecksumSeed(absl::crc32c_t{geometry.seed}, h.ring_id);
   h.crc32c = RingHeaderChecksum(h);

@@ -20,6 +20,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_test_fixture.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -1,7 +1,6 @@
 #include "ringlog/ring/ring_test_fixture.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,29 +27,6 @@ std::string UnusedPath(absl::string_view name) {
   static std::atomic<int> number{0};
   return absl::StrCat(::testing::TempDir(), "/", getpid(), "-", number++, "-",
                       name);
-}
-
-std::string ReadFile(const std::string& path) {
-  std::string content;
-  FILE* const file = fopen(path.c_str(), "rb");
-  if (file == nullptr) {
-    ADD_FAILURE() << "cannot open " << path;
-    return content;
-  }
-  char buffer[1 << 16];
-  size_t n;
-  while ((n = fread(buffer, 1, sizeof buffer, file)) > 0) {
-    content.append(buffer, n);
-  }
-  fclose(file);
-  return content;
-}
-
-void WriteFile(const std::string& path, absl::string_view content) {
-  FILE* const file = fopen(path.c_str(), "wb");
-  ASSERT_NE(file, nullptr) << path;
-  EXPECT_EQ(fwrite(content.data(), 1, content.size(), file), content.size());
-  EXPECT_EQ(fclose(file), 0);
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }

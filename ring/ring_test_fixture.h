@@ -16,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 
@@ -29,9 +30,6 @@ constexpr size_t SmallBody(size_t slots) { return slots * kSmallPayload - 1; }
 // Returns a path in TEST_TMPDIR that does not exist and that no other test of
 // this process uses.
 std::string UnusedPath(absl::string_view name);
-// Returns the content of a file. Fails the test if the file cannot be read.
-std::string ReadFile(const std::string& path);
-void WriteFile(const std::string& path, absl::string_view content);
 bool Exists(const std::string& path);
 
 // Thread-compatible. ring() is as thread-safe as a Ring.

@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_test_fixture.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -126,7 +126,7 @@ bool Flusher::AwaitIteration() {
   ForkSafeMutexLock lock(&monitor_);
   const auto wanted = [this]() ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
     return stopping_ || flush_target_ > std::max(persisted_, tried_target_) ||
-           rotations_.has_news();
+           rotations_.has_new_requests();
   };
   monitor_.AwaitWithTimeout(wanted,
                             has_more_ ? absl::ZeroDuration() : kPollInterval);
@@ -165,7 +165,7 @@ absl::Status Flusher::Iterate(bool flush) {
     tried_target_ = flush_target_;
   }
   // Before Adopt(), because the former schedule was in force until now.
-  rotations_.Look(absl::Now(), segments_.is_open());
+  rotations_.Poll(absl::Now(), segments_.is_open());
   if (next_options) Adopt(*next_options);
   if (absl::Status s = TakeAll(); !s.ok()) return s;
   return IsDue(flush) ? WriteBatch() : absl::OkStatus();
@@ -246,7 +246,7 @@ absl::Status Flusher::TakeAll() {
   while (drain_.FillBatch(batch_bytes, &batch_)) {
     if (absl::Status s = WriteBatch(); !s.ok()) return s;
     // A large ring takes many batches.
-    rotations_.Look(absl::Now(), segments_.is_open());
+    rotations_.Poll(absl::Now(), segments_.is_open());
     RunHousekeeping();
     has_more_ = batch_.end_position() >= end;
     if (has_more_) break;

@@ -1,5 +1,5 @@
-// What a flusher leaves to recovery when what fails is its last turn, or the
-// end of a segment.
+// Errors in the last iteration of a flusher and at the end of a segment: what
+// the flusher can still write, and what it must leave to recovery.
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -27,8 +27,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
-// A rotation that the last batch makes due, and a record that comes meanwhile.
-TEST_F(FlusherFaultTest, AnEndThatCannotBeWrittenKeepsNoRecordBack) {
+// The last batch makes a rotation due, and a thread logs one more record during
+// the rotation.
+TEST_F(FlusherFaultTest, FailedEndKeepsNoRecordInRing) {
   Start();
   int calls = 0;
   FailingCalls::Get().Set([&](const std::string& call, ino_t inode) {
@@ -45,11 +46,11 @@ TEST_F(FlusherFaultTest, AnEndThatCannotBeWrittenKeepsNoRecordBack) {
   EXPECT_THAT(Texts(), ElementsAre("first", "second", "third", "fourth"));
 }
 
-// With nothing behind it, it is the next start that ends it.
-TEST_F(FlusherFaultTest, TheLastEndThatCannotBeWrittenIsLeftToRecovery) {
+// No segment follows, so that recovery must write the end.
+TEST_F(FlusherFaultTest, FailedLastEndIsLeftToRecovery) {
   Start();
   options_.on_segment_closed = [](const std::string& path) {
-    ADD_FAILURE() << "somebody is told of " << path;
+    ADD_FAILURE() << "called for " << path;
   };
   flusher_->Reconfigure(options_);
   FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
@@ -62,9 +63,9 @@ TEST_F(FlusherFaultTest, TheLastEndThatCannotBeWrittenIsLeftToRecovery) {
   EXPECT_THAT(Texts(), ElementsAre("first", "second"));
 }
 
-// With each batch in a frame of its own there is nothing to be written but the
-// seek table, so that EndEarly() has nothing that it could fail at.
-TEST_F(FlusherFaultTest, ALastEndThatIsOnlyASeekTableIsLeftToRecoveryToo) {
+// If each batch is a frame of its own, the end consists of the seek table
+// alone, and SealPublished() cannot fail.
+TEST_F(FlusherFaultTest, FailedLastSeekTableIsLeftToRecovery) {
   Start(/*sync=*/true);
   FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
     return call == "pwrite" && inode == first_ ? EIO : 0;
@@ -76,8 +77,9 @@ TEST_F(FlusherFaultTest, ALastEndThatIsOnlyASeekTableIsLeftToRecoveryToo) {
   EXPECT_THAT(Texts(), ElementsAre("first", "second"));
 }
 
-// Until then recovery would add to it.
-TEST_F(FlusherFaultTest, OneWithoutAnEndIsToldOfWhenThereIsAnotherBehindIt) {
+// Recovery could add records to the first segment until the second one has been
+// published.
+TEST_F(FlusherFaultTest, SegmentWithoutEndIsReportedAfterTheNext) {
   Start(/*sync=*/true);
   std::vector<std::string> told;
   std::vector<size_t> segments;
@@ -95,9 +97,8 @@ TEST_F(FlusherFaultTest, OneWithoutAnEndIsToldOfWhenThereIsAnotherBehindIt) {
   EXPECT_THAT(segments, ElementsAre(2, 2));
 }
 
-// As on a disk that is read-only from the middle of a batch on.
-TEST_F(FlusherFaultTest,
-       ASegmentThatCanBeNeitherCutNorDeletedIsLeftToRecovery) {
+// The disk becomes read-only in the middle of a batch.
+TEST_F(FlusherFaultTest, StuckEmptySegmentIsLeftToRecovery) {
   Start();
   ASSERT_TRUE(flusher_->Rotate(kLong).ok());
   bool is_writable = true;
@@ -118,9 +119,9 @@ TEST_F(FlusherFaultTest,
 class LastErrorTest : public FlusherFaultTest,
                       public ::testing::WithParamInterface<int> {};
 
-// Where no file takes anything there is no other segment to begin: recovery
-// goes on with this one, and ends it.
-TEST_P(LastErrorTest, ASegmentThatCannotBeEndedIsLeftToRecovery) {
+// No file can be written, so that no other segment can begin: recovery
+// continues and ends this one.
+TEST_P(LastErrorTest, SegmentWithoutEndIsLeftToRecovery) {
   Start();
   FailingCalls::Get().Set([](const std::string& call, ino_t) {
     return call == "pwrite" ? GetParam() : 0;
@@ -137,13 +138,14 @@ INSTANTIATE_TEST_SUITE_P(, LastErrorTest, ::testing::Values(EIO, ENOSPC),
                            return absl::StrCat("Errno", error.param);
                          });
 
-// With the disk full when the process is told to end, in a turn that is not the
-// last one: the last one must not go on elsewhere, for recovery ends one
-// segment alone.
+// The disk is full when Stop() is called, in an iteration that is not the last
+// one. The last iteration must not continue in another segment, because
+// recovery ends only one segment.
 class FullAtTheEndTest : public FlusherFaultTest,
                          public ::testing::WithParamInterface<bool> {
  protected:
-  // Nobody waits for "third": its turn has `count` errors, and more.
+  // Stops the flusher after `count` errors of the iteration that writes
+  // "third".
   void StopAfterErrors(uint64_t count) {
     Append("third");
     EXPECT_FALSE(flusher_->Flush(absl::ZeroDuration()));
@@ -158,7 +160,7 @@ class FullAtTheEndTest : public FlusherFaultTest,
   }
 };
 
-TEST_P(FullAtTheEndTest, TheSegmentThatHadNoRoomIsTheOneThatRecoveryEnds) {
+TEST_P(FullAtTheEndTest, RecoveryEndsSegmentThatHadNoRoom) {
   Start();
   const bool others_have_room = GetParam();
   FailingCalls::Get().Set([&](const std::string& call, ino_t inode) {
@@ -169,13 +171,13 @@ TEST_P(FullAtTheEndTest, TheSegmentThatHadNoRoomIsTheOneThatRecoveryEnds) {
   ExpectOneClosedSegmentAfterRecovery();
 }
 
-TEST_P(FullAtTheEndTest, ASegmentThatCouldNotBeBegunTakesNotThePlaceOfTheLast) {
+TEST_P(FullAtTheEndTest, FailedBeginKeepsCursorOfLastSegment) {
   Start(/*sync=*/true);
   const bool begins = GetParam();
   struct stat directory;
   ASSERT_EQ(stat(directory_.c_str(), &directory), 0);
   FailingCalls::Get().Set([&](const std::string& call, ino_t inode) {
-    if (call == "fdatasync" && inode == first_) return EIO;  // it is left then
+    if (call == "fdatasync" && inode == first_) return EIO;  // abandons it
     if (call == "fsync" && inode == directory.st_ino && !begins) return EIO;
     return call == "pwrite" && inode != first_ ? ENOSPC : 0;
   });

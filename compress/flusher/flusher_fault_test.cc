@@ -1,4 +1,4 @@
-// What a flusher does about a file that takes no more, while others would.
+// Errors of one file while other files can be written.
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,33 +34,33 @@ using ::testing::SizeIs;
 class FileErrorTest : public FlusherFaultTest,
                       public ::testing::WithParamInterface<int> {
  protected:
-  // What ends the file is shorter than a batch may be, and fits: it is tried
-  // after the batch has failed three times.
-  void LetABatchFail() {
+  // Makes the next batch fail. The flusher tries to end the file after three
+  // failed writes, and that succeeds, as it may at a limit of the file's size,
+  // because the end is short.
+  void FailNextBatch() {
     FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
-      return call == "pwrite" && inode == first_ && left_-- > 0 ? GetParam()
-                                                                : 0;
+      return call == "pwrite" && inode == first_ && failures_-- > 0 ? GetParam()
+                                                                    : 0;
     });
   }
 
  private:
-  int left_ = 3;
+  int failures_ = 3;
 };
 
-// As at a limit of the file's length.
-TEST_P(FileErrorTest, ASegmentThatTakesNoMoreIsEndedAndAnotherBegun) {
+TEST_P(FileErrorTest, UnwritableSegmentIsEndedAndNextBegun) {
   Start();
-  LetABatchFail();
+  FailNextBatch();
   Log("third");
   Log("fourth");
   EXPECT_THAT(Segments(), SizeIs(2));
   ASSERT_TRUE(flusher_->Stop().ok());
-  // AllText() wants each to be a whole zstd file.
+  // AllText() requires that each segment is complete.
   EXPECT_THAT(Texts(), ElementsAre("first", "second", "third", "fourth"));
 }
 
-// What comes next has not even been begun when the process dies.
-TEST_P(FileErrorTest, ASegmentThatWasEndedForAnErrorStaysAsItIs) {
+// The process dies before it has begun the next segment.
+TEST_P(FileErrorTest, SegmentEndedAfterErrorStaysUnchanged) {
   ASSERT_EQ(RunChild([this] {
               Start();
               options_.on_segment_closed = [](const std::string& path) {
@@ -68,7 +68,7 @@ TEST_P(FileErrorTest, ASegmentThatWasEndedForAnErrorStaysAsItIs) {
                 _exit(0);
               };
               flusher_->Reconfigure(options_);
-              LetABatchFail();
+              FailNextBatch();
               Log("third");
               _exit(1);
             }),
@@ -86,8 +86,8 @@ INSTANTIATE_TEST_SUITE_P(, FileErrorTest,
                            return absl::StrCat("Errno", error.param);
                          });
 
-// As on a server that knows the file no more.
-TEST_F(FlusherFaultTest, ASegmentThatHasGoneIsLeft) {
+// The server of the file system has lost the file.
+TEST_F(FlusherFaultTest, LostSegmentIsAbandoned) {
   Start();
   const std::string path = Segments()[0];
   FailingCalls::Get().Set([this](const std::string&, ino_t inode) {
@@ -99,7 +99,7 @@ TEST_F(FlusherFaultTest, ASegmentThatHasGoneIsLeft) {
   EXPECT_THAT(Texts(), ElementsAre("third"));
 }
 
-TEST_F(FlusherFaultTest, ASegmentThatSomebodyHasDeletedGetsNoMoreRecords) {
+TEST_F(FlusherFaultTest, DeletedSegmentGetsNoMoreRecords) {
   Start();
   ASSERT_EQ(remove(Segments()[0].c_str()), 0);
   Log("third");
@@ -109,9 +109,8 @@ TEST_F(FlusherFaultTest, ASegmentThatSomebodyHasDeletedGetsNoMoreRecords) {
   EXPECT_THAT(Texts(), ElementsAre("third", "fourth"));
 }
 
-// ---- At the end, when there is no next turn ----
-
-TEST_F(FlusherFaultTest, TheLastRecordsGoIntoAnotherSegmentThanADeletedOne) {
+// In the last iteration.
+TEST_F(FlusherFaultTest, LastRecordsAvoidDeletedSegment) {
   Start();
   ASSERT_EQ(remove(Segments()[0].c_str()), 0);
   Append("third");
@@ -120,14 +119,14 @@ TEST_F(FlusherFaultTest, TheLastRecordsGoIntoAnotherSegmentThanADeletedOne) {
   EXPECT_THAT(Texts(), ElementsAre("third"));
 }
 
-TEST_F(FlusherFaultTest, ADeletedSegmentNeedsNoEnd) {
+TEST_F(FlusherFaultTest, DeletedSegmentNeedsNoEnd) {
   Start();
   ASSERT_EQ(remove(Segments()[0].c_str()), 0);
   EXPECT_TRUE(flusher_->Stop().ok());
   EXPECT_THAT(Segments(), IsEmpty());
 }
 
-TEST_F(FlusherFaultTest, ARingThatSomebodyHasDeletedIsToldOnce) {
+TEST_F(FlusherFaultTest, DeletedRingIsReportedOnce) {
   Start();
   ASSERT_EQ(remove(ring_->path().c_str()), 0);
   ::testing::internal::CaptureStderr();
@@ -141,10 +140,10 @@ TEST_F(FlusherFaultTest, ARingThatSomebodyHasDeletedIsToldOnce) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
-TEST_F(FlusherFaultTest, ARingThatGoesWithItsDirectoryIsToldWhileNothingWorks) {
+TEST_F(FlusherFaultTest, RingDeletedWithDirectoryIsReportedDuringRetries) {
   Start();
   std::filesystem::remove_all(directory_);
-  WriteFile(directory_, "no directory can be made here");
+  WriteFile(directory_, "not a directory");
   ::testing::internal::CaptureStderr();
   Append("third");
   EXPECT_FALSE(flusher_->Flush(absl::ZeroDuration()));
@@ -153,8 +152,8 @@ TEST_F(FlusherFaultTest, ARingThatGoesWithItsDirectoryIsToldWhileNothingWorks) {
               HasSubstr(absl::StrCat(ring_->path(), " was deleted")));
 }
 
-// As long as there is no room it is the same file that is tried.
-TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {
+// A full disk has room again later, so that the flusher keeps the file.
+TEST_F(FlusherFaultTest, FullDiskBeginsNoOtherSegment) {
   Start();
   for (const int error : {ENOSPC, EDQUOT}) {
     int left = 5;
@@ -170,7 +169,7 @@ TEST_F(FlusherFaultTest, AFullDiskOrQuotaIsNoReasonForAnotherSegment) {
   EXPECT_THAT(Texts(), SizeIs(4));
 }
 
-TEST_F(FlusherFaultTest, WhoeverAsksIsToldOfEachErrorAndWhenItIsOver) {
+TEST_F(FlusherFaultTest, OnWriteReportsEachErrorAndRecovery) {
   on_write_ = [this](const absl::Status& status) {
     if (told_.empty() || !told_.back().ok() || !status.ok()) {
       told_.push_back(status);
@@ -193,9 +192,9 @@ TEST_F(FlusherFaultTest, WhoeverAsksIsToldOfEachErrorAndWhenItIsOver) {
   EXPECT_THAT(std::string(told_[1].message()), HasSubstr("No space left"));
 }
 
-// What was cut off must not come back when the machine dies, for it is written
-// again elsewhere.
-TEST_F(FlusherFaultTest, TheCutAfterAFailedSyncIsSyncedBeforeAnythingElse) {
+// Truncated bytes must not come back after a machine crash, because another
+// segment has the same records.
+TEST_F(FlusherFaultTest, TruncationAfterFailedSyncIsSyncedFirst) {
   Start(/*sync=*/true);
   std::vector<std::string> calls;
   int failures = 1;

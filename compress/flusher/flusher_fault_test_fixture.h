@@ -1,4 +1,4 @@
-// A flusher whose files may fail, with two records in its first segment.
+// Fixture of a flusher whose system calls may fail.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_FLUSHER_FAULT_TEST_FIXTURE_H_
 #define RINGLOG_COMPRESS_FLUSHER_FLUSHER_FAULT_TEST_FIXTURE_H_
@@ -31,7 +31,7 @@ class FlusherFaultTest : public FlusherFixture {
  protected:
   ~FlusherFaultTest() override { FailingCalls::Get().Set(nullptr); }
 
-  // With a first record in the first segment.
+  // Starts a flusher and writes two records to the first segment.
   void Start(bool sync = false) {
     MakeRing(64);
     options_ = Options();
@@ -53,7 +53,7 @@ class FlusherFaultTest : public FlusherFixture {
   std::vector<std::string> Segments() const {
     return FilesIn(directory_, ".log.zst");
   }
-  // As the next start does, where everything works again.
+  // Recovers as the next start of the program does; no call fails any more.
   void Recover() {
     FailingCalls::Get().Set(nullptr);
     ring_.reset();

@@ -1,8 +1,7 @@
 // Invariants checked:
 //   - a flusher starts the rounds of recovery when they are due
-//   - retention waits for the first round of recovery, and for later rounds,
-//   but
-//     runs between two of them and at the end
+//   - retention waits for the rounds of recovery, but runs between two rounds
+//     and at the end
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// When the flusher closes a segment, and whom it tells.
+// Rotation by the flusher: causes, answers, on_segment_closed.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -55,7 +55,7 @@ class FlusherRotateTest : public FlusherFixture {
   }
 };
 
-TEST_F(FlusherRotateTest, RotateClosesTheSegmentWithAllThatWasLogged) {
+TEST_F(FlusherRotateTest, RotateClosesSegmentWithAllRecords) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Lazy());
   Append("one");
@@ -70,7 +70,7 @@ TEST_F(FlusherRotateTest, RotateClosesTheSegmentWithAllThatWasLogged) {
   EXPECT_FALSE(IsClosed(Segments()[1]));
 }
 
-TEST_F(FlusherRotateTest, RotateWithNothingLoggedMakesNoFile) {
+TEST_F(FlusherRotateTest, RotateWithoutRecordsCreatesNoFile) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Lazy());
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(flusher->Rotate(kLong).ok());
@@ -80,14 +80,15 @@ TEST_F(FlusherRotateTest, RotateWithNothingLoggedMakesNoFile) {
   EXPECT_THAT(Segments(), SizeIs(1));
 }
 
-// Invariants checked: with two threads that log all the time, and two that log
-// a record and rotate as fast as it goes, each record is there once and in
-// order, whatever segment it is in; every segment that was told of is closed,
-// and has a name of its own.
-TEST_F(FlusherRotateTest, AThousandRotationsUnderLoadLoseNothing) {
+// Two threads log all the time, and two threads log a record and rotate, as
+// fast as they can. Invariants checked:
+//   - each record is in the segments once, and in order
+//   - each segment that on_segment_closed reports is closed and has a name of
+//     its own
+TEST_F(FlusherRotateTest, ThousandRotationsUnderLoadLoseNothing) {
   MakeRing(256);
   FlusherOptions options = Lazy();
-  std::vector<std::string> closed;  // the flusher's, until Stop()
+  std::vector<std::string> closed;  // of the flusher's thread until Stop()
   options.on_segment_closed = [&closed](const std::string& path) {
     closed.push_back(path);
   };
@@ -128,12 +129,12 @@ TEST_F(FlusherRotateTest, AThousandRotationsUnderLoadLoseNothing) {
   }
   for (size_t t = 0; t < counts.size(); ++t) EXPECT_EQ(next[t], counts[t]);
   EXPECT_EQ(closed, Segments());
-  // Two of one thread's records are in two segments; threads may share them.
+  // Two records of one thread are in two segments; threads may share a segment.
   EXPECT_GE(closed.size(), size_t{kRotations});
   for (const std::string& path : closed) ASSERT_TRUE(IsClosed(path)) << path;
 }
 
-TEST_F(FlusherRotateTest, AnIdleProcessRotatesAtABoundary) {
+TEST_F(FlusherRotateTest, IdleProcessRotatesAtBoundary) {
   MakeRing(64);
   FlusherOptions options = Lazy();
   options.rotation.interval = absl::Milliseconds(50);
@@ -146,13 +147,13 @@ TEST_F(FlusherRotateTest, AnIdleProcessRotatesAtABoundary) {
   ASSERT_TRUE(closed.WaitForNotificationWithTimeout(kLong));
   ASSERT_THAT(Segments(), SizeIs(1));
   EXPECT_TRUE(IsClosed(Segments()[0]));
-  // Boundaries without a record make no file.
+  // Boundaries without a record create no file.
   Append("two");
   ASSERT_TRUE(flusher->Rotate(kLong).ok());
   EXPECT_THAT(Segments(), SizeIs(2));
 }
 
-TEST_F(FlusherRotateTest, AnotherProcessMayAskThroughTheFile) {
+TEST_F(FlusherRotateTest, OtherProcessRotatesThroughRingFile) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Lazy());
   const auto offset = static_cast<off_t>(ring_->header().live_offset +
@@ -162,7 +163,7 @@ TEST_F(FlusherRotateTest, AnotherProcessMayAskThroughTheFile) {
     Append(absl::StrCat(time));
     RotationRequest request;
     ASSERT_EQ(pread(fd, &request, sizeof request, offset), 16);
-    ASSERT_NE(request.done, 0u) << "nobody answers";
+    ASSERT_NE(request.done, 0u) << "no flusher answers";
     const uint64_t asked = request.done + 1;
     ASSERT_EQ(pwrite(fd, &asked, sizeof asked, offset), 8);
     do {
@@ -175,12 +176,12 @@ TEST_F(FlusherRotateTest, AnotherProcessMayAskThroughTheFile) {
   EXPECT_THAT(Texts(), ElementsAre("1", "2", "3"));
 }
 
-TEST_F(FlusherRotateTest, NobodyAnswersWithoutAFlusher) {
+TEST_F(FlusherRotateTest, RingWithoutFlusherAnswersNoRequest) {
   MakeRing(64);
   EXPECT_EQ(ring_->rotation_request()->done, 0u);
 }
 
-TEST_F(FlusherRotateTest, ARotationWaitsForARecordThatIsNotCommitted) {
+TEST_F(FlusherRotateTest, RotationWaitsForUncommittedRecord) {
   MakeRing(64);
   FlusherOptions options = Lazy();
   options.stuck_writer_timeout = kLong;
@@ -196,7 +197,7 @@ TEST_F(FlusherRotateTest, ARotationWaitsForARecordThatIsNotCommitted) {
   EXPECT_THAT(Texts(), ElementsAre("one", "two"));
 }
 
-TEST_F(FlusherRotateTest, AfterStopAndInAForkedChildItIsRefused) {
+TEST_F(FlusherRotateTest, RotateFailsAfterStopAndInForkedChild) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Lazy());
   const pid_t child = fork();
@@ -211,7 +212,7 @@ TEST_F(FlusherRotateTest, AfterStopAndInAForkedChildItIsRefused) {
   EXPECT_TRUE(absl::IsFailedPrecondition(flusher->Rotate(kLong)));
 }
 
-TEST_F(FlusherRotateTest, TheHookIsToldOfEachSegmentWhenItIsClosed) {
+TEST_F(FlusherRotateTest, HookIsCalledForEachClosedSegment) {
   MakeRing(64);
   FlusherOptions options = Lazy();
   std::vector<std::string> told;
@@ -231,8 +232,8 @@ TEST_F(FlusherRotateTest, TheHookIsToldOfEachSegmentWhenItIsClosed) {
   EXPECT_THAT(was_closed, ElementsAre(true, true, true));
 }
 
-// Even if the process dies then: somebody may have taken the file away.
-TEST_F(FlusherRotateTest, WhatTheHookWasToldOfStaysAsItIs) {
+// The process dies in the hook. The user may have moved the file already.
+TEST_F(FlusherRotateTest, ReportedSegmentStaysUnchanged) {
   ASSERT_EQ(RunChild([this] {
               MakeRing(64);
               FlusherOptions options = Lazy();
@@ -253,7 +254,7 @@ TEST_F(FlusherRotateTest, WhatTheHookWasToldOfStaysAsItIs) {
   EXPECT_THAT(Texts(), ElementsAre("one", "two"));
 }
 
-TEST_F(FlusherRotateTest, NumbersHaveNoHolesHoweverOftenItRotates) {
+TEST_F(FlusherRotateTest, SegmentNumbersHaveNoHoles) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Lazy());
   for (uint64_t number = 1; number <= 5; ++number) {
@@ -265,7 +266,7 @@ TEST_F(FlusherRotateTest, NumbersHaveNoHolesHoweverOftenItRotates) {
   }
 }
 
-TEST_F(FlusherRotateTest, AHookThatThrowsRotatesOrStopsOnlyTakesTime) {
+TEST_F(FlusherRotateTest, HookMayThrowRotateAndStop) {
   MakeRing(64);
   FlusherOptions options = Lazy();
   Flusher* self = nullptr;
@@ -293,7 +294,7 @@ TEST_F(FlusherRotateTest, AHookThatThrowsRotatesOrStopsOnlyTakesTime) {
   EXPECT_THAT(Texts(), ElementsAre("one", "two"));
 }
 
-TEST_F(FlusherRotateTest, TheSymlinkFollows) {
+TEST_F(FlusherRotateTest, SymlinkNamesCurrentSegment) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Lazy());
   for (int i = 0; i < 5; ++i) {
@@ -306,7 +307,7 @@ TEST_F(FlusherRotateTest, TheSymlinkFollows) {
   }
 }
 
-TEST_F(FlusherRotateTest, SegmentsHaveTheModeThatWasAskedFor) {
+TEST_F(FlusherRotateTest, SegmentsHaveRequestedMode) {
   MakeRing(64);
   const mode_t before = umask(022);
   FlusherOptions options = Lazy();

@@ -1,7 +1,8 @@
-// A flusher with `sync`: what is freed in the ring is on the disk.
+// A flusher with `sync`: the ring releases a slot when its record is on the
+// disk.
 //
-// fdatasync(2) is taken over here, so that the test sees what the ring and the
-// segments are like at each call, and can let it fail.
+// The test replaces fdatasync(2). So it can inspect the ring and the segments
+// at each call, and make the call fail.
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -42,7 +43,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-// What happens at a call: it returns an error number, 0 for none.
+// Counts the calls of fdatasync(2). A function that the test sets returns the
+// error number of each call, 0 for success.
 class Syncs {
  public:
   static Syncs& Get() {
@@ -113,7 +115,8 @@ class FlusherSyncTest : public ::testing::Test {
     flusher_ = *std::move(flusher);
   }
 
-  // With a first record on the disk, from which the interval counts.
+  // Starts a flusher and puts a first record on the disk. The interval begins
+  // with that record.
   void Start(const FlusherOptions& options) {
     MakeFlusher(options);
     Log("first");
@@ -134,7 +137,7 @@ class FlusherSyncTest : public ::testing::Test {
 
   std::vector<std::string> Texts() const { return TextsIn(directory_); }
 
-  // Of those that the ring would give to a recovery.
+  // Returns the number of records that recovery would take from the ring.
   size_t RecordsInRing() const {
     const std::string bytes = ReadFile(ring_->path());
     const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
@@ -145,12 +148,12 @@ class FlusherSyncTest : public ::testing::Test {
   const std::string directory_ = MakeTestDirectory();
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<Flusher> flusher_;
-  // At calls of fdatasync().
+  // Records in the ring at each call of fdatasync().
   std::vector<size_t> in_ring_;
   int failures_ = 0;
 };
 
-TEST_F(FlusherSyncTest, TheRingHasTheRecordsUntilTheyAreOnTheDisk) {
+TEST_F(FlusherSyncTest, RingKeepsRecordsUntilTheyAreOnDisk) {
   Start(Options());
   Syncs::Get().Set([this] {
     in_ring_.push_back(RecordsInRing());
@@ -163,7 +166,7 @@ TEST_F(FlusherSyncTest, TheRingHasTheRecordsUntilTheyAreOnTheDisk) {
   EXPECT_EQ(RecordsInRing(), 0u);
 }
 
-TEST_F(FlusherSyncTest, WhatIsOnTheDiskIsWholeFrames) {
+TEST_F(FlusherSyncTest, SyncedFilesHaveCompleteFrames) {
   Start(Options());
   for (const char* text : {"one", "two"}) {
     Log(text);
@@ -177,7 +180,7 @@ TEST_F(FlusherSyncTest, WhatIsOnTheDiskIsWholeFrames) {
   EXPECT_THAT(Texts(), ElementsAre("first", "one", "two"));
 }
 
-TEST_F(FlusherSyncTest, AnErrorIsSyncedAtOnceWithAllBeforeIt) {
+TEST_F(FlusherSyncTest, ErrorRecordIsSyncedAtOnce) {
   Start(Options());
   for (int i = 0; i < 5; ++i) Log(absl::StrCat(i));
   Log("error", Severity::kError);
@@ -187,7 +190,7 @@ TEST_F(FlusherSyncTest, AnErrorIsSyncedAtOnceWithAllBeforeIt) {
   EXPECT_THAT(Texts(), ElementsAre("first", "0", "1", "2", "3", "4", "error"));
 }
 
-TEST_F(FlusherSyncTest, ASeverityBelowTheOneAskedForWaits) {
+TEST_F(FlusherSyncTest, LowerSeverityWaitsForInterval) {
   FlusherOptions options = Options();
   options.sync_severity = static_cast<int>(Severity::kFatal);
   Start(options);
@@ -208,7 +211,7 @@ TEST_F(FlusherSyncTest, RecordsAreSyncedAfterTheInterval) {
   EXPECT_THAT(Texts(), ElementsAre("first", "one"));
 }
 
-TEST_F(FlusherSyncTest, ARingThatFillsIsSyncedAndGoesOn) {
+TEST_F(FlusherSyncTest, FullRingIsSyncedAndContinues) {
   Start(Options());
   for (int i = 0; i < 1000; ++i) Log(absl::StrCat(i));
   EXPECT_GT(Syncs::Get().calls(), 1000 / 64);
@@ -216,7 +219,7 @@ TEST_F(FlusherSyncTest, ARingThatFillsIsSyncedAndGoesOn) {
   EXPECT_THAT(Texts(), SizeIs(1001));
 }
 
-TEST_F(FlusherSyncTest, AFailedSyncIsNeverTriedAgainOnTheSameFile) {
+TEST_F(FlusherSyncTest, FailedSyncIsNotRetriedOnSameFile) {
   Start(Options());
   const std::string first = FilesIn(directory_, ".log.zst")[0];
   const std::string durable = ReadFile(first);
@@ -225,8 +228,9 @@ TEST_F(FlusherSyncTest, AFailedSyncIsNeverTriedAgainOnTheSameFile) {
   Log("one");
   Log("two");
   ASSERT_TRUE(Flush());
-  EXPECT_EQ(ReadFile(first), durable) << "cut back, and not touched again";
-  // Of the second one nothing was on the disk: it is gone, its number is not.
+  EXPECT_EQ(ReadFile(first), durable) << "truncated, and not written again";
+  // No byte of the second segment was on the disk: the file is deleted, and the
+  // next one has its number.
   const std::vector<std::string> segments = FilesIn(directory_, ".log.zst");
   ASSERT_THAT(segments, SizeIs(2));
   EXPECT_THAT(segments[1], ::testing::HasSubstr(".000002."));
@@ -236,7 +240,7 @@ TEST_F(FlusherSyncTest, AFailedSyncIsNeverTriedAgainOnTheSameFile) {
             static_cast<uint64_t>(absl::ErrnoToStatus(EIO, "").raw_code()));
 }
 
-TEST_F(FlusherSyncTest, WhereNothingCanBeSyncedTheRingKeepsTheRecords) {
+TEST_F(FlusherSyncTest, RingKeepsRecordsIfNoSyncSucceeds) {
   Start(Options());
   Syncs::Get().Set([] { return EIO; });
   Log("one", Severity::kError);
@@ -250,7 +254,7 @@ TEST_F(FlusherSyncTest, WhereNothingCanBeSyncedTheRingKeepsTheRecords) {
   EXPECT_THAT(Texts(), ElementsAre("first", "one"));
 }
 
-TEST_F(FlusherSyncTest, ARotationSyncsTheEndToo) {
+TEST_F(FlusherSyncTest, RotationSyncsSegmentEnd) {
   FlusherOptions options = Options();
   options.rotation.max_segment_bytes = 1;
   MakeFlusher(options);
@@ -259,10 +263,10 @@ TEST_F(FlusherSyncTest, ARotationSyncsTheEndToo) {
     ASSERT_TRUE(Flush());
   }
   ASSERT_TRUE(flusher_->Stop().ok());
-  EXPECT_EQ(Syncs::Get().calls(), 4) << "a batch and an end each";
+  EXPECT_EQ(Syncs::Get().calls(), 4) << "one for each batch and for each end";
 }
 
-TEST_F(FlusherSyncTest, WithoutItNothingIsSynced) {
+TEST_F(FlusherSyncTest, NothingIsSyncedWithoutOption) {
   FlusherOptions options = Options();
   options.sync = false;
   Start(options);

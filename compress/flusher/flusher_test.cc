@@ -44,7 +44,7 @@ std::string Filler(int n) {
 
 class FlusherTest : public FlusherFixture {};
 
-TEST_F(FlusherTest, RecordsAreInASegmentAfterStop) {
+TEST_F(FlusherTest, RecordsAreInSegmentAfterStop) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Options());
   Append("one");
@@ -54,7 +54,7 @@ TEST_F(FlusherTest, RecordsAreInASegmentAfterStop) {
   EXPECT_TRUE(ring_->empty());
 }
 
-TEST_F(FlusherTest, FlushReturnsWhenTheRecordIsInASegment) {
+TEST_F(FlusherTest, FlushReturnsWhenRecordIsInSegment) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.flush_interval = absl::Hours(1);
@@ -66,7 +66,7 @@ TEST_F(FlusherTest, FlushReturnsWhenTheRecordIsInASegment) {
   EXPECT_THAT(Decompress(segments[0]), EndsWith("file.cc:42] one\n"));
 }
 
-TEST_F(FlusherTest, ARecordIsWrittenWithoutBeingAskedFor) {
+TEST_F(FlusherTest, RecordIsWrittenWithoutFlush) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Options());
   Append("one");
@@ -77,7 +77,7 @@ TEST_F(FlusherTest, ARecordIsWrittenWithoutBeingAskedFor) {
               HasSubstr("] one\n"));
 }
 
-TEST_F(FlusherTest, FlushGivesUpOnARecordThatIsNotCommitted) {
+TEST_F(FlusherTest, FlushTimesOutOnUncommittedRecord) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.stuck_writer_timeout = kLong;
@@ -89,9 +89,9 @@ TEST_F(FlusherTest, FlushGivesUpOnARecordThatIsNotCommitted) {
   EXPECT_TRUE(flusher->Flush(kLong));
 }
 
-// There is another record whenever one has been written, so that the ring is
-// never empty; far more of them than half a second has room for.
-TEST_F(FlusherTest, StopReturnsWhileOthersLogWithoutEnd) {
+// Each written record causes another one, so that the ring is never empty. Half
+// a second does not suffice to write all of them.
+TEST_F(FlusherTest, StopReturnsDuringEndlessLogging) {
   constexpr int kRecords = 5000;
   MakeRing(64);
   FlusherOptions options = Options();
@@ -109,7 +109,7 @@ TEST_F(FlusherTest, StopReturnsWhileOthersLogWithoutEnd) {
   EXPECT_FALSE(ring_->empty()) << "the next start recovers it";
 }
 
-TEST_F(FlusherTest, ManyThreadsManySegmentsEachRecordOnceAndInOrder) {
+TEST_F(FlusherTest, ManyThreadsWriteEachRecordOnceInOrder) {
   MakeRing(256);
   FlusherOptions options = Options();
   options.rotation.max_segment_bytes = 4096;
@@ -143,9 +143,9 @@ TEST_F(FlusherTest, ManyThreadsManySegmentsEachRecordOnceAndInOrder) {
   EXPECT_EQ(ring_->flusher_counters()->records, kThreads * kRecords);
 }
 
-// What a kill at any moment would leave: the slots that are free have their
-// records in a segment, for the cursor says so.
-TEST_F(FlusherTest, NoSlotIsFreeBeforeTheCursorIsPastIt) {
+// Looks at the file as a kill at any moment leaves it: the cursor covers the
+// records of all free slots.
+TEST_F(FlusherTest, CursorCoversFreeSlots) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.batch_bytes = 512;
@@ -159,14 +159,14 @@ TEST_F(FlusherTest, NoSlotIsFreeBeforeTheCursorIsPastIt) {
   const std::string path = ring_->path();
   uint64_t looks = 0;
   for (; !done; ++looks) {
-    // `released` is read first, and both only grow.
+    // Reads `released` before the cursor; both only grow.
     const std::string released = ReadFile(path);
     const std::string cursor = ReadFile(path);
     const uint64_t free_until =
         RecoverRing(released, RecoverFrom::kEverything)->live.released;
     const PersistCursor persisted =
         RecoverRing(cursor, RecoverFrom::kEverything)->cursor;
-    // A snapshot is not atomic, and may have caught a cursor half written.
+    // A snapshot is not atomic and may contain a torn cursor.
     if (persisted.sequence == 0) continue;
     ASSERT_LE(free_until, persisted.end_position);
   }
@@ -174,7 +174,7 @@ TEST_F(FlusherTest, NoSlotIsFreeBeforeTheCursorIsPastIt) {
   EXPECT_GT(looks, 0);
 }
 
-TEST_F(FlusherTest, DroppedRecordsAreNamedInTheLog) {
+TEST_F(FlusherTest, DroppedRecordsAreReportedInLog) {
   MakeRing(16, OverflowPolicy::kDropNewest);
   for (int i = 0; i < 100; ++i) Append(absl::StrCat("record ", i));
   const uint64_t kept = ring_->capacity(Severity::kInfo);
@@ -184,7 +184,7 @@ TEST_F(FlusherTest, DroppedRecordsAreNamedInTheLog) {
               HasSubstr(absl::StrCat(100 - kept, " INFO records dropped")));
 }
 
-TEST_F(FlusherTest, DropsAreToldOnce) {
+TEST_F(FlusherTest, DropsAreReportedOnce) {
   MakeRing(16, OverflowPolicy::kDropNewest);
   for (int i = 0; i < 100; ++i) Append("x");
   auto flusher = StartFlusher(ring_.get(), Options());
@@ -197,7 +197,7 @@ TEST_F(FlusherTest, DropsAreToldOnce) {
   EXPECT_EQ(parts.size(), 2) << text;
 }
 
-TEST_F(FlusherTest, AStuckWriterIsPassedAndNamedAndMayComeBack) {
+TEST_F(FlusherTest, StuckWriterIsSkippedAndReported) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.stuck_writer_timeout = absl::Milliseconds(20);
@@ -217,13 +217,13 @@ TEST_F(FlusherTest, AStuckWriterIsPassedAndNamedAndMayComeBack) {
   EXPECT_THAT(text, HasSubstr("] last\n"));
 }
 
-TEST_F(FlusherTest, WithoutADirectoryTheRecordsWaitInTheRing) {
+TEST_F(FlusherTest, RecordsWaitInRingForDirectory) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.directory = directory_ + "/later/logs";
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
-  // Until it has tried.
+  // Waits for the first failed attempt.
   do {
     EXPECT_FALSE(flusher->Flush(absl::Milliseconds(5)));
   } while (Slots::Get(&ring_->flusher_counters()->write_errors) == 0);
@@ -236,7 +236,7 @@ TEST_F(FlusherTest, WithoutADirectoryTheRecordsWaitInTheRing) {
               Contains(HasSubstr(".000001.log.zst")));
 }
 
-TEST_F(FlusherTest, StopWithoutADirectorySaysSoAndLeavesTheRecords) {
+TEST_F(FlusherTest, StopWithoutDirectoryFailsAndKeepsRecords) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.directory = directory_ + "/missing/logs";
@@ -247,9 +247,9 @@ TEST_F(FlusherTest, StopWithoutADirectorySaysSoAndLeavesTheRecords) {
   EXPECT_FALSE(ring_->empty());
 }
 
-// A limit on file sizes stands in for a full disk: a part of a batch is
-// written, then nothing.
-TEST_F(FlusherTest, AWriteThatFailsHalfwayIsDoneAgainWithoutLossOrDuplicate) {
+// A limit on file sizes stands in for a full disk: a write stops in the middle
+// of a batch.
+TEST_F(FlusherTest, PartialWriteIsRetriedExactlyOnce) {
   MakeRing(1024);
   signal(SIGXFSZ, SIG_IGN);
   FlusherOptions options = Options();
@@ -266,11 +266,11 @@ TEST_F(FlusherTest, AWriteThatFailsHalfwayIsDoneAgainWithoutLossOrDuplicate) {
     low.rlim_cur = limit;
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
     for (int i = 0; i < 100; ++i) {
-      // Nothing that compresses to less than the limit.
+      // Does not compress to less than the limit.
       expected.push_back(absl::StrCat(limit, " ", i, " ", i * 7919 % 10007));
       Append(expected.back());
     }
-    // Until it has run into the limit, or all is below it.
+    // Waits until a write has reached the limit, or all records fit below it.
     const uint64_t errors =
         Slots::Get(&ring_->flusher_counters()->write_errors);
     while (!flusher->Flush(absl::Milliseconds(5)) &&
@@ -284,7 +284,7 @@ TEST_F(FlusherTest, AWriteThatFailsHalfwayIsDoneAgainWithoutLossOrDuplicate) {
   EXPECT_EQ(Texts(), expected);
 }
 
-TEST_F(FlusherTest, TheSymlinkNamesTheSegmentBeingWritten) {
+TEST_F(FlusherTest, SymlinkNamesOpenSegment) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Options());
   Append("one");
@@ -295,7 +295,7 @@ TEST_F(FlusherTest, TheSymlinkNamesTheSegmentBeingWritten) {
             std::filesystem::path(segments[0]).filename());
 }
 
-TEST_F(FlusherTest, NothingLoggedMakesNoSegment) {
+TEST_F(FlusherTest, NoRecordsCreateNoSegment) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Options());
   ASSERT_TRUE(flusher->Flush(kLong));
@@ -303,21 +303,22 @@ TEST_F(FlusherTest, NothingLoggedMakesNoSegment) {
   EXPECT_TRUE(FilesIn(directory_, ".zst").empty());
 }
 
-TEST_F(FlusherTest, ARingThatIsSmallBesideABatchIsEmptiedBeforeItIsFull) {
+TEST_F(FlusherTest, RingSmallerThanBatchIsEmptiedInTime) {
   MakeRing(128, OverflowPolicy::kBlock);
   FlusherOptions options = Options();
   options.flush_interval = absl::Hours(1);
   auto flusher = StartFlusher(ring_.get(), options);
   for (int i = 0; i < 1000; ++i) Append("short");
   ASSERT_TRUE(flusher->Stop().ok());
-  EXPECT_EQ(Texts().size(), 1000u) << "some waited for a minute, in vain";
+  EXPECT_EQ(Texts().size(), 1000u)
+      << "some records were dropped after a minute";
 }
 
-TEST_F(FlusherTest, DropsAreToldBeforeWhatWasLoggedAfterThem) {
+TEST_F(FlusherTest, DropsAreReportedBeforeLaterRecords) {
   MakeRing(64, OverflowPolicy::kDropNewest);
   for (int i = 0; i < 100; ++i) Append("before");
   FlusherOptions options = Options();
-  options.batch_bytes = 1;  // the ring is not empty when the first is written
+  options.batch_bytes = 1;  // the first batch does not empty the ring
   auto flusher = StartFlusher(ring_.get(), options);
   ASSERT_TRUE(flusher->Stop().ok());
   const std::vector<std::string> texts = Texts();
@@ -327,7 +328,7 @@ TEST_F(FlusherTest, DropsAreToldBeforeWhatWasLoggedAfterThem) {
               HasSubstr(absl::StrCat(100 - kept, " INFO records dropped")));
 }
 
-TEST_F(FlusherTest, ARemovedDirectoryIsMadeAgain) {
+TEST_F(FlusherTest, DeletedDirectoryIsCreatedAgain) {
   const std::string directory = directory_ + "/logs";
   ASSERT_EQ(mkdir(directory.c_str(), 0700), 0);
   MakeRing(64);
@@ -344,7 +345,7 @@ TEST_F(FlusherTest, ARemovedDirectoryIsMadeAgain) {
   EXPECT_THAT(AllText(directory), EndsWith("] two\n"));
 }
 
-TEST_F(FlusherTest, AFileUnderTheSymlinksNameStays) {
+TEST_F(FlusherTest, FileWithNameOfSymlinkStays) {
   WriteFile(directory_ + "/program.current.zst", "a user's");
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Options());
@@ -353,23 +354,23 @@ TEST_F(FlusherTest, AFileUnderTheSymlinksNameStays) {
   EXPECT_EQ(ReadFile(directory_ + "/program.current.zst"), "a user's");
 }
 
-TEST_F(FlusherTest, StopSaysSoWhenARecordStaysUnfinished) {
+TEST_F(FlusherTest, StopFailsWithUnfinishedRecord) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.stuck_writer_timeout = kLong;
   auto flusher = StartFlusher(ring_.get(), options);
   ASSERT_TRUE(ring_->Claim(Severity::kInfo, 40, 3).has_value());
-  Append("behind it");
+  Append("after it");
   EXPECT_TRUE(absl::IsUnavailable(flusher->Stop()));
   EXPECT_FALSE(ring_->empty());
-  // Nobody waits for a thread that has ended.
+  // No call waits for a thread that has ended.
   EXPECT_FALSE(flusher->Flush(absl::InfiniteDuration()));
   while (ring_->used_slots() < ring_->capacity(Severity::kInfo)) Append("late");
   Append("too late");
   EXPECT_EQ(ring_->dropped(DropCause::kClosed, Severity::kInfo), 1u);
 }
 
-TEST_F(FlusherTest, WhatIsBehindAnUnfinishedRecordIsToldWhenNobodyCanRecover) {
+TEST_F(FlusherTest, UnrecoverableRecordsAreCountedOnStderr) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.stuck_writer_timeout = kLong;
@@ -383,7 +384,7 @@ TEST_F(FlusherTest, WhatIsBehindAnUnfinishedRecordIsToldWhenNobodyCanRecover) {
               HasSubstr("lost: 3 records that were in memory only"));
 }
 
-TEST_F(FlusherTest, AProgramThatDiesBeforeItsFirstSegmentKeepsItsFormat) {
+TEST_F(FlusherTest, CursorHasFormatBeforeFirstSegment) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.format = LineFormat::kJson;
@@ -391,14 +392,12 @@ TEST_F(FlusherTest, AProgramThatDiesBeforeItsFirstSegmentKeepsItsFormat) {
   auto flusher = StartFlusher(ring_.get(), options);
   const auto found = RecoverRing(ReadFile(ring_->path()), RecoverFrom::kCursor);
   ASSERT_TRUE(found.ok());
-  const auto cursor = DecodeSegmentCursor(
-      absl::string_view(reinterpret_cast<const char*>(found->cursor.state),
-                        found->cursor.state_bytes));
+  const auto cursor = DecodeSegmentCursor(found->cursor);
   ASSERT_TRUE(cursor.ok());
   EXPECT_EQ(cursor->format, LineFormat::kJson);
 }
 
-TEST_F(FlusherTest, InAForkedChildNothingWaitsAndNothingHappens) {
+TEST_F(FlusherTest, ForkedChildHasNoFlusher) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.flush_interval = absl::Hours(1);

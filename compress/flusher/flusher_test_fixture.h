@@ -1,4 +1,4 @@
-// A ring and what a test does with its flusher.
+// Fixture of a ring with a flusher.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_FLUSHER_TEST_FIXTURE_H_
 #define RINGLOG_COMPRESS_FLUSHER_FLUSHER_TEST_FIXTURE_H_
@@ -24,7 +24,7 @@
 
 namespace ringlog {
 
-// Far longer than anything takes that works.
+// Timeout that only a failing test reaches.
 inline constexpr absl::Duration kLong = absl::Seconds(60);
 
 class FlusherFixture : public ::testing::Test {
@@ -58,17 +58,17 @@ class FlusherFixture : public ::testing::Test {
     return *std::move(flusher);
   }
 
-  void Append(absl::string_view text, int64_t tid = 1) {
+  void Append(absl::string_view text, int64_t thread_id = 1) {
     Record record;
     record.time_ns = kTestTimeNs + 123456789;
-    record.thread_id = tid;
+    record.thread_id = thread_id;
     record.file = "dir/file.cc";
     record.line = 42;
     record.text = text;
     LogRecord(record, ring_.get());
   }
 
-  // The texts, of lines that are a record each.
+  // Returns the texts of the records, which must have one line each.
   std::vector<std::string> Texts() { return TextsIn(directory_); }
 
   const std::string directory_ = MakeTestDirectory();

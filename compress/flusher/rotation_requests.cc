@@ -32,18 +32,21 @@ uint64_t RotationRequests::Ask() {
 
 absl::Status RotationRequests::Await(uint64_t number, absl::Duration timeout) {
   ForkSafeMutexLock lock(&monitor_);
-  const auto is_answered = [this, number]() ABSL_SHARED_LOCKS_REQUIRED(
-                               monitor_) { return told_ >= number; };
+  const auto is_answered = [this, number]()
+                               ABSL_SHARED_LOCKS_REQUIRED(monitor_) {
+                                 return published_answer_ >= number;
+                               };
   if (!monitor_.AwaitWithTimeout(is_answered, timeout)) {
     return absl::DeadlineExceededError(
-        "the segment has not been closed yet; it will be");
+        "rotate: the segment is not closed yet; it will be closed later");
   }
   return status_;
 }
 
-void RotationRequests::Look(absl::Time now, bool segment_is_open) {
-  // Without a segment there is nothing to end: the next one begins after it.
-  if (schedule_.Passes(now)) has_passed_boundary_ = segment_is_open;
+void RotationRequests::Poll(absl::Time now, bool segment_is_open) {
+  // If no segment is open, none has to end: the next one begins after the
+  // boundary.
+  if (schedule_.PassesBoundary(now)) has_passed_boundary_ = segment_is_open;
   const uint64_t asked = asked_.load();
   const uint64_t outside = Slots::Get(&ring_->rotation_request()->asked);
   const bool is_new_outside =
@@ -58,7 +61,8 @@ void RotationRequests::Answer(const absl::Status& status) {
   has_passed_boundary_ = false;
   if (seen_outside_ != answered_outside_) {
     answered_outside_ = seen_outside_;
-    // Who waits outside learns of a failure by the process's end, or not yet.
+    // Another process must not take a failed rotation for a done one. It waits
+    // for the next rotation or for the end of this process.
     if (status.ok()) {
       Slots::Set(&ring_->rotation_request()->done, answered_outside_);
     }
@@ -66,7 +70,7 @@ void RotationRequests::Answer(const absl::Status& status) {
   if (seen_.load() == answered_) return;
   answered_ = seen_.load();
   ForkSafeMutexLock lock(&monitor_);
-  told_ = answered_;
+  published_answer_ = answered_;
   status_ = status;
 }
 

@@ -1,10 +1,15 @@
 // RotationRequests
 //
-// Why a segment shall end before it is full: the time of day, a call, another
-// process. Who asks, and the flusher, which answers all of them by one
-// rotation.
+// Requests to end a segment before it is full. They come from
 //
-// Ask() and Await(): any thread. The rest: the flusher's.
+//   - the schedule (a time of day),
+//   - a call of Rotate() in this process,
+//   - another process, through the ring's header (`ringlog rotate`).
+//
+// The flusher answers all pending requests with one rotation.
+//
+// Context: Ask(), Await() and has_new_requests(): any thread. The other
+// methods: the flusher's thread.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_ROTATION_REQUESTS_H_
 #define RINGLOG_COMPRESS_FLUSHER_ROTATION_REQUESTS_H_
@@ -24,36 +29,40 @@ namespace ringlog {
 
 class RotationRequests {
  public:
-  // From here on other processes can see that the ring's flusher answers.
-  // `ring` must outlive it.
+  // Sets RotationRequest::done, which shows other processes that a flusher
+  // answers the ring's requests. `ring` must outlive the object.
   RotationRequests(Ring* ring, const RotationOptions& options);
 
-  // The flusher's, at `now`. Where the schedule is the same, it goes on.
+  // Uses `options` from `now` on. If their schedule is the same, keeps its next
+  // boundary.
   void Reconfigure(const RotationOptions& options, absl::Time now);
 
-  // The number of the request, from 1; 0 after Close().
+  // Adds a request and returns its number, from 1 on. Returns 0 after Close().
   uint64_t Ask() ABSL_LOCKS_EXCLUDED(monitor_);
-  // Waits until it has been answered; returns with what.
+  // Waits until the request is answered, and returns the status of the answer.
   //   DeadlineExceeded: `timeout` has passed
   absl::Status Await(uint64_t number, absl::Duration timeout)
       ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // Whether somebody has asked since the last Look().
-  bool has_news() const { return asked_.load() != seen_.load(); }
-  // Takes note of who asks, at `now`. Everything that has been committed up to
-  // now belongs into the segment that is to end.
-  void Look(absl::Time now, bool segment_is_open);
-  // Whether anybody has asked and not been answered.
+  // Returns true if Ask() was called after the last Poll().
+  bool has_new_requests() const { return asked_.load() != seen_.load(); }
+  // Collects the requests that are there at `now`. Records that were committed
+  // before belong to the segment that will end.
+  void Poll(absl::Time now, bool segment_is_open);
+  // Returns true if a collected request is not answered yet.
   bool is_pending() const { return has_passed_boundary_ || IsAsked(); }
-  // Whether the segment may end, when all below `persisted` is in segments.
+  // Returns true if the segment may end, given that all records below the
+  // position `persisted` are in segments.
   bool IsReady(uint64_t persisted) const {
     return has_passed_boundary_ || (IsAsked() && persisted >= target_);
   }
-  // A segment has ended, for whatever reason: the day is not over once more.
+  // Must be called when a segment has ended for any reason: a boundary that has
+  // passed must not end the next segment, too.
   void SegmentEnded() { has_passed_boundary_ = false; }
-  // Answers all that IsReady() was about.
+  // Answers all collected requests with `status`.
   void Answer(const absl::Status& status) ABSL_LOCKS_EXCLUDED(monitor_);
-  // Answers all, and whoever asks later.
+  // Answers all requests, also the ones that were not collected, and refuses
+  // later ones.
   void Close(const absl::Status& status) ABSL_LOCKS_EXCLUDED(monitor_);
 
  private:
@@ -64,19 +73,22 @@ class RotationRequests {
   Ring* const ring_;
   RotationOptions options_;
   RotationSchedule schedule_;
+  // Number of the last request of this process, and of the last collected one.
   std::atomic<uint64_t> asked_{0};
   std::atomic<uint64_t> seen_{0};
 
-  // The flusher's.
+  // Members of the flusher's thread.
   bool has_passed_boundary_ = false;
-  uint64_t answered_ = 0;
-  uint64_t seen_outside_;  // RotationRequest::asked
+  uint64_t answered_ = 0;  // number of the last answered request
+  // Such numbers for other processes, which use RotationRequest::asked.
+  uint64_t seen_outside_;
   uint64_t answered_outside_;
+  // End of the positions that belong to the segment that will end.
   uint64_t target_ = 0;
 
   ForkSafeMutex monitor_;
   bool is_closed_ ABSL_GUARDED_BY(monitor_) = false;
-  uint64_t told_ ABSL_GUARDED_BY(monitor_) = 0;  // answered_, for who waits
+  uint64_t published_answer_ ABSL_GUARDED_BY(monitor_) = 0;  // answered_
   absl::Status status_ ABSL_GUARDED_BY(monitor_);
 };
 

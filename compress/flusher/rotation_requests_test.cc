@@ -27,9 +27,9 @@ class RotationRequestsTest : public ::testing::Test {
     requests_ = std::make_unique<RotationRequests>(ring_.get(), options_);
   }
 
-  // As if so much time had gone by since the process began.
-  void LookAfter(absl::Duration time, bool segment_is_open) {
-    requests_->Look(absl::Now() + time, segment_is_open);
+  // Polls as if `time` had passed since the process began.
+  void PollAfter(absl::Duration time, bool segment_is_open) {
+    requests_->Poll(absl::Now() + time, segment_is_open);
   }
   RotationRequest Outside() const { return *ring_->rotation_request(); }
 
@@ -38,32 +38,32 @@ class RotationRequestsTest : public ::testing::Test {
   std::unique_ptr<RotationRequests> requests_;
 };
 
-TEST_F(RotationRequestsTest, ABoundaryEndsTheSegmentThatIsOpen) {
-  LookAfter(kHour, /*segment_is_open=*/true);
+TEST_F(RotationRequestsTest, BoundaryEndsOpenSegment) {
+  PollAfter(kHour, /*segment_is_open=*/true);
   EXPECT_TRUE(requests_->is_pending());
-  EXPECT_TRUE(requests_->IsReady(0)) << "whatever the ring holds";
+  EXPECT_TRUE(requests_->IsReady(0)) << "at any position";
   requests_->SegmentEnded();
   EXPECT_FALSE(requests_->is_pending());
-  LookAfter(kHour, /*segment_is_open=*/true);
-  EXPECT_FALSE(requests_->is_pending()) << "it has passed before";
+  PollAfter(kHour, /*segment_is_open=*/true);
+  EXPECT_FALSE(requests_->is_pending()) << "the boundary passed before";
 }
 
-TEST_F(RotationRequestsTest, ABoundaryWithoutASegmentDoesNotEndTheNextOne) {
-  LookAfter(kHour, /*segment_is_open=*/false);
+TEST_F(RotationRequestsTest, BoundaryWithoutSegmentDoesNotEndNextOne) {
+  PollAfter(kHour, /*segment_is_open=*/false);
   EXPECT_FALSE(requests_->is_pending());
-  LookAfter(kHour, /*segment_is_open=*/true);
+  PollAfter(kHour, /*segment_is_open=*/true);
   EXPECT_FALSE(requests_->is_pending());
-  LookAfter(2 * kHour, /*segment_is_open=*/true);
+  PollAfter(2 * kHour, /*segment_is_open=*/true);
   EXPECT_TRUE(requests_->is_pending()) << "the next boundary counts";
 }
 
-TEST_F(RotationRequestsTest, ACallIsReadyWhenWhatWasLoggedBeforeIsInSegments) {
+TEST_F(RotationRequestsTest, CallIsReadyWhenEarlierRecordsArePersisted) {
   ASSERT_EQ(ring_->Append(Severity::kInfo, "head", "body"),
             Ring::AppendResult::kAppended);
   const uint64_t number = requests_->Ask();
-  EXPECT_TRUE(requests_->has_news());
-  LookAfter(absl::ZeroDuration(), /*segment_is_open=*/true);
-  EXPECT_FALSE(requests_->has_news());
+  EXPECT_TRUE(requests_->has_new_requests());
+  PollAfter(absl::ZeroDuration(), /*segment_is_open=*/true);
+  EXPECT_FALSE(requests_->has_new_requests());
   EXPECT_TRUE(requests_->is_pending());
   EXPECT_FALSE(requests_->IsReady(ring_->tail_position() - 1));
   EXPECT_TRUE(requests_->IsReady(ring_->tail_position()));
@@ -75,15 +75,15 @@ TEST_F(RotationRequestsTest, ACallIsReadyWhenWhatWasLoggedBeforeIsInSegments) {
       absl::IsDataLoss(requests_->Await(number, absl::InfiniteDuration())));
 }
 
-TEST_F(RotationRequestsTest, AnotherProcessIsAnsweredWhenItIsDoneAndWell) {
+TEST_F(RotationRequestsTest, OtherProcessIsAnsweredAfterSuccess) {
   const uint64_t before = Outside().done;
-  EXPECT_NE(before, 0u) << "nobody answers";
+  EXPECT_NE(before, 0u) << "no process answers";
   for (const uint64_t asked : {before + 1, before + 2}) {
     ring_->rotation_request()->asked = asked;
-    LookAfter(absl::ZeroDuration(), /*segment_is_open=*/true);
+    PollAfter(absl::ZeroDuration(), /*segment_is_open=*/true);
     EXPECT_TRUE(requests_->is_pending());
-    EXPECT_EQ(Outside().done, before) << "nothing has been closed yet";
-    // The first time it could not be.
+    EXPECT_EQ(Outside().done, before) << "no segment is closed yet";
+    // The first rotation fails.
     requests_->Answer(asked == before + 1 ? absl::DataLossError("its end")
                                           : absl::OkStatus());
     EXPECT_FALSE(requests_->is_pending());
@@ -91,7 +91,7 @@ TEST_F(RotationRequestsTest, AnotherProcessIsAnsweredWhenItIsDoneAndWell) {
   EXPECT_EQ(Outside().done, before + 2);
 }
 
-TEST_F(RotationRequestsTest, AfterCloseNobodyMayAsk) {
+TEST_F(RotationRequestsTest, CloseRefusesLaterRequests) {
   const uint64_t number = requests_->Ask();
   requests_->Close(absl::OkStatus());
   EXPECT_TRUE(requests_->Await(number, absl::InfiniteDuration()).ok());

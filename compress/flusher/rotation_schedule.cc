@@ -14,13 +14,14 @@ absl::Time RotationSchedule::BoundaryAfter(absl::Time now) const {
   return origin + absl::Floor(now - origin, interval_) + interval_;
 }
 
-bool RotationSchedule::Passes(absl::Time now) {
+bool RotationSchedule::PassesBoundary(absl::Time now) {
   if (next_ == absl::InfiniteFuture()) return false;
   if (now >= next_) {
     next_ = BoundaryAfter(now);
     return true;
   }
-  // Set back by less than an interval, it is at most two before the next one.
+  // A clock that went back by less than an interval is at most two intervals
+  // before the next boundary.
   if (next_ - now > 2 * interval_) next_ = BoundaryAfter(now);
   return false;
 }

@@ -1,6 +1,7 @@
 // RotationSchedule
 //
-// When a segment ends because of the time of day. Asks no clock.
+// The times at which a segment ends (RotationOptions::interval and offset).
+// Reads no clock.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_ROTATION_SCHEDULE_H_
 #define RINGLOG_COMPRESS_FLUSHER_ROTATION_SCHEDULE_H_
@@ -13,17 +14,20 @@ namespace ringlog {
 // Thread-compatible.
 class RotationSchedule {
  public:
-  // Begins at `now`: a boundary at that very moment has been passed.
+  // Starts at `now`. A boundary at exactly that time counts as passed.
   RotationSchedule(const RotationOptions& options, absl::Time now);
 
-  // True if a boundary lies between the last call and `now`, however many do.
+  // Returns true if one or more boundaries lie between the last call and `now`.
   //
-  // The clock may jump. Forward, that is one rotation. Backward by less than
-  // the interval, no boundary is passed a second time, as when the clock is
-  // corrected around midnight; by more, what it says now counts.
-  bool Passes(absl::Time now);
+  // The clock may jump:
+  //   forward                         several boundaries count as one
+  //   backward, less than `interval`  no boundary is passed twice, for example
+  //                                   if the clock is corrected around midnight
+  //   backward, more                  the next boundary is the first one after
+  //                                   `now`
+  bool PassesBoundary(absl::Time now);
 
-  // The next one; absl::InfiniteFuture() if there is none.
+  // Returns the next boundary; absl::InfiniteFuture() if there is none.
   absl::Time next() const { return next_; }
 
  private:

@@ -29,14 +29,14 @@ RotationSchedule Schedule(absl::Duration interval, absl::Duration offset,
   return RotationSchedule(options, now);
 }
 
-TEST(RotationScheduleTest, WithoutAnIntervalThereIsNoBoundary) {
+TEST(RotationScheduleTest, NoIntervalHasNoBoundary) {
   RotationSchedule schedule =
       Schedule(absl::ZeroDuration(), absl::ZeroDuration(), At(1, 0, 0));
-  EXPECT_FALSE(schedule.Passes(At(30, 0, 0)));
+  EXPECT_FALSE(schedule.PassesBoundary(At(30, 0, 0)));
   EXPECT_EQ(schedule.next(), absl::InfiniteFuture());
 }
 
-TEST(RotationScheduleTest, ADayEndsAtMidnightUtcOrWhereTheOffsetSays) {
+TEST(RotationScheduleTest, DayEndsAtMidnightUtcPlusOffset) {
   EXPECT_EQ(Schedule(kDay, absl::ZeroDuration(), At(24, 15, 0)).next(),
             At(25, 0, 0));
   EXPECT_EQ(Schedule(kDay, -absl::Hours(1), At(24, 15, 0)).next(),
@@ -45,7 +45,7 @@ TEST(RotationScheduleTest, ADayEndsAtMidnightUtcOrWhereTheOffsetSays) {
   EXPECT_EQ(
       Schedule(absl::Hours(6), absl::ZeroDuration(), At(24, 12, 0)).next(),
       At(24, 18, 0));
-  // Before 1970, as a machine without a clock thinks.
+  // A machine without a clock may start before 1970.
   EXPECT_EQ(
       Schedule(kDay, absl::ZeroDuration(), absl::UnixEpoch() - absl::Seconds(1))
           .next(),
@@ -55,39 +55,39 @@ TEST(RotationScheduleTest, ADayEndsAtMidnightUtcOrWhereTheOffsetSays) {
 TEST(RotationScheduleTest, EachBoundaryIsPassedOnce) {
   RotationSchedule schedule =
       Schedule(kDay, absl::ZeroDuration(), At(24, 15, 0));
-  EXPECT_FALSE(schedule.Passes(At(24, 23, 59, 59)));
-  EXPECT_TRUE(schedule.Passes(At(25, 0, 0)));
-  EXPECT_FALSE(schedule.Passes(At(25, 0, 0)));
-  EXPECT_FALSE(schedule.Passes(At(25, 23, 59, 59)));
-  EXPECT_TRUE(schedule.Passes(At(26, 7, 0)));
+  EXPECT_FALSE(schedule.PassesBoundary(At(24, 23, 59, 59)));
+  EXPECT_TRUE(schedule.PassesBoundary(At(25, 0, 0)));
+  EXPECT_FALSE(schedule.PassesBoundary(At(25, 0, 0)));
+  EXPECT_FALSE(schedule.PassesBoundary(At(25, 23, 59, 59)));
+  EXPECT_TRUE(schedule.PassesBoundary(At(26, 7, 0)));
 }
 
-TEST(RotationScheduleTest, AJumpOverManyBoundariesIsOneRotation) {
+TEST(RotationScheduleTest, JumpOverManyBoundariesIsOneRotation) {
   RotationSchedule schedule =
       Schedule(kDay, absl::ZeroDuration(), At(1, 15, 0));
-  EXPECT_TRUE(schedule.Passes(At(28, 15, 0)));
-  EXPECT_FALSE(schedule.Passes(At(28, 15, 0)));
+  EXPECT_TRUE(schedule.PassesBoundary(At(28, 15, 0)));
+  EXPECT_FALSE(schedule.PassesBoundary(At(28, 15, 0)));
   EXPECT_EQ(schedule.next(), At(29, 0, 0));
 }
 
-TEST(RotationScheduleTest, AClockThatTremblesAroundMidnightPassesItOnce) {
+TEST(RotationScheduleTest, OscillatingClockPassesMidnightOnce) {
   RotationSchedule schedule =
       Schedule(kDay, absl::ZeroDuration(), At(24, 15, 0));
-  EXPECT_TRUE(schedule.Passes(At(25, 0, 0, 1)));
+  EXPECT_TRUE(schedule.PassesBoundary(At(25, 0, 0, 1)));
   for (int i = 0; i < 10; ++i) {
-    EXPECT_FALSE(schedule.Passes(At(24, 23, 59, 59)));
-    EXPECT_FALSE(schedule.Passes(At(25, 0, 0, 1)));
+    EXPECT_FALSE(schedule.PassesBoundary(At(24, 23, 59, 59)));
+    EXPECT_FALSE(schedule.PassesBoundary(At(25, 0, 0, 1)));
   }
-  EXPECT_FALSE(schedule.Passes(At(24, 0, 0, 2)));
-  EXPECT_FALSE(schedule.Passes(At(25, 0, 0, 1)));
-  EXPECT_TRUE(schedule.Passes(At(26, 0, 0)));
+  EXPECT_FALSE(schedule.PassesBoundary(At(24, 0, 0, 2)));
+  EXPECT_FALSE(schedule.PassesBoundary(At(25, 0, 0, 1)));
+  EXPECT_TRUE(schedule.PassesBoundary(At(26, 0, 0)));
 }
 
-TEST(RotationScheduleTest, AClockSetBackByWeeksCountsFromThere) {
+TEST(RotationScheduleTest, ClockSetBackByWeeksRestarts) {
   RotationSchedule schedule =
       Schedule(kDay, absl::ZeroDuration(), At(28, 15, 0));
-  EXPECT_FALSE(schedule.Passes(At(3, 12, 0)));
-  EXPECT_TRUE(schedule.Passes(At(4, 0, 0)));
+  EXPECT_FALSE(schedule.PassesBoundary(At(3, 12, 0)));
+  EXPECT_TRUE(schedule.PassesBoundary(At(4, 0, 0)));
 }
 
 // Returns the number of boundaries that `schedule` passes while a clock runs
@@ -97,7 +97,7 @@ int CountPassed(RotationSchedule* schedule, absl::Time now,
   int passed = 0;
   for (absl::Time t = now + absl::Seconds(1); t <= now + length;
        t += absl::Seconds(1)) {
-    passed += schedule->Passes(t) ? 1 : 0;
+    passed += schedule->PassesBoundary(t) ? 1 : 0;
   }
   return passed;
 }
@@ -135,7 +135,7 @@ TEST(RotationScheduleTest, JumpingClockPassesNoBoundaryTwice) {
       now += absl::Seconds(static_cast<int64_t>(random() % 1800) - 600);
       now = std::max(now, latest - interval + absl::Seconds(1));
       latest = std::max(latest, now);
-      if (!schedule.Passes(now)) continue;
+      if (!schedule.PassesBoundary(now)) continue;
       const int64_t boundary = absl::ToUnixSeconds(now - offset) / 600;
       ASSERT_EQ(++passed[boundary], 1) << absl::FormatTime(now);
     }

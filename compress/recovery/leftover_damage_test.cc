@@ -129,10 +129,8 @@ class OpenFrameTest : public ::testing::Test {
     segment_bytes_ = ReadFile(segment_);
     RingLive live;
     std::memcpy(&live, &ring_bytes_[kLiveOffset], sizeof live);
-    const auto cursor = DecodeSegmentCursor(
-        absl::string_view(reinterpret_cast<const char*>(
-                              live.cursor[live.cursor_selector & 1].state),
-                          sizeof live.cursor[0].state));
+    const auto cursor =
+        DecodeSegmentCursor(live.cursor[live.cursor_selector & 1]);
     EXPECT_TRUE(cursor.ok()) << cursor.status();
     frame_offset_ = cursor->frame_offset;
     EXPECT_LT(frame_offset_, segment_bytes_.size());

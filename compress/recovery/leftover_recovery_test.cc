@@ -101,9 +101,7 @@ TEST_P(ScriptedDeathTest, RecoveryAfterKilledRecoveryHasSameResult) {
   ASSERT_TRUE(parsed.ok());
   uint64_t persisted_bytes = 0;
   if (parsed->cursor.sequence != 0) {
-    const auto cursor = DecodeSegmentCursor(
-        absl::string_view(reinterpret_cast<const char*>(parsed->cursor.state),
-                          parsed->cursor.state_bytes));
+    const auto cursor = DecodeSegmentCursor(parsed->cursor);
     ASSERT_TRUE(cursor.ok());
     persisted_bytes = cursor->segment_bytes;
   }

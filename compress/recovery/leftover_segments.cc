@@ -286,9 +286,7 @@ class Leftover {
 
 absl::StatusOr<SegmentCursor> CursorOf(const RecoveredRing& ring) {
   if (ring.cursor.sequence == 0) return SegmentCursor();
-  return DecodeSegmentCursor(
-      absl::string_view(reinterpret_cast<const char*>(ring.cursor.state),
-                        ring.cursor.state_bytes));
+  return DecodeSegmentCursor(ring.cursor);
 }
 
 bool CursorDecides(const RecoveredRing& ring) {

@@ -25,7 +25,7 @@ void BatchBuilder::AddRecord(uint64_t position, uint32_t slot_count,
   }
   const size_t begin = lines_.size();
   formatter_.AppendRecord(record, position, &lines_);
-  Remember(begin);
+  AddToRecent(begin);
   FrameSummary one;
   one.first_position = summary_.end_position;
   one.end_position = position + slot_count;
@@ -37,12 +37,12 @@ void BatchBuilder::AddRecord(uint64_t position, uint32_t slot_count,
 void BatchBuilder::AddGap(const Gap& gap, int64_t time_ns) {
   const size_t begin = lines_.size();
   formatter_.AppendGap(gap, time_ns, &lines_);
-  Remember(begin);
+  AddToRecent(begin);
   gaps_.push_back(gap);
   SetEnd(gap.end_position);
 }
 
-void BatchBuilder::Remember(size_t begin) {
+void BatchBuilder::AddToRecent(size_t begin) {
   if (recent_ == nullptr) return;
   recent_->Add(absl::string_view(lines_).substr(begin));
 }

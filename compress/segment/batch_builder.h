@@ -1,7 +1,7 @@
 // BatchBuilder
 //
-// Records and gaps, in order of position -> a batch for SegmentWriter. The
-// flusher builds batches from a live ring, recovery from a dead one.
+// Builds a batch for SegmentWriter from records and gaps, in order of position.
+// The flusher builds batches from a live ring, recovery from a leftover ring.
 //
 // Thread-compatible.
 
@@ -25,44 +25,45 @@ namespace ringlog {
 
 class BatchBuilder {
  public:
-  // The first batch begins at `first_position`. What is added goes to `recent`
-  // too, if that is not null; it must outlive the builder.
+  // The first batch begins at `first_position`. Adds the lines to `recent`,
+  // too, if it is not null; `recent` must outlive the builder.
   BatchBuilder(LineFormat format, uint64_t first_position,
                RecentLines* recent = nullptr);
 
-  // The record in the slots [position, position + slot_count). One whose head
-  // is not a record's becomes a gap.
+  // Adds the record in the slots [position, position + slot_count). If `head`
+  // is not the head of a record, adds a gap (kMissing) instead.
   void AddRecord(uint64_t position, uint32_t slot_count, absl::string_view head,
                  absl::string_view body);
 
-  // A gap, found at `time_ns` (Unix time).
+  // Adds a gap that was found at the Unix time `time_ns`.
   void AddGap(const Gap& gap, int64_t time_ns);
 
-  // The batch goes up to `end_position`, whether or not there was anything
-  // right before it.
+  // Extends the batch up to `end_position`, also if the last positions have
+  // neither a record nor a gap.
   void SetEnd(uint64_t end_position);
 
   bool empty() const { return lines_.empty(); }
   size_t text_bytes() const { return lines_.size(); }
-  // Of the earliest record; 0 if there is none.
+  // Unix time of the earliest record; 0 if there is none.
   int64_t min_time_ns() const { return summary_.min_time_ns; }
   uint64_t end_position() const { return summary_.end_position; }
-  // Of that severity or above.
+  // Returns true if the batch has a record of `severity` or above.
   bool has_record_of(int severity) const {
     return std::any_of(summary_.records.begin() + severity,
                        summary_.records.end(),
                        [](uint64_t count) { return count != 0; });
   }
 
-  // Refers to this builder, until it is changed.
+  // Returns the batch. It refers to this builder and is valid until the builder
+  // changes.
   SegmentWriter::Batch batch() const;
 
-  // Begins the next batch, where this one ended.
+  // Begins the next batch at the end of this one.
   void Clear();
 
  private:
-  // Of the lines from `begin` on, which have been added.
-  void Remember(size_t begin);
+  // Adds the lines from `begin` on to recent_.
+  void AddToRecent(size_t begin);
 
   RecentLines* const recent_;
   LineFormatter formatter_;

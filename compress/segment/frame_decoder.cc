@@ -12,10 +12,6 @@ constexpr int kMaxWindowLog = 27;
 
 }  // namespace
 
-void FrameDecoder::FreeContext::operator()(ZSTD_DCtx_s* context) const {
-  ZSTD_freeDCtx(context);
-}
-
 FrameDecoder::FrameDecoder(const SegmentFile* file, uint64_t limit)
     : file_(file),
       limit_(limit),

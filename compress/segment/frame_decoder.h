@@ -7,12 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "ringlog/compress/segment/segment_file.h"
-
-struct ZSTD_DCtx_s;
+#include "ringlog/compress/segment/zstd_frame.h"
 
 namespace ringlog {
 
@@ -47,13 +45,9 @@ class FrameDecoder {
  private:
   bool Read();
 
-  struct FreeContext {
-    void operator()(ZSTD_DCtx_s* context) const;
-  };
-
   const SegmentFile* const file_;
   const uint64_t limit_;
-  std::unique_ptr<ZSTD_DCtx_s, FreeContext> context_;
+  ZstdDecompressor context_;
   uint64_t read_offset_ = 0;  // of the file, behind what is in `in_`
   std::string in_;
   size_t in_size_ = 0;

@@ -22,13 +22,6 @@ namespace {
 // Count, descriptor, magic.
 constexpr size_t kFooterBytes = 9;
 
-template <typename Struct>
-bool Load(const SegmentFile& file, uint64_t offset, Struct* out) {
-  const absl::StatusOr<size_t> got =
-      file.ReadAt(offset, reinterpret_cast<char*>(out), sizeof *out);
-  return got.ok() && *got == sizeof *out;
-}
-
 // The table, if the file ends with one.
 class SeekTable {
  public:
@@ -38,7 +31,7 @@ class SeekTable {
     const uint64_t bytes = file_.opened_bytes();
     if (bytes < kSkippableHeaderBytes + kFooterBytes) return false;
     unsigned char footer[kFooterBytes];
-    if (!Load(file_, bytes - kFooterBytes, &footer)) return false;
+    if (!file_.ReadIntegers(bytes - kFooterBytes, &footer)) return false;
     uint32_t magic;
     std::memcpy(&count_, footer, sizeof count_);
     std::memcpy(&magic, footer + 5, sizeof magic);
@@ -50,8 +43,8 @@ class SeekTable {
     }
     begin_ = bytes - payload - kSkippableHeaderBytes;
     uint32_t header[2];
-    return Load(file_, begin_, &header) && header[0] == kSeekTableFrameMagic &&
-           header[1] == payload;
+    return file_.ReadIntegers(begin_, &header) &&
+           header[0] == kSeekTableFrameMagic && header[1] == payload;
   }
 
   uint64_t begin() const { return begin_; }
@@ -92,7 +85,7 @@ std::optional<ActualFrame> FrameAt(const SegmentFile& file, uint64_t offset,
                                    uint64_t limit) {
   ActualFrame frame;
   uint32_t header[2];
-  if (limit - offset < sizeof header || !Load(file, offset, &header)) {
+  if (limit - offset < sizeof header || !file.ReadIntegers(offset, &header)) {
     return std::nullopt;
   }
   if (IsSkippableMagic(header[0])) {

@@ -44,6 +44,14 @@ class SegmentFile {
   // The number is smaller than `bytes` only at the end of the file. Errors are
   // those of pread(2).
   absl::StatusOr<size_t> ReadAt(uint64_t offset, char* out, size_t bytes) const;
+  // Reads an integer or an array of them at `offset`. Returns false if the file
+  // ends before, or on an error.
+  template <typename Integers>
+  bool ReadIntegers(uint64_t offset, Integers* out) const {
+    const absl::StatusOr<size_t> got =
+        ReadAt(offset, reinterpret_cast<char*>(out), sizeof *out);
+    return got.ok() && *got == sizeof *out;
+  }
   // Returns the first error of ReadAt(), or OK.
   const absl::Status& read_status() const { return read_status_; }
   // Writes all of `bytes` at `offset`. After an error, which is one of

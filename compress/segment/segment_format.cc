@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <numeric>
 
 #include "absl/crc/crc32c.h"
 #include "absl/status/status.h"
@@ -10,15 +12,14 @@
 namespace ringlog {
 namespace {
 
-// The structs below are the bytes of the file: little-endian, no padding. What
-// is named reserved is written as zero and ignored by readers.
+// The structs below have the layout of the file: little-endian, no padding.
+// Writers set reserved fields to zero, and readers ignore them.
 
 struct MetadataPayload {
   unsigned char magic[8];
   uint16_t major_version;
   uint16_t minor_version;
-  uint32_t fixed_bytes;  // of this struct as the writer knew it: where the gaps
-                         // begin
+  uint32_t fixed_bytes;  // size of the writer's struct; offset of the gaps
   uint8_t ring_id[16];
   uint64_t segment_number;
   uint64_t compressed_bytes;
@@ -32,8 +33,8 @@ struct MetadataPayload {
   uint32_t text_checksum;
   uint8_t format;
   uint8_t flags;
-  uint16_t gap_bytes;    // of one PackedGap as the writer knew it
-  uint32_t listed_gaps;  // that follow
+  uint16_t gap_bytes;    // size of the writer's PackedGap
+  uint32_t listed_gaps;  // number of gaps that follow
   uint32_t reserved;
 };
 static_assert(sizeof(MetadataPayload) == 144, "frozen in the file format");
@@ -46,14 +47,14 @@ struct PackedGap {
   int64_t last_time_ns;
   uint8_t cause;
   uint8_t reserved[3];
-  uint32_t thread_id;  // zero before there was such a field
+  uint32_t thread_id;  // 0: unknown
 };
 static_assert(sizeof(PackedGap) == 72, "frozen in the file format");
 
 static_assert(kSkippableHeaderBytes + sizeof(MetadataPayload) +
                       kMaxFrameGaps * sizeof(PackedGap) + 4 <
                   kMaxMetadataPayloadBytes,
-              "a reader would pass over the writer's own frames");
+              "a reader would ignore the writer's own frames");
 
 constexpr uint8_t kRecoveredFlag = 1;
 
@@ -82,7 +83,7 @@ static_assert(sizeof(CursorState) <= sizeof(PersistCursor::state),
 
 struct SeekTableFooter {
   uint32_t frame_count;
-  uint8_t descriptor;  // bit 7: entries have checksums. Ours have none
+  uint8_t descriptor;  // bit 7: entries have checksums; always 0
   uint8_t magic[4];    // kSeekTableFooterMagic, not aligned
 };
 static_assert(offsetof(SeekTableFooter, magic) == 5, "as zstd has it");
@@ -107,7 +108,7 @@ void AppendSkippableHeader(uint32_t magic, size_t payload_bytes,
   AppendStruct(static_cast<uint32_t>(payload_bytes), out);
 }
 
-// The fields that MetadataPayload and CursorState have in common.
+// Packs the fields that MetadataPayload and CursorState share.
 template <typename Packed>
 void PackSummary(const FrameSummary& summary, Packed* out) {
   out->text_bytes = summary.text_bytes;
@@ -152,7 +153,7 @@ Gap UnpackGap(const PackedGap& packed) {
   gap.first_time_ns = packed.first_time_ns;
   gap.last_time_ns = packed.last_time_ns;
   gap.thread_id = packed.thread_id;
-  // A cause that a later minor version has added is a loss of some kind.
+  // A cause that a later minor version added is a loss of an unknown kind.
   gap.cause = packed.cause > static_cast<uint8_t>(GapCause::kMissing)
                   ? GapCause::kMissing
                   : static_cast<GapCause>(packed.cause);
@@ -165,7 +166,7 @@ bool IsLineFormat(uint8_t format) {
 
 absl::Status LaterVersion(absl::string_view what, uint16_t major) {
   return absl::UnimplementedError(
-      absl::StrCat(what, " of format version ", major, "; this code knows ",
+      absl::StrCat(what, ": format version ", major, "; this code supports ",
                    kSegmentMajorVersion, " and older ones"));
 }
 
@@ -177,15 +178,13 @@ uint32_t Crc32c(absl::string_view bytes) {
 
 RingId RingIdOf(const RingHeader& header) {
   RingId id;
-  static_assert(sizeof header.ring_id == sizeof id, "the same thing");
+  static_assert(sizeof header.ring_id == sizeof id, "two types of one id");
   std::memcpy(id.data(), header.ring_id, id.size());
   return id;
 }
 
 uint64_t FrameSummary::record_count() const {
-  uint64_t count = 0;
-  for (const uint64_t n : records) count += n;
-  return count;
+  return std::accumulate(records.begin(), records.end(), uint64_t{0});
 }
 
 void FrameSummary::Add(const FrameSummary& later) {
@@ -237,7 +236,8 @@ std::string EncodeMetadataFrame(const FrameMetadata& metadata) {
 
 namespace {
 
-// Of `covered_bytes` the checksum is.
+// Returns true if the fields do not contradict each other. `covered_bytes` is
+// the number of bytes that the checksum covers.
 bool IsConsistent(const MetadataPayload& packed, size_t covered_bytes) {
   return packed.fixed_bytes >= sizeof packed &&
          packed.fixed_bytes <= covered_bytes && IsLineFormat(packed.format) &&
@@ -258,15 +258,15 @@ absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
     return absl::NotFoundError("not a ringlog metadata frame");
   }
   constexpr size_t kCrcBytes = sizeof(uint32_t);
-  // Magic, version and checksum are where they are in every version.
+  // Magic, version and checksum have the same place in every version.
   if (payload.size() < offsetof(MetadataPayload, fixed_bytes) + kCrcBytes ||
       payload.size() > kMaxMetadataPayloadBytes) {
-    return absl::DataLossError("metadata frame of an impossible length");
+    return absl::DataLossError("metadata frame: impossible length");
   }
   const absl::string_view covered =
       payload.substr(0, payload.size() - kCrcBytes);
   if (Crc32c(covered) != StructAt<uint32_t>(payload, covered.size())) {
-    return absl::DataLossError("metadata frame with a wrong checksum");
+    return absl::DataLossError("metadata frame: wrong checksum");
   }
   const auto major =
       StructAt<uint16_t>(payload, offsetof(MetadataPayload, major_version));
@@ -274,11 +274,11 @@ absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
     return LaterVersion("metadata frame", major);
   }
   if (covered.size() < sizeof(MetadataPayload)) {
-    return absl::DataLossError("metadata frame that is too short");
+    return absl::DataLossError("metadata frame: too short");
   }
   const auto packed = StructAt<MetadataPayload>(covered, 0);
   if (!IsConsistent(packed, covered.size())) {
-    return absl::DataLossError("metadata frame that contradicts itself");
+    return absl::DataLossError("metadata frame: contradictory fields");
   }
   FrameMetadata metadata;
   std::copy(std::begin(packed.ring_id), std::end(packed.ring_id),
@@ -317,6 +317,13 @@ bool IsMetadataOf(absl::string_view payload, const RingId& ring_id,
          StructAt<uint64_t>(payload, kNumberOffset) == segment_number;
 }
 
+void AddSeekEntries(uint64_t compressed_bytes, uint64_t text_bytes,
+                    uint64_t metadata_bytes, std::vector<SeekEntry>* entries) {
+  entries->push_back({static_cast<uint32_t>(compressed_bytes),
+                      static_cast<uint32_t>(text_bytes)});
+  entries->push_back({static_cast<uint32_t>(metadata_bytes), 0});
+}
+
 std::string EncodeSeekTableFrame(const std::vector<SeekEntry>& entries) {
   std::string out;
   out.reserve(kSkippableHeaderBytes + entries.size() * sizeof(SeekEntry) +
@@ -344,10 +351,8 @@ std::string EncodeSegmentCursor(const SegmentCursor& cursor) {
   state.open_frame_crc32c = static_cast<uint32_t>(cursor.open_frame_checksum);
   PackSummary(cursor.open_frame, &state);
   for (size_t cause = 0; cause < kDropCauseCount; ++cause) {
-    for (size_t severity = 0; severity < kSeverityCount; ++severity) {
-      state.reported_drops[cause][severity] =
-          cursor.reported_drops[cause][severity];
-    }
+    std::copy(cursor.reported_drops[cause].begin(),
+              cursor.reported_drops[cause].end(), state.reported_drops[cause]);
   }
   std::string out;
   AppendStruct(state, &out);
@@ -356,19 +361,19 @@ std::string EncodeSegmentCursor(const SegmentCursor& cursor) {
 
 absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
   if (state.size() < sizeof(uint16_t)) {
-    return absl::DataLossError("segment cursor that is too short");
+    return absl::DataLossError("segment cursor: too short");
   }
   const auto major = StructAt<uint16_t>(state, 0);
   if (major > kSegmentMajorVersion) {
     return LaterVersion("segment cursor", major);
   }
   if (state.size() < sizeof(CursorState)) {
-    return absl::DataLossError("segment cursor that is too short");
+    return absl::DataLossError("segment cursor: too short");
   }
   const auto packed = StructAt<CursorState>(state, 0);
   if (!IsLineFormat(packed.format) ||
       packed.frame_offset > packed.segment_bytes) {
-    return absl::DataLossError("segment cursor that contradicts itself");
+    return absl::DataLossError("segment cursor: contradictory fields");
   }
   SegmentCursor cursor;
   cursor.segment_number = packed.segment_number;
@@ -379,12 +384,17 @@ absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
   cursor.format = static_cast<LineFormat>(packed.format);
   cursor.open_frame = UnpackSummary(packed);
   for (size_t cause = 0; cause < kDropCauseCount; ++cause) {
-    for (size_t severity = 0; severity < kSeverityCount; ++severity) {
-      cursor.reported_drops[cause][severity] =
-          packed.reported_drops[cause][severity];
-    }
+    std::copy(std::begin(packed.reported_drops[cause]),
+              std::end(packed.reported_drops[cause]),
+              cursor.reported_drops[cause].begin());
   }
   return cursor;
+}
+
+absl::StatusOr<SegmentCursor> DecodeSegmentCursor(const PersistCursor& cursor) {
+  static_assert(sizeof cursor.state >= sizeof(CursorState));
+  return DecodeSegmentCursor(absl::string_view(
+      reinterpret_cast<const char*>(cursor.state), cursor.state_bytes));
 }
 
 }  // namespace ringlog

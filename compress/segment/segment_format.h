@@ -1,6 +1,6 @@
-// The bytes of a segment beside its zstd frames, as compress/FORMAT.md
-// describes them: the metadata frame after each zstd frame, the seek table, and
-// the part of the persist cursor that says how far a segment has got.
+// Format of the bytes of a segment next to its zstd frames: the metadata frame
+// after each zstd frame, and the seek table. Format of the persist cursor's
+// state for a ring with segments. compress/FORMAT.md describes all of them.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEGMENT_FORMAT_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEGMENT_FORMAT_H_
@@ -22,10 +22,11 @@ namespace ringlog {
 
 using RingId = std::array<uint8_t, 16>;
 
+// Returns the ring id in a header.
 RingId RingIdOf(const RingHeader& header);
 
-// Skippable frames begin with a magic of zstd's and the length of what follows,
-// four bytes each.
+// A skippable frame of zstd begins with a magic and the number of payload
+// bytes, four bytes each.
 inline constexpr uint32_t kMetadataFrameMagic = 0x184D2A57;
 inline constexpr uint32_t kSeekTableFrameMagic =
     0x184D2A5E;  // zstd's seekable format 0.1.0
@@ -53,93 +54,105 @@ struct SegmentIdentity {
   }
 };
 
-// What one zstd frame of records holds, or, while it is being written, has held
-// so far.
+// Summary of the records in one zstd frame; of an open frame, so far.
 struct FrameSummary {
   uint64_t first_position = 0;
-  // One past the last; gaps at either side belong to the range.
+  // End of the positions, exclusive. Gaps at both ends belong to the range.
   uint64_t end_position = 0;
+  // Number of records, by severity.
   std::array<uint64_t, kSeverityCount> records = {};
-  int64_t min_time_ns = 0;  // of the records; both 0 if there are none
+  // Unix times of the earliest and latest record; 0 if there are no records.
+  int64_t min_time_ns = 0;
   int64_t max_time_ns = 0;
   uint64_t text_bytes = 0;  // decompressed
 
   uint64_t record_count() const;
-  // Takes in `later`, which comes right after this one.
+  // Adds `later`, whose records come right after the ones of this summary.
   void Add(const FrameSummary& later);
 };
 
-// The metadata frame.
+// Content of a metadata frame.
 struct FrameMetadata {
   SegmentIdentity identity;
-  uint64_t compressed_bytes = 0;  // of the zstd frame right before this one
-  // The frame's last four bytes: the low half of XXH64 of its text. Says that
-  // the two belong together.
+  // Size of the zstd frame right before the metadata frame.
+  uint64_t compressed_bytes = 0;
+  // Last four bytes of that zstd frame: the low half of XXH64 of its text. A
+  // reader compares them to see that the two frames belong together.
   uint32_t text_checksum = 0;
   FrameSummary summary;
-  std::vector<Gap> gaps;  // at most kMaxFrameGaps; `gap_count` has them all
-  uint64_t gap_count = 0;
+  std::vector<Gap> gaps;   // the first kMaxFrameGaps ones
+  uint64_t gap_count = 0;  // number of all gaps
 };
 inline constexpr size_t kMaxFrameGaps = 256;
 
-// A frame's text may not be longer: zstd's seekable format has no room for it.
+// Longest text of a frame; zstd's seekable format cannot represent a longer
+// one.
 inline constexpr uint64_t kMaxFrameTextBytes = uint64_t{1} << 30;
 
-// The whole skippable frame, header included.
+// Returns the skippable frame, with its header.
 std::string EncodeMetadataFrame(const FrameMetadata& metadata);
 
-// No payload is longer: readers pass over what claims to be.
+// Longest payload. Readers ignore a metadata frame that claims to be longer.
 inline constexpr size_t kMaxMetadataPayloadBytes = 64 << 10;
 
-// `payload` is what follows the skippable frame's header. What a later minor
-// version has added to it is ignored.
-//   NotFound:      somebody else's skippable frame
-//   DataLoss:      ours, but damaged
-//   Unimplemented: ours, of a later major version
+// Decodes the payload of a metadata frame, without the skippable frame's
+// header. Ignores fields that a later minor version added.
+//   NotFound:      a skippable frame of another program
+//   DataLoss:      a metadata frame, but damaged
+//   Unimplemented: a metadata frame of a later major version
 absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload);
 
-// A seek table entry; skippable frames have one too, with decompressed_bytes 0,
-// or the reference decoder would miss its mark.
+// An entry of the seek table. Skippable frames have an entry, too, with
+// decompressed_bytes 0, because the reference decoder adds up the sizes of all
+// frames.
 struct SeekEntry {
   uint32_t compressed_bytes = 0;
   uint32_t decompressed_bytes = 0;
 };
 
-// Whether EncodeMetadataFrame() makes payloads of this length.
+// Returns true if EncodeMetadataFrame() makes payloads of this length.
 bool IsMetadataPayloadLength(uint64_t bytes);
 
-// Whether a payload that begins with these kMetadataIdentityBytes says that it
-// is of this segment. Its checksum is not looked at.
+// Returns true if a payload that begins with these kMetadataIdentityBytes bytes
+// is the one of this segment. Does not check the checksum.
 inline constexpr size_t kMetadataIdentityBytes = 40;
 bool IsMetadataOf(absl::string_view payload, const RingId& ring_id,
                   uint64_t segment_number);
 
+// Adds the entries of a zstd frame and of the metadata frame after it.
+void AddSeekEntries(uint64_t compressed_bytes, uint64_t text_bytes,
+                    uint64_t metadata_bytes, std::vector<SeekEntry>* entries);
+
+// Returns the seek table, as a skippable frame.
 std::string EncodeSeekTableFrame(const std::vector<SeekEntry>& entries);
 
-// PersistCursor::state of a ring whose flusher writes segments.
+// Content of PersistCursor::state in a ring whose flusher writes segments.
 struct SegmentCursor {
-  uint64_t segment_number = 0;  // 0: none has been begun
-  // Gives the segment's name, together with the number and the ring.
+  // Number of the last segment; 0 before the first one.
+  uint64_t segment_number = 0;
+  // Unix time that is part of the segment's name.
   int64_t segment_open_time_ns = 0;
-  // What is behind this in the file is also still in the ring.
+  // Published bytes of the segment. The ring still has the records of all later
+  // bytes. 0: the segment is named, but nothing in it counts yet.
   uint64_t segment_bytes = 0;
-  // Of the frame that is open at segment_bytes; == segment_bytes if none is.
+  // Offset of the open frame; segment_bytes if no frame is open.
   uint64_t frame_offset = 0;
-  // Of the bytes between the two, as they were written. zstd's own checksum of
-  // the frame is not there before its end.
+  // CRC-32C of the bytes of the open frame. zstd's own checksum exists only at
+  // the end of a frame.
   absl::crc32c_t open_frame_checksum{0};
   LineFormat format = LineFormat::kText;
-  FrameSummary open_frame;         // of the open frame up to here
-  DropCounts reported_drops = {};  // the drops that the log already tells of
+  FrameSummary open_frame;         // up to segment_bytes
+  DropCounts reported_drops = {};  // drops that have gaps in the segments
 };
 
-// At most sizeof(PersistCursor::state) bytes.
+// Returns at most sizeof(PersistCursor::state) bytes.
 std::string EncodeSegmentCursor(const SegmentCursor& cursor);
-// The persist cursor's checksum has been checked by whoever found it. What a
-// later minor version has added is ignored.
-//   DataLoss:      not what EncodeSegmentCursor writes
-//   Unimplemented: of a later major version
+// Decodes the state of a persist cursor. Requires: the caller has checked the
+// cursor's checksum. Ignores fields that a later minor version added.
+//   DataLoss:      no such state
+//   Unimplemented: a state of a later major version
 absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state);
+absl::StatusOr<SegmentCursor> DecodeSegmentCursor(const PersistCursor& cursor);
 
 }  // namespace ringlog
 

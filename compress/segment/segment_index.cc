@@ -88,10 +88,8 @@ absl::StatusOr<bool> HasExactly(const std::string& path,
 }  // namespace
 
 void AddSeekEntries(const Frame& frame, std::vector<SeekEntry>* entries) {
-  entries->push_back({static_cast<uint32_t>(frame.metadata_begin - frame.begin),
-                      static_cast<uint32_t>(frame.text_bytes)});
-  entries->push_back(
-      {static_cast<uint32_t>(frame.end - frame.metadata_begin), 0});
+  AddSeekEntries(frame.metadata_begin - frame.begin, frame.text_bytes,
+                 frame.end - frame.metadata_begin, entries);
 }
 
 absl::StatusOr<SegmentIndex> BuildSegmentIndex(const std::string& path) {

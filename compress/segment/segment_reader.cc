@@ -23,18 +23,14 @@ constexpr size_t kMaxKnownFrames = 100000;
 // The four bytes at `offset`; nothing if the file cannot be read there.
 std::optional<uint32_t> Load32(const SegmentFile& file, uint64_t offset) {
   uint32_t value;
-  char bytes[sizeof value];
-  const absl::StatusOr<size_t> got = file.ReadAt(offset, bytes, sizeof bytes);
-  if (!got.ok() || *got != sizeof bytes) return std::nullopt;
-  std::memcpy(&value, bytes, sizeof value);
+  if (!file.ReadIntegers(offset, &value)) return std::nullopt;
   return value;
 }
 
 bool HasChecksum(const SegmentFile& file, uint64_t frame_begin) {
   char descriptor;
-  const absl::StatusOr<size_t> got =
-      file.ReadAt(frame_begin + kMagicBytes, &descriptor, 1);
-  return got.ok() && *got == 1 && (descriptor & 4) != 0;
+  return file.ReadIntegers(frame_begin + kMagicBytes, &descriptor) &&
+         (descriptor & 4) != 0;
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
-#include "zstd.h"
+#include "ringlog/compress/segment/zstd_frame.h"
 
 namespace ringlog {
 namespace {
@@ -27,23 +27,6 @@ using Frame = SegmentIndex::Frame;
 constexpr size_t kCopyBytes = 1 << 20;
 // Text bytes after which a new frame ends, with the record that reaches them.
 constexpr size_t kNewFrameBytes = 1 << 20;
-
-absl::StatusOr<std::string> CompressFrame(absl::string_view text) {
-  ZSTD_CCtx* const context = ZSTD_createCCtx();
-  if (context == nullptr) return absl::InternalError("zstd: out of memory");
-  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-  std::string frame(ZSTD_compressBound(text.size()), '\0');
-  const size_t bytes = ZSTD_compress2(context, frame.data(), frame.size(),
-                                      text.data(), text.size());
-  ZSTD_freeCCtx(context);
-  if (ZSTD_isError(bytes)) {
-    return absl::InternalError(
-        absl::StrCat("zstd: ", ZSTD_getErrorName(bytes)));
-  }
-  frame.resize(bytes);
-  return frame;
-}
 
 // A new file that is written sequentially.
 class NewFile {
@@ -230,7 +213,7 @@ class Repairer {
   absl::Status EndFrame(bool is_last) {
     if (text_.empty()) return absl::OkStatus();
     if (is_last) AlignWithNextFrame();
-    const absl::StatusOr<std::string> frame = CompressFrame(text_);
+    const absl::StatusOr<std::string> frame = CompressFrame(text_, /*level=*/1);
     if (!frame.ok()) return frame.status();
     metadata_.compressed_bytes = frame->size();
     metadata_.summary.text_bytes = text_.size();

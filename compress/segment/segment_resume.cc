@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/segment/frame_search.h"
 #include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/zstd_frame.h"
 #include "zstd.h"
@@ -42,27 +43,11 @@ absl::StatusOr<std::string> ReadRange(const SegmentFile& file, uint64_t begin,
 absl::StatusOr<FrameMetadata> ReadMetadata(const SegmentFile& file,
                                            uint64_t offset, uint64_t limit,
                                            uint64_t* end) {
-  if (limit - offset < kSkippableHeaderBytes) {
-    return Damaged(file, absl::StrCat("no metadata frame at byte ", offset));
-  }
-  absl::StatusOr<std::string> header =
-      ReadRange(file, offset, offset + kSkippableHeaderBytes);
-  if (!header.ok()) return header.status();
-  uint32_t magic, bytes;
-  std::memcpy(&magic, header->data(), sizeof magic);
-  std::memcpy(&bytes, header->data() + sizeof magic, sizeof bytes);
-  const uint64_t begin = offset + kSkippableHeaderBytes;
-  if (magic != kMetadataFrameMagic || bytes > kMaxMetadataPayloadBytes ||
-      bytes > limit - begin) {
-    return Damaged(file, absl::StrCat("no metadata frame at byte ", offset));
-  }
-  absl::StatusOr<std::string> payload = ReadRange(file, begin, begin + bytes);
-  if (!payload.ok()) return payload.status();
-  absl::StatusOr<FrameMetadata> metadata = DecodeMetadataPayload(*payload);
+  absl::StatusOr<FrameMetadata> metadata =
+      ReadMetadataFrame(file, offset, limit, end);
   if (absl::IsNotFound(metadata.status())) {
-    return Damaged(file, metadata.status().message());
+    return Damaged(file, absl::StrCat("no metadata frame at byte ", offset));
   }
-  *end = begin + bytes;
   return metadata;
 }
 
@@ -92,27 +77,20 @@ absl::Status CheckCompleteFrames(const SegmentFile& file,
       return Damaged(file, absl::StrCat("the frame at byte ", at,
                                         " does not match its metadata"));
     }
-    state->seek_entries.push_back(
-        {static_cast<uint32_t>(extent->end - at),
-         static_cast<uint32_t>(metadata->summary.text_bytes)});
-    state->seek_entries.push_back(
-        {static_cast<uint32_t>(metadata_end - extent->end), 0});
+    AddSeekEntries(extent->end - at, metadata->summary.text_bytes,
+                   metadata_end - extent->end, &state->seek_entries);
     state->text_bytes += metadata->summary.text_bytes;
     at = metadata_end;
   }
   return absl::OkStatus();
 }
 
-struct FreeDecompressor {
-  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
-
 // Decompresses a frame that has no end. Returns DataLoss unless it has exactly
 // `text_bytes` of text.
 absl::StatusOr<std::string> Decompress(const SegmentFile& file,
                                        absl::string_view frame,
                                        uint64_t text_bytes) {
-  const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
+  const ZstdDecompressor context(ZSTD_createDCtx());
   if (context == nullptr) return absl::InternalError("zstd: out of memory");
   std::string text;
   std::string chunk(ZSTD_DStreamOutSize(), '\0');
@@ -140,19 +118,9 @@ absl::StatusOr<std::string> Decompress(const SegmentFile& file,
 // XXH64. zstd does not export that function, so this function compresses `text`
 // and returns the last bytes of the frame.
 absl::StatusOr<std::string> ContentChecksum(absl::string_view text) {
-  std::string frame(ZSTD_compressBound(text.size()), '\0');
-  ZSTD_CCtx* const context = ZSTD_createCCtx();
-  if (context == nullptr) return absl::InternalError("zstd: out of memory");
-  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, ZSTD_minCLevel());
-  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-  const size_t bytes = ZSTD_compress2(context, frame.data(), frame.size(),
-                                      text.data(), text.size());
-  ZSTD_freeCCtx(context);
-  if (ZSTD_isError(bytes)) {
-    return absl::InternalError(
-        absl::StrCat("zstd: ", ZSTD_getErrorName(bytes)));
-  }
-  return frame.substr(bytes - 4, 4);
+  absl::StatusOr<std::string> frame = CompressFrame(text, ZSTD_minCLevel());
+  if (!frame.ok()) return frame.status();
+  return frame->substr(frame->size() - 4);
 }
 
 // Adds the gaps among the lines of `text` to `frame`, because the cursor does

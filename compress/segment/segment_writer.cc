@@ -40,10 +40,6 @@ absl::Status ZstdError(size_t result) {
 
 }  // namespace
 
-void SegmentWriter::FreeContext::operator()(ZSTD_CCtx_s* context) const {
-  ZSTD_freeCCtx(context);
-}
-
 SegmentWriter::SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
                              const SegmentWriterOptions& options)
     : file_(std::move(file)),
@@ -214,9 +210,8 @@ void SegmentWriter::AddMetadata() {
               sizeof frame_.text_checksum);
   const std::string metadata = EncodeMetadataFrame(frame_);
   AddToPending(metadata);
-  seek_entries_.push_back({static_cast<uint32_t>(frame_.compressed_bytes),
-                           static_cast<uint32_t>(frame_.summary.text_bytes)});
-  seek_entries_.push_back({static_cast<uint32_t>(metadata.size()), 0});
+  AddSeekEntries(frame_.compressed_bytes, frame_.summary.text_bytes,
+                 metadata.size(), &seek_entries_);
   next_.frame_offset = next_.segment_bytes;
   next_.open_frame = FrameSummary();
   next_.open_frame_checksum = absl::crc32c_t{0};

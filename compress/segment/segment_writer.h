@@ -30,8 +30,7 @@
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_resume.h"
-
-struct ZSTD_CCtx_s;
+#include "ringlog/compress/segment/zstd_frame.h"
 
 namespace ringlog {
 
@@ -150,10 +149,6 @@ class SegmentWriter {
   const std::string& path() const { return file_.path(); }
 
  private:
-  struct FreeContext {
-    void operator()(ZSTD_CCtx_s* context) const;
-  };
-
   SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
                 const SegmentWriterOptions& options);
   absl::Status PrepareContext(int compression_level);
@@ -176,7 +171,7 @@ class SegmentWriter {
   SegmentFile file_;
   const size_t frame_bytes_;
   const bool is_recovered_;
-  std::unique_ptr<ZSTD_CCtx_s, FreeContext> context_;
+  ZstdCompressor context_;
   absl::Status context_status_;
 
   // Cursor and text bytes of the written part of the file, of its part that is

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "zstd.h"
 
 namespace ringlog {
 namespace {
@@ -38,7 +39,7 @@ absl::Status NoFrame(const SegmentFile& file, uint64_t offset,
       absl::StrCat(file.path(), ": no ", what, " at byte ", offset));
 }
 
-// Of a frame's header, from the byte that describes it.
+// Returns the size of a frame's header, from its descriptor byte on.
 size_t HeaderBytes(uint32_t descriptor) {
   const bool single_segment = (descriptor >> 5 & 1) != 0;
   constexpr size_t kDictionaryIdBytes[] = {0, 1, 2, 4};
@@ -110,6 +111,30 @@ absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
   }
   extent.is_complete = true;
   return extent;
+}
+
+void FreeZstdContext::operator()(ZSTD_CCtx_s* context) const {
+  ZSTD_freeCCtx(context);
+}
+
+void FreeZstdContext::operator()(ZSTD_DCtx_s* context) const {
+  ZSTD_freeDCtx(context);
+}
+
+absl::StatusOr<std::string> CompressFrame(absl::string_view text, int level) {
+  const ZstdCompressor context(ZSTD_createCCtx());
+  if (context == nullptr) return absl::InternalError("zstd: out of memory");
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+  std::string frame(ZSTD_compressBound(text.size()), '\0');
+  const size_t bytes = ZSTD_compress2(context.get(), frame.data(), frame.size(),
+                                      text.data(), text.size());
+  if (ZSTD_isError(bytes)) {
+    return absl::InternalError(
+        absl::StrCat("zstd: ", ZSTD_getErrorName(bytes)));
+  }
+  frame.resize(bytes);
+  return frame;
 }
 
 }  // namespace ringlog

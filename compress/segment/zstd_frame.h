@@ -1,41 +1,50 @@
-// Where zstd frames and their blocks end, as their headers say: without
-// decompressing, and without the rest of the frame in memory.
+// Zstd frames: parsing of the headers of frames and blocks, without
+// decompressing and without the frame in memory; compression of one frame;
+// ownership of contexts.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_ZSTD_FRAME_H_
 #define RINGLOG_COMPRESS_SEGMENT_ZSTD_FRAME_H_
 
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/segment_file.h"
+
+struct ZSTD_CCtx_s;
+struct ZSTD_DCtx_s;
 
 namespace ringlog {
 
-// What zstd frames begin with.
+// Magic of a zstd frame.
 inline constexpr uint32_t kZstdFrameMagic = 0xFD2FB528;
 
-// Of skippable frames the low four bits are free.
+// Returns true for the magic of a skippable frame, whose low four bits are
+// free.
 constexpr bool IsSkippableMagic(uint32_t magic) {
   return (magic & 0xFFFFFFF0) == 0x184D2A50;
 }
 
 struct FrameExtent {
-  uint64_t end = 0;          // of the frame, or of the last whole block in it
-  bool is_complete = false;  // the frame, checksum included
+  // End of the frame, or of its last complete block.
+  uint64_t end = 0;
+  bool is_complete = false;  // with its checksum
   bool has_checksum = false;
-  // Of a block at `end` that holds its text as it is, and is not whole: the
-  // bytes of text that are there.
+  // Bytes of text in an incomplete raw block at `end`.
   uint64_t cut_raw_bytes = 0;
 };
 
-// The zstd frame at `offset` of `file`, as far as `limit`. Each block costs a
-// read(2); `blocks`, if given, gets how many were looked at.
-//   DataLoss: there is none, or something in it is no block
+// Returns the extent of the zstd frame at `offset`; reads no byte at `limit` or
+// after it. Costs a read(2) for each block; sets `*blocks`, if given, to their
+// number.
+//   DataLoss: no frame, or a damaged block header
 absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
                                              uint64_t offset, uint64_t limit,
                                              uint64_t* blocks = nullptr);
 
-// Where the block at `offset` within a frame ends.
+// Extent of a block within a frame.
 struct BlockExtent {
   uint64_t end = 0;
   bool is_last = false;
@@ -44,6 +53,18 @@ struct BlockExtent {
 };
 absl::StatusOr<BlockExtent> ParseBlockExtent(const SegmentFile& file,
                                              uint64_t offset, uint64_t limit);
+
+// Deleter of a context of zstd.
+struct FreeZstdContext {
+  void operator()(ZSTD_CCtx_s* context) const;
+  void operator()(ZSTD_DCtx_s* context) const;
+};
+using ZstdCompressor = std::unique_ptr<ZSTD_CCtx_s, FreeZstdContext>;
+using ZstdDecompressor = std::unique_ptr<ZSTD_DCtx_s, FreeZstdContext>;
+
+// Returns a zstd frame of `text`, with a checksum.
+//   Internal: zstd failed, or has no memory
+absl::StatusOr<std::string> CompressFrame(absl::string_view text, int level);
 
 }  // namespace ringlog
 

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
 namespace ringlog {
@@ -193,16 +194,12 @@ bool ChoiceOption::IsValid(const RingLogSinkOptions& o) const {
   return false;
 }
 std::string ChoiceOption::ValidValues() const {
-  std::string values;
-  for (const NamedValue& n : names) {
-    const bool is_last = &n == &names.back();
-    absl::StrAppend(&values,
-                    values.empty() ? ""
-                    : is_last      ? " or "
-                                   : ", ",
-                    n.name);
-  }
-  return values;
+  const auto append_name = [](std::string* out, const NamedValue& n) {
+    absl::StrAppend(out, n.name);
+  };
+  return absl::StrCat(
+      absl::StrJoin(names.first(names.size() - 1), ", ", append_name), " or ",
+      names.back().name);
 }
 
 }  // namespace ringlog

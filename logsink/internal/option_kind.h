@@ -143,7 +143,7 @@ struct NamedValue {
   int value;
 };
 
-// One of several names. Case is ignored.
+// One of at least two names. Case is ignored.
 struct ChoiceOption {
   int (*get)(const RingLogSinkOptions&);
   void (*set)(RingLogSinkOptions&, int);

@@ -105,7 +105,7 @@ constexpr OptionRow kRows[] = {
      DurationOption{Field<&RingLogSinkOptions::sync_interval>(),
                     absl::Milliseconds(1), absl::Minutes(1)}},
     {"sync_severity",
-     "records of at min_bytes this severity are synced at once, with sync",
+     "records of at least this severity are synced at once, with sync",
      Change::kAtRunTime,
      Choice<&RingLogSinkOptions::sync_severity>(kSeverities)},
     {"rotation.max_segment_bytes",

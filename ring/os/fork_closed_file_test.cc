@@ -18,6 +18,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/os/fork_generation.h"
 #include "ringlog/ring/ring_test_fixture.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

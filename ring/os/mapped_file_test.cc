@@ -14,6 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_test_fixture.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

@@ -21,6 +21,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_test_fixture.h"
+#include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
 namespace {

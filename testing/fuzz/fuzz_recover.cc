@@ -97,9 +97,8 @@ Names NamesFor(absl::string_view ring_bytes) {
   const absl::StatusOr<RecoveredRing> ring =
       RecoverRing(ring_bytes, RecoverFrom::kCursor);
   if (!ring.ok()) return {kSomeRing, kSomeSegment};
-  const absl::StatusOr<SegmentCursor> cursor = DecodeSegmentCursor(
-      absl::string_view(reinterpret_cast<const char*>(ring->cursor.state),
-                        ring->cursor.state_bytes));
+  const absl::StatusOr<SegmentCursor> cursor =
+      DecodeSegmentCursor(ring->cursor);
   return {RingFileName(ring->header),
           cursor.ok()
               ? SegmentFileName(ring->header, cursor->segment_number,

@@ -119,9 +119,8 @@ std::string NamedSegment(const std::string& directory,
   const absl::StatusOr<RecoveredRing> ring =
       RecoverRing(ring_bytes, RecoverFrom::kCursor);
   CHECK_OK(ring);
-  const absl::StatusOr<SegmentCursor> cursor = DecodeSegmentCursor(
-      absl::string_view(reinterpret_cast<const char*>(ring->cursor.state),
-                        ring->cursor.state_bytes));
+  const absl::StatusOr<SegmentCursor> cursor =
+      DecodeSegmentCursor(ring->cursor);
   if (!cursor.ok()) return "";
   const std::string name =
       SegmentFileName(ring->header, cursor->segment_number,

@@ -201,9 +201,7 @@ std::string ReadUnrecovered(const std::string& directory,
                             const std::string& bytes) {
   const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
   if (!ring.ok()) return ring.status().ToString();
-  const auto cursor = DecodeSegmentCursor(
-      absl::string_view(reinterpret_cast<const char*>(ring->cursor.state),
-                        ring->cursor.state_bytes));
+  const auto cursor = DecodeSegmentCursor(ring->cursor);
   if (!cursor.ok()) return cursor.status().ToString();
   std::string lines = LogLines(PrintSegment(
       absl::StrCat(directory, "/", kKilledSegment), cursor->segment_bytes));

@@ -42,7 +42,7 @@ std::string ReadFile(const std::string& path) {
   return content.str();
 }
 
-void WriteFile(const std::string& path, const std::string& content) {
+void WriteFile(const std::string& path, absl::string_view content) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out << content;
   EXPECT_TRUE(out.good()) << path;

@@ -2,11 +2,13 @@
 // Decompression uses libzstd alone and shares no code with SegmentReader, so
 // that tests can use it as an oracle.
 
-#ifndef RINGLOG_TESTING_HARNESS_READ_SEGMENTS_H_
-#define RINGLOG_TESTING_HARNESS_READ_SEGMENTS_H_
+#ifndef RINGLOG_TESTING_HARNESS_TEST_FILES_H_
+#define RINGLOG_TESTING_HARNESS_TEST_FILES_H_
 
 #include <string>
 #include <vector>
+
+#include "absl/strings/string_view.h"
 
 namespace ringlog {
 
@@ -22,7 +24,7 @@ std::vector<std::string> FilesIn(const std::string& directory,
 // Returns the content of a file; the test fails if the file cannot be read.
 std::string ReadFile(const std::string& path);
 // Creates or replaces a file; the test fails if that is not possible.
-void WriteFile(const std::string& path, const std::string& content);
+void WriteFile(const std::string& path, absl::string_view content);
 
 // Returns the text of all frames of a file, as `zstd -dc` does. If the file is
 // truncated or damaged, returns the text before that place and sets `*complete`
@@ -42,4 +44,4 @@ std::vector<std::string> AllLines(const std::string& directory);
 
 }  // namespace ringlog
 
-#endif  // RINGLOG_TESTING_HARNESS_READ_SEGMENTS_H_
+#endif  // RINGLOG_TESTING_HARNESS_TEST_FILES_H_

@@ -192,9 +192,7 @@ class RandomKillTest : public ::testing::Test {
       const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
       ASSERT_TRUE(ring.ok()) << ring.status();
       if (ring->slots.filling > 0) ++caught_.half_written_record;
-      const auto cursor = DecodeSegmentCursor(
-          absl::string_view(reinterpret_cast<const char*>(ring->cursor.state),
-                            sizeof ring->cursor.state));
+      const auto cursor = DecodeSegmentCursor(ring->cursor);
       if (!cursor.ok() || cursor->segment_number == 0) continue;
       if (cursor->frame_offset < cursor->segment_bytes) ++caught_.open_frame;
       if (cursor->segment_bytes == 0) ++caught_.rotation;

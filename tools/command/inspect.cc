@@ -189,8 +189,7 @@ class Page {
     Line("persist cursor",
          absl::StrCat("every position below ", cursor.end_position,
                       " (publication ", cursor.sequence, ")"));
-    absl::StatusOr<SegmentCursor> state = DecodeSegmentCursor(absl::string_view(
-        reinterpret_cast<const char*>(cursor.state), cursor.state_bytes));
+    absl::StatusOr<SegmentCursor> state = DecodeSegmentCursor(cursor);
     if (!state.ok()) {
       Line("segment", absl::StrCat("not told: ", state.status().message()));
       return;
