@@ -35,8 +35,8 @@ PersistCursor ParsePersistCursor(absl::string_view live,
 // records may be persisted than the cursor states. A kill cannot cause this.
 bool LatestCursorIsDamaged(const RingLive& live, const RingHeader& header);
 
-// Returns a header that has the fields that are the same for each ring of this
-// version: magic, version and offsets. The others are 0.
+// Returns a header with the fields that all rings of this version share: magic,
+// version and offsets. The other fields are 0.
 RingHeader EmptyRingHeader();
 
 // Returns the process that created the ring.

@@ -46,8 +46,8 @@ class MessagePieces {
   bool AddLiteral(size_t bytes);
   bool AddValue(size_t bytes);
 
-  // Returns the lengths as the content of ExtensionItem::kPieces, valid until
-  // the next Add.
+  // Returns the lengths as the content of ExtensionItem::kPieces, as a view of
+  // this object.
   absl::string_view lengths() const;
   bool has_literal() const { return has_literal_; }
 

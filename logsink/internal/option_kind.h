@@ -52,7 +52,7 @@ constexpr auto Field() {
       [](RingLogSinkOptions& o) -> T& { return (o.*....*kPath); }};
 }
 
-// A path; any text.
+// A path: any text, or any text that is not empty.
 struct PathOption {
   OptionField<std::string> field;
   bool may_be_empty;
