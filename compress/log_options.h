@@ -24,8 +24,8 @@ enum class LineFormat : uint8_t {
   kJson = 1,
 };
 
-// When a segment is closed. The next segment begins with the next record, so an
-// idle process makes no empty segments. All limits apply at once.
+// The conditions for closing a segment; either one suffices. The next segment
+// begins with the next record, so an idle process makes no empty segments.
 struct RotationOptions {
   // Compressed bytes of a segment. 0: no limit. A segment may exceed the limit
   // by one batch. Default: 64 MiB.
@@ -33,15 +33,15 @@ struct RotationOptions {
 
   // A segment is closed at each multiple of `interval` since 1970 (UTC), moved
   // by `offset`. 0: never. An interval of 24 hours and an offset of -1 hour
-  // mean midnight at UTC+1. Daylight saving time is not followed. The system
-  // clock counts, not the times of records. Default: never.
+  // mean midnight at UTC+1. Daylight saving time does not change these moments.
+  // The system clock counts, not the times of records. Default: never.
   absl::Duration interval = absl::ZeroDuration();
   absl::Duration offset = absl::ZeroDuration();
 };
 
-// Which files of one program in one directory are kept, those of all its
-// processes and of earlier runs included. All limits apply at once; the oldest
-// segments are deleted first. Default: everything is kept.
+// Limits for the files of one program in one directory, including the files of
+// all its processes and of earlier runs. All limits apply at once. If one is
+// exceeded, the oldest segments are deleted. Default: no limits.
 //
 // Never deleted:
 //
@@ -58,22 +58,23 @@ struct RotationOptions {
 //
 // Cost: the directory is listed when a segment begins, and once a minute.
 struct RetentionOptions {
-  // Number of segments, those that are being written included. 0: no limit.
+  // Maximum number of segments, including those that are being written. 0: no
+  // limit.
   uint64_t max_files = 0;
 
-  // Bytes of segments and rings. Rings count in full and include those of other
-  // live processes, forked children among them, and leftover rings until they
-  // are recovered. The limit holds whenever a segment begins or is closed, and
-  // when rings have been recovered; in between, the segments that are being
-  // written may exceed it. 0: no limit.
+  // Maximum bytes of segments and rings. A ring counts with its file size. The
+  // rings of other live processes and of forked children count, and leftover
+  // rings until they are recovered. The limit holds whenever a segment begins
+  // or is closed, and when rings have been recovered. At other times, the
+  // segments that are being written may exceed it. 0: no limit.
   uint64_t max_bytes = 0;
 
-  // Time since a segment was last written to. 0: no limit.
+  // Maximum time since a segment was last written to. 0: no limit.
   absl::Duration max_age = absl::ZeroDuration();
 
-  // Free bytes on the file system of the segments. 0: no limit. If the system
-  // does not report its free bytes, nothing is deleted for this limit, and
-  // stderr reports that.
+  // Minimum of free bytes on the file system of the segments. 0: no limit. If
+  // the system does not report its free bytes, nothing is deleted for this
+  // limit, and stderr reports that.
   uint64_t min_free_bytes = 0;
 
   bool has_limit() const {

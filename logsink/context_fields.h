@@ -25,11 +25,12 @@
 
 namespace ringlog {
 
-// Thread-compatible. Valid during the call of the callback only.
+// The fields of one record. Thread-compatible. Valid only during the call of
+// the callback.
 class ContextFields {
  public:
-  // Bytes of all fields together. Each field takes the bytes of its key and its
-  // value, and 3 more.
+  // Maximum bytes of all fields together. Each field takes the bytes of its key
+  // and its value, and 3 more.
   static constexpr size_t kMaxBytes = 192;
 
   // Adds a field; copies `key` and `value`. Returns false, and adds nothing, if
@@ -43,7 +44,7 @@ class ContextFields {
   bool Add(absl::string_view key, absl::string_view value);
 
   // Returns the fields as the content of ExtensionItem::kContext
-  // (ring/record_extension.h). For the sink.
+  // (ring/record_extension.h). Only the sink calls it.
   absl::string_view encoded() const {
     return absl::string_view(bytes_.data(), size_);
   }

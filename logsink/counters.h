@@ -1,5 +1,5 @@
-// RingLogSinkCounters: numbers that a sink counts, as `ringlog inspect` prints
-// them.
+// RingLogSinkCounters: the counters of a sink. `ringlog inspect` prints the
+// same counters.
 
 #ifndef RINGLOG_LOGSINK_COUNTERS_H_
 #define RINGLOG_LOGSINK_COUNTERS_H_
@@ -12,11 +12,12 @@
 
 namespace ringlog {
 
-// Counted by one process since its ring was created; with a fallback_directory,
-// the sum of both rings. The counters are in the ring's header, and so survive
-// the process. Each number is exact, but the numbers are read one after the
-// other. With OverflowPolicy::kOverwriteOldest there is no flusher, and the
-// numbers that the flusher counts are zero.
+// Counters of one process since its ring was created; with a
+// fallback_directory, the sum of both rings. The counters are in the ring's
+// file, and so survive the process. Each number is exact, but the numbers are
+// read one after the other, while other threads count. With
+// OverflowPolicy::kOverwriteOldest there is no flusher, and the counters of the
+// flusher are zero.
 struct RingLogSinkCounters {
   // Counted by the flusher.
   uint64_t written_records = 0;   // records in segments
@@ -29,8 +30,8 @@ struct RingLogSinkCounters {
   uint64_t dropped_records = 0;  // sum of `dropped`
   uint64_t cut_records = 0;      // records that were too long, and truncated
 
-  // Failed writes to any file, which the flusher retries; and the status code
-  // of the last one.
+  // Failed writes to any file, which the flusher retries, and the status code
+  // of the last failure.
   uint64_t write_errors = 0;
   absl::StatusCode last_error = absl::StatusCode::kOk;
 
@@ -43,7 +44,7 @@ struct RingLogSinkCounters {
   absl::Duration lag;
   absl::Time last_write_time = absl::InfinitePast();
 
-  // Slots that were skipped because their writer did not finish in time.
+  // Slots that were skipped because their writer did not commit in time.
   uint64_t skipped_slots = 0;
 
   // Slots of the ring, and slots that are not free. A record holds one or more

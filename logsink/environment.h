@@ -31,12 +31,12 @@ namespace ringlog {
 // counts as not set. A variable that matches no option is ignored, because it
 // may belong to a later version.
 //
-//   InvalidArgument  a variable has an invalid value, or an option in
-//                    `defaults` contradicts the variables. The message has the
+//   InvalidArgument  a variable has an invalid value, or the variables
+//                    contradict an option of `defaults`. The message has the
 //                    variable or option, its value and the valid values. A flag
-//                    cannot repair this, because flags apply later
+//                    does not prevent this error, because flags apply later
 //
-// No other thread may change the environment during the call.
+// Thread-safe if no thread changes the environment during the call.
 absl::StatusOr<RingLogSinkOptions> OptionsFromEnvironment(
     RingLogSinkOptions defaults);
 

@@ -26,7 +26,8 @@ class ForkFixture : public ::testing::Test {
     options_.ring_bytes = 64 << 10;
   }
 
-  // Installs the sink in a child process and waits for its recovery.
+  // Installs the sink in a child process and waits for its recovery. If that
+  // fails, ends the process with exit status 100.
   RingLogSink* MustInstall() {
     absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
     absl::InitializeLog();

@@ -32,21 +32,23 @@ class RingLogSink;
 //   - the next start of any program with the same directories. If it ends
 //     sooner, it waits for the recovery, but at most a second.
 //   - any living process with the same directories, whatever its program. It
-//     looks for leftover rings once a minute, so that a program whose children
-//     are killed does not accumulate their rings. A process does not look if it
-//     has its ring in memory, or with OverflowPolicy::kOverwriteOldest.
-// A look takes a thread for some milliseconds. A recovery takes a thread, and
-// as much memory as the ring has. Retention waits for the first look.
+//     searches for leftover rings once a minute, so that a program whose
+//     children are killed does not accumulate their rings. A process does not
+//     search if it has its ring in memory, or with
+//     OverflowPolicy::kOverwriteOldest.
+// A search for leftover rings takes a thread for some milliseconds. A recovery
+// takes a thread, and as much memory as the ring has. Retention waits for the
+// first search and its recoveries.
 //
 // If the ring cannot be created, for example on a full or read-only disk, the
-// sink uses options.fallback_directory. If there is none, or that fails too, it
-// is like that of RingLogSink::CreateInMemory(), and a line on stderr reports
-// it.
+// sink uses options.fallback_directory. If there is none, or if that fails too,
+// the sink has its ring in memory, as after RingLogSink::CreateInMemory(). A
+// line on stderr reports it.
 //
 // Call it in the process that logs, after daemon(3) or any other fork whose
 // parent ends. A child has a ring of its own, but does not continue the
-// recovery that its parent has begun. It looks for leftover rings, its parent's
-// among them, a minute after its first record.
+// recovery that its parent has begun. It searches for leftover rings, including
+// its parent's ring, a minute after its first record.
 //
 // All processes that use a directory must run on the same kernel, because
 // flock(2) and process ids show which rings are in use. They may be in

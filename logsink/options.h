@@ -53,8 +53,8 @@ struct RingLogSinkOptions {
   //
   // Start. If `directory` or its ring cannot be created, the process logs here
   // from the start; the ring is here too if ring_directory cannot take it.
-  // The sink retries `directory` after a second, then less often, at last once
-  // a minute, each time when it writes. With kOverwriteOldest, which writes
+  // The sink retries `directory` when it writes: after a second, then at
+  // intervals that double up to a minute. With kOverwriteOldest, which writes
   // nothing while the process lives, the process stays here.
   //
   // Each change is reported on stderr, at most one line a minute. If neither
@@ -72,17 +72,19 @@ struct RingLogSinkOptions {
   // the directory of the segments.
   std::string ring_directory;
 
-  // Size of the ring, which is how far the flusher may lag: 64 KiB to 1 GiB,
-  // rounded up to a power of two. A record takes a multiple of 512 bytes; the
-  // longest record takes half of the ring. Default: 8 MiB. Cost: the ring is
-  // held in memory, and on the disk if ring_directory is there.
+  // Size of the ring in bytes: 64 KiB to 1 GiB, rounded up to a power of two.
+  // The ring has the records that the flusher has not written yet. A record
+  // takes a multiple of 512 bytes; the longest record takes half of the ring.
+  // Default: 8 MiB. Cost: the same amount of memory, and of disk if
+  // ring_directory is on a disk.
   uint64_t ring_bytes = uint64_t{8} << 20;
 
-  // Policy for records if the ring is full. With kOverwriteOldest nothing
-  // is written while the process lives: the ring holds the newest records, for
-  // `ringlog cat`. After the process has died, recovery moves them into a
-  // segment: at the next start, or within a minute by another live process that
-  // logs into the same directory with another policy. Default: kDropNewest.
+  // Policy for records if the ring is full. With kOverwriteOldest nothing is
+  // written while the process lives, and `ringlog cat` prints the newest
+  // records from the ring. After the process has died, recovery moves them into
+  // a segment: at the next start, or within a minute by another live process
+  // that logs into the same directory with another policy. Default:
+  // kDropNewest.
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
 
   // Longest wait for room with kBlock: 0 to 1 hour. Default: 100 ms.
@@ -139,7 +141,7 @@ struct RingLogSinkOptions {
   absl::Duration sync_interval = absl::Seconds(1);
   absl::LogSeverityAtLeast sync_severity = absl::LogSeverityAtLeast::kError;
 
-  // When a segment is closed.
+  // The conditions for closing a segment. Valid values:
   //
   //   max_segment_bytes  at least 4 KiB, or 0
   //   interval           1 second to 1 year, or 0
@@ -148,8 +150,8 @@ struct RingLogSinkOptions {
   // RingLogSink::Rotate() and `ringlog rotate` close a segment at once.
   RotationOptions rotation;
 
-  // Which files of this program are kept in `directory`; the same limits apply
-  // to fallback_directory. Default: everything is kept.
+  // Limits for the files of this program in `directory`. The same limits apply
+  // to fallback_directory. Default: no limits.
   //
   // max_bytes must be 0, or at least the size of one segment and the ring.
   // It also requires a rotation by size or by time, because a segment that
@@ -167,11 +169,11 @@ struct RingLogSinkOptions {
   // Called with the path of each segment that this process will not write to
   // again; for example, to upload it. Default: none.
   //
-  // Context: the flusher's thread, with all signals blocked, which a process
-  // that the callback starts inherits. With a fallback_directory there are two
-  // such threads, which may call it at the same time. With Install(), the last
-  // call comes at the very end of the process, after the destructors of static
-  // objects.
+  // Context: the flusher's thread. All signals except those of faults are
+  // blocked there, and a process that the callback starts inherits this mask.
+  // With a fallback_directory there are two such threads, which may call it at
+  // the same time. With Install(), the last call comes at the very end of the
+  // process, after the destructors of static objects.
   //
   // The flusher does not write during the call, so the ring fills: hand the
   // path to another thread if the work takes long. The callback may use LOG,
@@ -179,7 +181,7 @@ struct RingLogSinkOptions {
   // RingLogSink::Rotate() or Close().
   //
   // A segment whose path was passed does not change any more, even if the
-  // process dies. Recovery does not call it for the segments that it closes.
+  // process dies. Recovery does not call it for segments that recovery closes.
   std::function<void(const std::string& path)> on_segment_closed;
 
   // Number of records that RingLogSink::Recent() can return, at most 1,000,000.

@@ -70,8 +70,8 @@ class RingLogSink final : public absl::LogSink {
   // Recovers in the background the leftover rings in the directories of
   // `options`, as Install() does.
   //
-  //   InvalidArgument  an option has an invalid value. The message has its
-  //                    name, its value and the valid values
+  //   InvalidArgument  an option has an invalid value; the message has the
+  //                    option's name, value and valid values
   //   others           the ring or a directory cannot be created: disk full,
   //                    permission denied, file system read-only. The message
   //                    has the path; with a fallback_directory, both paths
@@ -79,8 +79,8 @@ class RingLogSink final : public absl::LogSink {
       const RingLogSinkOptions& options);
 
   // As Create(), but with a ring in memory, without a file. The flusher writes
-  // segments as soon as the disk permits; records that are still in the ring
-  // when the process dies are lost.
+  // segments as soon as the disk permits. When the process dies, the records
+  // that are still in the ring are lost.
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateInMemory(
       const RingLogSinkOptions& options);
 
@@ -88,8 +88,8 @@ class RingLogSink final : public absl::LogSink {
   ~RingLogSink() override;
 
   // Appends the record of `entry` to the ring. Called by Abseil. Abseil passes
-  // a FATAL entry twice: first without its stack trace, and that record is safe
-  // before Abseil collects the stack trace; then with it.
+  // a FATAL entry twice: first without its stack trace, then with it. The first
+  // record is in the ring before Abseil collects the stack trace.
   //
   // Context: any thread; no lock, no allocation, no system call, except for
   // kBlock and for the first record of a forked child.
@@ -98,9 +98,15 @@ class RingLogSink final : public absl::LogSink {
   // Waits until all records that were sent before the call are in segments, and
   // with options.sync on the disk, but at most a second. (The records are in
   // the ring, and so are safe from the death of the process, before the call.)
-  // With a fallback_directory, first waits for the log that receives new
-  // records. Called by absl::FlushLogSinks(), and by Abseil before it ends the
-  // process because of a FATAL record.
+  // With a fallback_directory, waits for both logs, first for the one that
+  // receives new records. Called by absl::FlushLogSinks(), and by Abseil before
+  // it ends the process because of a FATAL record.
+  //
+  // Returns at once after Close(), with kOverwriteOldest, and in a forked child
+  // that has not logged yet. In on_segment_closed, does not wait for the
+  // flusher that calls it.
+  //
+  // Context: any thread.
   void Flush() override;
 
   // Returns the lines of the last `count` records and gaps, oldest first; at
@@ -133,8 +139,8 @@ class RingLogSink final : public absl::LogSink {
   // fallback_directory, closes the segments of both logs. Waits at most ten
   // seconds. Does nothing in a forked child that has not logged yet.
   //
-  //   DeadlineExceeded    the segment is not closed yet, for example because
-  //                       the disk is full; it is closed when that is possible
+  //   DeadlineExceeded    the segment is not closed yet, for example on a full
+  //                       disk; it is closed when that is possible
   //   FailedPrecondition  the sink is closed, or has no flusher
   //                       (kOverwriteOldest), or on_segment_closed is calling
   //   others              the segment is closed, but its end could not be
@@ -160,7 +166,10 @@ class RingLogSink final : public absl::LogSink {
   //
   // Records that are sent later are dropped and counted as DropCause::kClosed.
   // Exception: a ring that could not be emptied takes them while it has room.
-  // Send() does not wait, even with kBlock.
+  // Send() does not wait, even with kBlock. Does nothing in a forked child that
+  // has not logged yet, except that records of the child are dropped.
+  //
+  // Context: any thread.
   absl::Status Close();
 
   // Returns the counters of this process; zeros in a forked child that has not
@@ -172,7 +181,9 @@ class RingLogSink final : public absl::LogSink {
   RingLogSinkCounters counters() const;
 
   // Returns true if new records go to options.fallback_directory; false in a
-  // forked child that has not logged yet. Any thread.
+  // forked child that has not logged yet.
+  //
+  // Context: any thread; no lock.
   bool uses_fallback() const;
 
   // Return the ring that receives new records, and the path of its file (empty
@@ -192,22 +203,24 @@ class RingLogSink final : public absl::LogSink {
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateWith(
       const RingLogSinkOptions& options, RingStorage storage);
 
-  // Returns the log of this process; null if it has none, which is only so in a
-  // forked child.
+  // Returns the log of this process; null in a forked child that has none.
   FailoverLog* Own() const;
   // As Own(), but first creates the log if there is none. Null if that fails.
   FailoverLog* OwnOrNew();
   FailoverLog* OwnAfterFork();
   void ReplaceInherited();
   // Waits until the recovery that began with this process's log has ended;
-  // returns false if `timeout` passes first. A forked child has none.
+  // returns false if `timeout` passes first. Returns true at once in a forked
+  // child, whose log does not begin with a recovery.
   bool WaitForRecovery(absl::Duration timeout) const;
+  // Makes crash reports of this process go to the ring of this sink.
   void BecomeFailureTarget();
 
-  // Options in a list of all that may still be in use. A forked child may read
-  // them while another thread of its parent was replacing them, so they are
-  // read without a lock. Replaced options are freed only when no other thread
-  // is using any options; in a forked child that may never happen.
+  // An element of a list: the current options, and all replaced options that
+  // may still be in use. They are read without a lock, because at the time of a
+  // fork another thread of the parent may be replacing the options. Replaced
+  // options are freed only when no other thread is using any options; in a
+  // forked child that may never happen.
   struct Options {
     RingLogSinkOptions options;  // resolved
     const Options* replaced;

@@ -1,17 +1,17 @@
 // CircularBuffer
 //
 // The last `capacity` elements of a sequence, in memory. If the buffer is full,
-// an element pushed at one end pushes out the element at the other end:
+// adding an element at one end removes the element at the other end:
 //
 //   ringlog::CircularBuffer<std::string> last(2);
 //   last.push_back("a");
 //   last.push_back("b");
-//   last.push_back("c");          // pushes out "a"
+//   last.push_back("c");          // removes "a"
 //   last.get_from_back(0);        // "c"
 //   last.get_from_back(1);        // "b"
 //   last.pop_front();             // returns "b"
 //
-// What it is not: the persistent ring (ring.h); a queue between threads.
+// It is neither the persistent ring (ring.h) nor a queue between threads.
 
 #ifndef RINGLOG_RING_CIRCULAR_BUFFER_H_
 #define RINGLOG_RING_CIRCULAR_BUFFER_H_
@@ -51,13 +51,13 @@ template <typename Exception>
 //
 // Guarantees:
 //   - Memory is allocated once, by the constructor.
-//   - Each operation takes constant time.
-//   - Asking for a missing element throws std::out_of_range and changes
-//     nothing. The message names the index and the size.
-//   - If T's move constructor throws during a push, the new element is not
-//     added; the element that it replaces is removed all the same.
-//   - A reference to an element is valid until the element is popped or pushed
-//     out.
+//   - Each operation takes constant time, except for the constructor and the
+//     destructor.
+//   - An access to a missing element throws std::out_of_range and changes
+//     nothing. The message has the index and the size.
+//   - If T's move constructor throws during a push to a full buffer, the new
+//     element is not added, but the element at the other end is removed.
+//   - A reference to an element is valid until the element is removed.
 //   - In a build without exceptions, an operation that throws by this contract
 //     writes its message to stderr and terminates the program.
 //
@@ -84,8 +84,8 @@ class CircularBuffer {
     ++size_;
   }
 
-  // Removes the element at an end and returns it. Throws if the buffer is
-  // empty.
+  // Removes the element at an end and returns it. Throws std::out_of_range if
+  // the buffer is empty.
   T pop_front() {
     T value = std::move(Front("pop_front"));
     DiscardFront();
@@ -99,7 +99,7 @@ class CircularBuffer {
 
   // Removes the first element without moving it, and returns a reference to it.
   // The reference is valid until the next push. The element is destroyed when
-  // its place is used again. Throws if the buffer is empty.
+  // its place is used again. Throws std::out_of_range if the buffer is empty.
   T& pop_front_ref() {
     T& value = Front("pop_front_ref");
     first_ = Cell(1);
@@ -107,14 +107,15 @@ class CircularBuffer {
     return value;
   }
 
-  // Returns the element at an end. Throws if the buffer is empty.
+  // Returns the element at an end. Throws std::out_of_range if the buffer is
+  // empty.
   T& front() { return Front("front"); }
   const T& front() const { return Mutable().front(); }
   T& back() { return FromBack("back", 0); }
   const T& back() const { return Mutable().back(); }
 
   // Returns the element `index` places before the last: 0 is back(), and
-  // size() - 1 is front(). Throws if index >= size().
+  // size() - 1 is front(). Throws std::out_of_range if index >= size().
   T& get_from_back(size_t index) { return FromBack("get_from_back", index); }
   const T& get_from_back(size_t index) const {
     return Mutable().get_from_back(index);

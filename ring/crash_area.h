@@ -1,10 +1,10 @@
 // CrashArea
 //
-// The part of a ring that signal handlers write to: for each dying thread a
-// report, in pieces. It is separate from the slots, so that neither a full ring
-// nor an interrupted Append() of the ring prevents a report. ReadCrashArea()
-// reads the reports after the process has died. ring/FORMAT.md, "The crash
-// area", has the format.
+// The part of a ring that signal handlers write to. Each dying thread writes a
+// crash report into cells. The crash area is separate from the slots, so that
+// neither a full ring nor an interrupted Ring::Append() prevents a report.
+// ReadCrashArea() reads the reports after the process has died. ring/FORMAT.md,
+// "The crash area", has the format.
 //
 //   ring->crash_area().Append(thread_id, time_ns, "*** SIGSEGV received\n");
 //   ring->crash_area().End(thread_id, time_ns);
@@ -42,32 +42,35 @@ inline uint32_t CrashCellChecksum(absl::crc32c_t seed, const CrashCell& cell) {
 // Guarantees:
 // - Text whose Append() has returned survives any end of the process, as far as
 //   there was room.
-// - Of an interrupted Append(), at most the last kCrashTextBytes copied bytes
-//   are lost.
-// - Text that finds no room is counted.
+// - If the process ends during Append(), at most the last kCrashTextBytes
+//   copied bytes are lost.
+// - Bytes of text that find no room are counted.
 class CrashArea {
  public:
   // `seed` is ChecksumSeed() of the ring. The calling process becomes the
-  // owner. An area that is not aligned to 64 bytes has no room.
+  // owner. An area that is not aligned to 64 bytes has no room. In that case
+  // text is neither stored nor counted.
   CrashArea(absl::Span<unsigned char> area, absl::crc32c_t seed);
 
-  // Begins or continues the report of the thread.
+  // Begins or continues the report of thread `thread_id`. `time_ns` is the Unix
+  // time in nanoseconds.
+  // Requires: the calling process is the owner.
   //
   // Context: any thread, also in a signal handler; no lock, no allocation, no
   // system call, 100 bytes of stack.
   void Append(int32_t thread_id, int64_t time_ns, absl::string_view text) const;
 
-  // Completes the report of the thread. Text that the thread appends afterwards
-  // begins another report.
+  // Completes the report of thread `thread_id`. Text that the thread appends
+  // afterwards begins another report.
   //
-  // Context: see Append().
+  // Requirement and context: see Append().
   void End(int32_t thread_id, int64_t time_ns) const;
 
   // Returns true if nothing was ever appended.
   bool empty() const;
 
-  // Returns the process that may write. A forked child must not write, although
-  // it may have a CrashArea object.
+  // Returns the id of the process that may write. A forked child must not
+  // write, although it may have a CrashArea object.
   pid_t owner() const { return owner_; }
 
  private:
@@ -85,7 +88,7 @@ class CrashArea {
 
 struct CrashReport {
   int32_t thread_id = 0;
-  // Unix time of the first cell.
+  // Unix time of the first cell, in nanoseconds.
   int64_t time_ns = 0;
   // The signal that the text names; 0 if it names none.
   int signal = 0;

@@ -10,18 +10,18 @@
 
 namespace ringlog {
 
-// Why a record did not enter the ring, or left the ring unread. These values
-// are frozen in the file format.
+// The cause of a drop: the record did not enter the ring, or left it unread.
+// The values are frozen in the file format.
 enum class DropCause : uint8_t {
   kRingFull = 0,     // OverflowPolicy::kDropNewest: the ring was full
-  kTimedOut = 1,     // OverflowPolicy::kBlock: the deadline passed
+  kTimedOut = 1,     // OverflowPolicy::kBlock: full until the deadline
   kOverwritten = 2,  // OverflowPolicy::kOverwriteOldest: a newer record took
                      // its slots
   kClosed = 3,       // logged after the log was closed
 };
 inline constexpr int kDropCauseCount = 4;
 
-// Records, as counts[DropCause][Severity].
+// Numbers of dropped records, as counts[DropCause][Severity].
 using DropCounts =
     std::array<std::array<uint64_t, kSeverityCount>, kDropCauseCount>;
 

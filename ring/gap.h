@@ -1,4 +1,6 @@
-// A gap: a range of positions without a record, and the cause.
+// A gap: a range of positions with missing records, and the cause.
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_RING_GAP_H_
 #define RINGLOG_RING_GAP_H_
@@ -26,7 +28,7 @@ enum class GapCause : uint8_t {
   // A live writer did not commit in time, and the flusher skipped its record.
   kStuckWriter = 5,
   kChecksumMismatch = 6,  // the record's bytes do not match its checksum
-  kMissing = 7,           // the slot does not have the record
+  kMissing = 7,           // the slot does not have the position's record
 };
 
 // Returns "ring_full", "timed_out", "overwritten", "closed", "unfinished",
@@ -47,7 +49,7 @@ struct Gap {
   std::array<uint64_t, kSeverityCount> records = {};
   // Thread id of a stuck writer, as in its records; 0: unknown.
   int64_t thread_id = 0;
-  // Unix times between which the gap arose; 0: unknown.
+  // Unix times between which the gap arose, in nanoseconds; 0: unknown.
   int64_t first_time_ns = 0;
   int64_t last_time_ns = 0;
 };
@@ -58,7 +60,7 @@ uint64_t TotalOf(const DropCounts& drops);
 void AddDrops(const DropCounts& more, DropCounts* drops);
 
 // Returns a gap before `position` for each cause with more drops in `now` than
-// in `before`.
+// in `before`. The times of the gaps are 0.
 std::vector<Gap> DropGaps(const DropCounts& now, const DropCounts& before,
                           uint64_t position);
 

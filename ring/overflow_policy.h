@@ -12,12 +12,12 @@ enum class OverflowPolicy : uint8_t {
   // Drops the new record. The caller never waits.
   kDropNewest,
   // Waits until there is room, at most for the block deadline; then drops the
-  // new record. Does not wait if the ring has no consumer any more.
+  // new record. Does not wait if the ring has no flusher any more.
   kBlock,
-  // Overwrites the oldest record: a flight recorder, which has no consumer.
-  // If a writer is still writing the oldest slot, skips that writer, which then
-  // appends its record again. Drops the new record only if skipped writers hold
-  // so many slots that the record does not fit between them.
+  // Evicts the oldest records, as a flight recorder does; such a ring has no
+  // flusher. If a writer is still writing the oldest slot, skips that slot; the
+  // writer then appends its record again. Drops the new record only if stuck
+  // writers own so many slots that the record has no room between them.
   kOverwriteOldest,
 };
 

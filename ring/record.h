@@ -3,6 +3,8 @@
 //
 // A head consists of 40 fixed bytes, an extension, which is usually empty, and
 // the file name. The body is the text.
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_RING_RECORD_H_
 #define RINGLOG_RING_RECORD_H_
@@ -29,10 +31,10 @@ enum class RecordKind : uint8_t {
 
 inline constexpr int32_t kNoVerbosity = -1;
 
-// A log line. Owns nothing: the views refer to the log entry, to the ring or to
-// a reader's buffer.
+// A log line. Owns nothing: the views refer to memory that must outlive the
+// Record, such as a log entry, a ring or a reader's buffer.
 struct Record {
-  // Unix time.
+  // Unix time, in nanoseconds.
   int64_t time_ns = 0;
   int64_t thread_id = 0;
   int32_t line = 0;
@@ -40,12 +42,12 @@ struct Record {
   int32_t verbosity = kNoVerbosity;
   Severity severity = Severity::kInfo;
   RecordKind kind = RecordKind::kLog;
-  // Bytes by which the text was truncated.
+  // Number of bytes that were truncated from the text.
   uint32_t cut_bytes = 0;
   // The value of __FILE__.
   absl::string_view file;
   absl::string_view text;
-  // Items of record_extension.h.
+  // Encoded items (record_extension.h); usually empty.
   absl::string_view extension;
 };
 

@@ -2,6 +2,9 @@
 // text, and context fields (ring/FORMAT.md, "The record's head").
 //
 // An extension is a sequence of items. Readers ignore items of unknown kinds.
+//
+// The functions are thread-safe. Functions that read accept untrusted bytes,
+// and return views into their input.
 
 #ifndef RINGLOG_RING_RECORD_EXTENSION_H_
 #define RINGLOG_RING_RECORD_EXTENSION_H_
@@ -25,16 +28,18 @@ enum class ExtensionItem : uint8_t {
   kContext = 2,
 };
 
-// Writes items into memory that it does not own. Thread-compatible.
+// Writes items into `out`, which must outlive the writer. Thread-compatible.
 //
 // Context: any thread; no lock, no allocation, no system call.
 class ExtensionWriter {
  public:
   explicit ExtensionWriter(absl::Span<char> out) : out_(out) {}
 
-  // Returns false, and adds nothing, if there is no room.
+  // Adds an item. Returns false, and adds nothing, if there is no room or
+  // `content` is longer than 65,535 bytes.
   bool Add(ExtensionItem item, absl::string_view content);
 
+  // Returns all items so far, as a view into `out`.
   absl::string_view extension() const {
     return absl::string_view(out_.data(), size_);
   }
@@ -52,7 +57,7 @@ absl::string_view FindExtension(absl::string_view extension,
 // add up to its size. They do not if the text was truncated.
 bool PiecesFit(absl::string_view pieces, absl::string_view text);
 
-// Sets `*piece` to the next piece and advances `*pieces` and `*text` past it.
+// Sets `*piece` to the next piece, and advances `*pieces` and `*text` over it.
 // Literals and values alternate. Returns false at the end.
 // Requires: PiecesFit() was true for the initial values.
 bool NextPiece(absl::string_view* pieces, absl::string_view* text,
@@ -73,7 +78,7 @@ bool IsContextKey(absl::string_view key);
 size_t EncodeContextField(absl::string_view key, absl::string_view value,
                           absl::Span<char> out);
 
-// Reads the next field of the content of kContext and advances `*fields` past
+// Reads the next field of the content of kContext, and advances `*fields` over
 // it. Returns false at the end, and at bytes that are not a field.
 bool NextContextField(absl::string_view* fields, absl::string_view* key,
                       absl::string_view* value);

@@ -1,10 +1,10 @@
 // Recovery: reads the bytes of a dead process's ring into records and gaps.
 //
-// RecoverRing() is a pure function. It maps and writes nothing. It checks every
-// offset, length, count and state before use, and returns a record only if its
+// RecoverRing() is a pure function of untrusted bytes. It checks every offset,
+// length, count and state before use, and returns a record only if its
 // checksums match. It does not check that the process is dead
-// (compress/recovery/leftover_recovery.h does), and knows of persisted records
-// only through the cursor.
+// (compress/recovery/leftover_recovery.h does), and takes the persist cursor as
+// the only evidence of what is persisted.
 
 #ifndef RINGLOG_RING_RECOVERY_H_
 #define RINGLOG_RING_RECOVERY_H_
@@ -28,9 +28,8 @@ struct RecoveredRecord {
   uint64_t position = 0;
   // Number of positions.
   uint32_t slot_count = 0;
-  // Refers to the file's bytes or to `assembled`.
+  // Views of the file's bytes or of RecoveredRing::assembled.
   absl::string_view head;
-  // Refers to the file's bytes or to `assembled`.
   absl::string_view body;
   // True if the record is a report of a signal handler from the crash area
   // instead of slots. Crash reports come last, at positions from
@@ -38,6 +37,8 @@ struct RecoveredRecord {
   bool is_crash_report = false;
 };
 
+// Numbers of slots by state. A committed slot is filled or persisting only if
+// it is intact.
 struct SlotCounts {
   uint64_t never_used = 0;
   uint64_t free = 0;
@@ -45,33 +46,37 @@ struct SlotCounts {
   uint64_t filled = 0;
   uint64_t persisting = 0;
   uint64_t skipped = 0;
-  // Mismatched checksum, or implausible.
+  // Committed with a mismatching checksum, or with an impossible word.
   uint64_t damaged = 0;
   // Missing at the end of a truncated file.
   uint64_t absent = 0;
 };
 
+// Movable. The views in a copy refer to the original.
 struct RecoveredRing {
   RingHeader header = {};
   // As found in the file, not validated. Has the drop counters.
   RingLive live = {};
   // False: the file ends before the end of `live`.
   bool has_live = false;
-  // The cursor that counts.
+  // The persist cursor that counts: ParsePersistCursor() (ring_header.h).
   PersistCursor cursor = {};
   SlotCounts slots;
   // In order of position.
   std::vector<RecoveredRecord> records;
   // In order of position.
   std::vector<Gap> gaps;
-  // End of the positions that were in use, as far as intact content shows.
+  // End of the positions that were in use. Intact content and the cursor prove
+  // positions. A word or the tail counts only if other evidence agrees
+  // (ring/FORMAT.md, "Which positions are in use").
   uint64_t end_position = 0;
+  // Heads and bodies of records that are not contiguous in the file.
   std::list<std::string> assembled;
 };
 
-// Selects the records to return: all records in the ring, or those that are not
-// persisted according to the cursor. Crash reports are always returned, because
-// only recovery persists them.
+// Selects the records to return: all records in the ring, or those at and after
+// the cursor, which are not persisted. Crash reports are always returned,
+// because only recovery persists them.
 enum class RecoverFrom : uint8_t { kEverything, kCursor };
 
 // Recovers the ring file `file`. The result refers to these bytes, which must
@@ -81,9 +86,9 @@ enum class RecoverFrom : uint8_t { kEverything, kCursor };
 absl::StatusOr<RecoveredRing> RecoverRing(absl::string_view file,
                                           RecoverFrom from);
 
-// Recovers a file with a header that the file need not have.
-// Requires: `header` comes from `file`, or RebuildRingHeader()
-// (ring_header_scan.h) made it from `file`.
+// Recovers the ring file `file` with the given header.
+// Requires: ParseRingHeader() or RebuildRingHeader() (ring_header_scan.h) has
+// returned `header` for `file`.
 RecoveredRing RecoverRing(absl::string_view file, const RingHeader& header,
                           RecoverFrom from);
 

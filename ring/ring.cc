@@ -23,7 +23,7 @@ void Pause() {
 
 }  // namespace
 
-// ---- Producers ----
+// ---- Writers ----
 
 uint32_t Ring::SlotsNeeded(size_t head_bytes, size_t body_bytes) const {
   return static_cast<uint32_t>(std::max<size_t>(
@@ -206,7 +206,7 @@ Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
   return result;
 }
 
-// ---- Consumer ----
+// ---- The flusher ----
 
 std::optional<Ring::Taken> Ring::Take() {
   if (overflow_ == OverflowPolicy::kOverwriteOldest) return std::nullopt;

@@ -2,8 +2,9 @@
 //
 // A ring of records in a memory-mapped file. Appended records are in the file
 // and survive the end of the process. ring/FORMAT.md is the format; ring/slot.h
-// is the protocol. A Ring handles records as bytes: it interprets neither heads
-// nor bodies, and does not know where its consumer writes them.
+// is the protocol. A Ring handles records as bytes. Of a record's head it
+// interprets only the thread id (record.h), which Skip() returns. It does not
+// depend on the format or the place of the segments.
 //
 //   auto ring = ringlog::Ring::Create("/var/log/app/app.ring", {});
 //   if (!ring.ok()) return ring.status();
@@ -50,11 +51,12 @@ struct RingOptions {
   // A longer record takes several slots.
   uint32_t body_bytes = 352;
 
+  // Policy for records if the ring is full.
   OverflowPolicy overflow = OverflowPolicy::kDropNewest;
   // Maximum time that a writer waits with OverflowPolicy::kBlock.
   absl::Duration block_deadline = absl::Milliseconds(100);
 
-  // The first position, 1 to 2^60. Tests begin just below a power of two in
+  // The first position, 1 to 2^60. Tests begin slightly below a power of two in
   // order to detect truncated positions.
   uint64_t first_position = 1;
 
@@ -73,11 +75,12 @@ struct RingOptions {
   std::string segment_directory;
 };
 
-// A ring has any number of producers and one consumer.
+// A ring has any number of writers and at most one flusher: the thread that
+// takes records. With OverflowPolicy::kOverwriteOldest it has none.
 //
-// Thread safety: any thread may call Claim, Commit, Abandon, Append and the
-// methods under "Any thread". At most one thread at a time may call the
-// consumer's methods.
+// Thread safety: any thread may call the methods under "Writers" and "Any
+// thread". At most one thread at a time may call the methods under "The
+// flusher".
 //
 // A file belongs to one process and one Ring: Create and Open lock the file for
 // the lifetime of the Ring. A forked child has neither the file nor its memory.
@@ -105,10 +108,10 @@ class Ring {
   //
   //   InvalidArgument     an option is out of range; the message names the
   //                       option, its value and the allowed values
-  //   AlreadyExists       `path` exists
+  //   AlreadyExists       `path` or PATH.tmp exists
   //   ResourceExhausted   no room on the disk, no memory, no file descriptor
-  //   others              errors of open(2), fallocate(2), mmap(2),
-  //                       mbind(2) and rename(2), with the path
+  //   others              errors of open(2), fallocate(2), mmap(2) and
+  //                       rename(2), with the path; of mbind(2), with the node
   static absl::StatusOr<std::unique_ptr<Ring>> Create(
       const std::string& path, const RingOptions& options);
 
@@ -124,18 +127,19 @@ class Ring {
   static absl::StatusOr<std::unique_ptr<Ring>> CreateAnonymous(
       const RingOptions& options);
 
-  // Maps the file of a dead process or of a destroyed Ring, and resumes it:
-  // committed records that are not persisted can be taken, and records can be
-  // appended. Abandons records that were being written. Uses only `overflow`
-  // and `block_deadline` of `options`.
+  // Maps the file of a dead process or of a destroyed Ring, and resumes it.
+  // Afterwards, committed records that are not persisted can be taken, and
+  // records can be appended. Records that were not committed do not exist. Uses
+  // only `overflow` and `block_deadline` of `options`.
   //
   // Only walkthrough_test and programs that use the Ring class directly call
   // it. The log sink creates a new ring at each start and reads old rings with
   // RecoverRing().
   //
   //   FailedPrecondition  another process or Ring has the file open
-  //   DataLoss            the file is damaged, or its size differs from
-  //                       the size in its header
+  //   InvalidArgument     the file is empty
+  //   DataLoss            the size of the file differs from the size in its
+  //                       header
   //   others              errors of ParseRingHeader(), open(2) and mmap(2)
   static absl::StatusOr<std::unique_ptr<Ring>> Open(const std::string& path,
                                                     const RingOptions& options);
@@ -146,16 +150,17 @@ class Ring {
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
-  // ---- Producers ----
+  // ---- Writers; any thread ----
 
-  // Claims the slots for a record. They belong to the caller until Commit() or
-  // Abandon(). If the caller calls neither, the slots stay unusable while the
-  // process lives, because no other thread can know that they are not being
+  // Claims the slots for a record. They belong to the caller, which must pass
+  // them to Commit() or Abandon() once. Otherwise the slots stay unusable while
+  // the process lives, because no other thread can know that they are not being
   // written.
   //
-  // Returns nothing if there is no room, after following `overflow`; the drop
-  // is then counted. There is never room for a record with head_bytes >
-  // RingOptions::head_bytes or body_bytes > max_body_bytes(head_bytes).
+  // If there is no room, follows RingOptions::overflow. If there still is no
+  // room, counts a drop and returns nothing. There is never room for a record
+  // with head_bytes > RingOptions::head_bytes or body_bytes >
+  // max_body_bytes(head_bytes).
   //
   // Context: any thread; see Append().
   std::optional<SlotRange> Claim(Severity severity, size_t head_bytes,
@@ -164,7 +169,8 @@ class Ring {
   // Copies a record into claimed slots and commits it. Returns false if the
   // claim was skipped meanwhile; the record then does not exist, and the slots
   // belong to the ring again. Truncates a body that is longer than the claim.
-  // Requires: the severity and head.size() of the claim.
+  // Requires: Claim() has returned `claim` for the same severity and
+  // head.size().
   // Context: any thread; no lock, no allocation, no system call.
   bool Commit(const SlotRange& claim, Severity severity, absl::string_view head,
               absl::string_view body);
@@ -188,15 +194,16 @@ class Ring {
                       absl::string_view body);
 
   // Returns the maximum size of a body, in bytes, for a head of `head_bytes`. A
-  // record takes at most half of the ring.
+  // record takes at most half of the ring, and at most 65,535 slots.
+  // Requires: head_bytes <= RingOptions::head_bytes.
   size_t max_body_bytes(size_t head_bytes) const;
 
-  // Returns the number of slots that records of this severity may use. A
-  // sixteenth of the ring is reserved for FATAL, and another sixteenth for
-  // WARNING and above.
+  // Returns the number of slots up to which records of this severity may fill
+  // the ring. A sixteenth of the ring is only for FATAL, and another sixteenth
+  // only for WARNING and above.
   uint64_t capacity(Severity severity) const;
 
-  // ---- Consumer; one thread at a time ----
+  // ---- The flusher; one thread at a time ----
 
   struct Taken {
     SlotRange slots;
@@ -207,13 +214,13 @@ class Ring {
     absl::string_view head;
     absl::string_view body;
   };
-  // Takes the next record, in order of position, and ignores slots without a
-  // record. Returns nothing if the next position is not committed. Always
-  // returns nothing with kOverwriteOldest.
+  // Takes the next record or gap, in order of position. Advances over slots
+  // without a record. Returns nothing if the next position is not claimed or
+  // not committed. Always returns nothing with kOverwriteOldest.
   std::optional<Taken> Take();
 
-  // Returns the claimed but uncommitted position at which Take() stops, if
-  // there is one.
+  // Returns the next position to take if it is claimed but not committed.
+  // Take() then returns nothing.
   std::optional<uint64_t> pending();
 
   // Skips pending(), and the uncommitted positions that directly follow it, but
@@ -223,32 +230,36 @@ class Ring {
   //
   // Returns the skipped positions of one record. If the writer's thread is
   // known, sets `*thread_id` to its id and stops before the record of another
-  // thread; otherwise sets `*thread_id` to 0. Returns nothing in two cases: the
-  // writer committed first, or the writer had only claimed the position and
-  // will append its record again.
+  // thread; otherwise sets `*thread_id` to 0. Returns nothing, and leaves
+  // `*thread_id` unchanged, in two cases:
+  // - the writer committed first; or
+  // - the writer had advanced the tail but not claimed the slot yet, and will
+  //   append its record again.
+  // Requires: pending() has returned a position.
   std::optional<SlotRange> Skip(uint64_t end, int64_t* thread_id = nullptr);
 
-  // Publishes how far the ring is persisted: all positions below
-  // `end_position`. Stores the consumer's `state`, which has at most
+  // Publishes a persist cursor: all positions below `end_position` are
+  // persisted. Stores the flusher's `state`, which has at most
   // sizeof(PersistCursor::state) bytes. If the process is killed, recovery
-  // finds either the previous cursor or this one, complete.
+  // finds either the previous cursor or this one, intact.
   void PublishCursor(uint64_t end_position, absl::string_view state);
 
-  // Frees all taken slots.
+  // Releases all taken slots, so that writers can claim them.
   void Release();
   // Returns the number of slots that are taken and not released.
   uint64_t taken_slots() const { return take_position() - release_position_; }
 
-  // Seals the ring if it is empty, and returns true. From then on all records
-  // are dropped and counted as DropCause::kClosed. Returns false if the ring
-  // has a record, or a writer has a claim.
+  // Seals the ring if all slots are released, and returns true. From then on
+  // all records are dropped and counted as DropCause::kClosed. Returns false if
+  // a slot has a record that is not released, or a writer has a claim.
   bool Seal();
+  // Returns true if Seal() has returned true. Any thread.
   bool is_sealed() const { return is_sealed_.load(); }
 
-  // Declares that there is no consumer any more, so that no slot will be freed.
-  // Records enter while there is room; other records are dropped at once,
-  // whatever `overflow` is, and counted as DropCause::kClosed. The consumer
-  // calls it last, if Seal() fails.
+  // Declares that there is no flusher any more, so that no slot will be
+  // released. Records enter while there is room. Afterwards they are dropped
+  // without waiting, even with kBlock, and counted as DropCause::kClosed. The
+  // flusher calls it last, if Seal() returns false.
   void StopConsuming() { has_consumer_.store(false); }
 
   // ---- Any thread ----
@@ -263,42 +274,50 @@ class Ring {
   // while other threads use the ring. Only walkthrough_test and programs that
   // use the Ring class directly call it.
   uint64_t unprocessed_count() const;
-  // Returns the number of slots that are claimed and not released.
+  // Returns the number of slots that are claimed and not released; approximate
+  // while other threads use the ring.
   uint64_t used_slots() const;
   // Returns the next position that a writer will claim.
   uint64_t tail_position() const { return slots_.tail(); }
-  // Returns the next position that the consumer will take.
+  // Returns the next position that the flusher will take.
   uint64_t take_position() const {
     return take_position_.load(std::memory_order_relaxed);
   }
 
-  // Starts write-back of the file to its device (kStart), or waits until it is
-  // complete (kWait). Returns the error of msync(2), with the path. Only
+  enum class SyncMode {
+    kStart,  // returns when the write-back has begun
+    kWait    // returns when the write-back is complete
+  };
+  // Writes the mapping back to the device of the file. Does nothing for a ring
+  // in memory. Returns the error of msync(2), with the path. Only
   // walkthrough_test and programs that use the Ring class directly call it.
-  enum class SyncMode { kStart, kWait };
   absl::Status Sync(SyncMode mode);
 
-  // The area that signal handlers write to.
+  // Returns the area that signal handlers write to. It lives as long as the
+  // Ring.
   const CrashArea& crash_area() const { return crash_area_; }
 
   const RingHeader& header() const { return header_; }
-  // Path of the file; empty for a ring in memory.
+  // Returns the path of the file; empty for a ring in memory.
   const std::string& path() const { return path_; }
   // Returns true if the file was deleted. Recovery cannot find a deleted ring.
   bool is_deleted() const { return file_.is_deleted(); }
+  // Returns true if recovery can find the ring after the process has died.
   bool outlives_process() const { return !path_.empty() && !is_deleted(); }
+  // Return the numbers of dropped records since the ring was created.
   uint64_t dropped(DropCause cause, Severity severity) const;
   DropCounts dropped() const;
+  // Returns the number of records with a truncated body.
   uint64_t truncated() const;
   // Counts a record that the caller did not try to append.
   void CountDrop(DropCause cause, Severity severity);
-  // Counters of the flusher. The consumer writes them with Slots::Set() and
-  // Slots::Add(); any thread reads them with Slots::Get(). `ringlog inspect`
-  // shows them.
+  // Return the counters of the flusher. The flusher writes them with
+  // Slots::Set() and Slots::Add(); any thread reads them with Slots::Get().
+  // `ringlog inspect` shows them.
   FlusherCounters* flusher_counters() { return &live_->flusher; }
   const FlusherCounters& flusher_counters() const { return live_->flusher; }
-  // The rotation request of another process. The consumer answers it with
-  // Slots::Get() and Slots::Set().
+  // Returns the rotation request that other processes write. The flusher
+  // accesses it with Slots::Get() and Slots::Set().
   RotationRequest* rotation_request() { return &live_->rotation; }
 
  private:
@@ -309,8 +328,8 @@ class Ring {
       const std::string& path, const RingHeader& header,
       const RingOptions& options);
   uint32_t SlotsNeeded(size_t head_bytes, size_t body_bytes) const;
-  // Adds to `*held` the positions that it advanced over in vain, because
-  // writers own their slots.
+  // Adds to `*held` the number of positions that it advanced over without a
+  // claim, because stuck writers own slots among them.
   std::optional<SlotRange> TryClaim(uint32_t slot_count, uint64_t limit,
                                     uint64_t* held);
   std::optional<SlotRange> WaitAndClaim(uint32_t slot_count, uint64_t limit);
@@ -322,7 +341,7 @@ class Ring {
     take_position_.store(position, std::memory_order_relaxed);
   }
   absl::Status ResumeAfterDeath();
-  // Returns the position at which the consumer stops. The tail is at most
+  // Returns the position at which the flusher stops. The tail is at most
   // slot_count beyond `released`, unless other code wrote into the mapping.
   uint64_t EndOfClaimed() const {
     return std::min(slots_.tail(), release_position_ + header_.slot_count);
@@ -334,13 +353,13 @@ class Ring {
   RingLive* const live_;
   const CrashArea crash_area_;
   const SlotGeometry geometry_;
-  // Payload bytes of a slot.
+  // Maximum payload of a slot, in bytes.
   const size_t payload_bytes_;
   const OverflowPolicy overflow_;
   const absl::Duration block_deadline_;
   Slots slots_;
 
-  // The consumer's. Other threads may read the position.
+  // Changed only by the flusher. Other threads may read the atomic members.
   std::atomic<uint64_t> take_position_;
   uint64_t release_position_;
   std::string assembled_;

@@ -132,9 +132,9 @@ struct RingHeader {
   // Start time of the process: field 22 of /proc/PID/stat; 0 if unknown.
   uint64_t process_start_ticks;
   uint64_t first_position;
-  // Unix time at creation.
+  // Unix time at creation, in nanoseconds.
   int64_t created_unix_ns;
-  // CLOCK_MONOTONIC at creation.
+  // CLOCK_MONOTONIC at creation, in nanoseconds.
   int64_t monotonic_anchor_ns;
   // Names are padded with NUL, and truncated if they are longer.
   char host[64];
@@ -150,8 +150,8 @@ static_assert(sizeof(RingHeader) == 448, "frozen in the file format");
 static_assert(std::is_trivially_copyable_v<RingHeader>,
               "recovery copies it out of untrusted bytes");
 
-// The note of how far the ring's records are persisted. `state` belongs to the
-// consumer; the ring does not interpret it.
+// The note in a ring of how far it is persisted. `state` belongs to the
+// flusher; the ring does not interpret it.
 struct PersistCursor {
   // Number of the publication; 0: never published.
   uint64_t sequence;
@@ -177,17 +177,20 @@ struct FlusherCounters {
   uint64_t compressed_bytes;
   // Segments begun.
   uint64_t segments;
+  // Failed writes to any file; the flusher retries them.
   uint64_t write_errors;
   // absl::StatusCode of the last write error.
   uint64_t last_error;
   // Slots that were skipped because their writer was stuck.
   uint64_t skipped_slots;
-  // Age of the oldest record of the last batch when the batch was written.
+  // Age of the oldest record of the last batch when the batch was written, in
+  // nanoseconds.
   int64_t lag_ns;
-  // Unix time.
+  // Unix time of the last written batch, in nanoseconds.
   int64_t last_write_time_ns;
   // Files that retention deleted.
   uint64_t deleted_files;
+  // Failures to delete a file.
   uint64_t delete_errors;
   uint64_t reserved[5];
 };
@@ -255,7 +258,7 @@ struct CrashCell {
   // CRC-32C of the ring id, then of the rest of the cell.
   uint32_t crc32c;
   int32_t thread_id;
-  // Unix time.
+  // Unix time, in nanoseconds.
   int64_t time_ns;
   // A CrashCellKind. Readers ignore cells of unknown kinds.
   uint8_t kind;

@@ -1,5 +1,6 @@
-// Parsing and checksums of a ring file's header and persist cursor. The input
-// bytes are untrusted.
+// Parsing and checksums of a ring file's header and persist cursor.
+//
+// Pure functions of untrusted bytes.
 
 #ifndef RINGLOG_RING_RING_HEADER_H_
 #define RINGLOG_RING_RING_HEADER_H_
@@ -23,9 +24,10 @@ namespace ringlog {
 //                    support
 absl::StatusOr<RingHeader> ParseRingHeader(absl::string_view file);
 
-// Returns the persist cursor that counts. Its sequence is 0 if no cursor was
-// published or none is intact. `live` is the part of the file that begins at
-// live_offset.
+// Returns the persist cursor that counts: of the intact ones, the one with the
+// greater sequence. Its sequence is 0 if no cursor was published or none is
+// intact. `live` has the bytes of the file from live_offset on; missing bytes
+// count as zeros.
 PersistCursor ParsePersistCursor(absl::string_view live,
                                  const RingHeader& header);
 
@@ -33,18 +35,24 @@ PersistCursor ParsePersistCursor(absl::string_view live,
 // records may be persisted than the cursor states. A kill cannot cause this.
 bool LatestCursorIsDamaged(const RingLive& live, const RingHeader& header);
 
-// Returns a header that has the fields that are the same for each ring of this
-// version: magic, version and offsets. The others are 0.
+// Returns a header with the fields that all rings of this version share: magic,
+// version and offsets. The other fields are 0.
 RingHeader EmptyRingHeader();
 
 // Returns the process that created the ring.
 ProcessIdentity OwnerOf(const RingHeader& header);
 
+// Returns the value of `crc32c` for a header of this version.
 uint32_t RingHeaderChecksum(const RingHeader& header);
 
-// Returns the end of `path` that fits into RingHeader::segment_directory.
+// Returns the end of `path` that has room in RingHeader::segment_directory: at
+// most 127 bytes.
 absl::string_view SegmentDirectoryField(absl::string_view path);
+// Returns the directory in `header`, as a view into `header`; empty if it is
+// the directory of the ring. Of a longer path the header has only the end.
 absl::string_view SegmentDirectory(const RingHeader& header);
+// Returns the value of `crc32c` for a cursor. `seed` is ChecksumSeed() of the
+// ring.
 uint32_t PersistCursorChecksum(absl::crc32c_t seed,
                                const PersistCursor& cursor);
 

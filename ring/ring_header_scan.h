@@ -23,8 +23,8 @@ namespace ringlog {
 // - The ring id differs, but has the same CRC-32C, which is all that checksums
 //   need.
 // - The first position is the lowest one that a slot proves.
-// - If the evidence fits slots of several sizes, the size is the smallest of
-//   these.
+// - If the evidence is equally strong for slots of several sizes, the size is
+//   the smallest of these.
 //
 // A pure function of untrusted bytes. Takes the time of a few checksums over
 // the file, whatever its content.

@@ -21,7 +21,7 @@
 namespace ringlog {
 
 // Returns options for eight slots of 128 bytes with 96 bytes of payload.
-// Positions begin just below 2^32.
+// Positions begin slightly below 2^32.
 RingOptions SmallRing();
 inline constexpr size_t kSmallPayload = 96;
 // The longest body of a record that takes `slots` slots of SmallRing().
@@ -57,8 +57,9 @@ class TestRing {
   std::vector<std::string> Recover(
       RecoverFrom from = RecoverFrom::kEverything) const;
 
-  // Unmaps the ring, and maps it again.
+  // Unmaps and unlocks the ring. The file stays.
   void Close() { ring_.reset(); }
+  // Opens the ring again. Requires: Close() was called.
   void Reopen();
 
  private:

@@ -39,7 +39,8 @@
 namespace ringlog {
 
 // Operations on the slots of a mapping, which must outlive the object. Copies
-// refer to the same slots. Each section and method states its threads.
+// refer to the same slots. Each section states the threads that may call it.
+// No operation takes a lock, allocates memory or makes a system call.
 class Slots {
  public:
   struct Layout {
@@ -48,7 +49,7 @@ class Slots {
     uint64_t slot_count = 0;  // A power of two.
     uint32_t slot_bytes = 0;
     uint64_t first_position = 0;
-    absl::crc32c_t seed{0};
+    absl::crc32c_t seed{0};  // ChecksumSeed() of the ring.
   };
 
   Slots() = default;
@@ -60,9 +61,8 @@ class Slots {
   // --- Writers; any number of threads ----------------------------------------
 
   // Advances the tail by `count` positions and returns the first, or nothing if
-  // more than `limit` positions would be in use. The caller must claim each
-  // slot.
-  // Context: any thread; no lock, no allocation, no system call.
+  // more than `limit` positions would be in use. The caller must then call
+  // ClaimSlot() for each position.
   std::optional<uint64_t> AdvanceTail(uint32_t count, uint64_t limit) {
     uint64_t tail = Load(&layout_.live->tail, __ATOMIC_RELAXED);
     for (;;) {
@@ -77,7 +77,8 @@ class Slots {
         tail = now;
         continue;
       }
-      // Relaxed: the tail only hands out numbers; words order all else.
+      // Relaxed: the tail only numbers the claims; the words order all other
+      // accesses.
       if (CompareAndSwap(&layout_.live->tail, &tail, tail + count,
                          __ATOMIC_RELAXED)) {
         return tail;
@@ -163,8 +164,8 @@ class Slots {
                        __ATOMIC_RELEASE)) {
       return true;
     }
-    // Otherwise recovery could take the content for a record that has lost its
-    // word.
+    // Erases the header. Otherwise recovery could take the content for a record
+    // whose word is damaged.
     StoreSlotHeader(SlotOf(position), SlotHeader{});
     // The mark may advance to later positions while this loop runs.
     while (WordState(seen) == SlotState::kSkipped) {
@@ -183,6 +184,8 @@ class Slots {
     kPersisting,  // taken, not released
     kNothing,     // no record will come: skipped or released
   };
+  // Returns the status of a position. If a stuck writer of the previous lap
+  // owns the slot, first marks the position as skipped.
   SlotStatus Peek(uint64_t position) {
     if (position >= Load(&layout_.live->tail, __ATOMIC_RELAXED)) {
       return SlotStatus::kNotClaimed;

@@ -1,8 +1,9 @@
-// Classification of slots and assembly of records, for the consumer of a live
-// ring, for recovery and for the command. No other code decides what a slot
-// means; ring/FORMAT.md, "Reading a ring", has the tables.
+// Classification of slots and assembly of records. The flusher of a live ring,
+// recovery and the command use it; no other code decides what a slot means.
+// ring/FORMAT.md, "Reading a ring", has the tables.
 //
-// Pure functions of untrusted bytes.
+// Pure functions of untrusted bytes. The geometry must be that of a header that
+// ParseRingHeader() or RebuildRingHeader() has returned.
 
 #ifndef RINGLOG_RING_SLOT_READER_H_
 #define RINGLOG_RING_SLOT_READER_H_
@@ -40,22 +41,24 @@ enum class SlotClass : uint8_t {
 
 struct ClassifiedSlot {
   SlotClass slot_class = SlotClass::kNeverUsed;
-  // The word's position. Not set for kNeverUsed and kImplausible.
+  // Position in the word. 0 for kNeverUsed; unspecified for kImplausible.
   uint64_t position = 0;
   // Set for kPart and kAbandoned.
   SlotHeader header = {};
-  // Set for kPart: header.head_bytes of head, then the body.
+  // Set for kPart: header.head_bytes of head, then the body. A view of the
+  // slot.
   absl::string_view payload;
 };
 
-// Classifies the slot with number `index`. `slot` has the slot's slot_bytes;
-// `seed` is ChecksumSeed().
+// Classifies the slot with number `index`. `slot` has the slot's slot_bytes, or
+// is empty if the file ends before the slot; `seed` is ChecksumSeed() of the
+// ring.
 ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
                             const SlotGeometry& geometry, absl::crc32c_t seed);
 
 // Returns the position that the slot's content belongs to, whatever the word
-// is. Returns nothing if the checksum does not match. A skipped writer erases
-// the content.
+// is. Returns nothing if the checksum does not match. A slot whose writer was
+// skipped has no content, because the writer erases it.
 std::optional<uint64_t> ContentPosition(absl::string_view slot,
                                         const SlotGeometry& geometry,
                                         absl::crc32c_t seed);
@@ -77,9 +80,11 @@ struct AssembledRecord {
   absl::string_view body;
 };
 
-// Assembles the record that begins in the committed slot of `position`.
-// `slot_at` returns the bytes of a position's slot. `buffer` receives the body
-// if the record has several slots, and is not used otherwise.
+// Assembles the record that begins in the slot of `position`. `slot_at` returns
+// the bytes of a position's slot, or an empty view if the file ends before it.
+// `buffer` receives the body if the record has several slots, and is not used
+// otherwise.
+// Requires: the slot of `position` is committed.
 AssembledRecord AssembleRecord(
     uint64_t position, const SlotGeometry& geometry, absl::crc32c_t seed,
     absl::FunctionRef<absl::string_view(uint64_t position)> slot_at,

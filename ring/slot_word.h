@@ -21,9 +21,11 @@ struct SlotRange {
   uint64_t end() const { return position + slot_count; }
 };
 
+// Returns the word that has `position` and `state`.
 constexpr uint64_t PackWord(uint64_t position, SlotState state) {
   return position << kSlotStateBits | static_cast<uint64_t>(state);
 }
+// Returns the position in `word`.
 constexpr uint64_t WordPosition(uint64_t word) {
   return word >> kSlotStateBits;
 }
@@ -83,20 +85,23 @@ inline void StoreSlotHeader(unsigned char* slot, const SlotHeader& header) {
   }
 }
 
-// Until FillSlot() writes the header, the second word of the slot can hold the
-// writer's thread id, in place of the checksum, and a mark in place of
-// part_index and part_count that no header has.
+// Until FillSlot() writes the header, the second word of a slot can have two
+// other values: the writer's thread id in place of the checksum, and
+// kWriterMark in place of part_index and part_count. No header has the mark
+// there.
 static_assert(offsetof(SlotHeader, crc32c) == 8 &&
                   offsetof(SlotHeader, part_index) == 12 &&
                   offsetof(SlotHeader, part_count) == 14,
               "they share the second word");
 inline constexpr uint64_t kWriterMark = uint64_t{0xffffffff} << 32;
 
+// Stores the writer's thread id and the mark.
 inline void StoreSlotWriter(unsigned char* slot, uint32_t thread_id) {
   __atomic_store_n(reinterpret_cast<uint64_t*>(slot) + 1,
                    kWriterMark | thread_id, __ATOMIC_RELAXED);
 }
 
+// Returns the stored thread id, or nothing if the mark is not there.
 inline std::optional<uint32_t> LoadSlotWriter(const unsigned char* slot) {
   const uint64_t word = __atomic_load_n(
       reinterpret_cast<const uint64_t*>(slot) + 1, __ATOMIC_RELAXED);

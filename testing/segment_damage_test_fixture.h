@@ -21,7 +21,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
-#include "ringlog/testing/harness/read_segments.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"

@@ -1,5 +1,7 @@
 // JSON for log lines: a writer of strings that produces valid JSON from any
 // bytes, and a reader of one value that is safe on hostile input.
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_COMPRESS_LINE_JSON_H_
 #define RINGLOG_COMPRESS_LINE_JSON_H_
@@ -54,8 +56,8 @@ class JsonCursor {
   // Reads an integer. Rejects a fraction, an exponent and a value out of range.
   bool ReadInt64(int64_t* out);
   bool ReadUint64(uint64_t* out);
-  // Skips one value of any type. Rejects a value that is nested more than
-  // kMaxDepth levels deep.
+  // Skips one value of any type. Rejects a value that is nested more than 32
+  // levels deep.
   bool SkipValue();
 
   // Reads an object. Calls on_member(key) for each member, with the cursor at

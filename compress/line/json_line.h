@@ -16,11 +16,12 @@
 
 namespace ringlog {
 
+// PutUtc() pattern of the seconds of a time in a JSON line.
 inline constexpr absl::string_view kJsonSecondPattern = "YYYY-MM-DDThh:mm:ss";
 
-// Appends the members after "severity", the closing brace and the line break.
-// Leaves out "position" if `position` is kNoPosition, and the optional members
-// that have their default value.
+// Appends the rest of a record's line: all members that follow "severity", the
+// closing brace, and the line break. Omits "position" if `position` is
+// kNoPosition, and optional members that have their default value.
 void AppendJsonRecordTail(const Record& record, uint64_t position,
                           std::string* out);
 

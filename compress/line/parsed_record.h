@@ -35,7 +35,8 @@ struct ParsedRecord {
   Gap gap;
 
   ParsedRecord() = default;
-  // Not copyable, because the views in `record` would not follow the strings.
+  // Not copyable, because the views in the copy would refer to the strings of
+  // the original.
   ParsedRecord(const ParsedRecord&) = delete;
   ParsedRecord& operator=(const ParsedRecord&) = delete;
 };

@@ -18,15 +18,16 @@ namespace ringlog {
 // Keeps the lines of the most recent records and gaps, because a record that
 // the flusher has moved into a segment is no longer in the ring.
 //
-// Thread-safe. A forked child may use its copy.
+// Thread-safe. A forked child must not use its copy, because another thread of
+// the parent may have held the lock during the fork.
 class RecentLines {
  public:
   // Creates an empty object that keeps up to `count` records. Requires: count >
   // 0.
   explicit RecentLines(size_t count) : records_(count) {}
 
-  // Adds a record or gap as LineFormatter writes it. If `count` records are
-  // there already, deletes the oldest one.
+  // Adds a record or gap as LineFormatter writes it. If there are `count`
+  // records already, deletes the oldest one.
   void Add(absl::string_view lines) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Returns the `count` most recent records, or all records if there are fewer,

@@ -44,8 +44,8 @@ class SegmentFile {
   // The number is smaller than `bytes` only at the end of the file. Errors are
   // those of pread(2).
   absl::StatusOr<size_t> ReadAt(uint64_t offset, char* out, size_t bytes) const;
-  // Reads an integer or an array of them at `offset`. Returns false if the file
-  // ends before, or on an error.
+  // Reads an integer, or an array of integers, at `offset`. Returns false if
+  // the file ends before the last byte, or if ReadAt() fails.
   template <typename Integers>
   bool ReadIntegers(uint64_t offset, Integers* out) const {
     const absl::StatusOr<size_t> got =
@@ -72,9 +72,10 @@ class SegmentFile {
   // fails.
   bool IsDeleted() const;
 
-  // Locks the file until it is closed. The lock shows that a process writes to
-  // the file, so that retention does not delete it (retention.h). Does nothing
-  // if another process holds the lock or the file system has no locks.
+  // Locks the file until this object is destroyed. The lock shows that a
+  // process writes to the file, so that retention does not delete it
+  // (retention.h). Does nothing if another process holds the lock or the file
+  // system has no locks.
   void TryLock();
 
  private:

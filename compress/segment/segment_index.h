@@ -46,11 +46,11 @@ struct SegmentIndex {
   // True if the segment is closed, no region was skipped, and the seek table
   // matches the frames.
   bool is_intact = false;
-  // Counts from the metadata of the intact frames.
+  // Numbers of records and gaps, from the metadata of the intact frames.
   uint64_t records = 0;
   uint64_t gaps = 0;
-  // Listed gaps that are losses, that is, in which committed records are
-  // missing.
+  // Number of gaps in the metadata for which IsLoss() is true. Gaps after the
+  // first kMaxFrameGaps of a frame are not listed there, and do not count.
   uint64_t losses = 0;
 };
 

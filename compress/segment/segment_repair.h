@@ -1,5 +1,5 @@
-// Repair of a segment that is damaged or not closed, without its ring. Recovery
-// with the ring, which knows where the segment ends, is in leftover_recovery.h.
+// Repair of a segment that is damaged or not closed, without its ring. If there
+// is a ring, recovery (leftover_recovery.h) uses its persist cursor instead.
 //
 // The functions are thread-safe.
 
@@ -15,20 +15,24 @@
 namespace ringlog {
 
 // Creates the closed segment `to` from all readable records of `from`. Copies
-// intact frames. Writes new frames for the records of the others, and marks
-// them as recovered. Syncs the file, but not its name. After an error, `to` may
-// be incomplete.
+// intact frames. Writes new frames for the records of the other frames, and
+// marks the new frames as recovered. Syncs the file, but not its name. After an
+// error, `to` may be incomplete.
 // Requires: `index` is the result of BuildSegmentIndex(from).
-//   DataLoss: `from` has become shorter
-//   Internal: zstd failed
-//   others:   those of SegmentReader::Open(), open(2), read(2), write(2) and
-//             fdatasync(2), with the path
+//   AlreadyExists: `to` exists
+//   DataLoss:      `from` has become shorter
+//   Internal:      zstd failed
+//   others:        those of SegmentReader::Open(), open(2), read(2), write(2)
+//                  and fdatasync(2), with the path
 absl::Status RepairSegment(const std::string& from, const SegmentIndex& index,
                            const std::string& to);
 
-// Creates the file `to` with the first `limit_bytes` bytes of `from`, or all of
-// them if `from` is shorter. Syncs the file, but not its name. Errors are those
-// of open(2), read(2), write(2) and fdatasync(2), with the path.
+// Creates the file `to` with the first `limit_bytes` bytes of `from`, or with
+// all its bytes if there are fewer. Syncs the file, but not its name. After an
+// error, `to` may be incomplete.
+//   AlreadyExists: `to` exists
+//   others:        those of open(2), read(2), write(2) and fdatasync(2), with
+//                  the path
 absl::Status CopySegment(const std::string& from, uint64_t limit_bytes,
                          const std::string& to);
 

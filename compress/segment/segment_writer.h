@@ -1,5 +1,5 @@
-// Writes one segment: zstd frames of lines, a metadata frame after each, and a
-// seek table at the end. compress/FORMAT.md describes the format.
+// Writes one segment: zstd frames of lines, a metadata frame after each of
+// them, and a seek table at the end. compress/FORMAT.md describes the format.
 //
 // A batch is added in two steps, so that a failed write can be retried without
 // losing or repeating a line:
@@ -142,8 +142,8 @@ class SegmentWriter {
   // know segment_open_time_ns and reported_drops; they are zero.
   const SegmentCursor& cursor() const { return written_; }
 
-  // Returns the number of compressed bytes in the file, and the number of text
-  // bytes in its frames.
+  // Return the size of the written part of the file, and the size of its
+  // uncompressed text, both in bytes.
   uint64_t segment_bytes() const { return written_.segment_bytes; }
   uint64_t text_bytes() const { return written_text_bytes_; }
   const std::string& path() const { return file_.path(); }

@@ -8,19 +8,20 @@
 
 namespace ringlog {
 
-// Makes crash reports go to `area`, which must live as long as the process;
-// nullptr: nowhere. A forked child writes no report until it has set its own
-// area. Thread-safe.
+// Makes crash reports go to `area`, which must live as long as the process. If
+// `area` is null, reports are not stored. A forked child writes no report until
+// it has set its own area. Thread-safe.
 void SetCrashArea(const CrashArea* area);
 
-// Makes crash reports go to `to` if they go to `from`. Called when the process
-// switches to another ring. Thread-safe.
+// Makes crash reports go to `to` if they go to `from`. `to` must live as long
+// as the process. Called when another ring receives new records. Thread-safe.
 void ReplaceCrashArea(const CrashArea* from, const CrashArea* to);
 
 // Appends `text` to the report of the calling thread, or ends that report. Do
 // nothing if no area is set, or if it was set by another process.
 //
-// Context: any thread, also in a signal handler.
+// Context: any thread, also in a signal handler; no lock, no allocation, no
+// system call except getpid(2), gettid(2) and clock_gettime(2).
 void AppendToCrashReport(absl::string_view text);
 void EndCrashReport();
 

@@ -1,6 +1,7 @@
-// Encodes the parts of an absl::LogEntry that a record has in addition to its
-// text: the literals and values of its LOG() statement, and the context fields
-// of its thread.
+// Encodes the extension of a record from an absl::LogEntry: the literals and
+// values of its LOG() statement, and the context fields of its thread.
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_LOGSINK_INTERNAL_ENTRY_ENCODER_H_
 #define RINGLOG_LOGSINK_INTERNAL_ENTRY_ENCODER_H_
@@ -16,8 +17,8 @@
 
 namespace ringlog {
 
-// Longest head of a record with an extension, and longest extension. The fixed
-// fields and the file name take the rest of the head.
+// Maximum sizes of the head of a record with an extension, and of the
+// extension. The fixed fields and the file name take the rest of the head.
 inline constexpr size_t kExtendedHeadBytes = 448;
 inline constexpr size_t kMaxExtensionBytes = 280;
 
@@ -25,9 +26,10 @@ inline constexpr size_t kMaxExtensionBytes = 280;
 // not show it, so only records for JSON lines have one.
 bool HasExtension(const RingLogSinkOptions& options);
 
-// Writes the extension of the record of `entry` to `out`, and returns it. Omits
-// items that do not fit; context fields come first. Calls `context` if it is
-// not null.
+// Writes the extension of the record of `entry` to `out`, and returns it as a
+// view of `out`. Calls `context` if it is not null, and adds the context
+// fields. Then adds the pieces of the message if `structured`. Omits an item if
+// there is no room.
 //
 // Context: as RingLogSink::Send().
 absl::string_view EncodeExtension(const absl::LogEntry& entry, bool structured,
@@ -35,7 +37,7 @@ absl::string_view EncodeExtension(const absl::LogEntry& entry, bool structured,
                                   absl::Span<char> out);
 
 // Lengths of the pieces of a text: a literal, which may be empty, a value, a
-// literal, and so on.
+// literal, and so on. Thread-compatible.
 class MessagePieces {
  public:
   // Add a piece after the last one. Adjacent literals become one literal;
@@ -44,7 +46,8 @@ class MessagePieces {
   bool AddLiteral(size_t bytes);
   bool AddValue(size_t bytes);
 
-  // Returns the lengths as the content of ExtensionItem::kPieces.
+  // Returns the lengths as the content of ExtensionItem::kPieces, as a view of
+  // this object.
   absl::string_view lengths() const;
   bool has_literal() const { return has_literal_; }
 
@@ -66,8 +69,8 @@ class MessagePieces {
 //   - there is no literal.
 //
 // Abseil does not document the content of encoded_message(). This function
-// knows the content of the versions 20240116 to 20260526. It compares each
-// piece with `text`, so an unexpected content cannot make a wrong result.
+// supports the Abseil versions 20240116 to 20260526. It compares each piece
+// with `text`, so an unexpected content cannot make a wrong result.
 // structured_test checks the Abseil of this build.
 //
 // Context: any thread; no lock, no allocation, no system call.

@@ -4,17 +4,18 @@
 // LogPipeline for `directory` (the first one) and, if there is a
 // fallback_directory, another one for that. New records go to one of them.
 //
-//   switch to the fallback  after four errors of writing in a row
-//   switch back             when the first pipeline has written all its records
+//   fails over  after four write errors in a row
+//   fails back  when the first pipeline has written all its records
 //
-// The thread of the first flusher does both, and goes on trying to write while
-// new records go to the fallback. It creates the fallback's pipeline at the
-// first need. If the first pipeline could not be created at the start, the
-// thread of the fallback's flusher tries again, after a second and then at
-// longer intervals. Both pipelines stay until the end.
+// The thread of the first flusher does both, and retries its writes while new
+// records go to the fallback. It creates the fallback's pipeline when it first
+// needs that. If the first pipeline could not be created at the start, the
+// thread of the fallback's flusher retries that, after a second and then at
+// intervals that double up to a minute. Both pipelines live as long as the
+// FailoverLog.
 //
 // The FailoverLog also owns the recovery of leftover rings in both directories,
-// because that must not depend on a flusher.
+// because recovery must not depend on one of the flushers.
 //
 // The segments of one ring are in one directory, so recovery does not depend on
 // failover.
@@ -52,17 +53,17 @@ namespace ringlog {
 // using it. Exceptions: is_of_this_process() and ring().
 class FailoverLog {
  public:
-  // Number of errors in a row, without a write in between, that cause a switch;
-  // see counters().write_errors. They take some 70 ms. It is more than three,
+  // Number of write errors in a row, without a successful write, after which
+  // the log fails over. They take about 70 ms. The number is more than three,
   // because after three errors the flusher tries another file.
   static constexpr int kErrorsToSwitch = 4;
 
-  // Creates the first pipeline; if that fails, the one for the fallback, and
-  // reports that on stderr. Then starts the recovery, if it is due at once.
+  // Creates the first pipeline. If that fails, creates the fallback's pipeline
+  // and reports that on stderr. Then starts the recovery, if it is due at once.
   //
   // Requires: `options` are Resolved().
-  // Errors are those of LogPipeline::Create() for `directory`. If there is a
-  // fallback, its error message is appended.
+  // Errors are those of LogPipeline::Create() for `directory`. If the fallback
+  // has failed too, the message has both messages.
   static absl::StatusOr<std::unique_ptr<FailoverLog>> Create(
       const RingLogSinkOptions& options, RingStorage storage,
       BackgroundRecovery::FirstRound first_round);
@@ -76,9 +77,9 @@ class FailoverLog {
     return fork_generation_ == ForkGeneration::Now();
   }
 
-  // Returns the ring for new records. A thread that has the other ring when
-  // this one changes may go on writing to it: both rings stay, and both are
-  // emptied.
+  // Returns the ring for new records. After failing over or back, a thread may
+  // still append to the ring that it got earlier, because both rings live as
+  // long as the FailoverLog and both are emptied.
   //
   // Context: any thread; one load.
   Ring* ring() const {
@@ -86,21 +87,22 @@ class FailoverLog {
     // just created the ring.
     return ring_.load(std::memory_order_acquire);
   }
-  // Returns true if new records go to the fallback.
+  // Returns true if new records go to the fallback. Takes no lock.
   bool uses_fallback() const;
 
   // Flushes both pipelines within `timeout`, the one with the new records
   // first; see Flusher::Flush().
   void Flush(absl::Duration timeout);
 
-  // Rotates both pipelines within `timeout`.
+  // Rotates both pipelines within `timeout`; see Flusher::Rotate().
   //
-  //   FailedPrecondition: as for Flusher::Rotate(), in the thread of either
-  //                       flusher; or there is no flusher
-  //   others:             those of either flusher
+  //   FailedPrecondition: the caller is the thread of a flusher; or Stop() was
+  //                       called; or there is no flusher
+  //   others:             those of Flusher::Rotate(), for either pipeline
   absl::Status Rotate(absl::Duration timeout);
 
-  // Returns the last `count` lines of both pipelines, by time.
+  // Returns the lines of the last `count` records and gaps of both pipelines,
+  // by time, the oldest first.
   std::vector<std::string> Recent(size_t count) const;
   // Returns the sum of both pipelines; see RingLogSink::counters().
   RingLogSinkCounters counters() const;
@@ -117,12 +119,14 @@ class FailoverLog {
   void Reconfigure(const RingLogSinkOptions& options)
       ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // Stops both pipelines and any further switch. If a ring could not be
-  // emptied, new records go there. Does nothing in the thread of a flusher,
-  // whose error it returns. Errors are those of LogPipeline::Stop().
+  // Stops both pipelines; the log does not fail over or back any more. If a
+  // ring could not be emptied, new records go there. Errors are those of
+  // LogPipeline::Stop(). In the thread of a flusher, only returns the error of
+  // that flusher's Stop(), because a thread cannot wait for itself.
   absl::Status Stop() ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // Deletes the files of the rings that Stop() has emptied.
+  // Deletes the files of the rings that Stop() has emptied. Does nothing in the
+  // thread of a flusher. Errors are those of LogPipeline::DeleteFile().
   //
   // Requires: Stop() was called.
   absl::Status DeleteFiles();
@@ -133,7 +137,7 @@ class FailoverLog {
   FailoverLog(const RingLogSinkOptions& options, RingStorage storage,
               BackgroundRecovery::FirstRound first_round);
 
-  // Returns null if the pipeline does not exist.
+  // Returns the pipeline; null if it does not exist.
   LogPipeline* log(Which which) const {
     // Acquire: pairs with Make() in another thread.
     return logs_[which].load(std::memory_order_acquire);
@@ -145,10 +149,12 @@ class FailoverLog {
       ABSL_SHARED_LOCKS_REQUIRED(monitor_);
   absl::Status Make(Which which) ABSL_LOCKS_EXCLUDED(monitor_);
   bool is_stopping() ABSL_LOCKS_EXCLUDED(monitor_);
-  // Returns false if new records go there already, or after Stop().
+  // Makes new records go to this pipeline. Returns false, and changes nothing,
+  // if they go there already, or after Stop().
   bool SwitchTo(Which which) ABSL_LOCKS_EXCLUDED(monitor_);
   bool SwitchToRing(Ring* ring) ABSL_EXCLUSIVE_LOCKS_REQUIRED(monitor_);
-  // Returns the pipeline whose flusher's thread calls; null if none does.
+  // Returns the pipeline whose flusher's thread is the caller; null if there is
+  // none.
   LogPipeline* OwnOfThisThread() const;
 
   // FlusherOptions::on_write of the two flushers.
@@ -156,10 +162,11 @@ class FailoverLog {
   void OnFallbackWrite(const absl::Status& status);
   void ReturnIfAllIsWritten();
 
-  // These two are apart from the members that each batch changes, because each
-  // record reads them.
+  // Each record reads these two members. They must not share a cache line with
+  // members that each batch changes.
   const uint32_t fork_generation_ = ForkGeneration::Now();
-  // Ring of one of the pipelines. Changed only with monitor_.
+  // Ring for new records, in one of the pipelines. Changed only with monitor_
+  // locked.
   std::atomic<Ring*> ring_{nullptr};
 
   const std::string directory_;
@@ -176,7 +183,7 @@ class FailoverLog {
   std::array<std::atomic<LogPipeline*>, 2> logs_ = {};
 
   // Used only by the thread of the first flusher.
-  int errors_ = 0;  // in a row
+  int errors_ = 0;  // number of write errors in a row
   absl::Status last_error_;
   // Used only by the thread of the fallback's flusher: monotonic time of the
   // last attempt to create the first pipeline, and time until the next one.

@@ -1,7 +1,7 @@
 // LogPipeline
 //
-// A ring and the flusher that empties it. It knows neither Abseil's log entries
-// nor forks.
+// A ring and the flusher that empties it. Neither depends on Abseil's log
+// entries, and neither continues in a forked child.
 
 #ifndef RINGLOG_LOGSINK_INTERNAL_LOG_PIPELINE_H_
 #define RINGLOG_LOGSINK_INTERNAL_LOG_PIPELINE_H_
@@ -27,10 +27,13 @@ enum class RingStorage { kFile, kMemory };
 // using it.
 class LogPipeline {
  public:
-  // Creates the directories and the ring, and starts the flusher. See
-  // FlusherOptions for `on_write`, and Flusher::Start() for `recovery`.
+  // Creates the directories and the ring, and starts the flusher. With
+  // OverflowPolicy::kOverwriteOldest there is no flusher. The flusher calls
+  // `on_write` with the result of each write, unless it is empty
+  // (FlusherOptions), and starts the rounds of `recovery` when they are due,
+  // unless it is null.
   //
-  // Requires: `options` are Resolved().
+  // Requires: `options` are Resolved(). `recovery` outlives the LogPipeline.
   // Errors are those of RingLogSink::Create().
   static absl::StatusOr<std::unique_ptr<LogPipeline>> Create(
       const RingLogSinkOptions& options, RingStorage storage,
@@ -42,6 +45,7 @@ class LogPipeline {
   LogPipeline(const LogPipeline&) = delete;
   LogPipeline& operator=(const LogPipeline&) = delete;
 
+  // Returns the ring, which lives as long as the LogPipeline.
   Ring* ring() const { return ring_.get(); }
   // Returns null with OverflowPolicy::kOverwriteOldest.
   Flusher* flusher() const { return flusher_.get(); }
@@ -49,12 +53,14 @@ class LogPipeline {
   // Reconfigures the flusher, if there is one; see Flusher::Reconfigure().
   void Reconfigure(const RingLogSinkOptions& options);
 
-  // Stops the flusher; see Flusher::Stop(). Without a flusher the records stay
-  // in the ring, and another process recovers them.
+  // Stops the flusher, which first writes all records; see Flusher::Stop() for
+  // its errors. Without a flusher, returns OK; the records stay in the ring,
+  // and another process recovers them.
   absl::Status Stop();
 
   // Deletes the ring's file. Does nothing if the ring has a crash report, or if
-  // there is no flusher: another process recovers such a ring.
+  // there is no flusher: another process recovers such a ring. Errors are those
+  // of unlink(2), with the path.
   //
   // Requires: Stop() has returned OK.
   absl::Status DeleteFile();

@@ -1,7 +1,8 @@
 // Kinds of options: one struct for each kind, which reads a value from text,
 // writes it as text, and checks it. option_table.h has the options.
 //
-// Each kind has these functions:
+// Each kind has these functions, which are thread-safe for different options
+// objects:
 //
 //   bool Parse(absl::string_view text, RingLogSinkOptions* o) const;
 //     Sets the option. Returns false if `text` is no value of this kind. Does
@@ -51,7 +52,7 @@ constexpr auto Field() {
       [](RingLogSinkOptions& o) -> T& { return (o.*....*kPath); }};
 }
 
-// A path.
+// A path: any text, or any text that is not empty.
 struct PathOption {
   OptionField<std::string> field;
   bool may_be_empty;

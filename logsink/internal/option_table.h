@@ -30,7 +30,7 @@ struct OptionRow {
 
   absl::string_view name;  // of the member, with a dot in "rotation.offset"
   absl::string_view help;  // meaning, as a noun phrase or a sentence
-  Change change;           // when RingLogSink::Reconfigure() may change it
+  Change change;           // whether RingLogSink::Reconfigure() may change it
   std::variant<PathOption, BoolOption, NumberOption, CountOption, ModeOption,
                BytesOption, DurationOption, ChoiceOption>
       kind;
@@ -44,8 +44,8 @@ struct OptionRow {
   // Returns the valid values, in words that continue "must be ".
   std::string ValidValues() const;
 
-  // As ValidValues(), for the message about the invalid value `text`. If `text`
-  // is no value of this kind at all, adds how to write one.
+  // Returns ValidValues() for a message about the invalid value `text`. If
+  // `text` is no value of this kind at all, adds the syntax of values.
   std::string ValidValuesFor(absl::string_view text) const;
 
   // Sets the option to the value `text`. `option` begins the error message:
@@ -54,7 +54,8 @@ struct OptionRow {
   absl::Status Set(absl::string_view text, absl::string_view option,
                    RingLogSinkOptions* options) const;
 
-  // Returns InvalidArgument if the value of the option is not valid.
+  // Returns InvalidArgument if the value of the option in `options` is not
+  // valid. `option` begins the error message, as in Set().
   absl::Status Check(absl::string_view option,
                      const RingLogSinkOptions& options) const;
 };
@@ -66,8 +67,8 @@ absl::Span<const OptionRow> OptionTable();
 const OptionRow& OptionRowOf(absl::string_view name);
 const OptionRow& OptionRowOfFlag(absl::string_view flag_name);
 
-// Returns the name of an option for error messages, which depends on where the
-// option was set.
+// A function that returns the name of an option for error messages. The name
+// depends on the place where the option was set: code, flag or variable.
 using OptionNaming = absl::FunctionRef<std::string(const OptionRow& row)>;
 
 // Returns "ringlog option rotation.offset".

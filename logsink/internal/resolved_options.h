@@ -1,4 +1,6 @@
 // Conversion of a sink's options into those of its ring and its flusher.
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_LOGSINK_INTERNAL_RESOLVED_OPTIONS_H_
 #define RINGLOG_LOGSINK_INTERNAL_RESOLVED_OPTIONS_H_
@@ -10,22 +12,26 @@
 
 namespace ringlog {
 
-// Returns `options` with absolute directories. An empty ring_directory becomes
-// `directory`; an empty fallback_directory stays empty.
+// Returns `options` with absolute directories, relative to the working
+// directory of the process. An empty ring_directory becomes `directory`; an
+// empty fallback_directory stays empty.
 RingLogSinkOptions Resolved(RingLogSinkOptions options);
 
 // Returns Resolved() options after a check.
-//   InvalidArgument: as for CheckOptions(); or `fallback_directory` is
-//                    `directory`, perhaps by a different path
+//   InvalidArgument: as for CheckOptions(); or fallback_directory and
+//                    `directory` are paths of the same directory
 absl::StatusOr<RingLogSinkOptions> CheckAndResolve(
     const RingLogSinkOptions& options);
 
-// Returns the options of the fallback's pipeline. If the first pipeline has its
-// ring next to its segments, so has the fallback's.
+// Returns the options of the fallback's pipeline: its `directory` is
+// fallback_directory. If ring_directory is `directory`, it becomes
+// fallback_directory too.
 //
 // Requires: the options are Resolved() and have a fallback_directory.
 RingLogSinkOptions FallbackOptions(RingLogSinkOptions options);
 
+// Return the options of the ring, and of the flusher without on_write.
+//
 // Require: the options are Resolved().
 RingOptions ToRingOptions(const RingLogSinkOptions& options);
 FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options);

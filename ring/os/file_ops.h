@@ -1,5 +1,7 @@
 // Operations on files and paths that the layers share: opening, locking,
 // listing, reading, syncing, deleting, and the parts of a path.
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_RING_OS_FILE_OPS_H_
 #define RINGLOG_RING_OS_FILE_OPS_H_
@@ -38,14 +40,15 @@ absl::Status FileStatus(int error, absl::string_view message);
 // Returns `status` with `path` in front of its message.
 absl::Status PrependPath(const absl::Status& status, absl::string_view path);
 
-// Locks a file to show that a process has it open. The lock lasts until `fd`
-// and all copies of it in other processes are closed. Returns false if another
-// process has the lock.
+// Locks a file with an exclusive flock(2), to show that a process has it open.
+// The lock lasts until `fd` and all copies of it in other processes are closed.
+// Returns false if the file is already locked, by another process or through
+// another descriptor, and if flock(2) fails.
 bool TryLock(int fd);
 
-// Returns true if the file has no name any more. Callers check this after
-// TryLock(), because another process may delete a file between its opening and
-// its locking.
+// Returns true if the file has no name any more, and false if fstat(2) fails.
+// Callers check this after TryLock(), because another process may delete a file
+// between its opening and its locking.
 bool IsDeleted(int fd);
 
 // Returns true if there is no file `path`; symlinks are not followed. Returns
@@ -55,18 +58,21 @@ bool FileIsGone(const std::string& path);
 // Deletes a file, if it exists. Errors are those of unlink(2), with the path.
 absl::Status DeleteFile(const std::string& path);
 
-// Returns the names in a directory, sorted; none if the directory does not
-// exist. If the directory cannot be read, returns none and sets `*status`.
+// Returns the names in a directory, sorted, with "." and "..". Returns none if
+// the directory does not exist, and if it cannot be read. Only in the second
+// case sets `*status`, if given, to the error of opendir(3) or readdir(3), with
+// the path.
 std::vector<std::string> ListDirectory(const std::string& path,
                                        absl::Status* status = nullptr);
 
-// Calls fsync(2) on a directory: the names of files that were created or
-// renamed in the directory survive a machine crash after that. Errors are those
-// of open(2) and fsync(2), with the path.
+// Calls fsync(2) on a directory, so that the names of files that were created
+// or renamed there survive machine death. Errors are those of open(2) and
+// fsync(2) as FileStatus(), with the path.
 absl::Status SyncDirectory(const std::string& path);
 
-// Bytes of a file. A copy, because another process may shorten the file at any
-// moment, and reading a mapping would end the process then.
+// A copy of a file's bytes. It is not a mapping, because another process may
+// shorten the file at any moment, and reading a mapping beyond the end of its
+// file ends the process.
 struct FileContent {
   std::unique_ptr<char[]> data;
   size_t size = 0;
@@ -75,7 +81,8 @@ struct FileContent {
 };
 
 // Reads at most the first `max_bytes` bytes of a regular file of at most
-// `max_file_bytes` bytes.
+// `max_file_bytes` bytes. Returns fewer bytes if the file becomes shorter
+// meanwhile. `path` is only for messages.
 //   InvalidArgument    not a regular file, or a longer one
 //   ResourceExhausted  no memory
 //   others             errors of fstat(2) and read(2)

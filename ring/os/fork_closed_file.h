@@ -2,8 +2,9 @@
 //
 // A file that is closed and unmapped in forked children. A flock(2) lock
 // belongs to the open file description, not to the process, and a mapping keeps
-// the file open. A child that had either would hold the lock for its lifetime,
-// and the ring of its dead parent would look alive.
+// the file open. A child that inherited the descriptor or the mapping would
+// hold the lock for its lifetime, and the ring of its dead parent would look
+// alive.
 
 #ifndef RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
 #define RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
@@ -16,10 +17,10 @@
 namespace ringlog {
 
 // Owns a descriptor, which is close-on-exec, and at most one mapping.
-// Thread-compatible.
+// Thread-compatible. A moved-from object owns nothing.
 //
-// In a forked child, fd() is -1, and the mapping is replaced by private memory
-// of zeros, so that pointers into it stay valid.
+// In a forked child, fd() is -1, and private memory of zeros replaces the
+// mapping, so that pointers into it stay valid.
 //
 // fork() waits while a file is opened or mapped, so that no file escapes a
 // child's clean-up. Children of vfork() and posix_spawn() have the file until
@@ -38,9 +39,11 @@ class ForkClosedFile {
   // Unlocks, unmaps and closes. Preserves errno.
   ~ForkClosedFile();
 
-  // Maps the first `bytes` bytes, shared and writable. Returns the result of
-  // mmap(2) and sets errno.
-  // Requires: nothing is mapped yet.
+  // Maps the first `bytes` bytes of the file, or anonymous memory, shared and
+  // writable. Returns the address. On error returns MAP_FAILED and sets errno
+  // as mmap(2) does.
+  // Requires: Open() has succeeded, or Anonymous() has made the object. Nothing
+  // is mapped yet.
   void* Map(size_t bytes);
 
   // Returns the descriptor; -1 if there is none, for example in a forked child.

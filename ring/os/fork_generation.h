@@ -14,8 +14,9 @@ namespace ringlog {
 class ForkGeneration {
  public:
   // Returns a number that is constant during a process's lifetime and differs
-  // in forked children. A value stored together with another number comes from
-  // the parent.
+  // in forked children. If an object stores the number at its creation, and
+  // Now() returns another one later, then the calling process is a forked child
+  // of the process that created the object.
   //
   // In contrast to getpid(), makes no system call, and distinguishes a child
   // from its parent even if each is process 1 of its own pid namespace. Counts

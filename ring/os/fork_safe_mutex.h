@@ -1,10 +1,13 @@
 // ForkSafeMutex
 //
 // A mutex with conditions, like absl::Mutex, for code that also runs in forked
-// children. absl::Mutex uses locks and once-flags of the whole process. If
+// children. absl::Mutex uses locks and once-flags of the process. If
 // another thread holds one of them during fork(), the child waits forever at
 // its first use of any absl::Mutex. A ForkSafeMutex depends on nothing but
-// itself.
+// itself, so a child can create and use one at any time.
+//
+// Does not guarantee that a child can use a mutex of its parent: a mutex that
+// another thread holds during fork() stays locked in the child forever.
 
 #ifndef RINGLOG_RING_OS_FORK_SAFE_MUTEX_H_
 #define RINGLOG_RING_OS_FORK_SAFE_MUTEX_H_
@@ -44,8 +47,9 @@ class ABSL_LOCKABLE ForkSafeMutex {
     pthread_cond_broadcast(&changed_);
   }
 
-  // Unlocks until `condition()` is true or `timeout` has passed, and locks
-  // again. Calls `condition` with the lock held, and returns its last result.
+  // Waits until `condition()` is true or `timeout` has passed; unlocks the
+  // mutex while it waits. A timeout longer than a year counts as a year. Calls
+  // `condition` with the lock held, and returns its last result.
   // Requires: the caller holds the lock.
   template <typename Condition>
   bool AwaitWithTimeout(const Condition& condition,
@@ -68,6 +72,7 @@ class ABSL_LOCKABLE ForkSafeMutex {
   pthread_cond_t changed_;
 };
 
+// Holds the lock of a mutex, which must outlive the object.
 class ABSL_SCOPED_LOCKABLE ForkSafeMutexLock {
  public:
   explicit ForkSafeMutexLock(ForkSafeMutex* mutex)

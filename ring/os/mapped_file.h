@@ -19,18 +19,18 @@
 
 namespace ringlog {
 
-// Owns the mapping and the descriptor; the destructor unmaps, closes and
-// unlocks, and keeps the file. Thread-compatible. In forked children the file
-// is closed; see ForkClosedFile.
+// Owns the mapping and the descriptor. The destructor unmaps, closes and
+// unlocks the file, but does not delete it. Thread-compatible. In a forked
+// child the file is closed, and bytes() refers to private memory of zeros; see
+// ForkClosedFile.
 class MappedFile {
  public:
   using Bytes = absl::Span<unsigned char>;
 
   // Creates a file of `size` zero bytes, calls `initialize` on the mapping, and
-  // then gives the file the name `path`. If the process is killed before, only
-  // PATH.tmp remains. Recovery removes PATH.tmp
-  // (compress/recovery/leftover_recovery.h). While it exists, Create() of the
-  // same path fails.
+  // then gives the file the name `path`. Until then the name is PATH.tmp. If
+  // the process is killed, PATH.tmp may remain, and Create() of the same path
+  // fails until recovery deletes it (compress/recovery/leftover_recovery.h).
   //
   // Allocates and writes all blocks, because on a full disk a store into a
   // sparse file ends the process with SIGBUS. Populates the pages, so that
@@ -40,31 +40,37 @@ class MappedFile {
   //   AlreadyExists      `path` or PATH.tmp exists
   //   ResourceExhausted  no disk space, quota, memory or descriptor; a limit
   //   others             the error of the failed system call
-  // All messages have the operation and the path.
+  // All messages have the operation and the path. An error leaves no new
+  // file.
   static absl::StatusOr<MappedFile> Create(
       const std::string& path, size_t size,
       const std::function<void(Bytes)>& initialize);
 
-  // Maps memory without a file. Errors: see Create().
+  // Maps `size` zero bytes of memory without a file, and calls `initialize` on
+  // them. Errors: see Create().
   static absl::StatusOr<MappedFile> CreateAnonymous(
       size_t size, const std::function<void(Bytes)>& initialize);
 
-  // Maps an existing file.
+  // Locks and maps an existing file.
   //   FailedPrecondition  a MappedFile of this or another process has it open
   //   InvalidArgument     the file is empty
-  //   others              errors of open(2) and mmap(2)
+  //   ResourceExhausted   no memory or descriptor
+  //   others              errors of open(2), fstat(2) and mmap(2)
   // All messages have the operation and the path.
   static absl::StatusOr<MappedFile> Open(const std::string& path);
 
   MappedFile() = default;
 
+  // Returns the mapping, which is valid until the object is destroyed or
+  // assigned to.
   Bytes bytes() const { return bytes_; }
 
   // Returns true if there is a file and it has no name any more.
   bool is_deleted() const;
 
-  // Starts write-back with msync(2), or waits for it. Returns OK for memory
-  // without a file; otherwise the error of msync(2), with the path.
+  // Starts the write-back of the mapping with msync(2), and waits for its end
+  // if `wait`. Does nothing for memory without a file. Errors are those of
+  // msync(2), with the path.
   absl::Status Sync(bool wait) const;
 
  private:

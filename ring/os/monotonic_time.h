@@ -1,5 +1,5 @@
-// Monotonic time, for intervals. absl::Now() is the time of day, which can be
-// set back.
+// Monotonic time, for measuring intervals. absl::Now() is not suitable, because
+// the time of day can be set back.
 
 #ifndef RINGLOG_RING_OS_MONOTONIC_TIME_H_
 #define RINGLOG_RING_OS_MONOTONIC_TIME_H_
@@ -10,7 +10,8 @@
 
 namespace ringlog {
 
-// Returns CLOCK_MONOTONIC. Only differences are meaningful.
+// Returns the time of CLOCK_MONOTONIC. Only differences are meaningful.
+// Thread-safe.
 inline absl::Duration MonotonicTime() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

@@ -1,6 +1,8 @@
 // Identity of a process across reuse of process ids and reboots. A ring's
 // header has the identity of its owner; MayBeAlive() checks whether the owner
 // still lives.
+//
+// The functions are thread-safe.
 
 #ifndef RINGLOG_RING_OS_PROCESS_IDENTITY_H_
 #define RINGLOG_RING_OS_PROCESS_IDENTITY_H_
@@ -19,7 +21,7 @@ struct ProcessIdentity {
   // have it. Process ids are reused; id and start time together identify one
   // process.
   uint64_t start_ticks = 0;
-  // Zeros if /proc does not have it.
+  // Random id of the boot; zeros if /proc does not have it.
   std::array<uint8_t, 16> boot_id = {};
 };
 
@@ -27,19 +29,24 @@ struct ProcessIdentity {
 // because the result differs after fork().
 ProcessIdentity CurrentProcess();
 
-// Returns false if `process` has certainly ended: it belongs to another boot,
-// no process has its id, the process with its id started at another time, or it
-// is a zombie. Not reliable for a process of another pid namespace, so callers
-// must also check the ring's lock.
+// Returns false if `process` has certainly ended:
+//  - it belongs to another boot,
+//  - no process has its id,
+//  - the process with its id started at another time, or
+//  - the process with its id is a zombie.
+// Not reliable for a process of another pid namespace, so callers must also
+// check the ring's lock.
 bool MayBeAlive(const ProcessIdentity& process);
 
 // Returns false if the process certainly has no file named `name` (without
-// directories) mapped. A process that called exec(2) keeps its id and start
-// time but loses its mappings. Returns true if the system denies access to the
+// directories) mapped. Returns true if the system does not show the mappings.
+// Distinguishes an owner from a program that it has replaced itself with: a
+// process that calls exec(2) keeps its id and start time but loses its
 // mappings.
 bool MayHaveMapped(int64_t process_id, absl::string_view name);
 
-// Returns true if `boot_id` is that of the running system, or both are unknown.
+// Returns true if `boot_id` equals the boot id of the running system. Unknown
+// ids are zeros, so two unknown ids are equal.
 bool IsOfThisBoot(const std::array<uint8_t, 16>& boot_id);
 
 // Return the name of the running program, without directories, and of the

@@ -13,11 +13,11 @@
 
 namespace ringlog {
 
-// Writes "ringlog: WHAT" to the file descriptor of stderr. Does not use LOG,
-// which may be the cause of the warning, nor stdio, which may be locked.
+// Writes a line with "ringlog: " and `what` to file descriptor 2. Uses neither
+// LOG, which may be the cause of the warning, nor stdio, which may be locked.
 //
-// Writes at most one line per minute for the whole process. The next line
-// reports the number of suppressed lines.
+// Writes at most one line per minute in each process. The next line reports the
+// number of suppressed lines.
 //
 // Never ends the process and never blocks: if a pipe, socket or terminal has no
 // room, the line is lost.

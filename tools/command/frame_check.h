@@ -24,9 +24,10 @@ class FrameCheck {
   // Adds the next record or gap of the frame.
   void Add(const DecodedRecord& decoded);
 
-  // Returns the differences, each as "FIELD: the metadata has VALUE, the text
-  // has VALUE". Returns nothing if the frame has a record that SegmentReader
-  // returned in parts.
+  // Returns a description of each difference, most of them in the form "FIELD:
+  // the metadata has VALUE, the text has VALUE". Returns nothing if the frame
+  // has a record that SegmentReader returned in several calls, because such
+  // records cannot be counted.
   std::vector<std::string> Compare(const FrameMetadata& metadata) const;
 
   // Begins a new frame.

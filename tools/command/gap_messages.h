@@ -11,8 +11,8 @@
 
 namespace ringlog {
 
-// Prints a message for each gap, but one message a ring for all unfinished
-// records, because they are not losses.
+// Prints a message for each gap. For unfinished records, prints only one
+// message for each ring, because they are not losses.
 //
 // Thread-compatible.
 class GapMessages {

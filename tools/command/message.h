@@ -1,6 +1,4 @@
 // Messages of the command.
-//
-// The functions are thread-compatible.
 
 #ifndef RINGLOG_TOOLS_COMMAND_MESSAGE_H_
 #define RINGLOG_TOOLS_COMMAND_MESSAGE_H_
@@ -12,12 +10,13 @@ namespace ringlog {
 
 // Prints "ringlog: SUBJECT: MESSAGE" as one line on standard error. Shows
 // control characters as \xHH, because subject and message may have bytes from
-// files. Ignores write errors.
+// files. Ignores write errors. Thread-safe.
 void PrintMessage(absl::string_view subject, absl::string_view message);
 
 // Flushes `output`. If a write failed, prints a message and returns false. A
 // closed pipe is not an error, because a reader such as head(1) closes the pipe
-// when it has enough lines. Requires: `output` writes to standard output.
+// when it has enough lines.
+// Requires: `output` writes to standard output, and no other thread uses it.
 bool FinishStandardOutput(Output* output);
 
 }  // namespace ringlog

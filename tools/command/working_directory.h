@@ -11,6 +11,8 @@ namespace ringlog {
 // `bazel run` sets the variable to the directory where the user typed the
 // command, and starts the program in another directory. Does nothing if the
 // variable is not set. Errors are those of chdir(2), with the path.
+//
+// Call it before other threads use relative paths or change the environment.
 absl::Status EnterWorkingDirectory();
 
 }  // namespace ringlog

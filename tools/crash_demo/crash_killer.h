@@ -20,9 +20,10 @@ namespace ringlog {
 struct KillMoment {
   // 1. All threads together have this number of acknowledged records.
   uint64_t records = 1;
-  // 2. If true, the next segment has been begun.
+  // 2. If true, a new segment has been begun after step 1, or the run has no
+  //    more records.
   bool at_new_segment = false;
-  // 3. This time has passed.
+  // 3. This time has passed since step 2.
   absl::Duration delay;
 };
 
@@ -39,9 +40,9 @@ class CrashKiller {
   CrashKiller(uint64_t seed, uint64_t records)
       : random_(seed), records_(records) {}
 
-  // Returns the moment for kill number `kill`, from 1 to `kills`. The moment is
-  // random within that kill's share of the run, so that kills are early and
-  // late. Each third kill is during a rotation.
+  // Returns the moment for kill number `kill`, from 1 to `kills`. Divides the
+  // run into `kills` equal shares; the moment is random within the share of
+  // this kill. Each third kill is during a rotation.
   KillMoment Choose(int kill, int kills);
 
   // Waits for the moment, sends SIGKILL to `victim`, and waits for its end,

@@ -22,9 +22,10 @@ struct VictimOptions {
   uint64_t ring_bytes = uint64_t{1} << 20;
 };
 
-// Logs until the process is killed. If `records` is not 0, stops after that
-// many records a thread and waits for the kill. Returns an exit status, and
-// only if it cannot install the sink.
+// Logs until the process is killed. If options.records is not 0, each thread
+// stops after that number of records, and the process waits for the kill.
+// Returns only if it cannot install the sink: prints the error on standard
+// error and returns exit status 2.
 int RunVictim(const VictimOptions& options, const CrashWorkload& workload,
               const SharedCrashCounters& counters);
 
