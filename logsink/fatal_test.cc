@@ -155,10 +155,12 @@ TEST(TwoFatalTest, TwoThreadsLogTheirMessages) {
   std::vector<int64_t> with_stack;
   for (const LoggedRecord& record : records) {
     const bool has_message =
-        std::count(with_message.begin(), with_message.end(), record.thread_id) != 0;
+        std::count(with_message.begin(), with_message.end(),
+                   record.thread_id) != 0;
     if (IsStack(record)) {
       EXPECT_TRUE(has_message) << record;
-      EXPECT_EQ(std::count(with_stack.begin(), with_stack.end(), record.thread_id), 0)
+      EXPECT_EQ(
+          std::count(with_stack.begin(), with_stack.end(), record.thread_id), 0)
           << record;
       with_stack.push_back(record.thread_id);
     } else {

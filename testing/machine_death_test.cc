@@ -109,8 +109,8 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
     moments_.push_back(std::move(now));
   }
 
-  // `newer`, with some of its units as they were before; what is behind the end
-  // of that is zeros. What was synced is there.
+  // Returns `newer` with some of its units as they are in `older`; units after
+  // the end of `older` are zeros. The first `synced` bytes stay.
   std::string Tear(const std::string& newer, const std::string& older,
                    size_t synced) {
     const size_t unit = UpTo(1) == 0 ? kPageBytes : kSectorBytes;
@@ -174,7 +174,7 @@ class MachineDeathTest : public ::testing::TestWithParam<bool> {
     return numbers;
   }
 
-  // The same after the next start.
+  // Returns the numbers of the records after the next start has recovered them.
   std::vector<int> Recover(const std::string& directory) {
     const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
     EXPECT_THAT(sweep.errors, IsEmpty());

@@ -2,7 +2,7 @@
 // The oracle is the list of lines that were written, and libzstd for the end of
 // each frame.
 //
-// Invariants checked, for the output of `ringlog cat`:
+// Invariants of the output of `ringlog cat`:
 //   - every line was written, is printed once and in order
 //   - a damaged byte costs at most the lines of one frame. If it costs any, the
 //     exit status is 1, and a message has the bytes, with the damaged one among

@@ -1,7 +1,7 @@
 // Tests the cost of two and three damaged bytes in a segment. The oracle is the
 // list of lines that were written, and libzstd for the end of each frame.
 //
-// Invariants checked, for the output of `ringlog cat`:
+// Invariants of the output of `ringlog cat`:
 //   - each damaged frame is lost or complete. A damaged metadata frame may cost
 //     its frame
 //   - exception: if damage makes the last frame look open, its records may be

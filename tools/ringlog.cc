@@ -100,7 +100,7 @@ Makes ordinary closed segments in DIR of what a crashed program left, without
 starting the program again, on its host or on another one. For every ring among
 the paths, DIR gets all of its segments, the earlier ones too, with the records
 that only the ring has; segments without a ring are copied. What was not closed
-or is damaged is mended. So DIR alone is the whole log of what was given. A
+or is damaged is repaired. So DIR alone is the whole log of what was given. A
 ring's segments are looked for among the paths, beside the ring, and where it
 says that they are. DIR is made if the directory that is to have it exists.
 

@@ -1,5 +1,5 @@
-// The decision behind exactly-once: which bytes of which segment count, and at
-// which position the ring takes over.
+// The decision that exactly-once depends on: which bytes of which segment
+// count, and at which position the ring takes over.
 //
 // A flusher writes a batch to a segment, publishes the persist cursor, and then
 // releases the batch's slots. If the process dies between these steps, the same
@@ -89,8 +89,8 @@ struct RingFacts {
   uint64_t first_position = 0;  // of RingHeader
   bool is_of_another_boot = false;
   CursorState cursor_state = CursorState::kNone;
-  // Of the newest intact cursor, which for kDamaged is an older one. Zeros if
-  // there is none or it cannot be decoded.
+  // Facts of the newest intact cursor, which for kDamaged is an older one.
+  // Zeros if there is no such cursor, or if it cannot be decoded.
   uint64_t cursor_end_position = 0;
   SegmentCursor cursor;
 };
@@ -205,8 +205,9 @@ struct ResumePoint {
 
   // Drops that counted segments report.
   DropCounts reported_drops = {};
-  // The same for a reader: none if the segments that report them may be
-  // missing, because a drop that is reported twice is better than none.
+  // Returns the drops that a reader does not report again: none if the segments
+  // that report them may be missing, because a drop that is reported twice is
+  // better than none.
   DropCounts drops_known_to_reader() const {
     return overlaps ? DropCounts{} : reported_drops;
   }

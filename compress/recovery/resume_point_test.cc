@@ -425,7 +425,7 @@ TEST(ResumePointTest, ProofCountsBelowARebuiltFirstPosition) {
   EXPECT_EQ(point.first_position, kProvenEnd + 50);
 }
 
-// Of two files with one number, the one with the proof is continued.
+// If two files have one number, recovery continues the one with the proof.
 TEST(ResumePointTest, ProofSelectsAmongFilesOfOneNumber) {
   const ResumePoint point = DecideResumePoint(
       MakeRing(Cursor::kUnstarted, true),

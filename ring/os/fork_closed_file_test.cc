@@ -83,7 +83,7 @@ TEST(ForkClosedFileTest, ChildHasNoCopy) {
   const std::string other = UnusedPath("other");
   EXPECT_EQ(InChild([&] {
               if (fd.fd() != -1 || IsOpen(number)) return 1;
-              // The same number now belongs to another file.
+              // Another file now has this descriptor number.
               const int again = open(other.c_str(), O_CREAT | O_RDWR, 0600);
               if (again != number) return 2;
               fd = ForkClosedFile();

@@ -23,8 +23,8 @@ namespace ringlog {
 namespace {
 
 auto Fields(const Record& r) {
-  return std::tie(r.time_ns, r.thread_id, r.line, r.verbosity, r.severity, r.kind,
-                  r.cut_bytes, r.text);
+  return std::tie(r.time_ns, r.thread_id, r.line, r.verbosity, r.severity,
+                  r.kind, r.cut_bytes, r.text);
 }
 auto Fields(const Gap& g) {
   return std::tie(g.cause, g.first_position, g.end_position, g.records,

@@ -33,7 +33,8 @@ void ReportMissingSegments(const std::string& ring_path,
     next = segment.identity.number + 1;
   }
   ReportRange(ring_path, next, last, report);
-  if (segments.empty() || segments.back().identity.number != cursor.segment_number) {
+  if (segments.empty() ||
+      segments.back().identity.number != cursor.segment_number) {
     return;
   }
   const std::string& path = segments.back().input.path;

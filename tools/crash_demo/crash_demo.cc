@@ -235,7 +235,7 @@ class Demo {
   }
 
   // Starts the program on a copy of `directory` and checks the copy. The
-  // original stays as the kill left it, for the user.
+  // original stays as the kill left it, so that the user can read it.
   bool CheckRecovery(const std::string& directory,
                      std::vector<uint64_t> acknowledged,
                      const CrashCounts& left) {

@@ -193,7 +193,7 @@ TEST(DecodeSegmentsTest, MissingLastFramesAreReported) {
                                 HasSubstr("positions 2 to 2 are missing"),
                                 HasSubstr("is truncated"))));
   EXPECT_EQ(decoded.result.exit_status(), 1);
-  // The same without a later segment.
+  // Without a later segment, only the missing end is reported.
   const Decoded alone = DecodeAll({process.segment_path(1)});
   EXPECT_THAT(alone.damage, ElementsAre(AllOf(HasSubstr("was not closed"),
                                               HasSubstr("ring"))));
@@ -385,89 +385,6 @@ TEST(DecodeRingTest, DamagedOpenFrameGivesNoWrongText) {
     EXPECT_THAT(decoded.damage,
                 ElementsAre(AllOf(HasSubstr(process.segment_path(1)),
                                   HasSubstr("the positions 2 to 2"))));
-  }
-}
-
-TEST(DecodeDirectoryTest, FileGivenTwiceIsReadOnce) {
-  const std::string directory = MakeTestDirectory();
-  ScriptedProcess process(directory);
-  process.Log("a");
-  process.Flush();
-  process.Log("b");
-  const std::string link = directory + "/link.log.zst";
-  std::filesystem::create_hard_link(process.segment_path(1), link);
-  std::filesystem::create_symlink(process.segment_path(1),
-                                  directory + "/server.log.zst");
-  const Decoded decoded = DecodeAll({directory, process.ring_path(),
-                                     process.segment_path(1), link, directory});
-  EXPECT_THAT(decoded.texts, ElementsAre("a", "b"));
-  EXPECT_EQ(decoded.result.exit_status(), 0);
-}
-
-TEST(DecodeDirectoryTest, ProcessesAreMergedByTime) {
-  const std::string directory = MakeTestDirectory();
-  ScriptedProcess one(directory);
-  ScriptedProcess other(directory);
-  one.Log(TestRecord(1, "1"));
-  other.Log(TestRecord(2, "2"));
-  other.Flush();
-  one.Log(TestRecord(3, "3"));
-  one.Flush();
-  one.Log(TestRecord(4, "4"));
-  other.Log(TestRecord(5, "5"));
-  EXPECT_THAT(DecodeAll({directory}).texts,
-              ElementsAre("1", "2", "3", "4", "5"));
-}
-
-TEST(DecodeDirectoryTest, OneProcessIsOrderedByPosition) {
-  const std::string directory = MakeTestDirectory();
-  ScriptedProcess process(directory);
-  process.Log(TestRecord(9, "the clock was set back after this"));
-  process.Flush();
-  process.Log(TestRecord(1, "later"));
-  ScriptedProcess other(directory);
-  other.Log(TestRecord(10, "last"));
-  EXPECT_THAT(
-      DecodeAll({directory}).texts,
-      ElementsAre("the clock was set back after this", "later", "last"));
-}
-
-TEST(DecodeDirectoryTest, EmptySegmentIsNotDamage) {
-  const std::string directory = MakeTestDirectory();
-  ScriptedProcess process(directory);
-  process.Log("a");
-  process.Flush();
-  process.EndSegment();
-  std::filesystem::remove(process.ring_path());
-  std::string next = process.segment_path(1);
-  next.replace(next.rfind("000001"), 6, "000002");
-  WriteFile(next, "");
-  const Decoded decoded = DecodeAll({directory});
-  EXPECT_THAT(decoded.texts, ElementsAre("a"));
-  EXPECT_THAT(decoded.notes, ElementsAre(HasSubstr(next)));
-  EXPECT_EQ(decoded.result.exit_status(), 0);
-  // The same if it is named, for example by a shell's pattern.
-  const Decoded named = DecodeAll({process.segment_path(1), next});
-  EXPECT_THAT(named.texts, ElementsAre("a"));
-  EXPECT_THAT(named.notes, ElementsAre(HasSubstr(next)));
-  EXPECT_EQ(named.result.exit_status(), 0);
-}
-
-TEST(DecodeDirectoryTest, SinkEndsDecoding) {
-  const std::string directory = MakeTestDirectory();
-  ScriptedProcess one(directory);
-  ScriptedProcess other(directory);
-  for (const char* text : {"a", "b", "c"}) {
-    one.Log(text);
-    other.Log(text);
-  }
-  for (const auto& paths :
-       std::vector<std::vector<std::string>>{{directory}, {one.ring_path()}}) {
-    int records = 0;
-    DecodeSink sink;
-    sink.on_record = [&](const DecodedRecord&) { return ++records < 2; };
-    Decode(paths, sink);
-    EXPECT_EQ(records, 2);
   }
 }
 
