@@ -60,6 +60,7 @@ class RingRecovery {
     const absl::string_view live =
         file.substr(std::min<uint64_t>(file.size(), header.live_offset));
     result_.live = CopyOut<RingLive>(live);
+    result_.has_live = live.size() >= sizeof(RingLive);
     result_.cursor = ParsePersistCursor(live, header);
     cursor_is_latest_ = result_.cursor.sequence != 0 &&
                         !LatestCursorIsDamaged(result_.live, header);

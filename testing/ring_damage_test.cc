@@ -1,23 +1,27 @@
-// One piece of damage to a ring, everywhere: what it costs.
+// Tests the cost of damage at every place of a ring.
 //
-// Invariants checked, of every damaged ring:
-//  1. what is returned was logged, at its position, with its text, and is
-//     returned once; so too in the order of positions;
-//  2. a damaged byte costs at most the record whose slots it is in, and a gap
-//     has its positions; of a file that was cut the records are returned whose
-//     slots are all there, and gaps have the positions of the others;
-//  3. no gap has a position that is not lost, but for that of the damaged slot,
-//     if it held no record: an abandoned or free slot cannot say any more that
-//     it was one;
-//  4. damage to a header, or to both, costs nothing.
+// Invariants checked, for every damaged ring:
 //
-// What does not hold, and what does instead:
-//  - Without the latest persist cursor the one before counts: what was
-//    persisted since is returned once more. `ringlog cat` tells of the damage.
-//  - A file that ends before the live part does has no tail: what was in its
-//    slots is not told by positions. `ringlog cat` tells that it was cut.
-//  - If one bit makes the header look like a later version's, and another the
-//    copy like no ring's, the ring is refused, as that version's would be.
+// 1. Every recovered record was logged, with its text and at its position. Each
+//    record is recovered once, in the order of positions.
+// 2. A damaged byte costs at most the record with this byte in its slots, and a
+//    gap has the positions of the record. Of a truncated file, all records with
+//    complete slots are recovered, and gaps have the positions of the others.
+// 3. A gap has only positions of lost records. The one exception is the
+//    position of a damaged slot without a record, because an abandoned or free
+//    slot is then no longer recognizable.
+// 4. Damage to one header or to both costs nothing.
+//
+// Exceptions:
+//
+// - If the latest persist cursor is damaged, the one before counts. Records
+//   that were persisted since are recovered again. `ringlog cat` reports the
+//   damage.
+// - A file truncated before the end of the live area has no tail. Gaps do not
+//   have the positions of its slots. `ringlog cat` reports the truncation.
+// - If one damaged bit makes the header look like a later version, and another
+//   one makes the copy unrecognizable, the ring is rejected like a ring of that
+//   version.
 
 #include <algorithm>
 #include <cstddef>
@@ -51,7 +55,8 @@ namespace ringlog {
 namespace {
 
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-constexpr size_t kEvery = 5;  // of the bytes, in the default mode
+// In the default mode, one of so many bytes is damaged.
+constexpr size_t kEvery = 5;
 #else
 constexpr size_t kEvery = 1;
 #endif
@@ -60,19 +65,20 @@ constexpr int kPairsInLongMode = 2000000;
 constexpr int kDecoded = 200;
 constexpr int kDecodedInLongMode = 20000;
 
-using Records = std::map<uint64_t, LoggedRing::LoggedRecord>;  // by position
+// Records by position.
+using Records = std::map<uint64_t, LoggedRing::LoggedRecord>;
 
 class RingDamageTest : public ::testing::Test {
  protected:
   void SetUp() override {
     logged_ = MakeLoggedRing();
     header_ = *ParseRingHeader(logged_.bytes);
-    const auto whole = RecoverRing(logged_.bytes, RecoverFrom::kCursor);
-    ASSERT_TRUE(whole.ok()) << whole.status();
+    const auto intact = RecoverRing(logged_.bytes, RecoverFrom::kCursor);
+    ASSERT_TRUE(intact.ok()) << intact.status();
     ASSERT_GE(logged_.pending.size(), 14u);
-    ASSERT_EQ(whole->records.size(), logged_.pending.size());
-    ExpectOnlyWhatWasLogged(*whole);
-    ASSERT_EQ(whole->gaps.size(), 1u) << "the unfinished one";
+    ASSERT_EQ(intact->records.size(), logged_.pending.size());
+    ExpectOnlyLoggedRecords(*intact);
+    ASSERT_EQ(intact->gaps.size(), 1u) << "the unfinished record";
   }
   void TearDown() override {
     std::cout << cases_ << " cases, " << lost_ << " records lost, " << named_
@@ -81,7 +87,7 @@ class RingDamageTest : public ::testing::Test {
 
   uint64_t UpTo(uint64_t most) { return random_() % (most + 1); }
   bool InSlots(size_t at) const { return at >= header_.slots_offset; }
-  // It is empty; //ring:crash_area_test damages what it holds.
+  // The crash area is empty here. //ring:crash_area_test damages crash reports.
   bool InCrashArea(size_t at) const {
     return at >= header_.crash_offset && !InSlots(at);
   }
@@ -92,8 +98,8 @@ class RingDamageTest : public ::testing::Test {
     return ((slot - position) & (header_.slot_count - 1)) < slot_count;
   }
 
-  // Invariant 1.
-  void ExpectOnlyWhatWasLogged(const RecoveredRing& ring) {
+  // Checks invariant 1.
+  void ExpectOnlyLoggedRecords(const RecoveredRing& ring) {
     ++cases_;
     uint64_t next = 0;
     for (const RecoveredRecord& found : ring.records) {
@@ -116,7 +122,8 @@ class RingDamageTest : public ::testing::Test {
     return lost;
   }
 
-  // Those that gaps have. Takes out of `lost` what they name.
+  // Removes the records from `*lost` that gaps name. Returns the other
+  // positions in gaps.
   std::set<uint64_t> NamedPositions(const RecoveredRing& ring, Records* lost) {
     lost_ += lost->size();
     std::set<uint64_t> named;
@@ -143,17 +150,17 @@ class RingDamageTest : public ::testing::Test {
     return named;
   }
 
-  // Invariants 1 to 3 of `bytes`, whose damage is the byte at `at`, or all of
+  // Checks invariants 1 to 3 for `bytes`. The damage is the byte at `at`, or
   // the slot there.
   void CheckDamage(const std::string& bytes, size_t at) {
     const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
     ASSERT_TRUE(ring.ok()) << ring.status();
-    ExpectOnlyWhatWasLogged(*ring);
+    ExpectOnlyLoggedRecords(*ring);
     auto lost = Lost(*ring);
     ASSERT_LE(lost.size(), InSlots(at) ? 1u : 0u);
     for (const auto& [position, record] : lost) {
       ASSERT_TRUE(UsesSlot(position, record.slot_count, SlotOf(at)))
-          << position << " had nothing to do with it";
+          << position << " is in other slots";
     }
     const std::set<uint64_t> rest = NamedPositions(*ring, &lost);
     ASSERT_TRUE(lost.empty()) << lost.begin()->first << " is not named";
@@ -172,7 +179,7 @@ class RingDamageTest : public ::testing::Test {
     }
     if (at % 4 != 0) return;
     const auto all = RecoverRing(bytes, RecoverFrom::kEverything);
-    ASSERT_NO_FATAL_FAILURE(ExpectOnlyWhatWasLogged(*all));
+    ASSERT_NO_FATAL_FAILURE(ExpectOnlyLoggedRecords(*all));
   }
 
   void SetByte(size_t at, int value) {
@@ -185,9 +192,9 @@ class RingDamageTest : public ::testing::Test {
         << static_cast<int>(static_cast<unsigned char>(logged_.bytes[at]));
   }
 
-  // As by RecoverRing() of the whole ring.
-  void ExpectAllAsBefore(const RecoveredRing& ring) {
-    ExpectOnlyWhatWasLogged(ring);
+  // Checks that `ring` has everything that the intact ring has.
+  void ExpectNothingLost(const RecoveredRing& ring) {
+    ExpectOnlyLoggedRecords(ring);
     ASSERT_TRUE(Lost(ring).empty());
     ASSERT_EQ(ring.gaps.size(), 1u);
     ASSERT_EQ(ring.gaps[0].cause, GapCause::kUnfinished);
@@ -201,7 +208,7 @@ class RingDamageTest : public ::testing::Test {
   uint64_t named_ = 0;
 };
 
-TEST_F(RingDamageTest, EveryByteCostsAtMostTheRecordThatItIsIn) {
+TEST_F(RingDamageTest, EveryByteCostsAtMostItsRecord) {
   const size_t step = IsLongMode() ? 1 : kEvery;
   for (size_t at = UpTo(step - 1); at < logged_.bytes.size(); at += step) {
     if (InCrashArea(at) && at % 101 != 0) continue;
@@ -216,11 +223,12 @@ TEST_F(RingDamageTest, EveryByteCostsAtMostTheRecordThatItIsIn) {
     ASSERT_NO_FATAL_FAILURE(SetByte(at, 0));
     ASSERT_NO_FATAL_FAILURE(SetByte(at, was ^ (1 << UpTo(7))));
   }
-  EXPECT_GT(lost_, 0u) << "the damage damaged nothing";
+  EXPECT_GT(lost_, 0u) << "no damage had an effect";
 }
 
-// Zeros, noise, another slot's bytes; and its word of any turn and state.
-TEST_F(RingDamageTest, EverySlotCostsAtMostTheRecordThatItIsIn) {
+// Tries zeros, noise, the bytes of another slot, and words of several laps and
+// all states.
+TEST_F(RingDamageTest, EverySlotCostsAtMostItsRecord) {
   const size_t size = header_.slot_bytes;
   for (uint64_t slot = 0; slot < header_.slot_count; ++slot) {
     const size_t at = header_.slots_offset + slot * size;
@@ -238,7 +246,7 @@ TEST_F(RingDamageTest, EverySlotCostsAtMostTheRecordThatItIsIn) {
         const size_t other = header_.slots_offset + (slot ^ 5) * size;
         bytes.replace(at, size, logged_.bytes, other, size);
       } else {
-        // From two turns before to three after.
+        // From two laps before to four laps after.
         word += static_cast<uint64_t>(way / 8 - 2) * header_.slot_count * 8;
         word = (word & ~uint64_t{7}) | static_cast<uint64_t>(way % 8);
         std::memcpy(&bytes[at], &word, sizeof word);
@@ -249,7 +257,7 @@ TEST_F(RingDamageTest, EverySlotCostsAtMostTheRecordThatItIsIn) {
   }
 }
 
-TEST_F(RingDamageTest, EveryBitOfAHeaderCostsNothing) {
+TEST_F(RingDamageTest, EveryHeaderBitCostsNothing) {
   for (const size_t header : {size_t{0}, size_t{kRingHeaderCopyOffset}}) {
     for (size_t bit = 0; bit < sizeof(RingHeader) * 8; ++bit) {
       std::string bytes = logged_.bytes;
@@ -257,12 +265,12 @@ TEST_F(RingDamageTest, EveryBitOfAHeaderCostsNothing) {
       *byte = static_cast<char>(*byte ^ (1 << bit % 8));
       const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
       ASSERT_TRUE(ring.ok()) << ring.status();
-      ASSERT_NO_FATAL_FAILURE(ExpectAllAsBefore(*ring)) << bit;
+      ASSERT_NO_FATAL_FAILURE(ExpectNothingLost(*ring)) << bit;
     }
   }
 }
 
-TEST_F(RingDamageTest, EveryBitOfBothHeadersCostsNothing) {
+TEST_F(RingDamageTest, OneBitInEachHeaderCostsNothing) {
   int refused = 0;
   for (size_t bit = 0; bit < sizeof(RingHeader) * 8; ++bit) {
     std::string bytes = logged_.bytes;
@@ -274,31 +282,31 @@ TEST_F(RingDamageTest, EveryBitOfBothHeadersCostsNothing) {
     ASSERT_FALSE(status.ok());
     if (absl::IsUnimplemented(status)) {
       ++refused;
-      ASSERT_TRUE(bit / 64 == 1) << "only by byte order and version";
+      ASSERT_TRUE(bit / 64 == 1) << "only byte order and version";
       ASSERT_TRUE(in_copy / 64 <= 1);
     }
     const auto header = RebuildRingHeader(bytes);
     ASSERT_TRUE(header.ok()) << header.status();
     ASSERT_NO_FATAL_FAILURE(
-        ExpectAllAsBefore(RecoverRing(bytes, *header, RecoverFrom::kCursor)))
+        ExpectNothingLost(RecoverRing(bytes, *header, RecoverFrom::kCursor)))
         << bit << ", " << in_copy;
   }
   std::cout << refused << " refused" << std::endl;
 }
 
-// Of one whose headers are gone too.
-TEST_F(RingDamageTest, WithoutHeadersAByteCostsAtMostTheRecordThatItIsIn) {
-  const std::string whole = logged_.bytes;
-  for (size_t at = header_.slots_offset + UpTo(12); at < whole.size();
+// Both headers are zeros.
+TEST_F(RingDamageTest, WithoutHeadersByteCostsAtMostItsRecord) {
+  const std::string intact = logged_.bytes;
+  for (size_t at = header_.slots_offset + UpTo(12); at < intact.size();
        at += IsLongMode() ? 1 : 13) {
-    std::string bytes = whole;
+    std::string bytes = intact;
     std::fill_n(bytes.begin(), kRingHeaderAreaBytes, '\0');
     bytes[at] = static_cast<char>(~bytes[at]);
     const auto header = RebuildRingHeader(bytes);
     ASSERT_TRUE(header.ok()) << header.status();
     const RecoveredRing ring =
         RecoverRing(bytes, *header, RecoverFrom::kCursor);
-    ASSERT_NO_FATAL_FAILURE(ExpectOnlyWhatWasLogged(ring)) << at;
+    ASSERT_NO_FATAL_FAILURE(ExpectOnlyLoggedRecords(ring)) << at;
     auto lost = Lost(ring);
     ASSERT_LE(lost.size(), 1u) << at;
     NamedPositions(ring, &lost);
@@ -306,7 +314,7 @@ TEST_F(RingDamageTest, WithoutHeadersAByteCostsAtMostTheRecordThatItIsIn) {
   }
 }
 
-TEST_F(RingDamageTest, EveryLengthLosesOnlyWhatWasCutOffAndNamesIt) {
+TEST_F(RingDamageTest, EveryLengthLosesOnlyTruncatedRecords) {
   for (size_t size = 0; size < logged_.bytes.size(); ++size) {
     if (InCrashArea(size) && size % 61 != 0) continue;
     const absl::string_view bytes =
@@ -314,7 +322,7 @@ TEST_F(RingDamageTest, EveryLengthLosesOnlyWhatWasCutOffAndNamesIt) {
     const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
     ASSERT_EQ(ring.ok(), size >= sizeof(RingHeader)) << ring.status();
     if (!ring.ok()) continue;
-    ASSERT_NO_FATAL_FAILURE(ExpectOnlyWhatWasLogged(*ring)) << size;
+    ASSERT_NO_FATAL_FAILURE(ExpectOnlyLoggedRecords(*ring)) << size;
     auto lost = Lost(*ring);
     for (const auto& [position, record] : lost) {
       uint64_t end = 0;
@@ -323,7 +331,7 @@ TEST_F(RingDamageTest, EveryLengthLosesOnlyWhatWasCutOffAndNamesIt) {
         end = std::max(end,
                        header_.slots_offset + (slot + 1) * header_.slot_bytes);
       }
-      ASSERT_GT(end, size) << position << " was all there";
+      ASSERT_GT(end, size) << position << " has complete slots";
     }
     if (size < header_.live_offset + sizeof(RingLive)) continue;
     NamedPositions(*ring, &lost);
@@ -332,8 +340,8 @@ TEST_F(RingDamageTest, EveryLengthLosesOnlyWhatWasCutOffAndNamesIt) {
   }
 }
 
-// Two damaged bytes can take away a slot and its witness; that gaps tell of all
-// is promised for one.
+// One of the bytes may be in a slot, and the other one in the tail that proves
+// the slot's use. Only for one damaged byte, gaps report every loss.
 TEST_F(RingDamageTest, TwoBytesCostAtMostTwoRecords) {
   const int pairs = IsLongMode() ? kPairsInLongMode : kPairs;
   const auto anywhere = [this] {
@@ -347,15 +355,16 @@ TEST_F(RingDamageTest, TwoBytesCostAtMostTwoRecords) {
     bytes[anywhere()] = static_cast<char>(UpTo(255));
     const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
     ASSERT_TRUE(ring.ok()) << ring.status();
-    ASSERT_NO_FATAL_FAILURE(ExpectOnlyWhatWasLogged(*ring));
+    ASSERT_NO_FATAL_FAILURE(ExpectOnlyLoggedRecords(*ring));
     auto lost = Lost(*ring);
     ASSERT_LE(lost.size(), 2u);
     NamedPositions(*ring, &lost);
   }
 }
 
-// A byte, the headers or the end, by what `ringlog cat` is made of.
-TEST_F(RingDamageTest, DecodedEachRecordIsPrintedOnceOrToldOf) {
+// Decodes rings with a damaged byte, without headers, or truncated, like
+// `ringlog cat`.
+TEST_F(RingDamageTest, EachRecordIsPrintedOrReported) {
   const std::string path = MakeTestDirectory() + "/damaged.ring";
   const int files = IsLongMode() ? kDecodedInLongMode : kDecoded;
   for (int i = 0; i < files; ++i) {

@@ -1,8 +1,11 @@
-// What a ring's file holds after the machine has died: of each page, or of each
-// sector, what it was at one time or another. A record that is returned is one
-// that was logged, at its position, whole, and once; all else may be missing.
+// Tests recovery of a ring file after machine death: each page, or each sector,
+// has its content of one of two moments.
 //
-// Segments are not in here: a block of a frame without an end has no checksum.
+// Invariant checked: every recovered record was logged, is at its position, is
+// intact, and is recovered once. Other records may be missing.
+//
+// Segments are not part of this test, because no checksum covers the blocks of
+// an open frame.
 
 #include <algorithm>
 #include <cstddef>
@@ -34,7 +37,8 @@ class TornPageTest : public ::testing::Test {
  protected:
   uint64_t UpTo(uint64_t most) { return random_() % (most + 1); }
 
-  // A process that logs and persists, looked at after each thing it does.
+  // Logs to a ring and persists its records. Keeps the bytes of the file after
+  // each of `actions` actions.
   void Record(int actions) {
     RingOptions options;
     options.slot_count = 64;
@@ -72,7 +76,7 @@ class TornPageTest : public ::testing::Test {
     }
   }
 
-  // Some of it as it was at one moment, the rest as it was at a later one.
+  // Returns a file with units of one moment, and the others of a later moment.
   std::string Tear() {
     const size_t last = moments_.size() - 1;
     const size_t newer = UpTo(last);
@@ -85,7 +89,7 @@ class TornPageTest : public ::testing::Test {
     return image;
   }
 
-  void ExpectNothingWrong(const std::string& image, RecoverFrom from) {
+  void ExpectOnlyLoggedRecords(const std::string& image, RecoverFrom from) {
     const auto ring = RecoverRing(image, from);
     ASSERT_TRUE(ring.ok()) << ring.status();
     uint64_t next = 0;
@@ -103,18 +107,18 @@ class TornPageTest : public ::testing::Test {
 
   std::mt19937_64 random_{TestSeed()};
   std::vector<std::string> moments_;
-  std::map<uint64_t, std::string> logged_;  // by position
+  std::map<uint64_t, std::string> logged_;  // Texts by position.
   uint64_t records_ = 0;
   uint64_t gaps_ = 0;
 };
 
-TEST_F(TornPageTest, NoRecordIsWrongOrThereTwice) {
+TEST_F(TornPageTest, NoRecordIsWrongOrRepeated) {
   Record(2000);
   const int images = IsLongMode() ? kImagesInLongMode : kImages;
   for (int i = 0; i < images; ++i) {
     const std::string image = Tear();
-    ExpectNothingWrong(image, RecoverFrom::kEverything);
-    ExpectNothingWrong(image, RecoverFrom::kCursor);
+    ExpectOnlyLoggedRecords(image, RecoverFrom::kEverything);
+    ExpectOnlyLoggedRecords(image, RecoverFrom::kCursor);
     ASSERT_FALSE(HasFailure()) << "image " << i;
   }
   std::cout << images << " images, " << records_ << " records, " << gaps_

@@ -174,7 +174,7 @@ absl::Status RollingSegmentWriter::SealPublished() {
     end_ = SegmentEnd::kDeleted;
     return absl::OkStatus();
   }
-  if (published_.cursor.segment_bytes == 0) {
+  if (!published_.cursor.names_started_segment()) {
     absl::Status status = DeleteFile(path);
     if (status.ok()) end_ = SegmentEnd::kDeleted;
     return status;

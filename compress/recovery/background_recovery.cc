@@ -2,8 +2,6 @@
 
 #include <pthread.h>
 
-#include <iterator>
-#include <map>
 #include <optional>
 #include <utility>
 
@@ -15,42 +13,10 @@
 #include "ringlog/ring/os/background_thread.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_safe_mutex.h"
+#include "ringlog/ring/os/recent_failures.h"
 #include "ringlog/ring/os/stderr_log.h"
 
 namespace ringlog {
-namespace {
-
-constexpr absl::Duration kRetryInterval = absl::Minutes(10);
-
-// The leftovers that could not be recovered, and the directories that could not
-// be listed.
-class Failures {
- public:
-  // Forgets the files that no longer exist.
-  void RemoveDeleted() {
-    for (auto it = failed_at_.begin(); it != failed_at_.end();) {
-      it = FileIsGone(it->first) ? failed_at_.erase(it) : std::next(it);
-    }
-  }
-
-  // Returns true if the last failure was too recent for another attempt.
-  bool IsRecent(const std::string& path, absl::Duration now) const {
-    const auto failed = failed_at_.find(path);
-    return failed != failed_at_.end() && now - failed->second < kRetryInterval;
-  }
-
-  // Returns true if this is the first failure since the last success.
-  bool Add(const std::string& path, absl::Duration now) {
-    return failed_at_.insert_or_assign(path, now).second;
-  }
-
-  void Remove(const std::string& path) { failed_at_.erase(path); }
-
- private:
-  std::map<std::string, absl::Duration> failed_at_;  // monotonic
-};
-
-}  // namespace
 
 struct BackgroundRecovery::State {
   explicit State(const Options& options)
@@ -86,7 +52,7 @@ struct BackgroundRecovery::State {
 
   // Used only by the thread of the running round.
   SegmentWriterOptions round_segment;
-  Failures failures;
+  RecentFailures failures;
 };
 
 bool BackgroundRecovery::State::BeginRound(absl::Duration now) {

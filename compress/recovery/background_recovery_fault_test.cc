@@ -47,9 +47,10 @@ TEST_F(BackgroundRecoveryFaultTest, FailureIsReportedOnceAndRetried) {
     RunRound(&recovery, now);
     return g_attempts != before;
   };
+  const absl::Duration second = kBegin + kRetry + kInterval;
   const auto go_on = [&] {
-    if (!tries_at(kBegin + kRetry)) _exit(4);
-    if (tries_at(kBegin + 2 * kRetry - kMoment)) _exit(5);
+    if (!tries_at(second)) _exit(4);
+    if (tries_at(second + kRetry - kMoment)) _exit(5);
     g_is_stuck = false;
     if (RunRound(&recovery, kBegin + 3 * kRetry) != 1) _exit(6);
   };
@@ -156,14 +157,14 @@ void LimitMemory(uint64_t bytes) {
 TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsReported) {
   if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
   AwaitChild(StartChild([&] {
-    MakeRing(uint64_t{1} << 18);  // 128 MiB
+    MakeRing(uint64_t{1} << 17);  // 64 MiB
     Append("record");
     raise(SIGKILL);
   }));
   std::string err;
   EXPECT_EQ(RunChild(
                 [&] {
-                  LimitMemory(uint64_t{64} << 20);
+                  LimitMemory(uint64_t{32} << 20);
                   BackgroundRecovery recovery(RecoveryOptions());
                   if (RunRound(&recovery, kBegin) != 0) _exit(1);
                 },

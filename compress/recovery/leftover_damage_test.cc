@@ -31,8 +31,8 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 // Without the cursor it is unknown which bytes of the last segment count, so
-// that segment stays as it is.
-TEST_P(ScriptedDeathTest, DamagedCursorLosesNothing) {
+// recovery leaves all segments unchanged.
+TEST_P(ScriptedDeathTest, DamagedCursorKeepsRecordsAndSegments) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];
@@ -60,14 +60,66 @@ TEST_P(ScriptedDeathTest, DamagedCursorLosesNothing) {
     }
   }
   EXPECT_THAT(NumberedTexts(logged), ::testing::IsSubsetOf(texts));
-  // A repetition, as if the process had been killed before it deleted the ring.
+  // The deletion of the ring was lost, so the ring is back.
   const std::vector<std::string> names = FilesIn(directory, ".zst");
   WriteFile(ring, bytes);
   ASSERT_TRUE(RecoverOnlyRing(directory).ok());
   EXPECT_EQ(FilesIn(directory, ".zst"), names);
 }
 
-TEST_P(ScriptedDeathTest, DamagedSegmentCausesNoDuplicates) {
+// Both cursors are zeros: the ring looks as if nothing had been persisted.
+TEST_P(ScriptedDeathTest, LostCursorKeepsRecordsAndSegments) {
+  const std::string directory = MakeTestDirectory();
+  const int logged = LiveAndDie(directory);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  std::string bytes = ReadFile(ring);
+  RingLive live;
+  std::memcpy(&live, &bytes[kLiveOffset], sizeof live);
+  std::memset(&live.cursor, 0, sizeof live.cursor);
+  std::memcpy(&bytes[kLiveOffset], &live, sizeof live);
+  WriteFile(ring, bytes);
+  std::map<std::string, std::string> segments;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    auto reader = SegmentReader::Open(path);
+    const bool counts = reader.ok() && (*reader)->first_metadata() != nullptr;
+    if (counts) segments[path] = ReadFile(path);
+  }
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
+  for (const auto& [path, content] : segments) {
+    EXPECT_EQ(ReadFile(path), content);
+  }
+  const std::vector<std::string> names = FilesIn(directory, ".zst");
+  std::vector<std::string> texts;
+  for (const std::string& path : names) {
+    for (absl::string_view line :
+         absl::StrSplit(Decompress(path), '\n', absl::SkipEmpty())) {
+      texts.emplace_back(line.substr(line.find("] ") + 2));
+    }
+  }
+  EXPECT_THAT(NumberedTexts(logged), ::testing::IsSubsetOf(texts));
+  // The deletion of the ring was lost, so the ring is back.
+  WriteFile(ring, bytes);
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
+  EXPECT_EQ(FilesIn(directory, ".zst"), names);
+}
+
+// The file ends before the cursors: nothing is known about the segments.
+TEST_P(ScriptedDeathTest, TruncatedRingKeepsItsSegments) {
+  const std::string directory = MakeTestDirectory();
+  LiveAndDie(directory);
+  const std::string ring = FilesIn(directory, ".ring")[0];
+  WriteFile(ring, ReadFile(ring).substr(0, kLiveOffset + 100));
+  std::map<std::string, std::string> segments;
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    segments[path] = ReadFile(path);
+  }
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
+  for (const auto& [path, content] : segments) {
+    EXPECT_EQ(ReadFile(path), content);
+  }
+}
+
+TEST_P(ScriptedDeathTest, DamagedSegmentIsNotReplayedFromRing) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   for (const std::string& path : FilesIn(directory, ".zst")) {
@@ -77,7 +129,7 @@ TEST_P(ScriptedDeathTest, DamagedSegmentCausesNoDuplicates) {
     WriteFile(path, bytes);
   }
   ASSERT_TRUE(RecoverOnlyRing(directory).ok());
-  // Each record that the reader can still read is there once.
+  // No readable record is there twice.
   std::map<std::string, int> counts;
   for (const std::string& path : FilesIn(directory, ".zst")) {
     auto reader = SegmentReader::Open(path);
@@ -137,8 +189,7 @@ class OpenFrameTest : public ::testing::Test {
     EXPECT_EQ(cursor->segment_bytes, segment_bytes_.size());
   }
 
-  // Recovers with the content `segment` instead of the intact one. Expects all
-  // records except those of the open frame, and one region for those.
+  // Expects all records but those of the open frame, which are reported.
   void ExpectFrameIsLost(const std::string& segment) {
     for (const std::string& path : FilesIn(directory_, ".zst")) {
       ASSERT_EQ(unlink(path.c_str()), 0);
@@ -165,7 +216,7 @@ class OpenFrameTest : public ::testing::Test {
   uint64_t frame_offset_ = 0;
 };
 
-TEST_F(OpenFrameTest, FlippedBitCausesNoWrongText) {
+TEST_F(OpenFrameTest, FlippedByteGivesNoWrongText) {
   for (uint64_t at = frame_offset_; at < segment_bytes_.size(); ++at) {
     std::string damaged = segment_bytes_;
     damaged[at] = static_cast<char>(damaged[at] ^ 1);
@@ -174,7 +225,7 @@ TEST_F(OpenFrameTest, FlippedBitCausesNoWrongText) {
   }
 }
 
-TEST_F(OpenFrameTest, TruncationCausesNoWrongText) {
+TEST_F(OpenFrameTest, TruncationGivesNoWrongText) {
   for (uint64_t length = frame_offset_; length < segment_bytes_.size();
        ++length) {
     ExpectFrameIsLost(segment_bytes_.substr(0, length));
@@ -182,7 +233,9 @@ TEST_F(OpenFrameTest, TruncationCausesNoWrongText) {
   }
 }
 
-TEST_F(OpenFrameTest, SurvivesDamageOfEarlierFrame) {
+// A frame before the open frame is damaged; the open frame is closed
+// nevertheless.
+TEST_F(OpenFrameTest, SurvivesDamageBeforeIt) {
   std::string damaged = segment_bytes_;
   damaged[20] = static_cast<char>(damaged[20] ^ 1);
   WriteFile(segment_, damaged);
@@ -194,7 +247,7 @@ TEST_F(OpenFrameTest, SurvivesDamageOfEarlierFrame) {
   EXPECT_THAT(found.regions, SizeIs(1));
 }
 
-TEST_F(OpenFrameTest, SegmentOfAnotherRingStays) {
+TEST_F(OpenFrameTest, ForeignFileOfThatNameStays) {
   std::string others;
   {
     const std::string elsewhere = MakeTestDirectory();
@@ -207,9 +260,8 @@ TEST_F(OpenFrameTest, SegmentOfAnotherRingStays) {
   EXPECT_EQ(ReadFile(segment_), others);
 }
 
-// After a reboot the cursor may be older than the segments, so recovery goes by
-// the segments.
-TEST_P(ScriptedDeathTest, EachRecordIsRecoveredOnceAfterReboot) {
+// The cursor may be older than the segments, so the segments are scanned.
+TEST_P(ScriptedDeathTest, MachineDeathLosesAndDoublesNothing) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];

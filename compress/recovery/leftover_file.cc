@@ -18,29 +18,29 @@
 namespace ringlog {
 namespace {
 
-// A process that has closed a file behind our back has it mapped still; one
-// that has called exec(2) has not.
-bool OwnerHasIt(const RingHeader& header, absl::string_view path) {
+// Returns true if the owner is alive and maps the ring. A program that closed
+// the ring's descriptor still maps it; one that called exec(2) does not.
+bool OwnerMapsIt(const RingHeader& header, absl::string_view path) {
   return MayBeAlive(OwnerOf(header)) &&
          MayHaveMapped(header.process_id, Basename(path));
 }
 
-// Of a ring that nobody has locked. The calling process's own are locked; a pid
-// that it has by chance in common with a process of another container is no
-// sign of life.
+// Returns true if the owner of a ring that is not locked may be alive. The
+// calling process's own rings are locked, so its own pid in the header is the
+// pid of another container's process and no sign of life.
 bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
-  return header.process_id != getpid() && OwnerHasIt(header, path);
+  return header.process_id != getpid() && OwnerMapsIt(header, path);
 }
 
-// Reads a ring, or its first `most` bytes. Errors are those of
+// Reads a ring, or its first `max_bytes` bytes. Errors are those of
 // ReadFileContent().
 absl::StatusOr<FileContent> ReadRing(int fd, const std::string& path,
-                                     uint64_t most = kMaxRingFileBytes) {
-  return ReadFileContent(fd, path, kMaxRingFileBytes, most);
+                                     uint64_t max_bytes = kMaxRingFileBytes) {
+  return ReadFileContent(fd, path, kMaxRingFileBytes, max_bytes);
 }
 
-// Whether somebody has the ring locked. The kernel has no answer but the lock
-// itself, for a moment: see LockForGood().
+// Returns true if another process holds the ring's lock. The kernel can only
+// answer by granting the lock for a moment; see LockForGood().
 bool IsLocked(int fd) {
   int result;
   do {
@@ -50,16 +50,16 @@ bool IsLocked(int fd) {
   return result != 0;
 }
 
-// Who has it locked may only be asking, as IsLocked() and `ringlog rotate` do,
-// and the ring would stay until somebody looks again. That of a process that
-// lives is not tried again.
+// Takes the lock. Retries, because the holder may only be testing the lock, as
+// IsLocked() and `ringlog rotate` do; otherwise the ring would stay until the
+// next scan. Does not retry if the owner is alive.
 bool LockForGood(int fd, const std::string& path) {
   constexpr int kAttempts = 3;
   for (int attempt = 1; !TryLock(fd); ++attempt) {
     const absl::StatusOr<FileContent> bytes = ReadRing(fd, path, kLiveOffset);
     if (attempt == kAttempts || !bytes.ok()) return false;
     const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
-    if (header.ok() && OwnerHasIt(*header, path)) return false;
+    if (header.ok() && OwnerMapsIt(*header, path)) return false;
     absl::SleepFor(absl::Milliseconds(1));
   }
   return true;
@@ -75,7 +75,7 @@ absl::Status OwnerLives(const RingHeader& header, absl::string_view path) {
       absl::StrCat(path, ": process ", header.process_id, " is alive"));
 }
 
-// For reading. FailedPrecondition if somebody has it locked.
+// Opens the ring for reading. FailedPrecondition if it is locked.
 absl::StatusOr<int> OpenUnlocked(const std::string& path) {
   const int fd = OpenFile(path.c_str(), O_RDONLY | O_NONBLOCK);
   if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
@@ -107,8 +107,8 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   return header;
 }
 
-bool GoesTo(const RingHeader& header, bool is_in_same_directory,
-            const std::string& segment_directory) {
+bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
+                      const std::string& segment_directory) {
   const absl::string_view recorded = SegmentDirectory(header);
   return recorded.empty()
              ? is_in_same_directory
@@ -116,8 +116,7 @@ bool GoesTo(const RingHeader& header, bool is_in_same_directory,
 }
 
 absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
-  // Not to be kept open, with all of its blocks, by a child that is forked
-  // meanwhile.
+  // A child that is forked meanwhile must not keep the file's blocks allocated.
   const ForkClosedFile file =
       ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
@@ -127,7 +126,7 @@ absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
   if (!header.ok()) return PrependPath(header.status(), path);
-  if (OwnerHasIt(*header, path)) return OwnerLives(*header, path);
+  if (OwnerMapsIt(*header, path)) return OwnerLives(*header, path);
   return header;
 }
 
@@ -139,7 +138,8 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path) {
   }
   if (!LockForGood(fd.fd(), path)) return InUse(path);
   if (IsDeleted(fd.fd())) {
-    return absl::NotFoundError(absl::StrCat(path, ": recovered by another"));
+    return absl::NotFoundError(
+        absl::StrCat(path, ": another process has recovered it"));
   }
   return fd;
 }

@@ -1,4 +1,4 @@
-// The files that recovery of leftover rings works with.
+// Opens and reads the files of leftover rings.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_LEFTOVER_FILE_H_
 #define RINGLOG_COMPRESS_RECOVERY_LEFTOVER_FILE_H_
@@ -19,50 +19,55 @@
 
 namespace ringlog {
 
-// `flags` are added to those of open(2). Errors are those of open(2),
-// ReadFileContent() and ParseRingHeader().
+// Reads a ring's header. `flags` are added to those of open(2). Errors are
+// those of open(2), ReadFileContent() and ParseRingHeader().
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 
-// Whether the segments of a ring with this header, in the same directory or
-// elsewhere, are in `segment_directory`.
-bool GoesTo(const RingHeader& header, bool is_in_same_directory,
-            const std::string& segment_directory);
+// Returns true if a ring with `header` has its segments in `segment_directory`.
+// `is_in_same_directory`: the ring itself is there.
+bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
+                      const std::string& segment_directory);
 
-// Opens a ring, and takes the lock that a living owner, or another recovery,
-// would hold until the descriptor is closed; a forked child has neither. May
-// wait some milliseconds for who has it for a moment.
-//   FailedPrecondition: one of them does
-//   NotFound:           somebody has recovered and deleted it
+// Opens a ring and takes its lock, which lasts until the descriptor is closed.
+// A living owner or another recovery holds that lock; a forked child inherits
+// neither descriptor nor lock. May wait a few milliseconds, because another
+// process may hold the lock only for a moment.
+//   FailedPrecondition: the lock is taken
+//   NotFound:           another process has recovered and deleted the ring
 //   others:             those of open(2)
 absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path);
 
-// The header of a ring that its process seems to have left: nobody has it
-// locked, nor has the living process whose it is, the calling one too, it
-// mapped, as one has that closed the descriptor behind our back. Cheap; asks
-// for the lock, as ReadLeftover() does.
-//   FailedPrecondition: somebody has it
+// Reads the header of a ring that appears to be left over: no process holds its
+// lock, and its owner, if alive, no longer maps it. (An owner loses the lock if
+// the program closes the descriptor; the mapping shows that the ring is still
+// in use.) Cheap. Tests the lock as ReadLeftover() does.
+//   FailedPrecondition: the ring is in use
 //   others:             those of ReadRingHeader()
 absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path);
 
 struct LeftoverRing {
   FileContent bytes;
-  RecoveredRing ring;  // what the segments do not have; refers to `bytes`
+  // Records from the persist cursor on, or all of them if the cursor is
+  // damaged. Refers to `bytes`.
+  RecoveredRing ring;
 };
 
-// What the open ring `fd`, which nobody has locked, holds for its segments. All
-// of it, if it is not known how much they have.
+// Reads the open ring `fd`. Requires: no other process holds its lock.
 //   FailedPrecondition: its process is alive
 //   others:             those of ReadFileContent() and RecoverRing()
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path);
 
-// The same for a ring that is to stay: opened for reading, and the lock only
-// asked for. That nobody has it is enough, for nobody writes to the ring of a
-// process that has died.
+// Reads a ring that is not deleted afterwards: opens it for reading, and tests
+// the lock without keeping it. The test is enough, because no process writes to
+// the ring of a dead process.
+//   FailedPrecondition: the ring is in use
+//   others:             those of ReadLeftover(fd, path) and open(2)
 absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path);
 
-// The same for a ring that has lost its headers, by one that was made up for it
-// (RebuildRingHeader()). Whose it is nobody knows, so that only the lock tells
-// whether its process is alive.
+// Reads a ring whose headers are damaged, with a header from
+// RebuildRingHeader(). That header does not identify the owner, so only the
+// lock shows whether the ring is in use. The same errors, but those of
+// ParseRingHeader().
 absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path,
                                           const RingHeader& header);
 

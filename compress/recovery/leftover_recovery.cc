@@ -70,7 +70,7 @@ bool IsLeftoverOf(const std::string& segment_directory, const NamedRing& ring,
   if (ring.is_unfinished) return !MakerMayBeAlive(ring.name);
   const absl::StatusOr<RingHeader> header = ReadLeftoverHeader(ring.path);
   if (header.ok()) {
-    return GoesTo(*header, is_segment_directory, segment_directory);
+    return WritesSegmentsTo(*header, is_segment_directory, segment_directory);
   }
   // In a directory of its own, an unreadable ring is usually another user's.
   return is_segment_directory && !absl::IsFailedPrecondition(header.status()) &&

@@ -84,7 +84,8 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
   void ExpectSameResultAfterKill(const std::string& ring) {
     const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
     ASSERT_TRUE(parsed.ok());
-    const absl::StatusOr<SegmentCursor> cursor = CursorOf(*parsed);
+    const absl::StatusOr<SegmentCursor> cursor =
+        DecodeCursorState(parsed->cursor);
     ASSERT_TRUE(cursor.ok());
     WriteFile(ring_path_, ring);
     const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory_);

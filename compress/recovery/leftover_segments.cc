@@ -3,23 +3,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <iterator>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/recovery/segment_scan.h"
 #include "ringlog/compress/segment/batch_builder.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_file.h"
+#include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_resume.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/os/file_ops.h"
@@ -32,8 +32,11 @@ namespace {
 
 constexpr size_t kBatchBytes = 64 << 10;
 
-bool IsOfAnotherBoot(const RingHeader& header) {
-  return !IsOfThisBoot(OwnerOf(header).boot_id);
+CursorState CursorStateOf(const RecoveredRing& ring) {
+  if (!ring.has_live || LatestCursorIsDamaged(ring.live, ring.header)) {
+    return CursorState::kDamaged;
+  }
+  return ring.cursor.sequence == 0 ? CursorState::kNone : CursorState::kIntact;
 }
 
 class Leftover {
@@ -43,41 +46,43 @@ class Leftover {
       : ring_(ring),
         directory_(std::move(segment_directory)),
         options_(options),
-        machine_died_(IsOfAnotherBoot(ring.header)),
-        is_apart_(!machine_died_ &&
-                  LatestCursorIsDamaged(ring.live, ring.header)),
-        begin_(std::max(ring.header.first_position, ring.cursor.end_position)) {
-  }
+        facts_(RingFactsOf(ring)) {}
 
   absl::Status Run(LeftoverReport* report) {
-    const absl::StatusOr<SegmentCursor> cursor = CursorOf(ring_);
+    const absl::StatusOr<SegmentCursor> cursor =
+        DecodeCursorState(ring_.cursor);
     if (!cursor.ok()) return cursor.status();
     cursor_ = *cursor;
-    if (is_apart_) {
-      const absl::StatusOr<bool> is_done = FindLastSegment();
-      if (!is_done.ok()) return is_done.status();
-      if (*is_done) return absl::OkStatus();
-    } else {
-      if (machine_died_) {
-        if (absl::Status s = AdvanceCursor(); !s.ok()) return s;
-      }
-      if (absl::Status s = OpenSegment(); !s.ok()) return s;
+    if (absl::Status s = Decide(); !s.ok()) return s;
+    if (point_.basis == ResumePoint::Basis::kAlreadyRecovered) {
+      report->segment_path = last_segment().path;
+      return absl::OkStatus();
     }
-    if (absl::Status s = AddRecords(report); !s.ok()) return s;
-    if (writer_ == nullptr) return absl::OkStatus();
-    if (absl::Status s = writer_->AddEnd(); !s.ok()) return s;
-    if (absl::Status s = writer_->Write(); !s.ok()) return s;
-    if (absl::Status s = writer_->Sync(); !s.ok()) return s;
-    report->segment_path = SegmentPath();
-    if (is_apart_ &&
-        rename(writer_->path().c_str(), report->segment_path.c_str()) != 0) {
-      return absl::ErrnoToStatus(
-          errno, absl::StrCat("rename to ", report->segment_path));
+    absl::Status status = CutSegments();
+    NameSegment();
+    if (status.ok()) status = OpenSegment();
+    if (status.ok()) status = AddRecords(report);
+    if (status.ok() && writer_ != nullptr) status = Finish(report);
+    if (!status.ok() && writer_ != nullptr && renames_when_complete()) {
+      unlink(writer_->path().c_str());
     }
-    return SyncDirectory(directory_);
+    return status;
   }
 
  private:
+  // True if the new segment gets its name when it is complete, so that it
+  // either exists or does not. Needed without a cursor: a later attempt could
+  // not tell an unfinished segment from one of the process.
+  bool renames_when_complete() const {
+    return point_.basis == ResumePoint::Basis::kNothingPersisted ||
+           point_.basis == ResumePoint::Basis::kSegmentsAlone;
+  }
+
+  // Requires: point_.last_index >= 0.
+  const ScannedSegment& last_segment() const {
+    return segments_[static_cast<size_t>(point_.last_index)];
+  }
+
   std::string SegmentPath() const {
     return absl::StrCat(
         directory_, "/",
@@ -90,105 +95,103 @@ class Leftover {
     identity.ring_id = RingIdOf(ring_.header);
     identity.number = cursor_.segment_number;
     identity.format = cursor_.format;
-    identity.is_recovered = is_apart_;
+    identity.is_recovered = renames_when_complete();
     return identity;
   }
 
-  // Where the cursor is damaged nobody knows what counts in the segments: they
-  // stay as they are, and what the ring holds, of the positions behind the last
-  // whole frame, goes into one of its own, behind them. That gets its name when
-  // it is whole, so that it is either there or not. True if it is there, from
-  // an attempt before.
-  absl::StatusOr<bool> FindLastSegment() {
-    absl::StatusOr<std::vector<ScannedSegment>> segments =
-        ScanSegments(ring_.header, directory_, 0, 0);
-    if (!segments.ok()) return segments.status();
-    cursor_.segment_number = cursor_.segment_bytes = 0;
-    for (const ScannedSegment& segment : *segments) {
-      cursor_.segment_number = segment.identity.number;
-      cursor_.segment_open_time_ns = segment.open_time_ns;
-      cursor_.format = segment.identity.format;
-      begin_ = std::max(begin_, segment.end_position);
-      if (segment.identity.is_recovered) return true;
+  // Collects the facts that the decision needs, and decides.
+  absl::Status Decide() {
+    const ScanNeed need = NeededScan(facts_);
+    if (need.for_proof || need.for_segments) {
+      absl::StatusOr<std::vector<ScannedSegment>> scanned =
+          ScanSegments(ring_.header, directory_, need.first_number,
+                       facts_.cursor_end_position);
+      if (!scanned.ok()) return scanned.status();
+      segments_ = *std::move(scanned);
+    } else if (struct stat st; cursor_.names_started_segment() &&
+                               lstat(SegmentPath().c_str(), &st) == 0) {
+      ScannedSegment segment;
+      segment.path = SegmentPath();
+      segment.facts.number = cursor_.segment_number;
+      segment.facts.bytes = static_cast<uint64_t>(st.st_size);
+      segments_.push_back(std::move(segment));
     }
-    NameNextSegment();
-    return false;
-  }
-
-  // What the disk has of a ring is of different moments, one for each page; so
-  // its cursor may be older than the segments. What they prove counts then:
-  // what is behind it is given up, and what the ring has of it passed over. The
-  // machine need not have died; it does no harm where it did not.
-  absl::Status AdvanceCursor() {
-    absl::StatusOr<std::vector<ScannedSegment>> segments =
-        ScanSegments(ring_.header, directory_, cursor_.segment_number, begin_);
-    if (!segments.ok()) return segments.status();
-    const ScannedSegment* last = nullptr;
-    for (const ScannedSegment& segment : *segments) {
-      if (segment.end_position > begin_) last = &segment;
+    std::vector<SegmentFacts> facts;
+    for (const ScannedSegment& segment : segments_) {
+      facts.push_back(segment.facts);
     }
-    for (const ScannedSegment& segment : *segments) {
-      if (absl::Status s = KeepProven(segment, last); !s.ok()) return s;
-    }
-    if (last == nullptr) return absl::OkStatus();
-    cursor_.segment_number = last->identity.number;
-    cursor_.segment_open_time_ns = last->open_time_ns;
-    cursor_.segment_bytes = cursor_.frame_offset = last->proven_bytes;
-    cursor_.format = last->identity.format;
-    begin_ = last->end_position;
-    // As the cursor that did not reach the disk said.
-    if (last->is_whole) {
-      NameNextSegment();
-      cursor_.segment_bytes = cursor_.frame_offset = 0;
-    }
+    point_ = DecideResumePoint(facts_, facts);
     return absl::OkStatus();
   }
 
-  // The last segment itself is cut when it is opened.
-  absl::Status KeepProven(const ScannedSegment& segment,
-                          const ScannedSegment* last) {
-    AddDrops(segment.drops, &cursor_.reported_drops);
-    const bool is_behind =
-        last != nullptr ? segment.identity.number > last->identity.number
-                        : segment.identity.number > cursor_.segment_number ||
-                              cursor_.segment_bytes == 0;
-    if (is_behind) {
-      if (unlink(segment.path.c_str()) == 0) return absl::OkStatus();
-      return absl::ErrnoToStatus(errno, absl::StrCat("delete ", segment.path));
-    }
-    if (last != nullptr && segment.identity.number < last->identity.number &&
-        !segment.is_closed) {
-      // An attempt before this one may have ended it as damaged, and gone on in
-      // the next.
-      if (segment.identity.number == cursor_.segment_number &&
-          segment.proven_bytes < cursor_.segment_bytes) {
-        return EndDamagedSegment(segment.path, Identity(), cursor_);
+  // After the death of the machine: removes the bytes that do not count. The
+  // last segment itself is truncated when it is reopened.
+  absl::Status CutSegments() {
+    if (!NeededScan(facts_).for_proof) return absl::OkStatus();
+    for (const ScannedSegment& segment : segments_) {
+      absl::Status status;
+      if (segment.facts.standing != SegmentFacts::Standing::kOwn) continue;
+      if (segment.facts.number > point_.last_segment) {
+        if (unlink(segment.path.c_str()) != 0) {
+          status =
+              absl::ErrnoToStatus(errno, absl::StrCat("delete ", segment.path));
+        }
+      } else if (segment.facts.number < point_.last_segment &&
+                 !segment.facts.is_closed) {
+        status = CutSegment(segment);
       }
-      absl::StatusOr<SegmentFile> file =
-          SegmentFile::Open(segment.path, O_WRONLY | O_NOFOLLOW);
-      return file.ok() ? file->Truncate(segment.proven_bytes) : file.status();
+      if (!status.ok()) return status;
     }
     return absl::OkStatus();
   }
 
-  // Its name comes right behind that of the segment before.
+  absl::Status CutSegment(const ScannedSegment& segment) {
+    // An earlier attempt may have ended the cursor's segment as damaged, and
+    // continued in the next one.
+    if (segment.facts.number == cursor_.segment_number &&
+        segment.facts.proven_bytes < cursor_.segment_bytes) {
+      return EndDamagedSegment(segment.path, Identity(), cursor_);
+    }
+    absl::StatusOr<SegmentFile> file =
+        SegmentFile::Open(segment.path, O_WRONLY | O_NOFOLLOW);
+    return file.ok() ? file->Truncate(segment.facts.proven_bytes)
+                     : file.status();
+  }
+
+  // Makes `cursor_` name the segment that OpenSegment() tries first.
+  void NameSegment() {
+    if (point_.is_by_cursor()) return;
+    cursor_.segment_number = 0;
+    cursor_.segment_bytes = cursor_.frame_offset = 0;
+    if (point_.last_index >= 0) {
+      const ScannedSegment& segment = last_segment();
+      cursor_.segment_number = segment.facts.number;
+      cursor_.segment_open_time_ns = segment.open_time_ns;
+      cursor_.format = segment.format;
+      cursor_.segment_bytes = cursor_.frame_offset = segment.facts.proven_bytes;
+    }
+    if (!point_.continues_last) NameNextSegment();
+  }
+
+  // The new name sorts directly after the one of the segment before.
   void NameNextSegment() {
     if (cursor_.segment_number == 0) {
       cursor_.segment_open_time_ns = ring_.header.created_unix_ns;
     }
-    cursor_.segment_number += 1;
+    cursor_.segment_number = point_.next_segment;
+    cursor_.segment_bytes = cursor_.frame_offset = 0;
   }
 
-  // The segment that the cursor names, cut there. If it has gone, or is not
-  // what the cursor says, the next number is begun.
+  // Reopens the last segment and truncates it to the bytes that count. If the
+  // segment is missing or damaged, leaves `writer_` unset.
   absl::Status OpenSegment() {
-    if (cursor_.segment_bytes == 0) return absl::OkStatus();
+    if (!cursor_.names_started_segment()) return absl::OkStatus();
     absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
         SegmentWriter::Reopen(SegmentPath(), Identity(), cursor_, options_);
     if (writer.ok()) {
       writer_ = *std::move(writer);
     } else if (absl::IsDataLoss(writer.status())) {
-      // What is behind the cursor is in the ring too.
+      // Bytes after the cursor are in the ring too.
       return EndDamagedSegment(SegmentPath(), Identity(), cursor_);
     } else if (!absl::IsNotFound(writer.status())) {
       return writer.status();
@@ -196,15 +199,12 @@ class Leftover {
     return absl::OkStatus();
   }
 
-  // Begun with the first record. The name depends on nothing but the ring, so
-  // that a second attempt finds what the first one left, and replaces it.
+  // Creates the next segment. Its name depends only on the ring, so a second
+  // attempt replaces the file of the first one.
   absl::Status BeginSegment() {
-    if (!is_apart_ &&
-        (cursor_.segment_number == 0 || cursor_.segment_bytes != 0)) {
-      NameNextSegment();
-    }
+    if (!cursor_.names_unstarted_segment()) NameNextSegment();
     const std::string path =
-        absl::StrCat(SegmentPath(), is_apart_ ? ".tmp" : "");
+        absl::StrCat(SegmentPath(), renames_when_complete() ? ".tmp" : "");
     if (unlink(path.c_str()) != 0 && errno != ENOENT) {
       return absl::ErrnoToStatus(errno, absl::StrCat("replace ", path));
     }
@@ -226,72 +226,94 @@ class Leftover {
     return absl::OkStatus();
   }
 
-  // Records and gaps together, by position; then the drops that the log does
-  // not tell of yet; what the process died of comes last.
+  // Adds, in this order:
+  //   1. records and gaps, by position;
+  //   2. drops that no segment reports yet;
+  //   3. crash reports. A later attempt, after another boot, skips them by
+  //   their
+  //      positions.
   absl::Status AddRecords(LeftoverReport* report) {
-    BatchBuilder batch(cursor_.format, begin_);
-    const uint64_t end = std::max(begin_, ring_.end_position);
-    auto gap = ring_.gaps.begin();
-    // What a gap's line says: the time of the record that follows it.
+    const uint64_t begin = point_.first_position;
+    const uint64_t end = std::max(begin, ring_.end_position);
+    BatchBuilder batch(cursor_.format, begin);
+    // Time of the last record: the time of the gaps that follow it.
     int64_t time_ns = ring_.header.created_unix_ns;
-    const auto add_gaps_before = [&](uint64_t position) {
-      for (; gap != ring_.gaps.end() && gap->first_position < position; ++gap) {
-        if (gap->end_position <= begin_) continue;
-        Gap behind = *gap;
-        behind.first_position = std::max(behind.first_position, begin_);
-        batch.AddGap(behind, time_ns);
-        report->gaps.push_back(behind);
-      }
-    };
-    const auto add_record = [&](const RecoveredRecord& r) {
-      batch.AddRecord(r.position, r.slot_count, r.head, r.body);
-      ++report->records;
-      return batch.text_bytes() >= kBatchBytes ? WriteBatch(&batch)
-                                               : absl::OkStatus();
-    };
+    auto gap = ring_.gaps.begin();
     auto r = ring_.records.begin();
     for (; r != ring_.records.end() && !r->is_crash_report; ++r) {
-      if (r->position < begin_) continue;
+      if (r->position < begin) continue;
       Record record;
       if (DecodeRecord(r->head, r->body, &record)) time_ns = record.time_ns;
-      add_gaps_before(r->position);
-      if (absl::Status s = add_record(*r); !s.ok()) return s;
+      gap = AddGapsBefore(r->position, gap, time_ns, &batch, report);
+      if (absl::Status s = AddRecord(*r, &batch, report); !s.ok()) return s;
     }
-    add_gaps_before(end);
+    AddGapsBefore(end, gap, time_ns, &batch, report);
     DropCounts drops;
     std::memcpy(&drops, &ring_.live.dropped, sizeof drops);
-    for (const Gap& dropped : DropGaps(drops, cursor_.reported_drops, end)) {
+    for (const Gap& dropped : DropGaps(drops, point_.reported_drops, end)) {
       batch.AddGap(dropped, time_ns);
       report->gaps.push_back(dropped);
     }
-    // Their positions tell an attempt after another boot that they are there.
     for (; r != ring_.records.end(); ++r) {
-      if (r->position < begin_) continue;
-      if (absl::Status s = add_record(*r); !s.ok()) return s;
+      if (r->position < begin) continue;
+      if (absl::Status s = AddRecord(*r, &batch, report); !s.ok()) return s;
     }
     return WriteBatch(&batch);
+  }
+
+  absl::Status AddRecord(const RecoveredRecord& record, BatchBuilder* batch,
+                         LeftoverReport* report) {
+    batch->AddRecord(record.position, record.slot_count, record.head,
+                     record.body);
+    ++report->records;
+    return batch->text_bytes() >= kBatchBytes ? WriteBatch(batch)
+                                              : absl::OkStatus();
+  }
+
+  // Adds the gaps from `gap` on that begin before `position`. Returns the next
+  // gap.
+  std::vector<Gap>::const_iterator AddGapsBefore(
+      uint64_t position, std::vector<Gap>::const_iterator gap, int64_t time_ns,
+      BatchBuilder* batch, LeftoverReport* report) {
+    const uint64_t begin = point_.first_position;
+    for (; gap != ring_.gaps.end() && gap->first_position < position; ++gap) {
+      if (gap->end_position <= begin) continue;
+      Gap rest = *gap;
+      rest.first_position = std::max(rest.first_position, begin);
+      batch->AddGap(rest, time_ns);
+      report->gaps.push_back(rest);
+    }
+    return gap;
+  }
+
+  absl::Status Finish(LeftoverReport* report) {
+    if (absl::Status s = writer_->AddEnd(); !s.ok()) return s;
+    if (absl::Status s = writer_->Write(); !s.ok()) return s;
+    if (absl::Status s = writer_->Sync(); !s.ok()) return s;
+    report->segment_path = SegmentPath();
+    if (renames_when_complete() &&
+        rename(writer_->path().c_str(), report->segment_path.c_str()) != 0) {
+      return absl::ErrnoToStatus(
+          errno, absl::StrCat("rename to ", report->segment_path));
+    }
+    return SyncDirectory(directory_);
   }
 
   const RecoveredRing& ring_;
   const std::string directory_;
   const SegmentWriterOptions options_;
-  const bool machine_died_;
-  const bool is_apart_;
-  SegmentCursor cursor_;
-  uint64_t begin_;  // positions below it are in segments
+  const RingFacts facts_;
+  std::vector<ScannedSegment> segments_;
+  ResumePoint point_;
+  SegmentCursor cursor_;  // names the segment that receives the records
   std::unique_ptr<SegmentWriter> writer_;
 };
 
 }  // namespace
 
-absl::StatusOr<SegmentCursor> CursorOf(const RecoveredRing& ring) {
-  if (ring.cursor.sequence == 0) return SegmentCursor();
-  return DecodeSegmentCursor(ring.cursor);
-}
-
-bool CursorDecides(const RecoveredRing& ring) {
-  return !IsOfAnotherBoot(ring.header) &&
-         !LatestCursorIsDamaged(ring.live, ring.header);
+RingFacts RingFactsOf(const RecoveredRing& ring) {
+  return MakeRingFacts(ring.header, !IsOfThisBoot(OwnerOf(ring.header).boot_id),
+                       CursorStateOf(ring), ring.cursor);
 }
 
 absl::Status AddToSegments(const RecoveredRing& ring,

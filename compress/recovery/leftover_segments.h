@@ -1,4 +1,4 @@
-// One leftover ring's way into its segments.
+// Moves the records of one leftover ring into segments.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_LEFTOVER_SEGMENTS_H_
 #define RINGLOG_COMPRESS_RECOVERY_LEFTOVER_SEGMENTS_H_
@@ -8,8 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/recovery.h"
@@ -18,23 +17,30 @@ namespace ringlog {
 
 struct LeftoverReport {
   std::string ring_path;
-  std::string segment_path;  // that got the records; empty if there were none
-  uint64_t records = 0;      // that were only in the ring
-  std::vector<Gap> gaps;     // by which others are missing
+  // The segment that has the ring's last records or gaps; empty if the ring had
+  // none for it.
+  std::string segment_path;
+  uint64_t records = 0;   // number of records that only the ring had
+  std::vector<Gap> gaps;  // gaps written to the segment
 };
 
-// What the ring's persist cursor says of its segments; zeros if there is none.
-//   those of DecodeSegmentCursor()
-absl::StatusOr<SegmentCursor> CursorOf(const RecoveredRing& ring);
+// Returns the facts about a ring for DecideResumePoint(). Reads the boot id of
+// this machine.
+RingFacts RingFactsOf(const RecoveredRing& ring);
 
-// Whether the cursor alone says what counts of the segments. If not, all of
-// them have to be there for AddToSegments(), whole: they say it.
-bool CursorDecides(const RecoveredRing& ring);
-
-// Cuts and closes the segment in `directory` that the cursor of `ring` names,
-// with the ring's records behind it, or in the next one if that segment has
-// gone or is damaged; durable when it returns. Done again after a kill at any
-// moment, the result is the same. Tells all but the ring's path.
+// Applies DecideResumePoint() to the ring and to its segments in `directory`:
+//   1. If the machine died, truncates segments to the bytes that count and
+//      deletes later ones.
+//   2. Appends the ring's records to the last segment, or to a new one if that
+//      segment is missing, damaged or closed.
+//   3. Closes the segment and makes it durable.
+// This is the only code that changes the existing segments of a leftover ring.
+// If it is killed at any moment and called again, the result is the same. Sets
+// all members of `report` but the ring's path.
+//   those of DecodeSegmentCursor(): a later version wrote the cursor, or its
+//                                   state is damaged; nothing was changed
+//   others:                         those of ScanSegments(), and of opening,
+//                                   reading and writing segments
 absl::Status AddToSegments(const RecoveredRing& ring,
                            const std::string& directory,
                            const SegmentWriterOptions& options,

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/os/file_ops.h"
@@ -19,7 +19,8 @@
 namespace ringlog {
 namespace {
 
-void AddToldDrops(const FrameMetadata& metadata, DropCounts* drops) {
+// Adds the drops that the gaps in `metadata` report.
+void AddReportedDrops(const FrameMetadata& metadata, DropCounts* drops) {
   for (const Gap& gap : metadata.gaps) {
     const auto cause = static_cast<size_t>(gap.cause);
     if (cause >= drops->size()) continue;
@@ -29,61 +30,71 @@ void AddToldDrops(const FrameMetadata& metadata, DropCounts* drops) {
   }
 }
 
-absl::Status Read(uint64_t from, ScannedSegment* segment) {
-  absl::StatusOr<std::unique_ptr<SegmentReader>> opened =
-      SegmentReader::Open(segment->path);
-  if (absl::IsInvalidArgument(opened.status())) return absl::OkStatus();
-  if (!opened.ok()) return opened.status();
-  SegmentReader& reader = **opened;
-  if (!reader.read_status().ok()) return reader.read_status();
-  const FrameMetadata* const first = reader.first_metadata();
-  if (first != nullptr &&
-      first->identity.ring_id != segment->identity.ring_id) {
-    return absl::NotFoundError(
-        absl::StrCat(segment->path, ": is another ring's"));
-  }
+// Reads all frames of `reader`. Sets the members of `facts` that depend on
+// them.
+absl::Status ScanFrames(const RingId& ring_id, uint64_t from,
+                        SegmentReader* reader, SegmentFacts* facts) {
   size_t skipped = 0;
-  bool is_proven = true;  // all so far
+  bool is_proven = true;  // all frames so far
   absl::string_view lines;
   SegmentReader::Result result;
-  while ((result = reader.NextRecords(&lines)) != SegmentReader::Result::kEnd) {
+  while ((result = reader->NextRecords(&lines)) !=
+         SegmentReader::Result::kEnd) {
     if (result != SegmentReader::Result::kMetadata) {
       is_proven = false;
       continue;
     }
-    const FrameMetadata& metadata = reader.metadata();
-    const bool is_whole = reader.skipped().size() == skipped;
-    skipped = reader.skipped().size();
-    if (!is_whole || !metadata.identity.IsSameSegment(segment->identity)) {
+    const FrameMetadata& metadata = reader->metadata();
+    const bool is_intact = reader->skipped().size() == skipped;
+    skipped = reader->skipped().size();
+    if (!is_intact || metadata.identity.number != facts->number ||
+        metadata.identity.ring_id != ring_id) {
       continue;
     }
     is_proven = true;
-    segment->proven_bytes = reader.offset();
-    segment->end_position = metadata.summary.end_position;
+    facts->proven_bytes = reader->offset();
+    facts->end_position = metadata.summary.end_position;
     if (metadata.summary.end_position > from) {
-      AddToldDrops(metadata, &segment->drops);
+      AddReportedDrops(metadata, &facts->drops);
     }
   }
-  if (!reader.read_status().ok()) return reader.read_status();
-  segment->is_closed = reader.is_closed();
-  segment->is_whole =
-      segment->is_closed && is_proven && reader.skipped().size() == skipped;
-  segment->identity.is_recovered =
-      first != nullptr && first->identity.is_recovered;
+  if (!reader->read_status().ok()) return reader->read_status();
+  facts->is_closed = reader->is_closed();
+  facts->is_complete =
+      facts->is_closed && is_proven && reader->skipped().size() == skipped;
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<ScannedSegment> SurveySegment(const RingHeader& header,
-                                             const std::string& path,
-                                             uint64_t number, uint64_t from) {
-  ScannedSegment segment;
-  segment.path = path;
-  segment.identity.ring_id = RingIdOf(header);
-  segment.identity.number = number;
-  if (absl::Status s = Read(from, &segment); !s.ok()) return s;
-  return segment;
+absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
+                                         const std::string& path,
+                                         uint64_t number, uint64_t from) {
+  SegmentFacts facts;
+  facts.number = number;
+  struct stat st;
+  if (stat(path.c_str(), &st) == 0) {
+    facts.bytes = static_cast<uint64_t>(st.st_size);
+  }
+  absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
+      SegmentReader::Open(path);
+  if (absl::IsInvalidArgument(reader.status())) return facts;
+  if (!reader.ok()) return reader.status();
+  if (!(*reader)->read_status().ok()) return (*reader)->read_status();
+  const RingId ring_id = RingIdOf(header);
+  if (const FrameMetadata* first = (*reader)->first_metadata()) {
+    if (first->identity.ring_id != ring_id) {
+      return absl::NotFoundError(
+          absl::StrCat(path, ": belongs to another ring"));
+    }
+    facts.has_metadata = true;
+    facts.is_recovered = first->identity.is_recovered;
+  }
+  if (absl::Status s = ScanFrames(ring_id, from, reader->get(), &facts);
+      !s.ok()) {
+    return s;
+  }
+  return facts;
 }
 
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
@@ -100,21 +111,23 @@ absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
         parsed.segment_number < first_number) {
       continue;
     }
-    const std::string path = absl::StrCat(directory, "/", name);
+    ScannedSegment segment;
+    segment.path = absl::StrCat(directory, "/", name);
+    segment.open_time_ns = parsed.time_ns;
+    segment.format = parsed.format;
     struct stat st;
-    if (lstat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) continue;
-    absl::StatusOr<ScannedSegment> segment =
-        SurveySegment(header, path, parsed.segment_number, from);
-    if (absl::IsNotFound(segment.status())) continue;
-    if (!segment.ok()) return segment.status();
-    segment->open_time_ns = parsed.time_ns;
-    segment->identity.format = parsed.format;
-    segments.push_back(*std::move(segment));
+    if (lstat(segment.path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) continue;
+    absl::StatusOr<SegmentFacts> facts =
+        ScanSegment(header, segment.path, parsed.segment_number, from);
+    if (absl::IsNotFound(facts.status())) continue;
+    if (!facts.ok()) return facts.status();
+    segment.facts = *std::move(facts);
+    segments.push_back(std::move(segment));
   }
   if (!listed.ok()) return listed;
   std::stable_sort(segments.begin(), segments.end(),
                    [](const ScannedSegment& a, const ScannedSegment& b) {
-                     return a.identity.number < b.identity.number;
+                     return a.facts.number < b.facts.number;
                    });
   return segments;
 }

@@ -1,6 +1,6 @@
-// What the segments of a ring prove by themselves: their whole frames have
-// checksums and metadata. For when the ring's persist cursor cannot be asked,
-// or may be older than the segments are.
+// Reads which parts of a ring's segments are proven: intact frames, each
+// followed by an intact metadata frame of the segment. Needed if the ring's
+// persist cursor is lost, or may be older than the segments.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_SEGMENT_SCAN_H_
 #define RINGLOG_COMPRESS_RECOVERY_SEGMENT_SCAN_H_
@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/log_options.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/ring_format.h"
 
@@ -18,32 +20,25 @@ namespace ringlog {
 
 struct ScannedSegment {
   std::string path;
-  // `number` and `format` as in the file name; `is_recovered` from the first
-  // metadata frame, false if there is none.
-  SegmentIdentity identity;
-  int64_t open_time_ns = 0;  // to the second, as its name says
-  // Behind the last frame that is whole, its metadata too, and where that
-  // frame's positions end; 0 if there is none.
-  uint64_t proven_bytes = 0;
-  uint64_t end_position = 0;
-  bool is_closed = false;  // it has its seek table
-  bool is_whole = false;   // closed, and nothing is in between
-  // What its whole frames behind `from` tell of, as their metadata list it.
-  DropCounts drops = {};
+  // From the file's name; the time has a resolution of seconds.
+  int64_t open_time_ns = 0;
+  LineFormat format = LineFormat::kText;
+  SegmentFacts facts;
 };
 
-// Reads one segment of the ring with this header. What is no zstd file proves
-// nothing.
-//   NotFound: no such file, or it is another ring's
+// Returns the facts about the file at `path`, which has segment number
+// `number`. Counts drops in frames that end above position `from`. In a file
+// that is not a zstd file nothing is proven.
+//   NotFound: no such file, or it belongs to another ring
 //   others:   those of open(2) and read(2)
-absl::StatusOr<ScannedSegment> SurveySegment(const RingHeader& header,
-                                             const std::string& path,
-                                             uint64_t number, uint64_t from);
+absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
+                                         const std::string& path,
+                                         uint64_t number, uint64_t from);
 
-// Reads the segments in `directory` that are of the ring with this header, from
-// `first_number` on; by number.
-//   errors are those of opendir(3) and readdir(3), and of SurveySegment(): what
-//   could not be read may hold everything
+// Scans the segments in `directory` that belong to the ring with `header`, from
+// `first_number` on. Returns them sorted by number.
+//   those of opendir(3), readdir(3) and ScanSegment(): an unreadable segment
+//   may hold any record, so no decision is possible
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     const RingHeader& header, const std::string& directory,
     uint64_t first_number, uint64_t from);

@@ -32,7 +32,6 @@ namespace {
 
 constexpr absl::Duration kInterval = absl::Minutes(1);
 constexpr absl::Duration kSoon = absl::Seconds(1);
-constexpr absl::Duration kRetryInterval = absl::Minutes(10);
 // Deletion of a long file takes milliseconds, and the ring fills meanwhile.
 constexpr int kMaxDeletionsPerRun = 16;
 
@@ -141,9 +140,7 @@ void RetentionRunner::Run(bool is_last_run) {
 void RetentionRunner::DeleteExcess(absl::Duration now) {
   std::vector<LogFile> files = List();
   for (LogFile& file : files) {
-    const auto failed = failed_at_.find(file.path);
-    if (failed == failed_at_.end()) continue;
-    file.stays |= now - failed->second < kRetryInterval;
+    file.stays |= failures_.IsRecent(file.path, now);
   }
   std::optional<uint64_t> free_bytes;
   if (options_.min_free_bytes != 0) {
@@ -189,7 +186,7 @@ bool RetentionRunner::Delete(const LogFile& file) {
   if (absl::IsNotFound(status)) return true;
   if (absl::IsFailedPrecondition(status)) return false;
   ++errors_;
-  failed_at_[file.path] = MonotonicTime();
+  failures_.Add(file.path, MonotonicTime());
   WarnRateLimited(status.message());
   return false;
 }
@@ -218,7 +215,7 @@ std::vector<LogFile> RetentionRunner::List() {
     if (it->second.was_seen) {
       ++it;
     } else {
-      failed_at_.erase(it->first);
+      failures_.Remove(it->first);
       it = known_.erase(it);
     }
   }
@@ -279,7 +276,7 @@ bool RetentionRunner::HoldsOurRing(const LogFile& file) const {
       ReadRingHeader(file.path, O_NOFOLLOW);
   if (!header.ok()) return false;
   if (RingFileName(*header) != Basename(file.path)) return false;
-  return GoesTo(*header, !file.is_elsewhere, directories_.segments);
+  return WritesSegmentsTo(*header, !file.is_elsewhere, directories_.segments);
 }
 
 }  // namespace ringlog

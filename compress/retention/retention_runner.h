@@ -18,6 +18,7 @@
 #include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/segment/log_directories.h"
+#include "ringlog/ring/os/recent_failures.h"
 
 namespace ringlog {
 
@@ -96,8 +97,7 @@ class RetentionRunner {
   bool is_due_ = true;
   absl::Duration ran_at_ = -absl::InfiniteDuration();  // monotonic
   std::map<std::string, Known> known_;                 // by path
-  // Monotonic time of the last failure to delete, by path.
-  std::map<std::string, absl::Duration> failed_at_;
+  RecentFailures failures_;                            // to delete a file
   uint64_t deleted_files_ = 0;
   uint64_t errors_ = 0;
   // Deleted rings that were not reported yet, and the path of the first one.

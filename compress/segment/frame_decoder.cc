@@ -26,7 +26,7 @@ FrameDecoder::~FrameDecoder() = default;
 
 void FrameDecoder::Begin(uint64_t offset) {
   error_.clear();
-  // Frames follow each other, so most of the time the next is in the buffer.
+  // Most of the time, the next frame is already in the buffer.
   const uint64_t held_from = read_offset_ - in_size_;
   if (offset >= held_from && offset <= read_offset_) {
     in_pos_ = static_cast<size_t>(offset - held_from);
@@ -39,7 +39,8 @@ void FrameDecoder::Begin(uint64_t offset) {
   }
 }
 
-// False at the limit, or if the file cannot be read.
+// Fills `in_` with the next bytes of the file. Returns false at the limit, or
+// if pread(2) fails.
 bool FrameDecoder::Read() {
   const size_t bytes = static_cast<size_t>(
       std::min<uint64_t>(in_.size(), limit_ - std::min(limit_, read_offset_)));
@@ -70,9 +71,9 @@ FrameDecoder::Result FrameDecoder::Decode(size_t max_bytes, std::string* text) {
       return Result::kDamaged;
     }
     if (result == 0) return Result::kEnd;
-    // With room left in `out`, all that the input had has come out.
+    // Room left in `out` means that zstd has returned all text of its input.
     if (out.pos < out_.size() && in_pos_ == in_size_ && !Read()) {
-      return error_.empty() ? Result::kCut : Result::kDamaged;
+      return error_.empty() ? Result::kTruncated : Result::kDamaged;
     }
   }
   return Result::kMore;

@@ -1,6 +1,6 @@
 // FrameDecoder
 //
-// Decompresses one zstd frame of a file at a time, a piece at a time.
+// Decompresses zstd frames of a file, one frame at a time, in pieces.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_FRAME_DECODER_H_
 #define RINGLOG_COMPRESS_SEGMENT_FRAME_DECODER_H_
@@ -14,32 +14,36 @@
 
 namespace ringlog {
 
-// Thread-compatible. Uses at most 128 MiB, the largest window that it accepts,
-// and two buffers. The file must outlive it.
+// Memory: a window of at most 128 MiB, and two buffers. A frame with a larger
+// window is reported as damaged.
+//
+// Thread-compatible. The file must outlive the decoder.
 class FrameDecoder {
  public:
-  // Reads `file` as far as `limit`.
+  // Reads `file` up to `limit`.
   FrameDecoder(const SegmentFile* file, uint64_t limit);
   ~FrameDecoder();
   FrameDecoder(const FrameDecoder&) = delete;
   FrameDecoder& operator=(const FrameDecoder&) = delete;
 
-  // Goes to the frame at `offset`.
+  // Begins to decode the frame at `offset`.
   void Begin(uint64_t offset);
 
   enum class Result {
-    kMore,     // the frame goes on
-    kEnd,      // that was all of it; its checksum fits, if it has one
-    kCut,      // the limit came before its end
-    kDamaged,  // error() says why
+    kMore,       // The frame continues.
+    kEnd,        // The frame has ended. Its checksum, if any, matches.
+    kTruncated,  // The limit is before the end of the frame.
+    kDamaged,    // error() has the cause.
   };
-  // Appends what follows to `text`, until that has `max_bytes` or a little
-  // more. Whatever the result, what a whole block holds is there; it is not
-  // verified before kEnd.
+  // Appends decompressed text to `*text` until `*text` has `max_bytes`, or up
+  // to one buffer more. After every result, `*text` has the text of every
+  // complete block that was read. No checksum covers the text before kEnd.
   Result Decode(size_t max_bytes, std::string* text);
 
-  // Behind what has been decoded. After kEnd: where the frame ends.
+  // Returns the offset after the bytes decoded so far. After kEnd, this is the
+  // end of the frame.
   uint64_t offset() const { return read_offset_ - (in_size_ - in_pos_); }
+  // Returns the cause of kDamaged.
   const std::string& error() const { return error_; }
 
  private:
@@ -48,12 +52,12 @@ class FrameDecoder {
   const SegmentFile* const file_;
   const uint64_t limit_;
   ZstdDecompressor context_;
-  uint64_t read_offset_ = 0;  // of the file, behind what is in `in_`
+  uint64_t read_offset_ = 0;  // File offset of the end of `in_`.
   std::string in_;
   size_t in_size_ = 0;
   size_t in_pos_ = 0;
-  // Not the end of `text`: that would be zeroed first, which for a short frame
-  // takes longer than the frame.
+  // Decompressed bytes on their way to `text`. Decompression into `text` itself
+  // would have to zero the buffer first, which takes longer than a short frame.
   std::string out_;
   std::string error_;
 };

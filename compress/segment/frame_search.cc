@@ -13,23 +13,24 @@ namespace {
 
 constexpr size_t kMagicBytes = sizeof(uint32_t);
 
-// Little-endian, as every machine that this runs on.
+// Returns the integer at `p`, in the byte order of the machine: little-endian.
 uint32_t Load32(const char* p) {
   uint32_t value;
   std::memcpy(&value, p, sizeof value);
   return value;
 }
 
-// All searches of a file may read in vain, beside looking for magics.
+// Budget of all searches of a file: bytes read in vain, without the bytes that
+// are only searched for magics.
 constexpr uint64_t kMinBudgetBytes = 1 << 20;
 uint64_t BudgetBytes(uint64_t file_bytes) {
   return kMinBudgetBytes + 4 * file_bytes;
 }
 
-// To find where a block ends costs as much as to read so many bytes.
+// Bytes that a parsed block header is charged as, by its cost.
 constexpr uint64_t kBytesOfABlock = 32;
 
-// Where a magic stands in some bytes, asked for from front to back.
+// Offsets of a magic in a string, from front to back.
 class Occurrences {
  public:
   Occurrences(absl::string_view bytes, uint32_t magic) : bytes_(bytes) {
@@ -37,7 +38,8 @@ class Occurrences {
     at_ = Find(0);
   }
 
-  // The first at `begin` or behind it; npos if there is none.
+  // Returns the first offset at or after `begin`; npos if there is none.
+  // Requires: `begin` does not decrease from call to call.
   size_t From(size_t begin) {
     if (at_ < begin) at_ = Find(begin);
     return at_;
@@ -60,7 +62,7 @@ absl::StatusOr<FrameMetadata> ReadMetadataFrame(const SegmentFile& file,
                                                 uint64_t* end) {
   const absl::Status none = absl::NotFoundError(
       absl::StrCat(file.path(), ": no metadata frame at byte ", offset));
-  // Before there is memory for the payload, it has to be one of ours.
+  // Memory for the payload is allocated only if the payload's magic matches.
   char start[kSkippableHeaderBytes + sizeof kMetadataMagic];
   if (limit < offset + sizeof start) return none;
   absl::StatusOr<size_t> got = file.ReadAt(offset, start, sizeof start);
@@ -88,14 +90,15 @@ bool IsFrameBoundary(const SegmentFile& file, uint64_t offset, uint64_t limit) {
       static_cast<size_t>(std::min<uint64_t>(sizeof magic, limit - offset));
   const absl::StatusOr<size_t> got = file.ReadAt(offset, magic, bytes);
   if (!got.ok() || *got != bytes) return false;
-  // A file may be cut within a magic.
-  const auto goes_on_as = [&](uint32_t whole_magic) {
-    char whole[kMagicBytes];
-    std::memcpy(whole, &whole_magic, sizeof whole);
-    std::memcpy(whole, magic, bytes);
-    return Load32(whole) == kZstdFrameMagic || IsSkippableMagic(Load32(whole));
+  // The limit may truncate a magic.
+  const auto continues_as = [&](uint32_t complete_magic) {
+    char complete[kMagicBytes];
+    std::memcpy(complete, &complete_magic, sizeof complete);
+    std::memcpy(complete, magic, bytes);
+    return Load32(complete) == kZstdFrameMagic ||
+           IsSkippableMagic(Load32(complete));
   };
-  return goes_on_as(kZstdFrameMagic) || goes_on_as(kMetadataFrameMagic);
+  return continues_as(kZstdFrameMagic) || continues_as(kMetadataFrameMagic);
 }
 
 void FrameSearch::SetSegment(const RingId& ring_id, uint64_t number) {
@@ -105,8 +108,8 @@ void FrameSearch::SetSegment(const RingId& ring_id, uint64_t number) {
   has_next_ = false;
 }
 
-// What is there from `offset` on, but not all of it; at least a magic, if there
-// is one.
+// Returns some bytes of the file from `offset` on: at least four, unless the
+// limit is closer or pread(2) fails.
 absl::string_view FrameSearch::BytesFrom(uint64_t offset) {
   constexpr size_t kChunkBytes = 64 << 10;
   if (offset < chunk_begin_ ||
@@ -122,7 +125,8 @@ absl::string_view FrameSearch::BytesFrom(uint64_t offset) {
       .substr(static_cast<size_t>(offset - chunk_begin_));
 }
 
-// The first offset with one of the magics that `is_it` accepts.
+// Returns the first offset at or after `offset` that has the metadata frame's
+// magic, or a zstd frame's if `for_zstd_frames`, and that `is_it` accepts.
 std::optional<uint64_t> FrameSearch::Search(
     uint64_t offset, bool for_zstd_frames,
     absl::FunctionRef<bool(uint32_t magic, uint64_t offset)> is_it) {
@@ -143,8 +147,9 @@ std::optional<uint64_t> FrameSearch::Search(
   return std::nullopt;
 }
 
-// Those of other segments are not read to their end: messages can hold many,
-// and would use the budget up.
+// Returns the metadata frame at `offset`, if it is intact and of the segment.
+// Reads no more than the identity of other segments' metadata frames, because
+// messages may contain so many of them that they would use up the budget.
 std::optional<FrameMetadata> FrameSearch::ReadMetadata(uint64_t offset) {
   char start[kSkippableHeaderBytes + kMetadataIdentityBytes];
   if (limit_ - offset < sizeof start) return std::nullopt;
@@ -172,8 +177,9 @@ std::optional<uint64_t> FrameSearch::FindMetadata(
   });
 }
 
-// Frames before `offset` are not of interest; so all walks together are no
-// longer than the file.
+// Finds the next metadata frame at or after `offset`, and its zstd frame.
+// Parses no frame that begins before `offset`, so that all calls together parse
+// each byte once.
 void FrameSearch::FindNext(uint64_t offset) {
   if (has_next_ && next_from_ <= offset && offset <= next_metadata_) return;
   has_next_ = true;

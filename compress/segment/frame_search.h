@@ -1,15 +1,15 @@
 // FrameSearch
 //
-// Finds the next frame in bytes that make no sense.
+// Resynchronizes after damage: finds the next frame of a file.
 //
-// A message may hold anything, whole frames too, and zstd stores what it cannot
-// compress as it is. So once it is known whose segment the file is, a frame is
-// found only by metadata that have the segment's ring id, which nobody knows
-// who can only log, and its number.
+// A message may contain complete frames, and zstd stores incompressible text
+// unchanged. So once the segment is known, a frame is found only by a metadata
+// frame with the segment's ring id and number. A process that can only log does
+// not know the ring id.
 //
-// All searches of a file together take time in proportion to its length, also
-// where somebody made it to take more: they share a budget, and what it does
-// not reach to is not found.
+// All searches of a file together take time in proportion to the file's length,
+// also if an attacker made the file. They share a budget of bytes read in vain.
+// Once the budget is used up, no further frame is found.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_FRAME_SEARCH_H_
 #define RINGLOG_COMPRESS_SEGMENT_FRAME_SEARCH_H_
@@ -27,47 +27,52 @@
 
 namespace ringlog {
 
-// The metadata frame at `offset` of `file`; `*end` gets where it ends.
-//   NotFound: there is none
-//   others:   those of DecodeMetadataPayload(), and of read(2)
+// Returns the metadata frame at `offset` of `file`, read up to `limit`. Sets
+// `*end` to the end of the frame, also if its payload cannot be decoded.
+//   NotFound: no metadata frame begins at `offset`, or the frame is truncated
+//   others:   those of DecodeMetadataPayload(), and of pread(2)
 absl::StatusOr<FrameMetadata> ReadMetadataFrame(const SegmentFile& file,
                                                 uint64_t offset, uint64_t limit,
                                                 uint64_t* end);
 
-// Whether a frame begins at `offset`, or the file ends there.
+// Returns true if a frame begins at `offset` of `file`, or if `offset` is the
+// limit. The frame's magic may be truncated by the limit.
 bool IsFrameBoundary(const SegmentFile& file, uint64_t offset, uint64_t limit);
 
-// Thread-compatible. `file` must outlive it.
+// Thread-compatible. `file` must outlive the search.
 class FrameSearch {
  public:
-  // Searches `file` as far as `limit`.
+  // Searches `file` up to `limit`.
   FrameSearch(const SegmentFile* file, uint64_t limit)
       : file_(file), limit_(limit) {}
   FrameSearch(const FrameSearch&) = delete;
   FrameSearch& operator=(const FrameSearch&) = delete;
 
-  // From now on only metadata of this segment count.
+  // Restricts later searches to metadata frames of this segment.
   void SetSegment(const RingId& ring_id, uint64_t number);
 
-  // The first metadata frame at or behind `offset` that is whole, counts, and
-  // that `is_it` accepts.
+  // Returns the offset of the first intact metadata frame at or after `offset`
+  // that is of the segment, if one is set, and that `is_it` accepts.
   std::optional<uint64_t> FindMetadata(
       uint64_t offset,
       absl::FunctionRef<bool(const FrameMetadata&, uint64_t offset)> is_it);
 
-  // The same, whatever the metadata say. nullopt if no segment has been set:
-  // they could be anybody's.
+  // Returns the offset of the first intact metadata frame of the segment at or
+  // after `offset`. Returns nullopt if no segment is set, because a message may
+  // contain metadata frames of other segments.
   std::optional<uint64_t> FindMetadata(uint64_t offset);
 
-  // The first frame at or behind `offset`: the zstd frame that ends where
-  // metadata of this segment begin that say so, or else those metadata. If no
-  // segment has been set: any metadata, or a zstd frame whose headers lead to
-  // its end, with another frame behind it, or to the limit.
+  // Returns the offset of the first frame at or after `offset`.
+  // - If a segment is set: the zstd frame that the next metadata frame of the
+  //   segment describes, if it begins at or after `offset` and its headers lead
+  //   to that metadata frame. Otherwise the metadata frame.
+  // - If no segment is set: an intact metadata frame, or a zstd frame whose
+  //   headers lead to another frame, or to the limit.
   std::optional<uint64_t> FindFrame(uint64_t offset);
 
-  // So many bytes were read in vain.
+  // Charges `bytes` bytes read in vain to the budget.
   void Charge(uint64_t bytes) { spent_ += bytes; }
-  // So many blocks were looked at by ParseFrameExtent() in vain.
+  // Charges `blocks` block headers parsed in vain to the budget.
   void ChargeBlocks(uint64_t blocks);
 
  private:
@@ -81,22 +86,23 @@ class FrameSearch {
 
   const SegmentFile* const file_;
   const uint64_t limit_;
-  uint64_t spent_ = 0;
+  uint64_t spent_ = 0;  // Bytes charged to the budget.
 
   bool has_segment_ = false;
   RingId ring_id_ = {};
   uint64_t number_ = 0;
 
-  // What FindNext() has found: the first metadata behind next_from_, and their
-  // frame, if that begins behind it, too; else the metadata again. The limit,
-  // if there are none. Searches go from front to back, so the same is asked
-  // for often.
+  // Result of the last FindNext(), kept because callers ask from front to back
+  // and so often for the same frame.
   bool has_next_ = false;
-  uint64_t next_from_ = 0;
+  uint64_t next_from_ = 0;  // Offset that the search began at.
+  // Offset of the zstd frame that the metadata frame describes, if that begins
+  // at or after next_from_. Otherwise equal to next_metadata_.
   uint64_t next_frame_ = 0;
+  // Offset of the first metadata frame; the limit if there is none.
   uint64_t next_metadata_ = 0;
 
-  // Of the file, from chunk_begin_ on.
+  // Bytes of the file from chunk_begin_ on; the first chunk_size_ are valid.
   std::string chunk_;
   size_t chunk_size_ = 0;
   uint64_t chunk_begin_ = 0;

@@ -16,32 +16,34 @@
 namespace ringlog {
 namespace {
 
-// How far a file is searched: another program's may be long.
+// Bytes of a file that are searched. A file of another program may be long.
 constexpr uint64_t kMaxSearchBytes = 64 << 20;
 
-// By so many bytes damage may have moved what is behind it.
+// Maximum number of bytes that damage may have added or removed before a
+// metadata frame.
 constexpr uint64_t kMaxShiftBytes = 16;
 
-// From byte 0, one frame after the other.
+// Follows the headers of frames, one frame after the other from byte 0.
 class Walk {
  public:
   Walk(const SegmentFile& file, uint64_t limit) : file_(file), limit_(limit) {}
 
   enum class End {
-    kMetadata,  // they are metadata()
-    kNone,      // there are none, or they are not whole
-    kCut,       // the frame at frame_begin() goes on beyond the limit
-    kLost,      // the frame at frame_begin(), or what follows it, is damaged
+    kMetadata,   // Found: metadata().
+    kNone,       // The file has no metadata frame, or only the begin of one.
+    kTruncated,  // The limit is inside a block of the frame at frame_begin().
+    kLost,       // The frame at frame_begin(), or the bytes after it, are
+                 // damaged.
   };
   End Run() {
     while (at_ < std::min(limit_, kMaxSearchBytes)) {
       uint32_t head[2];  // magic; of a skippable frame, its length
       const absl::StatusOr<size_t> got =
           file_.ReadAt(at_, reinterpret_cast<char*>(head), sizeof head);
-      // A frame that is cut here tells nothing.
+      // The header of a truncated frame identifies nothing.
       if (!got.ok() || *got != sizeof head) break;
       if (head[0] == kZstdFrameMagic) {
-        if (const auto end = PassFrame()) return *end;
+        if (const auto end = SkipFrame()) return *end;
       } else if (!IsSkippableMagic(head[0])) {
         return End::kLost;
       } else if (ReadMetadata()) {
@@ -56,18 +58,18 @@ class Walk {
 
   const FrameMetadata& metadata() const { return *metadata_; }
   uint64_t frame_begin() const { return frame_begin_; }
-  // 0 if the first frame has no end.
+  // Returns the end of the last complete frame; 0 if there is none.
   uint64_t frame_end() const { return frame_end_; }
 
  private:
-  std::optional<End> PassFrame() {
+  std::optional<End> SkipFrame() {
     frame_begin_ = at_;
     const absl::StatusOr<FrameExtent> extent =
         ParseFrameExtent(file_, at_, limit_);
     if (!extent.ok()) return End::kLost;
     if (!extent->is_complete) {
-      // If the blocks lead to the limit, there is nothing between.
-      return extent->end == limit_ ? End::kNone : End::kCut;
+      // If complete blocks lead to the limit, no metadata frame is in between.
+      return extent->end == limit_ ? End::kNone : End::kTruncated;
     }
     frame_end_ = at_ = extent->end;
     return std::nullopt;
@@ -84,13 +86,14 @@ class Walk {
   const SegmentFile& file_;
   const uint64_t limit_;
   uint64_t at_ = 0;
-  uint64_t frame_begin_ = 0;  // of the last zstd frame
-  uint64_t frame_end_ = 0;    // of the last one that has an end
+  uint64_t frame_begin_ = 0;  // Begin of the last zstd frame.
+  uint64_t frame_end_ = 0;    // End of the last complete zstd frame.
   bool seen_skippable_ = false;
   std::optional<FrameMetadata> metadata_;
 };
 
-// Names of others say nothing.
+// Returns false if `path` is the name of another segment than that of
+// `metadata`. The name of another program's file proves nothing.
 bool MayBeNamed(absl::string_view path, const FrameMetadata& metadata) {
   const ParsedFileName name = ParseFileName(Basename(path));
   return name.kind != FileKind::kSegment ||
@@ -98,6 +101,9 @@ bool MayBeNamed(absl::string_view path, const FrameMetadata& metadata) {
           name.segment_number == metadata.identity.number);
 }
 
+// Returns the first metadata frame at or after `offset` that the file's name
+// allows and that `is_it` accepts. `is_it` adds the number of block headers
+// that it parses to `*blocks_walked`.
 std::optional<FrameMetadata> Search(
     const SegmentFile& file, uint64_t offset, uint64_t limit,
     absl::FunctionRef<bool(const FrameMetadata&, uint64_t offset,
@@ -117,14 +123,15 @@ std::optional<FrameMetadata> Search(
   return found;
 }
 
-bool IsWholeFrame(const SegmentFile& file, uint64_t begin, uint64_t end,
-                  uint64_t* blocks) {
+// Returns true if the zstd frame at `begin` is complete and ends at `end`.
+bool IsCompleteFrame(const SegmentFile& file, uint64_t begin, uint64_t end,
+                     uint64_t* blocks) {
   const absl::StatusOr<FrameExtent> extent =
       ParseFrameExtent(file, begin, end, blocks);
   return extent.ok() && extent->is_complete && extent->end == end;
 }
 
-// Those of a damaged frame that began at `begin`.
+// Returns the metadata frame of the damaged frame at `begin`.
 std::optional<FrameMetadata> OfFrameAt(const SegmentFile& file, uint64_t begin,
                                        uint64_t limit) {
   return Search(file, begin, limit,
@@ -136,29 +143,32 @@ std::optional<FrameMetadata> OfFrameAt(const SegmentFile& file, uint64_t begin,
                 });
 }
 
-// Those of the frame that follows damaged metadata at `offset`.
-std::optional<FrameMetadata> OfFrameBehindMetadataAt(const SegmentFile& file,
-                                                     uint64_t offset,
-                                                     uint64_t limit) {
+// Returns the metadata frame of the frame after the damaged metadata frame at
+// `offset`.
+std::optional<FrameMetadata> OfFrameAfterMetadataAt(const SegmentFile& file,
+                                                    uint64_t offset,
+                                                    uint64_t limit) {
   const uint64_t payload = offset + kSkippableHeaderBytes;
   return Search(
       file, offset, limit,
       [&](const FrameMetadata& metadata, uint64_t at, uint64_t* blocks) {
         const uint64_t begin = at - std::min(at, metadata.compressed_bytes);
         return begin >= payload && IsMetadataPayloadLength(begin - payload) &&
-               IsWholeFrame(file, begin, at, blocks);
+               IsCompleteFrame(file, begin, at, blocks);
       });
 }
 
-// Those of any frame that is whole and has another behind its metadata.
+// Returns the first metadata frame that has a complete frame before it and
+// another frame after it.
 std::optional<FrameMetadata> OfAnyFrame(const SegmentFile& file,
                                         uint64_t limit) {
   return Search(
       file, 0, limit,
       [&](const FrameMetadata& metadata, uint64_t at, uint64_t* blocks) {
         uint64_t end = 0;
-        return IsWholeFrame(file, at - std::min(at, metadata.compressed_bytes),
-                            at, blocks) &&
+        return IsCompleteFrame(file,
+                               at - std::min(at, metadata.compressed_bytes), at,
+                               blocks) &&
                ReadMetadataFrame(file, at, limit, &end).ok() &&
                IsFrameBoundary(file, end, limit);
       });
@@ -173,9 +183,9 @@ std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
   if (end == Walk::End::kMetadata) return walk.metadata();
   if (end == Walk::End::kNone) return std::nullopt;
   auto found = OfFrameAt(file, walk.frame_begin(), limit);
-  if (found.has_value() || end == Walk::End::kCut) return found;
+  if (found.has_value() || end == Walk::End::kTruncated) return found;
   if (walk.frame_end() != 0) {
-    return OfFrameBehindMetadataAt(file, walk.frame_end(), limit);
+    return OfFrameAfterMetadataAt(file, walk.frame_end(), limit);
   }
   return OfAnyFrame(file, limit);
 }

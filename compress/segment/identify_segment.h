@@ -1,4 +1,4 @@
-// Whose segment a file is.
+// Finds the metadata frame that identifies the segment in a file.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_IDENTIFY_SEGMENT_H_
 #define RINGLOG_COMPRESS_SEGMENT_IDENTIFY_SEGMENT_H_
@@ -11,14 +11,25 @@
 
 namespace ringlog {
 
-// The first metadata of `file`, as far as `limit`. What is in a message is not
-// taken for them: they are where the frames' headers lead to, one frame after
-// the other from byte 0. Where those lead nowhere, the file is searched for
-// metadata that say that their frame began where the headers lead to, or behind
-// other metadata there. Only if the first frame and its metadata are gone, any
-// metadata will do that have their frame before them and another behind. What
-// is searched for has to be what the file's name says, if that is one of ours:
-// a message may hold metadata too. nullopt if a first frame is cut.
+// Returns the first metadata frame of `file`, read up to `limit`. Returns
+// nullopt if no metadata frame identifies the segment, for example because the
+// first frame is truncated.
+//
+// A message may contain metadata frames. Therefore this function accepts, in
+// this order:
+//
+// 1. the first metadata frame that the frames' headers lead to, one frame after
+//    the other from byte 0
+// 2. if a frame is damaged, or the limit is inside a block of it: a later
+//    metadata frame with a recorded frame size that matches the begin of this
+//    frame
+// 3. if the metadata frame after an intact frame is damaged: the metadata frame
+//    of the frame that follows
+// 4. if nothing before the damage is intact: any metadata frame with its frame
+//    before it and another frame after it
+//
+// In the cases 2 to 4, the ring id and the number must also match the name of
+// the file, if that is the name of a segment.
 std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
                                              uint64_t limit);
 

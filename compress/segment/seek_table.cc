@@ -19,14 +19,16 @@
 namespace ringlog {
 namespace {
 
-// Count, descriptor, magic.
+// Bytes of count, descriptor and magic.
 constexpr size_t kFooterBytes = 9;
 
-// The table, if the file ends with one.
+// The seek table at the end of a file.
 class SeekTable {
  public:
   explicit SeekTable(const SegmentFile& file) : file_(file) {}
 
+  // Finds the table. Returns false if the file does not end with one. The other
+  // methods require that it returned true.
   bool Find() {
     const uint64_t bytes = file_.opened_bytes();
     if (bytes < kSkippableHeaderBytes + kFooterBytes) return false;
@@ -36,7 +38,7 @@ class SeekTable {
     std::memcpy(&count_, footer, sizeof count_);
     std::memcpy(&magic, footer + 5, sizeof magic);
     const uint64_t payload = count_ * sizeof(SeekEntry) + kFooterBytes;
-    // Bits of the descriptor mean other entries than ours.
+    // A descriptor other than 0 announces entries of another layout.
     if (magic != kSeekTableFooterMagic || footer[4] != 0 ||
         payload > bytes - kSkippableHeaderBytes) {
       return false;
@@ -50,7 +52,8 @@ class SeekTable {
   uint64_t begin() const { return begin_; }
   uint64_t count() const { return count_; }
 
-  // In order.
+  // Returns the next entry. Returns nullopt after the last one, or if pread(2)
+  // fails.
   std::optional<SeekEntry> Next() {
     if (next_ == read_.size()) {
       constexpr uint64_t kEntriesAtOnce = 512;
@@ -76,11 +79,14 @@ class SeekTable {
   size_t next_ = 0;
 };
 
+// The sizes of a frame, by its headers and its metadata frame.
 struct ActualFrame {
   uint64_t compressed_bytes = 0;
   std::optional<uint64_t> text_bytes;
 };
 
+// Returns the frame at `offset`, or nullopt if it is damaged or truncated by
+// `limit`.
 std::optional<ActualFrame> FrameAt(const SegmentFile& file, uint64_t offset,
                                    uint64_t limit) {
   ActualFrame frame;

@@ -1,5 +1,5 @@
-// Whether a segment's seek table says what its frames are. Nothing of ours
-// needs the table; other programs go by it.
+// Compares the seek table of a segment with its frames. ringlog itself does not
+// use the table; other programs do.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEEK_TABLE_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEEK_TABLE_H_
@@ -10,14 +10,15 @@
 
 namespace ringlog {
 
-// Compares every entry of the table at the end of `path` with the frame that it
-// is of, as the frames' headers have them; the length of a frame's text with
-// what its metadata say, where they are whole. In bounded memory.
+// Compares each entry of the table at the end of `path` with its frame: the
+// compressed size with the frame's headers, and the size of the text with the
+// metadata frame, if that is intact. Uses bounded memory.
 //   NotFound:           the file does not end with a seek table
-//   DataLoss:           an entry is wrong, or there are too few or too many
-//   FailedPrecondition: the frames are damaged, so that no more than the first
-//                       entries could be compared; those are right
-//   others:             those of open(2) and read(2), with the path
+//   DataLoss:           an entry is wrong, missing or superfluous
+//   FailedPrecondition: a frame is damaged; the entries before it are right,
+//   and
+//                       the others could not be compared
+//   others:             those of open(2) and pread(2), with the path
 absl::Status CheckSeekTable(const std::string& path);
 
 }  // namespace ringlog

@@ -143,6 +143,18 @@ struct SegmentCursor {
   LineFormat format = LineFormat::kText;
   FrameSummary open_frame;         // up to segment_bytes
   DropCounts reported_drops = {};  // drops that have gaps in the segments
+
+  // True if segment_number names a segment of which bytes were published.
+  bool names_started_segment() const { return segment_bytes != 0; }
+  // True if segment_number names a segment that is next: its file may not exist
+  // yet, and nothing in it counts.
+  bool names_unstarted_segment() const {
+    return segment_number != 0 && segment_bytes == 0;
+  }
+  // Number of the last segment of which bytes were published; 0 if none.
+  uint64_t last_started_segment() const {
+    return names_unstarted_segment() ? segment_number - 1 : segment_number;
+  }
 };
 
 // Returns at most sizeof(PersistCursor::state) bytes.

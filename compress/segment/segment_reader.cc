@@ -17,16 +17,17 @@ namespace {
 
 constexpr size_t kMagicBytes = sizeof(uint32_t);
 
-// More than a segment has.
+// Maximum size of SegmentReader::known_frames_. Segments have fewer frames.
 constexpr size_t kMaxKnownFrames = 100000;
 
-// The four bytes at `offset`; nothing if the file cannot be read there.
+// Returns the four bytes at `offset`, or nullopt if they cannot be read.
 std::optional<uint32_t> Load32(const SegmentFile& file, uint64_t offset) {
   uint32_t value;
   if (!file.ReadIntegers(offset, &value)) return std::nullopt;
   return value;
 }
 
+// Returns true if the header of the zstd frame announces a content checksum.
 bool HasChecksum(const SegmentFile& file, uint64_t frame_begin) {
   char descriptor;
   return file.ReadIntegers(frame_begin + kMagicBytes, &descriptor) &&
@@ -34,10 +35,6 @@ bool HasChecksum(const SegmentFile& file, uint64_t frame_begin) {
 }
 
 }  // namespace
-
-std::string ToString(const SkippedRegion& region) {
-  return absl::StrCat("[", region.begin, "..", region.end, "): ", region.why);
-}
 
 absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
     const std::string& path, uint64_t limit_bytes) {
@@ -104,14 +101,15 @@ SegmentReader::Result SegmentReader::NextLines(bool all,
   }
 }
 
-// One step: into a frame, or over what is not one.
+// Begins the next zstd frame, takes a skippable frame, or skips damage.
 std::optional<SegmentReader::Result> SegmentReader::Advance() {
   if (offset_ >= limit_) return Result::kEnd;
   if (limit_ - offset_ < kMagicBytes) {
-    CutAt(offset_);
+    TruncateAt(offset_);
     return std::nullopt;
   }
-  frame_begin_ = offset_;
+  const uint64_t previous_begin = std::exchange(frame_begin_, offset_);
+  const bool lacked_checksum = std::exchange(lacks_checksum_, false);
   in_zstd_frame_ = false;
   const std::optional<uint32_t> magic = Load32(file_, offset_);
   if (magic.has_value() && IsSkippableMagic(*magic)) {
@@ -121,6 +119,8 @@ std::optional<SegmentReader::Result> SegmentReader::Advance() {
     BeginFrame();
   } else {
     FailFrame("no frame begins here");
+    // The frame before may have lost the flag that announces its checksum.
+    if (lacked_checksum) skipped_.MarkUnverified(previous_begin, frame_begin_);
   }
   return std::nullopt;
 }
@@ -128,7 +128,7 @@ std::optional<SegmentReader::Result> SegmentReader::Advance() {
 void SegmentReader::BeginFrame() {
   text_.clear();
   text_begin_ = 0;
-  is_unverified_ = false;
+  has_early_records_ = false;
   in_zstd_frame_ = true;
   decoder_.Begin(frame_begin_);
   ContinueFrame();
@@ -144,16 +144,16 @@ void SegmentReader::ContinueFrame() {
   in_frame_ = result == FrameDecoder::Result::kMore;
   switch (result) {
     case FrameDecoder::Result::kMore:
-      is_unverified_ = true;
+      has_early_records_ = true;
       break;
     case FrameDecoder::Result::kEnd:
       EndFrame();
       break;
-    case FrameDecoder::Result::kCut:
-      if (!CutFrameAtZeros()) CutFrame();
+    case FrameDecoder::Result::kTruncated:
+      if (!EndFrameAtZeros()) EndTruncatedFrame();
       break;
     case FrameDecoder::Result::kDamaged:
-      if (!CutFrameAtZeros()) FailFrame(decoder_.error());
+      if (!EndFrameAtZeros()) FailFrame(decoder_.error());
       break;
   }
 }
@@ -167,16 +167,17 @@ void SegmentReader::EndFrame() {
       metadata.ok() && metadata->compressed_bytes == offset_ - frame_begin_;
   const bool is_ours = is_its || first_metadata_.has_value();
   lacks_metadata_ = is_ours;
-  if (is_unverified_) return;
+  lacks_checksum_ = !HasChecksum(file_, frame_begin_);
+  if (has_early_records_) return;
   // zstd has checked the checksum, where there is one.
-  if (is_ours && !HasChecksum(file_, frame_begin_)) {
+  if (is_ours && lacks_checksum_) {
     FailFrame("the frame has no checksum");
   } else if (is_its && (metadata->summary.text_bytes != text_.size() ||
                         metadata->text_checksum !=
                             Load32(file_, offset_ - sizeof(uint32_t)))) {
-    FailFrame("the frame is not what its metadata say");
+    FailFrame("the frame does not match its metadata frame");
   } else if (is_its && !IsNew(*metadata)) {
-    FailFrame("the frame has been there before");
+    FailFrame("the frame was written before");
   }
 }
 
@@ -187,27 +188,46 @@ bool SegmentReader::IsNew(const FrameMetadata& metadata) {
              : known_frames_.count(id) == 0;
 }
 
-// A damaged header may look as if the frame went on to the end of the file; but
-// then there is more behind it. Headers that lead to the limit are whole.
-void SegmentReader::CutFrame() {
+// Returns true if the metadata frame at `offset` describes the frame at
+// frame_begin_.
+bool SegmentReader::IsEndOfFrame(uint64_t offset) const {
+  uint64_t end = 0;
+  const absl::StatusOr<FrameMetadata> metadata =
+      ReadMetadataFrame(file_, offset, limit_, &end);
+  return metadata.ok() && metadata->compressed_bytes == offset - frame_begin_;
+}
+
+// Ends a frame that the limit truncates, and delivers its complete blocks. A
+// damaged header may also lead to the limit or over it. Then a metadata frame
+// follows that no truncated file has: if the blocks lead exactly to the limit,
+// the metadata frame of this frame; otherwise any of the segment.
+void SegmentReader::EndTruncatedFrame() {
   const absl::StatusOr<FrameExtent> extent =
       ParseFrameExtent(file_, frame_begin_, limit_);
   const bool leads_to_limit = extent.ok() && extent->end == limit_;
-  if (!leads_to_limit && search_.FindMetadata(frame_begin_ + kMagicBytes)) {
-    FailFrame("the frame's end is not where its headers say");
+  const std::optional<uint64_t> metadata =
+      search_.FindMetadata(frame_begin_ + kMagicBytes);
+  if (metadata.has_value() && (!leads_to_limit || IsEndOfFrame(*metadata))) {
+    FailFrame("the frame does not end where its headers lead to");
     return;
   }
-  // zstd gives out a raw block's bytes as they come. What is not whole may end
-  // between two lines of a record, which nobody would notice.
+  // zstd returns the bytes of a raw block as they come. A truncated raw block
+  // may end between two lines of one record, and the record would look
+  // complete.
   if (extent.ok()) {
     text_.resize(text_.size() -
-                 std::min<size_t>(text_.size(), extent->cut_raw_bytes));
+                 std::min<size_t>(text_.size(), extent->truncated_raw_bytes));
   }
   text_.resize(text_.rfind('\n') + 1);  // npos + 1 is 0
-  CutAt(extent.ok() && !text_.empty() ? extent->end : frame_begin_);
+  TruncateAt(extent.ok() && !text_.empty() ? extent->end : frame_begin_);
+  if (has_early_records_ || !text_.empty()) {
+    skipped_.MarkUnverified(frame_begin_,
+                            extent.ok() ? extent->end : decoder_.offset());
+  }
 }
 
-// Where the zeros begin that the file ends with.
+// Returns the offset of the zeros at the end of the file; the limit if there
+// are none.
 uint64_t SegmentReader::ZerosAtEnd() {
   if (zeros_at_end_.has_value()) return *zeros_at_end_;
   uint64_t begin = limit_;
@@ -224,16 +244,17 @@ uint64_t SegmentReader::ZerosAtEnd() {
   return begin;
 }
 
-// zstd takes zeros for empty blocks, or for a block's content. False if it is
-// not zeros that the frame goes on with.
-bool SegmentReader::CutFrameAtZeros() {
+// Ends a frame that continues with the zeros at the end of the file. zstd takes
+// the zeros for empty blocks or for the content of a block. Returns false if
+// the frame does not continue with them.
+bool SegmentReader::EndFrameAtZeros() {
   const uint64_t zeros = ZerosAtEnd();
-  if (is_unverified_ || zeros == limit_ || zeros <= frame_begin_ ||
+  if (has_early_records_ || zeros == limit_ || zeros <= frame_begin_ ||
       search_.FindMetadata(frame_begin_ + kMagicBytes)) {
     return false;
   }
-  // One zero, the count of its sequences, may be a block's own end. What a
-  // block holds ends with a line break.
+  // A block may itself end with one zero, its number of sequences. The text of
+  // a block ends with a line break.
   for (const uint64_t limit : {zeros + 1, zeros}) {
     uint64_t blocks = 0;
     const absl::StatusOr<FrameExtent> extent =
@@ -243,24 +264,28 @@ bool SegmentReader::CutFrameAtZeros() {
     text_.clear();
     FrameDecoder decoder(&file_, extent->end);
     decoder.Begin(frame_begin_);
-    if (decoder.Decode(kMaxWholeBytes, &text_) != FrameDecoder::Result::kCut ||
+    if (decoder.Decode(kMaxWholeBytes, &text_) !=
+            FrameDecoder::Result::kTruncated ||
         (limit > zeros && !absl::EndsWith(text_, "\n"))) {
       continue;
     }
     text_.resize(text_.rfind('\n') + 1);  // npos + 1 is 0
-    CutAt(text_.empty() ? frame_begin_ : extent->end);
+    TruncateAt(text_.empty() ? frame_begin_ : extent->end);
+    if (!text_.empty()) skipped_.MarkUnverified(frame_begin_, extent->end);
     return true;
   }
   return false;
 }
 
-void SegmentReader::CutAt(uint64_t offset) {
-  skipped_.push_back({offset, limit_, "cut off", true});
+void SegmentReader::TruncateAt(uint64_t offset) {
+  skipped_.AddTruncation(offset, limit_);
   offset_ = limit_;
 }
 
 void SegmentReader::FailFrame(absl::string_view why, uint64_t next) {
-  if (in_zstd_frame_) search_.Charge(decoder_.offset() - frame_begin_);
+  const uint64_t decoded_end = decoder_.offset();
+  const bool has_unverified = in_zstd_frame_ && has_early_records_;
+  if (in_zstd_frame_) search_.Charge(decoded_end - frame_begin_);
   text_.clear();
   text_begin_ = 0;
   in_frame_ = false;
@@ -269,17 +294,8 @@ void SegmentReader::FailFrame(absl::string_view why, uint64_t next) {
   // The next frame may begin at the very next byte.
   offset_ =
       search_.FindFrame(frame_begin_ + 1).value_or(std::min(next, limit_));
-  SkipRegion(frame_begin_, why);
-}
-
-// From `begin` to offset_.
-void SegmentReader::SkipRegion(uint64_t begin, absl::string_view why) {
-  if (skipped_.size() < kMaxSkippedRegions) {
-    skipped_.push_back({begin, offset_, std::string(why)});
-    return;
-  }
-  SkippedRegion& last = skipped_.back();
-  last = {last.begin, offset_, "damaged at many places from here on"};
+  skipped_.AddDamage(frame_begin_, offset_, why);
+  if (has_unverified) skipped_.MarkUnverified(frame_begin_, decoded_end);
 }
 
 std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
@@ -290,15 +306,15 @@ std::optional<SegmentReader::Result> SegmentReader::ReadSkippable(
         ReadMetadataFrame(file_, offset_, limit_, &end);
     if (metadata.ok()) return TakeMetadata(*metadata, end);
     if (!absl::IsNotFound(metadata.status())) {
-      FailFrame(metadata.status().message(), BehindDamagedMetadata());
+      FailFrame(metadata.status().message(), EndOfDamagedMetadata());
       return std::nullopt;
     }
   }
-  PassSkippable(magic);
+  SkipSkippable(magic);
   return std::nullopt;
 }
 
-void SegmentReader::PassSkippable(uint32_t magic) {
+void SegmentReader::SkipSkippable(uint32_t magic) {
   const std::optional<uint32_t> bytes =
       limit_ - offset_ < kSkippableHeaderBytes
           ? std::nullopt
@@ -315,18 +331,21 @@ void SegmentReader::PassSkippable(uint32_t magic) {
       IsFrameBoundary(file_, end, limit_)) {
     offset_ = end;
     is_closed_ |= magic == kSeekTableFrameMagic;
-    if (lacks_metadata_) SkipRegion(frame_begin_, "no metadata of the frame");
+    if (lacks_metadata_)
+      skipped_.AddDamage(frame_begin_, offset_,
+                         "the frame has no metadata frame");
     lacks_metadata_ = false;
   } else if (end > limit_ && !next.has_value()) {
-    CutAt(offset_);
+    TruncateAt(offset_);
   } else {
     FailFrame("no frame follows this skippable frame");
   }
 }
 
-// A frame that is open has no metadata to be found by; but it begins right
-// behind those before it, if their length is one that metadata have.
-uint64_t SegmentReader::BehindDamagedMetadata() const {
+// Returns the end of the damaged metadata frame at offset_, if its length is
+// one of a metadata frame and a zstd frame follows; otherwise the limit. No
+// metadata frame leads to an open frame, but the open frame begins there.
+uint64_t SegmentReader::EndOfDamagedMetadata() const {
   const std::optional<uint32_t> bytes = Load32(file_, offset_ + kMagicBytes);
   if (!bytes.has_value() || !IsMetadataPayloadLength(*bytes)) return limit_;
   const uint64_t end = offset_ + kSkippableHeaderBytes + *bytes;
@@ -338,16 +357,17 @@ uint64_t SegmentReader::BehindDamagedMetadata() const {
 std::optional<SegmentReader::Result> SegmentReader::TakeMetadata(
     const FrameMetadata& metadata, uint64_t end) {
   const uint64_t begin = std::exchange(offset_, end);
-  const bool is_behind_damage = !skipped_.empty() && !skipped_.back().is_cut &&
-                                skipped_.back().end == begin;
-  if (!is_behind_damage && !lacks_metadata_) {
-    SkipRegion(begin, "metadata without their frame");
+  const bool is_after_damage = !skipped().empty() && !skipped().back().is_cut &&
+                               skipped().back().end == begin;
+  if (!is_after_damage && !lacks_metadata_) {
+    skipped_.AddDamage(begin, offset_,
+                       "the metadata frame has no frame before it");
     return std::nullopt;
   }
-  if (is_behind_damage &&
-      skipped_.back().begin + metadata.compressed_bytes == begin) {
-    skipped_.back().first_position = metadata.summary.first_position;
-    skipped_.back().end_position = metadata.summary.end_position;
+  if (is_after_damage &&
+      skipped().back().begin + metadata.compressed_bytes == begin) {
+    skipped_.SetPositions(metadata.summary.first_position,
+                          metadata.summary.end_position);
   }
   metadata_ = metadata;
   lacks_metadata_ = false;

@@ -1,7 +1,8 @@
 // SegmentReader
 //
-// Reads one segment, whole, still being written, or cut: record by record, or a
-// frame's records at once, with the metadata of each frame after it.
+// Reads one segment that is closed, still being written, truncated or damaged.
+// Returns single records, or many records of a frame at once, and the metadata
+// frame of each frame after its records.
 //
 //   auto reader = ringlog::SegmentReader::Open(path);
 //   if (!reader.ok()) return reader.status();
@@ -12,30 +13,35 @@
 //   }
 //   for (const SkippedRegion& region : (*reader)->skipped()) Report(region);
 //
-// Guarantees: a frame that has its end is delivered if its checksum fits, and
-// not at all if it does not: no line is wrong. Damage costs the frame that it
-// is in, and an open frame behind it, unless the metadata between the two are
-// whole, or damaged but of their length. What a message holds is never taken
-// for frames, not by who knows all but the ring's id: behind damage only
-// metadata of the same segment tell where a frame is. If the first frame is cut
-// or damaged together with its metadata, nothing is known of the segment; then
-// what looks like a frame is one, if the search comes to it. Of the frame that
-// the file is cut in, or that is still being written, every record whose blocks
-// are complete is delivered; what a record of several lines, longer than a
-// block, has in the last one may be missing. Memory is bounded, whatever the
-// file says of itself: a window of 128 MiB and a frame, or record, of 4 MiB
-// (of longer frames, which are not ours, the records come before the checksum).
-// Time is in proportion to the file's length and its text's; a file that is
-// made to take more is a region from some byte on.
+// Guarantees:
+// - The records of a complete frame are delivered only if its checksum matches.
+// - Damage costs the frame that it is in. It also costs an open frame after it,
+//   unless the metadata frame between the two is intact or has kept its length.
+// - Message bytes are never taken for frames, even if an attacker chose them,
+//   unless the attacker knows the ring id. After damage, the reader resumes
+//   only at a metadata frame of the same segment.
+// - Of a truncated or open frame, every record in complete blocks is delivered.
+//   The last record may lack lines if it is longer than a block. No checksum
+//   covers these records: see SkippedRegion::unverified_begin.
+// - A frame that was delivered before is skipped, so that a frame written twice
+//   is read once.
+// - Zeros at the end of the file count as its end. A file system may have
+//   allocated them.
+// - Memory is bounded for every file: a window of 128 MiB, and a frame or a
+//   record of kMaxWholeBytes. A frame with more text is delivered in pieces
+//   before its checksum is verified. Segments have no such frames.
+// - Time is proportional to the size of the file and of its text. If an
+//   attacker made a file that would take longer, the rest of it is a skipped
+//   region.
 //
-// A frame of ours that has been delivered before is a region: what was written
-// twice is read once. Zeros that a file ends with, as one may that a
-// file system had made room for, are its end.
+// Does not guarantee:
+// - that records of an open frame are those that were written; no checksum
+//   exists yet
+// - that frames in messages are ignored if no metadata frame identifies the
+//   segment, because the first frame and its metadata frame are damaged or
+//   truncated
 //
-// Does not guarantee: that a block of a frame without an end is what was
-// written; its checksum does not exist yet.
-//
-// The file is read with pread(2), never mapped, and never changed.
+// The file is read with pread(2). It is never mapped and never changed.
 //
 // Thread-compatible.
 
@@ -59,43 +65,23 @@
 #include "ringlog/compress/segment/frame_search.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/compress/segment/skipped_region.h"
 
 namespace ringlog {
 
 inline constexpr uint64_t kWholeFile = ~uint64_t{0};
 
-// Of a file that is damaged at more places, the last of so many regions goes on
-// to the last of the places; what is whole in it has been delivered.
-inline constexpr size_t kMaxSkippedRegions = 1000;
-
-// A longer frame, or record, is delivered in pieces of this size or more.
+// Bytes of text. A longer frame or record is delivered in pieces of at least
+// this size.
 inline constexpr size_t kMaxWholeBytes = 4 << 20;
-
-// Bytes of the file that could not be used.
-struct SkippedRegion {
-  uint64_t begin = 0;
-  uint64_t end = 0;
-  std::string why;
-  // A file that merely ends early, as every file of a killed process does, is
-  // not damaged. The region is then what follows the last whole block, and may
-  // be empty.
-  bool is_cut = false;
-  // Whose records are lost, if what is left of the frame still says so: else
-  // both are 0.
-  uint64_t first_position = 0;
-  uint64_t end_position = 0;
-};
-
-// "[begin..end): why"
-std::string ToString(const SkippedRegion& region);
 
 class SegmentReader {
  public:
-  // Reads only the first `limit_bytes` of the file: for a segment whose ring is
-  // at hand, the ring's cursor says how many of them count. What is written to
-  // the file after Open() is not read.
-  //   InvalidArgument: not a zstd file, or empty
-  //   others:          those of open(2) and read(2), with the path
+  // Opens the file at `path`. Reads at most its first `limit_bytes`, and
+  // nothing that is written after Open(). If the segment's ring is available,
+  // its cursor has the limit.
+  //   InvalidArgument: the file is empty or not a zstd file
+  //   others:          those of open(2) and pread(2), with the path
   static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(
       const std::string& path, uint64_t limit_bytes = kWholeFile);
 
@@ -104,97 +90,107 @@ class SegmentReader {
   SegmentReader& operator=(const SegmentReader&) = delete;
 
   enum class Result {
-    kRecord,    // `lines` is the next record, or the next records, with their
-                // line breaks; valid until the next call
-    kMetadata,  // the frame of the records before it is complete: metadata() is
-                // the frame's
-    kEnd,
+    kRecord,    // `*lines` is the next record, or the next records, with line
+                // breaks. Valid until the next call.
+    kMetadata,  // The frame before is complete. metadata() describes it.
+    kEnd,       // The end of the file, or the limit.
   };
-  // The next record.
+  // Returns the next record, a metadata frame, or the end.
   Result Next(absl::string_view* lines);
-  // All records up to the next metadata, as far as they are in memory: mostly a
-  // whole frame's. For those who copy records without looking at each.
+  // Like Next(), but returns all records of the frame that are in memory, in
+  // most cases all records of the frame. For callers that copy records without
+  // parsing them.
   Result NextRecords(absl::string_view* lines);
 
+  // Returns the last metadata frame. Requires: Next() has returned kMetadata.
   const FrameMetadata& metadata() const { return metadata_; }
 
-  // Where in the file the zstd frame of these records, or this metadata frame,
-  // begins; and where that ends, once the records are its last.
+  // Returns the file offset at which the frame of the last records, or the last
+  // metadata frame, begins.
   uint64_t frame_begin() const { return frame_begin_; }
+  // Returns the file offset of the end of that frame, once its last records
+  // have been returned.
   uint64_t offset() const { return offset_; }
 
-  // Of the lines. From the first metadata frame if there is one; of a file
-  // without, by its first byte, when that has been read.
+  // Returns the format of the lines: that of the first metadata frame. If the
+  // file has none, the first byte of text decides, once it has been read.
   LineFormat format() const { return format_.value_or(LineFormat::kText); }
 
-  // The metadata of the first frame, read ahead by Open(). nullptr if the file
-  // is cut before it, or is not ours.
+  // Returns the first metadata frame, which Open() has read. Returns nullptr if
+  // the file is truncated before it, or not a segment.
   const FrameMetadata* first_metadata() const {
     return first_metadata_.has_value() ? &*first_metadata_ : nullptr;
   }
 
-  // The seek table has been read: the segment was closed, so that its frames
-  // are all there.
+  // Returns true once the seek table has been read. The segment was closed
+  // then, so that no frame is missing at its end.
   bool is_closed() const { return is_closed_; }
 
-  // So far: in order, none within another, kMaxSkippedRegions and a cut at the
-  // most. The last one may still change.
-  const std::vector<SkippedRegion>& skipped() const { return skipped_; }
+  // Returns the regions skipped so far, in order and without overlap: at most
+  // kMaxSkippedRegions, and one more with is_cut. The last region may still
+  // change before the end.
+  const std::vector<SkippedRegion>& skipped() const {
+    return skipped_.regions();
+  }
 
-  // The first error of read(2), if there was one. Bytes that could not be read
-  // are skipped(), as if they were damaged; only this tells that they may be
-  // good.
+  // Returns the first error of pread(2), if there was one. Bytes that could not
+  // be read are skipped() like damaged bytes, but may be intact.
   const absl::Status& read_status() const { return file_.read_status(); }
 
  private:
   SegmentReader(SegmentFile file, uint64_t limit);
 
   Result NextLines(bool all, absl::string_view* lines);
-  bool HasText() const { return text_begin_ < text_.size(); }
   std::optional<Result> Advance();
   void BeginFrame();
   void ContinueFrame();
   void EndFrame();
   bool IsNew(const FrameMetadata& metadata);
-  void CutFrame();
-  bool CutFrameAtZeros();
+  bool IsEndOfFrame(uint64_t offset) const;
+  void EndTruncatedFrame();
+  bool EndFrameAtZeros();
   uint64_t ZerosAtEnd();
-  void CutAt(uint64_t offset);
-  // Goes to the next frame that is found, else to `next`.
+  void TruncateAt(uint64_t offset);
+  // Skips the frame at frame_begin_ because of `why`. Continues at the next
+  // frame that is found, otherwise at `next`.
   void FailFrame(absl::string_view why, uint64_t next = kWholeFile);
   std::optional<Result> ReadSkippable(uint32_t magic);
-  void PassSkippable(uint32_t magic);
-  uint64_t BehindDamagedMetadata() const;
+  void SkipSkippable(uint32_t magic);
+  uint64_t EndOfDamagedMetadata() const;
   std::optional<Result> TakeMetadata(const FrameMetadata& metadata,
                                      uint64_t end);
-  void SkipRegion(uint64_t begin, absl::string_view why);
 
   SegmentFile file_;
   const uint64_t limit_;
   FrameDecoder decoder_;
   FrameSearch search_;
-  uint64_t offset_ = 0;  // of what has not been looked at
+  uint64_t offset_ = 0;  // File offset of the first byte not yet read.
 
-  // The frame at hand.
+  // The current frame.
   uint64_t frame_begin_ = 0;
-  bool in_zstd_frame_ = false;  // decoder_ has been at it
-  bool in_frame_ = false;       // there is more of it than text_ has
-  bool is_unverified_ = false;  // so long that records went out before its end
+  bool in_zstd_frame_ = false;  // True if decoder_ has begun the frame.
+  bool in_frame_ = false;       // True if the frame has more text than text_.
+  // True if records of the frame were delivered before its end.
+  bool has_early_records_ = false;
+  // True if the frame has ended without a content checksum.
+  bool lacks_checksum_ = false;
   std::string text_;
-  size_t text_begin_ = 0;  // of what has not been delivered
+  size_t text_begin_ = 0;  // Begin of the text not yet delivered.
 
-  // A frame of ours has ended, and its metadata have not come.
+  // True if a frame of the segment has ended and its metadata frame has not
+  // been read.
   bool lacks_metadata_ = false;
-  // Position and checksum of frames that have been delivered; only the first
-  // kMaxKnownFrames.
+  // First position and checksum of the first kMaxKnownFrames frames that were
+  // delivered.
   std::set<std::pair<uint64_t, uint32_t>> known_frames_;
+  // Offset of the zeros that the file ends with, once it is known.
   std::optional<uint64_t> zeros_at_end_;
 
   FrameMetadata metadata_;
   std::optional<FrameMetadata> first_metadata_;
   std::optional<LineFormat> format_;
   bool is_closed_ = false;
-  std::vector<SkippedRegion> skipped_;
+  SkippedRegions skipped_;
 };
 
 }  // namespace ringlog

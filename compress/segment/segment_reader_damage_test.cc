@@ -1,10 +1,13 @@
-// What a cut or damaged segment still gives. The oracle is the list of lines
-// that were written, and libzstd's own idea of where each frame ends.
+// Tests which records SegmentReader delivers from truncated or damaged
+// segments. The oracle is the list of lines that were written, and libzstd for
+// the end of each frame.
 //
 // Invariants checked:
-//   - no line is delivered that was not written, and none out of order
-//   - damage costs the records of the frame that it is in, and is reported
-//   - a cut costs what is not in a whole block, and is reported as a cut
+//   - every delivered line was written, and lines keep their order
+//   - damage costs the records of its frame, and is reported
+//   - truncation costs the records that are not in a complete block, and is
+//     reported as truncation
+//   - records of a frame without an end are reported as unverified
 
 #include <unistd.h>
 
@@ -38,8 +41,8 @@ using Frame = SampleSegment::Frame;
 constexpr uint64_t kSampleSeed = 20261124;
 constexpr size_t kFrameCount = 10;
 
-// A sanitizer makes all of it take ten minutes: there each run takes other
-// bytes, of which over some runs all are tried.
+// With a sanitizer, all bytes would take ten minutes. Each run tries another
+// share of the bytes there.
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
 constexpr uint64_t kStride = 11;
 #else
@@ -53,11 +56,12 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
         path_(MakeTestDirectory() + "/damaged"),
         random_(TestSeed()) {}
 
-  // What the reader makes of a file of `bytes`.
+  // Reads a file of `bytes`.
   void Read(const std::string& bytes) {
     text_.clear();
     skipped_.clear();
-    // A new file each time: ext4 puts one that was emptied on the disk at once.
+    // Makes a new file each time, because ext4 writes an emptied and rewritten
+    // file to the disk at once.
     unlink(path_.c_str());
     WriteFile(path_, bytes);
     absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
@@ -74,7 +78,7 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
     }
   }
 
-  // Frame `f` may be lost, if that is reported, and nothing else.
+  // Checks that at most frame `f` is lost, and that its loss is reported.
   void ExpectAtMostLost(size_t f) {
     if (text_ == sample_.text()) return;
     ASSERT_EQ(text_, sample_.TextWithout(f));
@@ -101,23 +105,23 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
     return bytes;
   }
 
-  // Bits of `at` to try: of headers all, of content one.
+  // Returns the bits of byte `at` to flip: all bits in a header, one in
+  // content.
   std::vector<unsigned> BitsAt(const Frame& frame, uint64_t at) {
     // Magic, descriptor, window or size, first block header.
     bool is_header = at < frame.begin + 9 || at >= frame.end - 4;
     for (const SampleSegment::Block& block : frame.blocks) {
       is_header |= at >= block.end && at < block.end + 3;
     }
-    // The metadata frame's magic, length, and what the version is made of.
+    // Magic, length and version of the metadata frame.
     is_header |= at >= frame.end && at < frame.end + 24;
     if (is_header) return {0, 1, 2, 3, 4, 5, 6, 7};
     return {static_cast<unsigned>(random_() % 8)};
   }
 
-  // Of frames that are complete in `length` bytes, the text; of the one that
-  // is cut, that of its blocks. `*cut_begin` gets where the cut frame's last
-  // whole block ends.
-  std::string TextOfWholeBlocks(uint64_t length, uint64_t* cut_begin) const {
+  // Returns the text of the complete blocks in the first `length` bytes. Sets
+  // `*cut_begin` to the end of the last complete block or frame.
+  std::string TextOfCompleteBlocks(uint64_t length, uint64_t* cut_begin) const {
     std::string text;
     for (const Frame& frame : sample_.frames) {
       if (frame.begin >= length) break;
@@ -139,7 +143,19 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
     return length == sample_.bytes.size();
   }
 
-  // Where a search behind `frame` ends. The seek table is no frame to it.
+  // Returns the index of the frame that `at` is in; kFrameCount if there is
+  // none.
+  size_t FrameAt(uint64_t at) const {
+    size_t f = 0;
+    while (f < kFrameCount &&
+           (at < sample_.frames[f].begin || at >= sample_.frames[f].end)) {
+      ++f;
+    }
+    return f;
+  }
+
+  // Returns the offset at which the reader resumes after `frame`. It does not
+  // resume at the seek table.
   uint64_t NextFrame(const Frame& frame) const {
     return frame.end == sample_.frames.back().end ? sample_.bytes.size()
                                                   : frame.metadata_end;
@@ -161,13 +177,13 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
   std::vector<SkippedRegion> skipped_;
 };
 
-TEST_P(SegmentReaderDamageTest, CutAnywhereCostsOnlyWhatIsInNoWholeBlock) {
+TEST_P(SegmentReaderDamageTest, TruncationCostsOnlyIncompleteBlocks) {
   for (uint64_t length = 1; length <= sample_.bytes.size(); ++length) {
     if (!IsTried(length)) continue;
-    SCOPED_TRACE(absl::StrCat("cut at ", length));
+    SCOPED_TRACE(absl::StrCat("truncated at ", length));
     ASSERT_NO_FATAL_FAILURE(Read(sample_.bytes.substr(0, length)));
     uint64_t cut_begin = 0;
-    ASSERT_EQ(text_, TextOfWholeBlocks(length, &cut_begin));
+    ASSERT_EQ(text_, TextOfCompleteBlocks(length, &cut_begin));
     if (IsBetweenFrames(length)) {
       ASSERT_TRUE(skipped_.empty()) << ToString(skipped_[0]);
       continue;
@@ -176,10 +192,18 @@ TEST_P(SegmentReaderDamageTest, CutAnywhereCostsOnlyWhatIsInNoWholeBlock) {
     ASSERT_TRUE(skipped_[0].is_cut) << ToString(skipped_[0]);
     ASSERT_EQ(skipped_[0].begin, cut_begin);
     ASSERT_EQ(skipped_[0].end, length);
+    const size_t f = FrameAt(length);
+    const bool has_open_records =
+        f < kFrameCount && sample_.frames[f].blocks[0].end <= length;
+    ASSERT_EQ(skipped_[0].has_unverified_records(), has_open_records);
+    if (has_open_records) {
+      ASSERT_EQ(skipped_[0].unverified_begin, sample_.frames[f].begin);
+      ASSERT_EQ(skipped_[0].unverified_end, cut_begin);
+    }
   }
 }
 
-TEST_P(SegmentReaderDamageTest, FlippedBitCostsAtMostItsFrameAndIsReported) {
+TEST_P(SegmentReaderDamageTest, FlippedBitCostsAtMostItsFrame) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     for (uint64_t at = frame.begin; at < frame.end; ++at) {
@@ -187,7 +211,7 @@ TEST_P(SegmentReaderDamageTest, FlippedBitCostsAtMostItsFrameAndIsReported) {
       for (const unsigned bit : BitsAt(frame, at)) {
         SCOPED_TRACE(absl::StrCat("bit ", bit, " of byte ", at));
         ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
-        // Some bits mean nothing to zstd: its reserved ones, a larger window.
+        // zstd ignores some bits, for example reserved bits or a larger window.
         if (text_ == sample_.text()) continue;
         ASSERT_NO_FATAL_FAILURE(ExpectLostWithItsPositions(f));
       }
@@ -195,10 +219,25 @@ TEST_P(SegmentReaderDamageTest, FlippedBitCostsAtMostItsFrameAndIsReported) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, FlippedBitOfContentIsNeverUnseen) {
+// Damage of a block's length may lead exactly to the end of the file, like the
+// blocks of an open frame.
+TEST_P(SegmentReaderDamageTest, LengthThatLeadsToTheEndCostsOneFrame) {
+  for (size_t f = 0; f < kFrameCount; ++f) {
+    std::string bytes = sample_.bytes;
+    const uint64_t header = sample_.frames[f].begin + 6;
+    const uint64_t raw_block = (bytes.size() - header - 3) << 3;
+    for (int i = 0; i < 3; ++i) {
+      bytes[header + i] = static_cast<char>(raw_block >> 8 * i);
+    }
+    ASSERT_NO_FATAL_FAILURE(Read(bytes));
+    ASSERT_NO_FATAL_FAILURE(ExpectLostWithItsPositions(f));
+  }
+}
+
+TEST_P(SegmentReaderDamageTest, FlippedBitOfContentIsDetected) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
-    // What is not compressed, and the checksum, have no bit without a meaning.
+    // Each bit of raw text and of the checksum has a meaning.
     const uint64_t begin = frame.begin + 16;
     const std::string raw = sample_.bytes.substr(begin, 20);
     const bool is_raw = frame.text.find(raw) != std::string::npos;
@@ -214,7 +253,7 @@ TEST_P(SegmentReaderDamageTest, FlippedBitOfContentIsNeverUnseen) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, DamagedMetadataCostNoRecord) {
+TEST_P(SegmentReaderDamageTest, DamagedMetadataCostsNoRecord) {
   for (const Frame& frame : sample_.frames) {
     for (uint64_t at = frame.end; at < frame.metadata_end; ++at) {
       if (!IsTried(at)) continue;
@@ -222,8 +261,8 @@ TEST_P(SegmentReaderDamageTest, DamagedMetadataCostNoRecord) {
         SCOPED_TRACE(absl::StrCat("bit ", bit, " of byte ", at));
         ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
         ASSERT_EQ(text_, sample_.text());
-        // Another low digit of the magic, or another magic within, makes it
-        // somebody else's frame.
+        // Damage of either magic makes this a skippable frame of another
+        // program.
         if (at < frame.end + 16) continue;
         ASSERT_EQ(skipped_.size(), 1u);
         ASSERT_FALSE(skipped_[0].is_cut);
@@ -234,7 +273,7 @@ TEST_P(SegmentReaderDamageTest, DamagedMetadataCostNoRecord) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, LengthOfMetadataThatSwallowsFramesIsFound) {
+TEST_P(SegmentReaderDamageTest, DamagedMetadataLengthHidesNoFrame) {
   for (size_t f = 0; f + 1 < kFrameCount; ++f) {
     const uint64_t begin = sample_.frames[f].end;
     const Frame& next = sample_.frames[f + 1];
@@ -246,7 +285,7 @@ TEST_P(SegmentReaderDamageTest, LengthOfMetadataThatSwallowsFramesIsFound) {
       const auto length = static_cast<uint32_t>(end - begin - 8);
       bytes.replace(begin + 4, sizeof length,
                     reinterpret_cast<const char*>(&length), sizeof length);
-      // Else the payload is one of ours that is damaged.
+      // Damage of the payload's magic, so that the length alone leads on.
       bytes[begin + 8] = '?';
       ASSERT_NO_FATAL_FAILURE(Read(bytes));
       ASSERT_EQ(text_, sample_.text());
@@ -269,7 +308,7 @@ TEST_P(SegmentReaderDamageTest, DamagedSeekTableCostsNoRecord) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, MissingByteCostsAtMostItsFrameAndIsReported) {
+TEST_P(SegmentReaderDamageTest, MissingByteCostsAtMostItsFrame) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     for (uint64_t at = frame.begin; at < frame.metadata_end; ++at) {
@@ -283,7 +322,7 @@ TEST_P(SegmentReaderDamageTest, MissingByteCostsAtMostItsFrameAndIsReported) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, StrangeByteCostsAtMostItsFrameAndIsReported) {
+TEST_P(SegmentReaderDamageTest, InsertedByteCostsAtMostItsFrame) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     for (uint64_t at = frame.begin + 1; at < frame.metadata_end; ++at) {
@@ -297,7 +336,7 @@ TEST_P(SegmentReaderDamageTest, StrangeByteCostsAtMostItsFrameAndIsReported) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, OverwrittenFrameIsNamedByItsMetadata) {
+TEST_P(SegmentReaderDamageTest, OverwrittenFrameKeepsItsPositions) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     const size_t count = frame.end - frame.begin;
@@ -310,7 +349,7 @@ TEST_P(SegmentReaderDamageTest, OverwrittenFrameIsNamedByItsMetadata) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, FrameOverwrittenWithItsMetadataIsARegion) {
+TEST_P(SegmentReaderDamageTest, OverwrittenFrameAndMetadataAreOneRegion) {
   for (size_t f = 0; f < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     const size_t count = frame.metadata_end - frame.begin;
@@ -329,7 +368,7 @@ TEST_P(SegmentReaderDamageTest, FrameOverwrittenWithItsMetadataIsARegion) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, FramesSwappedWithTheirMetadataAreBothRead) {
+TEST_P(SegmentReaderDamageTest, SwappedFramesAreBothRead) {
   const Frame& a = sample_.frames[3];
   const Frame& b = sample_.frames[4];
   const absl::string_view all = sample_.bytes;
@@ -345,7 +384,7 @@ TEST_P(SegmentReaderDamageTest, FramesSwappedWithTheirMetadataAreBothRead) {
   EXPECT_TRUE(skipped_.empty());
 }
 
-TEST_P(SegmentReaderDamageTest, StrangeBytesBetweenFramesCostNoRecord) {
+TEST_P(SegmentReaderDamageTest, BytesBetweenFramesCostNoRecord) {
   for (size_t f = 0; f + 1 < kFrameCount; ++f) {
     const Frame& frame = sample_.frames[f];
     for (const size_t count : std::vector<size_t>{1, 3, 4, 5, 100, 70000}) {
@@ -361,7 +400,7 @@ TEST_P(SegmentReaderDamageTest, StrangeBytesBetweenFramesCostNoRecord) {
   }
 }
 
-TEST_P(SegmentReaderDamageTest, DamageInACutFileIsDamageAndTheCutACut) {
+TEST_P(SegmentReaderDamageTest, DamageAndTruncationAreTwoRegions) {
   const uint64_t length = sample_.frames[7].blocks[1].end + 1;
   std::string bytes = Flipped(sample_.frames[2].end - 1, 0);
   bytes.resize(length);

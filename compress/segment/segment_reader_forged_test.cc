@@ -1,11 +1,11 @@
-// Messages that hold what a segment is made of: a whole zstd frame with a
-// metadata frame behind it, among bytes that zstd cannot compress, so that it
-// stores them as they are. Whatever the state of the segment, they are a
-// message. The oracle is the list of lines that were written.
+// Tests SegmentReader on messages that contain a complete zstd frame and its
+// metadata frame, between incompressible bytes, so that zstd stores them
+// unchanged. The oracle is the list of lines that were written.
 //
 // Invariants checked:
-//   - nothing that is embedded in a message is ever delivered as records
-//   - a cut costs what is not in a whole block, damage at most its frame
+//   - no bytes of a message are delivered as records
+//   - truncation costs the records that are not in a complete block, and damage
+//     at most the records of its frame
 
 #include <unistd.h>
 
@@ -38,7 +38,7 @@ namespace {
 
 constexpr size_t kChecksumBytes = 4;
 
-// As `zstd --check` makes it.
+// Returns `text` as a zstd frame with a checksum, like `zstd --check`.
 std::string Compress(const std::string& text) {
   ZSTD_CCtx* const context = ZSTD_createCCtx();
   ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
@@ -71,7 +71,7 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
     forgeries_.clear();
   }
 
-  // A batch of one record, so a block, or more of them.
+  // Writes a batch of one record: one block, or more.
   void Add(const std::string& text) {
     const std::string line =
         GetParam() == LineFormat::kText
@@ -100,15 +100,17 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
     return noise;
   }
 
-  // Without a line break, which a message cannot have as it is. The writer of a
-  // message knows everything but the ring's id. The metadata say that the frame
-  // began `distance` bytes earlier.
+  // Returns a zstd frame and its metadata frame, with a ring id of zeros,
+  // because the writer of a message does not know the ring id. The bytes have
+  // no line break, because a line cannot have one inside a message. The
+  // metadata frame names a frame that begins `distance` bytes earlier.
   std::string Forgery(uint64_t distance = 0) {
     forgeries_.push_back(MakeForgery(distance));
     return forgeries_.back();
   }
 
-  // The file. The forgeries are in it, byte for byte.
+  // Returns the bytes of the file, and checks that the forgeries are in it
+  // unchanged.
   std::string Bytes() const {
     std::string bytes = ReadFile(path_);
     for (const std::string& forgery : forgeries_) {
@@ -154,7 +156,7 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
     }
   }
 
-  // All lines but [first, end).
+  // Returns all lines except [first, end).
   std::string Lines(size_t first, size_t end) const {
     std::string text;
     for (size_t i = 0; i < lines_.size(); ++i) {
@@ -165,12 +167,12 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
 
   SegmentIdentity identity_;
   const std::string path_;
-  std::string name_;  // of the file that is read; empty: one of no meaning
+  std::string name_;  // Path of the file to read; empty: a path of no meaning.
   std::mt19937_64 random_;
   std::unique_ptr<SegmentWriter> writer_;
   std::vector<std::string> forgeries_;
   std::vector<std::string> lines_;
-  std::vector<uint64_t> ends_;  // of the file, when that line had been written
+  std::vector<uint64_t> ends_;  // Size of the file after each line.
   std::string text_;
   std::vector<SkippedRegion> skipped_;
 };
@@ -183,7 +185,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, SegmentReaderForgedTest,
                                                                     : "Json";
                          });
 
-TEST_P(SegmentReaderForgedTest, OpenFrameIsReadAsItStands) {
+TEST_P(SegmentReaderForgedTest, OpenFrameIsReadWithoutForgeries) {
   ASSERT_NO_FATAL_FAILURE(Begin(1 << 20));
   for (const std::string& text :
        {std::string("first"), std::string("genuine"),
@@ -207,10 +209,10 @@ TEST_P(SegmentReaderForgedTest, OpenFrameIsReadAsItStands) {
   }
 }
 
-// Its metadata are not there, so nothing tells whose the file is.
-TEST_P(SegmentReaderForgedTest, FirstFrameThatIsCutIsReadAsItStands) {
+// Without a metadata frame, nothing identifies the segment.
+TEST_P(SegmentReaderForgedTest, TruncatedFirstFrameHidesForgeries) {
   ASSERT_NO_FATAL_FAILURE(Begin(1 << 20));
-  // The blocks of zstd are 128 KiB.
+  // A zstd block has at most 128 KiB.
   ASSERT_NO_FATAL_FAILURE(Add(absl::StrCat(Noise(1000), Forgery(), Noise(1000),
                                            Forgery(2000), Noise(300000))));
   const std::string bytes = Bytes();
@@ -241,7 +243,7 @@ TEST_P(SegmentReaderForgedTest, DamageCostsAtMostItsFrame) {
       ASSERT_EQ(skipped_.size(), 1u);
       EXPECT_EQ(skipped_[0].begin, begin);
     }
-    // The same for a frame of which nothing is left.
+    // Damage of the header costs the same.
     std::string bad = bytes;
     bad.replace(begin, 20, std::string(20, '\0'));
     ASSERT_NO_FATAL_FAILURE(Read(bad));
@@ -249,13 +251,13 @@ TEST_P(SegmentReaderForgedTest, DamageCostsAtMostItsFrame) {
   }
 }
 
-// Neither the first frame nor its metadata are left, and in the second frame a
-// message holds what could be the first frame's.
-TEST_P(SegmentReaderForgedTest, NameOfTheFileSaysWhichMetadataAreBelieved) {
+// The first frame and its metadata frame are damaged. A message in the second
+// frame has a metadata frame that could be that of the first frame.
+TEST_P(SegmentReaderForgedTest, FileNameRejectsForgedMetadata) {
   name_ = absl::StrCat(
       MakeTestDirectory(), "/server.host.20261124-034019.1.03010401.000001.",
       GetParam() == LineFormat::kText ? "log" : "jsonl", ".zst");
-  // Where the message is, the first attempt tells.
+  // The first attempt finds the offset of the message.
   uint64_t distance = 0;
   for (int attempt = 0; attempt < 2; ++attempt) {
     ASSERT_NO_FATAL_FAILURE(Begin(1));
@@ -276,7 +278,7 @@ TEST_P(SegmentReaderForgedTest, NameOfTheFileSaysWhichMetadataAreBelieved) {
   EXPECT_EQ(skipped_[0].end, ends_[0]);
 }
 
-TEST_P(SegmentReaderForgedTest, FileThatOnlyHoldsAFrameAndMetadataIsRefused) {
+TEST_P(SegmentReaderForgedTest, OtherFileWithForgeryIsRejected) {
   for (const char* name : {"/some.log.zst",
                            "/server.host.20261124-034019.1.03010401.000001."
                            "log.zst"}) {
@@ -288,8 +290,8 @@ TEST_P(SegmentReaderForgedTest, FileThatOnlyHoldsAFrameAndMetadataIsRefused) {
   }
 }
 
-// One that is open has no metadata of its own to be found by.
-TEST_P(SegmentReaderForgedTest, OpenFrameBehindDamagedMetadataIsRead) {
+// No metadata frame leads to an open frame.
+TEST_P(SegmentReaderForgedTest, OpenFrameAfterDamagedMetadataIsRead) {
   for (const int frames : {1, 2}) {
     ASSERT_NO_FATAL_FAILURE(Begin(20000));
     ASSERT_NO_FATAL_FAILURE(Add("a frame of its own"));

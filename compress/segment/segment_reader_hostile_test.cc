@@ -1,10 +1,10 @@
-// Files that are made to cost a reader time or memory. They have so many bytes
-// that a reader whose time grows with the square of them would not come to an
-// end within the test's time limit.
+// Tests SegmentReader on files that an attacker made to cost time or memory.
+// The files are so long that a reader in quadratic time would exceed the time
+// limit of the test.
 //
 // Invariants checked:
 //   - a file is read to its end, in time proportional to its length
-//   - every byte that was not used is in a region, and there are few of those
+//   - every unused byte is in a region, and there are few regions
 
 #include <unistd.h>
 
@@ -29,16 +29,16 @@ namespace ringlog {
 namespace {
 
 constexpr size_t kFileBytes = 2 << 20;
-// compress/segment_reader.h: kMaxSkippedRegions, and a cut.
+// kMaxSkippedRegions, and one for truncation.
 constexpr size_t kMostRegions = 1001;
 
 const std::string kHeader("\x28\xB5\x2F\xFD\x00\x58", 6);
-// Holds as many bytes as kHeader has, as they are.
+// A raw block with as many bytes as kHeader.
 const std::string kRawBlock("\x30\x00\x00", 3);
 const std::string kReservedBlock("\x06\x00\x00", 3);
 const std::string kLastEmptyBlock("\x01\x00\x00", 3);
 const std::string kEmptyFrame = kHeader + kLastEmptyBlock;
-// The same with a checksum.
+// kOurFrame is kEmptyFrame with this checksum.
 constexpr uint32_t kChecksum = 0x51D8E999;
 const std::string kOurFrame(
     "\x28\xB5\x2F\xFD\x04\x58\x01\x00\x00"
@@ -52,7 +52,7 @@ std::string Repeated(absl::string_view what, size_t bytes) {
   return all;
 }
 
-// Metadata that say that `frame_bytes` before them are their frame.
+// Returns the metadata frame of a frame of `frame_bytes` bytes.
 std::string Metadata(uint64_t frame_bytes) {
   FrameMetadata metadata;
   metadata.identity.ring_id = {1};
@@ -104,8 +104,8 @@ TEST_F(SegmentReaderHostileTest, NestedFrames) {
   }
 }
 
-TEST_F(SegmentReaderHostileTest, NestedFramesThatEndWithAWrongChecksum) {
-  // The descriptor says that there is one.
+TEST_F(SegmentReaderHostileTest, NestedFramesWithWrongChecksum) {
+  // The descriptor announces a checksum.
   const std::string header("\x28\xB5\x2F\xFD\x04\x58", 6);
   ASSERT_NO_FATAL_FAILURE(
       Read(absl::StrCat(header, Repeated(kRawBlock + header, kFileBytes),
@@ -114,9 +114,9 @@ TEST_F(SegmentReaderHostileTest, NestedFramesThatEndWithAWrongChecksum) {
   EXPECT_EQ(skipped_[0].begin, 0u);
 }
 
-TEST_F(SegmentReaderHostileTest, FramesBehindMetadataThatNeverEnd) {
+TEST_F(SegmentReaderHostileTest, EndlessFramesAfterMetadata) {
   const std::string metadata = Metadata(kOurFrame.size());
-  // Each metadata frame is a raw block of the frame before.
+  // Each metadata frame is in a raw block of the frame before.
   std::string block("\x00\x00\x00", 3);
   const auto bytes = static_cast<uint32_t>(metadata.size() + kHeader.size());
   const uint32_t block_header = bytes << 3;
@@ -127,7 +127,7 @@ TEST_F(SegmentReaderHostileTest, FramesBehindMetadataThatNeverEnd) {
   ASSERT_FALSE(skipped_.empty());
 }
 
-TEST_F(SegmentReaderHostileTest, MetadataThatClaimAllThatIsBeforeThem) {
+TEST_F(SegmentReaderHostileTest, MetadataWithWholeFileAsFrame) {
   std::string bytes = kOurFrame + Metadata(kOurFrame.size()) + kHeader;
   while (bytes.size() < kFileBytes) {
     const std::string metadata = Metadata(bytes.size() - 200);
@@ -138,7 +138,7 @@ TEST_F(SegmentReaderHostileTest, MetadataThatClaimAllThatIsBeforeThem) {
 }
 
 TEST_F(SegmentReaderHostileTest, HeadersOfLongMetadata) {
-  // Of 65536 bytes; of nobody, and as ours are.
+  // A payload of 65536 bytes, without and with the identity of the segment.
   const std::string header("\x57\x2A\x4D\x18\x00\x00\x01\x00", 8);
   const std::string ours = Metadata(0).substr(8, 40);
   for (const std::string& repeated : {header, header + ours}) {
@@ -152,14 +152,14 @@ TEST_F(SegmentReaderHostileTest, HeadersOfLongMetadata) {
   }
 }
 
-TEST_F(SegmentReaderHostileTest, SkippableFramesWithoutAnything) {
+TEST_F(SegmentReaderHostileTest, EmptySkippableFrames) {
   const std::string skippable("\x50\x2A\x4D\x18\0\0\0\0", 8);
   ASSERT_NO_FATAL_FAILURE(Read(absl::StrCat(
       kOurFrame, Metadata(kOurFrame.size()), Repeated(skippable, kFileBytes))));
   EXPECT_TRUE(skipped_.empty());
 }
 
-TEST_F(SegmentReaderHostileTest, DamageAtManyPlacesIsFewRegions) {
+TEST_F(SegmentReaderHostileTest, ManyDamagesAreFewRegions) {
   constexpr size_t kPlaces = 100000;
   const std::string piece = absl::StrCat(kEmptyFrame, kEmptyFrame, "x");
   const std::string line("\x28\xB5\x2F\xFD\x00\x58\x29\x00\x00line\n", 14);

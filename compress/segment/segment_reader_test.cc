@@ -1,5 +1,6 @@
-// What SegmentReader delivers of files that are whole, still growing, or not
-// ours. Damage is segment_reader_damage_test's.
+// Tests SegmentReader on complete segments, on segments that are still being
+// written, and on files of other programs. segment_reader_damage_test.cc has
+// the tests of damage.
 
 #include "ringlog/compress/segment/segment_reader.h"
 
@@ -49,7 +50,7 @@ class SegmentReaderTest : public ::testing::Test {
     reader_ = *std::move(reader);
   }
 
-  // Everything, record by record or as much as there is at once.
+  // Reads the whole file with `next`: Next() or NextRecords().
   void ReadAll(
       SegmentReader::Result (SegmentReader::*next)(absl::string_view*)) {
     pieces_.clear();
@@ -65,12 +66,13 @@ class SegmentReaderTest : public ::testing::Test {
         metadata_.push_back(reader_->metadata());
       }
     }
-    // It stays at the end.
+    // The reader stays at the end.
     EXPECT_EQ((reader_.get()->*next)(&lines), SegmentReader::Result::kEnd);
   }
 
   void Read(absl::string_view bytes) {
-    // A new file each time: ext4 puts one that was emptied on the disk at once.
+    // Makes a new file each time, because ext4 writes an emptied and rewritten
+    // file to the disk at once.
     unlink(path_.c_str());
     Write(bytes);
     ASSERT_NO_FATAL_FAILURE(Open());
@@ -85,7 +87,7 @@ class SegmentReaderTest : public ::testing::Test {
   std::vector<FrameMetadata> metadata_;
 };
 
-// As `zstd` writes it.
+// Returns `text` as a zstd frame, like the zstd command.
 std::string Compress(absl::string_view text, bool checksum) {
   ZSTD_CCtx* const context = ZSTD_createCCtx();
   ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, checksum ? 1 : 0);
@@ -98,14 +100,14 @@ std::string Compress(absl::string_view text, bool checksum) {
   return out;
 }
 
-// What a frame with a checksum ends with.
+// Returns the last four bytes of `frame`, its checksum.
 uint32_t ChecksumOf(absl::string_view frame) {
   uint32_t checksum;
   std::memcpy(&checksum, frame.data() + frame.size() - 4, sizeof checksum);
   return checksum;
 }
 
-// A metadata frame that fits `frame`, which is `text` compressed.
+// Returns the metadata frame of `frame`, which is `text` compressed.
 std::string MetadataFor(absl::string_view frame, absl::string_view text) {
   FrameMetadata metadata;
   metadata.compressed_bytes = frame.size();
@@ -129,14 +131,14 @@ INSTANTIATE_TEST_SUITE_P(Formats, SegmentReaderFormatTest,
                                                                     : "Json";
                          });
 
-TEST_P(SegmentReaderFormatTest, EveryRecordIsDeliveredOnceAndWhole) {
+TEST_P(SegmentReaderFormatTest, EveryRecordIsDeliveredOnce) {
   ASSERT_NO_FATAL_FAILURE(Read(sample_.bytes));
   EXPECT_EQ(pieces_, sample_.records);
   EXPECT_THAT(reader_->skipped(), IsEmpty());
   EXPECT_EQ(reader_->format(), GetParam());
 }
 
-TEST_P(SegmentReaderFormatTest, MetadataFollowTheRecordsThatTheySpeakOf) {
+TEST_P(SegmentReaderFormatTest, MetadataFollowsItsRecords) {
   Write(sample_.bytes);
   ASSERT_NO_FATAL_FAILURE(Open());
   ASSERT_NE(reader_->first_metadata(), nullptr);
@@ -164,7 +166,7 @@ TEST_P(SegmentReaderFormatTest, MetadataFollowTheRecordsThatTheySpeakOf) {
   EXPECT_EQ(frame, sample_.frames.size());
 }
 
-TEST_P(SegmentReaderFormatTest, NextRecordsGivesTheBytesOfNext) {
+TEST_P(SegmentReaderFormatTest, NextRecordsReturnsTheBytesOfNext) {
   Write(sample_.bytes);
   ASSERT_NO_FATAL_FAILURE(Open());
   ReadAll(&SegmentReader::NextRecords);
@@ -173,7 +175,7 @@ TEST_P(SegmentReaderFormatTest, NextRecordsGivesTheBytesOfNext) {
   EXPECT_THAT(metadata_, SizeIs(sample_.frames.size()));
 }
 
-TEST_P(SegmentReaderFormatTest, NextAndNextRecordsMayTakeTurns) {
+TEST_P(SegmentReaderFormatTest, NextAndNextRecordsMayAlternate) {
   Write(sample_.bytes);
   ASSERT_NO_FATAL_FAILURE(Open());
   std::string text;
@@ -187,15 +189,15 @@ TEST_P(SegmentReaderFormatTest, NextAndNextRecordsMayTakeTurns) {
   EXPECT_EQ(text, sample_.text());
 }
 
-TEST_P(SegmentReaderFormatTest, LimitReadsTheFileAsIfItEndedThere) {
+TEST_P(SegmentReaderFormatTest, LimitIsLikeTheEndOfTheFile) {
   for (uint64_t limit = 1; limit < sample_.bytes.size(); limit += 7) {
     ASSERT_NO_FATAL_FAILURE(Read(sample_.bytes.substr(0, limit)));
-    const std::vector<std::string> of_cut_file = pieces_;
+    const std::vector<std::string> of_truncated_file = pieces_;
     const std::vector<SkippedRegion> skipped = reader_->skipped();
     Write(sample_.bytes);
     ASSERT_NO_FATAL_FAILURE(Open(limit));
     ReadAll(&SegmentReader::Next);
-    ASSERT_EQ(pieces_, of_cut_file) << limit;
+    ASSERT_EQ(pieces_, of_truncated_file) << limit;
     ASSERT_EQ(reader_->skipped().size(), skipped.size()) << limit;
     if (!skipped.empty()) {
       EXPECT_EQ(ToString(reader_->skipped()[0]), ToString(skipped[0]));
@@ -203,7 +205,7 @@ TEST_P(SegmentReaderFormatTest, LimitReadsTheFileAsIfItEndedThere) {
   }
 }
 
-TEST_P(SegmentReaderFormatTest, WhatIsWrittenAfterOpenIsNotRead) {
+TEST_P(SegmentReaderFormatTest, BytesWrittenAfterOpenAreNotRead) {
   const SampleSegment::Frame& third = sample_.frames[2];
   Write(sample_.bytes.substr(0, third.begin));
   ASSERT_NO_FATAL_FAILURE(Open());
@@ -212,7 +214,7 @@ TEST_P(SegmentReaderFormatTest, WhatIsWrittenAfterOpenIsNotRead) {
   EXPECT_EQ(text(), sample_.frames[0].text + sample_.frames[1].text);
 }
 
-TEST_F(SegmentReaderTest, AnotherProgramsFileIsReadFrameByFrame) {
+TEST_F(SegmentReaderTest, FileOfAnotherProgramIsRead) {
   for (const bool checksum : {false, true}) {
     ASSERT_NO_FATAL_FAILURE(Read(Compress("one\ntwo\n", checksum) +
                                  Compress("", checksum) +
@@ -225,7 +227,7 @@ TEST_F(SegmentReaderTest, AnotherProgramsFileIsReadFrameByFrame) {
   }
 }
 
-TEST_F(SegmentReaderTest, FormatOfAnotherProgramsFileIsThatOfItsFirstByte) {
+TEST_F(SegmentReaderTest, FirstByteDecidesFormatWithoutMetadata) {
   ASSERT_NO_FATAL_FAILURE(Read(Compress("{\"a\":1}\n {}\n", true)));
   EXPECT_EQ(reader_->format(), LineFormat::kJson);
   EXPECT_THAT(pieces_, ElementsAre("{\"a\":1}\n", " {}\n"));
@@ -236,7 +238,7 @@ TEST_F(SegmentReaderTest, LastLineNeedsNoLineBreak) {
   EXPECT_THAT(pieces_, ElementsAre("one\n", "two"));
 }
 
-TEST_F(SegmentReaderTest, SkippableFramesOfOthersArePassedOver) {
+TEST_F(SegmentReaderTest, UnknownSkippableFramesAreIgnored) {
   const std::string other("\x50\x2A\x4D\x18\x03\0\0\0abc", 11);
   const std::string same_magic("\x57\x2A\x4D\x18\x03\0\0\0abc", 11);
   ASSERT_NO_FATAL_FAILURE(Read(other + Compress("one\n", true) + same_magic +
@@ -245,7 +247,7 @@ TEST_F(SegmentReaderTest, SkippableFramesOfOthersArePassedOver) {
   EXPECT_THAT(reader_->skipped(), IsEmpty());
 }
 
-TEST_F(SegmentReaderTest, FrameWithTheMetadataOfAnotherIsNotDelivered) {
+TEST_F(SegmentReaderTest, FrameWithMetadataOfAnotherIsSkipped) {
   const std::string one = Compress("one\n", true);
   const std::string two = Compress("two\n", true);
   ASSERT_EQ(one.size(), two.size());
@@ -258,7 +260,7 @@ TEST_F(SegmentReaderTest, FrameWithTheMetadataOfAnotherIsNotDelivered) {
   EXPECT_EQ(reader_->skipped()[0].begin, one.size() + of_one.size());
 }
 
-TEST_F(SegmentReaderTest, FrameWithoutAChecksumIsNoneOfOurs) {
+TEST_F(SegmentReaderTest, FrameWithoutChecksumIsSkippedInSegment) {
   const std::string one = Compress("one\n", true);
   const std::string two = Compress("two\n", false);
   const std::string of_one = MetadataFor(one, "one\n");
@@ -270,7 +272,7 @@ TEST_F(SegmentReaderTest, FrameWithoutAChecksumIsNoneOfOurs) {
   }
 }
 
-TEST_F(SegmentReaderTest, FrameLongerThanTheMemoryComesInPieces) {
+TEST_F(SegmentReaderTest, LongFrameIsDeliveredInPieces) {
   std::string text;
   for (int i = 0; text.size() < (40u << 20); ++i) {
     absl::StrAppend(&text, "line ", i, "\n\tgoes on\n");
@@ -287,14 +289,42 @@ TEST_F(SegmentReaderTest, FrameLongerThanTheMemoryComesInPieces) {
   }
 }
 
-TEST_F(SegmentReaderTest, RecordLongerThanTheMemoryComesInPieces) {
+TEST_F(SegmentReaderTest, LongRecordIsDeliveredInPieces) {
   const std::string text = std::string(40 << 20, 'x') + "\nshort\n";
   ASSERT_NO_FATAL_FAILURE(Read(Compress(text, true)));
   EXPECT_TRUE(this->text() == text);
   for (const std::string& piece : pieces_) EXPECT_LE(piece.size(), 17u << 20);
 }
 
-TEST_F(SegmentReaderTest, WhatIsNoZstdFileIsRefused) {
+// The records were delivered before the checksum was read.
+TEST_F(SegmentReaderTest, LongFrameWithWrongChecksumIsUnverified) {
+  const std::string text = std::string(5 << 20, 'x') + "\n";
+  std::string bytes = Compress(text, true);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  ASSERT_NO_FATAL_FAILURE(Read(bytes));
+  EXPECT_FALSE(pieces_.empty());
+  ASSERT_THAT(reader_->skipped(), SizeIs(1));
+  const SkippedRegion& region = reader_->skipped()[0];
+  EXPECT_TRUE(region.has_unverified_records());
+  EXPECT_EQ(region.unverified_begin, 0u);
+  EXPECT_EQ(DescribeUnverified(region),
+            absl::StrCat("[0..", region.unverified_end,
+                         "): the records in these bytes are unverified; no "
+                         "checksum covers them"));
+}
+
+// The flag that announces the checksum is damaged, and no metadata frame shows
+// that the file is a segment.
+TEST_F(SegmentReaderTest, FrameThatLostItsChecksumFlagIsUnverified) {
+  const std::string frame = Compress("one\n", false);
+  ASSERT_NO_FATAL_FAILURE(Read(frame + "\1\2\3\4 damaged metadata"));
+  EXPECT_THAT(pieces_, ElementsAre("one\n"));
+  ASSERT_THAT(reader_->skipped(), SizeIs(1));
+  EXPECT_EQ(reader_->skipped()[0].unverified_begin, 0u);
+  EXPECT_EQ(reader_->skipped()[0].unverified_end, frame.size());
+}
+
+TEST_F(SegmentReaderTest, OtherFilesAreRejected) {
   for (const absl::string_view bytes :
        {"", "a", "abc", "plain text\n", "\x1f\x8b\x08gzip"}) {
     Write(bytes);
@@ -307,7 +337,7 @@ TEST_F(SegmentReaderTest, WhatIsNoZstdFileIsRefused) {
   EXPECT_FALSE(SegmentReader::Open("/dev/null").ok());
 }
 
-TEST_F(SegmentReaderTest, RegionPrintsAsItsBytesAndTheReason) {
+TEST_F(SegmentReaderTest, RegionPrintsItsBytesAndCause) {
   SkippedRegion region;
   region.begin = 3;
   region.end = 70;
@@ -315,9 +345,9 @@ TEST_F(SegmentReaderTest, RegionPrintsAsItsBytesAndTheReason) {
   EXPECT_EQ(ToString(region), "[3..70): cut off");
 }
 
-// Invariants checked: whatever a file holds, reading it ends, and the regions
-// that are reported are in the file, in order.
-TEST_F(SegmentReaderTest, RandomBytesAreReadToTheirEnd) {
+// Invariants checked, for every file: reading ends, and the reported regions
+// are within the file and in order.
+TEST_F(SegmentReaderTest, RandomBytesAreReadToTheEnd) {
   std::mt19937_64 random(TestSeed());
   const std::string magics[] = {
       "", std::string("\x28\xB5\x2F\xFD", 4),

@@ -15,8 +15,9 @@ constexpr uint32_t kMaxBlockBytes = 128 << 10;
 constexpr size_t kChecksumBytes = 4;
 constexpr size_t kMagicAndDescriptorBytes = 5;
 
-// Little-endian bytes at `offset`; fewer than `bytes` are an error of their
-// own, as callers check the limit first.
+// Returns the little-endian integer of `bytes` bytes at `offset`.
+// Requires: the caller has checked the limit. A file that ends before it is an
+// error.
 absl::StatusOr<uint64_t> ReadInteger(const SegmentFile& file, uint64_t offset,
                                      size_t bytes) {
   char buffer[8];
@@ -39,7 +40,7 @@ absl::Status NoFrame(const SegmentFile& file, uint64_t offset,
       absl::StrCat(file.path(), ": no ", what, " at byte ", offset));
 }
 
-// Returns the size of a frame's header, from its descriptor byte on.
+// Returns the size of a frame header with this descriptor byte.
 size_t HeaderBytes(uint32_t descriptor) {
   const bool single_segment = (descriptor >> 5 & 1) != 0;
   constexpr size_t kDictionaryIdBytes[] = {0, 1, 2, 4};
@@ -70,7 +71,7 @@ absl::StatusOr<BlockExtent> ParseBlockExtent(const SegmentFile& file,
   }
   extent.is_last = (*header & 1) != 0;
   extent.end = offset + kBlockHeaderBytes + (type == kRunLength ? 1 : bytes);
-  extent.is_whole = extent.end <= limit;
+  extent.is_complete = extent.end <= limit;
   extent.is_raw = type == kRaw;
   return extent;
 }
@@ -98,8 +99,9 @@ absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
     if (blocks != nullptr) ++*blocks;
     const absl::StatusOr<BlockExtent> block = ParseBlockExtent(file, at, limit);
     if (!block.ok()) return block.status();
-    if (!block->is_whole) {
-      if (block->is_raw) extent.cut_raw_bytes = limit - at - kBlockHeaderBytes;
+    if (!block->is_complete) {
+      if (block->is_raw)
+        extent.truncated_raw_bytes = limit - at - kBlockHeaderBytes;
       return extent;
     }
     is_last = block->is_last;

@@ -1,6 +1,6 @@
-// Zstd frames: parsing of the headers of frames and blocks, without
-// decompressing and without the frame in memory; compression of one frame;
-// ownership of contexts.
+// Parses the headers of zstd frames and of their blocks, without decompression;
+// compresses one frame; owns contexts. Parsing reads only headers, so that the
+// memory does not depend on a frame's size.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_ZSTD_FRAME_H_
 #define RINGLOG_COMPRESS_SEGMENT_ZSTD_FRAME_H_
@@ -18,39 +18,51 @@ struct ZSTD_DCtx_s;
 
 namespace ringlog {
 
-// Magic of a zstd frame.
+// The first four bytes of a zstd frame.
 inline constexpr uint32_t kZstdFrameMagic = 0xFD2FB528;
 
-// Returns true for the magic of a skippable frame, whose low four bits are
-// free.
+// Returns true if `magic` begins a skippable frame. zstd reserves 16 magics for
+// them, which differ in the low four bits.
 constexpr bool IsSkippableMagic(uint32_t magic) {
   return (magic & 0xFFFFFFF0) == 0x184D2A50;
 }
 
+// Offsets are those of the file.
 struct FrameExtent {
-  // End of the frame, or of its last complete block.
+  // End of the frame. If the frame is truncated: end of its last complete
+  // block, or of its header, or its begin.
   uint64_t end = 0;
-  bool is_complete = false;  // with its checksum
+  // True if the limit is at or after the end of the frame, checksum included.
+  bool is_complete = false;
+  // True if the header announces a content checksum.
   bool has_checksum = false;
-  // Bytes of text in an incomplete raw block at `end`.
-  uint64_t cut_raw_bytes = 0;
+  // Bytes of text in a truncated raw block at `end`; 0 if there is none.
+  uint64_t truncated_raw_bytes = 0;
 };
 
-// Returns the extent of the zstd frame at `offset`; reads no byte at `limit` or
-// after it. Costs a read(2) for each block; sets `*blocks`, if given, to their
-// number.
-//   DataLoss: no frame, or a damaged block header
+// Returns the extent of the zstd frame at `offset` of `file`, read up to
+// `limit`. Reads each block header with one system call. Adds the number of
+// these headers to `*blocks`, if given.
+//   DataLoss: no zstd frame begins at `offset`, a block header is invalid, or
+//             the file is shorter than `limit`
+//   others:   those of pread(2)
 absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
                                              uint64_t offset, uint64_t limit,
                                              uint64_t* blocks = nullptr);
 
-// Extent of a block within a frame.
+// Offsets are those of the file.
 struct BlockExtent {
+  // End of the block by its header, which may be after the limit. The block's
+  // begin if the header is truncated.
   uint64_t end = 0;
-  bool is_last = false;
-  bool is_whole = false;  // it ends at or before the limit
-  bool is_raw = false;
+  bool is_last = false;      // True for the last block of a frame.
+  bool is_complete = false;  // True if the block ends at or before the limit.
+  bool is_raw = false;       // True if the block holds its text uncompressed.
 };
+
+// Returns the extent of the block at `offset` of `file`, read up to `limit`.
+//   DataLoss: the block header is invalid, or the file is shorter than `limit`
+//   others:   those of pread(2)
 absl::StatusOr<BlockExtent> ParseBlockExtent(const SegmentFile& file,
                                              uint64_t offset, uint64_t limit);
 

@@ -1,4 +1,5 @@
-// libzstd is the oracle of where a frame ends, and of what is none.
+// Compares ParseFrameExtent() with libzstd, the oracle for the end of a frame
+// and for invalid frames.
 
 #include "ringlog/compress/segment/zstd_frame.h"
 
@@ -23,7 +24,8 @@
 namespace ringlog {
 namespace {
 
-// `bytes` of it, of which zstd can make something if `compressible`.
+// Returns `bytes` bytes of text. zstd stores it in raw blocks unless it is
+// `compressible`.
 std::string MakeText(size_t bytes, bool compressible, uint64_t seed = 8878) {
   std::mt19937_64 random(seed);
   std::string text;
@@ -41,7 +43,7 @@ std::string MakeText(size_t bytes, bool compressible, uint64_t seed = 8878) {
 struct FrameOptions {
   bool checksum = false;
   bool content_size = false;
-  bool flushed = false;  // after each third of the text
+  bool flushed = false;  // True: each third of the text ends a block.
 };
 
 std::string MakeFrame(const std::string& text, const FrameOptions& options) {
@@ -67,9 +69,10 @@ class ZstdFrameTest : public ::testing::Test {
  protected:
   ZstdFrameTest() : path_(MakeTestDirectory() + "/file") {}
 
-  absl::StatusOr<FrameExtent> Walk(const std::string& bytes, uint64_t offset,
-                                   uint64_t limit) {
-    // A new file each time: ext4 puts one that was emptied on the disk at once.
+  absl::StatusOr<FrameExtent> Parse(const std::string& bytes, uint64_t offset,
+                                    uint64_t limit) {
+    // Makes a new file each time, because ext4 writes an emptied and rewritten
+    // file to the disk at once.
     unlink(path_.c_str());
     WriteFile(path_, bytes);
     absl::StatusOr<SegmentFile> file = SegmentFile::Open(path_, O_RDONLY);
@@ -80,7 +83,7 @@ class ZstdFrameTest : public ::testing::Test {
   const std::string path_;
 };
 
-TEST_F(ZstdFrameTest, FrameEndsWhereZstdSays) {
+TEST_F(ZstdFrameTest, FrameEndMatchesZstd) {
   for (const size_t bytes :
        std::vector<size_t>{0, 1, 100, 255, 256, 70000, 300000}) {
     for (int bits = 0; bits < 16; ++bits) {
@@ -88,8 +91,8 @@ TEST_F(ZstdFrameTest, FrameEndsWhereZstdSays) {
                                     (bits & 4) != 0};
       const std::string frame =
           MakeFrame(MakeText(bytes, (bits & 8) != 0), options);
-      const std::string file = "before" + frame + "behind";
-      const auto extent = Walk(file, 6, file.size());
+      const std::string file = "before" + frame + "after";
+      const auto extent = Parse(file, 6, file.size());
       ASSERT_TRUE(extent.ok()) << extent.status();
       EXPECT_TRUE(extent->is_complete);
       EXPECT_EQ(extent->end,
@@ -100,15 +103,15 @@ TEST_F(ZstdFrameTest, FrameEndsWhereZstdSays) {
   }
 }
 
-TEST_F(ZstdFrameTest, RunsOfOneByteAreWalkedToo) {
+TEST_F(ZstdFrameTest, RunLengthBlocksAreParsed) {
   const std::string frame = MakeFrame(std::string(400000, 'x'), {true});
-  const auto extent = Walk(frame, 0, frame.size());
+  const auto extent = Parse(frame, 0, frame.size());
   ASSERT_TRUE(extent.ok()) << extent.status();
   EXPECT_TRUE(extent->is_complete);
   EXPECT_EQ(extent->end, frame.size());
 }
 
-TEST_F(ZstdFrameTest, CutFrameEndsWithItsLastWholeBlock) {
+TEST_F(ZstdFrameTest, TruncatedFrameEndsAfterLastCompleteBlock) {
   for (const bool compressible : {false, true}) {
     const std::string frame =
         MakeFrame(MakeText(900, compressible), {true, false, true});
@@ -125,38 +128,38 @@ TEST_F(ZstdFrameTest, CutFrameEndsWithItsLastWholeBlock) {
       ASSERT_GE(extent->end, last_end);
       if (extent->end != last_end) ++ends;
       last_end = extent->end;
-      const uint64_t behind_header = limit - extent->end;
+      const uint64_t after_header = limit - extent->end;
       const bool is_raw = !compressible && ends > 0 && ends < 4;
-      ASSERT_EQ(extent->cut_raw_bytes,
-                is_raw && behind_header > 3 ? behind_header - 3 : 0)
+      ASSERT_EQ(extent->truncated_raw_bytes,
+                is_raw && after_header > 3 ? after_header - 3 : 0)
           << limit;
     }
-    // The header, and three blocks.
+    // One end each of the header and of three blocks.
     EXPECT_EQ(ends, 4u);
     EXPECT_EQ(last_end, frame.size() - 4);
   }
 }
 
-TEST_F(ZstdFrameTest, WhatIsNoFrameIsDataLoss) {
+TEST_F(ZstdFrameTest, InvalidFrameIsDataLoss) {
   const std::string frame = MakeFrame("text\n", {});
   for (uint64_t offset = 1; offset <= 3; ++offset) {
-    EXPECT_EQ(Walk(frame + "xxxxx", offset, frame.size()).status().code(),
+    EXPECT_EQ(Parse(frame + "xxxxx", offset, frame.size()).status().code(),
               absl::StatusCode::kDataLoss);
   }
   std::string bad = frame;
-  bad[4] |= 8;  // the descriptor's reserved bit
-  EXPECT_EQ(Walk(bad, 0, bad.size()).status().code(),
+  bad[4] |= 8;  // The reserved bit of the descriptor.
+  EXPECT_EQ(Parse(bad, 0, bad.size()).status().code(),
             absl::StatusCode::kDataLoss);
 }
 
-TEST_F(ZstdFrameTest, FileShorterThanTheLimitIsAnError) {
+TEST_F(ZstdFrameTest, FileShorterThanLimitIsAnError) {
   const std::string frame = MakeFrame(MakeText(900, true), {});
-  EXPECT_FALSE(Walk(frame.substr(0, 6), 0, frame.size()).ok());
+  EXPECT_FALSE(Parse(frame.substr(0, 6), 0, frame.size()).ok());
 }
 
-// Invariants checked: walking damaged headers ends, within the limit; and what
-// is said to be complete, zstd finds at the same place.
-TEST_F(ZstdFrameTest, DamagedHeadersAreWalkedWithinTheLimit) {
+// Invariants checked, for damaged headers: parsing ends, within the limit, and
+// the end of a complete frame is the one that libzstd finds.
+TEST_F(ZstdFrameTest, DamagedHeadersStayWithinLimit) {
   std::mt19937_64 random(TestSeed());
   const std::string frame = MakeFrame(MakeText(600, true), {true, false, true});
   for (int i = 0; i < 3000; ++i) {
@@ -164,7 +167,7 @@ TEST_F(ZstdFrameTest, DamagedHeadersAreWalkedWithinTheLimit) {
     for (uint64_t n = random() % 3 + 1; n > 0; --n) {
       bad[4 + random() % (bad.size() - 4)] ^= static_cast<char>(random());
     }
-    const auto extent = Walk(bad, 0, bad.size());
+    const auto extent = Parse(bad, 0, bad.size());
     if (!extent.ok()) continue;
     ASSERT_LE(extent->end, bad.size());
     const size_t oracle = ZSTD_findFrameCompressedSize(bad.data(), bad.size());

@@ -195,7 +195,7 @@ class RandomKillTest : public ::testing::Test {
       const auto cursor = DecodeSegmentCursor(ring->cursor);
       if (!cursor.ok() || cursor->segment_number == 0) continue;
       if (cursor->frame_offset < cursor->segment_bytes) ++caught_.open_frame;
-      if (cursor->segment_bytes == 0) ++caught_.rotation;
+      if (cursor->names_unstarted_segment()) ++caught_.rotation;
     }
   }
 

@@ -123,10 +123,10 @@ TEST_F(BadInputTest, ReportsTruncatedRing) {
     // If the header is intact, inspect prints it and the missing part.
     const ToolRun run = RunTool("ringlog", {"inspect", path});
     EXPECT_THAT(run.exit_status, AnyOf(1, 2));
-    EXPECT_THAT(
-        run.exit_status == 1 ? run.out : run.err,
-        HasSubstr(run.exit_status == 1 ? absl::StrCat(size, " bytes, cut from ")
-                                       : path));
+    EXPECT_THAT(run.exit_status == 1 ? run.out : run.err,
+                HasSubstr(run.exit_status == 1
+                              ? absl::StrCat(size, " bytes, truncated from ")
+                              : path));
   }
 }
 

@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/crash_area.h"
@@ -34,7 +35,7 @@ std::string UtcTime(int64_t time_ns) {
                           absl::FromUnixNanos(time_ns), absl::UTCTimeZone());
 }
 
-// The C string that `field` holds, or all of it.
+// Returns the C string in `field`, or all of it.
 template <size_t kSize>
 absl::string_view Text(const char (&field)[kSize]) {
   return {field, strnlen(field, kSize)};
@@ -45,7 +46,7 @@ std::string Hex(const uint8_t* bytes, size_t size) {
       absl::string_view(reinterpret_cast<const char*>(bytes), size));
 }
 
-// What is known of one ring, as lines of a name and a value.
+// Formats the facts about one ring as lines of a name and a value.
 class Page {
  public:
   Page(const RingImage& image, const RecoveredRing& ring)
@@ -71,23 +72,23 @@ class Page {
   void AddHeader() {
     if (image_.header_is_rebuilt()) {
       Line("header",
-           absl::StrCat("damaged, and its copy; rebuilt from what the slots "
-                        "hold, which is not whose they are: ",
+           absl::StrCat("damaged, and its copy too; rebuilt from the slots, "
+                        "which do not name the owner: ",
                         image_.DescribeRebuilt()));
     } else {
       AddOwner();
     }
     Line("version",
          absl::StrCat(header_.major_version, ".", header_.minor_version));
-    Line("file",
-         absl::StrCat(image_.file_bytes(), " bytes",
-                      image_.file_bytes() < header_.file_bytes
-                          ? absl::StrCat(", cut from ", header_.file_bytes)
-                          : ""));
+    Line("file", absl::StrCat(
+                     image_.file_bytes(), " bytes",
+                     image_.file_bytes() < header_.file_bytes
+                         ? absl::StrCat(", truncated from ", header_.file_bytes)
+                         : ""));
     Line("slots",
          absl::StrCat(header_.slot_count, " of ", header_.slot_bytes,
                       " bytes, the head of a record up to ", header_.head_bytes,
-                      ", ", header_.body_bytes, " of body beside it"));
+                      ", ", header_.body_bytes, " of body in addition"));
   }
 
   void AddOwner() {
@@ -111,7 +112,7 @@ class Page {
           std::pair("being written", n.filling), std::pair("filled", n.filled),
           std::pair("taken by the flusher", n.persisting),
           std::pair("skipped", n.skipped), std::pair("damaged", n.damaged),
-          std::pair("cut off", n.absent)}) {
+          std::pair("truncated", n.absent)}) {
       if (count == 0) continue;
       absl::StrAppend(&states, states.empty() ? "" : ", ", count, " ", name);
     }
@@ -177,11 +178,11 @@ class Page {
   }
 
   void AddCursor() {
-    if (image_.cursor_kind() == CursorKind::kNone) {
-      Line("persist cursor", "none published: nothing of this is in a segment");
+    if (image_.cursor_state() == CursorState::kNone) {
+      Line("persist cursor", "none published: no record is in a segment");
       return;
     }
-    if (image_.cursor_kind() == CursorKind::kDamaged) {
+    if (image_.cursor_state() == CursorState::kDamaged) {
       Line("persist cursor", "damaged");
       return;
     }
@@ -189,16 +190,16 @@ class Page {
     Line("persist cursor",
          absl::StrCat("every position below ", cursor.end_position,
                       " (publication ", cursor.sequence, ")"));
-    absl::StatusOr<SegmentCursor> state = DecodeSegmentCursor(cursor);
+    const absl::StatusOr<SegmentCursor> state = DecodeCursorState(cursor);
     if (!state.ok()) {
-      Line("segment", absl::StrCat("not told: ", state.status().message()));
+      Line("segment", absl::StrCat("unknown: ", state.status().message()));
       return;
     }
     if (state->segment_number == 0) {
       Line("segment", "none begun");
       return;
     }
-    if (state->segment_bytes == 0) {
+    if (state->names_unstarted_segment()) {
       Line("segment",
            absl::StrCat("number ", state->segment_number, " is next"));
       return;
@@ -276,7 +277,7 @@ int Inspect(const std::vector<std::string>& paths) {
     const RecoveredRing ring = image->Recover(RecoverFrom::kCursor);
     if (HasLoss(ring) || image->file_bytes() < ring.header.file_bytes ||
         image->header_is_rebuilt() ||
-        image->cursor_kind() == CursorKind::kDamaged) {
+        image->cursor_state() == CursorState::kDamaged) {
       exit_status = std::max(exit_status, 1);
     }
     output.Append(Page(*image, ring).Make(path));

@@ -1,4 +1,4 @@
-// `ringlog inspect`
+// The command `ringlog inspect`.
 
 #ifndef RINGLOG_TOOLS_COMMAND_INSPECT_H_
 #define RINGLOG_TOOLS_COMMAND_INSPECT_H_
@@ -8,9 +8,9 @@
 
 namespace ringlog {
 
-// Prints on standard output what each ring says of itself: who made it and
-// whether that process lives, what is in it, what was dropped, how far it has
-// been persisted. Returns the exit status.
+// Prints facts about each ring on standard output: its owner and whether that
+// process is alive, its content, dropped records, and the persisted positions.
+// Returns the exit status.
 int Inspect(const std::vector<std::string>& paths);
 
 }  // namespace ringlog

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -21,6 +19,7 @@
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/recovery/leftover_segments.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_index.h"
@@ -35,6 +34,7 @@
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
 #include "ringlog/tools/command/recover_output.h"
+#include "ringlog/tools/command/recover_ring.h"
 #include "ringlog/tools/command/recover_sources.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/found_segment.h"
@@ -42,14 +42,6 @@
 
 namespace ringlog {
 namespace {
-
-// A ring without its bytes: what its segments need.
-struct RingEnd {
-  RingHeader header = {};
-  SegmentCursor cursor;
-  bool cursor_decides = false;
-  bool is_cursor_damaged = false;
-};
 
 class Recovery {
  public:
@@ -69,11 +61,11 @@ class Recovery {
     }
     output_ = *std::move(opened);
     for (const FoundRing& ring : sources_.rings) {
-      Tell(ring.input.path, RecoverOne(ring));
+      ReportError(ring.input.path, RecoverOne(ring));
     }
     Segments segments;
     while (!(segments = sources_.TakeSegmentsWithoutRing()).empty()) {
-      Tell(segments.front().input.path, RecoverSegments(segments));
+      ReportError(segments.front().input.path, RecoverSegments(segments));
     }
     gaps_.PrintUnfinished();
     return FinishStandardOutput(&stdout_) ? report_.result.exit_status() : 2;
@@ -84,7 +76,7 @@ class Recovery {
 
   struct Source {
     std::string path;
-    bool may_be_cut = false;  // the ring has what is not there
+    bool may_be_truncated = false;  // the ring has the missing records
   };
   using Sources = std::map<std::string, Source>;  // by the staged file's name
 
@@ -102,7 +94,7 @@ class Recovery {
     return sink;
   }
 
-  void Tell(const std::string& path, const absl::Status& status) {
+  void ReportError(const std::string& path, const absl::Status& status) {
     if (!status.ok()) report_.Unusable(path, status);
   }
 
@@ -112,100 +104,41 @@ class Recovery {
     absl::StatusOr<LeftoverRing> ring =
         found.rebuilt_header ? ReadLeftover(path, *found.rebuilt_header)
                              : ReadLeftover(path);
-    // What a live process writes is left to it.
+    // The segments of a live process are not touched.
     if (absl::IsFailedPrecondition(ring.status())) return ring.status();
     const absl::StatusOr<SegmentCursor> cursor =
-        ring.ok() ? CursorOf(ring->ring) : ring.status();
+        ring.ok() ? DecodeCursorState(ring->ring.cursor) : ring.status();
     if (!cursor.ok()) {
       sources_.PutBack(std::move(segments));
       if (!absl::IsNotFound(ring.status()) || !found.input.from_directory) {
         return cursor.status();
       }
-      // Recovered meanwhile: its segments have everything.
+      // Recovered meanwhile: its segments have all records.
       sources_.AddNewSegments(found);
       return absl::OkStatus();
     }
-    const RingEnd end = {
-        ring->ring.header, *cursor, CursorDecides(ring->ring),
-        LatestCursorIsDamaged(ring->ring.live, ring->ring.header)};
-    RemoveUncounted(end, &segments);
+    const DecidedRing decided = DecideRing(*ring, &segments);
     sources_.RemoveCopies(&segments);
-    LookForMissing(found, end, segments);
-    if (ring->bytes.size < end.header.file_bytes) {
-      report_.Damage(path, absl::StrCat("[", ring->bytes.size, "..",
-                                        end.header.file_bytes, "): cut off"));
-    }
+    ReportMissing(path, decided, segments, &report_);
     if (output_->Is(HomeOf(found, segments))) {
       if (found.rebuilt_header) {
         return absl::InvalidArgumentError(
-            "a ring that has lost its headers is not recovered in its own "
-            "directory; give another one with --out");
+            "a ring without headers cannot be recovered in its own directory; "
+            "give another one with --out");
       }
-      ring = absl::CancelledError();  // its memory is needed a second time
+      ring = absl::CancelledError();  // frees its memory, which is needed again
       absl::Status status = RecoverInPlace(path);
-      // Its segments are in the output, whoever has made them.
+      // Another process has recovered it: its segments are in the output.
       if (absl::IsNotFound(status) && access(path.c_str(), F_OK) != 0) {
         return absl::OkStatus();
       }
       return status;
     }
-    return RecoverIntoOutput(found, *ring, end, segments);
+    return RecoverIntoOutput(found, *ring, decided, segments);
   }
 
-  // What the cursor does not name yet is in the ring.
-  static void RemoveUncounted(const RingEnd& end, Segments* segments) {
-    if (!end.cursor_decides) return;
-    const SegmentCursor& cursor = end.cursor;
-    segments->erase(std::remove_if(segments->begin(), segments->end(),
-                                   [&](const FoundSegment& segment) {
-                                     return segment.identity.number >
-                                                cursor.segment_number ||
-                                            (segment.identity.number ==
-                                                 cursor.segment_number &&
-                                             cursor.segment_bytes == 0);
-                                   }),
-                    segments->end());
-  }
-
-  void LookForMissing(const FoundRing& found, const RingEnd& end,
-                      const Segments& segments) {
-    const std::string& path = found.input.path;
-    if (end.is_cursor_damaged) {
-      report_.Damage(path,
-                     "the persist cursor is damaged; what is in the ring and "
-                     "in its segments is told apart by the segments");
-      return;
-    }
-    const SegmentCursor& cursor = end.cursor;
-    const uint64_t last =
-        cursor.segment_number - (cursor.segment_bytes == 0 ? 1 : 0);
-    if (cursor.segment_number == 0 || last == 0) return;
-    const auto tell = [&](uint64_t from, uint64_t to) {
-      if (from > to) return;
-      report_.Damage(path, absl::StrCat("its segments ", from, " to ", to,
-                                        " are not here; give their directory"));
-    };
-    // What came before the first that is here, others have removed on purpose.
-    uint64_t next = segments.empty() ? 1 : segments.front().identity.number;
-    for (const FoundSegment& segment : segments) {
-      tell(next, segment.identity.number - 1);
-      next = segment.identity.number + 1;
-    }
-    tell(next, last);
-    if (segments.empty() ||
-        segments.back().identity.number != cursor.segment_number) {
-      return;
-    }
-    const std::string& last_path = segments.back().input.path;
-    const uint64_t bytes = FileBytes(last_path);
-    if (bytes >= cursor.segment_bytes) return;
-    report_.Damage(last_path,
-                   absl::StrCat("[", bytes, "..", cursor.segment_bytes,
-                                "): cut off; the ring's cursor says that this "
-                                "had been written"));
-  }
-
-  // Where the next start of the program would put the records.
+  // Returns the directory in which the next start of the program would recover
+  // the ring.
   static std::string HomeOf(const FoundRing& found, const Segments& segments) {
     if (!segments.empty()) return Dirname(segments.back().input.path);
     const std::string& recorded = found.segment_directory;
@@ -230,28 +163,29 @@ class Recovery {
   }
 
   absl::Status RecoverIntoOutput(const FoundRing& found,
-                                 const LeftoverRing& ring, const RingEnd& end,
+                                 const LeftoverRing& ring,
+                                 const DecidedRing& decided,
                                  const Segments& segments) {
     const absl::StatusOr<std::unique_ptr<Staging>> staging =
         Staging::Create(output_.get(), found.id);
     if (!staging.ok()) return staging.status();
+    const SegmentCursor& cursor = decided.facts.cursor;
     Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
-      const bool is_last = segment.identity.number == end.cursor.segment_number;
+      const bool is_last = segment.identity.number == cursor.segment_number;
       const std::string name =
-          is_last ? SegmentFileName(end.header, segment.identity.number,
-                                    end.cursor.segment_open_time_ns,
-                                    end.cursor.format)
+          is_last ? SegmentFileName(decided.header, segment.identity.number,
+                                    cursor.segment_open_time_ns, cursor.format)
                   : std::string(Basename(from));
-      const uint64_t limit =
-          is_last && end.cursor_decides ? end.cursor.segment_bytes : kWholeFile;
+      const uint64_t limit = is_last && decided.point.is_by_cursor()
+                                 ? cursor.segment_bytes
+                                 : kWholeFile;
       if (absl::Status s = CopySegment(from, limit, (*staging)->PathOf(name));
           !s.ok()) {
         return s;
       }
-      sources[name] = {from,
-                       segment.identity.number >= end.cursor.segment_number};
+      sources[name] = {from, segment.identity.number >= cursor.segment_number};
     }
     LeftoverReport report;
     if (absl::Status s = AddToSegments(ring.ring, (*staging)->path(),
@@ -265,7 +199,7 @@ class Recovery {
     return Finish(**staging, sources);
   }
 
-  // Closes and mends what is staged, and publishes it.
+  // Closes and repairs the staged segments, and publishes them.
   absl::Status Finish(const Staging& staging, const Sources& sources) {
     absl::Status listed;
     std::vector<Staging::Segment> segments;
@@ -289,25 +223,27 @@ class Recovery {
     return absl::OkStatus();
   }
 
-  // Nothing if nothing of it can be read.
+  // Closes and repairs one staged segment. Returns nothing if none of it can be
+  // read.
   absl::StatusOr<std::optional<Staging::Segment>> FinishOne(
       const std::string& path, const Source& source) {
     absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (absl::IsNotFound(content.status()) ||
         absl::IsInvalidArgument(content.status())) {
-      report_.Damage(source.path, "cut or damaged where it says whose it is");
+      report_.Damage(source.path,
+                     "truncated or damaged: no intact metadata identifies it");
       return std::nullopt;
     }
     if (!content.ok()) return content.status();
     Staging::Segment segment;
     if (!content->is_intact) {
-      segment.is_damaged = TellDamage(source, *content);
+      segment.is_damaged = ReportDamage(source, *content);
       if (content->frames.empty()) return std::nullopt;
-      const std::string mended = absl::StrCat(path, ".tmp");
-      if (absl::Status s = RepairSegment(path, *content, mended); !s.ok()) {
+      const std::string repaired = absl::StrCat(path, ".tmp");
+      if (absl::Status s = RepairSegment(path, *content, repaired); !s.ok()) {
         return s;
       }
-      if (rename(mended.c_str(), path.c_str()) != 0) {
+      if (rename(repaired.c_str(), path.c_str()) != 0) {
         return absl::ErrnoToStatus(errno, absl::StrCat("rename to ", path));
       }
       content = BuildSegmentIndex(path);
@@ -318,17 +254,22 @@ class Recovery {
     return segment;
   }
 
-  bool TellDamage(const Source& source, const SegmentIndex& content) {
+  // Reports the damage in a segment; returns true if there is any.
+  bool ReportDamage(const Source& source, const SegmentIndex& content) {
     bool any = false;
     for (const SkippedRegion& region : content.skipped) {
-      if (region.is_cut && source.may_be_cut) continue;
+      if (region.has_unverified_records()) {
+        report_.Damage(source.path, DescribeUnverified(region));
+        any = true;
+      }
+      if (region.is_cut && source.may_be_truncated) continue;
       report_.Damage(source.path, ToString(region));
       any = true;
     }
-    if (!any && !content.is_closed && !source.may_be_cut) {
+    if (!any && !content.is_closed && !source.may_be_truncated) {
       report_.Damage(source.path,
-                     "was not closed; what else there was is in its ring: give "
-                     "the ring, or its directory");
+                     "was not closed; its unwritten records are in its ring; "
+                     "give the ring, or its directory");
       any = true;
     }
     return any;
@@ -347,7 +288,7 @@ class Recovery {
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
       if (output_->Is(Dirname(from))) {
-        if (absl::Status s = LookInPlace(from); !s.ok()) return s;
+        if (absl::Status s = CheckInPlace(from); !s.ok()) return s;
         continue;
       }
       const std::string name(Basename(from));
@@ -361,16 +302,17 @@ class Recovery {
     return Finish(**staging, sources);
   }
 
-  // Only its ring could tell what is right: it stays as it is.
-  absl::Status LookInPlace(const std::string& path) {
+  // Reports the damage in a segment of the output. Leaves the segment
+  // unchanged, because only its ring could decide which bytes count.
+  absl::Status CheckInPlace(const std::string& path) {
     const absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (!content.ok()) return content.status();
-    if (!content->is_intact) TellDamage({path, false}, *content);
+    if (!content->is_intact) ReportDamage({path, false}, *content);
     report_.result.losses += content->losses;
     return absl::OkStatus();
   }
 
-  const std::string path_;  // of the output
+  const std::string path_;  // path of the output
   GapMessages gaps_;
   const DecodeSink sink_;
   Report report_;

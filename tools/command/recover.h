@@ -1,4 +1,4 @@
-// `ringlog recover`
+// The command `ringlog recover`.
 
 #ifndef RINGLOG_TOOLS_COMMAND_RECOVER_H_
 #define RINGLOG_TOOLS_COMMAND_RECOVER_H_
@@ -8,14 +8,17 @@
 
 namespace ringlog {
 
-// Writes closed segments of what `paths` have into the directory `output`:
-// those of each leftover ring, with its records, and those without a ring. The
-// sources stay as they are; but a ring whose segments are in `output` itself is
-// recovered there, as the next start of its program would, and deleted. May be
-// killed at any moment and done again, with the same result.
+// Recovers the rings and segments in `paths`. Writes closed segments to the
+// directory `output`:
+//   - the segments of each leftover ring, with the ring's records;
+//   - the segments without a ring.
+// The sources stay unchanged, with one exception: a ring whose segments are in
+// `output` itself is recovered there and deleted, as the next start of its
+// program would do. May be killed at any moment; a second run gives the same
+// result.
 //
-// Prints a line for each segment on standard output, and what is missing on
-// standard error. Returns the exit status.
+// Prints a line for each segment on standard output, and missing records and
+// damage on standard error. Returns the exit status.
 int Recover(const std::vector<std::string>& paths, const std::string& output);
 
 }  // namespace ringlog

@@ -19,7 +19,7 @@
 namespace ringlog {
 namespace {
 
-// The directory that has the entry `path`.
+// Returns the directory that has the entry `path`.
 std::string ParentOf(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return Dirname(path);
@@ -29,7 +29,7 @@ absl::Status RemoveDirectory(const std::string& path) {
   struct stat st;
   if (lstat(path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
     return absl::AlreadyExistsError(
-        absl::StrCat(path, ": is there, and is no directory; move it away"));
+        absl::StrCat(path, ": exists and is not a directory; move it away"));
   }
   absl::Status listed;
   for (const std::string& name : ListDirectory(path, &listed)) {
@@ -64,7 +64,7 @@ absl::StatusOr<std::unique_ptr<RecoverOutput>> RecoverOutput::Open(
   } while (result != 0 && errno == EINTR);
   if (result != 0 && errno == EWOULDBLOCK) {
     return absl::FailedPreconditionError(
-        "another ringlog recover is writing here; wait for its end");
+        "another ringlog recover is writing here; wait for it to end");
   }
   if (result != 0) return absl::ErrnoToStatus(errno, "lock this directory");
   return output;
@@ -103,7 +103,7 @@ std::string Staging::PathOf(const std::string& name) const {
   return absl::StrCat(path_, "/", name);
 }
 
-absl::StatusOr<Staging::Place> Staging::LookAtPlace(Segment* segment) const {
+absl::StatusOr<Staging::Place> Staging::CheckPlace(Segment* segment) const {
   const std::string target = absl::StrCat(output_->path(), "/", segment->name);
   struct stat st;
   if (lstat(target.c_str(), &st) != 0) {
@@ -117,10 +117,10 @@ absl::StatusOr<Staging::Place> Staging::LookAtPlace(Segment* segment) const {
       !there->identity.IsSameSegment(segment->content.identity)) {
     return absl::AlreadyExistsError(
         absl::StrCat(target,
-                     ": is there, and is not this segment; move it away, or "
-                     "give another --out"));
+                     ": exists and is not this segment; move it away, or give "
+                     "another --out"));
   }
-  // What is there may be of a later moment, or have been whole then.
+  // The existing segment may be of a later moment, or from an intact source.
   const bool is_better =
       there->is_intact &&
       (segment->is_damaged || there->records > segment->content.records);
@@ -132,11 +132,11 @@ absl::StatusOr<Staging::Place> Staging::LookAtPlace(Segment* segment) const {
 absl::Status Staging::Publish(std::vector<Segment>* segments) const {
   std::vector<Place> places;
   for (Segment& segment : *segments) {
-    const absl::StatusOr<Place> place = LookAtPlace(&segment);
+    const absl::StatusOr<Place> place = CheckPlace(&segment);
     if (!place.ok()) return place.status();
     places.push_back(*place);
   }
-  // Death here leaves some of them in their places. The next run makes all of
+  // Death here: some segments are in their places. The next run makes all of
   // them again, with the same bytes.
   for (size_t i = 0; i < segments->size(); ++i) {
     if (places[i] == Place::kTaken) continue;

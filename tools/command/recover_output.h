@@ -1,5 +1,5 @@
-// Where recovered segments go: a directory in which each of them appears when
-// it is whole, or not at all.
+// The output of `ringlog recover`: a directory in which a segment appears when
+// it is complete, or not at all.
 
 #ifndef RINGLOG_TOOLS_COMMAND_RECOVER_OUTPUT_H_
 #define RINGLOG_TOOLS_COMMAND_RECOVER_OUTPUT_H_
@@ -15,11 +15,11 @@
 
 namespace ringlog {
 
-// Thread-compatible. Holds a lock on the directory as long as it lives.
+// Thread-compatible. Holds a lock on the directory for its lifetime.
 class RecoverOutput {
  public:
-  // Makes the directory if its parent exists.
-  //   FailedPrecondition: another recovery works in it
+  // Opens the directory, or makes it if its parent exists.
+  //   FailedPrecondition: another `ringlog recover` writes to it
   //   others:             those of mkdir(2), open(2) and fsync(2)
   static absl::StatusOr<std::unique_ptr<RecoverOutput>> Open(
       const std::string& path);
@@ -28,7 +28,7 @@ class RecoverOutput {
   RecoverOutput& operator=(const RecoverOutput&) = delete;
 
   const std::string& path() const { return path_; }
-  // Whether `directory` is this one.
+  // Returns true if `directory` is this directory.
   bool Is(const std::string& directory) const;
 
  private:
@@ -38,11 +38,13 @@ class RecoverOutput {
   const int fd_;
 };
 
-// A directory within the output for what is not ready: one ring's segments. It
-// goes with this object, and one that a kill has left goes before the next.
-// `output` must outlive it.
+// A directory in the output for one ring's segments while they are incomplete.
+// The destructor deletes it; if a run was killed, the next run deletes it.
+// `output` must outlive this object.
 class Staging {
  public:
+  // Makes the directory. Errors are those of mkdir(2) and of deleting an
+  // earlier one.
   static absl::StatusOr<std::unique_ptr<Staging>> Create(
       const RecoverOutput* output, const RingId& ring_id);
   ~Staging();
@@ -55,14 +57,14 @@ class Staging {
   struct Segment {
     std::string name;
     SegmentIndex content;
-    bool is_damaged = false;  // some of what it had is not there any more
+    bool is_damaged = false;  // some of its records are lost
   };
-  // Gives the segments, which are in path() and durable, their places in the
-  // output; durable when it returns. The same segment that is there from an
-  // earlier run is replaced; but if it is whole where this one has damage, it
-  // stays, and takes the place in `segments` too. May be done again after a
-  // kill.
-  //   AlreadyExists: something else has one of the names; nothing was changed
+  // Renames the segments from path() into the output. Requires: they are
+  // durable; the names are durable on return. Replaces the same segment of an
+  // earlier run, unless that one is intact and this one is damaged. Then the
+  // earlier segment stays, and its content is stored in `segments`. After a
+  // kill, a second call gives the same result.
+  //   AlreadyExists: another file has one of the names; nothing was changed
   //   others:        those of rename(2), fsync(2) and reading
   absl::Status Publish(std::vector<Segment>* segments) const;
 
@@ -70,7 +72,7 @@ class Staging {
   enum class Place { kTaken, kFree };
 
   Staging(const RecoverOutput* output, std::string path);
-  absl::StatusOr<Place> LookAtPlace(Segment* segment) const;
+  absl::StatusOr<Place> CheckPlace(Segment* segment) const;
 
   const RecoverOutput* const output_;
   const std::string path_;

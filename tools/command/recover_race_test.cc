@@ -1,7 +1,7 @@
-// The tools beside a program that lives and has the same rings recovered:
-// whatever file a record is in at any time, they find it, and once.
+// Runs the tools while a live program recovers the same rings. The tools find
+// each record once, in whichever file it is at the time.
 //
-// flock(2) is taken over here, to be such a program at the right moment.
+// The test replaces flock(2) to act as that program at the right moment.
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ namespace {
 
 std::function<void()> g_at_flock;
 
-// With five records each.
+// Leaves two rings with five records each.
 std::vector<std::string> LeaveTwoRings(const std::string& directory) {
   for (int i = 0; i < 2; ++i) {
     ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
@@ -37,12 +37,12 @@ std::vector<std::string> LeaveTwoRings(const std::string& directory) {
   return FilesIn(directory, ".ring");
 }
 
-TEST(RecoverRaceTest, WhatSomebodyElseRecoversMeanwhileIsInTheOutput) {
+TEST(RecoverRaceTest, OutputHasRingsRecoveredMeanwhile) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
   const std::vector<std::string> rings = LeaveTwoRings(directory);
   ASSERT_EQ(rings.size(), 2u);
-  // The tool asks for the lock of the first; the other one goes meanwhile.
+  // While the tool tests the lock of the first ring, the second is recovered.
   g_at_flock = [&] {
     EXPECT_TRUE(
         RecoverLeftover(rings[1], directory, SegmentWriterOptions()).ok());
@@ -53,9 +53,9 @@ TEST(RecoverRaceTest, WhatSomebodyElseRecoversMeanwhileIsInTheOutput) {
   EXPECT_EQ(AllLines(output).size(), 10u);
 }
 
-// For `cat` and `verify`: a ring that was read before it was recovered has all
-// that is in the segment which recovery has made of it.
-TEST(RecoverRaceTest, WhatIsRecoveredWhenItsRingHasBeenReadIsThereOnce) {
+// For `cat` and `verify`: the ring was read before its recovery, so the segment
+// that recovery made of it has no other records.
+TEST(RecoverRaceTest, RingRecoveredAfterReadingCountsOnce) {
   const std::string directory = MakeTestDirectory();
   const std::vector<std::string> rings = LeaveTwoRings(directory);
   ASSERT_EQ(rings.size(), 2u);
@@ -70,7 +70,7 @@ TEST(RecoverRaceTest, WhatIsRecoveredWhenItsRingHasBeenReadIsThereOnce) {
         }
         return RingImage::Read(path);
       });
-  // Each ring's, and no segment.
+  // One plan for each ring, without segments.
   EXPECT_EQ(plans.size(), 2u);
   for (const SourcePlan& plan : plans) EXPECT_EQ(plan.segments.size(), 0u);
 }

@@ -1,4 +1,4 @@
-// `ringlog recover` of segments whose ring is not there.
+// Tests `ringlog recover` of segments without a ring.
 
 #include <cstdint>
 #include <filesystem>
@@ -19,6 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 class RecoverSegmentTest : public ::testing::TestWithParam<LineFormat> {
  protected:
@@ -30,7 +31,7 @@ class RecoverSegmentTest : public ::testing::TestWithParam<LineFormat> {
         path_(absl::StrCat(MakeTestDirectory(), "/", name_)),
         output_(MakeTestDirectory()) {}
 
-  // Recovers a file that holds `bytes`; what comes out of it.
+  // Recovers a segment with `bytes`. The source must stay unchanged.
   ToolRun RunRecover(const std::string& bytes) {
     WriteFile(path_, bytes);
     std::filesystem::remove_all(output_);
@@ -50,13 +51,13 @@ INSTANTIATE_TEST_SUITE_P(, RecoverSegmentTest,
                          ::testing::Values(LineFormat::kText,
                                            LineFormat::kJson));
 
-TEST_P(RecoverSegmentTest, OneThatIsWholeIsCopied) {
+TEST_P(RecoverSegmentTest, CompleteSegmentIsCopied) {
   const ToolRun run = RunRecover(sample_.bytes);
   EXPECT_EQ(run.exit_status, 0) << run.err;
   EXPECT_EQ(ReadFile(result_path()), sample_.bytes);
 }
 
-TEST_P(RecoverSegmentTest, OneThatIsCutIsClosedAndNamed) {
+TEST_P(RecoverSegmentTest, TruncatedSegmentIsClosedAndReported) {
   const SampleSegment::Frame& frame = sample_.frames[2];
   for (const uint64_t cut : {frame.blocks[1].end, frame.metadata_end}) {
     const ToolRun run = RunRecover(sample_.bytes.substr(0, cut));
@@ -69,10 +70,23 @@ TEST_P(RecoverSegmentTest, OneThatIsCutIsClosedAndNamed) {
   }
 }
 
-TEST_P(RecoverSegmentTest, DamagedFramesAreLeftOutAndNamed) {
+// The recovered frame has a checksum, but of records that no checksum covered.
+TEST_P(RecoverSegmentTest, RecordsOfOpenFrameAreReportedAsUnverified) {
+  const SampleSegment::Frame& frame = sample_.frames[2];
+  const std::string unverified =
+      absl::StrCat(path_, ": [", frame.begin, "..", frame.blocks[1].end,
+                   "): the records in these bytes are unverified");
+  EXPECT_THAT(RunRecover(sample_.bytes.substr(0, frame.blocks[1].end)).err,
+              HasSubstr(unverified));
+  EXPECT_THAT(RunRecover(sample_.bytes.substr(0, frame.metadata_end)).err,
+              Not(HasSubstr("unverified")));
+}
+
+TEST_P(RecoverSegmentTest, DamagedFramesAreRemovedAndReported) {
   const SampleSegment::Frame& frame = sample_.frames[1];
   std::string bytes = sample_.bytes;
-  char& byte = bytes[(frame.begin + frame.end) / 2];
+  // A byte of the frame's checksum: elsewhere a bit may have no meaning.
+  char& byte = bytes[frame.end - 1];
   byte = static_cast<char>(byte ^ 1);
   const ToolRun run = RunRecover(bytes);
   EXPECT_EQ(run.exit_status, 1);
@@ -81,7 +95,7 @@ TEST_P(RecoverSegmentTest, DamagedFramesAreLeftOutAndNamed) {
   EXPECT_EQ(Decompress(result_path()), sample_.TextWithout(1));
 }
 
-TEST_P(RecoverSegmentTest, OneThatSaysNotWhoseItIsIsNamed) {
+TEST_P(RecoverSegmentTest, UnidentifiedSegmentIsReported) {
   const ToolRun cut =
       RunRecover(sample_.bytes.substr(0, sample_.frames[0].end - 1));
   EXPECT_EQ(cut.exit_status, 1);
@@ -91,8 +105,8 @@ TEST_P(RecoverSegmentTest, OneThatSaysNotWhoseItIsIsNamed) {
   EXPECT_EQ(RunRecover("not a segment").exit_status, 2);
 }
 
-// A second one would have less.
-TEST_P(RecoverSegmentTest, WhatIsWholeIsNotReplacedByWhatIsNot) {
+// The second run finds fewer records than the first.
+TEST_P(RecoverSegmentTest, DamagedCopyDoesNotReplaceComplete) {
   ASSERT_EQ(RunRecover(sample_.bytes).exit_status, 0);
   WriteFile(path_, sample_.bytes.substr(0, sample_.frames[2].end));
   const ToolRun run = RunTool("ringlog", {"recover", path_, "--out", output_});
@@ -100,7 +114,7 @@ TEST_P(RecoverSegmentTest, WhatIsWholeIsNotReplacedByWhatIsNot) {
   EXPECT_EQ(ReadFile(result_path()), sample_.bytes);
 }
 
-TEST_P(RecoverSegmentTest, InItsOwnDirectoryItStaysAsItIs) {
+TEST_P(RecoverSegmentTest, SegmentInOutputStaysUnchanged) {
   const std::string bytes = sample_.bytes.substr(0, sample_.frames[2].end);
   WriteFile(path_, bytes);
   const std::string directory = path_.substr(0, path_.rfind('/'));

@@ -22,13 +22,13 @@ namespace ringlog {
 
 namespace {
 
-// Absolute and without symlinks; empty if there is no such file.
-std::string WholePath(const std::string& path) {
+// Returns the absolute path without symlinks; empty if there is no such file.
+std::string ResolvePath(const std::string& path) {
   char* const resolved = realpath(path.c_str(), nullptr);
   if (resolved == nullptr) return "";
-  std::string whole = resolved;
+  std::string result = resolved;
   free(resolved);
-  return whole;
+  return result;
 }
 
 absl::StatusOr<RingHeader> Rebuild(const std::string& path) {
@@ -60,17 +60,17 @@ RecoverSources::RecoverSources(const std::vector<std::string>& paths,
   IdentifyRebuiltRings();
 }
 
-// The rings, and what is beside them or where their headers say.
+// Finds the rings, and the files next to them and in their segment directories.
 void RecoverSources::FindRings(const std::string& output) {
-  const std::string whole_output = WholePath(output);
+  const std::string resolved_output = ResolvePath(output);
   for (size_t i = 0; i < inputs_.files.size(); ++i) {
     const InputFile input = inputs_.files[i];  // a copy: the vector grows
-    if (input.kind != FileKind::kRing || input.is_beside) continue;
+    if (input.kind != FileKind::kRing || input.is_nearby) continue;
     FoundRing ring;
     ring.input = input;
     absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
     if (absl::IsNotFound(header.status()) && input.from_directory) {
-      inputs_.Relist();  // for what somebody has made of it
+      inputs_.Relist();  // finds the segments made of it
       continue;
     }
     if (absl::IsDataLoss(header.status()) ||
@@ -85,19 +85,20 @@ void RecoverSources::FindRings(const std::string& output) {
     ring.id = RingIdOf(*header);
     ring.segment_directory = std::string(SegmentDirectory(*header));
     if (!ring.segment_directory.empty() &&
-        ring.segment_directory == SegmentDirectoryField(whole_output)) {
-      ring.segment_directory = whole_output;
+        ring.segment_directory == SegmentDirectoryField(resolved_output)) {
+      ring.segment_directory = resolved_output;
     }
     if (!ring.rebuilt_header && IsCopy(ring)) continue;
-    inputs_.AddBeside(Dirname(input.path));
+    inputs_.AddNearby(Dirname(input.path));
     if (absl::StartsWith(ring.segment_directory, "/")) {
-      inputs_.AddBeside(ring.segment_directory);
+      inputs_.AddNearby(ring.segment_directory);
     }
     rings.push_back(std::move(ring));
   }
 }
 
-// Their segments have the ids; program, host and process are in names alone.
+// Completes the headers of rebuilt rings: the id comes from the metadata of
+// their segments; program, host and process come from file names.
 void RecoverSources::IdentifyRebuiltRings() {
   std::vector<FoundRing> found = std::move(rings);
   rings.clear();
@@ -110,15 +111,15 @@ void RecoverSources::IdentifyRebuiltRings() {
       }
       SetIdentity(ring.id, name, &*ring.rebuilt_header);
       report_->Damage(ring.input.path,
-                      "the header and its copy are damaged; what it holds is "
-                      "told by its slots");
+                      "the header and its copy are damaged; its slots show its "
+                      "content");
       if (IsCopy(ring)) continue;
     }
     rings.push_back(std::move(ring));
   }
 }
 
-// Tells it.
+// Returns true, and reports the ring, if another ring has the same id.
 bool RecoverSources::IsCopy(const FoundRing& ring) {
   const auto same =
       std::find_if(rings.begin(), rings.end(),
@@ -144,7 +145,7 @@ void RecoverSources::AddNewSegments(const FoundRing& ring) {
     return file.kind == FileKind::kSegment &&
            file.name.ring_id_prefix == ring.input.name.ring_id_prefix;
   };
-  // It may have been made, and empty, when it was looked at.
+  // A segment may have been empty when it was inspected.
   for (FoundSegment& segment : segments_) {
     if (!segment.status.ok() && is_its(segment.input)) {
       segment = InspectSegment(segment.input);
@@ -165,7 +166,7 @@ void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
     if (kept.empty() ||
         kept.back().identity.number != segment.identity.number) {
       kept.push_back(std::move(segment));
-    } else if (!segment.input.is_beside) {
+    } else if (!segment.input.is_nearby) {
       report_->Unusable(segment.input.path,
                         absl::InvalidArgumentError(absl::StrCat(
                             "another copy of the segment ",
@@ -177,11 +178,11 @@ void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
 
 std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
   for (const FoundSegment& segment : segments_) {
-    if (!segment.has_metadata) TellUnknown(segment);
+    if (!segment.has_metadata) ReportUnknown(segment);
   }
   segments_.erase(std::remove_if(segments_.begin(), segments_.end(),
                                  [](const FoundSegment& segment) {
-                                   return segment.input.is_beside ||
+                                   return segment.input.is_nearby ||
                                           !segment.has_metadata;
                                  }),
                   segments_.end());
@@ -192,9 +193,9 @@ std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
   return segments;
 }
 
-void RecoverSources::TellUnknown(const FoundSegment& segment) {
+void RecoverSources::ReportUnknown(const FoundSegment& segment) {
   const InputFile& input = segment.input;
-  if (input.is_beside) return;
+  if (input.is_nearby) return;
   if (!segment.status.ok()) {
     if (input.from_directory && absl::IsNotFound(segment.status)) return;
     if (input.from_directory && input.bytes == 0) {
@@ -203,12 +204,13 @@ void RecoverSources::TellUnknown(const FoundSegment& segment) {
       report_->Unusable(input.path, segment.status);
     }
   } else if (input.name.kind == FileKind::kSegment) {
-    report_->Damage(input.path, "cut or damaged where it says whose it is");
+    report_->Damage(input.path,
+                    "truncated or damaged: no intact metadata identifies it");
   } else if (input.from_directory) {
-    report_->Note(input.path, "no segment of ringlog's: left out");
+    report_->Note(input.path, "not a segment of ringlog; ignored");
   } else {
     report_->Unusable(input.path,
-                      absl::InvalidArgumentError("no segment of ringlog's"));
+                      absl::InvalidArgumentError("not a segment of ringlog"));
   }
 }
 

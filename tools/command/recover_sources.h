@@ -1,5 +1,5 @@
-// What `ringlog recover` is to work on: leftover rings, each with its segments,
-// and segments without a ring.
+// Finds the inputs of `ringlog recover`: leftover rings, each with its
+// segments, and segments without a ring.
 
 #ifndef RINGLOG_TOOLS_COMMAND_RECOVER_SOURCES_H_
 #define RINGLOG_TOOLS_COMMAND_RECOVER_SOURCES_H_
@@ -20,50 +20,50 @@ namespace ringlog {
 struct FoundRing {
   InputFile input;
   RingId id = {};
-  // Where the header says that its segments are; if it has only the end of a
-  // long path, that.
+  // The segment directory in the header. Of a long path the header has only the
+  // end.
   std::string segment_directory;
-  // Of a ring that has lost its header and the copy: what its slots, its name
-  // and its segments say instead.
+  // If the header and its copy are damaged: a header rebuilt from the ring's
+  // slots, its name and its segments.
   std::optional<RingHeader> rebuilt_header;
 };
 
 // Thread-compatible.
 class RecoverSources {
  public:
-  // Looks at `paths`, beside the rings that they lead to, and where those say
-  // that their segments are, which may be `output`. What cannot be used is
-  // reported. `report` must outlive it.
+  // Searches `paths`, the directories of the rings in them, and the segment
+  // directories in the headers of these rings, one of which may be `output`.
+  // Reports unusable files. `report` must outlive this object.
   RecoverSources(const std::vector<std::string>& paths,
                  const std::string& output, Report* report);
 
   std::vector<FoundRing> rings;  // each id once
 
-  // The segments that belong to `id`, in order of number. They are nobody
-  // else's from then on.
+  // Removes and returns the segments that belong to `id`, sorted by number.
   std::vector<FoundSegment> TakeSegments(const RingId& id);
-  // As if they had not been taken.
+  // Reverses TakeSegments().
   void PutBack(std::vector<FoundSegment> segments);
-  // Looks again for the segments of a ring that was in a directory and has gone
-  // since: somebody has recovered it.
+  // Searches again for the segments of a ring that was deleted since: another
+  // process has recovered it.
   void AddNewSegments(const FoundRing& ring);
-  // Those of a ring that is not here, as far as they are inputs; empty if no
-  // more are left. Requires: all rings have taken theirs.
+  // Removes and returns the segments in the inputs that belong to one missing
+  // ring; empty if none are left. Requires: TakeSegments() was called for every
+  // ring.
   std::vector<FoundSegment> TakeSegmentsWithoutRing();
 
-  // Leaves one of each number. What is beside is only there for what is not
-  // among the inputs.
+  // Keeps one segment of each number. Reports the others, except nearby files,
+  // which only complement the inputs.
   void RemoveCopies(std::vector<FoundSegment>* segments);
 
  private:
   void FindRings(const std::string& output);
   void IdentifyRebuiltRings();
   bool IsCopy(const FoundRing& ring);
-  void TellUnknown(const FoundSegment& segment);
+  void ReportUnknown(const FoundSegment& segment);
 
   Report* const report_;
   Inputs inputs_;
-  std::vector<FoundSegment> segments_;  // that nobody has taken
+  std::vector<FoundSegment> segments_;  // not taken yet
 };
 
 }  // namespace ringlog

@@ -1,6 +1,6 @@
-// `ringlog recover` of leftover rings. Of segments without a ring see
-// recover_segment_test.cc; that it may be killed at any instruction,
-// testing/every_instruction_test.cc.
+// Tests `ringlog recover` of leftover rings. recover_segment_test.cc tests
+// segments without a ring; testing/kill/every_instruction_test.cc kills it at
+// every instruction.
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ ToolRun RunRecover(const std::string& path, const std::string& output,
   return RunTool("ringlog", {"recover", path, "--out", output}, options);
 }
 
-// Every file in a directory, and below, with its content.
+// Returns all files below a directory, with their content.
 std::map<std::string, std::string> Contents(const std::string& directory) {
   std::map<std::string, std::string> contents;
   for (const auto& entry :
@@ -59,14 +59,14 @@ std::string RingIn(const std::string& directory) {
   return rings.at(0);
 }
 
-// What a ring looks like that was brought here: its process id, which is this
-// test's, means nothing then.
+// Makes the ring look as if it came from another host. Otherwise its process
+// id, which is this test's, would be a sign of life.
 void BringFromOtherHost(const std::string& ring_path) {
   WriteFile(ring_path, OfAnotherBoot(ReadFile(ring_path)));
 }
 
-// A directory with what a process has left that logged `count` records. Some
-// are in a segment, if it had as many.
+// Returns a directory with the files of a dead process that logged `count`
+// records. If there are more than 5, the first 5 are in a segment.
 std::string CrashedDirectory(int count) {
   std::string directory = MakeTestDirectory();
   {
@@ -98,7 +98,7 @@ class RecoverLifeTest : public ScriptedDeathTest {
   int logged_ = 0;
 };
 
-TEST_P(RecoverLifeTest, EveryRecordIsInTheOutputOnceAndTheSourceStays) {
+TEST_P(RecoverLifeTest, EachRecordIsOnceInOutput) {
   const auto before = Contents(source_);
   const ToolRun run = RunRecover(source_, output_);
   EXPECT_EQ(run.err, "");
@@ -111,12 +111,12 @@ TEST_P(RecoverLifeTest, EveryRecordIsInTheOutputOnceAndTheSourceStays) {
   for (const auto& [name, content] : result) {
     EXPECT_THAT(run.out, HasSubstr(absl::StrCat(output_, "/", name, ": ")));
   }
-  // Done again it gives the same bytes.
+  // A second run gives the same bytes.
   EXPECT_EQ(RunRecover(source_, output_).out, run.out);
   EXPECT_EQ(Contents(output_), result);
   std::filesystem::remove_all(output_);
   EXPECT_EQ(Contents(source_), before);
-  // And so does the next start of the program.
+  // The next start of the program gives the same bytes.
   ASSERT_THAT(RecoverLeftovers(source_, source_).errors, IsEmpty());
   const auto started = Contents(source_);
   for (const auto& [name, content] : result) {
@@ -124,7 +124,7 @@ TEST_P(RecoverLifeTest, EveryRecordIsInTheOutputOnceAndTheSourceStays) {
   }
 }
 
-TEST_P(RecoverLifeTest, ARingAloneGivesItsRecordsAndSaysWhatIsNotHere) {
+TEST_P(RecoverLifeTest, RingAloneReportsMissingSegments) {
   const std::string elsewhere = MakeTestDirectory();
   const std::string ring = elsewhere + "/moved.ring";
   std::filesystem::copy(RingIn(source_), ring);
@@ -142,7 +142,7 @@ TEST_P(RecoverLifeTest, ARingAloneGivesItsRecordsAndSaysWhatIsNotHere) {
 
 INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, RecoverLifeTest, EachScriptStep());
 
-TEST(RecoverTest, IntoTheSegmentsOwnDirectoryItIsWhatAStartDoes) {
+TEST(RecoverTest, OwnDirectoryIsRecoveredInPlace) {
   const std::string directory = CrashedDirectory(10);
   const ToolRun run = RunRecover(directory, directory + "/.");
   EXPECT_EQ(run.exit_status, 0) << run.err;
@@ -151,7 +151,8 @@ TEST(RecoverTest, IntoTheSegmentsOwnDirectoryItIsWhatAStartDoes) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-// What a process leaves whose ring is not where its segments are.
+// Leaves the files of a dead process with ring and segments in different
+// directories.
 void CrashApart(const std::string& rings, const std::string& segments) {
   {
     ScriptedProcess process(rings, ScriptedProcess::OpenFrames(segments));
@@ -164,8 +165,8 @@ void CrashApart(const std::string& rings, const std::string& segments) {
   }
 }
 
-TEST(RecoverTest, SegmentsAreFoundWhereTheRingSaysThatTheyAre) {
-  // The path has to be short, or the ring does not have it all.
+TEST(RecoverTest, SegmentsAreFoundByRingHeader) {
+  // The ring's header has only the end of a long path, so this one is short.
   std::string segments = "/tmp/ringlog.XXXXXX";
   ASSERT_NE(mkdtemp(segments.data()), nullptr);
   const std::string rings = MakeTestDirectory();
@@ -178,9 +179,9 @@ TEST(RecoverTest, SegmentsAreFoundWhereTheRingSaysThatTheyAre) {
   std::filesystem::remove_all(segments);
 }
 
-TEST(RecoverTest, WhereTheRingSaysThatItsSegmentsAreItIsRecoveredInPlace) {
+TEST(RecoverTest, SegmentDirectoryIsRecoveredInPlace) {
   const std::string rings = MakeTestDirectory();
-  // Whose path is so long that the header has only its end.
+  // The header has only the end of this long path.
   const std::string segments =
       MakeTestDirectory() + "/" + std::string(200, 'd');
   std::filesystem::create_directory(segments);
@@ -190,7 +191,7 @@ TEST(RecoverTest, WhereTheRingSaysThatItsSegmentsAreItIsRecoveredInPlace) {
   EXPECT_THAT(FilesIn(rings, ".ring"), IsEmpty());
 }
 
-TEST(RecoverTest, ARingInUseIsRefusedByNameAndItsSegmentsAreLeftToIt) {
+TEST(RecoverTest, RingInUseIsRefusedUntouched) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
   ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
@@ -204,8 +205,8 @@ TEST(RecoverTest, ARingInUseIsRefusedByNameAndItsSegmentsAreLeftToIt) {
   EXPECT_EQ(Contents(directory), before);
 }
 
-// A copy of one that it has mapped: nobody has locked that.
-TEST(RecoverTest, ARingWhoseProcessLivesOnThisHostIsRefused) {
+// No process holds the lock of the copy.
+TEST(RecoverTest, CopyOfALivingRingIsRefused) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
   ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
@@ -216,7 +217,7 @@ TEST(RecoverTest, ARingWhoseProcessLivesOnThisHostIsRefused) {
   EXPECT_EQ(run.exit_status, 2);
   EXPECT_THAT(run.err, HasSubstr("is alive"));
   EXPECT_THAT(Contents(output), IsEmpty());
-  // Its process has ended.
+  // The owner of this ring has ended.
   const std::string other = MakeTestDirectory();
   const pid_t child = fork();
   if (child == 0) {
@@ -228,7 +229,7 @@ TEST(RecoverTest, ARingWhoseProcessLivesOnThisHostIsRefused) {
   EXPECT_EQ(TextsIn(output), NumberedTexts(3));
 }
 
-TEST(RecoverTest, OneThatCannotBeRecoveredDoesNotKeepOthersFromIt) {
+TEST(RecoverTest, UnusableRingDoesNotStopOthers) {
   const std::string directory = CrashedDirectory(3);
   WriteFile(directory + "/broken.ring", std::string(4096, 'x'));
   const std::string output = MakeTestDirectory();
@@ -238,7 +239,7 @@ TEST(RecoverTest, OneThatCannotBeRecoveredDoesNotKeepOthersFromIt) {
   EXPECT_EQ(TextsIn(output), NumberedTexts(3));
 }
 
-TEST(RecoverTest, AFileOfSomebodyElseIsNeverOverwritten) {
+TEST(RecoverTest, ForeignFileIsNeverOverwritten) {
   const std::string directory = CrashedDirectory(10);
   const std::string output = MakeTestDirectory();
   ASSERT_EQ(RunRecover(directory, output).exit_status, 0);
@@ -258,7 +259,7 @@ TEST(RecoverTest, AFileOfSomebodyElseIsNeverOverwritten) {
   }
 }
 
-TEST(RecoverTest, WhatAKilledRunHasLeftGoes) {
+TEST(RecoverTest, StagingOfAKilledRunIsRemoved) {
   const std::string directory = CrashedDirectory(10);
   const std::string output = MakeTestDirectory();
   ASSERT_EQ(RunRecover(directory, output).exit_status, 0);
@@ -270,12 +271,12 @@ TEST(RecoverTest, WhatAKilledRunHasLeftGoes) {
     absl::StrAppend(&staging, absl::Hex(byte, absl::kZeroPad2));
   }
   std::filesystem::create_directory(staging);
-  WriteFile(staging + "/program.000001.log.zst", "half of it");
+  WriteFile(staging + "/program.000001.log.zst", "truncated");
   EXPECT_EQ(RunRecover(directory, output).exit_status, 0);
   EXPECT_EQ(Contents(output), result);
 }
 
-TEST(RecoverTest, TwoDoNotWriteIntoOneDirectory) {
+TEST(RecoverTest, SecondRunInOneOutputIsRefused) {
   const std::string directory = CrashedDirectory(3);
   const std::string output = MakeTestDirectory();
   const int fd = open(output.c_str(), O_RDONLY | O_DIRECTORY);
@@ -287,7 +288,7 @@ TEST(RecoverTest, TwoDoNotWriteIntoOneDirectory) {
   EXPECT_THAT(Contents(output), IsEmpty());
 }
 
-TEST(RecoverTest, AnOutputThatCannotBeWrittenIsNamed) {
+TEST(RecoverTest, UnwritableOutputIsReported) {
   const std::string directory = CrashedDirectory(3);
   const std::string output = MakeTestDirectory();
   ASSERT_EQ(chmod(output.c_str(), 0500), 0);
@@ -304,7 +305,7 @@ TEST(RecoverTest, AnOutputThatCannotBeWrittenIsNamed) {
   }
 }
 
-TEST(RecoverTest, GapsOfTheRingAreToldAndDroppedRecordsAreALoss) {
+TEST(RecoverTest, GapsAreReportedAndDropsAreALoss) {
   const std::string directory = MakeTestDirectory();
   {
     ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
@@ -332,23 +333,23 @@ TEST(RecoverTest, GapsOfTheRingAreToldAndDroppedRecordsAreALoss) {
   EXPECT_THAT(dropped.err, HasSubstr("1 WARNING record dropped"));
 }
 
-// Its header and the copy are as if they had never been written.
-void LoseHeaders(const std::string& ring_path) {
+// Zeroes the ring's header and the copy of it.
+void ZeroHeaders(const std::string& ring_path) {
   std::string bytes = ReadFile(ring_path);
   bytes.replace(0, kRingHeaderAreaBytes, kRingHeaderAreaBytes, '\0');
   WriteFile(ring_path, bytes);
 }
 
-TEST(RecoverTest, ARingThatHasLostItsHeadersGivesWhatItGaveWithThem) {
+TEST(RecoverTest, RingWithoutHeadersGivesTheSame) {
   const std::string directory = CrashedDirectory(10);
-  ASSERT_EQ(RunRecover(directory, directory + "/whole").exit_status, 0);
-  LoseHeaders(RingIn(directory));
+  ASSERT_EQ(RunRecover(directory, directory + "/intact").exit_status, 0);
+  ZeroHeaders(RingIn(directory));
   const auto before = Contents(directory);
   const std::string output = MakeTestDirectory();
   const ToolRun run = RunRecover(directory, output);
   EXPECT_EQ(run.exit_status, 1);
   EXPECT_THAT(run.err, HasSubstr(RingIn(directory) + ": the header"));
-  EXPECT_EQ(Contents(output), Contents(directory + "/whole"));
+  EXPECT_EQ(Contents(output), Contents(directory + "/intact"));
   EXPECT_EQ(TextsIn(output), NumberedTexts(10));
   EXPECT_EQ(Contents(directory), before);
 
@@ -358,15 +359,15 @@ TEST(RecoverTest, ARingThatHasLostItsHeadersGivesWhatItGaveWithThem) {
   EXPECT_EQ(Contents(directory), before);
 }
 
-TEST(RecoverTest, NorDoesItNeedSegmentsForThat) {
+TEST(RecoverTest, RingWithoutHeadersNeedsNoSegments) {
   const std::string directory = CrashedDirectory(3);
-  LoseHeaders(RingIn(directory));
+  ZeroHeaders(RingIn(directory));
   const std::string output = MakeTestDirectory();
   EXPECT_EQ(RunRecover(directory, output).exit_status, 1);
   EXPECT_EQ(TextsIn(output), NumberedTexts(3));
 }
 
-TEST(RecoverTest, ADamagedSegmentCostsWhatIsDamagedAndIsNamed) {
+TEST(RecoverTest, DamagedSegmentCostsItsDamagedFrame) {
   const std::string directory = CrashedDirectory(10);
   const std::string segment = FilesIn(directory, ".zst").at(0);
   std::string bytes = ReadFile(segment);
@@ -383,7 +384,7 @@ TEST(RecoverTest, ADamagedSegmentCostsWhatIsDamagedAndIsNamed) {
   EXPECT_EQ(Contents(directory), before);
 }
 
-TEST(RecoverTest, AMissingSegmentBetweenOthersIsNamed) {
+TEST(RecoverTest, MissingSegmentBetweenOthersIsReported) {
   const std::string directory = MakeTestDirectory();
   {
     ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
@@ -408,7 +409,7 @@ TEST(RecoverTest, AMissingSegmentBetweenOthersIsNamed) {
   EXPECT_THAT(FilesIn(directory + "/out", ".zst"), SizeIs(2));
 }
 
-TEST(RecoverTest, WhatItCannotDoWithoutIsAskedFor) {
+TEST(RecoverTest, MissingArgumentsAreReported) {
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"recover"},
         {"recover", "somewhere"},

@@ -165,7 +165,7 @@ TEST_P(VerifyTest, ReportsDamagedFrame) {
       out_,
       AllOf(HasSubstr(absl::StrCat("\n  [", first_frame_, "..",
                                    second_frame_ - kMetadataFrameBytes, "): ")),
-            HasSubstr("it had the positions 3 to 5\n"),
+            HasSubstr("the positions 3 to 5 were in it\n"),
             HasSubstr("3 records, positions 1 to 6"),
             HasSubstr("0 gaps, 1 damaged"),
             Not(HasSubstr("not match its metadata: records"))));
@@ -251,7 +251,23 @@ TEST_P(VerifyTest, ReportsSegmentShorterThanCursor) {
   std::filesystem::resize_file(segment(), second_frame_);
   EXPECT_EQ(Verify({directory_}), 1);
   EXPECT_THAT(out_, HasSubstr(absl::StrCat("[", second_frame_, "..", bytes,
-                                           "): cut off; the ring's cursor")));
+                                           "): truncated; the ring's cursor")));
+}
+
+TEST_P(VerifyTest, OpenFrameWithoutItsRingIsUnverified) {
+  ScriptedProcess::Options options = MakeOptions();
+  options.frame_bytes = 1 << 20;
+  const std::string directory = MakeTestDirectory();
+  ScriptedProcess process(directory, options);
+  for (const char* text : {"one", "two"}) {
+    process.Log(text);
+    process.Flush();
+  }
+  EXPECT_EQ(Verify({directory}), 0);
+  EXPECT_THAT(out_, Not(HasSubstr("unverified")));
+  EXPECT_EQ(Verify({process.segment_path(1)}), 1);
+  EXPECT_THAT(out_, HasSubstr("): the records in these bytes are unverified; "
+                              "no checksum covers them\n"));
 }
 
 // Here only the first batch of a segment is a frame of its own.
@@ -269,20 +285,19 @@ TEST_P(VerifyTest, PositionsIncludeOpenFrame) {
   EXPECT_THAT(out_, HasSubstr(": 1 frame, 3 records, positions 1 to 3, being "
                               "written\n"));
   // Without the ring.
-  const std::string no_end =
-      "\n  was not closed; what had not been written here ";
+  const std::string no_end = "\n  was not closed; its unwritten records ";
   const std::string ring = absl::StrCat("in the ring of process ", getpid());
   EXPECT_EQ(Verify({path}), 1);
-  EXPECT_THAT(
-      out_,
-      AllOf(HasSubstr(": 1 frame, 3 records, positions from 1, not "
-                      "closed\n"),
-            HasSubstr(absl::StrCat(no_end, "is ", ring,
-                                   ": give that too, or the directory\n"))));
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr(": 1 frame, 3 records, positions from 1, not "
+                              "closed\n"),
+                    HasSubstr(absl::StrCat(
+                        no_end, "are ", ring,
+                        "; give that ring too, or the directory\n"))));
   std::filesystem::remove(process.ring_path());
   EXPECT_EQ(Verify({directory}), 1);
   EXPECT_THAT(out_,
-              HasSubstr(absl::StrCat(no_end, "was ", ring,
+              HasSubstr(absl::StrCat(no_end, "were ", ring,
                                      ", which is not in this directory\n")));
 }
 
@@ -354,7 +369,7 @@ TEST_P(VerifyTest, ReportsTruncatedRing) {
   WriteFile(process_.ring_path(), content.substr(0, bytes - 1000));
   EXPECT_EQ(Verify({directory_}), 1);
   EXPECT_THAT(out_, AllOf(HasSubstr(absl::StrCat("  [", bytes - 1000, "..",
-                                                 bytes, "): cut off\n")),
+                                                 bytes, "): truncated\n")),
                           HasSubstr("1 damaged")));
 }
 

@@ -35,12 +35,12 @@ void DecodeOne(const SourcePlan& plan, const DecodeSink& sink, Report* report) {
   }
 }
 
-// A source in the merge, at its next record. Sources of which nothing has been
-// delivered yet are not kept open: a directory may have thousands, one after
-// the other.
+// A source in the merge, at its next record. A source is not kept open before
+// its first record is delivered, because a directory may have thousands of
+// sources.
 struct Lane {
   int64_t time_ns = 0;
-  size_t index = 0;  // of the plan; equal times come in this order
+  size_t index = 0;  // index of the plan; the order of equal times
   std::unique_ptr<Source> source;
 
   bool operator<(const Lane& other) const {  // std::priority_queue: the largest
@@ -56,7 +56,7 @@ class Merge {
       : plans_(plans), sink_(sink), report_(report) {}
 
   void Run() {
-    for (size_t i = 0; i < plans_.size(); ++i) Look(i);
+    for (size_t i = 0; i < plans_.size(); ++i) AddLane(i);
     while (!lanes_.empty()) {
       // priority_queue has no way to move its top out.
       Lane lane = std::move(const_cast<Lane&>(lanes_.top()));
@@ -66,24 +66,24 @@ class Merge {
   }
 
  private:
-  // When does plan `i` begin? What this first look finds beside records is
-  // found again later, and reported then.
-  void Look(size_t i) {
-    const DecodeSink nobody;
-    Report unheard(&nobody);
-    Source source(&plans_[i], &unheard);
+  // Adds a lane for plan `i`, with the time of its first record. Discards other
+  // results: they are found again, and reported, when the lane runs.
+  void AddLane(size_t i) {
+    const DecodeSink discard;
+    Report discarded(&discard);
+    Source source(&plans_[i], &discarded);
     Lane lane;
     lane.index = i;
     if (source.Next()) {
       lane.time_ns = source.record().record.time_ns;
       lanes_.push(std::move(lane));
     } else {
-      Source(&plans_[i], report_).Next();  // no record, but perhaps reports
+      Source(&plans_[i], report_).Next();  // no record; reports the damage
     }
   }
 
-  // Delivers from `lane` until another one's turn comes. False if the sink has
-  // enough.
+  // Delivers records from `lane` until another lane has the earliest record.
+  // Returns false if the sink ended the decoding.
   bool RunLane(Lane lane) {
     if (lane.source == nullptr) {
       lane.source = std::make_unique<Source>(&plans_[lane.index], report_);

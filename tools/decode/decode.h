@@ -1,22 +1,21 @@
-// Decoding: rings, segments and directories -> records, each once, in order.
-// The library under `ringlog` and crash_demo.
+// Decodes rings, segments and directories: returns each record once, in order.
+// The library below `ringlog` and crash_demo.
 //
-// Files are read, never mapped, never changed. A ring and the segments that its
-// flusher wrote are one source. Its records come in order of position: first
-// the segments by number, then what only the ring has; the ring's persist
-// cursor says where the one ends and the other begins. Sources are merged by
-// time.
+// Files are read; they are never mapped or changed. A ring and the segments of
+// its flusher are one source. The records of a source come in order of
+// position: first the segments by number, then the records that only the ring
+// has. DecideResumePoint() decides where the segments end and the ring begins.
+// Sources are merged by time.
 //
 //   ringlog::DecodeSink sink;
 //   sink.on_record = [](const ringlog::DecodedRecord& r) { ...; return true; };
 //   ringlog::DecodeResult result = ringlog::Decode({"/var/log/app"}, sink);
 //
-// A live process's files may be decoded too: what comes out is what had been
-// logged when its ring was read.
+// The files of a live process can be decoded too. The result has the records
+// that were logged when its ring was read.
 //
-// Memory: what a ring holds beyond its segments, and of each source that is
-// open, a zstd window and one record. A source is open from its first record to
-// its last.
+// Memory: the records that only rings have; for each open source, a zstd window
+// and one record. A source is open from its first record to its last.
 
 #ifndef RINGLOG_TOOLS_DECODE_DECODE_H_
 #define RINGLOG_TOOLS_DECODE_DECODE_H_
@@ -28,10 +27,10 @@
 
 namespace ringlog {
 
-// Each path is a ring, a segment, another zstd file with lines, or a directory;
-// of a directory the rings and segments in it are read, by their names, and
-// neither its symlinks nor its directories. A file that is given twice is read
-// once.
+// Decodes `paths`. Each path is a ring, a segment, another zstd file with
+// lines, or a directory. In a directory, the files with names of rings and
+// segments are read; symlinks and subdirectories are not. A file that is given
+// twice is read once. Results and damage are reported to `sink`.
 DecodeResult Decode(const std::vector<std::string>& paths,
                     const DecodeSink& sink);
 

@@ -1,4 +1,4 @@
-// What decoding gives, and to whom.
+// The results of decoding, and the callbacks that receive them.
 
 #ifndef RINGLOG_TOOLS_DECODE_DECODE_SINK_H_
 #define RINGLOG_TOOLS_DECODE_DECODE_SINK_H_
@@ -16,61 +16,61 @@
 
 namespace ringlog {
 
-// Where a record was found.
+// The kind of file that has the record.
 enum class Origin { kSegment, kRing };
 
 struct DecodedRecord {
-  Record record;  // views, valid during the call
+  Record record;  // views that are valid during the call
   uint64_t position = kNoPosition;
   Origin origin = Origin::kSegment;
-  // Set if the segment tells here of a gap, not of a record: `record` then has
-  // only the time and a text that describes it.
+  // Set if the line reports a gap: `record` then has only the time and a text
+  // that describes the gap. nullptr for a record.
   const Gap* gap = nullptr;
-  // The record as its segment has it, line breaks included; empty if it is from
-  // a ring.
+  // The record's lines in its segment, with line breaks; empty for a record
+  // from a ring.
   absl::string_view lines;
   LineFormat lines_format = LineFormat::kText;
-  // False if it is lines that are no record's: `record` then has them as text.
+  // False if the lines are not a record's: `record` then has them as text.
   bool is_record = false;
-  // The segment's metadata say that a SegmentWriter wrote it; else the lines
-  // may be anything.
+  // True if the segment's metadata shows that a SegmentWriter wrote the lines;
+  // otherwise they may be anything.
   bool lines_are_ours = false;
-  const std::string* path = nullptr;
+  const std::string* path = nullptr;  // the file that has the record
 };
 
-// Who gets what is found. Functions that are not set are not called, but for
-// on_record, which is needed.
+// Callbacks. on_record is required; the others may be unset.
 struct DecodeSink {
-  // False ends the decoding. A line of a foreign zstd file that is no record
-  // becomes one of severity INFO that has only a text.
+  // Receives a record; returns false to end the decoding. A line of a foreign
+  // zstd file that is not a record becomes an INFO record with only a text.
   std::function<bool(const DecodedRecord&)> on_record;
-  // If set: gets records of our segments in `lines_format` instead of
-  // on_record, where they need not be understood (there is one source), as
-  // their lines, many at a time. False ends the decoding.
+  // If set, receives the records of segments in `lines_format` instead of
+  // on_record, as lines, many at a time. Used only if there is a single source,
+  // because merging needs the times. Returns false to end the decoding.
   std::function<bool(absl::string_view lines)> on_lines;
   LineFormat lines_format = LineFormat::kText;
 
-  // Gaps of rings. Those that segments tell of are among their lines.
+  // Receives a gap in a ring. Gaps in segments are among the lines.
   std::function<void(const std::string& path, const Gap&)> on_gap;
-  // Bytes that could not be used: "[begin..end): why"; or what is wrong with a
+  // Receives damage: "[begin..end): cause" for unusable bytes, or a fault of a
   // ring.
   std::function<void(const std::string& path, absl::string_view message)>
       on_damage;
-  // Worth knowing, but nothing is lost by it.
+  // Receives a note about an input that lost nothing.
   std::function<void(const std::string& path, absl::string_view message)>
       on_note;
-  // An input that could not be read at all.
+  // Receives an input that could not be read.
   std::function<void(const std::string& path, const absl::Status&)> on_unusable;
 };
 
-// What `paths` led to.
+// The totals of one decoding.
 struct DecodeResult {
-  // Given to on_record.
+  // Records delivered to on_record.
   uint64_t segment_records = 0;
   uint64_t ring_records = 0;
-  uint64_t losses = 0;    // gaps by which an acknowledged record is missing,
-                          // those told of by segments too, and damage
-  uint64_t unusable = 0;  // inputs
+  // Gaps that cost an acknowledged record, in rings and in segments, and
+  // damage.
+  uint64_t losses = 0;
+  uint64_t unusable = 0;  // inputs that could not be read
 
   // The exit status of `ringlog`: 0 complete, 1 gaps or damage, 2 unusable
   // input.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ namespace ringlog {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -46,7 +48,7 @@ ScriptedProcess::Options LongFrames() {
   return options;
 }
 
-TEST(DecodeRingTest, EveryCommittedRecordComesOnceInOrder) {
+TEST(DecodeRingTest, CommittedRecordsComeOnceInOrder) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   const std::string long_text(3000, 'x');  // several slots
@@ -59,19 +61,18 @@ TEST(DecodeRingTest, EveryCommittedRecordComesOnceInOrder) {
   EXPECT_EQ(decoded.result.exit_status(), 0);
 }
 
-TEST(DecodeRingTest, RecordThatWasNotFinishedIsReportedNotReturned) {
+TEST(DecodeRingTest, UnfinishedRecordIsAGap) {
   ScriptedProcess process(MakeTestDirectory());
   process.Log("before");
   process.LeaveUnfinished();
-  process.Log("behind");
+  process.Log("after");
   const Decoded decoded = DecodeAll({process.ring_path()});
-  EXPECT_THAT(decoded.texts, ElementsAre("before", "behind"));
+  EXPECT_THAT(decoded.texts, ElementsAre("before", "after"));
   EXPECT_THAT(decoded.gaps, ElementsAre(GapCause::kUnfinished));
-  EXPECT_EQ(decoded.result.exit_status(), 0)
-      << "nobody was told that it was safe";
+  EXPECT_EQ(decoded.result.exit_status(), 0) << "LOG() had not returned";
 }
 
-TEST(DecodeRingTest, RecordWithAChangedByteIsAGapAndCostsNoOther) {
+TEST(DecodeRingTest, DamagedRecordIsAGapOfOneRecord) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"first", "the second", "third"}) process.Log(text);
   const std::string content = ReadFile(process.ring_path());
@@ -82,7 +83,7 @@ TEST(DecodeRingTest, RecordWithAChangedByteIsAGapAndCostsNoOther) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeRingTest, DroppedRecordsAreOneGapAfterWhatWasKept) {
+TEST(DecodeRingTest, DropsAreOneGapAfterTheRecords) {
   ScriptedProcess process(MakeTestDirectory());
   for (int i = 0; i < 100; ++i) process.Log(absl::StrCat(i));
   const Decoded decoded = DecodeAll({process.ring_path()});
@@ -91,7 +92,7 @@ TEST(DecodeRingTest, DroppedRecordsAreOneGapAfterWhatWasKept) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeRingTest, DropsThatASegmentTellsOfAreToldOnce) {
+TEST(DecodeRingTest, DropsInASegmentAreReportedOnce) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   for (int i = 0; i < 100; ++i) process.Log(absl::StrCat(i));
@@ -109,7 +110,7 @@ TEST(DecodeRingTest, DropsThatASegmentTellsOfAreToldOnce) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeRingTest, SecondCopyOfARingIsRefusedNamingTheFirst) {
+TEST(DecodeRingTest, SecondCopyOfARingIsRefused) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log("once");
@@ -123,7 +124,7 @@ TEST(DecodeRingTest, SecondCopyOfARingIsRefusedNamingTheFirst) {
   EXPECT_EQ(decoded.result.exit_status(), 2);
 }
 
-TEST(DecodeSegmentsTest, ComeInOrderOfNumberHoweverTheyAreGiven) {
+TEST(DecodeSegmentsTest, SegmentsComeInOrderOfNumber) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"1", "2", "3"}) {
     process.Log(text);
@@ -138,7 +139,7 @@ TEST(DecodeSegmentsTest, ComeInOrderOfNumberHoweverTheyAreGiven) {
   EXPECT_EQ(decoded.result.exit_status(), 0);
 }
 
-TEST(DecodeSegmentsTest, OneThatWasNotClosedGivesAllThatWasWritten) {
+TEST(DecodeSegmentsTest, UnclosedSegmentGivesAllRecords) {
   for (const auto& options :
        {ScriptedProcess::DefaultOptions(), LongFrames()}) {
     ScriptedProcess process(MakeTestDirectory(), options);
@@ -151,7 +152,7 @@ TEST(DecodeSegmentsTest, OneThatWasNotClosedGivesAllThatWasWritten) {
   }
 }
 
-TEST(DecodeSegmentsTest, OneThatIsMissingBetweenOthersIsTold) {
+TEST(DecodeSegmentsTest, MissingSegmentBetweenOthersIsReported) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"1", "2", "3", "4"}) {
     process.Log(text);
@@ -164,15 +165,15 @@ TEST(DecodeSegmentsTest, OneThatIsMissingBetweenOthersIsTold) {
   EXPECT_THAT(decoded.damage,
               ElementsAre(AllOf(HasSubstr(process.segment_path(4)),
                                 HasSubstr("positions 2 to 3 are missing"),
-                                HasSubstr("2 of them"))));
+                                HasSubstr("2 segments are not here"))));
   EXPECT_EQ(decoded.result.exit_status(), 1);
-  // The oldest are removed, in time, and the newest may not be of interest.
+  // Retention removes the oldest, and a user may leave out the newest.
   EXPECT_EQ(DecodeAll({process.segment_path(2), process.segment_path(3)})
                 .result.exit_status(),
             0);
 }
 
-TEST(DecodeSegmentsTest, OneThatHasLostItsLastFramesIsTold) {
+TEST(DecodeSegmentsTest, MissingLastFramesAreReported) {
   ScriptedProcess process(MakeTestDirectory());
   process.Log("1");
   process.Flush();
@@ -190,16 +191,75 @@ TEST(DecodeSegmentsTest, OneThatHasLostItsLastFramesIsTold) {
   EXPECT_THAT(decoded.damage,
               ElementsAre(AllOf(HasSubstr(process.segment_path(2)),
                                 HasSubstr("positions 2 to 2 are missing"),
-                                HasSubstr("lost its end"))));
+                                HasSubstr("is truncated"))));
   EXPECT_EQ(decoded.result.exit_status(), 1);
-  // The same without one that goes on.
+  // The same without a later segment.
   const Decoded alone = DecodeAll({process.segment_path(1)});
   EXPECT_THAT(alone.damage, ElementsAre(AllOf(HasSubstr("was not closed"),
                                               HasSubstr("ring"))));
   EXPECT_EQ(alone.result.exit_status(), 1);
 }
 
-TEST(DecodeSegmentsTest, FrameThatIsCutIsToldWithItsBytes) {
+TEST(DecodeSegmentsTest, OpenFrameWithoutItsRingIsUnverified) {
+  ScriptedProcess process(MakeTestDirectory(), LongFrames());
+  process.Log("a frame of its own");
+  process.Flush();
+  const std::string path = process.segment_path(1);
+  const size_t begin = ReadFile(path).size();
+  process.Log("open");
+  process.Flush();
+  const size_t end = ReadFile(path).size();
+  // The ring has a checksum of the open frame.
+  const Decoded with_ring = DecodeAll({path, process.ring_path()});
+  EXPECT_THAT(with_ring.texts, ElementsAre("a frame of its own", "open"));
+  EXPECT_THAT(with_ring.damage, IsEmpty());
+  EXPECT_EQ(with_ring.result.exit_status(), 0);
+  const Decoded alone = DecodeAll({path});
+  EXPECT_THAT(alone.texts, ElementsAre("a frame of its own", "open"));
+  EXPECT_THAT(
+      alone.damage,
+      ElementsAre(HasSubstr("was not closed"),
+                  absl::StrCat(path, ": [", begin, "..", end,
+                               "): the records in these bytes are unverified; "
+                               "no checksum covers them")));
+  EXPECT_EQ(alone.result.exit_status(), 1);
+}
+
+// The length of the second frame's block is damaged and leads exactly to the
+// cursor, over the frame's damaged metadata and the open frame. The cursor
+// proves that another frame is open there.
+TEST(DecodeSegmentsTest, RingDoesNotVerifyAnotherFrame) {
+  ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
+  options.frame_bytes = 300;
+  ScriptedProcess process(MakeTestDirectory(), options);
+  process.Log("a frame of its own");
+  process.Flush();
+  const std::string path = process.segment_path(1);
+  const size_t begin = ReadFile(path).size();
+  std::mt19937_64 random(8878);
+  std::string noise(600, 'x');
+  for (char& c : noise) c = static_cast<char>(128 + random() % 128);
+  process.Log(noise);
+  process.Flush();
+  const size_t metadata_end = ReadFile(path).size();
+  process.Log("open");
+  process.Flush();
+  std::string bytes = ReadFile(path);
+  const size_t block = begin + 6;
+  const uint64_t header = (bytes.size() - block - 3) << 3;
+  for (size_t i = 0; i < 3; ++i) {
+    bytes[block + i] = static_cast<char>(header >> 8 * i);
+  }
+  bytes[metadata_end - 1] ^= 1;
+  WriteFile(path, bytes);
+  const Decoded decoded = DecodeAll({path, process.ring_path()});
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+  EXPECT_THAT(decoded.damage,
+              Contains(AllOf(HasSubstr(absl::StrCat("[", begin, "..")),
+                             HasSubstr("unverified"))));
+}
+
+TEST(DecodeSegmentsTest, TruncatedFrameIsReportedWithItsBytes) {
   ScriptedProcess process(MakeTestDirectory());
   process.Log("a");
   process.Flush();
@@ -217,7 +277,7 @@ TEST(DecodeSegmentsTest, FrameThatIsCutIsToldWithItsBytes) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeSegmentsTest, DamageCostsTheFrameThatItIsIn) {
+TEST(DecodeSegmentsTest, DamageCostsOneFrame) {
   ScriptedProcess process(MakeTestDirectory());
   process.Log("a");
   process.Flush();
@@ -234,7 +294,7 @@ TEST(DecodeSegmentsTest, DamageCostsTheFrameThatItIsIn) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeSegmentsTest, GapThatALineTellsOfIsALoss) {
+TEST(DecodeSegmentsTest, GapInALineIsALoss) {
   for (const auto& options :
        {ScriptedProcess::DefaultOptions(), LongFrames()}) {
     ScriptedProcess process(MakeTestDirectory(), options);
@@ -254,7 +314,7 @@ TEST(DecodeSegmentsTest, GapThatALineTellsOfIsALoss) {
   }
 }
 
-TEST(DecodeSegmentsTest, ThoseInJsonTellTheSame) {
+TEST(DecodeSegmentsTest, JsonSegmentsGiveTheSameRecords) {
   ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
   options.format = LineFormat::kJson;
   const std::string directory = MakeTestDirectory();
@@ -269,7 +329,7 @@ TEST(DecodeSegmentsTest, ThoseInJsonTellTheSame) {
   EXPECT_EQ(decoded.result.exit_status(), 0);
 }
 
-TEST(DecodeSegmentsTest, LinesInBulkAreThoseOfTheFilesByteForByte) {
+TEST(DecodeSegmentsTest, BulkLinesAreTheBytesOfTheFile) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"a", "b\nwith another line", "c"}) {
     process.Log(text);
@@ -290,7 +350,7 @@ TEST(DecodeSegmentsTest, LinesInBulkAreThoseOfTheFilesByteForByte) {
   EXPECT_EQ(lines, Decompress(process.segment_path(1)));
 }
 
-TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
+TEST(DecodeSegmentsTest, GapInBulkLinesIsALoss) {
   ScriptedProcess process(MakeTestDirectory(), LongFrames());
   process.Log("a");
   process.Flush();
@@ -298,7 +358,7 @@ TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
   gap.cause = GapCause::kStuckWriter;
   gap.end_position = 1;
   process.AddGapToNextBatch(gap);
-  process.Flush();  // The frame is open: no metadata tell of the gap.
+  process.Flush();  // The frame is open: no metadata lists the gap.
   DecodeSink sink;
   sink.on_record = [](const DecodedRecord&) { return true; };
   sink.on_lines = [](absl::string_view) { return true; };
@@ -307,7 +367,7 @@ TEST(DecodeSegmentsTest, GapAmongLinesInBulkIsALossToo) {
   EXPECT_EQ(result.losses, 1);
 }
 
-TEST(DecodeRingTest, OpenFrameWithAChangedByteGivesNoWrongText) {
+TEST(DecodeRingTest, DamagedOpenFrameGivesNoWrongText) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory, LongFrames());
   process.Log("first");
@@ -328,7 +388,7 @@ TEST(DecodeRingTest, OpenFrameWithAChangedByteGivesNoWrongText) {
   }
 }
 
-TEST(DecodeDirectoryTest, FileThatIsGivenTwiceIsReadOnce) {
+TEST(DecodeDirectoryTest, FileGivenTwiceIsReadOnce) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log("a");
@@ -359,7 +419,7 @@ TEST(DecodeDirectoryTest, ProcessesAreMergedByTime) {
               ElementsAre("1", "2", "3", "4", "5"));
 }
 
-TEST(DecodeDirectoryTest, OfOneProcessPositionsCountNotTimes) {
+TEST(DecodeDirectoryTest, OneProcessIsOrderedByPosition) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log(TestRecord(9, "the clock was set back after this"));
@@ -372,7 +432,7 @@ TEST(DecodeDirectoryTest, OfOneProcessPositionsCountNotTimes) {
       ElementsAre("the clock was set back after this", "later", "last"));
 }
 
-TEST(DecodeDirectoryTest, EmptySegmentIsNoDamage) {
+TEST(DecodeDirectoryTest, EmptySegmentIsNotDamage) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log("a");
@@ -386,14 +446,14 @@ TEST(DecodeDirectoryTest, EmptySegmentIsNoDamage) {
   EXPECT_THAT(decoded.texts, ElementsAre("a"));
   EXPECT_THAT(decoded.notes, ElementsAre(HasSubstr(next)));
   EXPECT_EQ(decoded.result.exit_status(), 0);
-  // Nor by its name, which a shell may have found.
+  // The same if it is named, for example by a shell's pattern.
   const Decoded named = DecodeAll({process.segment_path(1), next});
   EXPECT_THAT(named.texts, ElementsAre("a"));
   EXPECT_THAT(named.notes, ElementsAre(HasSubstr(next)));
   EXPECT_EQ(named.result.exit_status(), 0);
 }
 
-TEST(DecodeDirectoryTest, DecodingEndsWhenTheSinkHasEnough) {
+TEST(DecodeDirectoryTest, SinkEndsDecoding) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess one(directory);
   ScriptedProcess other(directory);

@@ -1,4 +1,4 @@
-// What was decoded, as lines again.
+// Formats decoded records as lines.
 
 #ifndef RINGLOG_TOOLS_DECODE_DECODED_FORMATTER_H_
 #define RINGLOG_TOOLS_DECODE_DECODED_FORMATTER_H_
@@ -16,9 +16,9 @@ class DecodedFormatter {
   explicit DecodedFormatter(LineFormat format)
       : format_(format), formatter_(format) {}
 
-  // Appends what was decoded to `out` as lines in the format, the last line
-  // break included: byte for byte those of the segment, if it has that format.
-  // What another program's file has instead of JSON becomes a record's text.
+  // Appends the record or gap to `out` as lines, with the last line break. If
+  // its segment has the same format, appends the segment's bytes. A line of
+  // another program's file that is not JSON becomes the text of a record.
   void Append(const DecodedRecord& decoded, std::string* out);
 
  private:

@@ -18,7 +18,7 @@
 namespace ringlog {
 namespace {
 
-// What the checksums of its ring begin with.
+// Returns the CRC-32C with which the checksums of the ring begin.
 absl::crc32c_t Seed(const RingId& id) {
   return absl::ComputeCrc32c(
       absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
@@ -75,7 +75,7 @@ FoundSegment InspectSegment(const InputFile& input) {
   segment.identity.number = input.name.segment_number;
   auto reader = SegmentReader::Open(input.path);
   if (!reader.ok()) {
-    // Segments only grow: one that is empty now was empty then.
+    // Segments only grow: a segment that is empty now was empty before.
     segment.input.bytes = FileBytes(input.path);
     segment.status = reader.status();
   } else if (const FrameMetadata* first = (*reader)->first_metadata()) {

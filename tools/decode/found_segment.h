@@ -1,4 +1,4 @@
-// A file that is a segment by its name or its first bytes, and whose it is.
+// A file that is a segment by its name or its first bytes, and its identity.
 
 #ifndef RINGLOG_TOOLS_DECODE_FOUND_SEGMENT_H_
 #define RINGLOG_TOOLS_DECODE_FOUND_SEGMENT_H_
@@ -15,31 +15,36 @@ namespace ringlog {
 
 struct FoundSegment {
   InputFile input;
-  absl::Status status;  // of opening it; then input.bytes are those that it had
-                        // after that
+  // Result of opening the file. On an error, input.bytes is the length after
+  // that.
+  absl::Status status;
   bool has_metadata = false;
-  // From the first metadata frame. Without one, only `number` is set, from the
-  // file name.
+  // Identity from the first metadata frame. Without one, only `number` is set,
+  // from the file name.
   SegmentIdentity identity;
 };
 
+// Opens the file and reads its identity.
 FoundSegment InspectSegment(const InputFile& input);
 
-// Of segments whose metadata are cut off, the name has to do.
+// Returns true if the segment belongs to the ring `id`. For a segment without
+// metadata, compares the name.
 bool BelongsTo(const FoundSegment& segment, const RingId& id);
 
-// Takes those that belong to `id` out of `segments`, in order of number.
+// Moves the segments that belong to `id` out of `segments`. Returns them sorted
+// by number.
 std::vector<FoundSegment> TakeSegments(const RingId& id,
                                        std::vector<FoundSegment>* segments);
 
-// The id of the ring `ring` whose header was rebuilt, so that only the CRC-32C
-// of `rebuilt` is right: that of those of `segments` which have metadata and
-// the same. If none has, one that begins as the ring's name says, for
-// BelongsTo() to go by.
+// Returns the id of the ring `ring`, whose header was rebuilt. Only the CRC-32C
+// of `rebuilt` is right, so:
+//   1. If a segment's metadata has an id with that CRC-32C, returns this id.
+//   2. Otherwise returns an id with that CRC-32C and the prefix in the ring's
+//      name, which is enough for BelongsTo().
 RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
                        const std::vector<FoundSegment>& segments);
 
-// As large as it is now. 0 if it is not there.
+// Returns the present length of the file; 0 if it does not exist.
 uint64_t FileBytes(const std::string& path);
 
 }  // namespace ringlog

@@ -21,7 +21,7 @@
 namespace ringlog {
 namespace {
 
-// What a file is, by its first bytes.
+// Returns the kind of a file by its first bytes.
 FileKind KindOfContent(absl::string_view start) {
   const absl::string_view magic(reinterpret_cast<const char*>(kRingMagic),
                                 sizeof kRingMagic);
@@ -33,7 +33,8 @@ FileKind KindOfContent(absl::string_view start) {
   return is_frame || is_skippable ? FileKind::kSegment : FileKind::kOther;
 }
 
-// Of a directory's entry. Logs of others that follow the naming are logs too.
+// Returns the kind of a directory's entry. Logs of other programs with the same
+// suffixes are logs too.
 FileKind KindOfName(absl::string_view name) {
   const FileKind kind = ParseFileName(name).kind;
   if (kind != FileKind::kOther) return kind;
@@ -52,7 +53,7 @@ absl::StatusOr<FileKind> ReadKind(const std::string& path) {
   const ssize_t n = pread(fd, start, sizeof start, 0);
   if (n < 0) return absl::ErrnoToStatus(errno, "read");
   if (n == 0) {
-    // Its process may have died right after it had made it.
+    // Its process may have died directly after creating it.
     if (ParseFileName(Basename(path)).kind == FileKind::kSegment) {
       return FileKind::kSegment;
     }
@@ -61,7 +62,7 @@ absl::StatusOr<FileKind> ReadKind(const std::string& path) {
   }
   FileKind kind =
       KindOfContent(absl::string_view(start, static_cast<size_t>(n)));
-  // Its first bytes may be damaged: then whoever reads it finds out.
+  // Its first bytes may be damaged; the reader reports that.
   if (kind == FileKind::kOther) kind = KindOfName(Basename(path));
   if (kind == FileKind::kOther) {
     return absl::InvalidArgumentError(
@@ -79,16 +80,16 @@ Inputs::Inputs(const std::vector<std::string>& paths, Report* report)
 }
 
 void Inputs::Relist() {
-  // One that cannot be read any more has been deleted since.
+  // A directory that cannot be read any more has been deleted since.
   for (const std::string& directory : directories_) {
     AddDirectory(directory).status().IgnoreError();
   }
 }
 
-void Inputs::AddBeside(const std::string& directory) {
+void Inputs::AddNearby(const std::string& directory) {
   const size_t known = files.size();
   AddDirectory(directory).status().IgnoreError();
-  for (size_t i = known; i < files.size(); ++i) files[i].is_beside = true;
+  for (size_t i = known; i < files.size(); ++i) files[i].is_nearby = true;
 }
 
 void Inputs::AddPath(const std::string& path) {
@@ -148,7 +149,7 @@ absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
     InputFile file;
     file.path = absl::StrCat(path, absl::EndsWith(path, "/") ? "" : "/", name);
     struct stat st;
-    // Not an error if it is gone: retention and recovery delete files.
+    // A missing file is not an error: retention and recovery delete files.
     if (lstat(file.path.c_str(), &st) != 0) {
       if (errno == ENOENT) continue;
       return absl::ErrnoToStatus(errno, absl::StrCat("stat ", file.path));
@@ -173,10 +174,10 @@ void Inputs::AddFile(InputFile file, dev_t device, ino_t inode) {
         st.st_ino == inode) {
       return;
     }
-    // That has gone, and its inode is another file's now.
+    // The known file was deleted, and this file has its inode.
     seen->second = file.path;
   }
-  // Recovery replaces what another one has left.
+  // A recovery may have replaced a file that an earlier one left.
   if (paths_.insert(file.path).second) files.push_back(std::move(file));
 }
 

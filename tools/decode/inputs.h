@@ -1,4 +1,4 @@
-// Which files the paths on a command line mean.
+// Finds the files that the paths on a command line name.
 
 #ifndef RINGLOG_TOOLS_DECODE_INPUTS_H_
 #define RINGLOG_TOOLS_DECODE_INPUTS_H_
@@ -21,40 +21,41 @@ namespace ringlog {
 
 struct InputFile {
   std::string path;
-  FileKind kind = FileKind::kOther;  // by its first bytes, if it was named
-                                     // and they tell, else by its name
-  bool from_directory = false;
-  bool is_beside = false;  // AddBeside() has found it
+  // By the first bytes if the file was named and they are conclusive; otherwise
+  // by the name.
+  FileKind kind = FileKind::kOther;
+  bool from_directory = false;  // found in a directory, not named itself
+  bool is_nearby = false;       // found by AddNearby()
   ParsedFileName name;
-  uint64_t bytes = 0;
+  uint64_t bytes = 0;  // length when it was found
 };
 
 // Thread-compatible.
 class Inputs {
  public:
-  // Finds the files. What is no input is reported. `report` must outlive it.
+  // Finds the files. Reports unusable paths. `report` must outlive this object.
   Inputs(const std::vector<std::string>& paths, Report* report);
 
-  // Looks into the directories again, for a live process may have begun files
-  // since: `files` gets the new ones at its end.
+  // Reads the directories again, because a live process may have begun files
+  // since. Appends new files to `files`.
   void Relist();
 
-  // `files` gets what is in `directory` too, if it exists and can be read.
-  void AddBeside(const std::string& directory);
+  // Appends the files in `directory` to `files`, with is_nearby set. Does
+  // nothing if the directory cannot be read.
+  void AddNearby(const std::string& directory);
 
   // Only kRing and kSegment, each file once.
   std::vector<InputFile> files;
 
  private:
   void AddPath(const std::string& path);
-  // Returns how many files are logs by their names, known ones included.
+  // Returns the number of logs in the directory, known ones included.
   absl::StatusOr<size_t> AddDirectory(const std::string& path);
   void AddFile(InputFile file, dev_t device, ino_t inode);
 
   std::vector<std::string> directories_;
-  // By the file, under which path it was found; and all paths.
-  std::map<std::pair<dev_t, ino_t>, std::string> seen_;
-  std::set<std::string> paths_;
+  std::map<std::pair<dev_t, ino_t>, std::string> seen_;  // path of each file
+  std::set<std::string> paths_;                          // of `files`
   Report* report_;
 };
 

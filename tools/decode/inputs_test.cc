@@ -35,7 +35,7 @@ class InputsTest : public ::testing::Test {
     };
   }
 
-  // Makes a file in the directory; its path.
+  // Makes a file in the directory. Returns its path.
   std::string File(const std::string& name, const std::string& content) {
     WriteFile(Path(name), content);
     return Path(name);
@@ -56,7 +56,7 @@ class InputsTest : public ::testing::Test {
 };
 
 // A ring is recovered and deleted, and the next segment gets its inode.
-TEST_F(InputsTest, RelistFindsAFileWithTheInodeOfOneThatHasGone) {
+TEST_F(InputsTest, RelistFindsAFileWithAReusedInode) {
   const std::string before = File("one.ring", "x");
   Inputs inputs({directory_}, &report_);
   const std::string after = Path("two.log.zst");
@@ -67,7 +67,7 @@ TEST_F(InputsTest, RelistFindsAFileWithTheInodeOfOneThatHasGone) {
   EXPECT_THAT(Paths(inputs), ElementsAre(before, after));
 }
 
-TEST_F(InputsTest, RelistFindsAFileThatWasReplacedOnce) {
+TEST_F(InputsTest, RelistFindsAReplacedFileOnce) {
   const std::string path = File("one.log.zst", kFrame);
   Inputs inputs({directory_}, &report_);
   const std::string other = File("other", kFrame);
@@ -76,7 +76,7 @@ TEST_F(InputsTest, RelistFindsAFileThatWasReplacedOnce) {
   EXPECT_THAT(Paths(inputs), ElementsAre(path));
 }
 
-TEST_F(InputsTest, NamedFileIsWhatItsFirstBytesSay) {
+TEST_F(InputsTest, FirstBytesDecideTheKindOfANamedFile) {
   const std::string magic(reinterpret_cast<const char*>(kRingMagic),
                           sizeof kRingMagic);
   const Inputs inputs({File("one", magic), File("two.ring", kFrame),
@@ -89,7 +89,7 @@ TEST_F(InputsTest, NamedFileIsWhatItsFirstBytesSay) {
   EXPECT_THAT(unusable_, IsEmpty());
 }
 
-TEST_F(InputsTest, DirectoryGivesItsLogsByNameSortedAndNothingElse) {
+TEST_F(InputsTest, DirectoryGivesOnlyItsLogsSorted) {
   File("b.log.zst", kFrame);
   File("c.jsonl.zst", kFrame);
   File("a.ring", "");
@@ -115,7 +115,7 @@ TEST_F(InputsTest, FileWithSeveralNamesCountsOnce) {
   EXPECT_THAT(Paths(inputs), ElementsAre(path));
 }
 
-TEST_F(InputsTest, RelistAddsWhatHasComeSince) {
+TEST_F(InputsTest, RelistAddsNewFiles) {
   File("b.log.zst", kFrame);
   Inputs inputs({directory_}, &report_);
   File("a.log.zst", kFrame);
@@ -123,7 +123,7 @@ TEST_F(InputsTest, RelistAddsWhatHasComeSince) {
   EXPECT_THAT(Paths(inputs), ElementsAre(Path("b.log.zst"), Path("a.log.zst")));
 }
 
-TEST_F(InputsTest, WhatIsNoInputIsReportedWithItsPathAndDoesNotStopTheRest) {
+TEST_F(InputsTest, UnusableInputsAreReportedByPath) {
   const std::string good = File("a.log.zst", kFrame);
   const std::string text = File("text", "just a text\n");
   const std::string empty = File("empty", "");

@@ -1,5 +1,5 @@
-// A ring and the segments that its flusher wrote: each record once, whatever
-// moment they are looked at.
+// Decodes a ring with the segments of its flusher: each record comes once, at
+// every moment.
 
 #include <atomic>
 #include <cstddef>
@@ -38,8 +38,8 @@ void DamageCursors(const std::string& ring_path) {
   WriteFile(ring_path, content);
 }
 
-// With frames of one batch, so that each has metadata, and with one long frame
-// that is open all the time.
+// The parameter makes either frames of one batch, each with metadata, or one
+// long frame that is always open.
 class MergeTest : public ::testing::TestWithParam<size_t> {
  protected:
   MergeTest()
@@ -57,7 +57,7 @@ class MergeTest : public ::testing::TestWithParam<size_t> {
 
 INSTANTIATE_TEST_SUITE_P(FrameBytes, MergeTest, ::testing::Values(1, 1 << 20));
 
-TEST_P(MergeTest, EachRecordOnceAfterEachStepOfTheFlusher) {
+TEST_P(MergeTest, EachRecordOnceAfterEachFlusherStep) {
   std::vector<std::string> logged;
   const auto log = [&](const std::string& text) {
     process_.Log(text);
@@ -66,25 +66,25 @@ TEST_P(MergeTest, EachRecordOnceAfterEachStepOfTheFlusher) {
   const std::vector<std::function<void()>> steps = {
       [&] { process_.TakeAndWrite(); }, [&] { process_.Publish(); },
       [&] { process_.Release(); }};
-  for (int turn = 0; turn < 6; ++turn) {
-    log(absl::StrCat("first of turn ", turn));
+  for (int iteration = 0; iteration < 6; ++iteration) {
+    log(absl::StrCat("first of iteration ", iteration));
     log(std::string(1000, 'x'));
     for (const auto& step : steps) {
       step();
       log(absl::StrCat(logged.size(), " in the ring\nand its second line"));
       const Decoded decoded = DecodeAll({directory_});
-      ASSERT_EQ(decoded.texts, logged) << "turn " << turn;
+      ASSERT_EQ(decoded.texts, logged) << iteration;
       ASSERT_THAT(decoded.damage, IsEmpty());
       ASSERT_EQ(decoded.result.exit_status(), 0);
     }
-    if (turn % 2 == 1) {
+    if (iteration % 2 == 1) {
       process_.EndSegment();
       ASSERT_EQ(DecodeAll({directory_}).texts, logged) << "after the end";
     }
   }
 }
 
-TEST_P(MergeTest, TheCursorSaysWhereTheSegmentEndsAndTheRingBegins) {
+TEST_P(MergeTest, CursorDecidesBetweenSegmentAndRing) {
   process_.Log("published");
   process_.Flush();
   process_.Log("written, not published");
@@ -104,7 +104,7 @@ void ZeroHeaders(const std::string& ring_path) {
   WriteFile(ring_path, content);
 }
 
-TEST_P(MergeTest, ARingWithoutItsHeadersIsMergedByWhatItsSlotsSay) {
+TEST_P(MergeTest, RingWithoutHeadersIsMerged) {
   ScriptedProcess other(directory_, Frames());
   other.Log("other's, persisted");
   other.Flush();
@@ -129,7 +129,7 @@ TEST_P(MergeTest, ARingWithoutItsHeadersIsMergedByWhatItsSlotsSay) {
               ElementsAre("written, not published", "not written"));
 }
 
-TEST_P(MergeTest, SegmentThatIsBegunAndNotPublishedDoesNotCount) {
+TEST_P(MergeTest, UnpublishedSegmentDoesNotCount) {
   process_.Log("1");
   process_.Flush();
   process_.EndSegment();
@@ -140,7 +140,7 @@ TEST_P(MergeTest, SegmentThatIsBegunAndNotPublishedDoesNotCount) {
   EXPECT_THAT(decoded.ring_texts, ElementsAre("2"));
 }
 
-TEST_P(MergeTest, SegmentThatIsCutBehindTheCursorHasLostNothing) {
+TEST_P(MergeTest, TruncationAfterCursorLosesNothing) {
   process_.Log("1");
   process_.Flush();
   const size_t published = ReadFile(process_.segment_path(1)).size();
@@ -153,8 +153,8 @@ TEST_P(MergeTest, SegmentThatIsCutBehindTheCursorHasLostNothing) {
   EXPECT_EQ(decoded.result.exit_status(), 0);
 }
 
-TEST_P(MergeTest, RingAloneGivesWhatItStillHas) {
-  process_.Log("freed");
+TEST_P(MergeTest, RingAloneGivesItsRecords) {
+  process_.Log("released");
   process_.Flush();
   process_.Log("published");
   process_.TakeAndWrite();
@@ -164,7 +164,7 @@ TEST_P(MergeTest, RingAloneGivesWhatItStillHas) {
               ElementsAre("published", "not written"));
 }
 
-TEST_P(MergeTest, SegmentThatIsCutBeforeTheCursorIsToldAndTheRingHelps) {
+TEST_P(MergeTest, RingFillsTruncationBeforeCursor) {
   process_.Log("1");
   process_.Flush();
   const size_t published = ReadFile(process_.segment_path(1)).size();
@@ -180,8 +180,8 @@ TEST_P(MergeTest, SegmentThatIsCutBeforeTheCursorIsToldAndTheRingHelps) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST_P(MergeTest, WithoutACursorTheSegmentsTellWhatTheRingHasTwice) {
-  for (const bool freed : {false, true}) {
+TEST_P(MergeTest, DamagedCursorDoublesNothing) {
+  for (const bool released : {false, true}) {
     const std::string directory = MakeTestDirectory();
     ScriptedProcess process(directory, Frames());
     process.Log("1");
@@ -190,27 +190,26 @@ TEST_P(MergeTest, WithoutACursorTheSegmentsTellWhatTheRingHasTwice) {
     process.Log(std::string(2000, 'x'));
     process.TakeAndWrite();
     process.Publish();
-    if (freed) process.Release();
+    if (released) process.Release();
     process.Log("3");
     process.Log("4");
     DamageCursors(process.ring_path());
     const Decoded decoded = DecodeAll({directory});
     EXPECT_THAT(decoded.texts,
                 ElementsAre("1", "2", std::string(2000, 'x'), "3", "4"))
-        << "freed: " << freed;
+        << "released: " << released;
     EXPECT_THAT(decoded.damage, Contains(HasSubstr("cursor is damaged")));
     EXPECT_EQ(decoded.result.exit_status(), 1);
   }
 }
 
-// Invariant checked: what is decoded while a process logs and flushes is what
-// it logged, from the beginning, without a hole, and at least as far as it had
-// got before.
-TEST(LiveRingTest, WhatHadBeenLoggedIsThereOnce) {
+// Invariant: while a process logs and flushes, decoding returns its records
+// from the beginning, without a hole, and at least those logged before.
+TEST(LiveRingTest, LoggedRecordsAreThereOnce) {
   constexpr int kDecodings = 30;
-  // The logger is at most so many records ahead for each decoding: it does not
-  // fill the disk when decoding is slow. Each decoding opens all segments, and
-  // that takes 25 ms a segment under TSan: hence not more of either.
+  // Bounds the records that the logger may be ahead of each decoding, so that a
+  // slow decoding does not fill the disk. Each decoding opens all segments,
+  // which takes 25 ms a segment under TSan.
   constexpr uint64_t kRecordsForADecoding = 200;
   const std::string directory = MakeTestDirectory();
   ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();

@@ -13,13 +13,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
-#include "ringlog/tools/decode/boundary.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/inputs.h"
+#include "ringlog/tools/decode/segment_facts.h"
 
 namespace ringlog {
 namespace {
@@ -38,16 +39,22 @@ class Planner {
   void AddRing(const InputFile& input);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
                                          std::shared_ptr<RingImage> image,
-                                         const Boundary& boundary);
+                                         const ResumePoint& point);
+  void ReportDamage(const InputFile& input, const RingImage& image,
+                    const std::vector<FoundSegment>& segments,
+                    const ResumePoint& point);
   void AddSegments(const std::vector<FoundSegment>& files,
-                   const Boundary& boundary, SourcePlan* plan);
+                   const ResumePoint* point, SourcePlan* plan);
+  void AddSegment(const FoundSegment& file, const CountedSegment& counted,
+                  SourcePlan* plan);
+  void ReportUnreadable(const FoundSegment& file);
   void AddSegmentsWithoutRing();
 
   Inputs inputs_;
   Report* report_;
   const RingReader& read_ring_;
-  size_t inspected_ = 0;                // of inputs_.files
-  std::vector<FoundSegment> segments_;  // that no source has taken
+  size_t inspected_ = 0;  // number of files in inputs_ that were inspected
+  std::vector<FoundSegment> segments_;  // not yet part of a source
   std::map<RingId, std::string> rings_;
   std::vector<SourcePlan> plans_;
 };
@@ -63,13 +70,13 @@ std::vector<SourcePlan> Planner::Run() {
   return std::move(plans_);
 }
 
-// Those that are new, and those of which there was nothing to see yet: a live
-// process may have written to them since.
+// Inspects new segments, and again those that could not be read: a live process
+// may have written to them since.
 void Planner::InspectSegments() {
   for (FoundSegment& segment : segments_) {
     if (segment.status.ok()) continue;
     segment = InspectSegment(segment.input);
-    // Written to at this very moment. It does not become empty again.
+    // The process wrote to it during the inspection.
     if (!segment.status.ok() && segment.input.bytes != 0) {
       segment = InspectSegment(segment.input);
     }
@@ -82,9 +89,9 @@ void Planner::InspectSegments() {
   }
 }
 
-// What the segments hold is looked at after the ring: what its cursor counts is
-// there then. But what a process has written that began its first segment
-// meanwhile is not what the cursor has lost: the ring has to be read once more.
+// Reads the ring and then inspects the segments, so that all bytes that the
+// cursor counts are there. If a process began its first segment meanwhile, the
+// cursor seems to be lost; the ring is read a second time then.
 absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
   constexpr int kReadings = 2;
   for (int reading = 1;; ++reading) {
@@ -104,14 +111,14 @@ absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
     std::copy_if(segments_.begin(), segments_.end(),
                  std::back_inserter(segments),
                  [&](const FoundSegment& s) { return BelongsTo(s, id); });
-    if (!HidesSegments(*read, segments)) return read;
+    if (!CursorWasLost(read->facts(), KnownSegmentFacts(segments))) return read;
   }
 }
 
 void Planner::AddRing(const InputFile& input) {
   absl::StatusOr<RingImage> read = ReadRing(input);
   if (absl::IsNotFound(read.status()) && input.from_directory) {
-    return;  // recovered meanwhile: its segments have everything
+    return;  // recovered meanwhile: its segments have all records
   }
   if (!read.ok()) {
     report_->Unusable(input.path, read.status());
@@ -126,28 +133,60 @@ void Planner::AddRing(const InputFile& input) {
                                       other->second, "; give one of them")));
     return;
   }
-  if (image->header_is_rebuilt()) {
-    report_->Damage(
-        input.path,
-        absl::StrCat("the header and its copy are damaged; what it holds tells "
-                     "of ",
-                     image->DescribeRebuilt(), ", not whose it is"));
-  }
-  if (image->file_bytes() < image->header().file_bytes) {
-    report_->Damage(input.path,
-                    absl::StrCat("[", image->file_bytes(), "..",
-                                 image->header().file_bytes, "): cut off"));
-  }
   std::vector<FoundSegment> segments = TakeSegments(id, &segments_);
-  const Boundary boundary = FindBoundary(input.path, *image, segments, report_);
+  const RingFacts facts = image->facts();
+  const ResumePoint point = DecideResumePoint(
+      facts, ReadSegmentFacts(image->header(), facts, segments));
+  ReportDamage(input, *image, segments, point);
   SourcePlan plan;
-  AddSegments(segments, boundary, &plan);
-  plan.ring = MakeRingPart(input, std::move(image), boundary);
+  AddSegments(segments, &point, &plan);
+  plan.ring = MakeRingPart(input, std::move(image), point);
   plans_.push_back(std::move(plan));
 }
 
-// The records that a flusher has not written are mostly a small part of the
-// ring: then only they are kept.
+void Planner::ReportDamage(const InputFile& input, const RingImage& image,
+                           const std::vector<FoundSegment>& segments,
+                           const ResumePoint& point) {
+  const std::string& path = input.path;
+  const bool is_truncated = image.file_bytes() < image.header().file_bytes;
+  if (image.header_is_rebuilt()) {
+    report_->Damage(
+        path,
+        absl::StrCat("the header and its copy are damaged; the slots show ",
+                     image.DescribeRebuilt(), ", but not the owner"));
+  }
+  if (is_truncated) {
+    report_->Damage(path,
+                    absl::StrCat("[", image.file_bytes(), "..",
+                                 image.header().file_bytes, "): truncated"));
+  }
+  const RingFacts facts = image.facts();
+  if (facts.cursor_state == CursorState::kUnreadable) {
+    report_->Damage(
+        path,
+        absl::StrCat("the persist cursor's state: ",
+                     DecodeCursorState(image.cursor()).status().message()));
+  } else if (point.cursor_is_damaged && !is_truncated) {
+    report_->Damage(path,
+                    "the persist cursor is damaged; the segments decide which "
+                    "records are only in the ring");
+  }
+  if (!point.lost_open_frame) return;
+  const SegmentCursor& cursor = facts.cursor;
+  for (const FoundSegment& segment : segments) {
+    if (segment.identity.number != cursor.segment_number) continue;
+    report_->Damage(
+        segment.input.path,
+        absl::StrCat("[", cursor.frame_offset, "..", cursor.segment_bytes,
+                     "): not the bytes that the ring's cursor covers; the "
+                     "positions ",
+                     cursor.open_frame.first_position, " to ",
+                     cursor.open_frame.end_position - 1, " were in them"));
+  }
+}
+
+// Copies the records and frees the ring's bytes, if the records are a small
+// part of the ring: mostly only a few are not yet in segments.
 void Compact(RingPart* part, uint64_t ring_bytes) {
   size_t bytes = 0;
   for (const RingRecord& record : part->records) {
@@ -168,20 +207,23 @@ void Compact(RingPart* part, uint64_t ring_bytes) {
 
 std::unique_ptr<RingPart> Planner::MakeRingPart(
     const InputFile& input, std::shared_ptr<RingImage> image,
-    const Boundary& boundary) {
+    const ResumePoint& point) {
   struct Memory {
     std::shared_ptr<RingImage> image;
     RecoveredRing ring;
   };
-  RecoveredRing ring = image->Recover(boundary.from);
+  // If they overlap, Source finds the first record that segments lack.
+  RecoveredRing ring = image->Recover(point.overlaps ? RecoverFrom::kEverything
+                                                     : RecoverFrom::kCursor);
+  const uint64_t first_position = point.overlaps ? 0 : point.first_position;
   auto part = std::make_unique<RingPart>();
   part->path = input.path;
-  part->overlaps_segments = boundary.overlaps;
+  part->overlaps_segments = point.overlaps;
   part->program = image->program();
   part->process_id = image->header().process_id;
   part->may_be_alive = image->owner_may_be_alive();
   for (Gap gap : ring.gaps) {
-    gap.first_position = std::max(gap.first_position, boundary.first_position);
+    gap.first_position = std::max(gap.first_position, first_position);
     if (static_cast<int>(gap.cause) >= kDropCauseCount &&
         gap.first_position < gap.end_position) {
       part->gaps.push_back(gap);
@@ -191,11 +233,11 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
   static_assert(sizeof drops == sizeof ring.live.dropped, "the same counts");
   std::memcpy(&drops, &ring.live.dropped, sizeof drops);
   for (const Gap& gap :
-       DropGaps(drops, boundary.reported_drops, ring.end_position)) {
+       DropGaps(drops, point.drops_known_to_reader(), ring.end_position)) {
     part->gaps.push_back(gap);
   }
   for (const RecoveredRecord& record : ring.records) {
-    if (record.position < boundary.first_position) continue;
+    if (record.position < first_position) continue;
     part->records.push_back({record.position, record.head, record.body});
   }
   const uint64_t ring_bytes = image->header().file_bytes;
@@ -205,53 +247,71 @@ std::unique_ptr<RingPart> Planner::MakeRingPart(
   return part;
 }
 
+// Without a `point` all bytes count.
 void Planner::AddSegments(const std::vector<FoundSegment>& files,
-                          const Boundary& boundary, SourcePlan* plan) {
+                          const ResumePoint* point, SourcePlan* plan) {
   const FoundSegment* previous = nullptr;
-  for (const FoundSegment& file : files) {
-    // Begun, but nothing in it was published: the ring has it.
-    if (!boundary.any_segment || file.identity.number > boundary.last_number)
-      continue;
-    const std::string& path = file.input.path;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const FoundSegment& file = files[i];
+    CountedSegment counted;
+    if (point != nullptr) {
+      counted = point->segments[i];
+      // The ring has all of its records.
+      if (counted.bytes == 0 && file.identity.number > point->last_segment)
+        continue;
+    }
     if (!file.status.ok()) {
-      // A process that died right after it had created the file.
-      if (file.input.bytes == 0 &&
-          (file.input.from_directory ||
-           file.input.name.kind == FileKind::kSegment)) {
-        report_->Note(path, "empty: nothing was written to it");
-      } else if (!absl::IsNotFound(file.status) || !file.input.from_directory) {
-        report_->Unusable(path, file.status);
-      }
-      continue;
+      ReportUnreadable(file);
+    } else if (previous != nullptr &&
+               previous->identity.number == file.identity.number) {
+      report_->Unusable(file.input.path,
+                        absl::InvalidArgumentError(absl::StrCat(
+                            "another copy of the segment ",
+                            previous->input.path, "; give one of them")));
+    } else {
+      previous = &file;
+      AddSegment(file, counted, plan);
     }
-    if (previous != nullptr &&
-        previous->identity.number == file.identity.number) {
-      report_->Unusable(path, absl::InvalidArgumentError(absl::StrCat(
-                                  "another copy of the segment ",
-                                  previous->input.path, "; give one of them")));
-      continue;
-    }
-    previous = &file;
-    SegmentPart part;
-    part.path = path;
-    part.from_directory = file.input.from_directory;
-    part.is_named_as_segment = file.input.name.kind == FileKind::kSegment;
-    if (file.identity.number == boundary.last_number &&
-        boundary.last_bytes != kWholeFile) {
-      part.limit_bytes = boundary.last_bytes;
-      part.is_limited = true;
-      part.limit_position = boundary.last_end_position;
-    }
-    plan->segments.push_back(std::move(part));
+  }
+}
+
+void Planner::AddSegment(const FoundSegment& file,
+                         const CountedSegment& counted, SourcePlan* plan) {
+  if (counted.bytes == 0) {
+    report_->Damage(file.input.path,
+                    "no intact frame; the machine died before one was on disk");
+    return;
+  }
+  SegmentPart part;
+  part.path = file.input.path;
+  part.from_directory = file.input.from_directory;
+  part.is_named_as_segment = file.input.name.kind == FileKind::kSegment;
+  if (counted.bytes != kAllBytes) {
+    part.limit_bytes = counted.bytes;
+    part.is_limited = true;
+    part.open_frame_begin = counted.open_frame_begin;
+    part.limit_position = counted.end_position;
+  }
+  plan->segments.push_back(std::move(part));
+}
+
+void Planner::ReportUnreadable(const FoundSegment& file) {
+  const std::string& path = file.input.path;
+  if (file.input.bytes == 0 && (file.input.from_directory ||
+                                file.input.name.kind == FileKind::kSegment)) {
+    // Its process died directly after it had created the file.
+    report_->Note(path, "empty: nothing was written to it");
+  } else if (!absl::IsNotFound(file.status) || !file.input.from_directory) {
+    report_->Unusable(path, file.status);
   }
 }
 
 void Planner::AddSegmentsWithoutRing() {
   InspectSegments();
-  // What has been begun since a ring was read, by its process or by recovery,
-  // has what the ring had.
+  // Segments that were begun after their ring was read, by its process or by
+  // recovery, have only records that the ring had.
   for (const auto& ring : rings_) TakeSegments(ring.first, &segments_);
-  // Those without metadata come with those of the same ring that have them.
+  // Segments without metadata join those with metadata of the same ring.
   std::vector<RingId> ids;
   for (const FoundSegment& segment : segments_) {
     if (segment.has_metadata &&
@@ -262,7 +322,7 @@ void Planner::AddSegmentsWithoutRing() {
   }
   std::vector<std::vector<FoundSegment>> groups;
   for (const RingId& id : ids) groups.push_back(TakeSegments(id, &segments_));
-  // The rest by their names, or each alone.
+  // The others are grouped by their names, or are sources of their own.
   std::map<std::tuple<std::string, int64_t, uint32_t>, size_t> by_name;
   for (FoundSegment& segment : segments_) {
     const ParsedFileName& name = segment.input.name;
@@ -283,7 +343,7 @@ void Planner::AddSegmentsWithoutRing() {
                        return a.identity.number < b.identity.number;
                      });
     SourcePlan plan;
-    AddSegments(group, Boundary(), &plan);
+    AddSegments(group, nullptr, &plan);
     if (!plan.segments.empty()) plans_.push_back(std::move(plan));
   }
 }

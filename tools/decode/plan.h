@@ -1,5 +1,5 @@
-// What to read, and how far: the inputs as sources, each with its segments in
-// order and what its ring adds to them.
+// Plans what to read: one source for each ring, with its segments in order, the
+// bytes of them that count, and the records that the ring adds.
 
 #ifndef RINGLOG_TOOLS_DECODE_PLAN_H_
 #define RINGLOG_TOOLS_DECODE_PLAN_H_
@@ -26,17 +26,17 @@ struct RingRecord {
   absl::string_view body;
 };
 
-// What a ring holds that is not, or may not be, in its segments.
+// The part of a ring that is not, or may not be, in its segments.
 struct RingPart {
   std::string path;
   std::vector<RingRecord> records;  // by position; views into `memory`
-  std::vector<Gap> gaps;            // drops that the segments tell of are out
+  std::vector<Gap> gaps;            // without drops that the segments report
   std::shared_ptr<const void> memory;
-  // Without a cursor to believe, segments and ring overlap: what the segments'
-  // metadata tell of, and what follows it up to their last record, is then
-  // passed over in the ring.
+  // True if segments and ring overlap (ResumePoint::overlaps). A reader then
+  // skips the ring's records up to the last record in the segments: those that
+  // the segments' metadata covers, and the lines after it.
   bool overlaps_segments = false;
-  // Whose it is.
+  // The owner.
   std::string program;
   int64_t process_id = 0;
   bool may_be_alive = false;
@@ -44,15 +44,19 @@ struct RingPart {
 
 struct SegmentPart {
   std::string path;
-  // Behind this the ring has it, and tells it better.
+  // Bytes from here on do not count.
   uint64_t limit_bytes = kWholeFile;
-  // The limit is a ring's cursor: a frame that is open there is whole.
+  // True if limit_bytes is not the end of the file: a frame that is open there
+  // is complete.
   bool is_limited = false;
-  uint64_t limit_position = 0;       // where positions end at it; 0: not known
-  bool is_named_as_segment = false;  // ours, by its name
+  // Begin of the frame that is open at the limit, if the cursor's checksum
+  // matches the bytes of that frame.
+  uint64_t open_frame_begin = kWholeFile;
+  uint64_t limit_position = 0;  // position at the limit; 0: not known
+  bool is_named_as_segment = false;
   bool from_directory = false;
-  // True if `status` says that it is not there any more, and nobody has asked
-  // for it by name: retention and recovery delete files.
+  // Returns true if `status` means that a file which was found in a directory
+  // has been deleted since, by retention or recovery.
   bool HasGone(const absl::Status& status) const {
     return from_directory && absl::IsNotFound(status);
   }
@@ -60,15 +64,16 @@ struct SegmentPart {
 
 struct SourcePlan {
   std::vector<SegmentPart> segments;
-  std::unique_ptr<RingPart> ring;  // nullptr if none is among the inputs
+  std::unique_ptr<RingPart> ring;  // nullptr if the inputs have none
 };
 
 using RingReader =
     std::function<absl::StatusOr<RingImage>(const std::string& path)>;
 
-// Reports what cannot be used. Rings are read here, by `read_ring`, segments
-// only opened. Whatever live processes do at any moment of it, the plan has all
-// that was in their files when it began.
+// Makes one plan for each ring, and one for the segments of each missing ring.
+// Reads the rings with `read_ring`, which tests replace, and opens the
+// segments. Reports unusable files. Live processes may write meanwhile: the
+// plan has every record that was in their files when MakePlan() began.
 std::vector<SourcePlan> MakePlan(const std::vector<std::string>& paths,
                                  Report* report,
                                  const RingReader& read_ring = RingImage::Read);

@@ -1,5 +1,5 @@
-// What a plan has while live processes write: the ring's reader is where they
-// do it, so that the order of things is always the same.
+// Plans made while live processes write. The processes write in the ring's
+// reader, so the order of events is always the same.
 
 #include "ringlog/tools/decode/plan.h"
 
@@ -29,7 +29,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// As if the pages of a ring had been lost that its flusher writes.
+// Zeroes both cursors, as if these pages of the ring had been lost.
 void ZeroCursors(const std::string& ring_path) {
   std::string content = ReadFile(ring_path);
   content.replace(kLiveOffset + offsetof(RingLive, cursor),
@@ -70,7 +70,7 @@ class PlanTest : public ::testing::Test {
   std::vector<SourcePlan> plans_;
 };
 
-TEST_F(PlanTest, SegmentThatWasEmptyAtFirstAndIsPublishedIsRead) {
+TEST_F(PlanTest, SegmentFilledDuringPlanningIsRead) {
   process_.Log("a");
   process_.Flush();
   const std::string path = process_.segment_path(1);
@@ -88,7 +88,7 @@ TEST_F(PlanTest, SegmentThatWasEmptyAtFirstAndIsPublishedIsRead) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-TEST_F(PlanTest, SegmentThatWasEmptyWhenItsRingWasDeletedIsRead) {
+TEST_F(PlanTest, SegmentFilledBeforeRingWentIsRead) {
   process_.Log("a");
   process_.Flush();
   const std::string path = process_.segment_path(1);
@@ -104,7 +104,7 @@ TEST_F(PlanTest, SegmentThatWasEmptyWhenItsRingWasDeletedIsRead) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-TEST_F(PlanTest, RingThatHasLostItsCursorHidesNoSegment) {
+TEST_F(PlanTest, LostCursorHidesNoSegment) {
   process_.Log("a");
   process_.Flush();
   process_.EndSegment();
@@ -118,7 +118,7 @@ TEST_F(PlanTest, RingThatHasLostItsCursorHidesNoSegment) {
   EXPECT_EQ(report_.result.exit_status(), 1);
 }
 
-TEST_F(PlanTest, SegmentThatIsBegunAfterTheRingWasReadIsNoDamage) {
+TEST_F(PlanTest, SegmentBegunAfterReadingIsNotDamage) {
   process_.Log("a");
   int readings = 0;
   Make([&](const std::string& ring_path) {
@@ -132,7 +132,7 @@ TEST_F(PlanTest, SegmentThatIsBegunAfterTheRingWasReadIsNoDamage) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-TEST_F(PlanTest, FirstSegmentWithoutMetadataIsInARingWithoutCursor) {
+TEST_F(PlanTest, UnpublishedFirstSegmentDoesNotCount) {
   process_.Log("a");
   process_.TakeAndWrite();
   const std::string path = process_.segment_path(1);

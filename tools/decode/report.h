@@ -1,4 +1,4 @@
-// What decoding finds beside records: counted, and passed on to the sink.
+// Counts losses and unusable inputs, and reports them to a DecodeSink.
 
 #ifndef RINGLOG_TOOLS_DECODE_REPORT_H_
 #define RINGLOG_TOOLS_DECODE_REPORT_H_

@@ -39,9 +39,8 @@ absl::StatusOr<size_t> ReadAt(int fd, uint64_t offset, uint64_t length,
   return done;
 }
 
-// Of a ring whose header cannot be read, for that reason, and neither can the
-// copy. A file that does not even have their magic is no ring, unless its slots
-// say that it is.
+// Rebuilds the header of a ring whose header and copy cannot be read for
+// `reason`. A file without their magic is a ring only if its slots prove it.
 absl::StatusOr<RingHeader> Rebuild(int fd, uint64_t size,
                                    const absl::Status& reason) {
   if (absl::IsUnimplemented(reason) || size > kMaxRingFileBytes) return reason;
@@ -58,8 +57,8 @@ absl::StatusOr<RingHeader> Rebuild(int fd, uint64_t size,
       absl::StrCat(reason.message(), "; ", header.status().message()));
 }
 
-// Reads the live part until two readings are the same, so that no cursor is
-// half of one publication and half of the next.
+// Reads the live part until two readings are equal, so that no cursor is half
+// of one publication and half of the next.
 absl::Status ReadLive(int fd, uint64_t offset, uint64_t length, char* out) {
   constexpr int kMaxReadings = 1000;
   std::string before(length, '\0');
@@ -74,8 +73,8 @@ absl::Status ReadLive(int fd, uint64_t offset, uint64_t length, char* out) {
   return absl::OkStatus();
 }
 
-// Both halves of a cursor's life: the words that writers and flusher move all
-// the time are not part of the comparison that ReadLive makes.
+// ReadLive() compares the bytes from the cursors on: writers and flusher change
+// the words before them all the time.
 constexpr uint64_t kCursorOffset = offsetof(RingLive, cursor_selector);
 
 }  // namespace
@@ -121,11 +120,11 @@ absl::Status RingImage::FindHeader(int fd) {
   return absl::OkStatus();
 }
 
-// What a live process does meanwhile, and why the result is still of one
-// moment, that of the first reading of `tail`: a record below that tail is
-// either in its slot when the slots are read, or it had been released before,
-// and then the cursor, which is read after the slots, is beyond it. Records
-// above that tail are left out by Recover().
+// The result is of one moment, the first reading of `tail`, although a live
+// process writes meanwhile. A record below that tail is either in its slot when
+// the slots are read, or it was released before. In the second case the cursor,
+// which is read after the slots, covers the record. Recover() leaves out
+// records above that tail.
 absl::Status RingImage::Load(int fd, uint64_t size) {
   const uint64_t live_offset = header_.live_offset;
   const bool has_live = size >= live_offset + sizeof(RingLive);
@@ -160,25 +159,28 @@ absl::Status RingImage::Load(int fd, uint64_t size) {
 void RingImage::FindCursor() {
   const absl::string_view live = At(header_.live_offset, sizeof(RingLive));
   if (live.size() < sizeof(RingLive)) {
-    cursor_kind_ = CursorKind::kDamaged;
+    cursor_state_ = CursorState::kDamaged;
     return;
   }
   cursor_ = ParsePersistCursor(live, header_);
   RingLive raw;
   std::memcpy(&raw, live.data(), sizeof raw);
   if (LatestCursorIsDamaged(raw, header_)) {
-    cursor_kind_ = CursorKind::kDamaged;
+    cursor_state_ = CursorState::kDamaged;
   } else {
-    cursor_kind_ =
-        cursor_.sequence == 0 ? CursorKind::kNone : CursorKind::kValid;
+    cursor_state_ =
+        cursor_.sequence == 0 ? CursorState::kNone : CursorState::kIntact;
   }
+}
+
+RingFacts RingImage::facts() const {
+  return MakeRingFacts(header_, is_of_another_boot(), cursor_state_, cursor_);
 }
 
 RecoveredRing RingImage::Recover(RecoverFrom from) const {
   RecoveredRing ring = RecoverRing(bytes(), header_, from);
   if (end_position_ == kMaxPosition) return ring;
-  // The oldest that was still there when the reading ended may have been
-  // overwritten while it lasted.
+  // The oldest records may have been overwritten during the reading.
   const uint64_t slots = header_.slot_count;
   const uint64_t first =
       ring.end_position > slots ? ring.end_position - slots : 0;

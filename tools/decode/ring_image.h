@@ -1,8 +1,8 @@
 // RingImage
 //
-// The bytes of a ring file in memory, as they were at one moment, though its
-// process may be at work while they are read. It does not map the file, and
-// takes no lock on it: a recovery that begins meanwhile is not disturbed.
+// The bytes of a ring file in memory, as they were at one moment, even if its
+// process writes while they are read. Does not map or lock the file, so a
+// recovery that begins meanwhile is not disturbed.
 
 #ifndef RINGLOG_TOOLS_DECODE_RING_IMAGE_H_
 #define RINGLOG_TOOLS_DECODE_RING_IMAGE_H_
@@ -17,57 +17,54 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
 
-enum class CursorKind {
-  kNone,     // nothing has been persisted yet
-  kValid,    // the newest that was published
-  kDamaged,  // the newest one does not fit its checksum, or is cut off
-};
-
 // Thread-compatible.
 class RingImage {
  public:
-  // Reads a file, of which nothing but the header is believed. If that and its
-  // copy are lost, they are rebuilt from the slots.
-  //   InvalidArgument     not a ring file, or too large to be one
-  //   DataLoss            a ring whose header is damaged or cut off, and cannot
-  //                       be rebuilt
-  //   Unimplemented       a ring that this program does not know how to read
-  //   others              those of open(2) and read(2)
+  // Reads a ring file. If the header and its copy are damaged, rebuilds the
+  // header from the slots.
+  //   InvalidArgument: not a ring file, or too large to be one
+  //   DataLoss:        the header is damaged or truncated, and cannot be
+  //   rebuilt Unimplemented:   a later version wrote the ring others: those of
+  //   open(2) and read(2)
   static absl::StatusOr<RingImage> Read(const std::string& path);
 
   const RingHeader& header() const { return header_; }
-  // header() is what RebuildRingHeader() made of the slots: it does not say
-  // whose ring it is.
+  // True if header() is from RebuildRingHeader(): it does not identify the
+  // owner.
   bool header_is_rebuilt() const { return header_is_rebuilt_; }
-  // "slots of 512 bytes, 16384 of them": what it does say.
+  // Returns the rebuilt geometry: "slots of 512 bytes, 16384 of them".
   std::string DescribeRebuilt() const;
-  // The ring's true id, once it is known. Requires: header_is_rebuilt(), and
-  // the CRC-32C of `id` is that of header().ring_id.
+  // Sets the ring's true id. Requires: header_is_rebuilt(), and the CRC-32C of
+  // `id` is that of header().ring_id.
   void SetRingId(const std::array<uint8_t, 16>& id);
-  CursorKind cursor_kind() const { return cursor_kind_; }
-  // Requires: cursor_kind() == kValid.
+  // Never kUnreadable.
+  CursorState cursor_state() const { return cursor_state_; }
+  // The newest intact cursor; zeros if there is none.
   const PersistCursor& cursor() const { return cursor_; }
-  // Of the process that made it.
+  // The facts about the ring for DecideResumePoint().
+  RingFacts facts() const;
+  // Name of the program that created the ring.
   std::string program() const;
-  // Whether that process lives; not whether this file is still its ring: it may
-  // be a copy, and the process may have called exec(2).
+  // True if the owner may be alive. The file may still be unused: it may be a
+  // copy, or the owner may have called exec(2).
   bool owner_may_be_alive() const;
   bool is_of_another_boot() const;
-  // The file's length when it was read; less than header().file_bytes if it has
-  // been cut.
+  // Length of the file when it was read; less than header().file_bytes if it is
+  // truncated.
   uint64_t file_bytes() const { return file_bytes_; }
 
-  // What was in the ring at that moment. Refers to this image.
+  // Returns the records and gaps at that moment. They refer to this image.
   RecoveredRing Recover(RecoverFrom from) const;
 
-  // What signal handlers wrote into the crash area. Recover() has them too, as
-  // records.
+  // Returns the reports that signal handlers wrote to the crash area. Recover()
+  // returns them as records.
   std::vector<CrashReport> crash_reports() const;
 
  private:
@@ -82,10 +79,10 @@ class RingImage {
   uint64_t file_bytes_ = 0;
   RingHeader header_ = {};
   bool header_is_rebuilt_ = false;
-  CursorKind cursor_kind_ = CursorKind::kNone;
+  CursorState cursor_state_ = CursorState::kNone;
   PersistCursor cursor_ = {};
-  // If the ring was in use while it was read: the position that was claimed
-  // next when that began. What was claimed later is not complete.
+  // If the ring was in use while it was read: the tail when the reading began.
+  // Later positions are incomplete.
   uint64_t end_position_ = kMaxPosition;
 };
 

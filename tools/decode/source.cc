@@ -17,42 +17,50 @@
 namespace ringlog {
 namespace {
 
-// Where the rest of a segment without an end is, of which no ring was found.
+// Returns the end of a message about an unclosed segment without a ring: where
+// the ring is.
 std::string WhereTheRestIs(const SegmentPart& part) {
   const ParsedFileName name = ParseFileName(Basename(part.path));
   return absl::StrCat(
-      part.from_directory ? "; what had not been written here was in the ring "
-                          : "; what had not been written here is in the ring ",
+      part.from_directory ? "; its unwritten records were in the ring "
+                          : "; its unwritten records are in the ring ",
       name.kind == FileKind::kSegment
           ? absl::StrCat("of process ", name.process_id)
           : "of its process",
       part.from_directory ? ", which is not in this directory"
-                          : ": give that too, or the directory");
+                          : "; give that ring too, or the directory");
 }
 
-// What every gap's lines have.
+// Returns a text that every line of a gap contains.
 absl::string_view GapMark(LineFormat format) {
   return format == LineFormat::kText ? " ringlog:0] " : ",\"gap\":";
 }
 
-// True if the record in `lines` may tell of a gap. Cheap, as it is asked of
-// every record.
+// Returns true if `lines` may be a gap. Cheap, because every record is tested.
 bool MayBeGap(LineFormat format, absl::string_view lines) {
   constexpr size_t kPrefixBytes = 128;
   if (format == LineFormat::kText && lines[0] != 'W') return false;
   return absl::StrContains(lines.substr(0, kPrefixBytes), GapMark(format));
 }
 
-// A segment that ends where nothing of it is missing is none that was cut off.
+// Returns the message for a region. An empty truncated region means that
+// nothing is missing.
 std::string Message(const SkippedRegion& region) {
   std::string message = region.is_cut && region.begin == region.end
                             ? "was not closed"
                             : ToString(region);
   if (region.end_position != 0) {
-    absl::StrAppend(&message, "; it had the positions ", region.first_position,
-                    " to ", region.end_position - 1);
+    absl::StrAppend(&message, "; the positions ", region.first_position, " to ",
+                    region.end_position - 1, " were in it");
   }
   return message;
+}
+
+// Returns true if the ring's cursor proves, by a checksum, that the frame
+// before `region` is open and intact.
+bool IsProvenOpen(const SegmentPart& part, const SkippedRegion& region) {
+  return region.is_cut && region.begin == part.limit_bytes &&
+         region.unverified_begin == part.open_frame_begin;
 }
 
 }  // namespace
@@ -78,12 +86,12 @@ bool Source::NextInSegments() {
       ++segment_;
     } else if (!lines_.empty()) {
       lines_format_ = reader_->format();
-      LookAtOpen();
+      NoteOpenRecords();
       return true;
     }
   }
   lines_ = {};
-  LookForEnd();
+  ReportMissingEnd();
   return false;
 }
 
@@ -99,7 +107,7 @@ bool Source::OpenSegment() {
     return false;
   }
   reader_ = *std::move(reader);
-  // Of a segment without metadata the format is known later than here.
+  // The format of a segment without metadata is not known yet.
   in_bulk_ = reader_->first_metadata() != nullptr &&
              bulk_format_ == reader_->format() && !overlaps();
   skipped_reported_ = 0;
@@ -110,22 +118,23 @@ bool Source::OpenSegment() {
   return true;
 }
 
-// The frame's metadata, if it gets them, will say it all again.
-void Source::LookAtOpen() {
+// Counts gaps and records that are not covered by metadata yet. The frame's
+// metadata, if it comes, replaces these counts.
+void Source::NoteOpenRecords() {
   if (!in_bulk_) {
-    LookAtOpenRecord(lines_);
+    NoteOpenRecord(lines_);
     return;
   }
   if (!absl::StrContains(lines_, GapMark(lines_format_))) return;
   absl::string_view rest = lines_;
   while (!rest.empty()) {
     const size_t size = FirstRecordBytes(lines_format_, rest, /*at_end=*/true);
-    LookAtOpenRecord(rest.substr(0, size));
+    NoteOpenRecord(rest.substr(0, size));
     rest.remove_prefix(size);
   }
 }
 
-void Source::LookAtOpenRecord(absl::string_view lines) {
+void Source::NoteOpenRecord(absl::string_view lines) {
   ParsedRecord parsed;
   if (MayBeGap(lines_format_, lines) &&
       ParseLines(lines_format_, lines, &parsed) && parsed.is_gap) {
@@ -136,7 +145,8 @@ void Source::LookAtOpenRecord(absl::string_view lines) {
   }
 }
 
-// The metadata say exactly which gaps the frame's lines tell of.
+// Takes the gaps of the frame's lines from its metadata, which lists them
+// exactly.
 void Source::TakeMetadata(const FrameMetadata& metadata) {
   if (listener_ != nullptr) {
     listener_->on_frame(segment_, metadata,
@@ -145,7 +155,7 @@ void Source::TakeMetadata(const FrameMetadata& metadata) {
   for (const Gap& gap : metadata.gaps) {
     if (IsLoss(gap.cause)) ++report_->result.losses;
   }
-  LookForHole(metadata);
+  ReportHole(metadata);
   segments_end_position_ = metadata.summary.end_position;
   segments_end_number_ = metadata.identity.number;
   skipped_before_ = reader_->skipped().size();
@@ -154,9 +164,10 @@ void Source::TakeMetadata(const FrameMetadata& metadata) {
   open_losses_ = 0;
 }
 
-// A ring's frames go on where the one before ended, over all of its segments.
-// What came before the first that is here, others have removed on purpose.
-void Source::LookForHole(const FrameMetadata& metadata) {
+// Reports positions that are missing before the frame of `metadata`: each frame
+// of a ring begins where the one before ended, also across segments. Records
+// before the first segment were removed on purpose, by retention.
+void Source::ReportHole(const FrameMetadata& metadata) {
   is_end_missing_ = false;
   const uint64_t first = metadata.summary.first_position;
   if (segments_end_position_ == 0 || first <= segments_end_position_ ||
@@ -166,18 +177,17 @@ void Source::LookForHole(const FrameMetadata& metadata) {
   const uint64_t next_number = segments_end_number_ + 1;
   report_->Damage(
       plan_->segments[segment_].path,
-      absl::StrCat(
-          "the positions ", segments_end_position_, " to ", first - 1,
-          " are missing before it: ",
-          metadata.identity.number > next_number
-              ? absl::StrCat("they were in segments that are not "
-                             "here, ",
-                             metadata.identity.number - next_number, " of them")
-              : "the segment before has lost its end"));
+      absl::StrCat("the positions ", segments_end_position_, " to ", first - 1,
+                   " are missing before it: ",
+                   metadata.identity.number > next_number
+                       ? absl::StrCat(metadata.identity.number - next_number,
+                                      " segments are not here")
+                       : "the segment before is truncated"));
 }
 
-// Of the last segment nobody else tells that it has lost its end.
-void Source::LookForEnd() {
+// Reports that the last segment was not closed: no later frame shows whether
+// records are missing.
+void Source::ReportMissingEnd() {
   if (!is_end_missing_ || plan_->ring != nullptr) return;
   is_end_missing_ = false;
   const SegmentPart& part = plan_->segments.back();
@@ -185,7 +195,8 @@ void Source::LookForEnd() {
                   absl::StrCat("was not closed", WhereTheRestIs(part)));
 }
 
-// The last one may still change, until there is another or the end.
+// Reports new skipped regions. The last region may still grow, so it is
+// reported after the next one or at the end.
 void Source::ReportSkipped(bool at_end) {
   const std::vector<SkippedRegion>& skipped = reader_->skipped();
   const SegmentPart& part = plan_->segments[segment_];
@@ -201,11 +212,14 @@ void Source::ReportSkipped(bool at_end) {
                                             ? WhereTheRestIs(part)
                                             : ""));
     }
+    if (region.has_unverified_records() && !IsProvenOpen(part, region)) {
+      report_->Damage(part.path, DescribeUnverified(region));
+    }
   }
 }
 
-// A frame that is open at the limit is whole up to there. But there the segment
-// has to reach.
+// Ends the segment. A frame that is open at the limit is complete, but the file
+// must reach the limit.
 void Source::CloseSegment() {
   const SegmentPart& part = plan_->segments[segment_];
   struct stat st;
@@ -217,8 +231,7 @@ void Source::CloseSegment() {
       report_->Damage(
           part.path,
           absl::StrCat("[", end, "..", part.limit_bytes,
-                       "): cut off; the ring's cursor says that this had been "
-                       "written"));
+                       "): truncated; the ring's cursor covers these bytes"));
     }
   }
   if (listener_ != nullptr) listener_->on_end(segment_, *reader_);
@@ -230,10 +243,12 @@ void Source::CloseSegment() {
   reader_.reset();
 }
 
-// The first record of an overlapping ring that is not in the segments. What is
-// in a frame without metadata has no positions to go by, and the ring need not
-// have all of it any more; so the last one is looked for.
-size_t Source::FirstBehindSegments() const {
+// Returns the index of the first ring record that the segments lack:
+//   1. Skip the positions that the segments' metadata covers.
+//   2. Lines after the last metadata have no positions, and the ring may have
+//      released some of them. If the last of these lines is in the ring, skip
+//      up to it.
+size_t Source::FirstAfterSegments() const {
   const RingPart& ring = *plan_->ring;
   size_t first = 0;
   while (first < ring.records.size() &&
@@ -260,7 +275,7 @@ bool Source::NextInRing() {
   const RingPart& ring = *plan_->ring;
   if (!ring_begun_) {
     ring_begun_ = true;
-    if (overlaps()) ring_record_ = FirstBehindSegments();
+    if (overlaps()) ring_record_ = FirstAfterSegments();
     for (const Gap& gap : ring.gaps) report_->RingGap(ring.path, gap);
   }
   while (ring_record_ < ring.records.size()) {

@@ -1,7 +1,7 @@
 // Source
 //
-// The records of one ring: its segments, then the ring. Or of one zstd file of
-// somebody else's.
+// Reads the records of one ring: its segments, then the ring itself. A foreign
+// zstd file is a source too.
 
 #ifndef RINGLOG_TOOLS_DECODE_SOURCE_H_
 #define RINGLOG_TOOLS_DECODE_SOURCE_H_
@@ -24,22 +24,23 @@
 
 namespace ringlog {
 
-// What there is to know of segments beside records: called by Next(), with the
-// segment's index in the plan. Both have to be set.
+// Callbacks for facts about segments in addition to their records.
+// Source::Next() calls them with the segment's index in the plan. Both must be
+// set.
 struct SegmentListener {
-  // The frame whose records came since the last is complete. Not `is_whole`: it
-  // is damaged, or something before it is.
-  std::function<void(size_t segment, const FrameMetadata&, bool is_whole)>
+  // The frame with the records since the last call is complete. !is_intact:
+  // that frame, or bytes before it, are damaged.
+  std::function<void(size_t segment, const FrameMetadata&, bool is_intact)>
       on_frame;
+  // The segment is read to its end.
   std::function<void(size_t segment, const SegmentReader&)> on_end;
 };
 
-// Thread-compatible. `plan` and `report` must outlive it, and a listener, if
-// there is one.
+// Thread-compatible. `plan`, `report` and `listener` must outlive it.
 class Source {
  public:
-  // With `bulk_format`, records of segments in that format come many at a time
-  // where nobody here needs to look at each; record() is of no use then.
+  // With `bulk_format`, Next() may move over many records of a segment in that
+  // format at once. record() must not be called then.
   Source(const SourcePlan* plan, Report* report,
          std::optional<LineFormat> bulk_format = std::nullopt,
          const SegmentListener* listener = nullptr)
@@ -48,20 +49,20 @@ class Source {
         bulk_format_(bulk_format),
         listener_(listener) {}
 
-  // Goes to the next record, or records; false if there is none. What is not a
-  // record is reported on the way.
+  // Moves to the next record or records; returns false at the end. Reports gaps
+  // and damage on the way.
   bool Next();
 
-  // The record as its segment has it; empty if it is from the ring.
+  // Returns the lines of the record or records; empty for one from the ring.
   absl::string_view lines() const { return lines_; }
-  // lines() are whole lines in lines_format(): a SegmentWriter wrote them.
+  // Returns true if a SegmentWriter wrote lines(): complete lines in
+  // lines_format().
   bool lines_are_ours() const {
     return !lines_.empty() && reader_->first_metadata() != nullptr;
   }
-  // Of lines().
   LineFormat lines_format() const { return lines_format_; }
 
-  // The record, understood. Valid until the next Next().
+  // Returns the parsed record. Valid until the next call of Next().
   const DecodedRecord& record();
 
  private:
@@ -71,41 +72,41 @@ class Source {
   bool overlaps() const {
     return plan_->ring != nullptr && plan_->ring->overlaps_segments;
   }
-  void LookAtOpen();
-  void LookAtOpenRecord(absl::string_view lines);
+  void NoteOpenRecords();
+  void NoteOpenRecord(absl::string_view lines);
   void TakeMetadata(const FrameMetadata& metadata);
-  void LookForHole(const FrameMetadata& metadata);
-  void LookForEnd();
+  void ReportHole(const FrameMetadata& metadata);
+  void ReportMissingEnd();
   void ReportSkipped(bool at_end);
   void CloseSegment();
   void ParseSegmentLines();
-  size_t FirstBehindSegments() const;
+  size_t FirstAfterSegments() const;
 
   const SourcePlan* plan_;
   Report* report_;
   std::optional<LineFormat> bulk_format_;
   const SegmentListener* listener_;
 
-  size_t segment_ = 0;  // of plan_->segments
+  size_t segment_ = 0;  // index in plan_->segments
   std::unique_ptr<SegmentReader> reader_;
   bool in_bulk_ = false;
   size_t skipped_reported_ = 0;
-  std::optional<uint64_t> cut_at_;  // the segment has a limit, and ends before
-  // Since the last metadata, or the beginning of the segment: gaps by which
-  // records are missing, and, if the ring overlaps, how many records and the
-  // last of them.
+  std::optional<uint64_t> cut_at_;  // where a segment ends before its limit
+  // Since the last metadata, or the beginning of the segment: number of gaps
+  // that cost records; if the ring overlaps, also the number of records and the
+  // last record.
   uint64_t open_losses_ = 0;
   uint64_t open_records_ = 0;
   std::string last_open_record_;
-  // Of the last metadata: where the next have to go on.
+  // End position and segment number of the last metadata.
   uint64_t segments_end_position_ = 0;
   uint64_t segments_end_number_ = 0;
-  // How much of reader_->skipped() was before them. What is missing behind them
-  // has been told of, if there is more, or if it was a segment's end.
+  // Number of regions in reader_->skipped() before the last metadata.
   size_t skipped_before_ = 0;
+  // True if damage after the last metadata has been reported already.
   bool is_hole_known_ = false;
-  // The segment ended behind a frame, and was not closed: whether that was all
-  // is not known before the next one.
+  // True if the last segment ended after a frame without being closed. The next
+  // metadata shows whether records are missing.
   bool is_end_missing_ = false;
 
   size_t ring_record_ = 0;
@@ -116,7 +117,7 @@ class Source {
   bool is_parsed_ = false;
   ParsedRecord parsed_;
   DecodedRecord current_;
-  int64_t last_time_ns_ = 0;  // for lines that tell no time
+  int64_t last_time_ns_ = 0;  // the time for lines without a time
 };
 
 }  // namespace ringlog

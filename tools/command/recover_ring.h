@@ -1,0 +1,38 @@
+// The decision of `ringlog recover` about one leftover ring and its segments.
+
+#ifndef RINGLOG_TOOLS_COMMAND_RECOVER_RING_H_
+#define RINGLOG_TOOLS_COMMAND_RECOVER_RING_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ringlog/compress/recovery/leftover_file.h"
+#include "ringlog/compress/recovery/resume_point.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/decode/found_segment.h"
+#include "ringlog/tools/decode/report.h"
+
+namespace ringlog {
+
+// A ring without its bytes, and the decision about its segments.
+struct DecidedRing {
+  RingHeader header = {};
+  uint64_t file_bytes = 0;  // less than header.file_bytes if it is truncated
+  RingFacts facts;
+  ResumePoint point;
+};
+
+// Calls DecideResumePoint(). Removes the segments whose records the ring has
+// from `segments`, which are sorted by number.
+DecidedRing DecideRing(const LeftoverRing& ring,
+                       std::vector<FoundSegment>* segments);
+
+// Reports a damaged cursor, a truncated ring, and the segments, or ends of
+// segments, that the cursor counts but that are not in `segments`.
+void ReportMissing(const std::string& ring_path, const DecidedRing& ring,
+                   const std::vector<FoundSegment>& segments, Report* report);
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TOOLS_COMMAND_RECOVER_RING_H_

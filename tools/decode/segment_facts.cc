@@ -1,0 +1,53 @@
+#include "ringlog/tools/decode/segment_facts.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ringlog/compress/recovery/segment_scan.h"
+#include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/compress/segment/segment_resume.h"
+
+namespace ringlog {
+
+std::vector<SegmentFacts> KnownSegmentFacts(
+    const std::vector<FoundSegment>& segments) {
+  std::vector<SegmentFacts> facts(segments.size());
+  for (size_t i = 0; i < segments.size(); ++i) {
+    facts[i].number = segments[i].identity.number;
+    facts[i].has_metadata = segments[i].has_metadata;
+    facts[i].is_readable = segments[i].status.ok();
+  }
+  return facts;
+}
+
+std::vector<SegmentFacts> ReadSegmentFacts(
+    const RingHeader& header, const RingFacts& ring,
+    const std::vector<FoundSegment>& segments) {
+  const ScanNeed need = NeededScan(ring);
+  const SegmentCursor& cursor = ring.cursor;
+  std::vector<SegmentFacts> facts = KnownSegmentFacts(segments);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const std::string& path = segments[i].input.path;
+    const uint64_t number = segments[i].identity.number;
+    if (need.for_proof && number >= need.first_number) {
+      absl::StatusOr<SegmentFacts> scanned =
+          ScanSegment(header, path, number, ring.cursor_end_position);
+      facts[i].is_readable = scanned.ok();
+      if (scanned.ok()) facts[i] = *std::move(scanned);
+      facts[i].has_metadata = segments[i].has_metadata;
+    }
+    facts[i].bytes = FileBytes(path);
+    if (cursor.names_started_segment() && number == cursor.segment_number) {
+      const absl::Status checked = CheckOpenFrame(path, cursor);
+      facts[i].open_frame_is_damaged = absl::IsDataLoss(checked);
+      facts[i].open_frame_is_proven = checked.ok();
+    }
+  }
+  return facts;
+}
+
+}  // namespace ringlog
