@@ -57,7 +57,7 @@ struct RecoveredRing {
   RingHeader header = {};
   // As found in the file, not validated. Has the drop counters.
   RingLive live = {};
-  // False: the file ends before the end of `live`.
+  // True if the file has all bytes of `live`. Missing bytes are zeros.
   bool has_live = false;
   // The persist cursor that counts: ParsePersistCursor() (ring_header.h).
   PersistCursor cursor = {};

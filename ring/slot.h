@@ -61,8 +61,7 @@ class Slots {
   // --- Writers; any number of threads ----------------------------------------
 
   // Advances the tail by `count` positions and returns the first, or nothing if
-  // more than `limit` positions would be in use. The caller must then call
-  // ClaimSlot() for each position.
+  // more than `limit` would be in use. The caller must then claim each slot.
   std::optional<uint64_t> AdvanceTail(uint32_t count, uint64_t limit) {
     uint64_t tail = Load(&layout_.live->tail, __ATOMIC_RELAXED);
     for (;;) {
@@ -77,8 +76,7 @@ class Slots {
         tail = now;
         continue;
       }
-      // Relaxed: the tail only numbers the claims; the words order all other
-      // accesses.
+      // Relaxed: the tail only numbers claims; words order all other accesses.
       if (CompareAndSwap(&layout_.live->tail, &tail, tail + count,
                          __ATOMIC_RELAXED)) {
         return tail;

@@ -55,10 +55,10 @@ namespace ringlog {
 // return at once and have no effect.
 class Flusher {
  public:
-  // Starts the thread, in which all signals are blocked. The ring must have no
-  // other consumer. If `recovery` is not null, the flusher starts its rounds
-  // when they are due, and retention waits for them (RetentionRunner). The ring
-  // and `recovery` must outlive the flusher.
+  // Starts the thread, in which all signals except fault signals are blocked.
+  // The ring must have no other consumer. If `recovery` is not null, the
+  // flusher starts its rounds when they are due, and retention waits for them
+  // (RetentionRunner). The ring and `recovery` must outlive the flusher.
   //
   //   ResourceExhausted: the system has no thread to give
   static absl::StatusOr<std::unique_ptr<Flusher>> Start(

@@ -14,11 +14,16 @@ namespace ringlog {
 //   - the segments without a ring.
 // The sources stay unchanged, with one exception: a ring whose segments are in
 // `output` itself is recovered there and deleted, as the next start of its
-// program would do. May be killed at any moment; a second run gives the same
-// result.
+// program would do. If the process is killed at any moment, a second run gives
+// the same result.
 //
 // Prints a line for each segment on standard output, and missing records and
-// damage on standard error. Returns the exit status.
+// damage on standard error.
+//
+// Returns the exit status:
+//   0: complete
+//   1: records are missing, or a file is damaged
+//   2: an input or the output is unusable, or standard output cannot be written
 int Recover(const std::vector<std::string>& paths, const std::string& output);
 
 }  // namespace ringlog

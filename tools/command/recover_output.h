@@ -18,9 +18,10 @@ namespace ringlog {
 // Thread-compatible. Holds a lock on the directory for its lifetime.
 class RecoverOutput {
  public:
-  // Opens the directory, or makes it if its parent exists.
+  // Opens and locks the directory. Makes it if it does not exist and its parent
+  // does.
   //   FailedPrecondition: another `ringlog recover` writes to it
-  //   others:             those of mkdir(2), open(2) and fsync(2)
+  //   others:             those of mkdir(2), open(2), fsync(2) and flock(2)
   static absl::StatusOr<std::unique_ptr<RecoverOutput>> Open(
       const std::string& path);
   ~RecoverOutput();
@@ -39,8 +40,8 @@ class RecoverOutput {
 };
 
 // A directory in the output for one ring's segments while they are incomplete.
-// The destructor deletes it; if a run was killed, the next run deletes it.
-// `output` must outlive this object.
+// The destructor deletes it. If a run was killed, the next run deletes it.
+// Thread-compatible. The RecoverOutput must outlive this object.
 class Staging {
  public:
   // Makes the directory. Errors are those of mkdir(2) and of deleting an
@@ -52,6 +53,7 @@ class Staging {
   Staging& operator=(const Staging&) = delete;
 
   const std::string& path() const { return path_; }
+  // Returns the path of the file `name` in this directory.
   std::string PathOf(const std::string& name) const;
 
   struct Segment {
@@ -59,13 +61,15 @@ class Staging {
     SegmentIndex content;
     bool is_damaged = false;  // some of its records are lost
   };
-  // Renames the segments from path() into the output. Requires: they are
-  // durable; the names are durable on return. Replaces the same segment of an
-  // earlier run, unless that one is intact and this one is damaged. Then the
-  // earlier segment stays, and its content is stored in `segments`. After a
-  // kill, a second call gives the same result.
-  //   AlreadyExists: another file has one of the names; nothing was changed
-  //   others:        those of rename(2), fsync(2) and reading
+  // Renames the segments from path() into the output, and syncs the names.
+  // Replaces a segment of an earlier run, unless that segment is intact, and
+  // this one is damaged or has fewer records. In that case the earlier segment
+  // stays, and its content is stored in `segments`. If the process is killed, a
+  // second run gives the same result.
+  // Requires: the content of the files is durable.
+  //   AlreadyExists: a file that is not this segment has one of the names;
+  //                  nothing was changed
+  //   others:        those of lstat(2), rename(2), SyncDirectory() and reading
   absl::Status Publish(std::vector<Segment>* segments) const;
 
  private:
