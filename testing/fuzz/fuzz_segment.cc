@@ -55,6 +55,9 @@ void CheckRegions(const SegmentReader& reader, uint64_t file_bytes) {
     CHECK_LE(region.begin, region.end) << ToString(region);
     CHECK(region.is_cut || region.begin < region.end) << ToString(region);
     CHECK_LE(region.first_position, region.end_position) << ToString(region);
+    CHECK_LE(region.unverified_begin, region.unverified_end)
+        << ToString(region);
+    CHECK_LE(region.unverified_end, file_bytes) << ToString(region);
     end = region.end;
     if (region.is_cut) CHECK_EQ(&region, &reader.skipped().back());
   }
@@ -91,7 +94,8 @@ class Reader {
     AppendText(&reading.summary);
     for (const SkippedRegion& region : reader_->skipped()) {
       absl::StrAppend(&reading.summary, ToString(region), " ",
-                      region.first_position, "..", region.end_position,
+                      region.first_position, "..", region.end_position, " ",
+                      region.unverified_begin, "..", region.unverified_end,
                       region.is_cut ? " truncated\n" : "\n");
     }
     absl::StrAppend(&reading.summary, reader_->is_closed());

@@ -237,10 +237,12 @@ TEST(DecodeSegmentsTest, RingDoesNotVerifyAnotherFrame) {
   const std::string path = process.segment_path(1);
   const size_t begin = ReadFile(path).size();
   std::mt19937_64 random(8878);
-  std::string noise(600, 'x');
-  for (char& c : noise) c = static_cast<char>(128 + random() % 128);
-  process.Log(noise);
-  process.Flush();
+  for (int batch = 0; batch < 2; ++batch) {
+    std::string noise(150, 'x');
+    for (char& c : noise) c = static_cast<char>(128 + random() % 128);
+    process.Log(noise);
+    process.Flush();
+  }
   const size_t metadata_end = ReadFile(path).size();
   process.Log("open");
   process.Flush();
