@@ -1,7 +1,5 @@
 // Tests the decoding of whole directories.
 
-#include "ringlog/tools/decode/decode.h"
-
 #include <unistd.h>
 
 #include <cstddef>
@@ -25,10 +23,14 @@
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
+#include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"
 
 namespace ringlog {
 namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 TEST(DecodeDirectoryTest, FileGivenTwiceIsReadOnce) {
   const std::string directory = MakeTestDirectory();
