@@ -25,15 +25,15 @@ uint64_t CursorEnd(const RingFacts& ring) {
   return std::max(ring.first_position, ring.cursor_end_position);
 }
 
-// The bytes of segment N that the cursor counts.
-CountedSegment CountByCursor(const RingFacts& ring, bool has_open_frame) {
+// Returns the bytes that the cursor counts of `segment`, which it names.
+CountedSegment CountByCursor(const RingFacts& ring,
+                             const SegmentFacts& segment) {
   const SegmentCursor& cursor = ring.cursor;
-  if (has_open_frame) {
-    return {cursor.segment_number, cursor.segment_bytes,
-            ring.cursor_end_position};
+  if (segment.open_frame_is_damaged) {
+    return {segment.number, cursor.frame_offset,
+            cursor.open_frame.first_position, true};
   }
-  return {cursor.segment_number, cursor.frame_offset,
-          cursor.open_frame.first_position};
+  return {segment.number, cursor.segment_bytes, ring.cursor_end_position};
 }
 
 // Sets `next_segment` to the first number from `number` on that no foreign file
@@ -57,30 +57,27 @@ ResumePoint DecideByCursor(const RingFacts& ring,
   point.basis = has_cursor ? Basis::kCursor : Basis::kNothingPersisted;
   point.first_position = CursorEnd(ring);
   point.reported_drops = cursor.reported_drops;
-  const bool is_started = cursor.names_started_segment();
-  bool is_there = false;
-  for (const SegmentFacts& segment : segments) {
-    if (!IsOwn(segment) || segment.number != cursor.segment_number) continue;
-    is_there |= is_started && segment.bytes >= cursor.segment_bytes;
-    point.lost_open_frame |= is_started && segment.open_frame_is_damaged;
-  }
-  const CountedSegment named = CountByCursor(ring, !point.lost_open_frame);
   point.last_segment = cursor.last_started_segment();
+  const bool is_started = cursor.names_started_segment();
+  point.last_bytes = is_started                ? cursor.segment_bytes
+                     : point.last_segment != 0 ? kAllBytes
+                                               : 0;
+  point.overlaps = is_started;
   for (const SegmentFacts& segment : segments) {
     CountedSegment counted = {segment.number, kAllBytes, 0};
     if (!IsOwn(segment) || segment.number > point.last_segment) {
       counted.bytes = 0;
     } else if (segment.number == point.last_segment) {
+      if (is_started) counted = CountByCursor(ring, segment);
       point.last_index = static_cast<int>(point.segments.size());
-      if (is_started) counted = named;
+      point.last_bytes = counted.bytes;
+      if (is_started && segment.bytes >= cursor.segment_bytes) {
+        point.overlaps = false;
+        point.continues_last = !counted.lost_open_frame;
+      }
     }
     point.segments.push_back(counted);
   }
-  point.overlaps = is_started && !is_there;
-  point.last_bytes = is_started                ? named.bytes
-                     : point.last_segment != 0 ? kAllBytes
-                                               : 0;
-  point.continues_last = is_there && !point.lost_open_frame;
   SetNextSegment(point.last_segment + 1, segments, &point);
   return point;
 }
@@ -113,8 +110,7 @@ ResumePoint DecideByProof(const RingFacts& ring,
       counted.end_position = segment.end_position;
       if (segment.number == cursor.segment_number &&
           segment.proven_bytes < cursor.segment_bytes) {
-        counted = CountByCursor(ring, !segment.open_frame_is_damaged);
-        point.lost_open_frame |= segment.open_frame_is_damaged;
+        counted = CountByCursor(ring, segment);
       }
     }
     point.segments.push_back(counted);

@@ -159,6 +159,8 @@ struct CountedSegment {
   uint64_t bytes = kAllBytes;  // from byte 0 on; 0: none
   // Where the positions of these bytes end; 0 if it is not known.
   uint64_t end_position = 0;
+  // The bytes of the cursor's open frame are damaged, so they do not count.
+  bool lost_open_frame = false;
 };
 
 struct ResumePoint {
@@ -180,9 +182,6 @@ struct ResumePoint {
   bool overlaps = false;
   // The cursor published last is damaged or lost, so some facts are missing.
   bool cursor_is_damaged = false;
-  // The bytes of the cursor's open frame are damaged and do not count.
-  bool lost_open_frame = false;
-
   // One for each SegmentFacts, in the same order.
   std::vector<CountedSegment> segments;
   // The last segment of which bytes count, as far as it is known: it need not
