@@ -25,18 +25,24 @@ uint64_t CursorEnd(const RingFacts& ring) {
   return std::max(ring.first_position, ring.cursor_end_position);
 }
 
-// The bytes of segment N that the cursor counts. `lost_open_frame` is true if
-// the cursor's open frame is damaged, `is_proven` if its checksum matches.
-CountedSegment CountByCursor(const RingFacts& ring, bool lost_open_frame,
-                             bool is_proven) {
+// Returns the bytes that the cursor counts of `segment`, which it names.
+CountedSegment CountByCursor(const RingFacts& ring,
+                             const SegmentFacts& segment) {
   const SegmentCursor& cursor = ring.cursor;
-  if (!lost_open_frame) {
-    return {cursor.segment_number, cursor.segment_bytes,
-            ring.cursor_end_position,
-            is_proven ? cursor.frame_offset : kAllBytes};
+  CountedSegment counted;
+  counted.number = segment.number;
+  if (segment.open_frame_is_damaged) {
+    counted.bytes = cursor.frame_offset;
+    counted.end_position = cursor.open_frame.first_position;
+    counted.lost_open_frame = true;
+    return counted;
   }
-  return {cursor.segment_number, cursor.frame_offset,
-          cursor.open_frame.first_position};
+  counted.bytes = cursor.segment_bytes;
+  counted.end_position = ring.cursor_end_position;
+  if (segment.open_frame_is_proven) {
+    counted.open_frame_begin = cursor.frame_offset;
+  }
+  return counted;
 }
 
 // Sets `next_segment` to the first number from `number` on that no foreign file
@@ -60,33 +66,27 @@ ResumePoint DecideByCursor(const RingFacts& ring,
   point.basis = has_cursor ? Basis::kCursor : Basis::kNothingPersisted;
   point.first_position = CursorEnd(ring);
   point.reported_drops = cursor.reported_drops;
-  const bool is_started = cursor.names_started_segment();
-  bool is_there = false;
-  bool is_proven = false;
-  for (const SegmentFacts& segment : segments) {
-    if (!IsOwn(segment) || segment.number != cursor.segment_number) continue;
-    is_there |= is_started && segment.bytes >= cursor.segment_bytes;
-    point.lost_open_frame |= is_started && segment.open_frame_is_damaged;
-    is_proven |= is_started && segment.open_frame_is_proven;
-  }
-  const CountedSegment named =
-      CountByCursor(ring, point.lost_open_frame, is_proven);
   point.last_segment = cursor.last_started_segment();
+  const bool is_started = cursor.names_started_segment();
+  point.last_bytes = is_started                ? cursor.segment_bytes
+                     : point.last_segment != 0 ? kAllBytes
+                                               : 0;
+  point.overlaps = is_started;
   for (const SegmentFacts& segment : segments) {
     CountedSegment counted = {segment.number, kAllBytes, 0};
     if (!IsOwn(segment) || segment.number > point.last_segment) {
       counted.bytes = 0;
     } else if (segment.number == point.last_segment) {
+      if (is_started) counted = CountByCursor(ring, segment);
       point.last_index = static_cast<int>(point.segments.size());
-      if (is_started) counted = named;
+      point.last_bytes = counted.bytes;
+      if (is_started && segment.bytes >= cursor.segment_bytes) {
+        point.overlaps = false;
+        point.continues_last = !counted.lost_open_frame;
+      }
     }
     point.segments.push_back(counted);
   }
-  point.overlaps = is_started && !is_there;
-  point.last_bytes = is_started                ? named.bytes
-                     : point.last_segment != 0 ? kAllBytes
-                                               : 0;
-  point.continues_last = is_there && !point.lost_open_frame;
   SetNextSegment(point.last_segment + 1, segments, &point);
   return point;
 }
@@ -119,9 +119,7 @@ ResumePoint DecideByProof(const RingFacts& ring,
       counted.end_position = segment.end_position;
       if (segment.number == cursor.segment_number &&
           segment.proven_bytes < cursor.segment_bytes) {
-        counted = CountByCursor(ring, segment.open_frame_is_damaged,
-                                segment.open_frame_is_proven);
-        point.lost_open_frame |= segment.open_frame_is_damaged;
+        counted = CountByCursor(ring, segment);
       }
     }
     point.segments.push_back(counted);

@@ -165,6 +165,8 @@ struct CountedSegment {
   // Begin of the open frame at the end of these bytes, if the cursor's checksum
   // proves it. Text of another open frame is unverified.
   uint64_t open_frame_begin = kAllBytes;
+  // The bytes of the cursor's open frame are damaged, so they do not count.
+  bool lost_open_frame = false;
 };
 
 struct ResumePoint {
@@ -186,9 +188,6 @@ struct ResumePoint {
   bool overlaps = false;
   // The cursor published last is damaged or lost, so some facts are missing.
   bool cursor_is_damaged = false;
-  // The bytes of the cursor's open frame are damaged and do not count.
-  bool lost_open_frame = false;
-
   // One for each SegmentFacts, in the same order.
   std::vector<CountedSegment> segments;
   // The last segment of which bytes count, as far as it is known: it need not

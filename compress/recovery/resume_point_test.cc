@@ -351,7 +351,7 @@ TEST(ResumePointTest, DamagedOpenFrameDoesNotCount) {
                         {MakeSegment(kNamed, File::kOpenFrameDamaged)});
   EXPECT_THAT(BytesOf(point), ElementsAre(kFrameOffset));
   EXPECT_EQ(point.segments[0].end_position, kFramePosition);
-  EXPECT_TRUE(point.lost_open_frame);
+  EXPECT_TRUE(point.segments[0].lost_open_frame);
   EXPECT_FALSE(point.continues_last);
   EXPECT_EQ(point.first_position, kCursorEnd) << "not replayed";
 }

@@ -359,6 +359,24 @@ TEST(RecoverTest, RingWithoutHeadersGivesTheSame) {
   EXPECT_EQ(Contents(directory), before);
 }
 
+// The rebuilt header's first position is above all positions in the segment.
+TEST(RecoverTest, RingWithoutHeadersAndCursorsKeepsSegments) {
+  const std::string directory = CrashedDirectory(10);
+  const std::string ring = RingIn(directory);
+  ZeroHeaders(ring);
+  std::string bytes = ReadFile(ring);
+  RingLive live;
+  std::memcpy(&live, &bytes[kLiveOffset], sizeof live);
+  std::memset(&live.cursor, 0, sizeof live.cursor);
+  std::memcpy(&bytes[kLiveOffset], &live, sizeof live);
+  WriteFile(ring, bytes);
+  const std::string output = MakeTestDirectory();
+  const ToolRun run = RunRecover(directory, output);
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.err, HasSubstr("cursor is damaged"));
+  EXPECT_EQ(TextsIn(output), NumberedTexts(10));
+}
+
 TEST(RecoverTest, RingWithoutHeadersNeedsNoSegments) {
   const std::string directory = CrashedDirectory(3);
   ZeroHeaders(RingIn(directory));

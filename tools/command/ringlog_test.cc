@@ -266,7 +266,7 @@ TEST_F(RinglogTest, InspectsRingWithoutHeaders) {
   WriteFile(process_.ring_path(), bytes);
   const ToolRun run = Ringlog({"inspect", process_.ring_path()});
   EXPECT_EQ(run.exit_status, 1) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("rebuilt from what the slots hold"));
+  EXPECT_THAT(run.out, HasSubstr("rebuilt from the slots"));
   EXPECT_THAT(run.out, HasSubstr(", 256 of them"));
   EXPECT_THAT(run.out, Not(HasSubstr("process")));
   EXPECT_THAT(run.out,

@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -201,6 +202,33 @@ TEST_P(MergeTest, DamagedCursorDoublesNothing) {
     EXPECT_THAT(decoded.damage, Contains(HasSubstr("cursor is damaged")));
     EXPECT_EQ(decoded.result.exit_status(), 1);
   }
+}
+
+// After the death of the machine, and without an intact cursor, only intact
+// frames with intact metadata count: for readers as for recovery.
+TEST_P(MergeTest, UnprovenBytesDoNotCountAfterMachineDeath) {
+  process_.Log("1");
+  process_.Flush();
+  process_.Log("2");
+  process_.Flush();
+  process_.Log("3");
+  process_.TakeAndWrite();
+  process_.Publish();
+  process_.Log("4");
+  WriteFile(process_.ring_path(),
+            OfAnotherBoot(ReadFile(process_.ring_path())));
+  DamageCursors(process_.ring_path());
+  const Decoded decoded = DecodeAll({directory_});
+  if (GetParam() == 1) {  // every frame has metadata
+    EXPECT_THAT(decoded.texts, ElementsAre("1", "2", "3", "4"));
+    EXPECT_THAT(decoded.ring_texts, ElementsAre("4"));
+  } else {
+    EXPECT_THAT(decoded.texts, ElementsAre("1", "3", "4"))
+        << "the ring has released 2";
+    EXPECT_THAT(decoded.ring_texts, ElementsAre("3", "4"));
+  }
+  EXPECT_THAT(decoded.damage, Contains(HasSubstr("cursor is damaged")));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
 // Invariant: while a process logs and flushes, decoding returns its records

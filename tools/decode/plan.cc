@@ -171,12 +171,11 @@ void Planner::ReportDamage(const InputFile& input, const RingImage& image,
                     "the persist cursor is damaged; the segments decide which "
                     "records are only in the ring");
   }
-  if (!point.lost_open_frame) return;
   const SegmentCursor& cursor = facts.cursor;
-  for (const FoundSegment& segment : segments) {
-    if (segment.identity.number != cursor.segment_number) continue;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (!point.segments[i].lost_open_frame) continue;
     report_->Damage(
-        segment.input.path,
+        segments[i].input.path,
         absl::StrCat("[", cursor.frame_offset, "..", cursor.segment_bytes,
                      "): not the bytes that the ring's cursor covers; the "
                      "positions ",
