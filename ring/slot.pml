@@ -34,7 +34,7 @@
 #endif
 #define SLOTS 4
 #define FIRST SLOTS
-#define END (FIRST + 3 * SLOTS) /* of the positions, part_index make three laps */
+#define END (FIRST + 3 * SLOTS) /* the positions make three laps */
 #define IDS (WRITERS * RECORDS)
 #define NO_ID 255
 
