@@ -196,12 +196,13 @@ class Slots {
           WordPosition(seen) > position) {
         return SlotStatus::kPending;
       }
-      // A writer of the previous lap still owns the slot. This position does
-      // not get the slot, so the flusher need not wait.
+      // A writer of the previous lap owns the slot; this position never gets
+      // it.
       if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
                          __ATOMIC_RELAXED)) {
         return SlotStatus::kNothing;
       }
+      seen = Load(word, __ATOMIC_ACQUIRE);  // The failed swap was relaxed.
     }
     switch (WordState(seen)) {
       case SlotState::kFilling:

@@ -260,7 +260,7 @@ void Flusher::RunHousekeeping() {
   if (recovery_ != nullptr && !is_ending_) {
     recovery_->StartRoundIfDue(MonotonicTime());
   }
-  retention_.RunIfDue();
+  retention_.RunIfDue(is_ending_);
   UpdateRetentionCounters();
 }
 

@@ -85,9 +85,13 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
   if (!fd.ok()) return fd.status();
   LeftoverReport report;
   report.ring_path = path;
-  if (!absl::EndsWith(path, kUnfinishedSuffix)) {
-    const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd->fd(), path);
-    if (!leftover.ok()) return leftover.status();
+  const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd->fd(), path);
+  // A file that its maker did not finish may be unreadable, and has no records.
+  // A readable ring has them, whatever its name is.
+  if (!leftover.ok() && !absl::EndsWith(path, kUnfinishedSuffix)) {
+    return leftover.status();
+  }
+  if (leftover.ok()) {
     if (absl::Status s =
             AddToSegments(leftover->ring, segment_directory, options, &report);
         !s.ok()) {

@@ -56,7 +56,8 @@ class Leftover {
     if (absl::Status s = Decide(); !s.ok()) return s;
     if (point_.basis == ResumePoint::Basis::kAlreadyRecovered) {
       report->segment_path = last_segment().path;
-      return absl::OkStatus();
+      // The former attempt may have ended between its rename and its sync.
+      return SyncDirectory(directory_);
     }
     absl::Status status = CutSegments();
     NameSegment();

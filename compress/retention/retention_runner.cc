@@ -108,7 +108,7 @@ void RetentionRunner::SetDueSoon() {
   if (MonotonicTime() - ran_at_ >= kSoon) is_due_ = true;
 }
 
-void RetentionRunner::RunIfDue() { Run(/*is_last_run=*/false); }
+void RetentionRunner::RunIfDue(bool is_ending) { Run(is_ending); }
 
 void RetentionRunner::RunLast() {
   Run(/*is_last_run=*/true);

@@ -56,8 +56,9 @@ class RetentionRunner {
   // minute ago. Returns soon: deletes at most 16 files, and the next call
   // continues. A file that cannot be deleted is reported on stderr, at most one
   // line a minute, and is not tried again for ten minutes. Does nothing without
-  // a limit.
-  void RunIfDue();
+  // a limit. If `is_ending`, the log is ending: a run that is not the first one
+  // does not wait for a round of recovery.
+  void RunIfDue(bool is_ending = false);
 
   // Does a RunIfDue(), and reports the deleted rings that were not reported
   // yet. Call it once, at the end.

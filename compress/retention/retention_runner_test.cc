@@ -92,15 +92,21 @@ TEST_F(RetentionRunnerTest, ForkedChildDoesNotLockSegments) {
 // A killed process does not release its locks itself.
 TEST_F(RetentionRunnerTest, ForkedChildOfKilledProcessLocksNoFile) {
   int pipe_ends[2];
+  int forked_ends[2];
   ASSERT_EQ(pipe(pipe_ends), 0);
+  ASSERT_EQ(pipe(forked_ends), 0);
   InChild([&] {
     Process process(directory_, RetentionOptions());
     process.LogSegments(2);
     if (fork() == 0) {
+      // fork() has returned, so the inherited descriptors are closed.
+      if (write(forked_ends[1], "", 1) != 1) _exit(1);
       close(pipe_ends[1]);
       char end;
       _exit(read(pipe_ends[0], &end, 1) == 0 ? 0 : 1);
     }
+    char forked;
+    if (read(forked_ends[0], &forked, 1) != 1) _exit(1);
     raise(SIGKILL);
   });
   EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());

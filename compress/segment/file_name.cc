@@ -109,7 +109,8 @@ ParsedFileName ParseFileName(absl::string_view basename) {
     parsed.format =
         suffix == kJsonSuffix ? LineFormat::kJson : LineFormat::kText;
     if (suffix != SegmentSuffix(parsed.format) ||
-        !ParseSegmentNumber(parts[5], &parsed.segment_number)) {
+        !ParseSegmentNumber(parts[5], &parsed.segment_number) ||
+        parsed.segment_number == 0) {
       return {};
     }
   } else {

@@ -16,6 +16,7 @@
 #include "absl/log/log.h"
 #include "absl/log/log_entry.h"
 #include "absl/log/log_sink.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -134,10 +135,14 @@ TEST_F(SplitMessageTest, MessageWithoutLiteralsIsNotSplit) {
   EXPECT_EQ(Captured(), "?");
 }
 
-TEST_F(SplitMessageTest, TruncatedMessageIsNotSplit) {
+// The room for the text depends on the length of the file name.
+TEST_F(SplitMessageTest, TruncatedMessageSplitsTextOrNothing) {
   LOG(INFO).ToSinkOnly(&sink_) << "long " << std::string(20000, 'x') << " end";
   EXPECT_LT(sink_.message.text.size(), 20000u);
-  EXPECT_EQ(Captured(), "?");
+  if (Captured() != "?") {
+    EXPECT_TRUE(Captured() ==
+                absl::StrCat("long |", sink_.message.text.substr(5)));
+  }
 }
 
 TEST_F(SplitMessageTest, TooManyPiecesAreNotSplit) {

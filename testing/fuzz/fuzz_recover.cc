@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -101,7 +103,8 @@ Names NamesFor(absl::string_view ring_bytes) {
       DecodeSegmentCursor(ring->cursor);
   return {RingFileName(ring->header),
           cursor.ok()
-              ? SegmentFileName(ring->header, cursor->segment_number,
+              ? SegmentFileName(ring->header,
+                                std::max<uint64_t>(cursor->segment_number, 1),
                                 cursor->segment_open_time_ns, cursor->format)
               : SegmentFileName(ring->header, 1, ring->header.created_unix_ns,
                                 LineFormat::kText)};

@@ -297,7 +297,7 @@ TEST(GoldenTest, NewerMajorVersionOfMetadataIsRefused) {
       PrintSegmentBytes(WithMetadata(Golden(kText), [](std::string* payload) {
         Put(8, uint16_t{2}, payload);
       }));
-  EXPECT_THAT(printed, HasSubstr("metadata frame of format version 2"));
+  EXPECT_THAT(printed, HasSubstr("metadata frame: format version 2"));
   EXPECT_THAT(printed, ::testing::Not(HasSubstr("# frame")));
 }
 
@@ -311,7 +311,7 @@ TEST(GoldenTest, NewerMajorVersionOfCursorIsRefused) {
   ASSERT_THAT(sweep.errors, SizeIs(1));
   EXPECT_TRUE(absl::IsUnimplemented(sweep.errors[0])) << sweep.errors[0];
   EXPECT_THAT(sweep.errors[0].message(),
-              HasSubstr("segment cursor of format version 2"));
+              HasSubstr("segment cursor: format version 2"));
   EXPECT_EQ(ReadFile(absl::StrCat(directory, "/", kKilledRing)), ring);
   EXPECT_EQ(ReadFile(absl::StrCat(directory, "/", kKilledSegment)),
             Golden(kKilledSegment));

@@ -120,6 +120,7 @@ TEST_F(PlanTest, LostCursorHidesNoSegment) {
 
 TEST_F(PlanTest, SegmentBegunAfterReadingIsNotDamage) {
   process_.Log("a");
+  ZeroCursors(process_.ring_path());  // None has been published yet.
   int readings = 0;
   Make([&](const std::string& ring_path) {
     absl::StatusOr<RingImage> image = RingImage::Read(ring_path);
