@@ -183,7 +183,7 @@ class Slots {
     kNothing,     // no record will come: skipped or released
   };
   // Returns the status of a position. If a stuck writer of the previous lap
-  // owns the slot, first marks the position as skipped: it never gets the slot.
+  // owns the slot, first marks the position as skipped for good.
   SlotStatus Peek(uint64_t position) {
     if (position >= Load(&layout_.live->tail, __ATOMIC_RELAXED)) {
       return SlotStatus::kNotClaimed;
