@@ -196,8 +196,6 @@ class Slots {
           WordPosition(seen) > position) {
         return SlotStatus::kPending;
       }
-      // A writer of the previous lap owns the slot; this position never gets
-      // it.
       if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
                          __ATOMIC_RELAXED)) {
         return SlotStatus::kNothing;
