@@ -93,7 +93,7 @@ TEST_P(ScriptedDeathTest, LostCursorKeepsRecordsAndSegments) {
   for (const std::string& path : names) {
     for (absl::string_view line :
          absl::StrSplit(Decompress(path), '\n', absl::SkipEmpty())) {
-      texts.emplace_back(line.substr(line.find("] ") + 2));
+      texts.push_back(TextOfLine(line));
     }
   }
   EXPECT_THAT(NumberedTexts(logged), ::testing::IsSubsetOf(texts));
