@@ -60,8 +60,8 @@ TEST(FileNameTest, NamesRoundTrip) {
   EXPECT_EQ(ring.ring_id_prefix, 0x0f3a9c1bu);
   EXPECT_EQ(ring.time_ns, kTime / 1000000000 * 1000000000);
   for (const LineFormat format : {LineFormat::kText, LineFormat::kJson}) {
-    for (const uint64_t number : {uint64_t{0}, uint64_t{1}, uint64_t{999999},
-                                  uint64_t{1000000}, ~uint64_t{0}}) {
+    for (const uint64_t number :
+         {uint64_t{1}, uint64_t{999999}, uint64_t{1000000}, ~uint64_t{0}}) {
       const ParsedFileName segment =
           ParseFileName(SegmentFileName(header, number, kTime, format));
       EXPECT_EQ(segment.kind, FileKind::kSegment);
@@ -70,6 +70,13 @@ TEST(FileNameTest, NamesRoundTrip) {
       EXPECT_EQ(segment.ring_id_prefix, 0x0f3a9c1bu);
     }
   }
+}
+
+TEST(FileNameTest, RejectsSegmentNumberZero) {
+  EXPECT_EQ(ParseFileName(SegmentFileName(MakeHeader("program", "host"), 0,
+                                          kTime, LineFormat::kText))
+                .kind,
+            FileKind::kOther);
 }
 
 TEST(FileNameTest, RejectsOtherNames) {
