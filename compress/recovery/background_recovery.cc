@@ -95,8 +95,9 @@ uint64_t BackgroundRecovery::State::RecoverFiles(
   const absl::StatusOr<std::vector<std::string>> leftovers =
       FindLeftovers(ring_directory, segment_directory);
   if (!leftovers.ok()) {
-    if (failures.Add(ring_directory, now))
+    if (failures.Add(ring_directory, now)) {
       errors->push_back(leftovers.status());
+    }
     return 0;
   }
   failures.Remove(ring_directory);
