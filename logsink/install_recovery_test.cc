@@ -20,8 +20,8 @@
 #include "ringlog/compress/recovery/background_recovery_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/os/monotonic_time.h"
-#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {

@@ -133,8 +133,9 @@ bool ParseNote(absl::string_view note, ParsedRecord* out) {
 }
 
 bool ParseText(absl::string_view in, ParsedRecord* out) {
-  if (in.empty() || in.back() != '\n' || !ConsumeTextHead(&in, out))
+  if (in.empty() || in.back() != '\n' || !ConsumeTextHead(&in, out)) {
     return false;
+  }
   in.remove_suffix(1);
   const size_t last_break = in.rfind('\n');
   if (last_break != absl::string_view::npos && last_break + 1 < in.size() &&

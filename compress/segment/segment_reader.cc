@@ -331,9 +331,10 @@ void SegmentReader::SkipSkippable(uint32_t magic) {
       IsFrameBoundary(file_, end, limit_)) {
     offset_ = end;
     is_closed_ |= magic == kSeekTableFrameMagic;
-    if (lacks_metadata_)
+    if (lacks_metadata_) {
       skipped_.AddDamage(frame_begin_, offset_,
                          "the frame has no metadata frame");
+    }
     lacks_metadata_ = false;
   } else if (end > limit_ && !next.has_value()) {
     TruncateAt(offset_);

@@ -269,8 +269,9 @@ absl::Status EndDamagedSegment(const std::string& path,
   constexpr uint64_t kMaxLostBytes = 64 << 20;
   const bool is_possible =
       cursor.segment_bytes <= file->opened_bytes() + kMaxLostBytes;
-  if (!is_possible || BelongsToAnotherRing(*file, identity))
+  if (!is_possible || BelongsToAnotherRing(*file, identity)) {
     return absl::OkStatus();
+  }
   ResumeState state = MakeResumeState(identity, cursor);
   const bool is_intact =
       state.has_open_frame && PrepareOpenFrame(*file, cursor, &state).ok();

@@ -100,8 +100,9 @@ absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
     const absl::StatusOr<BlockExtent> block = ParseBlockExtent(file, at, limit);
     if (!block.ok()) return block.status();
     if (!block->is_complete) {
-      if (block->is_raw)
+      if (block->is_raw) {
         extent.truncated_raw_bytes = limit - at - kBlockHeaderBytes;
+      }
       return extent;
     }
     is_last = block->is_last;

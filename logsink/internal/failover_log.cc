@@ -41,9 +41,8 @@ BackgroundRecovery::Options RecoveryOptions(
         {fallback.directory, fallback.ring_directory});
   }
   recovery.first_round = first_round;
-  recovery.interval = storage == RingStorage::kFile
-                          ? kRecoveryInterval
-                          : absl::InfiniteDuration();
+  recovery.interval = storage == RingStorage::kFile ? kRecoveryInterval
+                                                    : absl::InfiniteDuration();
   recovery.segment = ToFlusherOptions(options).segment;
   return recovery;
 }
@@ -81,8 +80,7 @@ bool HasItsFile(const Ring& ring) {
 
 }  // namespace
 
-FailoverLog::FailoverLog(const RingLogSinkOptions& options,
-                         RingStorage storage,
+FailoverLog::FailoverLog(const RingLogSinkOptions& options, RingStorage storage,
                          BackgroundRecovery::FirstRound first_round)
     : directory_(options.directory),
       fallback_directory_(options.fallback_directory),
@@ -229,8 +227,9 @@ void FailoverLog::ReturnIfAllIsWritten() {
 }
 
 void FailoverLog::OnFallbackWrite(const absl::Status& status) {
-  if (!status.ok())
+  if (!status.ok()) {
     WarnRateLimited(absl::StrCat(status.message(), kRecordsStay));
+  }
   if (log(kFirst) != nullptr || is_stopping()) return;
   const absl::Duration now = MonotonicTime();
   if (now - tried_at_ < retry_interval_) return;

@@ -37,8 +37,9 @@ class CrashKiller::SegmentWatch {
   static absl::StatusOr<SegmentWatch> Begin(const std::string& directory) {
     SegmentWatch watch;
     watch.fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (watch.fd_ < 0)
+    if (watch.fd_ < 0) {
       return absl::ErrnoToStatus(errno, "cannot create a watch");
+    }
     if (inotify_add_watch(watch.fd_, directory.c_str(), IN_CREATE) < 0) {
       return absl::ErrnoToStatus(errno,
                                  absl::StrCat("cannot watch ", directory));

@@ -256,8 +256,9 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
     if (point != nullptr) {
       counted = point->segments[i];
       // The ring has all of its records.
-      if (counted.bytes == 0 && file.identity.number > point->last_segment)
+      if (counted.bytes == 0 && file.identity.number > point->last_segment) {
         continue;
+      }
     }
     if (!file.status.ok()) {
       ReportUnreadable(file);
