@@ -51,7 +51,9 @@ find_tests() {
   while read -r file; do
     files+=("//$(dirname "$file"):$(basename "$file")")
   done < <(git grep --untracked -lF 'TestSeed()' -- '*.cc' '*.h' ':!testing/harness/test_seed.*' ':!testing/consumer')
-  ./bazelw query --noshow_progress "kind(cc_test, rdeps(//..., set(${files[*]})))"
+  # Not query: it loads tools of Bazel that no build needs, from the network.
+  ./bazelw cquery --noshow_progress "${bazel_options[@]}" "kind(cc_test, rdeps(//..., set(${files[*]})))" |
+    awk '{ print $1 }' | sort -u
 }
 
 # Prints a checksum of all that decides what the tests do.
