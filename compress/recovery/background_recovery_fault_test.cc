@@ -10,7 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
+#include <fstream>
 #include <string>
 
 #include "absl/base/config.h"
@@ -145,12 +145,11 @@ constexpr bool kMayLimitMemory = true;
 // Lets the calling process allocate at most `bytes` more.
 void LimitMemory(uint64_t bytes) {
   uint64_t pages = 0;
-  FILE* const statm = fopen("/proc/self/statm", "r");
-  if (statm == nullptr || fscanf(statm, "%lu", &pages) != 1) _exit(100);
-  fclose(statm);
-  const rlim_t most =
+  std::ifstream statm("/proc/self/statm");
+  if (!(statm >> pages)) _exit(100);
+  const rlim_t max_bytes =
       pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + bytes;
-  const rlimit limit = {most, most};
+  const rlimit limit = {max_bytes, max_bytes};
   if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(101);
 }
 
