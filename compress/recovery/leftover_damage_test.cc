@@ -260,6 +260,36 @@ TEST_F(OpenFrameTest, ForeignFileOfThatNameStays) {
   EXPECT_EQ(ReadFile(segment_), others);
 }
 
+// A new segment takes the first number that no foreign file has, whether the
+// cursor is intact or lost.
+TEST_F(OpenFrameTest, ForeignFileOfTheNextNameStays) {
+  std::string others;
+  {
+    const std::string elsewhere = MakeTestDirectory();
+    ScriptedProcess process(elsewhere, ScriptedProcess::OpenFrames());
+    process.Run(TwoSegmentScript(), kOpenFrameSteps);
+    others = ReadFile(FilesIn(elsewhere, ".zst")[0]);
+  }
+  std::string next = segment_;
+  next.replace(next.rfind("000001"), 6, "000002");
+  std::string lost = ring_bytes_;
+  lost.replace(kLiveOffset + offsetof(RingLive, cursor),
+               sizeof(RingLive::cursor), sizeof(RingLive::cursor), '\0');
+  for (const std::string& ring : {ring_bytes_, lost}) {
+    for (const std::string& path : FilesIn(directory_, ".zst")) {
+      ASSERT_EQ(unlink(path.c_str()), 0);
+    }
+    WriteFile(ring_, ring);
+    std::string damaged = segment_bytes_;
+    damaged.back() = static_cast<char>(damaged.back() ^ 1);
+    WriteFile(segment_, damaged);
+    WriteFile(next, others);
+    ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
+    EXPECT_EQ(ReadFile(next), others);
+    EXPECT_THAT(FilesIn(directory_, ".zst"), SizeIs(3));
+  }
+}
+
 // The cursor may be older than the segments, so the segments are scanned.
 TEST_P(ScriptedDeathTest, MachineDeathLosesAndDoublesNothing) {
   const std::string directory = MakeTestDirectory();

@@ -109,13 +109,8 @@ class Leftover {
                        facts_.cursor_end_position);
       if (!scanned.ok()) return scanned.status();
       segments_ = *std::move(scanned);
-    } else if (struct stat st; cursor_.names_started_segment() &&
-                               lstat(SegmentPath().c_str(), &st) == 0) {
-      ScannedSegment segment;
-      segment.path = SegmentPath();
-      segment.facts.number = cursor_.segment_number;
-      segment.facts.bytes = static_cast<uint64_t>(st.st_size);
-      segments_.push_back(std::move(segment));
+    } else {
+      AddCursorSegments();
     }
     std::vector<SegmentFacts> facts;
     for (const ScannedSegment& segment : segments_) {
@@ -123,6 +118,32 @@ class Leftover {
     }
     point_ = DecideResumePoint(facts_, facts);
     return absl::OkStatus();
+  }
+
+  // Adds the facts that an intact cursor needs: about the segment that it
+  // names, and about foreign files with the names of the next ones.
+  void AddCursorSegments() {
+    const SegmentCursor cursor = cursor_;
+    const auto add = [this] {
+      ScannedSegment segment;
+      segment.path = SegmentPath();
+      segment.facts.number = cursor_.segment_number;
+      struct stat st;
+      if (lstat(segment.path.c_str(), &st) != 0) return false;
+      segment.facts.bytes = static_cast<uint64_t>(st.st_size);
+      const bool is_foreign = BelongsToAnotherRing(ring_.header, segment.path);
+      if (is_foreign) {
+        segment.facts.standing = SegmentFacts::Standing::kForeign;
+      }
+      if (is_foreign || cursor_.names_started_segment()) {
+        segments_.push_back(std::move(segment));
+      }
+      return is_foreign;
+    };
+    if (cursor.names_started_segment()) add();
+    NameSegmentAfter(cursor.last_started_segment());
+    while (add()) NameSegmentAfter(cursor_.segment_number);
+    cursor_ = cursor;
   }
 
   // After the death of the machine: removes the bytes that do not count. The
@@ -175,18 +196,22 @@ class Leftover {
   }
 
   // The new name sorts directly after the one of the segment before.
-  void NameNextSegment() {
+  void NameNextSegment() { NameSegmentAfter(point_.next_segment - 1); }
+
+  void NameSegmentAfter(uint64_t number) {
     if (cursor_.segment_number == 0) {
       cursor_.segment_open_time_ns = ring_.header.created_unix_ns;
     }
-    cursor_.segment_number = point_.next_segment;
+    cursor_.segment_number = number + 1;
     cursor_.segment_bytes = cursor_.frame_offset = 0;
   }
 
   // Reopens the last segment and truncates it to the bytes that count. If the
   // segment is missing or damaged, leaves `writer_` unset.
   absl::Status OpenSegment() {
-    if (!cursor_.names_started_segment()) return absl::OkStatus();
+    if (!cursor_.names_started_segment() || point_.last_index < 0) {
+      return absl::OkStatus();
+    }
     absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
         SegmentWriter::Reopen(SegmentPath(), Identity(), cursor_, options_);
     if (writer.ok()) {
@@ -203,7 +228,7 @@ class Leftover {
   // Creates the next segment. Its name depends only on the ring, so a second
   // attempt replaces the file of the first one.
   absl::Status BeginSegment() {
-    if (!cursor_.names_unstarted_segment()) NameNextSegment();
+    NameNextSegment();
     const std::string path =
         absl::StrCat(SegmentPath(), renames_when_complete() ? ".tmp" : "");
     if (unlink(path.c_str()) != 0 && errno != ENOENT) {
@@ -230,9 +255,8 @@ class Leftover {
   // Adds, in this order:
   //   1. records and gaps, by position;
   //   2. drops that no segment reports yet;
-  //   3. crash reports. A later attempt, after another boot, skips them by
-  //   their
-  //      positions.
+  //   3. crash reports, which a later attempt, after another boot, skips by
+  //      their positions.
   absl::Status AddRecords(LeftoverReport* report) {
     const uint64_t begin = point_.first_position;
     const uint64_t end = std::max(begin, ring_.end_position);

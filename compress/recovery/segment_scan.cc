@@ -84,8 +84,8 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
   const RingId ring_id = RingIdOf(header);
   if (const FrameMetadata* first = (*reader)->first_metadata()) {
     if (first->identity.ring_id != ring_id) {
-      return absl::NotFoundError(
-          absl::StrCat(path, ": belongs to another ring"));
+      facts.standing = SegmentFacts::Standing::kForeign;
+      return facts;
     }
     facts.has_metadata = true;
     facts.is_recovered = first->identity.is_recovered;
@@ -95,6 +95,14 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
     return s;
   }
   return facts;
+}
+
+bool BelongsToAnotherRing(const RingHeader& header, const std::string& path) {
+  const absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
+      SegmentReader::Open(path);
+  if (!reader.ok()) return false;
+  const FrameMetadata* const first = (*reader)->first_metadata();
+  return first != nullptr && first->identity.ring_id != RingIdOf(header);
 }
 
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(

@@ -28,15 +28,19 @@ struct ScannedSegment {
 
 // Returns the facts about the file at `path`, which has segment number
 // `number`. Counts drops in frames that end above position `from`. In a file
-// that is not a zstd file nothing is proven.
-//   NotFound: no such file, or it belongs to another ring
-//   others:   those of open(2) and read(2)
+// that is not a zstd file nothing is proven. The file of another ring is
+// kForeign, and is not read further.
+//   errors are those of open(2) and read(2)
 absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
                                          const std::string& path,
                                          uint64_t number, uint64_t from);
 
-// Scans the segments in `directory` that belong to the ring with `header`, from
-// `first_number` on. Returns them sorted by number.
+// Returns true if the file at `path` is a segment of another ring than the one
+// with `header`.
+bool BelongsToAnotherRing(const RingHeader& header, const std::string& path);
+
+// Scans the files in `directory` that are named as segments of the ring with
+// `header`, from `first_number` on. Returns them sorted by number.
 //   those of opendir(3), readdir(3) and ScanSegment(): an unreadable segment
 //   may hold any record, so no decision is possible
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(

@@ -231,6 +231,24 @@ TEST_P(MergeTest, UnprovenBytesDoNotCountAfterMachineDeath) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
+// Its text is left out, as recovery does, but not silently.
+TEST_P(MergeTest, SegmentWithoutProofIsReported) {
+  process_.Log("1");
+  process_.Flush();
+  process_.Log("2");
+  const std::string path = process_.segment_path(1);
+  std::string bytes = ReadFile(path);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);  // of the metadata
+  WriteFile(path, bytes);
+  WriteFile(process_.ring_path(),
+            OfAnotherBoot(ReadFile(process_.ring_path())));
+  DamageCursors(process_.ring_path());
+  const Decoded decoded = DecodeAll({directory_});
+  EXPECT_THAT(decoded.texts, ElementsAre("2"));
+  EXPECT_THAT(decoded.damage, Contains(HasSubstr("no frame in it is intact")));
+  EXPECT_EQ(decoded.result.exit_status(), 1);
+}
+
 // Invariant: while a process logs and flushes, decoding returns its records
 // from the beginning, without a hole, and at least those logged before.
 TEST(LiveRingTest, LoggedRecordsAreThereOnce) {

@@ -255,8 +255,9 @@ void Planner::AddSegments(const std::vector<FoundSegment>& files,
     CountedSegment counted;
     if (point != nullptr) {
       counted = point->segments[i];
-      // The ring has all of its records.
-      if (counted.bytes == 0 && file.identity.number > point->last_segment) {
+      // If the cursor is intact, the ring has all records of later segments.
+      if (counted.bytes == 0 && !point->cursor_is_damaged &&
+          file.identity.number > point->last_segment) {
         continue;
       }
     }
@@ -279,7 +280,7 @@ void Planner::AddSegment(const FoundSegment& file,
                          const CountedSegment& counted, SourcePlan* plan) {
   if (counted.bytes == 0) {
     report_->Damage(file.input.path,
-                    "no intact frame; the machine died before one was on disk");
+                    "no frame in it is intact, so nothing in it counts");
     return;
   }
   SegmentPart part;
