@@ -77,6 +77,14 @@ bool IsLeftoverOf(const std::string& segment_directory, const NamedRing& ring,
          !absl::IsNotFound(header.status());
 }
 
+// Returns true if `status`, from ReadLeftover(), shows that the file at `path`
+// is a ring that its maker did not finish. Such a file has no records. Other
+// errors, for example a failed read, do not show that.
+bool IsUnfinished(const std::string& path, const absl::Status& status) {
+  return absl::EndsWith(path, kUnfinishedSuffix) &&
+         (absl::IsInvalidArgument(status) || absl::IsDataLoss(status));
+}
+
 absl::StatusOr<LeftoverReport> Recover(const std::string& path,
                                        const std::string& segment_directory,
                                        const SegmentWriterOptions& options) {
@@ -86,9 +94,7 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
   LeftoverReport report;
   report.ring_path = path;
   const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd->fd(), path);
-  // A file that its maker did not finish may be unreadable, and has no records.
-  // A readable ring has them, whatever its name is.
-  if (!leftover.ok() && !absl::EndsWith(path, kUnfinishedSuffix)) {
+  if (!leftover.ok() && !IsUnfinished(path, leftover.status())) {
     return leftover.status();
   }
   if (leftover.ok()) {

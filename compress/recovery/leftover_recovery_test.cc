@@ -28,8 +28,10 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fixtures/repair_checksums.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/run_child.h"
@@ -214,6 +216,37 @@ TEST(LeftoverRecoveryTest, UnfinishedRingIsDeleted) {
   RecoverLeftovers(directory, directory);
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_TRUE(std::filesystem::exists(directory + "/other.tmp"));
+}
+
+// For example a copy, or a ring whose maker died before the rename.
+TEST(LeftoverRecoveryTest, RecordsOfUnfinishedRingAreRecovered) {
+  const std::string directory = MakeTestDirectory();
+  LogAndDie(directory, 3);
+  const std::string ring = FilesIn(directory, ".ring").at(0);
+  ASSERT_EQ(rename(ring.c_str(), (ring + ".tmp").c_str()), 0);
+  const absl::StatusOr<LeftoverReport> report =
+      RecoverLeftover(ring + ".tmp", directory, SegmentWriterOptions());
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
+  EXPECT_FALSE(std::filesystem::exists(ring + ".tmp"));
+}
+
+// A ring of a later version is not an unfinished ring.
+TEST(LeftoverRecoveryTest, UnreadableRingWithSuffixStays) {
+  const std::string directory = MakeTestDirectory();
+  LogAndDie(directory, 3);
+  const std::string ring = FilesIn(directory, ".ring").at(0);
+  std::string bytes = ReadFile(ring);
+  for (const uint64_t at : {uint64_t{0}, kRingHeaderCopyOffset}) {
+    bytes[at + offsetof(RingHeader, major_version)] = 2;
+  }
+  RepairRingChecksums(&bytes);
+  ASSERT_EQ(unlink(ring.c_str()), 0);
+  const std::string path = ring + ".tmp";
+  WriteFile(path, bytes);
+  EXPECT_TRUE(absl::IsUnimplemented(
+      RecoverLeftover(path, directory, SegmentWriterOptions()).status()));
+  EXPECT_TRUE(std::filesystem::exists(path));
 }
 
 TEST(LeftoverRecoveryTest, UnreportedDropsAreGapsInLog) {
