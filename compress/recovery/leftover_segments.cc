@@ -18,6 +18,7 @@
 #include "ringlog/compress/recovery/segment_scan.h"
 #include "ringlog/compress/segment/batch_builder.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_resume.h"
@@ -31,13 +32,6 @@ namespace ringlog {
 namespace {
 
 constexpr size_t kBatchBytes = 64 << 10;
-
-CursorState CursorStateOf(const RecoveredRing& ring) {
-  if (!ring.has_live || LatestCursorIsDamaged(ring.live, ring.header)) {
-    return CursorState::kDamaged;
-  }
-  return ring.cursor.sequence == 0 ? CursorState::kNone : CursorState::kIntact;
-}
 
 class Leftover {
  public:
@@ -59,7 +53,7 @@ class Leftover {
       // The former attempt may have ended between its rename and its sync.
       return SyncDirectory(directory_);
     }
-    absl::Status status = CutSegments();
+    absl::Status status = TruncateSegments();
     NameSegment();
     if (status.ok()) status = OpenSegment();
     if (status.ok()) status = AddRecords(report);
@@ -84,12 +78,13 @@ class Leftover {
     return segments_[static_cast<size_t>(point_.last_index)];
   }
 
-  std::string SegmentPath() const {
+  std::string PathOf(const SegmentCursor& cursor) const {
     return absl::StrCat(
         directory_, "/",
-        SegmentFileName(ring_.header, cursor_.segment_number,
-                        cursor_.segment_open_time_ns, cursor_.format));
+        SegmentFileName(ring_.header, cursor.segment_number,
+                        cursor.segment_open_time_ns, cursor.format));
   }
+  std::string SegmentPath() const { return PathOf(cursor_); }
 
   SegmentIdentity Identity() const {
     SegmentIdentity identity;
@@ -123,32 +118,39 @@ class Leftover {
   // Adds the facts that an intact cursor needs: about the segment that it
   // names, and about foreign files with the names of the next ones.
   void AddCursorSegments() {
-    const SegmentCursor cursor = cursor_;
-    const auto add = [this] {
-      ScannedSegment segment;
-      segment.path = SegmentPath();
-      segment.facts.number = cursor_.segment_number;
-      struct stat st;
-      if (lstat(segment.path.c_str(), &st) != 0) return false;
-      segment.facts.bytes = static_cast<uint64_t>(st.st_size);
-      const bool is_foreign = BelongsToAnotherRing(ring_.header, segment.path);
-      if (is_foreign) {
-        segment.facts.standing = SegmentFacts::Standing::kForeign;
-      }
-      if (is_foreign || cursor_.names_started_segment()) {
-        segments_.push_back(std::move(segment));
-      }
-      return is_foreign;
-    };
-    if (cursor.names_started_segment()) add();
-    NameSegmentAfter(cursor.last_started_segment());
-    while (add()) NameSegmentAfter(cursor_.segment_number);
-    cursor_ = cursor;
+    if (cursor_.names_started_segment()) AddSegmentNamedBy(cursor_);
+    SegmentCursor next = CursorAfter(cursor_.last_started_segment());
+    while (AddSegmentNamedBy(next)) next = CursorAfter(next.segment_number);
+  }
+
+  // Adds the file that `cursor` names, if it is foreign or was started. Returns
+  // true if it is foreign.
+  bool AddSegmentNamedBy(const SegmentCursor& cursor) {
+    ScannedSegment segment;
+    segment.path = PathOf(cursor);
+    segment.facts.number = cursor.segment_number;
+    struct stat st;
+    if (lstat(segment.path.c_str(), &st) != 0) return false;
+    segment.facts.bytes = static_cast<uint64_t>(st.st_size);
+    const bool is_foreign = IsForeign(segment.path);
+    if (is_foreign) {
+      segment.facts.standing = SegmentFacts::Standing::kForeign;
+    }
+    if (is_foreign || cursor.names_started_segment()) {
+      segments_.push_back(std::move(segment));
+    }
+    return is_foreign;
+  }
+
+  bool IsForeign(const std::string& path) const {
+    const absl::StatusOr<SegmentFile> file =
+        SegmentFile::Open(path, O_RDONLY | O_NOFOLLOW);
+    return file.ok() && BelongsToAnotherRing(*file, RingIdOf(ring_.header));
   }
 
   // After the death of the machine: removes the bytes that do not count. The
   // last segment itself is truncated when it is reopened.
-  absl::Status CutSegments() {
+  absl::Status TruncateSegments() {
     if (!NeededScan(facts_).for_proof) return absl::OkStatus();
     for (const ScannedSegment& segment : segments_) {
       absl::Status status;
@@ -160,14 +162,14 @@ class Leftover {
         }
       } else if (segment.facts.number < point_.last_segment &&
                  !segment.facts.is_closed) {
-        status = CutSegment(segment);
+        status = TruncateSegment(segment);
       }
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
   }
 
-  absl::Status CutSegment(const ScannedSegment& segment) {
+  absl::Status TruncateSegment(const ScannedSegment& segment) {
     // An earlier attempt may have ended the cursor's segment as damaged, and
     // continued in the next one.
     if (segment.facts.number == cursor_.segment_number &&
@@ -195,16 +197,19 @@ class Leftover {
     if (!point_.continues_last) NameNextSegment();
   }
 
-  // The new name sorts directly after the one of the segment before.
-  void NameNextSegment() { NameSegmentAfter(point_.next_segment - 1); }
-
-  void NameSegmentAfter(uint64_t number) {
-    if (cursor_.segment_number == 0) {
-      cursor_.segment_open_time_ns = ring_.header.created_unix_ns;
+  // Returns a cursor that names the segment after `number`, not started. Its
+  // name sorts directly after the one of the segment before.
+  SegmentCursor CursorAfter(uint64_t number) const {
+    SegmentCursor cursor = cursor_;
+    if (cursor.segment_number == 0) {
+      cursor.segment_open_time_ns = ring_.header.created_unix_ns;
     }
-    cursor_.segment_number = number + 1;
-    cursor_.segment_bytes = cursor_.frame_offset = 0;
+    cursor.segment_number = number + 1;
+    cursor.segment_bytes = cursor.frame_offset = 0;
+    return cursor;
   }
+
+  void NameNextSegment() { cursor_ = CursorAfter(point_.next_segment - 1); }
 
   // Reopens the last segment and truncates it to the bytes that count. If the
   // segment is missing or damaged, leaves `writer_` unset.
@@ -337,8 +342,10 @@ class Leftover {
 }  // namespace
 
 RingFacts RingFactsOf(const RecoveredRing& ring) {
+  const CursorState state = CursorStateOf(ring.has_live ? &ring.live : nullptr,
+                                          ring.header, ring.cursor);
   return MakeRingFacts(ring.header, !IsOfThisBoot(OwnerOf(ring.header).boot_id),
-                       CursorStateOf(ring), ring.cursor);
+                       state, ring.cursor);
 }
 
 absl::Status AddToSegments(const RecoveredRing& ring,

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/ring_header.h"
 
 namespace ringlog {
 namespace {
@@ -176,8 +177,15 @@ int FindLastProven(const RingFacts& ring,
 
 absl::StatusOr<SegmentCursor> DecodeCursorState(const PersistCursor& cursor) {
   if (cursor.sequence == 0) return SegmentCursor();
-  return DecodeSegmentCursor(absl::string_view(
-      reinterpret_cast<const char*>(cursor.state), cursor.state_bytes));
+  return DecodeSegmentCursor(cursor);
+}
+
+CursorState CursorStateOf(const RingLive* live, const RingHeader& header,
+                          const PersistCursor& cursor) {
+  if (live == nullptr || LatestCursorIsDamaged(*live, header)) {
+    return CursorState::kDamaged;
+  }
+  return cursor.sequence == 0 ? CursorState::kNone : CursorState::kIntact;
 }
 
 RingFacts MakeRingFacts(const RingHeader& header, bool is_of_another_boot,

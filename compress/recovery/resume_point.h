@@ -99,6 +99,12 @@ struct RingFacts {
 // Errors are those of DecodeSegmentCursor().
 absl::StatusOr<SegmentCursor> DecodeCursorState(const PersistCursor& cursor);
 
+// Returns the state of the cursor published last: kNone, kIntact or kDamaged.
+// `live` is null if the file ends before the end of the live area; `cursor` is
+// the newest intact cursor.
+CursorState CursorStateOf(const RingLive* live, const RingHeader& header,
+                          const PersistCursor& cursor);
+
 // Returns the facts about the ring with `header`. `cursor` is the newest intact
 // cursor and `state` describes the one published last; if `cursor` cannot be
 // decoded, kIntact becomes kUnreadable.

@@ -97,14 +97,6 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
   return facts;
 }
 
-bool BelongsToAnotherRing(const RingHeader& header, const std::string& path) {
-  const absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
-      SegmentReader::Open(path);
-  if (!reader.ok()) return false;
-  const FrameMetadata* const first = (*reader)->first_metadata();
-  return first != nullptr && first->identity.ring_id != RingIdOf(header);
-}
-
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     const RingHeader& header, const std::string& directory,
     uint64_t first_number, uint64_t from) {

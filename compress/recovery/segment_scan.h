@@ -35,10 +35,6 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
                                          const std::string& path,
                                          uint64_t number, uint64_t from);
 
-// Returns true if the file at `path` is a segment of another ring than the one
-// with `header`.
-bool BelongsToAnotherRing(const RingHeader& header, const std::string& path);
-
 // Scans the files in `directory` that are named as segments of the ring with
 // `header`, from `first_number` on. Returns them sorted by number.
 //   those of opendir(3), readdir(3) and ScanSegment(): an unreadable segment

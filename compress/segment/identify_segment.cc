@@ -190,4 +190,10 @@ std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
   return OfAnyFrame(file, limit);
 }
 
+bool BelongsToAnotherRing(const SegmentFile& file, const RingId& ring_id) {
+  const std::optional<FrameMetadata> first =
+      IdentifySegment(file, file.opened_bytes());
+  return first.has_value() && first->identity.ring_id != ring_id;
+}
+
 }  // namespace ringlog

@@ -33,6 +33,10 @@ namespace ringlog {
 std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
                                              uint64_t limit);
 
+// Returns true if a metadata frame identifies `file` as a segment of a ring
+// other than `ring_id`.
+bool BelongsToAnotherRing(const SegmentFile& file, const RingId& ring_id);
+
 }  // namespace ringlog
 
 #endif  // RINGLOG_COMPRESS_SEGMENT_IDENTIFY_SEGMENT_H_

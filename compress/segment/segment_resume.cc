@@ -210,14 +210,6 @@ ResumeState MakeResumeState(const SegmentIdentity& identity,
   return state;
 }
 
-// Returns true if the file is a segment of another ring.
-bool BelongsToAnotherRing(const SegmentFile& file,
-                          const SegmentIdentity& identity) {
-  const std::optional<FrameMetadata> first =
-      IdentifySegment(file, file.opened_bytes());
-  return first.has_value() && first->identity.ring_id != identity.ring_id;
-}
-
 }  // namespace
 
 absl::StatusOr<ResumeState> PrepareResume(const SegmentFile& file,
@@ -269,7 +261,7 @@ absl::Status EndDamagedSegment(const std::string& path,
   constexpr uint64_t kMaxLostBytes = 64 << 20;
   const bool is_possible =
       cursor.segment_bytes <= file->opened_bytes() + kMaxLostBytes;
-  if (!is_possible || BelongsToAnotherRing(*file, identity)) {
+  if (!is_possible || BelongsToAnotherRing(*file, identity.ring_id)) {
     return absl::OkStatus();
   }
   ResumeState state = MakeResumeState(identity, cursor);

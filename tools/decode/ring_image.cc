@@ -159,18 +159,13 @@ absl::Status RingImage::Load(int fd, uint64_t size) {
 void RingImage::FindCursor() {
   const absl::string_view live = At(header_.live_offset, sizeof(RingLive));
   if (live.size() < sizeof(RingLive)) {
-    cursor_state_ = CursorState::kDamaged;
+    cursor_state_ = CursorStateOf(nullptr, header_, cursor_);
     return;
   }
   cursor_ = ParsePersistCursor(live, header_);
   RingLive raw;
   std::memcpy(&raw, live.data(), sizeof raw);
-  if (LatestCursorIsDamaged(raw, header_)) {
-    cursor_state_ = CursorState::kDamaged;
-  } else {
-    cursor_state_ =
-        cursor_.sequence == 0 ? CursorState::kNone : CursorState::kIntact;
-  }
+  cursor_state_ = CursorStateOf(&raw, header_, cursor_);
 }
 
 RingFacts RingImage::facts() const {
