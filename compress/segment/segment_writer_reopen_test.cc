@@ -39,7 +39,7 @@ class SegmentWriterReopenTest : public ::testing::Test {
   // The state of the segment after batch i was written.
   struct Step {
     SegmentCursor cursor;
-    std::string text;  // Of batches 0 to i.
+    std::string text;  // Text of batches 0 to i.
   };
 
   SegmentWriterReopenTest() : path_(MakeTestDirectory() + "/segment") {
