@@ -26,8 +26,8 @@
 namespace ringlog {
 namespace {
 
-constexpr int kPairs = 1000;
-constexpr int kPairsInLongMode = 1000000;
+constexpr uint64_t kPairs = 1000;
+constexpr uint64_t kPairsInLongMode = 1000000;
 
 class SegmentMultiDamageTest : public SegmentDamageFixture {
  protected:
@@ -93,7 +93,7 @@ class SegmentMultiDamageTest : public SegmentDamageFixture {
   }
   uint64_t Anywhere() { return Between(0, sample_.bytes.size()); }
 
-  const int pairs_ = IsLongMode() ? kPairsInLongMode : kPairs;
+  const uint64_t pairs_ = Repetitions(kPairs, kPairsInLongMode);
 };
 
 // A damaged block header and damaged metadata make the last frame look open.
@@ -149,14 +149,32 @@ TEST_P(SegmentMultiDamageTest, WrongTextIsMarkedUnverified) {
   EXPECT_TRUE(IsMarkedUnverified(frame.begin));
 }
 
+// The first frame loses the flag of its checksum, and its metadata frame is
+// damaged. The frame after it shows that the file is a segment, in which each
+// frame has a checksum: the frame, with wrong text, is lost.
+TEST_P(SegmentMultiDamageTest, FrameWithoutChecksumIsLost) {
+  const Frame& frame = sample_.frames.front();
+  for (const uint64_t metadata_byte :
+       {frame.end, frame.end + 4, frame.metadata_end - 1}) {
+    std::string bytes = sample_.bytes;
+    bytes[4] &= ~4;
+    bytes[20] ^= 0x5a;
+    bytes[metadata_byte] ^= 0x5a;
+    ASSERT_NO_FATAL_FAILURE(Cat(bytes));
+    EXPECT_EQ(text_, sample_.TextWithout(0));
+    EXPECT_EQ(exit_status_, 1);
+    EXPECT_TRUE(IsNamed(4));
+  }
+}
+
 TEST_P(SegmentMultiDamageTest, TwoDamagedBytesCostAtMostTheirFrames) {
-  for (int i = 0; i < pairs_; ++i) {
+  for (uint64_t i = 0; i < pairs_; ++i) {
     ASSERT_NO_FATAL_FAILURE(DamageAt({Anywhere(), Anywhere()}));
   }
 }
 
 TEST_P(SegmentMultiDamageTest, ThreeDamagedBytesCostAtMostTheirFrames) {
-  for (int i = 0; i < pairs_; ++i) {
+  for (uint64_t i = 0; i < pairs_; ++i) {
     ASSERT_NO_FATAL_FAILURE(DamageAt({Anywhere(), Anywhere(), Anywhere()}));
   }
 }
@@ -164,7 +182,7 @@ TEST_P(SegmentMultiDamageTest, ThreeDamagedBytesCostAtMostTheirFrames) {
 // Without its metadata, a frame with a damaged block header may look as if it
 // had no end.
 TEST_P(SegmentMultiDamageTest, DamageInFrameAndItsMetadataCostsThatFrame) {
-  for (int i = 0; i < pairs_; ++i) {
+  for (uint64_t i = 0; i < pairs_; ++i) {
     const Frame& frame = sample_.frames[random_() % kFrameCount];
     const uint64_t at = Between(frame.begin, frame.end);
     ASSERT_NO_FATAL_FAILURE(

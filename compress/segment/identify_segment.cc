@@ -184,10 +184,12 @@ std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
   if (end == Walk::End::kNone) return std::nullopt;
   auto found = OfFrameAt(file, walk.frame_begin(), limit);
   if (found.has_value() || end == Walk::End::kTruncated) return found;
-  if (walk.frame_end() != 0) {
-    return OfFrameAfterMetadataAt(file, walk.frame_end(), limit);
-  }
-  return OfAnyFrame(file, limit);
+  if (walk.frame_end() == 0) return OfAnyFrame(file, limit);
+  found = OfFrameAfterMetadataAt(file, walk.frame_end(), limit);
+  if (found.has_value()) return found;
+  // A frame that lost the flag of its checksum seems to end before it.
+  return OfFrameAfterMetadataAt(file, walk.frame_end() + kZstdChecksumBytes,
+                                limit);
 }
 
 bool BelongsToAnotherRing(const SegmentFile& file, const RingId& ring_id) {

@@ -174,7 +174,7 @@ void SegmentReader::EndFrame() {
     FailFrame("the frame has no checksum");
   } else if (is_its && (metadata->summary.text_bytes != text_.size() ||
                         metadata->text_checksum !=
-                            Load32(file_, offset_ - sizeof(uint32_t)))) {
+                            Load32(file_, offset_ - kZstdChecksumBytes))) {
     FailFrame("the frame does not match its metadata frame");
   } else if (is_its && !IsNew(*metadata)) {
     FailFrame("the frame was written before");

@@ -28,6 +28,7 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/compress/segment/zstd_frame.h"
 #include "ringlog/testing/fixtures/read_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
@@ -35,8 +36,6 @@
 
 namespace ringlog {
 namespace {
-
-constexpr size_t kChecksumBytes = 4;
 
 // Returns `text` as a zstd frame with a checksum, like `zstd --check`.
 std::string Compress(const std::string& text) {
@@ -134,7 +133,8 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
       metadata.summary.text_bytes = text.size();
       metadata.summary.end_position = 4;
       std::memcpy(&metadata.text_checksum,
-                  frame.data() + frame.size() - kChecksumBytes, kChecksumBytes);
+                  frame.data() + frame.size() - kZstdChecksumBytes,
+                  kZstdChecksumBytes);
       std::string forgery = frame + EncodeMetadataFrame(metadata);
       if (!absl::StrContains(forgery, "\n")) return forgery;
     }

@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kBlockHeaderBytes = 3;
 constexpr uint32_t kMaxBlockBytes = 128 << 10;
-constexpr size_t kChecksumBytes = 4;
 constexpr size_t kMagicAndDescriptorBytes = 5;
 
 // Returns the little-endian integer of `bytes` bytes at `offset`.
@@ -109,8 +108,8 @@ absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
     extent.end = at = block->end;
   }
   if (extent.has_checksum) {
-    if (limit < at + kChecksumBytes) return extent;
-    extent.end = at + kChecksumBytes;
+    if (limit < at + kZstdChecksumBytes) return extent;
+    extent.end = at + kZstdChecksumBytes;
   }
   extent.is_complete = true;
   return extent;

@@ -21,6 +21,9 @@ namespace ringlog {
 // The first four bytes of a zstd frame.
 inline constexpr uint32_t kZstdFrameMagic = 0xFD2FB528;
 
+// Size of the content checksum at the end of a zstd frame that has one.
+inline constexpr uint64_t kZstdChecksumBytes = 4;
+
 // Returns true if `magic` begins a skippable frame. zstd reserves 16 magics for
 // them, which differ in the low four bits.
 constexpr bool IsSkippableMagic(uint32_t magic) {

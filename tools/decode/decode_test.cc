@@ -23,6 +23,7 @@
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
+#include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/tools/decode/decode_sink.h"
 
 namespace ringlog {
@@ -236,7 +237,7 @@ TEST(DecodeSegmentsTest, RingDoesNotVerifyAnotherFrame) {
   process.Flush();
   const std::string path = process.segment_path(1);
   const size_t begin = ReadFile(path).size();
-  std::mt19937_64 random(8878);
+  std::mt19937_64 random(TestSeed());
   for (int batch = 0; batch < 2; ++batch) {
     std::string noise(150, 'x');
     for (char& c : noise) c = static_cast<char>(128 + random() % 128);
