@@ -19,6 +19,7 @@
 #include <set>
 #include <string>
 
+#include "absl/base/config.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "ringlog/testing/harness/long_mode.h"
@@ -27,6 +28,12 @@
 
 namespace ringlog {
 namespace {
+
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+constexpr bool kHasSanitizer = true;
+#else
+constexpr bool kHasSanitizer = false;
+#endif
 
 // The fault of one run: `times` calls in a row fail with `error`.
 struct Fault {
@@ -89,10 +96,12 @@ class SyscallFaultTest : public KillScenarioTest {
   }
 
   // Repeats the scenario with the fault at each call. A recovery into another
-  // directory makes many calls, so each fault gets only a share of them.
+  // directory makes many calls, and a sanitizer makes each call slow: then each
+  // fault gets only a share of the calls.
   void TryAll(const Fault& fault, uint64_t share = 0) {
     constexpr uint64_t kShares = 5;
-    const bool is_shared = GetParam().into_output && !IsLongMode();
+    const bool is_shared =
+        (GetParam().into_output || kHasSanitizer) && !IsLongMode();
     uint64_t n = is_shared ? share : 0;
     while (RunWithFaultAt(n, fault) && !HasFailure()) {
       n += is_shared ? kShares : 1;

@@ -11,7 +11,6 @@ MAX_LINES = 400
 MAX_TEST_LINES = 450  # tables of cases
 # Packages that users load: a load from a repository that only our own tests have would break their build.
 PACKAGES_OF_USERS = ("ring", "compress", "logsink", "tools")
-FEATURES = ["layering_check", "parse_headers"]
 BINARY = ("testing/fuzz/corpus/", "testing/golden/")
 SERVER = "testing/consumer/app/server.cc"
 LAYER = ["//:__subpackages__"]
@@ -97,9 +96,10 @@ def check_build(path, text):
   rules = [c for c in calls if c.func.id.startswith("cc_")]
   header = next((c for c in calls if c.func.id == "package"), None)
   if rules:
-    for name, value in (("default_visibility", LAYER), ("features", FEATURES)):
-      if header is None or strings(attribute(header, name)) != value:
-        finding(path, header.lineno if header else 1, f"package(): {name} must be {value}")
+    if header is None or strings(attribute(header, "default_visibility")) != LAYER:
+      finding(path, header.lineno if header else 1, f"package(): default_visibility must be {LAYER}")
+    if header is not None and attribute(header, "features") is not None:
+      finding(path, header.lineno, "package(): .bazelrc has the features of every package")
   for rule in rules:
     check_rule(path, package, rule)
   check_sections(path, text, calls)
