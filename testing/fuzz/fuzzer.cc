@@ -4,7 +4,7 @@
 //     fuzzer --entry=NAME [--seeds=DIRECTORY] [libFuzzer's options] CORPUS...
 //
 // --seeds writes the initial inputs into a directory. Name that directory as a
-// corpus, too. The limits that CONTRIBUTING.md asks for are
+// corpus, too. The limits of a run are
 //
 //     -timeout=5           seconds for an input
 //     -malloc_limit_mb=256 for one allocation: a length that only the file
