@@ -77,12 +77,20 @@ bool IsLeftoverOf(const std::string& segment_directory, const NamedRing& ring,
          !absl::IsNotFound(header.status());
 }
 
-// Returns true if `status`, from ReadLeftover(), shows that the file at `path`
-// is a ring that its maker did not finish. Such a file has no records. Other
-// errors, for example a failed read, do not show that.
-bool IsUnfinished(const std::string& path, const absl::Status& status) {
-  return absl::EndsWith(path, kUnfinishedSuffix) &&
-         (absl::IsInvalidArgument(status) || absl::IsDataLoss(status));
+// Deletes the ring `fd` that its maker did not finish. Its slots are zero,
+// because a ring is renamed before its first record. A file with other bytes
+// there is another one, for example a copy of a ring, and stays.
+absl::Status DeleteUnfinished(int fd, const std::string& path) {
+  const absl::StatusOr<FileContent> bytes =
+      ReadFileContent(fd, path, kMaxRingFileBytes, kMaxRingFileBytes);
+  if (!bytes.ok()) return bytes.status();
+  if (bytes->view().find_first_not_of('\0', kSlotsOffset) !=
+      absl::string_view::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": has records, and an unfinished ring (",
+                     kUnfinishedSuffix, ") has none"));
+  }
+  return DeleteFile(path);
 }
 
 absl::StatusOr<LeftoverReport> Recover(const std::string& path,
@@ -93,16 +101,16 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
   if (!fd.ok()) return fd.status();
   LeftoverReport report;
   report.ring_path = path;
-  const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd->fd(), path);
-  if (!leftover.ok() && !IsUnfinished(path, leftover.status())) {
-    return leftover.status();
+  if (absl::EndsWith(path, kUnfinishedSuffix)) {
+    if (absl::Status s = DeleteUnfinished(fd->fd(), path); !s.ok()) return s;
+    return report;
   }
-  if (leftover.ok()) {
-    if (absl::Status s =
-            AddToSegments(leftover->ring, segment_directory, options, &report);
-        !s.ok()) {
-      return PrependPath(s, path);
-    }
+  const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd->fd(), path);
+  if (!leftover.ok()) return leftover.status();
+  if (absl::Status s =
+          AddToSegments(leftover->ring, segment_directory, options, &report);
+      !s.ok()) {
+    return PrependPath(s, path);
   }
   if (absl::Status s = DeleteFile(path); !s.ok()) return s;
   return report;

@@ -41,8 +41,9 @@ absl::StatusOr<std::vector<std::string>> FindLeftovers(
 //   4. deletes the ring.
 //
 // The process may be killed at any moment: a repetition, by any process, has
-// the same result. Deletes an unfinished ring file, which holds no records.
+// the same result. Deletes an unfinished ring file, which has no records.
 //
+//   InvalidArgument:    an unfinished ring file has records; it stays
 //   FailedPrecondition: the ring's process is alive, or another process is
 //                       recovering the ring; nothing was changed
 //   NotFound:           the file does not exist: another process has recovered

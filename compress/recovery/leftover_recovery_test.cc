@@ -218,35 +218,40 @@ TEST(LeftoverRecoveryTest, UnfinishedRingIsDeleted) {
   EXPECT_TRUE(std::filesystem::exists(directory + "/other.tmp"));
 }
 
-// For example a copy, or a ring whose maker died before the rename.
-TEST(LeftoverRecoveryTest, RecordsOfUnfinishedRingAreRecovered) {
+TEST(LeftoverRecoveryTest, UnfinishedRingWithHeaderIsDeleted) {
   const std::string directory = MakeTestDirectory();
-  LogAndDie(directory, 3);
+  LogAndDie(directory, 0);
   const std::string ring = FilesIn(directory, ".ring").at(0);
   ASSERT_EQ(rename(ring.c_str(), (ring + ".tmp").c_str()), 0);
-  const absl::StatusOr<LeftoverReport> report =
-      RecoverLeftover(ring + ".tmp", directory, SegmentWriterOptions());
-  ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
-  EXPECT_FALSE(std::filesystem::exists(ring + ".tmp"));
+  RecoverLeftovers(directory, directory);
+  EXPECT_TRUE(std::filesystem::is_empty(directory));
 }
 
-// A ring of a later version is not an unfinished ring.
-TEST(LeftoverRecoveryTest, UnreadableRingWithSuffixStays) {
+// A copy has the cursor of an earlier time. Its recovery would truncate the
+// segment there.
+TEST(LeftoverRecoveryTest, CopyWithSuffixStays) {
   const std::string directory = MakeTestDirectory();
-  LogAndDie(directory, 3);
-  const std::string ring = FilesIn(directory, ".ring").at(0);
-  std::string bytes = ReadFile(ring);
-  for (const uint64_t at : {uint64_t{0}, kRingHeaderCopyOffset}) {
-    bytes[at + offsetof(RingHeader, major_version)] = 2;
+  std::string copy;
+  std::string bytes;
+  {
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(3);
+    process.Flush();
+    copy = process.ring_path() + ".tmp";
+    bytes = ReadFile(process.ring_path());
+    process.LogNumbered(3);
+    process.Flush();
   }
-  RepairRingChecksums(&bytes);
-  ASSERT_EQ(unlink(ring.c_str()), 0);
-  const std::string path = ring + ".tmp";
-  WriteFile(path, bytes);
-  EXPECT_TRUE(absl::IsUnimplemented(
-      RecoverLeftover(path, directory, SegmentWriterOptions()).status()));
-  EXPECT_TRUE(std::filesystem::exists(path));
+  for (const bool has_headers : {true, false}) {
+    if (!has_headers) bytes.replace(0, kLiveOffset, kLiveOffset, '\0');
+    WriteFile(copy, bytes);
+    const absl::Status status =
+        RecoverLeftover(copy, directory, SegmentWriterOptions()).status();
+    EXPECT_THAT(status.message(), HasSubstr("has records"));
+    EXPECT_EQ(ReadFile(copy), bytes);
+  }
+  ASSERT_TRUE(RecoverOnlyRing(directory).ok());
+  EXPECT_EQ(TextsIn(directory), NumberedTexts(6));
 }
 
 TEST(LeftoverRecoveryTest, UnreportedDropsAreGapsInLog) {
