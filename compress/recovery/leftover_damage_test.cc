@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -287,6 +288,31 @@ TEST_F(OpenFrameTest, ForeignFileOfTheNextNameStays) {
     ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
     EXPECT_EQ(ReadFile(next), others);
     EXPECT_THAT(FilesIn(directory_, ".zst"), SizeIs(3));
+  }
+}
+
+TEST_F(OpenFrameTest, LinkOfTheNextNameStays) {
+  std::string next = segment_;
+  next.replace(next.rfind("000001"), 6, "000002");
+  std::string lost = ring_bytes_;
+  lost.replace(kLiveOffset + offsetof(RingLive, cursor),
+               sizeof(RingLive::cursor), sizeof(RingLive::cursor), '\0');
+  const std::string target = MakeTestDirectory() + "/target";
+  for (const std::string& ring : {ring_bytes_, lost}) {
+    for (const std::string& path : FilesIn(directory_, ".zst")) {
+      ASSERT_EQ(unlink(path.c_str()), 0);
+    }
+    WriteFile(ring_, ring);
+    std::string damaged = segment_bytes_;
+    damaged.back() = static_cast<char>(damaged.back() ^ 1);
+    WriteFile(segment_, damaged);
+    WriteFile(target, "");
+    ASSERT_EQ(symlink(target.c_str(), next.c_str()), 0);
+    ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
+    EXPECT_TRUE(std::filesystem::is_symlink(next));
+    EXPECT_EQ(ReadFile(target), "");
+    EXPECT_THAT(FilesIn(directory_, ".000003.log.zst"), SizeIs(1));
+    ASSERT_EQ(unlink(next.c_str()), 0);
   }
 }
 

@@ -132,7 +132,9 @@ class Leftover {
     struct stat st;
     if (lstat(segment.path.c_str(), &st) != 0) return false;
     segment.facts.bytes = static_cast<uint64_t>(st.st_size);
-    const bool is_foreign = IsForeign(segment.path);
+    const bool is_foreign =
+        !S_ISREG(st.st_mode) ||
+        IsForeign(segment.path, cursor.names_started_segment());
     if (is_foreign) {
       segment.facts.standing = SegmentFacts::Standing::kForeign;
     }
@@ -142,10 +144,14 @@ class Leftover {
     return is_foreign;
   }
 
-  bool IsForeign(const std::string& path) const {
+  // Counts a file that cannot be opened as foreign, so that no new segment
+  // replaces it. A started segment is not replaced, but reopened, which returns
+  // the error.
+  bool IsForeign(const std::string& path, bool is_started) const {
     const absl::StatusOr<SegmentFile> file =
         SegmentFile::Open(path, O_RDONLY | O_NOFOLLOW);
-    return file.ok() && BelongsToAnotherRing(*file, RingIdOf(ring_.header));
+    if (!file.ok()) return !is_started;
+    return BelongsToAnotherRing(*file, RingIdOf(ring_.header));
   }
 
   // After the death of the machine: removes the bytes that do not count. The

@@ -116,7 +116,13 @@ absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     segment.open_time_ns = parsed.time_ns;
     segment.format = parsed.format;
     struct stat st;
-    if (lstat(segment.path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) continue;
+    if (lstat(segment.path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) {
+      // For example a link. No new segment may replace it.
+      segment.facts.number = parsed.segment_number;
+      segment.facts.standing = SegmentFacts::Standing::kForeign;
+      segments.push_back(std::move(segment));
+      continue;
+    }
     absl::StatusOr<SegmentFacts> facts =
         ScanSegment(header, segment.path, parsed.segment_number, from);
     if (absl::IsNotFound(facts.status())) continue;
