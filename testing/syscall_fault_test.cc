@@ -102,13 +102,15 @@ class SyscallFaultTest : public KillScenarioTest {
     constexpr uint64_t kShares = 5;
     const bool is_shared =
         (GetParam().into_output || kHasSanitizer) && !IsLongMode();
+    const uint64_t step = is_shared ? kShares : 1;
     uint64_t n = is_shared ? share : 0;
-    while (RunWithFaultAt(n, fault) && !HasFailure()) {
-      n += is_shared ? kShares : 1;
-    }
+    uint64_t runs = 0;
+    for (; RunWithFaultAt(n, fault) && !HasFailure(); n += step) ++runs;
     if (!is_allowed_) GTEST_SKIP() << "ptrace(2) is not permitted";
-    std::cout << n << " runs, one for each system call" << std::endl;
-    EXPECT_GT(n, 0u);
+    std::cout << runs << " runs, one for every " << step << ". system call of "
+              << n << std::endl;
+    // A small scenario has fewer calls than there are shares.
+    EXPECT_TRUE(runs > 0 || n > 0);
   }
 
   bool is_allowed_ = true;

@@ -60,6 +60,8 @@ class Walk {
   uint64_t frame_begin() const { return frame_begin_; }
   // Returns the end of the last complete frame; 0 if there is none.
   uint64_t frame_end() const { return frame_end_; }
+  // Returns true if the header of that frame announces a checksum.
+  bool has_checksum() const { return has_checksum_; }
 
  private:
   std::optional<End> SkipFrame() {
@@ -72,6 +74,7 @@ class Walk {
       return extent->end == limit_ ? End::kNone : End::kTruncated;
     }
     frame_end_ = at_ = extent->end;
+    has_checksum_ = extent->has_checksum;
     return std::nullopt;
   }
 
@@ -88,6 +91,7 @@ class Walk {
   uint64_t at_ = 0;
   uint64_t frame_begin_ = 0;  // Begin of the last zstd frame.
   uint64_t frame_end_ = 0;    // End of the last complete zstd frame.
+  bool has_checksum_ = false;
   bool seen_skippable_ = false;
   std::optional<FrameMetadata> metadata_;
 };
@@ -186,7 +190,7 @@ std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
   if (found.has_value() || end == Walk::End::kTruncated) return found;
   if (walk.frame_end() == 0) return OfAnyFrame(file, limit);
   found = OfFrameAfterMetadataAt(file, walk.frame_end(), limit);
-  if (found.has_value()) return found;
+  if (found.has_value() || walk.has_checksum()) return found;
   // A frame that lost the flag of its checksum seems to end before it.
   return OfFrameAfterMetadataAt(file, walk.frame_end() + kZstdChecksumBytes,
                                 limit);

@@ -23,8 +23,9 @@ namespace ringlog {
 // 2. if a frame is damaged, or the limit is inside a block of it: a later
 //    metadata frame with a recorded frame size that matches the begin of this
 //    frame
-// 3. if the metadata frame after an intact frame is damaged: the metadata frame
-//    of the frame that follows
+// 3. if the metadata frame after a frame with its end is damaged: the metadata
+//    frame of the frame that follows. A frame that lost its checksum flag seems
+//    to end before its checksum
 // 4. if nothing before the damage is intact: any metadata frame with its frame
 //    before it and another frame after it
 //
