@@ -99,7 +99,7 @@ def check_build(path, text):
     if header is None or strings(attribute(header, "default_visibility")) != LAYER:
       finding(path, header.lineno if header else 1, f"package(): default_visibility must be {LAYER}")
     if header is not None and attribute(header, "features") is not None:
-      finding(path, header.lineno, "package(): .bazelrc has the features of every package")
+      finding(path, header.lineno, "package(): no features; --config=clang sets them")
   for rule in rules:
     check_rule(path, package, rule)
   check_sections(path, text, calls)

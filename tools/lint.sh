@@ -16,20 +16,20 @@ for f in "${files[@]}"; do
   case $f in *.cc | *.h) sources+=("$f") ;; esac
   case $f in testing/consumer/*) ;; *.cc) units+=("$f") ;; *.h) headers+=("$f") ;; esac
 done
-# A header must compile on its own. Another file shows that if its first #include is this header; each header that no file
-# includes first is compiled here.
+# A header must compile on its own. If the first #include of a file is this header, that file shows it. Each header that no
+# file includes first is compiled here.
 mapfile -t proven < <(grep -hm1 '^#include' "${units[@]}" /dev/null | sed -n 's,#include "ringlog/\(.*\)",\1,p')
 mapfile -t -O "${#units[@]}" units < <(printf '%s\n' "${headers[@]}" | grep -vxF -f <(printf '%s\n' "${proven[@]}") | grep .)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# Runs clang-tidy on one file. For what no user links, it omits the analyzer, the checks for speed, modernization and time, and
-# checks that have found nothing in tests: GoogleTest's headers make each check slow.
+# Runs clang-tidy on one file. For what no user links, it omits the analyzer, the checks for speed, modernization and use of
+# Abseil, and some slow ones: GoogleTest's headers make each check slow.
 tidy() { # FILE COMPILER-FLAG...
   local file=$1 checks='' status
   shift
   case $file in
-    testing/* | *_test.cc | *_test_fixture.h | *_benchmark.cc)
+    testing/* | *_test.cc | *_test_fixture.* | *_benchmark.cc)
       checks='-clang-analyzer-*,-modernize-*,-performance-*,-abseil-*,-bugprone-infinite-loop,-bugprone-sizeof-expression'
       checks+=',-bugprone-suspicious-string-compare,-bugprone-*-widening*,-readability-suspicious-call-argument' ;;
   esac
