@@ -8,11 +8,19 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/base/config.h"
 #include "absl/log/check.h"
+#include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
 
 pid_t StartChild(const std::function<void()>& body) {
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  // The recovery thread of a former sink may still run. If it allocates memory
+  // during fork(2), the sanitizer's allocator stays locked in the child, and
+  // the child's leak check reports what the thread owns.
+  WaitUntil([] { return !HasThread("ringlog-recover"); });
+#endif
   const pid_t child = fork();
   CHECK_GE(child, 0);
   if (child == 0) {
