@@ -144,6 +144,8 @@ TEST_F(FlusherRotateTest, IdleProcessRotatesAtBoundary) {
   };
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
+  // Opens a segment. Without a flush, the record may wait for the interval.
+  ASSERT_TRUE(flusher->Flush(kLong));
   ASSERT_TRUE(closed.WaitForNotificationWithTimeout(kLong));
   ASSERT_THAT(Segments(), SizeIs(1));
   EXPECT_TRUE(IsClosed(Segments()[0]));
