@@ -208,6 +208,30 @@ class OpenFrameTest : public ::testing::Test {
     EXPECT_EQ(found.regions[0].end_position, 1u + kOpenFrameEnd);
   }
 
+  // Returns the path of the segment after `segment_`.
+  std::string NextPath() const {
+    std::string next = segment_;
+    next.replace(next.rfind("000001"), 6, "000002");
+    return next;
+  }
+
+  // Leaves the ring, with or without its cursor, and its segment with a damaged
+  // open frame: recovery must begin another segment.
+  void DamageOpenFrame(bool has_cursor) {
+    for (const std::string& path : FilesIn(directory_, ".zst")) {
+      ASSERT_EQ(unlink(path.c_str()), 0);
+    }
+    std::string ring = ring_bytes_;
+    if (!has_cursor) {
+      ring.replace(kLiveOffset + offsetof(RingLive, cursor),
+                   sizeof(RingLive::cursor), sizeof(RingLive::cursor), '\0');
+    }
+    WriteFile(ring_, ring);
+    std::string damaged = segment_bytes_;
+    damaged.back() = static_cast<char>(damaged.back() ^ 1);
+    WriteFile(segment_, damaged);
+  }
+
   const std::string directory_ = MakeTestDirectory();
   int logged_ = 0;
   std::string ring_;
@@ -271,19 +295,9 @@ TEST_F(OpenFrameTest, ForeignFileOfTheNextNameStays) {
     process.Run(TwoSegmentScript(), kOpenFrameSteps);
     others = ReadFile(FilesIn(elsewhere, ".zst")[0]);
   }
-  std::string next = segment_;
-  next.replace(next.rfind("000001"), 6, "000002");
-  std::string lost = ring_bytes_;
-  lost.replace(kLiveOffset + offsetof(RingLive, cursor),
-               sizeof(RingLive::cursor), sizeof(RingLive::cursor), '\0');
-  for (const std::string& ring : {ring_bytes_, lost}) {
-    for (const std::string& path : FilesIn(directory_, ".zst")) {
-      ASSERT_EQ(unlink(path.c_str()), 0);
-    }
-    WriteFile(ring_, ring);
-    std::string damaged = segment_bytes_;
-    damaged.back() = static_cast<char>(damaged.back() ^ 1);
-    WriteFile(segment_, damaged);
+  const std::string next = NextPath();
+  for (const bool has_cursor : {true, false}) {
+    ASSERT_NO_FATAL_FAILURE(DamageOpenFrame(has_cursor));
     WriteFile(next, others);
     ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
     EXPECT_EQ(ReadFile(next), others);
@@ -292,20 +306,10 @@ TEST_F(OpenFrameTest, ForeignFileOfTheNextNameStays) {
 }
 
 TEST_F(OpenFrameTest, LinkOfTheNextNameStays) {
-  std::string next = segment_;
-  next.replace(next.rfind("000001"), 6, "000002");
-  std::string lost = ring_bytes_;
-  lost.replace(kLiveOffset + offsetof(RingLive, cursor),
-               sizeof(RingLive::cursor), sizeof(RingLive::cursor), '\0');
+  const std::string next = NextPath();
   const std::string target = MakeTestDirectory() + "/target";
-  for (const std::string& ring : {ring_bytes_, lost}) {
-    for (const std::string& path : FilesIn(directory_, ".zst")) {
-      ASSERT_EQ(unlink(path.c_str()), 0);
-    }
-    WriteFile(ring_, ring);
-    std::string damaged = segment_bytes_;
-    damaged.back() = static_cast<char>(damaged.back() ^ 1);
-    WriteFile(segment_, damaged);
+  for (const bool has_cursor : {true, false}) {
+    ASSERT_NO_FATAL_FAILURE(DamageOpenFrame(has_cursor));
     WriteFile(target, "");
     ASSERT_EQ(symlink(target.c_str(), next.c_str()), 0);
     ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
