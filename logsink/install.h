@@ -50,8 +50,8 @@ class RingLogSink;
 // recovery that its parent has begun. It searches for leftover rings, including
 // its parent's ring, a minute after its first record.
 //
-// All processes that use a directory must run on the same kernel, because
-// flock(2) and process ids show which rings are in use. They may be in
+// All processes that use a directory must run on the same kernel, because file
+// locks and process ids show which rings are in use. They may be in
 // different containers. Hosts that share a file system need a directory each.
 // Containers that share a ring_directory must see the same directory under the
 // same path, because recovery compares paths.

@@ -54,8 +54,8 @@ class SyscallFaultTest : public KillScenarioTest {
         SYS_linkat,    SYS_unlink,  SYS_unlinkat,   SYS_mkdir,
         SYS_mkdirat,   SYS_symlink, SYS_symlinkat,  SYS_fstat,
         SYS_lstat,     SYS_stat,    SYS_newfstatat, SYS_getdents64,
-        SYS_flock,     SYS_fcntl,   SYS_lseek,      SYS_readlink,
-        SYS_msync,     SYS_statx};
+        SYS_fcntl,     SYS_lseek,   SYS_readlink,   SYS_msync,
+        SYS_statx};
     return calls->count(number) != 0;
   }
   static bool IsWrite(uint64_t number) {

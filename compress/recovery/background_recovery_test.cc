@@ -9,13 +9,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -24,6 +24,7 @@
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/recovery/background_recovery_test_fixture.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -173,7 +174,7 @@ TEST_F(BackgroundRecoveryTest, UnlockedRingOfLivingProcessStays) {
               for (int fd = 3; fd < 1000; ++fd) {
                 struct stat st;
                 if (fstat(fd, &st) != 0 || st.st_ino != ring.st_ino) continue;
-                flock(fd, LOCK_UN);
+                UnlockFile(fd);
                 close(fd);
               }
               BackgroundRecovery recovery(RecoveryOptions());
@@ -229,8 +230,8 @@ TEST_F(UnfinishedRingTest, IsDeletedWhenItsMakerIsDead) {
 TEST_F(UnfinishedRingTest, OfFormerProcessWithSameIdIsDeleted) {
   BackgroundRecovery recovery(RecoveryOptions());
   const std::string path = MakeUnfinished(getpid());
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  ASSERT_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(LockFile(fd, path), absl::OkStatus());
   EXPECT_EQ(RunRound(&recovery, kBegin), 0u);
   EXPECT_TRUE(Exists(path)) << "it is being made";
   close(fd);

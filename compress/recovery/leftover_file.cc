@@ -2,15 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/ring_header.h"
@@ -39,33 +37,12 @@ absl::StatusOr<FileContent> ReadRing(int fd, const std::string& path,
   return ReadFileContent(fd, path, kMaxRingFileBytes, max_bytes);
 }
 
-// Returns true if another process holds the ring's lock. The kernel can only
-// answer by granting the lock for a moment; see LockForGood().
-bool IsLocked(int fd) {
-  int result;
-  do {
-    result = flock(fd, LOCK_SH | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
-  if (result == 0) flock(fd, LOCK_UN);
-  return result != 0;
-}
-
-// Takes the lock. Retries, because the holder may only be testing the lock, as
-// IsLocked() and `ringlog rotate` do; otherwise the ring would stay until the
-// next scan. Does not retry if the owner is alive.
-bool LockForGood(int fd, const std::string& path) {
-  constexpr int kAttempts = 3;
-  for (int attempt = 1; !TryLock(fd); ++attempt) {
-    const absl::StatusOr<FileContent> bytes = ReadRing(fd, path, kLiveOffset);
-    if (attempt == kAttempts || !bytes.ok()) return false;
-    const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
-    if (header.ok() && OwnerMapsIt(*header, path)) return false;
-    absl::SleepFor(absl::Milliseconds(1));
-  }
-  return true;
-}
-
-absl::Status InUse(absl::string_view path) {
+// Returns OK if no process holds the ring's lock. FailedPrecondition if one
+// does; other errors are those of IsLocked().
+absl::Status CheckUnlocked(int fd, absl::string_view path) {
+  const absl::StatusOr<bool> is_locked = IsLocked(fd, path);
+  if (!is_locked.ok()) return is_locked.status();
+  if (!*is_locked) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat(path, ": in use by another process"));
 }
@@ -79,9 +56,11 @@ absl::Status OwnerLives(const RingHeader& header, absl::string_view path) {
 absl::StatusOr<int> OpenUnlocked(const std::string& path) {
   const int fd = OpenFile(path.c_str(), O_RDONLY | O_NONBLOCK);
   if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
-  if (!IsLocked(fd)) return fd;
-  close(fd);
-  return InUse(path);
+  if (absl::Status s = CheckUnlocked(fd, path); !s.ok()) {
+    close(fd);
+    return s;
+  }
+  return fd;
 }
 
 LeftoverRing Recovered(FileContent bytes, const RingHeader& header) {
@@ -120,7 +99,7 @@ absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
   const ForkClosedFile file =
       ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
-  if (IsLocked(file.fd())) return InUse(path);
+  if (absl::Status s = CheckUnlocked(file.fd(), path); !s.ok()) return s;
   const absl::StatusOr<FileContent> bytes =
       ReadRing(file.fd(), path, kLiveOffset);
   if (!bytes.ok()) return bytes.status();
@@ -136,7 +115,7 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path) {
   if (fd.fd() < 0) {
     return FileStatus(errno, absl::StrCat("open ", path));
   }
-  if (!LockForGood(fd.fd(), path)) return InUse(path);
+  if (absl::Status s = LockFile(fd.fd(), path); !s.ok()) return s;
   if (IsDeleted(fd.fd())) {
     return absl::NotFoundError(
         absl::StrCat(path, ": another process has recovered it"));

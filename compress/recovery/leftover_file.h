@@ -30,9 +30,9 @@ bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
 
 // Opens a ring and takes its lock, which lasts until the descriptor is closed.
 // A living owner or another recovery holds that lock; a forked child inherits
-// neither descriptor nor lock. May wait a few milliseconds, because another
-// process may hold the lock only for a moment.
+// neither descriptor nor lock.
 //   FailedPrecondition: the lock is taken
+//   Unimplemented:      the file system has no locks (file_lock.h)
 //   NotFound:           another process has recovered and deleted the ring
 //   others:             those of open(2)
 absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path);
@@ -40,9 +40,9 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path);
 // Reads the header of a ring that appears to be left over: no process holds its
 // lock, and its owner, if alive, no longer maps it. (An owner loses the lock if
 // the program closes the descriptor; the mapping shows that the ring is still
-// in use.) Cheap. Tests the lock as ReadLeftover() does.
+// in use.) Cheap. Takes no lock.
 //   FailedPrecondition: the ring is in use
-//   others:             those of ReadRingHeader()
+//   others:             those of ReadRingHeader() and IsLocked()
 absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path);
 
 struct LeftoverRing {
@@ -61,7 +61,7 @@ absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path);
 // the lock without keeping it. The test is enough, because no process writes to
 // the ring of a dead process.
 //   FailedPrecondition: the ring is in use
-//   others:             those of ReadLeftover(fd, path) and open(2)
+//   others:             those of ReadLeftover(fd, path), IsLocked() and open(2)
 absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path);
 
 // Reads a ring whose headers are damaged, with a header from

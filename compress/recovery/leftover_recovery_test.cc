@@ -8,17 +8,14 @@
 
 #include "ringlog/compress/recovery/leftover_recovery.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -26,6 +23,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
@@ -42,10 +40,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-// Descriptor with the lock of a ring; closed at the first attempt of another
-// descriptor to take that lock. -1: none.
-int g_lock_holder = -1;
 
 // The machine dies after on_segment_closed was called. The cursor on the disk
 // is from before the end of the segment.
@@ -328,17 +322,16 @@ TEST(LeftoverRecoveryTest, LongSegmentDirectoryIsKnownByItsEnd) {
   EXPECT_EQ(TextsIn(mine), NumberedTexts(3));
 }
 
-// Some processes take a ring's lock for a moment to find out whether the ring
-// is in use, `ringlog rotate` for example. Here such a process releases the
-// lock after the recovery has found it taken.
-TEST(LeftoverLockTest, MomentaryLockDoesNotPreventRecovery) {
+// A process that may only read a ring must not be able to make it look as if
+// its owner were alive.
+TEST(LeftoverLockTest, LocksOfReadersAreNoSignOfLife) {
   const std::string directory = MakeTestDirectory();
   LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring")[0];
-  g_lock_holder = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
-  ASSERT_EQ(flock(g_lock_holder, LOCK_SH | LOCK_NB), 0);
+  const int reader = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(reader, LOCK_EX | LOCK_NB), 0);
   const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
-  EXPECT_EQ(g_lock_holder, -1) << "the recovery did not try to lock the ring";
+  close(reader);
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, SizeIs(1));
   EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
@@ -349,8 +342,8 @@ TEST(LeftoverLockTest, PermanentLockPreventsRecovery) {
   const std::string directory = MakeTestDirectory();
   LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring")[0];
-  const int other = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
-  ASSERT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
+  const int other = open(ring.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(LockFile(other, ring), absl::OkStatus());
   const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
   EXPECT_THAT(sweep.errors, IsEmpty());
   EXPECT_THAT(sweep.recovered, IsEmpty());
@@ -360,13 +353,3 @@ TEST(LeftoverLockTest, PermanentLockPreventsRecovery) {
 
 }  // namespace
 }  // namespace ringlog
-
-extern "C" int flock(int fd, int operation) noexcept {
-  const auto result = static_cast<int>(syscall(SYS_flock, fd, operation));
-  if (result != 0 && ringlog::g_lock_holder >= 0) {
-    const int error = errno;
-    close(std::exchange(ringlog::g_lock_holder, -1));
-    errno = error;
-  }
-  return result;
-}

@@ -20,6 +20,7 @@
 #include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/os/monotonic_time.h"
@@ -79,7 +80,9 @@ absl::Status DeleteSegment(const std::string& path) {
   const ForkClosedFile file =
       ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (file.fd() < 0) return DeleteError(errno, path);
-  if (!TryLock(file.fd())) {
+  const absl::StatusOr<bool> is_locked = IsLocked(file.fd(), path);
+  if (!is_locked.ok()) return is_locked.status();
+  if (*is_locked) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": in use"));
   }
   if (unlink(path.c_str()) != 0) return DeleteError(errno, path);

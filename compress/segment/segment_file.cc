@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
@@ -91,6 +92,6 @@ absl::StatusOr<uint64_t> SegmentFile::Size() const {
 
 bool SegmentFile::IsDeleted() const { return ringlog::IsDeleted(fd()); }
 
-void SegmentFile::TryLock() { ringlog::TryLock(fd()); }
+absl::Status SegmentFile::Lock() { return LockFile(fd(), path_); }
 
 }  // namespace ringlog

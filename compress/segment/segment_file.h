@@ -74,9 +74,9 @@ class SegmentFile {
 
   // Locks the file until this object is destroyed. The lock shows that a
   // process writes to the file, so that retention does not delete it
-  // (retention.h). Does nothing if another process holds the lock or the file
-  // system has no locks.
-  void TryLock();
+  // (retention.h). Requires: the file is open for writing. Errors are those of
+  // LockFile() (file_lock.h).
+  absl::Status Lock();
 
  private:
   SegmentFile(std::string path, ForkClosedFile file)

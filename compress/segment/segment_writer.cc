@@ -73,7 +73,7 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
   absl::StatusOr<SegmentFile> file =
       SegmentFile::Open(path, O_WRONLY | O_CREAT | O_EXCL, options.mode);
   if (!file.ok()) return file.status();
-  file->TryLock();
+  file->Lock().IgnoreError();
   auto writer =
       absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));
   if (!writer->context_status_.ok()) return writer->context_status_;
@@ -86,7 +86,7 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(
   absl::StatusOr<SegmentFile> file =
       SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (!file.ok()) return file.status();
-  file->TryLock();
+  file->Lock().IgnoreError();
   absl::StatusOr<ResumeState> state = PrepareResume(*file, identity, cursor);
   if (!state.ok()) return state.status();
   auto writer =

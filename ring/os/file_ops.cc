@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +14,10 @@
 namespace ringlog {
 
 int OpenFile(const char* path, int flags, mode_t mode) {
+  return OpenFileAt(AT_FDCWD, path, flags, mode);
+}
+
+int OpenFileAt(int directory, const char* path, int flags, mode_t mode) {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0) continue;
     // Never closed: by then its number may belong to a file that another thread
@@ -23,7 +26,7 @@ int OpenFile(const char* path, int flags, mode_t mode) {
     if (placeholder < 0) return -1;
     if (placeholder > STDERR_FILENO) close(placeholder);
   }
-  return open(path, flags | O_CLOEXEC, mode);
+  return openat(directory, path, flags | O_CLOEXEC, mode);
 }
 
 absl::Status FileStatus(int error, absl::string_view message) {
@@ -35,14 +38,6 @@ absl::Status FileStatus(int error, absl::string_view message) {
 absl::Status PrependPath(const absl::Status& status, absl::string_view path) {
   return absl::Status(status.code(),
                       absl::StrCat(path, ": ", status.message()));
-}
-
-bool TryLock(int fd) {
-  int result;
-  do {
-    result = flock(fd, LOCK_EX | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
-  return result == 0;
 }
 
 bool IsDeleted(int fd) {

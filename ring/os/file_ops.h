@@ -1,4 +1,4 @@
-// Operations on files and paths that the layers share: opening, locking,
+// Operations on files and paths that the layers share: opening,
 // listing, reading, syncing, deleting, and the parts of a path.
 //
 // The functions are thread-safe.
@@ -30,6 +30,8 @@ namespace ringlog {
 //
 // Context: any thread, also in a forked child; no lock, no allocation.
 int OpenFile(const char* path, int flags, mode_t mode = 0);
+// Opens a path below the open directory `directory`, as openat(2) does.
+int OpenFileAt(int directory, const char* path, int flags, mode_t mode = 0);
 
 // Returns absl::ErrnoToStatus(), but NotFound for ENOENT alone, because callers
 // take NotFound for a file that another process has deleted. The other errors
@@ -40,15 +42,9 @@ absl::Status FileStatus(int error, absl::string_view message);
 // Returns `status` with `path` in front of its message.
 absl::Status PrependPath(const absl::Status& status, absl::string_view path);
 
-// Locks a file with an exclusive flock(2), to show that a process has it open.
-// The lock lasts until `fd` and all copies of it in other processes are closed.
-// Returns false if the file is already locked, by another process or through
-// another descriptor, and if flock(2) fails.
-bool TryLock(int fd);
-
 // Returns true if the file has no name any more, and false if fstat(2) fails.
-// Callers check this after TryLock(), because another process may delete a file
-// between its opening and its locking.
+// Callers check this after LockFile(), because another process may delete a
+// file between its opening and its locking.
 bool IsDeleted(int fd);
 
 // Returns true if there is no file `path`; symlinks are not followed. Returns

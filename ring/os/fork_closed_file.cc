@@ -1,14 +1,15 @@
 #include "ringlog/ring/os/fork_closed_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <mutex>
 #include <utility>
 
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
@@ -19,12 +20,13 @@ namespace ringlog {
 // unlocking one in a child is not supported.
 class ForkClosedFile::List {
  public:
-  // Adds the entry. Opens `path` with OpenFile() and returns the descriptor; if
-  // `path` is null, opens nothing.
-  static int Add(Entry* entry, const char* path, int flags, mode_t mode) {
+  // Adds the entry. Opens `path` with OpenFileAt() and returns the descriptor;
+  // if `path` is null, opens nothing.
+  static int Add(Entry* entry, int directory, const char* path, int flags,
+                 mode_t mode) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (path != nullptr) {
-      entry->fd = OpenFile(path, flags, mode);
+      entry->fd = OpenFileAt(directory, path, flags, mode);
       if (entry->fd < 0) return -1;
     }
     entry->is_listed = true;
@@ -92,16 +94,21 @@ const bool ForkClosedFile::List::is_registered_ = Register();
 
 ForkClosedFile ForkClosedFile::Open(const std::string& path, int flags,
                                     mode_t mode) {
+  return OpenAt(AT_FDCWD, path, flags, mode);
+}
+
+ForkClosedFile ForkClosedFile::OpenAt(int directory, const std::string& path,
+                                      int flags, mode_t mode) {
   ForkClosedFile file;
   file.entry_ = new Entry;
-  List::Add(file.entry_, path.c_str(), flags, mode);
+  List::Add(file.entry_, directory, path.c_str(), flags, mode);
   return file;
 }
 
 ForkClosedFile ForkClosedFile::Anonymous() {
   ForkClosedFile file;
   file.entry_ = new Entry;
-  List::Add(file.entry_, nullptr, 0, 0);
+  List::Add(file.entry_, AT_FDCWD, nullptr, 0, 0);
   return file;
 }
 
@@ -123,7 +130,7 @@ ForkClosedFile::~ForkClosedFile() {
   if (entry_->fd >= 0) {
     // Unlocks explicitly: closing alone would not unlock if a child that was
     // forked meanwhile has not closed its copy yet.
-    flock(entry_->fd, LOCK_UN);
+    UnlockFile(entry_->fd);
     close(entry_->fd);
   }
   delete entry_;

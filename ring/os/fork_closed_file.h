@@ -1,10 +1,10 @@
 // ForkClosedFile
 //
-// A file that is closed and unmapped in forked children. A flock(2) lock
-// belongs to the open file description, not to the process, and a mapping keeps
-// the file open. A child that inherited the descriptor or the mapping would
-// hold the lock for its lifetime, and the ring of its dead parent would look
-// alive.
+// A file that is closed and unmapped in forked children. A lock
+// (file_lock.h) belongs to the open file description, not to the process, and a
+// mapping keeps the file open. A child that inherited the descriptor or the
+// mapping would hold the lock for its lifetime, and the ring of its dead parent
+// would look alive.
 
 #ifndef RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
 #define RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
@@ -30,6 +30,9 @@ class ForkClosedFile {
   // Opens a file with OpenFile(). On error fd() is -1 and errno is set.
   static ForkClosedFile Open(const std::string& path, int flags,
                              mode_t mode = 0);
+  // Opens `path` below the open directory `directory`, as openat(2) does.
+  static ForkClosedFile OpenAt(int directory, const std::string& path,
+                               int flags, mode_t mode = 0);
   // Returns an object for memory without a file.
   static ForkClosedFile Anonymous();
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/fork_generation.h"
 #include "ringlog/ring/ring_test_fixture.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -38,9 +38,7 @@ ForkClosedFile MustOpen(const std::string& path) {
   return fd;
 }
 
-bool Lock(const ForkClosedFile& fd) {
-  return flock(fd.fd(), LOCK_EX | LOCK_NB) == 0;
-}
+bool Lock(const ForkClosedFile& fd) { return LockFile(fd.fd(), "file").ok(); }
 
 bool IsOpen(int fd) {
   struct stat st;

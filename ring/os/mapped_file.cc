@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -17,6 +16,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
 // Linux 5.14. Older C libraries do not define it.
@@ -94,16 +94,41 @@ absl::Status Populate(MappedFile::Bytes bytes, const std::string& path) {
 
 // Renames `from` to `path`, unless `path` exists.
 absl::Status Rename(const std::string& from, const std::string& path) {
-  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(),
-                RENAME_NOREPLACE) == 0) {
-    return absl::OkStatus();
+  int result = renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(),
+                         RENAME_NOREPLACE);
+  if (result != 0 && (errno == EINVAL || errno == ENOSYS)) {
+    // Some file systems do not support the flag. link(2) and unlink(2) are no
+    // replacement: on some of them, the link is another inode, without the
+    // lock. Names of rings are unique, so nothing takes `path` in between.
+    struct stat st;
+    if (lstat(path.c_str(), &st) == 0) {
+      errno = EEXIST;
+    } else {
+      result = rename(from.c_str(), path.c_str());
+    }
   }
-  // Some file systems do not support the flag.
-  if (errno == EINVAL && link(from.c_str(), path.c_str()) == 0) {
-    unlink(from.c_str());
-    return absl::OkStatus();
-  }
+  if (result == 0) return absl::OkStatus();
   return Error(errno, "rename to", path);
+}
+
+// Checks that another process will see the lock of `fd`: opens the file by its
+// name, as that process will do, and asks for the lock.
+absl::Status CheckLockShows(int fd, const std::string& path) {
+  const ForkClosedFile other =
+      ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (other.fd() < 0) return Error(errno, "open", path);
+  struct stat own;
+  struct stat named;
+  if (fstat(fd, &own) != 0 || fstat(other.fd(), &named) != 0) {
+    return Error(errno, "stat", path);
+  }
+  const absl::StatusOr<bool> is_locked = IsLocked(other.fd(), path);
+  if (!is_locked.ok()) return is_locked.status();
+  if (own.st_dev == named.st_dev && own.st_ino == named.st_ino && *is_locked) {
+    return absl::OkStatus();
+  }
+  return absl::UnimplementedError(absl::StrCat(
+      "lock ", path, ": the file system does not show the lock to others"));
 }
 
 // Creates and locks a file. Between the two steps another process may take the
@@ -119,7 +144,18 @@ absl::StatusOr<ForkClosedFile> CreateLocked(const std::string& path) {
       sched_yield();
       continue;
     }
-    if (TryLock(file.fd()) && !IsDeleted(file.fd())) return file;
+    // Whatever the umask is, this process's user must be able to recover it.
+    if (fchmod(file.fd(), 0600) != 0) {
+      const int error = errno;
+      unlink(path.c_str());
+      return Error(error, "set the mode of", path);
+    }
+    const absl::Status locked = LockFile(file.fd(), path);
+    if (locked.ok() && !IsDeleted(file.fd())) return file;
+    if (!locked.ok() && !absl::IsFailedPrecondition(locked)) {
+      unlink(path.c_str());
+      return locked;
+    }
   }
   return absl::AlreadyExistsError(absl::StrCat("create ", path));
 }
@@ -141,6 +177,10 @@ absl::StatusOr<MappedFile> MappedFile::Create(
   initialize(*bytes);
   if (absl::Status s = Rename(temporary, path); !s.ok()) return s;
   std::move(remove_file).Cancel();
+  if (absl::Status s = CheckLockShows(file->fd(), path); !s.ok()) {
+    unlink(path.c_str());
+    return s;
+  }
   return MappedFile(*std::move(file), *bytes, path);
 }
 
@@ -158,10 +198,7 @@ absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   ForkClosedFile file = ForkClosedFile::Open(path, O_RDWR | O_NOFOLLOW);
   if (file.fd() < 0) return Error(errno, "open", path);
-  if (!TryLock(file.fd())) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("open ", path, ": another process or ring has it open"));
-  }
+  if (absl::Status s = LockFile(file.fd(), path); !s.ok()) return s;
   if (IsDeleted(file.fd())) return Error(ENOENT, "open", path);
   struct stat st;
   if (fstat(file.fd(), &st) != 0) return Error(errno, "stat", path);

@@ -38,6 +38,8 @@ class MappedFile {
   // not guarantee room, and the kernel offers nothing better.
   //
   //   AlreadyExists      `path` or PATH.tmp exists
+  //   Unimplemented      the file system has no locks (file_lock.h), or does
+  //                      not show them to other processes
   //   ResourceExhausted  no disk space, quota, memory or descriptor; a limit
   //   others             the error of the failed system call
   // All messages have the operation and the path. An error leaves no new
@@ -53,6 +55,7 @@ class MappedFile {
 
   // Locks and maps an existing file.
   //   FailedPrecondition  a MappedFile of this or another process has it open
+  //   Unimplemented       the file system has no locks (file_lock.h)
   //   InvalidArgument     the file is empty
   //   ResourceExhausted   no memory or descriptor
   //   others              errors of open(2), fstat(2) and mmap(2)

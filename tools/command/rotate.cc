@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
@@ -72,16 +72,14 @@ class LiveRing {
   int64_t process_id() const { return header_.process_id; }
 
   // Returns the state of the owner. The owner holds the lock while it lives; a
-  // process id would not identify it in another namespace. If the owner is
-  // dead, this function holds the lock for a moment, and a recovery that begins
-  // in that moment retries (leftover_file.h). A ring is deleted after the owner
-  // has closed its last segment, or after recovery.
+  // process id would not identify it in another namespace. A ring is deleted
+  // after the owner has closed its last segment, or after recovery. Where locks
+  // do not work, the owner has no ring file.
   State state() const {
     struct stat st;
     if (fstat(fd_, &st) == 0 && st.st_nlink == 0) return State::kHasEndedWell;
-    if (flock(fd_, LOCK_SH | LOCK_NB) != 0) return State::kRuns;
-    flock(fd_, LOCK_UN);
-    return State::kHasEnded;
+    const absl::StatusOr<bool> is_locked = IsLocked(fd_, "ring");
+    return is_locked.ok() && *is_locked ? State::kRuns : State::kHasEnded;
   }
 
   // Writes a request to the ring. One rotation satisfies two requests that are

@@ -1,0 +1,187 @@
+#include "ringlog/ring/os/directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "ringlog/ring/os/file_ops.h"
+
+namespace ringlog {
+namespace {
+
+// Reads a short file of /proc; empty if it cannot be read.
+std::string ReadProcFile(const char* path) {
+  const ForkClosedFile file = ForkClosedFile::Open(path, O_RDONLY);
+  if (file.fd() < 0) return "";
+  char buffer[4096];
+  const ssize_t bytes = read(file.fd(), buffer, sizeof buffer);
+  return std::string(buffer, bytes < 0 ? 0 : static_cast<size_t>(bytes));
+}
+
+// Returns true if stat(2) may report `owner` for files of several users. It
+// does so for the overflow id (user_namespaces(7)) if the process is in a user
+// namespace that does not map each user.
+bool MayStandForSeveral(uid_t owner) {
+  uint32_t overflow = 65534;
+  const std::string text = ReadProcFile("/proc/sys/kernel/overflowuid");
+  if (!absl::SimpleAtoi(text, &overflow)) overflow = 65534;
+  if (owner != overflow) return false;
+  const std::vector<std::string> map =
+      absl::StrSplit(ReadProcFile("/proc/self/uid_map"), absl::ByAnyChar(" \n"),
+                     absl::SkipEmpty());
+  const bool maps_each_user =
+      map.empty() || (map.size() == 3 && map[0] == "0" && map[1] == "0" &&
+                      map[2] == "4294967295");
+  return !maps_each_user;
+}
+
+absl::Status NotOwn(absl::string_view path, absl::string_view cause) {
+  return absl::PermissionDeniedError(absl::StrCat(path, ": ", cause));
+}
+
+}  // namespace
+
+absl::StatusOr<Directory> Directory::Open(const std::string& path) {
+  ForkClosedFile file =
+      ForkClosedFile::Open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+  if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
+  return Directory(path, std::move(file));
+}
+
+std::string Directory::PathOf(absl::string_view name) const {
+  return absl::StrCat(path_, "/", name);
+}
+
+ForkClosedFile Directory::OpenFile(const std::string& name, int flags,
+                                   mode_t mode) const {
+  return ForkClosedFile::OpenAt(file_.fd(), name,
+                                flags | O_NOFOLLOW | O_NONBLOCK, mode);
+}
+
+absl::StatusOr<struct stat> Directory::Stat(const std::string& name) const {
+  struct stat st;
+  if (fstatat(file_.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    return FileStatus(errno, absl::StrCat("stat ", PathOf(name)));
+  }
+  return st;
+}
+
+bool Directory::Names(const std::string& name, int fd) const {
+  struct stat named;
+  struct stat open;
+  return fstatat(file_.fd(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         fstat(fd, &open) == 0 && named.st_dev == open.st_dev &&
+         named.st_ino == open.st_ino;
+}
+
+absl::StatusOr<std::vector<std::string>> Directory::List() const {
+  // A descriptor of its own, because readdir(3) moves its offset.
+  const int fd =
+      openat(file_.fd(), ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+  DIR* const directory = fd < 0 ? nullptr : fdopendir(fd);
+  if (directory == nullptr) {
+    const absl::Status status = FileStatus(errno, absl::StrCat("open ", path_));
+    if (fd >= 0) close(fd);
+    return status;
+  }
+  auto close_directory = absl::MakeCleanup([&] { closedir(directory); });
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(directory)) {
+    names.push_back(entry->d_name);
+    errno = 0;
+  }
+  if (errno != 0) return FileStatus(errno, absl::StrCat("read ", path_));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+absl::Status Directory::Delete(const std::string& name) const {
+  if (unlinkat(file_.fd(), name.c_str(), 0) == 0 || errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  return FileStatus(errno, absl::StrCat("delete ", PathOf(name)));
+}
+
+absl::Status Directory::Rename(const std::string& from,
+                               const std::string& to) const {
+  if (renameat(file_.fd(), from.c_str(), file_.fd(), to.c_str()) == 0) {
+    return absl::OkStatus();
+  }
+  return FileStatus(errno, absl::StrCat("rename to ", PathOf(to)));
+}
+
+absl::Status Directory::Sync() const {
+  if (fsync(file_.fd()) == 0) return absl::OkStatus();
+  return FileStatus(errno, absl::StrCat("fsync ", path_));
+}
+
+absl::StatusOr<uid_t> Directory::OwnerOfNewFile() const {
+  ForkClosedFile file =
+      ForkClosedFile::OpenAt(file_.fd(), ".", O_TMPFILE | O_RDWR, 0600);
+  if (file.fd() < 0) {
+    // The file system cannot make files without a name.
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0) random = 0;
+    const std::string name = absl::StrCat(".ringlog.owner.", getpid(), ".",
+                                          absl::Hex(random, absl::kZeroPad16));
+    file = OpenFile(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+    if (file.fd() < 0) {
+      return FileStatus(errno, absl::StrCat("create ", PathOf(name)));
+    }
+    if (absl::Status s = Delete(name); !s.ok()) return s;
+  }
+  struct stat st;
+  if (fstat(file.fd(), &st) != 0) {
+    return FileStatus(errno, absl::StrCat("stat a new file in ", path_));
+  }
+  return st.st_uid;
+}
+
+absl::StatusOr<uid_t> Directory::OwnOwner() {
+  const uid_t user = geteuid();
+  if (!owner_.has_value() || owner_->for_user != user) {
+    const absl::StatusOr<uid_t> owner = OwnerOfNewFile();
+    if (!owner.ok()) return owner.status();
+    owner_ = Owner{user, *owner};
+  }
+  if (MayStandForSeveral(owner_->owner)) {
+    return NotOwn(path_,
+                  "the user namespace does not show whose the files are; map "
+                  "the user id of this process");
+  }
+  return owner_->owner;
+}
+
+absl::Status Directory::CheckIsOwn(int fd, absl::string_view name) {
+  struct stat st;
+  if (fstat(fd, &st) != 0) {
+    return FileStatus(errno, absl::StrCat("stat ", PathOf(name)));
+  }
+  const std::string path = PathOf(name);
+  if (!S_ISREG(st.st_mode)) return NotOwn(path, "not a regular file");
+  const absl::StatusOr<uid_t> owner = OwnOwner();
+  if (!owner.ok()) return owner.status();
+  if (st.st_uid != *owner) {
+    return NotOwn(
+        path, absl::StrCat("belongs to user ", st.st_uid,
+                           ", and this process makes files of user ", *owner));
+  }
+  if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return NotOwn(path, "other users may write to it");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ringlog

@@ -1,0 +1,106 @@
+// Directory
+//
+// An open directory and the files below it. Every operation takes the name of
+// a file, not a path, and follows no symlink: another process that renames a
+// parent directory, or puts a symlink in its place, cannot direct the operation
+// to other files.
+
+#ifndef RINGLOG_RING_OS_DIRECTORY_H_
+#define RINGLOG_RING_OS_DIRECTORY_H_
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/os/fork_closed_file.h"
+
+namespace ringlog {
+
+// Thread-compatible; all methods but OwnOwner() are const. In a forked child
+// the directory is closed, and every operation fails with EBADF. The error of
+// each operation has its path.
+class Directory {
+ public:
+  // Opens the directory `path`. Follows symlinks in `path`.
+  //   NotFound: no such directory
+  //   others:   errors of open(2)
+  static absl::StatusOr<Directory> Open(const std::string& path);
+
+  Directory(Directory&&) = default;
+  Directory& operator=(Directory&&) = default;
+
+  const std::string& path() const { return path_; }
+  // Returns the path of the file `name`, for messages.
+  std::string PathOf(absl::string_view name) const;
+
+  // Opens a file as open(2) does, with O_NOFOLLOW, O_NONBLOCK and O_CLOEXEC. On
+  // an error, fd() of the result is -1 and errno is set. O_NONBLOCK, because
+  // opening a pipe would block otherwise.
+  ForkClosedFile OpenFile(const std::string& name, int flags,
+                          mode_t mode = 0) const;
+
+  // Reads the inode of a file, or of a symlink.
+  //   NotFound: no such file
+  //   others:   errors of stat(2)
+  absl::StatusOr<struct stat> Stat(const std::string& name) const;
+
+  // Returns true if `name` is a name of the open file `fd`: if no other process
+  // has deleted, renamed or replaced it.
+  bool Names(const std::string& name, int fd) const;
+
+  // Returns the names in the directory, sorted, with "." and "..". Errors are
+  // those of opendir(3) and readdir(3).
+  absl::StatusOr<std::vector<std::string>> List() const;
+
+  // Deletes a file, if it exists. Errors are those of unlink(2).
+  absl::Status Delete(const std::string& name) const;
+
+  // Renames a file, and replaces the file `to`. Errors are those of rename(2).
+  absl::Status Rename(const std::string& from, const std::string& to) const;
+
+  // Makes created, renamed and deleted names durable. Errors are those of
+  // fsync(2).
+  absl::Status Sync() const;
+
+  // Checks that an open file is one that this process, or another process of
+  // its user, made: a regular file with the OwnOwner(), and not writable by its
+  // group or by others.
+  //   PermissionDenied: it is not
+  //   others:           those of OwnOwner() and fstat(2)
+  absl::Status CheckIsOwn(int fd, absl::string_view name);
+
+  // Returns the owner that fstat(2) reports for a file that this process
+  // creates in the directory. It may differ from geteuid(): a file system may
+  // map owners (NFS with root_squash, CIFS, an idmapped mount). Creates a file
+  // without a name, or with a random name that is deleted at once; remembers
+  // the result until geteuid() changes.
+  //   PermissionDenied: the user namespace maps other users to this owner too,
+  //                     so it does not show whose a file is
+  //   others:           errors of creating a file
+  absl::StatusOr<uid_t> OwnOwner();
+
+ private:
+  Directory(std::string path, ForkClosedFile file)
+      : path_(std::move(path)), file_(std::move(file)) {}
+  absl::StatusOr<uid_t> OwnerOfNewFile() const;
+
+  struct Owner {
+    uid_t for_user = 0;
+    uid_t owner = 0;
+  };
+
+  std::string path_;
+  ForkClosedFile file_;
+  std::optional<Owner> owner_;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_RING_OS_DIRECTORY_H_
