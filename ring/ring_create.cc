@@ -102,9 +102,9 @@ RingHeader MakeHeader(const RingOptions& options) {
   CopyName(options.host.empty() ? HostName() : options.host, h.host);
   CopyName(options.program.empty() ? ProgramName() : options.program,
            h.program);
-  const absl::string_view end =
+  const std::string directory =
       SegmentDirectoryField(options.segment_directory);
-  std::memcpy(h.segment_directory, end.data(), end.size());
+  std::memcpy(h.segment_directory, directory.data(), directory.size());
   h.crc32c = RingHeaderChecksum(h);
   return h;
 }

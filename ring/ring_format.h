@@ -139,8 +139,8 @@ struct RingHeader {
   // Names are padded with NUL, and truncated if they are longer.
   char host[64];
   char program[64];
-  // Directory of the ring's segments, padded with NUL. Keeps the end of a
-  // longer path. Empty: the directory of the ring.
+  // Directory of the ring's segments, padded with NUL: the value of
+  // SegmentDirectoryField() (ring_header.h). Empty: the directory of the ring.
   char segment_directory[128];
   unsigned char reserved[24];
   uint32_t reserved_tail;

@@ -100,6 +100,15 @@ absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
   return header;
 }
 
+// Returns the 64-bit FNV-1a hash: http://www.isthe.com/chongo/tech/comp/fnv/.
+uint64_t Fnv1a(absl::string_view bytes) {
+  uint64_t hash = 14695981039346656037u;
+  for (const char c : bytes) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  }
+  return hash;
+}
+
 bool IsIntact(const PersistCursor& cursor, const RingHeader& header) {
   return cursor.sequence != 0 && cursor.state_bytes <= sizeof cursor.state &&
          cursor.end_position <= kMaxPosition &&
@@ -159,9 +168,13 @@ uint32_t RingHeaderChecksum(const RingHeader& header) {
       reinterpret_cast<const char*>(&header), offsetof(RingHeader, crc32c))));
 }
 
-absl::string_view SegmentDirectoryField(absl::string_view path) {
+std::string SegmentDirectoryField(absl::string_view path) {
   constexpr size_t kMaxBytes = sizeof(RingHeader::segment_directory) - 1;
-  return path.substr(path.size() - std::min(path.size(), kMaxBytes));
+  if (path.size() <= kMaxBytes) return std::string(path);
+  const std::string hash =
+      absl::StrCat("#", absl::Hex(Fnv1a(path), absl::kZeroPad16), "#");
+  return absl::StrCat(hash,
+                      path.substr(path.size() - (kMaxBytes - hash.size())));
 }
 
 absl::string_view SegmentDirectory(const RingHeader& header) {

@@ -6,6 +6,7 @@
 #define RINGLOG_RING_RING_HEADER_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/crc/crc32c.h"
 #include "absl/status/statusor.h"
@@ -45,11 +46,13 @@ ProcessIdentity OwnerOf(const RingHeader& header);
 // Returns the value of `crc32c` for a header of this version.
 uint32_t RingHeaderChecksum(const RingHeader& header);
 
-// Returns the end of `path` that has room in RingHeader::segment_directory: at
-// most 127 bytes.
-absl::string_view SegmentDirectoryField(absl::string_view path);
-// Returns the directory in `header`, as a view into `header`; empty if it is
-// the directory of the ring. Of a longer path the header has only the end.
+// Returns the value of RingHeader::segment_directory for the absolute path
+// `path`, without the padding. A path of more than 127 bytes becomes
+// "#HASH#END": 16 hexadecimal digits of a hash of the whole path, and its last
+// 109 bytes. Therefore two paths with the same end have different values.
+std::string SegmentDirectoryField(absl::string_view path);
+// Returns the field of `header`, as a view into `header`; empty if the
+// directory is the one of the ring.
 absl::string_view SegmentDirectory(const RingHeader& header);
 // Returns the value of `crc32c` for a cursor. `seed` is ChecksumSeed() of the
 // ring.

@@ -1,5 +1,6 @@
 #include "ringlog/compress/flusher/rolling_segment_writer.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_file.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
@@ -93,14 +95,7 @@ absl::Status RollingSegmentWriter::Begin() {
   const std::string name =
       SegmentFileName(ring_->header(), cursor.segment_number,
                       cursor.segment_open_time_ns, options_.format);
-  const std::string path = absl::StrCat(options_.directory, "/", name);
-  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = CreateSegment(path);
-  if (writer.ok() && options_.sync) {
-    if (absl::Status s = SyncDirectory(options_.directory); !s.ok()) {
-      unlink(path.c_str());
-      writer = s;
-    }
-  }
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = CreateSegment(name);
   if (!writer.ok()) {
     TakeBackBegin();
     return writer.status();
@@ -122,13 +117,20 @@ SegmentIdentity RollingSegmentWriter::Identity() const {
 }
 
 absl::StatusOr<std::unique_ptr<SegmentWriter>>
-RollingSegmentWriter::CreateSegment(const std::string& path) {
-  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
-      SegmentWriter::Create(path, Identity(), options_.segment);
+RollingSegmentWriter::CreateSegment(const std::string& name) {
+  absl::StatusOr<Directory> directory = Directory::Open(options_.directory);
   // The directory may have been deleted.
-  if (absl::IsNotFound(writer.status()) &&
+  if (absl::IsNotFound(directory.status()) &&
       mkdir(options_.directory.c_str(), 0777) == 0) {
-    writer = SegmentWriter::Create(path, Identity(), options_.segment);
+    directory = Directory::Open(options_.directory);
+  }
+  if (!directory.ok()) return directory.status();
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
+      SegmentWriter::Create(*directory, name, Identity(), options_.segment);
+  if (!writer.ok() || !options_.sync) return writer;
+  if (absl::Status s = directory->Sync(); !s.ok()) {
+    directory->Delete(name).IgnoreError();
+    return s;
   }
   return writer;
 }
@@ -180,8 +182,15 @@ absl::Status RollingSegmentWriter::SealPublished() {
     return status;
   }
   must_truncate_ = true;
+  absl::StatusOr<Directory> directory = Directory::Open(options_.directory);
+  if (!directory.ok()) return directory.status();
+  // Not locked, because writer_ holds the lock.
+  absl::StatusOr<SegmentFile> file =
+      SegmentFile::OpenIn(*directory, std::string(Basename(path)), O_RDWR);
+  if (!file.ok()) return file.status();
+  if (absl::Status s = file->CheckIsOwn(&*directory); !s.ok()) return s;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Reopen(
-      path, Identity(), published_.cursor, options_.segment);
+      *std::move(file), Identity(), published_.cursor, options_.segment);
   if (!writer.ok()) return writer.status();
   // The last frame is complete now, so zstd tools accept the file.
   const bool has_end = (*writer)->AddEnd().ok() && (*writer)->Write().ok();

@@ -160,7 +160,7 @@ class RollingSegmentWriter {
   bool RemoveSegment();
   SegmentIdentity Identity() const;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
-      const std::string& path);
+      const std::string& name);
 
   Ring* const ring_;
   SegmentSequenceOptions options_;

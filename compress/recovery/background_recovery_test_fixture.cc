@@ -1,11 +1,11 @@
 #include "ringlog/compress/recovery/background_recovery_test_fixture.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "absl/strings/match.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 
@@ -15,14 +15,14 @@ std::atomic<int> g_attempts{0};
 
 namespace {
 
-int Unlink(const char* name) {
-  return static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, name, 0));
+int UnlinkAt(int directory, const char* name, int flags) {
+  return static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
 }
 
-int UnlinkRing(const char* name) {
+int UnlinkRingAt(int directory, const char* name, int flags) {
   ++g_attempts;
   Gate* gate = g_gate.load();
-  if (gate != nullptr && !gate->ring.empty() && gate->ring != name) {
+  if (gate != nullptr && !gate->ring.empty() && Basename(gate->ring) != name) {
     gate = nullptr;
   }
   if (gate != nullptr) {
@@ -33,7 +33,7 @@ int UnlinkRing(const char* name) {
     errno = EACCES;
     return -1;
   }
-  const int result = Unlink(name);
+  const int result = UnlinkAt(directory, name, flags);
   if (gate != nullptr) gate->has_deleted.Send();
   return result;
 }
@@ -42,7 +42,8 @@ int UnlinkRing(const char* name) {
 }  // namespace ringlog
 
 // The C library declares it noexcept.
-extern "C" int unlink(const char* name) noexcept {
-  return absl::EndsWith(name, ".ring") ? ringlog::UnlinkRing(name)
-                                       : ringlog::Unlink(name);
+extern "C" int unlinkat(int directory, const char* name, int flags) noexcept {
+  return absl::EndsWith(name, ".ring")
+             ? ringlog::UnlinkRingAt(directory, name, flags)
+             : ringlog::UnlinkAt(directory, name, flags);
 }

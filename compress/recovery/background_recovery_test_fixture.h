@@ -1,7 +1,7 @@
 // A fixture for tests of BackgroundRecovery, with processes that leave rings.
 //
-// The library replaces unlink(2) in the whole program, so that a test can hold
-// up a recovery just before its end, or make it fail there.
+// The library replaces unlinkat(2) in the whole program, so that a test can
+// hold up a recovery just before its end, or make it fail there.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_BACKGROUND_RECOVERY_TEST_FIXTURE_H_
 #define RINGLOG_COMPRESS_RECOVERY_BACKGROUND_RECOVERY_TEST_FIXTURE_H_

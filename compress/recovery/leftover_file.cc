@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -63,6 +64,12 @@ absl::StatusOr<int> OpenUnlocked(const std::string& path) {
   return fd;
 }
 
+// Returns the number of names of an open file; 0 if fstat(2) fails.
+uint64_t LinkCount(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 ? uint64_t{st.st_nlink} : 0;
+}
+
 LeftoverRing Recovered(FileContent bytes, const RingHeader& header) {
   LeftoverRing leftover = {std::move(bytes), {}};
   const absl::string_view view = leftover.bytes.view();
@@ -94,11 +101,15 @@ bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
              : recorded == SegmentDirectoryField(segment_directory);
 }
 
-absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
+absl::StatusOr<RingHeader> ReadLeftoverHeader(Directory* directory,
+                                              const std::string& name) {
+  const std::string path = directory->PathOf(name);
   // A child that is forked meanwhile must not keep the file's blocks allocated.
-  const ForkClosedFile file =
-      ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const ForkClosedFile file = directory->OpenFile(name, O_RDONLY);
   if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
+  if (absl::Status s = directory->CheckIsOwn(file.fd(), name); !s.ok()) {
+    return s;
+  }
   if (absl::Status s = CheckUnlocked(file.fd(), path); !s.ok()) return s;
   const absl::StatusOr<FileContent> bytes =
       ReadRing(file.fd(), path, kLiveOffset);
@@ -109,18 +120,26 @@ absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path) {
   return header;
 }
 
-absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path) {
-  ForkClosedFile fd =
-      ForkClosedFile::Open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-  if (fd.fd() < 0) {
-    return FileStatus(errno, absl::StrCat("open ", path));
+absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
+                                            const std::string& name) {
+  const std::string path = directory->PathOf(name);
+  ForkClosedFile file = directory->OpenFile(name, O_RDWR);
+  if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
+  if (absl::Status s = directory->CheckIsOwn(file.fd(), name); !s.ok()) {
+    return s;
   }
-  if (absl::Status s = LockFile(fd.fd(), path); !s.ok()) return s;
-  if (IsDeleted(fd.fd())) {
+  if (absl::Status s = LockFile(file.fd(), path); !s.ok()) return s;
+  // Another process may have recovered it before this one had the lock.
+  if (!directory->Names(name, file.fd())) {
     return absl::NotFoundError(
         absl::StrCat(path, ": another process has recovered it"));
   }
-  return fd;
+  if (LinkCount(file.fd()) == 1) return file;
+  absl::StatusOr<ForkClosedFile> copy =
+      directory->ReplaceByCopy(name, file.fd());
+  if (!copy.ok() || LinkCount(copy->fd()) == 1) return copy;
+  return absl::PermissionDeniedError(
+      absl::StrCat(path, ": other processes give it more names"));
 }
 
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/recovery.h"
@@ -28,22 +29,30 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
                       const std::string& segment_directory);
 
-// Opens a ring and takes its lock, which lasts until the descriptor is closed.
-// A living owner or another recovery holds that lock; a forked child inherits
-// neither descriptor nor lock.
+// Opens the ring `name` in `directory`, not through a symlink, and takes its
+// lock, which lasts until the descriptor is closed. A living owner or another
+// recovery holds that lock; a forked child inherits neither descriptor nor
+// lock. A ring with several names is replaced by a copy, so that the file under
+// the other names keeps its bytes.
+//   PermissionDenied:   another user made the ring, or may write to it
+//                       (Directory::CheckIsOwn()), or the file has several
+//                       names again after it was replaced
 //   FailedPrecondition: the lock is taken
 //   Unimplemented:      the file system has no locks (file_lock.h)
 //   NotFound:           another process has recovered and deleted the ring
-//   others:             those of open(2)
-absl::StatusOr<ForkClosedFile> OpenLeftover(const std::string& path);
+//   others:             those of open(2) and Directory::ReplaceByCopy()
+absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
+                                            const std::string& name);
 
-// Reads the header of a ring that appears to be left over: no process holds its
-// lock, and its owner, if alive, no longer maps it. (An owner loses the lock if
-// the program closes the descriptor; the mapping shows that the ring is still
-// in use.) Cheap. Takes no lock.
+// Reads the header of the ring `name` in `directory`, if it appears to be left
+// over: no process holds its lock, and its owner, if alive, no longer maps it.
+// (An owner loses the lock if the program closes the descriptor; the mapping
+// shows that the ring is still in use.) Cheap. Takes no lock.
+//   PermissionDenied:   another user made the ring, or may write to it
 //   FailedPrecondition: the ring is in use
 //   others:             those of ReadRingHeader() and IsLocked()
-absl::StatusOr<RingHeader> ReadLeftoverHeader(const std::string& path);
+absl::StatusOr<RingHeader> ReadLeftoverHeader(Directory* directory,
+                                              const std::string& name);
 
 struct LeftoverRing {
   FileContent bytes;

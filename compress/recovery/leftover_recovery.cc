@@ -1,6 +1,6 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 
-#include <sys/stat.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <new>
@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/os/process_identity.h"
@@ -26,32 +27,25 @@ constexpr absl::string_view kUnfinishedSuffix = ".tmp";
 
 // A file that is named like a ring.
 struct NamedRing {
-  std::string path;
+  std::string file_name;
   ParsedFileName name;
   bool is_unfinished = false;
 };
 
-std::vector<NamedRing> RingsIn(const std::string& directory,
-                               absl::Status* status) {
+absl::StatusOr<std::vector<NamedRing>> RingsIn(const Directory& directory) {
+  const absl::StatusOr<std::vector<std::string>> names = directory.List();
+  if (!names.ok()) return names.status();
   std::vector<NamedRing> rings;
-  for (const std::string& name : ListDirectory(directory, status)) {
+  for (const std::string& name : *names) {
     NamedRing ring;
     absl::string_view stem = name;
     ring.is_unfinished = absl::ConsumeSuffix(&stem, kUnfinishedSuffix);
     ring.name = ParseFileName(stem);
     if (ring.name.kind != FileKind::kRing) continue;
-    ring.path = absl::StrCat(directory, "/", name);
+    ring.file_name = name;
     rings.push_back(std::move(ring));
   }
   return rings;
-}
-
-// Returns false if another user may have forged the file: several users may
-// write to a directory that is only for rings.
-bool MayBeTrusted(const std::string& path, bool is_segment_directory) {
-  struct stat st;
-  return is_segment_directory ||
-         (lstat(path.c_str(), &st) == 0 && st.st_uid == geteuid());
 }
 
 // Goes by the process id in the name, because an unfinished file may not have
@@ -64,11 +58,19 @@ bool MakerMayBeAlive(const ParsedFileName& name) {
   return name.process_id != getpid() && MayBeAlive(maker);
 }
 
+bool IsOwn(Directory* directory, const std::string& name) {
+  const ForkClosedFile file = directory->OpenFile(name, O_RDONLY);
+  return file.fd() >= 0 && directory->CheckIsOwn(file.fd(), name).ok();
+}
+
 bool IsLeftoverOf(const std::string& segment_directory, const NamedRing& ring,
-                  bool is_segment_directory) {
-  if (!MayBeTrusted(ring.path, is_segment_directory)) return false;
-  if (ring.is_unfinished) return !MakerMayBeAlive(ring.name);
-  const absl::StatusOr<RingHeader> header = ReadLeftoverHeader(ring.path);
+                  bool is_segment_directory, Directory* directory) {
+  if (ring.is_unfinished) {
+    return !MakerMayBeAlive(ring.name) &&
+           (is_segment_directory || IsOwn(directory, ring.file_name));
+  }
+  const absl::StatusOr<RingHeader> header =
+      ReadLeftoverHeader(directory, ring.file_name);
   if (header.ok()) {
     return WritesSegmentsTo(*header, is_segment_directory, segment_directory);
   }
@@ -77,10 +79,10 @@ bool IsLeftoverOf(const std::string& segment_directory, const NamedRing& ring,
          !absl::IsNotFound(header.status());
 }
 
-// Deletes the ring `fd` that its maker did not finish. Its slots are zero,
+// Checks the ring `fd` that its maker did not finish. Its slots are zero,
 // because a ring is renamed before its first record. A file with other bytes
-// there is another one, for example a copy of a ring, and stays.
-absl::Status DeleteUnfinished(int fd, const std::string& path) {
+// there is another one, for example a copy of a ring, and must stay.
+absl::Status CheckUnfinished(int fd, const std::string& path) {
   const absl::StatusOr<FileContent> bytes =
       ReadFileContent(fd, path, kMaxRingFileBytes, kMaxRingFileBytes);
   if (!bytes.ok()) return bytes.status();
@@ -90,29 +92,55 @@ absl::Status DeleteUnfinished(int fd, const std::string& path) {
         absl::StrCat(path, ": has records, and an unfinished ring (",
                      kUnfinishedSuffix, ") has none"));
   }
-  return DeleteFile(path);
+  return absl::OkStatus();
+}
+
+// A ring under another name may be a copy, and the process of the original may
+// be alive: the lock of the copy shows nothing about it.
+absl::Status CheckName(const RingHeader& header, const std::string& path) {
+  const std::string name = RingFileName(header);
+  if (Basename(path) == name) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, ": its header has the name ", name,
+      "; if it is no copy of another ring, give it this name, or use ringlog "
+      "recover --out"));
+}
+
+// Moves the records of the open and locked ring `fd` into segments.
+absl::Status MoveRecords(int fd, const std::string& path,
+                         const std::string& segment_directory,
+                         const SegmentWriterOptions& options,
+                         LeftoverReport* report) {
+  const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd, path);
+  if (!leftover.ok()) return leftover.status();
+  if (absl::Status s = CheckName(leftover->ring.header, path); !s.ok()) {
+    return s;
+  }
+  absl::StatusOr<Directory> directory = Directory::Open(segment_directory);
+  absl::Status status = directory.status();
+  if (status.ok()) {
+    status = AddToSegments(leftover->ring, &*directory, options, report);
+  }
+  return status.ok() ? status : PrependPath(status, path);
 }
 
 absl::StatusOr<LeftoverReport> Recover(const std::string& path,
                                        const std::string& segment_directory,
                                        const SegmentWriterOptions& options) {
+  absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
+  if (!directory.ok()) return directory.status();
+  const std::string name(Basename(path));
   // Closing the file unlocks it, so it stays open until it is deleted.
-  const absl::StatusOr<ForkClosedFile> fd = OpenLeftover(path);
-  if (!fd.ok()) return fd.status();
+  const absl::StatusOr<ForkClosedFile> file = OpenLeftover(&*directory, name);
+  if (!file.ok()) return file.status();
   LeftoverReport report;
   report.ring_path = path;
-  if (absl::EndsWith(path, kUnfinishedSuffix)) {
-    if (absl::Status s = DeleteUnfinished(fd->fd(), path); !s.ok()) return s;
-    return report;
-  }
-  const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd->fd(), path);
-  if (!leftover.ok()) return leftover.status();
-  if (absl::Status s =
-          AddToSegments(leftover->ring, segment_directory, options, &report);
-      !s.ok()) {
-    return PrependPath(s, path);
-  }
-  if (absl::Status s = DeleteFile(path); !s.ok()) return s;
+  const absl::Status status =
+      absl::EndsWith(path, kUnfinishedSuffix)
+          ? CheckUnfinished(file->fd(), path)
+          : MoveRecords(file->fd(), path, segment_directory, options, &report);
+  if (!status.ok()) return status;
+  if (absl::Status s = directory->Delete(name); !s.ok()) return s;
   return report;
 }
 
@@ -121,14 +149,17 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
 absl::StatusOr<std::vector<std::string>> FindLeftovers(
     const std::string& directory, const std::string& segment_directory) {
   const bool is_segment_directory = directory == segment_directory;
+  absl::StatusOr<Directory> opened = Directory::Open(directory);
+  if (absl::IsNotFound(opened.status())) return std::vector<std::string>();
+  if (!opened.ok()) return opened.status();
+  const absl::StatusOr<std::vector<NamedRing>> rings = RingsIn(*opened);
+  if (!rings.ok()) return rings.status();
   std::vector<std::string> paths;
-  absl::Status status;
-  for (NamedRing& ring : RingsIn(directory, &status)) {
-    if (IsLeftoverOf(segment_directory, ring, is_segment_directory)) {
-      paths.push_back(std::move(ring.path));
+  for (const NamedRing& ring : *rings) {
+    if (IsLeftoverOf(segment_directory, ring, is_segment_directory, &*opened)) {
+      paths.push_back(opened->PathOf(ring.file_name));
     }
   }
-  if (!status.ok()) return status;
   return paths;
 }
 

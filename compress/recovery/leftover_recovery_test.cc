@@ -312,12 +312,16 @@ TEST(LeftoverRecoveryTest, PipeNamedLikeRingDoesNotBlock) {
   EXPECT_EQ(TextsIn(mine), NumberedTexts(3));
 }
 
-// The header has only the end of so long a path.
-TEST(LeftoverRecoveryTest, LongSegmentDirectoryIsKnownByItsEnd) {
+// The header has only the end of so long a path, and a hash of all of it.
+TEST(LeftoverRecoveryTest, LongSegmentDirectoriesWithSameEndAreDistinct) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory() + "/" + std::string(200, 'd');
+  const std::string other = MakeTestDirectory() + "/" + std::string(200, 'd');
   std::filesystem::create_directory(mine);
+  std::filesystem::create_directory(other);
   LogAndDie(shared, 3, mine);
+  RecoverLeftovers(shared, other);
+  EXPECT_THAT(TextsIn(other), IsEmpty());
   RecoverLeftovers(shared, mine);
   EXPECT_EQ(TextsIn(mine), NumberedTexts(3));
 }

@@ -1,11 +1,5 @@
 #include "ringlog/compress/recovery/leftover_segments.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -15,15 +9,14 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/compress/recovery/own_segment.h"
 #include "ringlog/compress/recovery/segment_scan.h"
 #include "ringlog/compress/segment/batch_builder.h"
 #include "ringlog/compress/segment/file_name.h"
-#include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_resume.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_header.h"
@@ -35,10 +28,10 @@ constexpr size_t kBatchBytes = 64 << 10;
 
 class Leftover {
  public:
-  Leftover(const RecoveredRing& ring, std::string segment_directory,
+  Leftover(const RecoveredRing& ring, Directory* directory,
            const SegmentWriterOptions& options)
       : ring_(ring),
-        directory_(std::move(segment_directory)),
+        directory_(directory),
         options_(options),
         facts_(RingFactsOf(ring)) {}
 
@@ -49,9 +42,9 @@ class Leftover {
     cursor_ = *cursor;
     if (absl::Status s = Decide(); !s.ok()) return s;
     if (point_.basis == ResumePoint::Basis::kAlreadyRecovered) {
-      report->segment_path = last_segment().path;
+      report->segment_path = directory_->PathOf(last_segment().name);
       // The former attempt may have ended between its rename and its sync.
-      return SyncDirectory(directory_);
+      return directory_->Sync();
     }
     absl::Status status = TruncateSegments();
     NameSegment();
@@ -59,7 +52,7 @@ class Leftover {
     if (status.ok()) status = AddRecords(report);
     if (status.ok() && writer_ != nullptr) status = Finish(report);
     if (!status.ok() && writer_ != nullptr && renames_when_complete()) {
-      unlink(writer_->path().c_str());
+      directory_->Delete(writer_name_).IgnoreError();
     }
     return status;
   }
@@ -78,13 +71,10 @@ class Leftover {
     return segments_[static_cast<size_t>(point_.last_index)];
   }
 
-  std::string PathOf(const SegmentCursor& cursor) const {
-    return absl::StrCat(
-        directory_, "/",
-        SegmentFileName(ring_.header, cursor.segment_number,
-                        cursor.segment_open_time_ns, cursor.format));
+  std::string NameOf(const SegmentCursor& cursor) const {
+    return SegmentFileName(ring_.header, cursor.segment_number,
+                           cursor.segment_open_time_ns, cursor.format);
   }
-  std::string SegmentPath() const { return PathOf(cursor_); }
 
   SegmentIdentity Identity() const {
     SegmentIdentity identity;
@@ -105,7 +95,7 @@ class Leftover {
       if (!scanned.ok()) return scanned.status();
       segments_ = *std::move(scanned);
     } else {
-      AddCursorSegments();
+      if (absl::Status s = AddCursorSegments(); !s.ok()) return s;
     }
     std::vector<SegmentFacts> facts;
     for (const ScannedSegment& segment : segments_) {
@@ -117,26 +107,35 @@ class Leftover {
 
   // Adds the facts that an intact cursor needs: about the segment that it
   // names, and about foreign files with the names of the next ones.
-  void AddCursorSegments() {
-    if (cursor_.names_started_segment()) AddSegmentNamedBy(cursor_);
+  absl::Status AddCursorSegments() {
+    if (cursor_.names_started_segment()) {
+      const absl::StatusOr<bool> is_foreign = AddSegmentNamedBy(cursor_);
+      if (!is_foreign.ok()) return is_foreign.status();
+    }
     SegmentCursor next = CursorAfter(cursor_.last_started_segment());
-    while (AddSegmentNamedBy(next)) next = CursorAfter(next.segment_number);
+    while (true) {
+      const absl::StatusOr<bool> is_foreign = AddSegmentNamedBy(next);
+      if (!is_foreign.ok()) return is_foreign.status();
+      if (!*is_foreign) return absl::OkStatus();
+      next = CursorAfter(next.segment_number);
+    }
   }
 
   // Adds the file that `cursor` names, if it is foreign or was started. Returns
-  // true if it is foreign.
-  bool AddSegmentNamedBy(const SegmentCursor& cursor) {
+  // true if it is foreign. An error proves nothing about the file: a segment
+  // that counts as missing would be written a second time.
+  absl::StatusOr<bool> AddSegmentNamedBy(const SegmentCursor& cursor) {
     ScannedSegment segment;
-    segment.path = PathOf(cursor);
+    segment.name = NameOf(cursor);
     segment.facts.number = cursor.segment_number;
-    struct stat st;
-    if (lstat(segment.path.c_str(), &st) != 0) return false;
-    segment.facts.bytes = static_cast<uint64_t>(st.st_size);
-    const bool is_foreign =
-        !S_ISREG(st.st_mode) ||
-        IsForeign(segment.path, cursor.names_started_segment());
+    const absl::StatusOr<SegmentFile> file = OpenOwn(segment.name);
+    if (absl::IsNotFound(file.status())) return false;
+    const bool is_foreign = absl::IsPermissionDenied(file.status());
+    if (!file.ok() && !is_foreign) return file.status();
     if (is_foreign) {
       segment.facts.standing = SegmentFacts::Standing::kForeign;
+    } else {
+      segment.facts.bytes = file->opened_bytes();
     }
     if (is_foreign || cursor.names_started_segment()) {
       segments_.push_back(std::move(segment));
@@ -144,14 +143,10 @@ class Leftover {
     return is_foreign;
   }
 
-  // Counts a file that cannot be opened as foreign, so that no new segment
-  // replaces it. A started segment is not replaced, but reopened, which returns
-  // the error.
-  bool IsForeign(const std::string& path, bool is_started) const {
-    const absl::StatusOr<SegmentFile> file =
-        SegmentFile::Open(path, O_RDONLY | O_NOFOLLOW);
-    if (!file.ok()) return !is_started;
-    return BelongsToAnotherRing(*file, RingIdOf(ring_.header));
+  // Opens a segment that counts as the ring's own, for writing.
+  absl::StatusOr<SegmentFile> OpenOwn(const std::string& name) {
+    return OpenOwnSegment(directory_, name, RingIdOf(ring_.header),
+                          SegmentAccess::kWrite);
   }
 
   // After the death of the machine: removes the bytes that do not count. The
@@ -162,10 +157,7 @@ class Leftover {
       absl::Status status;
       if (segment.facts.standing != SegmentFacts::Standing::kOwn) continue;
       if (segment.facts.number > point_.last_segment) {
-        if (unlink(segment.path.c_str()) != 0) {
-          status =
-              absl::ErrnoToStatus(errno, absl::StrCat("delete ", segment.path));
-        }
+        status = DeleteOwn(segment.name);
       } else if (segment.facts.number < point_.last_segment &&
                  !segment.facts.is_closed) {
         status = TruncateSegment(segment);
@@ -176,16 +168,22 @@ class Leftover {
   }
 
   absl::Status TruncateSegment(const ScannedSegment& segment) {
+    absl::StatusOr<SegmentFile> file = OpenOwn(segment.name);
+    if (!file.ok()) return file.status();
     // An earlier attempt may have ended the cursor's segment as damaged, and
     // continued in the next one.
     if (segment.facts.number == cursor_.segment_number &&
         segment.facts.proven_bytes < cursor_.segment_bytes) {
-      return EndDamagedSegment(segment.path, Identity(), cursor_);
+      return EndDamagedSegment(&*file, Identity(), cursor_);
     }
-    absl::StatusOr<SegmentFile> file =
-        SegmentFile::Open(segment.path, O_WRONLY | O_NOFOLLOW);
-    return file.ok() ? file->Truncate(segment.facts.proven_bytes)
-                     : file.status();
+    return file->Truncate(segment.facts.proven_bytes);
+  }
+
+  // Deletes a file of the ring, if it exists.
+  absl::Status DeleteOwn(const std::string& name) {
+    const absl::StatusOr<SegmentFile> file = OpenOwn(name);
+    if (absl::IsNotFound(file.status())) return absl::OkStatus();
+    return file.ok() ? directory_->Delete(name) : file.status();
   }
 
   // Makes `cursor_` name the segment that OpenSegment() tries first.
@@ -223,30 +221,33 @@ class Leftover {
     if (!cursor_.names_started_segment() || point_.last_index < 0) {
       return absl::OkStatus();
     }
+    const std::string name = NameOf(cursor_);
+    absl::StatusOr<SegmentFile> file = OpenOwn(name);
+    if (absl::IsNotFound(file.status())) return absl::OkStatus();
+    if (!file.ok()) return file.status();
     absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
-        SegmentWriter::Reopen(SegmentPath(), Identity(), cursor_, options_);
+        SegmentWriter::Reopen(*std::move(file), Identity(), cursor_, options_);
     if (writer.ok()) {
       writer_ = *std::move(writer);
-    } else if (absl::IsDataLoss(writer.status())) {
-      // Bytes after the cursor are in the ring too.
-      return EndDamagedSegment(SegmentPath(), Identity(), cursor_);
-    } else if (!absl::IsNotFound(writer.status())) {
-      return writer.status();
+      writer_name_ = name;
+      return absl::OkStatus();
     }
-    return absl::OkStatus();
+    if (!absl::IsDataLoss(writer.status())) return writer.status();
+    // Bytes after the cursor are in the ring too.
+    absl::StatusOr<SegmentFile> damaged = OpenOwn(name);
+    return damaged.ok() ? EndDamagedSegment(&*damaged, Identity(), cursor_)
+                        : damaged.status();
   }
 
   // Creates the next segment. Its name depends only on the ring, so a second
   // attempt replaces the file of the first one.
   absl::Status BeginSegment() {
     NameNextSegment();
-    const std::string path =
-        absl::StrCat(SegmentPath(), renames_when_complete() ? ".tmp" : "");
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("replace ", path));
-    }
+    writer_name_ =
+        absl::StrCat(NameOf(cursor_), renames_when_complete() ? ".tmp" : "");
+    if (absl::Status s = DeleteOwn(writer_name_); !s.ok()) return s;
     absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
-        SegmentWriter::Create(path, Identity(), options_);
+        SegmentWriter::Create(*directory_, writer_name_, Identity(), options_);
     if (!writer.ok()) return writer.status();
     writer_ = *std::move(writer);
     return absl::OkStatus();
@@ -326,23 +327,30 @@ class Leftover {
     if (absl::Status s = writer_->AddEnd(); !s.ok()) return s;
     if (absl::Status s = writer_->Write(); !s.ok()) return s;
     if (absl::Status s = writer_->Sync(); !s.ok()) return s;
-    report->segment_path = SegmentPath();
-    if (renames_when_complete() &&
-        rename(writer_->path().c_str(), report->segment_path.c_str()) != 0) {
-      return absl::ErrnoToStatus(
-          errno, absl::StrCat("rename to ", report->segment_path));
+    const std::string name = NameOf(cursor_);
+    report->segment_path = directory_->PathOf(name);
+    // The ring is deleted next, so its records must be under a name.
+    if (!writer_->file().IsNamed(*directory_, writer_name_)) {
+      return absl::AbortedError(absl::StrCat(
+          writer_->path(), ": was deleted or replaced during the recovery"));
     }
-    return SyncDirectory(directory_);
+    if (renames_when_complete()) {
+      if (absl::Status s = directory_->Rename(writer_name_, name); !s.ok()) {
+        return s;
+      }
+    }
+    return directory_->Sync();
   }
 
   const RecoveredRing& ring_;
-  const std::string directory_;
+  Directory* const directory_;
   const SegmentWriterOptions options_;
   const RingFacts facts_;
   std::vector<ScannedSegment> segments_;
   ResumePoint point_;
   SegmentCursor cursor_;  // names the segment that receives the records
   std::unique_ptr<SegmentWriter> writer_;
+  std::string writer_name_;  // of its file
 };
 
 }  // namespace
@@ -354,8 +362,7 @@ RingFacts RingFactsOf(const RecoveredRing& ring) {
                        state, ring.cursor);
 }
 
-absl::Status AddToSegments(const RecoveredRing& ring,
-                           const std::string& directory,
+absl::Status AddToSegments(const RecoveredRing& ring, Directory* directory,
                            const SegmentWriterOptions& options,
                            LeftoverReport* report) {
   return Leftover(ring, directory, options).Run(report);

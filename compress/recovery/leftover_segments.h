@@ -11,6 +11,7 @@
 #include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/recovery.h"
 
 namespace ringlog {
@@ -37,12 +38,15 @@ RingFacts RingFactsOf(const RecoveredRing& ring);
 // This is the only code that changes the existing segments of a leftover ring.
 // If it is killed at any moment and called again, the result is the same. Sets
 // all members of `report` but the ring's path.
+// Touches only files that OpenOwnSegment() (own_segment.h) returns. A number
+// whose file it refuses is not used.
 //   those of DecodeSegmentCursor(): a later version wrote the cursor, or its
 //                                   state is damaged; nothing was changed
+//   Aborted:                        another process deleted or replaced the
+//                                   segment meanwhile
 //   others:                         those of ScanSegments(), and of opening,
 //                                   reading and writing segments
-absl::Status AddToSegments(const RecoveredRing& ring,
-                           const std::string& directory,
+absl::Status AddToSegments(const RecoveredRing& ring, Directory* directory,
                            const SegmentWriterOptions& options,
                            LeftoverReport* report);
 

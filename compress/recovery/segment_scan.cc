@@ -1,20 +1,17 @@
 #include "ringlog/compress/recovery/segment_scan.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/recovery/own_segment.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/gap.h"
-#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
@@ -68,16 +65,13 @@ absl::Status ScanFrames(const RingId& ring_id, uint64_t from,
 }  // namespace
 
 absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
-                                         const std::string& path,
-                                         uint64_t number, uint64_t from) {
+                                         SegmentFile file, uint64_t number,
+                                         uint64_t from) {
   SegmentFacts facts;
   facts.number = number;
-  struct stat st;
-  if (stat(path.c_str(), &st) == 0) {
-    facts.bytes = static_cast<uint64_t>(st.st_size);
-  }
+  facts.bytes = file.opened_bytes();
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
-      SegmentReader::Open(path);
+      SegmentReader::Open(std::move(file));
   if (absl::IsInvalidArgument(reader.status())) return facts;
   if (!reader.ok()) return reader.status();
   if (!(*reader)->read_status().ok()) return (*reader)->read_status();
@@ -98,12 +92,13 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
 }
 
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
-    const RingHeader& header, const std::string& directory,
-    uint64_t first_number, uint64_t from) {
+    const RingHeader& header, Directory* directory, uint64_t first_number,
+    uint64_t from) {
+  const absl::StatusOr<std::vector<std::string>> names = directory->List();
+  if (!names.ok()) return names.status();
   const ParsedFileName ring = ParseFileName(RingFileName(header));
   std::vector<ScannedSegment> segments;
-  absl::Status listed;
-  for (const std::string& name : ListDirectory(directory, &listed)) {
+  for (const std::string& name : *names) {
     const ParsedFileName parsed = ParseFileName(name);
     if (parsed.kind != FileKind::kSegment ||
         parsed.ring_id_prefix != ring.ring_id_prefix ||
@@ -112,25 +107,25 @@ absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
       continue;
     }
     ScannedSegment segment;
-    segment.path = absl::StrCat(directory, "/", name);
+    segment.name = name;
     segment.open_time_ns = parsed.time_ns;
     segment.format = parsed.format;
-    struct stat st;
-    if (lstat(segment.path.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) {
-      // For example a link. No new segment may replace it.
+    absl::StatusOr<SegmentFile> file =
+        OpenOwnSegment(directory, name, RingIdOf(header), SegmentAccess::kRead);
+    if (absl::IsNotFound(file.status())) continue;
+    if (absl::IsPermissionDenied(file.status())) {
       segment.facts.number = parsed.segment_number;
       segment.facts.standing = SegmentFacts::Standing::kForeign;
       segments.push_back(std::move(segment));
       continue;
     }
+    if (!file.ok()) return file.status();
     absl::StatusOr<SegmentFacts> facts =
-        ScanSegment(header, segment.path, parsed.segment_number, from);
-    if (absl::IsNotFound(facts.status())) continue;
+        ScanSegment(header, *std::move(file), parsed.segment_number, from);
     if (!facts.ok()) return facts.status();
     segment.facts = *std::move(facts);
     segments.push_back(std::move(segment));
   }
-  if (!listed.ok()) return listed;
   std::stable_sort(segments.begin(), segments.end(),
                    [](const ScannedSegment& a, const ScannedSegment& b) {
                      return a.facts.number < b.facts.number;

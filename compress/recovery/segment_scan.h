@@ -13,35 +13,37 @@
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/log_options.h"
 #include "ringlog/compress/recovery/resume_point.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
 
 struct ScannedSegment {
-  std::string path;
+  std::string name;  // of the file
   // From the file's name; the time has a resolution of seconds.
   int64_t open_time_ns = 0;
   LineFormat format = LineFormat::kText;
   SegmentFacts facts;
 };
 
-// Returns the facts about the file at `path`, which has segment number
+// Returns the facts about the open file `file`, which has segment number
 // `number`. Counts drops in frames that end above position `from`. In a file
 // that is not a zstd file nothing is proven. The file of another ring is
-// kForeign, and is not read further.
-//   errors are those of open(2) and read(2)
+// kForeign, and is not read further. Errors are those of read(2).
 absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
-                                         const std::string& path,
-                                         uint64_t number, uint64_t from);
+                                         SegmentFile file, uint64_t number,
+                                         uint64_t from);
 
 // Scans the files in `directory` that are named as segments of the ring with
-// `header`, from `first_number` on. Returns them sorted by number.
-//   those of opendir(3), readdir(3) and ScanSegment(): an unreadable segment
-//   may hold any record, so no decision is possible
+// `header`, from `first_number` on. Returns them sorted by number. Files that
+// OpenOwnSegment() refuses are kForeign, and are not read.
+//   those of listing the directory, OpenOwnSegment() and ScanSegment(): an
+//   unreadable segment may hold any record, so no decision is possible
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
-    const RingHeader& header, const std::string& directory,
-    uint64_t first_number, uint64_t from);
+    const RingHeader& header, Directory* directory, uint64_t first_number,
+    uint64_t from);
 
 }  // namespace ringlog
 

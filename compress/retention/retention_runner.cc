@@ -20,6 +20,7 @@
 #include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
@@ -92,10 +93,12 @@ absl::Status DeleteSegment(const std::string& path) {
 // Deletes a leftover ring. Errors are those of DeleteSegment().
 absl::Status DeleteLeftover(const std::string& path) {
   // Closing the file unlocks it, so it stays open until it is deleted.
-  const absl::StatusOr<ForkClosedFile> file = OpenLeftover(path);
+  absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
+  if (!directory.ok()) return directory.status();
+  const std::string name(Basename(path));
+  const absl::StatusOr<ForkClosedFile> file = OpenLeftover(&*directory, name);
   if (!file.ok()) return file.status();
-  if (unlink(path.c_str()) != 0) return DeleteError(errno, path);
-  return absl::OkStatus();
+  return directory->Delete(name);
 }
 
 }  // namespace

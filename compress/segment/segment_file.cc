@@ -13,21 +13,51 @@
 
 namespace ringlog {
 
-absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
-                                              int flags, mode_t mode) {
-  // O_NONBLOCK, because opening a pipe would block otherwise.
-  ForkClosedFile opened = ForkClosedFile::Open(path, flags | O_NONBLOCK, mode);
+absl::StatusOr<SegmentFile> SegmentFile::FromOpened(std::string path,
+                                                    ForkClosedFile opened) {
   if (opened.fd() < 0) {
     return FileStatus(errno, absl::StrCat("cannot open ", path));
   }
-  SegmentFile file(path, std::move(opened));
+  SegmentFile file(std::move(path), std::move(opened));
   struct stat st;
   if (fstat(file.fd(), &st) != 0) return file.Error(errno, "stat");
   if (!S_ISREG(st.st_mode)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("cannot open ", path, ": not a regular file"));
+        absl::StrCat("cannot open ", file.path_, ": not a regular file"));
   }
   file.opened_bytes_ = static_cast<uint64_t>(st.st_size);
+  return file;
+}
+
+absl::StatusOr<SegmentFile> SegmentFile::Open(const std::string& path,
+                                              int flags) {
+  // O_NONBLOCK, because opening a pipe would block otherwise.
+  return FromOpened(path, ForkClosedFile::Open(path, flags | O_NONBLOCK));
+}
+
+absl::StatusOr<SegmentFile> SegmentFile::OpenIn(const Directory& directory,
+                                                const std::string& name,
+                                                int flags) {
+  return FromOpened(directory.PathOf(name), directory.OpenFile(name, flags));
+}
+
+absl::StatusOr<SegmentFile> SegmentFile::Create(const Directory& directory,
+                                                const std::string& name,
+                                                mode_t mode) {
+  absl::StatusOr<SegmentFile> file =
+      FromOpened(directory.PathOf(name),
+                 directory.OpenFile(name, O_RDWR | O_CREAT | O_EXCL, mode));
+  if (!file.ok()) return file;
+  struct stat st;
+  if (fstat(file->fd(), &st) != 0) return file->Error(errno, "stat");
+  constexpr mode_t kOwnerBits = S_IRUSR | S_IWUSR;
+  if ((st.st_mode & kOwnerBits) != kOwnerBits &&
+      fchmod(file->fd(), (st.st_mode & ALLPERMS) | kOwnerBits) != 0) {
+    return file->Error(errno, "set the mode of");
+  }
+  // Nothing else writes to a new file. The lock is for retention; without it,
+  // or if a reader's lock stands in the way, the segment is still written.
+  file->Lock().IgnoreError();
   return file;
 }
 
@@ -93,5 +123,24 @@ absl::StatusOr<uint64_t> SegmentFile::Size() const {
 bool SegmentFile::IsDeleted() const { return ringlog::IsDeleted(fd()); }
 
 absl::Status SegmentFile::Lock() { return LockFile(fd(), path_); }
+
+absl::StatusOr<bool> SegmentFile::IsLocked() const {
+  return ringlog::IsLocked(fd(), path_);
+}
+
+absl::Status SegmentFile::CheckIsOwn(Directory* directory) const {
+  return directory->CheckIsOwn(fd(), Basename(path_));
+}
+
+absl::Status SegmentFile::ReplaceByCopy(const Directory& directory,
+                                        const std::string& name) const {
+  return directory.ReplaceByCopy(name, fd()).status();
+}
+
+absl::StatusOr<uint64_t> SegmentFile::LinkCount() const {
+  struct stat st;
+  if (fstat(fd(), &st) != 0) return Error(errno, "stat");
+  return uint64_t{st.st_nlink};
+}
 
 }  // namespace ringlog

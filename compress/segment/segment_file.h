@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 
 namespace ringlog {
@@ -27,11 +28,23 @@ inline constexpr mode_t kDefaultSegmentMode = 0640;
 class SegmentFile {
  public:
   // Opens the regular file at `path`. `flags` are those of open(2); O_CLOEXEC
-  // is added. `mode` is the mode of a new file, before the umask.
+  // is added.
   //   InvalidArgument: not a regular file
   //   others:          those of open(2) and fstat(2)
-  static absl::StatusOr<SegmentFile> Open(const std::string& path, int flags,
-                                          mode_t mode = kDefaultSegmentMode);
+  static absl::StatusOr<SegmentFile> Open(const std::string& path, int flags);
+
+  // Opens the regular file `name` in `directory`, not through a symlink. The
+  // errors are the same.
+  static absl::StatusOr<SegmentFile> OpenIn(const Directory& directory,
+                                            const std::string& name, int flags);
+
+  // Creates and locks the file `name` in `directory`. `mode` is its mode before
+  // the umask, which cannot take the owner's right to read and write.
+  //   AlreadyExists: there is a file of this name
+  //   others:        those of open(2), fstat(2) and fchmod(2)
+  static absl::StatusOr<SegmentFile> Create(const Directory& directory,
+                                            const std::string& name,
+                                            mode_t mode);
 
   SegmentFile(SegmentFile&&) = default;
   SegmentFile& operator=(SegmentFile&&) = delete;
@@ -39,6 +52,12 @@ class SegmentFile {
   // Returns the size of the file, in bytes, when it was opened.
   uint64_t opened_bytes() const { return opened_bytes_; }
   const std::string& path() const { return path_; }
+
+  // Returns true if the file is still `name` in `directory`: if no other
+  // process has deleted, renamed or replaced it.
+  bool IsNamed(const Directory& directory, const std::string& name) const {
+    return directory.Names(name, fd());
+  }
 
   // Reads up to `bytes` bytes at `offset` and returns the number of bytes read.
   // The number is smaller than `bytes` only at the end of the file. Errors are
@@ -77,10 +96,26 @@ class SegmentFile {
   // (retention.h). Requires: the file is open for writing. Errors are those of
   // LockFile() (file_lock.h).
   absl::Status Lock();
+  // Returns true if another process, or another object, holds the lock. Errors
+  // are those of IsLocked() (file_lock.h).
+  absl::StatusOr<bool> IsLocked() const;
+
+  // Checks that the file is one that this process's user made, in `directory`,
+  // from which it was opened. Errors are those of Directory::CheckIsOwn().
+  absl::Status CheckIsOwn(Directory* directory) const;
+  // Returns the number of names that the file has. Errors are those of
+  // fstat(2).
+  absl::StatusOr<uint64_t> LinkCount() const;
+  // Gives `name`, the file's name in `directory`, to a copy of the file. Errors
+  // are those of Directory::ReplaceByCopy().
+  absl::Status ReplaceByCopy(const Directory& directory,
+                             const std::string& name) const;
 
  private:
   SegmentFile(std::string path, ForkClosedFile file)
       : path_(std::move(path)), file_(std::move(file)) {}
+  static absl::StatusOr<SegmentFile> FromOpened(std::string path,
+                                                ForkClosedFile file);
   int fd() const { return file_.fd(); }
   absl::Status Error(int error, absl::string_view attempted) const;
 

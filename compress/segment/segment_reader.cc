@@ -40,18 +40,23 @@ absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
     const std::string& path, uint64_t limit_bytes) {
   absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
   if (!file.ok()) return file.status();
-  if (file->opened_bytes() == 0) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": empty"));
+  return Open(*std::move(file), limit_bytes);
+}
+
+absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(
+    SegmentFile file, uint64_t limit_bytes) {
+  if (file.opened_bytes() == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(file.path(), ": empty"));
   }
-  const uint64_t limit = std::min(limit_bytes, file->opened_bytes());
-  std::optional<FrameMetadata> first = IdentifySegment(*file, limit);
-  if (!first.has_value() && !IsFrameBoundary(*file, 0, limit)) {
-    if (!file->read_status().ok()) return file->read_status();
+  const uint64_t limit = std::min(limit_bytes, file.opened_bytes());
+  std::optional<FrameMetadata> first = IdentifySegment(file, limit);
+  if (!first.has_value() && !IsFrameBoundary(file, 0, limit)) {
+    if (!file.read_status().ok()) return file.read_status();
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": not a zstd file, as segments are"));
+        absl::StrCat(file.path(), ": not a zstd file, as segments are"));
   }
   std::unique_ptr<SegmentReader> reader(
-      new SegmentReader(*std::move(file), limit));
+      new SegmentReader(std::move(file), limit));
   if (first.has_value()) {
     reader->format_ = first->identity.format;
     reader->search_.SetSegment(first->identity.ring_id, first->identity.number);

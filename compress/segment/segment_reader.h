@@ -84,6 +84,9 @@ class SegmentReader {
   //   others:          those of open(2) and pread(2), with the path
   static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(
       const std::string& path, uint64_t limit_bytes = kWholeFile);
+  // Reads an open file in the same way.
+  static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(
+      SegmentFile file, uint64_t limit_bytes = kWholeFile);
 
   ~SegmentReader();
   SegmentReader(const SegmentReader&) = delete;

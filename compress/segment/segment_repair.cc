@@ -18,6 +18,8 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/compress/segment/zstd_frame.h"
+#include "ringlog/ring/os/directory.h"
+#include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
@@ -32,8 +34,10 @@ constexpr size_t kNewFrameBytes = 1 << 20;
 class NewFile {
  public:
   static absl::StatusOr<NewFile> Create(const std::string& path) {
-    absl::StatusOr<SegmentFile> file =
-        SegmentFile::Open(path, O_WRONLY | O_CREAT | O_EXCL);
+    const absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
+    if (!directory.ok()) return directory.status();
+    absl::StatusOr<SegmentFile> file = SegmentFile::Create(
+        *directory, std::string(Basename(path)), kDefaultSegmentMode);
     if (!file.ok()) return file.status();
     return NewFile(*std::move(file));
   }

@@ -251,12 +251,9 @@ absl::Status CheckOpenFrame(const std::string& path,
   return CheckOpenFrameIn(*file, cursor);
 }
 
-absl::Status EndDamagedSegment(const std::string& path,
+absl::Status EndDamagedSegment(SegmentFile* file,
                                const SegmentIdentity& identity,
                                const SegmentCursor& cursor) {
-  absl::StatusOr<SegmentFile> file =
-      SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
-  if (!file.ok()) return file.status();
   // Extending a file by more zeros would make every reader read them.
   constexpr uint64_t kMaxLostBytes = 64 << 20;
   const bool is_possible =

@@ -54,8 +54,8 @@ absl::StatusOr<ResumeState> PrepareResume(const SegmentFile& file,
 absl::Status CheckOpenFrame(const std::string& path,
                             const SegmentCursor& cursor);
 
-// Ends a segment for which PrepareResume() returned DataLoss, so that readers
-// accept only the bytes that are known to be correct:
+// Ends the segment `file`, for which PrepareResume() returned DataLoss, so that
+// readers accept only the bytes that are known to be correct:
 //  1. Sets the file size to cursor.segment_bytes.
 //  2. If a frame is open there, writes its end. If the open frame is damaged,
 //     its checksum becomes 0, so that it does not match.
@@ -64,10 +64,9 @@ absl::Status CheckOpenFrame(const std::string& path,
 // Repeating the call after a kill gives the same bytes. Leaves the file
 // unchanged if it belongs to another ring, or if it is more than 64 MiB shorter
 // than cursor.segment_bytes.
-//   NotFound: no such file
-//   others:   those of open(2), read(2), write(2), ftruncate(2) and
-//             fdatasync(2)
-absl::Status EndDamagedSegment(const std::string& path,
+// Requires: `file` is open for reading and writing, and no other process writes
+// to it. Errors are those of read(2), write(2), ftruncate(2) and fdatasync(2).
+absl::Status EndDamagedSegment(SegmentFile* file,
                                const SegmentIdentity& identity,
                                const SegmentCursor& cursor);
 

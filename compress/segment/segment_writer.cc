@@ -1,7 +1,5 @@
 #include "ringlog/compress/segment/segment_writer.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -10,6 +8,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/line/line_format.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "zstd.h"
 
 namespace ringlog {
@@ -68,29 +67,32 @@ absl::Status SegmentWriter::PrepareContext(int compression_level) {
 }
 
 absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
-    const std::string& path, const SegmentIdentity& identity,
-    const SegmentWriterOptions& options) {
+    const Directory& directory, const std::string& name,
+    const SegmentIdentity& identity, const SegmentWriterOptions& options) {
   absl::StatusOr<SegmentFile> file =
-      SegmentFile::Open(path, O_WRONLY | O_CREAT | O_EXCL, options.mode);
+      SegmentFile::Create(directory, name, options.mode);
   if (!file.ok()) return file.status();
-  file->Lock().IgnoreError();
   auto writer =
       absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));
   if (!writer->context_status_.ok()) return writer->context_status_;
   return writer;
 }
 
-absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(
+absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
     const std::string& path, const SegmentIdentity& identity,
+    const SegmentWriterOptions& options) {
+  const absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
+  if (!directory.ok()) return directory.status();
+  return Create(*directory, std::string(Basename(path)), identity, options);
+}
+
+absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(
+    SegmentFile file, const SegmentIdentity& identity,
     const SegmentCursor& cursor, const SegmentWriterOptions& options) {
-  absl::StatusOr<SegmentFile> file =
-      SegmentFile::Open(path, O_RDWR | O_NOFOLLOW);
-  if (!file.ok()) return file.status();
-  file->Lock().IgnoreError();
-  absl::StatusOr<ResumeState> state = PrepareResume(*file, identity, cursor);
+  absl::StatusOr<ResumeState> state = PrepareResume(file, identity, cursor);
   if (!state.ok()) return state.status();
   auto writer =
-      absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));
+      absl::WrapUnique(new SegmentWriter(std::move(file), identity, options));
   if (!writer->context_status_.ok()) return writer->context_status_;
   // Death here: the file is unchanged up to the cursor, so the next attempt
   // does the same.

@@ -64,10 +64,14 @@ class SegmentWriter {
   // Maximum length of Batch::lines, in bytes.
   static constexpr size_t kMaxBatchBytes = 512 << 20;
 
-  // Creates and locks the file of a new segment.
-  //   AlreadyExists: a file at `path` exists
-  //   Internal:      zstd is out of memory
-  //   others:        those of open(2), with the path
+  // Creates and locks the file `name` of a new segment in `directory`.
+  //   Internal: zstd is out of memory
+  //   others:   those of SegmentFile::Create(), with the path
+  static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(
+      const Directory& directory, const std::string& name,
+      const SegmentIdentity& identity, const SegmentWriterOptions& options);
+  // Does the same for the file at `path`. Errors of opening its directory are
+  // added.
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(
       const std::string& path, const SegmentIdentity& identity,
       const SegmentWriterOptions& options);
@@ -82,13 +86,14 @@ class SegmentWriter {
   // Guarantees: repeating Reopen with the same cursor gives the same bytes,
   // even if the process died during or after an earlier Reopen. If the check
   // fails, the file is unchanged.
-  //   NotFound:        no such file
+  // Requires: `file` is open for reading and writing, and no other process
+  // writes to it.
   //   InvalidArgument: `cursor` does not belong to `identity`
   //   DataLoss:        the file does not match `cursor`, or is damaged before
   //                    cursor.segment_bytes
   //   others:          those of Create, read(2), write(2) and ftruncate(2)
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Reopen(
-      const std::string& path, const SegmentIdentity& identity,
+      SegmentFile file, const SegmentIdentity& identity,
       const SegmentCursor& cursor, const SegmentWriterOptions& options);
 
   ~SegmentWriter();
@@ -136,6 +141,7 @@ class SegmentWriter {
 
   // Returns true if the file has been deleted.
   bool is_deleted() const { return file_.IsDeleted(); }
+  const SegmentFile& file() const { return file_; }
 
   // Returns the cursor for the valid bytes of the file, as of the last
   // successful Write(), Reopen() or TruncateToSynced(). The writer does not

@@ -7,6 +7,7 @@
 //  - An interrupted Reopen that is repeated makes the same bytes.
 //  - A file that does not match the cursor is left unchanged.
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -23,6 +24,7 @@
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
@@ -100,8 +102,15 @@ class SegmentWriterReopenTest : public ::testing::Test {
     WriteFile(path_, bytes);
   }
 
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> Resume(
+      const SegmentCursor& cursor) const {
+    absl::StatusOr<SegmentFile> file = SegmentFile::Open(path_, O_RDWR);
+    if (!file.ok()) return file.status();
+    return SegmentWriter::Reopen(*std::move(file), identity_, cursor, options_);
+  }
+
   absl::Status Reopen(const SegmentCursor& cursor, bool end) {
-    auto writer = SegmentWriter::Reopen(path_, identity_, cursor, options_);
+    auto writer = Resume(cursor);
     if (!writer.ok()) return writer.status();
     if (!end) return absl::OkStatus();
     absl::Status status = (*writer)->AddEnd();
@@ -176,14 +185,13 @@ TEST_F(SegmentWriterReopenTest, ReopenedFileIsValidZstd) {
 TEST_F(SegmentWriterReopenTest, LaterBatchesFollowEarlierOnes) {
   for (size_t i = 0; i < kBatchCount; ++i) {
     Put(complete_);
-    auto writer =
-        SegmentWriter::Reopen(path_, identity_, steps_[i].cursor, options_);
+    auto writer = Resume(steps_[i].cursor);
     ASSERT_TRUE(writer.ok()) << writer.status();
     for (size_t later = i + 1; later < kBatchCount; ++later) {
       ASSERT_TRUE(AddAndWrite(later, writer->get()));
       // A second death, and another Reopen with the newer cursor.
       const SegmentCursor cursor = (*writer)->cursor();
-      writer = SegmentWriter::Reopen(path_, identity_, cursor, options_);
+      writer = Resume(cursor);
       ASSERT_TRUE(writer.ok()) << writer.status();
     }
     EXPECT_EQ((*writer)->text_bytes(), steps_.back().text.size());

@@ -15,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
@@ -44,6 +45,44 @@ bool MayStandForSeveral(uid_t owner) {
       map.empty() || (map.size() == 3 && map[0] == "0" && map[1] == "0" &&
                       map[2] == "4294967295");
   return !maps_each_user;
+}
+
+// Returns a new name for a file that exists for a moment.
+std::string RandomName(absl::string_view purpose) {
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0) random = 0;
+  return absl::StrCat(".ringlog.", purpose, ".", getpid(), ".",
+                      absl::Hex(random, absl::kZeroPad16));
+}
+
+// Copies the bytes and the mode of `from` to the empty file `to`, and syncs it.
+// Blocks of zeros become holes, as they may be in `from`.
+absl::Status CopyContent(int from, int to, absl::string_view path) {
+  const auto failed = [&path](absl::string_view operation) {
+    return FileStatus(errno, absl::StrCat(operation, " ", path));
+  };
+  struct stat st;
+  if (fstat(from, &st) != 0) return failed("stat the origin of");
+  std::string chunk(64 << 10, '\0');
+  off_t at = 0;
+  while (true) {
+    const ssize_t got = pread(from, chunk.data(), chunk.size(), at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed("read the origin of");
+    if (got == 0) break;
+    const absl::string_view bytes(chunk.data(), static_cast<size_t>(got));
+    ssize_t done = got;
+    if (bytes.find_first_not_of('\0') != absl::string_view::npos) {
+      done = pwrite(to, bytes.data(), bytes.size(), at);
+    }
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return failed("write to");
+    at += done;
+  }
+  if (ftruncate(to, at) != 0) return failed("set the size of");
+  if (fchmod(to, st.st_mode & ALLPERMS) != 0) return failed("set the mode of");
+  if (fsync(to) != 0) return failed("fsync");
+  return absl::OkStatus();
 }
 
 absl::Status NotOwn(absl::string_view path, absl::string_view cause) {
@@ -122,6 +161,25 @@ absl::Status Directory::Rename(const std::string& from,
   return FileStatus(errno, absl::StrCat("rename to ", PathOf(to)));
 }
 
+absl::StatusOr<ForkClosedFile> Directory::ReplaceByCopy(const std::string& name,
+                                                        int fd) const {
+  const std::string copy_name = RandomName("copy");
+  ForkClosedFile copy = OpenFile(copy_name, O_RDWR | O_CREAT | O_EXCL, 0600);
+  const std::string path = PathOf(copy_name);
+  if (copy.fd() < 0) return FileStatus(errno, absl::StrCat("create ", path));
+  auto remove_copy = absl::MakeCleanup(
+      [this, &copy_name] { Delete(copy_name).IgnoreError(); });
+  if (absl::Status s = LockFile(copy.fd(), path); !s.ok()) return s;
+  if (absl::Status s = CopyContent(fd, copy.fd(), path); !s.ok()) return s;
+  if (!Names(name, fd)) {
+    return absl::NotFoundError(
+        absl::StrCat(PathOf(name), ": was deleted or replaced"));
+  }
+  if (absl::Status s = Rename(copy_name, name); !s.ok()) return s;
+  std::move(remove_copy).Cancel();
+  return copy;
+}
+
 absl::Status Directory::Sync() const {
   if (fsync(file_.fd()) == 0) return absl::OkStatus();
   return FileStatus(errno, absl::StrCat("fsync ", path_));
@@ -132,10 +190,7 @@ absl::StatusOr<uid_t> Directory::OwnerOfNewFile() const {
       ForkClosedFile::OpenAt(file_.fd(), ".", O_TMPFILE | O_RDWR, 0600);
   if (file.fd() < 0) {
     // The file system cannot make files without a name.
-    uint64_t random = 0;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0) random = 0;
-    const std::string name = absl::StrCat(".ringlog.owner.", getpid(), ".",
-                                          absl::Hex(random, absl::kZeroPad16));
+    const std::string name = RandomName("owner");
     file = OpenFile(name, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (file.fd() < 0) {
       return FileStatus(errno, absl::StrCat("create ", PathOf(name)));

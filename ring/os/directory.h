@@ -65,6 +65,15 @@ class Directory {
   // Renames a file, and replaces the file `to`. Errors are those of rename(2).
   absl::Status Rename(const std::string& from, const std::string& to) const;
 
+  // Copies the open file `fd` and gives its name `name` to the copy. The file
+  // keeps its other names and its bytes. Returns the copy, open for reading and
+  // writing, and locked (file_lock.h) before it has the name.
+  //   NotFound: `name` is no name of `fd` any more
+  //   others:   errors of creating, reading, writing, syncing, locking and
+  //             renaming a file
+  absl::StatusOr<ForkClosedFile> ReplaceByCopy(const std::string& name,
+                                               int fd) const;
+
   // Makes created, renamed and deleted names durable. Errors are those of
   // fsync(2).
   absl::Status Sync() const;

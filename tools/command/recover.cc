@@ -27,6 +27,7 @@
 #include "ringlog/compress/segment/segment_repair.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
@@ -188,7 +189,9 @@ class Recovery {
       sources[name] = {from, segment.identity.number >= cursor.segment_number};
     }
     LeftoverReport report;
-    if (absl::Status s = AddToSegments(ring.ring, (*staging)->path(),
+    absl::StatusOr<Directory> directory = Directory::Open((*staging)->path());
+    if (!directory.ok()) return directory.status();
+    if (absl::Status s = AddToSegments(ring.ring, &*directory,
                                        SegmentWriterOptions(), &report);
         !s.ok()) {
       return s;

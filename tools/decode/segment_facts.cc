@@ -1,5 +1,7 @@
 #include "ringlog/tools/decode/segment_facts.h"
 
+#include <fcntl.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -8,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ringlog/compress/recovery/segment_scan.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_resume.h"
 
@@ -34,8 +37,11 @@ std::vector<SegmentFacts> ReadSegmentFacts(
     const std::string& path = segments[i].input.path;
     const uint64_t number = segments[i].identity.number;
     if (need.for_proof && number >= need.first_number) {
+      absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
       absl::StatusOr<SegmentFacts> scanned =
-          ScanSegment(header, path, number, ring.cursor_end_position);
+          file.ok() ? ScanSegment(header, *std::move(file), number,
+                                  ring.cursor_end_position)
+                    : file.status();
       facts[i].is_readable = scanned.ok();
       if (scanned.ok()) facts[i] = *std::move(scanned);
       facts[i].has_metadata = segments[i].has_metadata;
