@@ -73,6 +73,10 @@ struct RingOptions {
   // Absolute path of the directory to which recovery moves the records. Empty:
   // the directory of the ring.
   std::string segment_directory;
+
+  // Permission bits of the segments that recovery makes for this ring, before
+  // the umask. 0: those of the recovering program.
+  uint32_t segment_mode = 0;
 };
 
 // A ring has any number of writers and at most one flusher: the thread that

@@ -105,6 +105,7 @@ RingHeader MakeHeader(const RingOptions& options) {
   const std::string directory =
       SegmentDirectoryField(options.segment_directory);
   std::memcpy(h.segment_directory, directory.data(), directory.size());
+  h.segment_mode = options.segment_mode;
   h.crc32c = RingHeaderChecksum(h);
   return h;
 }

@@ -142,7 +142,9 @@ struct RingHeader {
   // Directory of the ring's segments, padded with NUL: the value of
   // SegmentDirectoryField() (ring_header.h). Empty: the directory of the ring.
   char segment_directory[128];
-  unsigned char reserved[24];
+  // Permission bits of segments, before the umask. 0: not known.
+  uint32_t segment_mode;
+  unsigned char reserved[20];
   uint32_t reserved_tail;
   uint32_t crc32c;
 };

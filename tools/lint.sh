@@ -3,14 +3,18 @@
 # FILE:LINE: MESSAGE, then their number. Exit status: 0 no findings, 1 findings, 2 a tool is
 # missing.
 #
-#     tools/lint.sh [FILE...]     by default all files that git tracks
+#     tools/lint.sh [--tidy-tests] [FILE...]     by default all files that git tracks
+#
+# clang-tidy takes most of the time. Without a FILE it omits tests and benchmarks, unless --tidy-tests is given.
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 2
 
 for tool in git python3 clang-format clang-tidy; do
   command -v $tool >/dev/null || { echo "lint: find $tool: not in PATH; apt-get install git python3 clang-format clang-tidy"; exit 2; }
 done
-if [ $# -gt 0 ]; then files=("$@"); else mapfile -t files < <(git ls-files); fi
+tidies_tests=false
+if [ "${1:-}" = --tidy-tests ]; then tidies_tests=true; shift; fi
+if [ $# -gt 0 ]; then files=("$@") tidies_tests=true; else mapfile -t files < <(git ls-files); fi
 sources=() units=() headers=()
 for f in "${files[@]}"; do
   case $f in *.cc | *.h) sources+=("$f") ;; esac
@@ -23,22 +27,31 @@ mapfile -t -O "${#units[@]}" units < <(printf '%s\n' "${headers[@]}" | grep -vxF
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+# Returns 0 for code that no user links.
+is_test() { # FILE
+  case $1 in testing/* | *_test.cc | *_test_fixture.* | *_benchmark.cc) ;; *) return 1 ;; esac
+}
+if ! $tidies_tests; then
+  kept=()
+  for f in "${units[@]}"; do is_test "$f" || kept+=("$f"); done
+  units=("${kept[@]}")
+fi
+
 # Runs clang-tidy on one file. For what no user links, it omits the analyzer, the checks for speed, modernization and use of
 # Abseil, and some slow ones: GoogleTest's headers make each check slow.
 tidy() { # FILE COMPILER-FLAG...
   local file=$1 checks='' status
   shift
-  case $file in
-    testing/* | *_test.cc | *_test_fixture.* | *_benchmark.cc)
-      checks='-clang-analyzer-*,-modernize-*,-performance-*,-abseil-*,-bugprone-infinite-loop,-bugprone-sizeof-expression'
-      checks+=',-bugprone-suspicious-string-compare,-bugprone-*-widening*,-readability-suspicious-call-argument' ;;
-  esac
+  if is_test "$file"; then
+    checks='-clang-analyzer-*,-modernize-*,-performance-*,-abseil-*,-bugprone-infinite-loop,-bugprone-sizeof-expression'
+    checks+=',-bugprone-suspicious-string-compare,-bugprone-*-widening*,-readability-suspicious-call-argument'
+  fi
   clang-tidy --quiet --checks="$checks" "$file" -- -x c++ "$@" 2>/dev/null | grep -E ': (error|warning): '
   status=("${PIPESTATUS[@]}")
   # A bad status without a finding: clang-tidy crashed or was killed.
   [ "${status[0]}" -eq 0 ] || [ "${status[1]}" -eq 0 ] || echo "$file:1: error: clang-tidy ended with ${status[0]}"
 }
-export -f tidy
+export -f tidy is_test
 
 # Our headers are included as ringlog/...; Bazel stores those of the dependencies under one of three
 # names.

@@ -19,7 +19,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
-#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
@@ -209,6 +209,23 @@ TEST_F(TwoNamesTest, LinkedFileIsNotTruncated) {
   ASSERT_EQ(link(precious.c_str(), segment_.c_str()), 0);
   Errors();
   EXPECT_EQ(ReadFile(precious), "precious");
+}
+
+// The recovering program makes its own segments readable for everyone.
+TEST_F(ForeignFileTest, SegmentGetsTheModeOfTheRingsProgram) {
+  {
+    ScriptedProcess::Options options = ScriptedProcess::OpenFrames();
+    options.ring.segment_mode = 0600;
+    ScriptedProcess process(directory_, options);
+    process.LogNumbered(3);
+  }
+  SegmentWriterOptions readable;
+  readable.mode = 0644;
+  ASSERT_THAT(RecoverLeftovers(directory_, directory_, readable).recovered,
+              SizeIs(1));
+  struct stat st;
+  ASSERT_EQ(stat(FilesIn(directory_, ".zst").at(0).c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0600u);
 }
 
 // A machine that was restored twice from one snapshot has two processes with

@@ -26,13 +26,22 @@ namespace {
 
 constexpr size_t kBatchBytes = 64 << 10;
 
+// The ring's program decides who may read its records, not the program that
+// recovers them.
+SegmentWriterOptions WithModeOf(const RingHeader& header,
+                                SegmentWriterOptions options) {
+  const mode_t mode = header.segment_mode & 0777;
+  if (mode != 0) options.mode = mode;
+  return options;
+}
+
 class Leftover {
  public:
   Leftover(const RecoveredRing& ring, Directory* directory,
            const SegmentWriterOptions& options)
       : ring_(ring),
         directory_(directory),
-        options_(options),
+        options_(WithModeOf(ring.header, options)),
         facts_(RingFactsOf(ring)) {}
 
   absl::Status Run(LeftoverReport* report) {

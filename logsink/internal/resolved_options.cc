@@ -85,6 +85,7 @@ RingOptions ToRingOptions(const RingLogSinkOptions& options) {
       absl::bit_ceil((options.ring_bytes + slot_bytes - 1) / slot_bytes);
   ring.overflow = options.overflow;
   ring.block_deadline = options.block_deadline;
+  ring.segment_mode = options.segment_mode;
   if (options.ring_directory != options.directory) {
     ring.segment_directory = options.directory;
   }
