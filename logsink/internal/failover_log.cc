@@ -4,15 +4,13 @@
 
 #include <algorithm>
 #include <functional>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_options.h"
-#include "ringlog/compress/line/line_format.h"
-#include "ringlog/compress/line/parsed_record.h"
 #include "ringlog/logsink/internal/crash_report_writer.h"
+#include "ringlog/logsink/internal/last_by_time.h"
 #include "ringlog/logsink/internal/read_counters.h"
 #include "ringlog/logsink/internal/resolved_options.h"
 #include "ringlog/ring/os/stderr_log.h"
@@ -45,30 +43,6 @@ BackgroundRecovery::Options RecoveryOptions(
                                                     : absl::InfiniteDuration();
   recovery.segment = ToFlusherOptions(options).segment;
   return recovery;
-}
-
-struct TimedLines {
-  int64_t time_ns;
-  std::string lines;
-};
-bool operator<(const TimedLines& a, const TimedLines& b) {
-  return a.time_ns < b.time_ns;
-}
-
-// Adds the time of each record. The lines stay in order: a record whose clock
-// was set back gets the time of the previous one.
-std::vector<TimedLines> WithTimes(LineFormat format,
-                                  std::vector<std::string> all) {
-  std::vector<TimedLines> timed;
-  int64_t time_ns = 0;
-  for (std::string& lines : all) {
-    ParsedRecord parsed;
-    if (ParseLines(format, lines, &parsed)) {
-      time_ns = std::max(time_ns, parsed.record.time_ns);
-    }
-    timed.push_back({time_ns, std::move(lines)});
-  }
-  return timed;
 }
 
 // Returns false if the ring's file was deleted: its records do not survive the
@@ -279,24 +253,13 @@ absl::Status FailoverLog::Rotate(absl::Duration timeout) {
 }
 
 std::vector<std::string> FailoverLog::Recent(size_t count) const {
-  std::vector<TimedLines> merged;
-  const std::vector<LogPipeline*> logs = Logs();
-  for (const LogPipeline* log : logs) {
-    if (log->flusher() == nullptr) continue;
-    std::vector<std::string> recent = log->flusher()->Recent(count);
-    if (logs.size() == 1) return recent;
-    std::vector<TimedLines> one = WithTimes(format_, std::move(recent));
-    const auto middle = static_cast<std::ptrdiff_t>(merged.size());
-    merged.insert(merged.end(), std::make_move_iterator(one.begin()),
-                  std::make_move_iterator(one.end()));
-    std::inplace_merge(merged.begin(), merged.begin() + middle, merged.end());
+  std::vector<std::vector<std::string>> recent;
+  for (const LogPipeline* log : Logs()) {
+    if (log->flusher() != nullptr) {
+      recent.push_back(log->flusher()->Recent(count));
+    }
   }
-  std::vector<std::string> lines;
-  for (size_t i = merged.size() - std::min(count, merged.size());
-       i < merged.size(); ++i) {
-    lines.push_back(std::move(merged[i].lines));
-  }
-  return lines;
+  return LastByTime(format_, std::move(recent), count);
 }
 
 RingLogSinkCounters FailoverLog::counters() const {
