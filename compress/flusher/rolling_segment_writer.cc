@@ -172,7 +172,7 @@ absl::Status RollingSegmentWriter::TruncateToPublished() {
 
 absl::Status RollingSegmentWriter::SealPublished() {
   const std::string& path = writer_->path();
-  if (FileIsGone(path)) {
+  if (writer_->file().HasLostPath()) {
     end_ = SegmentEnd::kDeleted;
     return absl::OkStatus();
   }
@@ -204,7 +204,7 @@ absl::Status RollingSegmentWriter::Abandon() {
       writer_->segment_bytes() > published_.cursor.segment_bytes;
   absl::Status status = has_unpublished ? writer_->TruncateToSynced()
                                         : writer_->TruncateToCursor();
-  if (!status.ok() && !FileIsGone(writer_->path())) return status;
+  if (!status.ok() && !writer_->file().HasLostPath()) return status;
   end_ = SegmentEnd::kAbandoned;
   return absl::OkStatus();
 }
@@ -226,6 +226,8 @@ void RollingSegmentWriter::Publish(uint64_t end_position,
 // Deletes a segment in which nothing counts, or empties it. If both fail, the
 // cursor goes on to name it with no bytes, and recovery deletes it.
 bool RollingSegmentWriter::RemoveSegment() {
+  // Another file may have the path now.
+  if (writer_->file().HasLostPath()) return true;
   return DeleteFile(writer_->path()).ok() || writer_->TruncateToCursor().ok();
 }
 

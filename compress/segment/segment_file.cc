@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/stderr_log.h"
 
 namespace ringlog {
 
@@ -65,6 +66,40 @@ absl::Status SegmentFile::Error(int error, absl::string_view attempted) const {
   return FileStatus(error, absl::StrCat("cannot ", attempted, " ", path_));
 }
 
+absl::Status SegmentFile::EnsureOpen() {
+  if (file_.OwnFd() >= 0) return absl::OkStatus();
+  if (fd() < 0) return Error(EBADF, "use");  // in a forked child
+  ForkClosedFile again =
+      ForkClosedFile::Open(path_, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  if (again.fd() < 0) return Error(errno, "open again");
+  if (again.identity() != identity()) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot open again ", path_, ": this is another file"));
+  }
+  if (is_locked_) {
+    const absl::Status status = LockFile(again.fd(), path_);
+    if (absl::IsFailedPrecondition(status)) return status;
+  }
+  const int closed = fd();
+  file_ = std::move(again);
+  WarnRateLimited(absl::StrCat(
+      "opened again ", path_, ": the program had closed descriptor ", closed,
+      "; close only descriptors that the program itself has opened"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<struct stat> SegmentFile::Stat() const {
+  struct stat st;
+  if (const int own = file_.OwnFd(); own >= 0) {
+    if (fstat(own, &st) != 0) return Error(errno, "stat");
+    return st;
+  }
+  if (lstat(path_.c_str(), &st) != 0) return Error(errno, "stat");
+  if (FileIdentity::Of(st) == identity()) return st;
+  return absl::NotFoundError(
+      absl::StrCat("cannot stat ", path_, ": this is another file"));
+}
+
 absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,
                                            size_t bytes) const {
   size_t done = 0;
@@ -84,6 +119,8 @@ absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,
 }
 
 absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
+  if (bytes.empty()) return absl::OkStatus();
+  if (absl::Status s = EnsureOpen(); !s.ok()) return s;
   while (!bytes.empty()) {
     const ssize_t n =
         pwrite(fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -98,6 +135,7 @@ absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
 }
 
 absl::Status SegmentFile::Truncate(uint64_t bytes) {
+  if (absl::Status s = EnsureOpen(); !s.ok()) return s;
   while (ftruncate(fd(), static_cast<off_t>(bytes)) != 0) {
     if (errno != EINTR) return Error(errno, "truncate");
   }
@@ -105,24 +143,39 @@ absl::Status SegmentFile::Truncate(uint64_t bytes) {
 }
 
 absl::Status SegmentFile::Sync() {
+  if (absl::Status s = EnsureOpen(); !s.ok()) return s;
   if (fdatasync(fd()) != 0) return Error(errno, "sync");
   return absl::OkStatus();
 }
 
 absl::Status SegmentFile::SyncLength() {
+  if (absl::Status s = EnsureOpen(); !s.ok()) return s;
   if (fsync(fd()) != 0) return Error(errno, "sync");
   return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> SegmentFile::Size() const {
-  struct stat st;
-  if (fstat(fd(), &st) != 0) return Error(errno, "stat");
-  return static_cast<uint64_t>(st.st_size);
+  const absl::StatusOr<struct stat> st = Stat();
+  if (!st.ok()) return st.status();
+  return static_cast<uint64_t>(st->st_size);
 }
 
-bool SegmentFile::IsDeleted() const { return ringlog::IsDeleted(fd()); }
+bool SegmentFile::IsDeleted() const {
+  const absl::StatusOr<struct stat> st = Stat();
+  return st.ok() ? st->st_nlink == 0 : absl::IsNotFound(st.status());
+}
 
-absl::Status SegmentFile::Lock() { return LockFile(fd(), path_); }
+bool SegmentFile::HasLostPath() const {
+  struct stat st;
+  if (lstat(path_.c_str(), &st) != 0) return errno == ENOENT;
+  return FileIdentity::Of(st) != identity();
+}
+
+absl::Status SegmentFile::Lock() {
+  if (absl::Status s = EnsureOpen(); !s.ok()) return s;
+  is_locked_ = true;
+  return LockFile(fd(), path_);
+}
 
 absl::StatusOr<bool> SegmentFile::IsLocked() const {
   return ringlog::IsLocked(fd(), path_);

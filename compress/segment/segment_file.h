@@ -3,6 +3,7 @@
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEGMENT_FILE_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEGMENT_FILE_H_
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/os/directory.h"
+#include "ringlog/ring/os/file_identity.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 
 namespace ringlog {
@@ -23,6 +25,12 @@ inline constexpr mode_t kDefaultSegmentMode = 0640;
 
 // Owns a file descriptor, which is closed in forked children. Each error has
 // the failed operation, the path and the cause.
+//
+// If the program has closed the descriptor, which may be another file's then,
+// every operation but ReadAt() first opens the file again by its path and
+// reports that on stderr. If the path does not lead to the file any more, the
+// operation fails with NotFound; if it cannot be opened, with the error of
+// open(2).
 //
 // Thread-compatible. ReadAt() needs the same exclusion as a non-const method.
 class SegmentFile {
@@ -84,12 +92,18 @@ class SegmentFile {
   // made the file shorter. Errors are those of fsync.
   absl::Status SyncLength();
 
-  // Returns the present size of the file in bytes. Errors are those of
-  // fstat(2).
+  // Returns the present size of the file in bytes. Does not open the file
+  // again, but looks at its path. Errors are those of stat(2).
   absl::StatusOr<uint64_t> Size() const;
-  // Returns true if the file has no name any more. Returns false if fstat(2)
-  // fails.
+  // Returns true if the file has no name any more, or if the program has closed
+  // the descriptor and the path does not lead to the file any more. Returns
+  // false if stat(2) fails for another reason.
   bool IsDeleted() const;
+  // Returns true if the path does not lead to the file any more. Returns false
+  // if stat(2) fails for another reason than a missing file.
+  bool HasLostPath() const;
+  // Returns the identity of the file.
+  const FileIdentity& identity() const { return file_.identity(); }
 
   // Locks the file until this object is destroyed. The lock shows that a
   // process writes to the file, so that retention does not delete it
@@ -117,10 +131,14 @@ class SegmentFile {
   static absl::StatusOr<SegmentFile> FromOpened(std::string path,
                                                 ForkClosedFile file);
   int fd() const { return file_.fd(); }
+  // Opens the file again if the program has closed the descriptor.
+  absl::Status EnsureOpen();
+  absl::StatusOr<struct stat> Stat() const;
   absl::Status Error(int error, absl::string_view attempted) const;
 
   std::string path_;
   ForkClosedFile file_;
+  bool is_locked_ = false;
   uint64_t opened_bytes_ = 0;
   mutable absl::Status read_status_;
 };

@@ -104,13 +104,13 @@ std::string Directory::PathOf(absl::string_view name) const {
 
 ForkClosedFile Directory::OpenFile(const std::string& name, int flags,
                                    mode_t mode) const {
-  return ForkClosedFile::OpenAt(file_.fd(), name,
+  return ForkClosedFile::OpenAt(file_.OwnFd(), name,
                                 flags | O_NOFOLLOW | O_NONBLOCK, mode);
 }
 
 absl::StatusOr<struct stat> Directory::Stat(const std::string& name) const {
   struct stat st;
-  if (fstatat(file_.fd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (fstatat(file_.OwnFd(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
     return FileStatus(errno, absl::StrCat("stat ", PathOf(name)));
   }
   return st;
@@ -119,15 +119,16 @@ absl::StatusOr<struct stat> Directory::Stat(const std::string& name) const {
 bool Directory::Names(const std::string& name, int fd) const {
   struct stat named;
   struct stat open;
-  return fstatat(file_.fd(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+  return fstatat(file_.OwnFd(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) ==
+             0 &&
          fstat(fd, &open) == 0 && named.st_dev == open.st_dev &&
          named.st_ino == open.st_ino;
 }
 
 absl::StatusOr<std::vector<std::string>> Directory::List() const {
   // A descriptor of its own, because readdir(3) moves its offset.
-  const int fd =
-      openat(file_.fd(), ".", O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+  const int fd = openat(file_.OwnFd(), ".",
+                        O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
   DIR* const directory = fd < 0 ? nullptr : fdopendir(fd);
   if (directory == nullptr) {
     const absl::Status status = FileStatus(errno, absl::StrCat("open ", path_));
@@ -147,7 +148,7 @@ absl::StatusOr<std::vector<std::string>> Directory::List() const {
 }
 
 absl::Status Directory::Delete(const std::string& name) const {
-  if (unlinkat(file_.fd(), name.c_str(), 0) == 0 || errno == ENOENT) {
+  if (unlinkat(file_.OwnFd(), name.c_str(), 0) == 0 || errno == ENOENT) {
     return absl::OkStatus();
   }
   return FileStatus(errno, absl::StrCat("delete ", PathOf(name)));
@@ -155,7 +156,7 @@ absl::Status Directory::Delete(const std::string& name) const {
 
 absl::Status Directory::Rename(const std::string& from,
                                const std::string& to) const {
-  if (renameat(file_.fd(), from.c_str(), file_.fd(), to.c_str()) == 0) {
+  if (renameat(file_.OwnFd(), from.c_str(), file_.OwnFd(), to.c_str()) == 0) {
     return absl::OkStatus();
   }
   return FileStatus(errno, absl::StrCat("rename to ", PathOf(to)));
@@ -181,13 +182,13 @@ absl::StatusOr<ForkClosedFile> Directory::ReplaceByCopy(const std::string& name,
 }
 
 absl::Status Directory::Sync() const {
-  if (fsync(file_.fd()) == 0) return absl::OkStatus();
+  if (fsync(file_.OwnFd()) == 0) return absl::OkStatus();
   return FileStatus(errno, absl::StrCat("fsync ", path_));
 }
 
 absl::StatusOr<uid_t> Directory::OwnerOfNewFile() const {
   ForkClosedFile file =
-      ForkClosedFile::OpenAt(file_.fd(), ".", O_TMPFILE | O_RDWR, 0600);
+      ForkClosedFile::OpenAt(file_.OwnFd(), ".", O_TMPFILE | O_RDWR, 0600);
   if (file.fd() < 0) {
     // The file system cannot make files without a name.
     const std::string name = RandomName("owner");

@@ -24,8 +24,8 @@
 namespace ringlog {
 
 // Thread-compatible; all methods but OwnOwner() are const. In a forked child
-// the directory is closed, and every operation fails with EBADF. The error of
-// each operation has its path.
+// the directory is closed, and every operation fails with EBADF; also if the
+// program has closed the descriptor. The error of each operation has its path.
 class Directory {
  public:
   // Opens the directory `path`. Follows symlinks in `path`.

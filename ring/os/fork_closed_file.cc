@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <mutex>
@@ -14,26 +15,29 @@
 
 namespace ringlog {
 
+int ForkClosedFile::Entry::OwnFd() const {
+  struct stat st;
+  return fd >= 0 && fstat(fd, &st) == 0 && FileIdentity::Of(st) == identity
+             ? fd
+             : -1;
+}
+
 // The list of all open files. No method allocates or frees while it holds the
 // mutex, because another library's fork handler may hold the allocator's lock
 // while ours waits for the mutex. The mutex is not an absl::Mutex, because
 // unlocking one in a child is not supported.
 class ForkClosedFile::List {
  public:
-  // Adds the entry. Opens `path` with OpenFileAt() and returns the descriptor;
-  // if `path` is null, opens nothing.
-  static int Add(Entry* entry, int directory, const char* path, int flags,
-                 mode_t mode) {
+  // Adds the entry. Opens `path` with OpenFileAt(); if `path` is null, opens
+  // nothing.
+  static void Add(Entry* entry, int directory, const char* path, int flags,
+                  mode_t mode) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (path != nullptr) {
-      entry->fd = OpenFileAt(directory, path, flags, mode);
-      if (entry->fd < 0) return -1;
-    }
+    if (path != nullptr && !Open(entry, directory, path, flags, mode)) return;
     entry->is_listed = true;
     entry->next = first_;
     if (first_ != nullptr) first_->previous = entry;
     first_ = entry;
-    return entry->fd;
   }
 
   static void* Map(Entry* entry, size_t bytes) {
@@ -57,6 +61,22 @@ class ForkClosedFile::List {
   }
 
  private:
+  static bool Open(Entry* entry, int directory, const char* path, int flags,
+                   mode_t mode) {
+    const int fd = OpenFileAt(directory, path, flags, mode);
+    if (fd < 0) return false;
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+      const int error = errno;
+      close(fd);
+      errno = error;
+      return false;
+    }
+    entry->fd = fd;
+    entry->identity = FileIdentity::Of(st);
+    return true;
+  }
+
   // Closes and unmaps all files. Makes only system calls. Entries keep their
   // owners.
   static void ReleaseInChild() {
@@ -68,7 +88,7 @@ class ForkClosedFile::List {
         munmap(entry->memory, entry->bytes);
         entry->memory = nullptr;
       }
-      if (entry->fd >= 0) close(entry->fd);
+      if (const int fd = entry->OwnFd(); fd >= 0) close(fd);
       entry->fd = -1;
       entry->is_listed = false;
     }
@@ -112,6 +132,10 @@ ForkClosedFile ForkClosedFile::Anonymous() {
   return file;
 }
 
+int ForkClosedFile::OwnFd() const {
+  return entry_ == nullptr ? -1 : entry_->OwnFd();
+}
+
 void* ForkClosedFile::Map(size_t bytes) { return List::Map(entry_, bytes); }
 
 ForkClosedFile::ForkClosedFile(ForkClosedFile&& other) noexcept
@@ -127,11 +151,11 @@ ForkClosedFile::~ForkClosedFile() {
   const int before = errno;
   List::Remove(entry_);
   if (entry_->memory != nullptr) munmap(entry_->memory, entry_->bytes);
-  if (entry_->fd >= 0) {
+  if (const int fd = entry_->OwnFd(); fd >= 0) {
     // Unlocks explicitly: closing alone would not unlock if a child that was
     // forked meanwhile has not closed its copy yet.
-    UnlockFile(entry_->fd);
-    close(entry_->fd);
+    UnlockFile(fd);
+    close(fd);
   }
   delete entry_;
   errno = before;

@@ -5,6 +5,12 @@
 // mapping keeps the file open. A child that inherited the descriptor or the
 // mapping would hold the lock for its lifetime, and the ring of its dead parent
 // would look alive.
+//
+// A program may close descriptors that it has not opened, for example all of
+// them when it becomes a daemon. Its next file then gets the number of one of
+// ours. ForkClosedFile therefore remembers device and inode of its file, and
+// neither unlocks nor closes a descriptor that has become another file's. A
+// caller that writes must ask OwnFd() first.
 
 #ifndef RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
 #define RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
@@ -13,6 +19,8 @@
 
 #include <cstddef>
 #include <string>
+
+#include "ringlog/ring/os/file_identity.h"
 
 namespace ringlog {
 
@@ -52,10 +60,25 @@ class ForkClosedFile {
   // Returns the descriptor; -1 if there is none, for example in a forked child.
   int fd() const { return entry_ == nullptr ? -1 : entry_->fd; }
 
+  // Returns fd(), or -1 if the program has closed that descriptor, whether or
+  // not another file has its number now. Calls fstat(2). A program that closes
+  // the descriptor after this call, and before the caller uses it, is not
+  // noticed.
+  int OwnFd() const;
+
+  // Returns the identity of the file that was opened. Requires: Open() has
+  // succeeded.
+  const FileIdentity& identity() const { return entry_->identity; }
+
  private:
   // An element of the list of all open files.
   struct Entry {
+    // Returns fd if it is still the file that was opened, and -1 otherwise.
+    // Makes a system call only.
+    int OwnFd() const;
+
     int fd = -1;
+    FileIdentity identity;
     void* memory = nullptr;
     size_t bytes = 0;
     bool is_listed = false;

@@ -167,6 +167,48 @@ TEST(ForkClosedFileTest, ClosingOneKeepsOthers) {
   EXPECT_TRUE(IsOpen(fds[0].fd()));
 }
 
+// ---- A program that closes descriptors which it has not opened ----
+
+class ForeignDescriptorTest : public ::testing::Test {
+ protected:
+  // Opens a file of the program, which gets the number of `file`.
+  void TakeNumberOf(const ForkClosedFile& file) {
+    ASSERT_EQ(close(file.fd()), 0);
+    programs_ = open(path_.c_str(), O_CREAT | O_RDWR, 0600);
+    ASSERT_EQ(programs_, file.fd());
+  }
+
+  const std::string path_ = UnusedPath("programs");
+  int programs_ = -1;
+};
+
+TEST_F(ForeignDescriptorTest, ClosedDescriptorIsNoticed) {
+  const ForkClosedFile file = MustOpen(UnusedPath("file"));
+  EXPECT_EQ(file.OwnFd(), file.fd());
+  ASSERT_EQ(close(file.fd()), 0);
+  EXPECT_EQ(file.OwnFd(), -1);
+}
+
+TEST_F(ForeignDescriptorTest, DestructorKeepsFileOfProgramOpenAndLocked) {
+  {
+    const ForkClosedFile file = MustOpen(UnusedPath("file"));
+    ASSERT_TRUE(Lock(file));
+    TakeNumberOf(file);
+    ASSERT_TRUE(LockFile(programs_, path_).ok());
+    EXPECT_EQ(file.OwnFd(), -1);
+  }
+  EXPECT_TRUE(IsOpen(programs_));
+  EXPECT_FALSE(Lock(MustOpen(path_)));
+  close(programs_);
+}
+
+TEST_F(ForeignDescriptorTest, ForkedChildKeepsFileOfProgram) {
+  const ForkClosedFile file = MustOpen(UnusedPath("file"));
+  TakeNumberOf(file);
+  EXPECT_EQ(InChild([&] { return IsOpen(programs_) && file.fd() == -1; }), 1);
+  close(programs_);
+}
+
 // Each thread locks its file again and again. A child that kept one of the
 // locks would make this fail.
 TEST(ForkClosedFileTest, ForkRacingOpenLeaksNoLock) {
