@@ -15,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "ringlog/ring/os/directory_trust.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
@@ -92,10 +93,9 @@ absl::Status NotOwn(absl::string_view path, absl::string_view cause) {
 }  // namespace
 
 absl::StatusOr<Directory> Directory::Open(const std::string& path) {
-  ForkClosedFile file =
-      ForkClosedFile::Open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
-  if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
-  return Directory(path, std::move(file));
+  absl::StatusOr<ForkClosedFile> file = OpenTrustedDirectory(path, O_RDONLY);
+  if (!file.ok()) return file.status();
+  return Directory(path, *std::move(file));
 }
 
 std::string Directory::PathOf(absl::string_view name) const {

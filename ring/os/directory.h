@@ -28,9 +28,8 @@ namespace ringlog {
 // program has closed the descriptor. The error of each operation has its path.
 class Directory {
  public:
-  // Opens the directory `path`. Follows symlinks in `path`.
-  //   NotFound: no such directory
-  //   others:   errors of open(2)
+  // Opens the directory `path`. Errors are those of OpenTrustedDirectory()
+  // (directory_trust.h): a symlink of a foreign user is refused.
   static absl::StatusOr<Directory> Open(const std::string& path);
 
   Directory(Directory&&) = default;

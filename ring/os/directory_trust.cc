@@ -1,0 +1,132 @@
+#include "ringlog/ring/os/directory_trust.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/os/file_identity.h"
+#include "ringlog/ring/os/file_ops.h"
+
+namespace ringlog {
+namespace {
+
+bool IsTrusted(uid_t owner) { return owner == 0 || owner == geteuid(); }
+
+// Returns the path without slashes at its end, which would make lstat(2) follow
+// a symlink.
+std::string WithoutSlashes(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+absl::Status Refused(absl::string_view attempted, absl::string_view path,
+                     absl::string_view cause) {
+  return absl::PermissionDeniedError(
+      absl::StrCat(attempted, " ", path, ": ", cause));
+}
+
+// Checks that `path` leads to `opened` by no symlink of an untrusted user.
+absl::Status CheckLink(const std::string& path, const FileIdentity& opened) {
+  struct stat st;
+  if (lstat(path.c_str(), &st) != 0) {
+    return FileStatus(errno, absl::StrCat("open ", path));
+  }
+  if (!S_ISLNK(st.st_mode)) {
+    if (FileIdentity::Of(st) == opened) return absl::OkStatus();
+    return absl::UnavailableError(
+        absl::StrCat("open ", path, ": another process has just replaced it"));
+  }
+  struct stat parent;
+  if (IsTrusted(st.st_uid) || (stat(Dirname(path).c_str(), &parent) == 0 &&
+                               st.st_uid == parent.st_uid)) {
+    return absl::OkStatus();
+  }
+  return Refused(
+      "open", path,
+      absl::StrCat("a symlink of user ", st.st_uid,
+                   ", who can point it elsewhere; run: chown -h ", geteuid(),
+                   " ", path, ", or use another directory"));
+}
+
+// Gives the owner of a new directory all rights, which the umask may have
+// taken. O_PATH, because opening it otherwise needs these rights.
+absl::Status AddOwnerRights(const std::string& path) {
+  const ForkClosedFile made =
+      ForkClosedFile::Open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  struct stat st;
+  if (made.fd() < 0 || fstat(made.fd(), &st) != 0) {
+    return FileStatus(errno, absl::StrCat("open ", path));
+  }
+  if ((st.st_mode & S_IRWXU) == S_IRWXU || !IsTrusted(st.st_uid)) {
+    return absl::OkStatus();
+  }
+  // fchmod(2) refuses such a descriptor, and chmod(2) of the path could meet a
+  // symlink.
+  const std::string opened = absl::StrCat("/proc/self/fd/", made.fd());
+  if (chmod(opened.c_str(), (st.st_mode & ALLPERMS) | S_IRWXU) == 0) {
+    return absl::OkStatus();
+  }
+  return FileStatus(errno, absl::StrCat("set the mode of ", path));
+}
+
+}  // namespace
+
+absl::StatusOr<ForkClosedFile> OpenTrustedDirectory(const std::string& path,
+                                                    int flags) {
+  ForkClosedFile opened =
+      ForkClosedFile::Open(path, O_DIRECTORY | O_NONBLOCK | flags);
+  if (opened.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
+  const absl::Status trusted =
+      CheckLink(WithoutSlashes(path), opened.identity());
+  if (!trusted.ok()) return trusted;
+  return opened;
+}
+
+absl::Status MakeDirectory(const std::string& path, mode_t mode) {
+  if (mkdir(path.c_str(), mode) == 0) return AddOwnerRights(path);
+  const int error = errno;
+  struct stat st;
+  if (error == EEXIST && stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    return absl::OkStatus();
+  }
+  const absl::string_view reason = error == ENOENT
+                                       ? ": its parent directory does not exist"
+                                   : error == EEXIST  ? ": a file has this name"
+                                   : error == ENOTDIR ? ": its parent is a file"
+                                                      : "";
+  return absl::ErrnoToStatus(error == EEXIST ? ENOTDIR : error,
+                             absl::StrCat("make directory ", path, reason));
+}
+
+absl::Status CheckOthersCannotDelete(const std::string& path) {
+  struct stat st;
+  const std::string name = WithoutSlashes(path);
+  if (lstat(name.c_str(), &st) == 0 && S_ISLNK(st.st_mode) &&
+      !IsTrusted(st.st_uid)) {
+    return Refused("use", path,
+                   absl::StrCat("a symlink of user ", st.st_uid,
+                                ", who can point it elsewhere; run: chown -h ",
+                                geteuid(), " ", path));
+  }
+  if (stat(path.c_str(), &st) != 0) return absl::OkStatus();
+  if (!IsTrusted(st.st_uid)) {
+    return Refused("use", path,
+                   absl::StrCat("belongs to user ", st.st_uid,
+                                ", who can delete the logs; run: chown ",
+                                geteuid(), " ", path));
+  }
+  if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st.st_mode & S_ISVTX) == 0) {
+    return Refused(
+        "use", path,
+        absl::StrFormat("has mode %04o, so other users can delete the logs; "
+                        "run: chmod +t %s",
+                        st.st_mode & ALLPERMS, path));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ringlog
