@@ -228,8 +228,8 @@ void RingLogSink::Send(const absl::LogEntry& entry) {
   std::array<char, kMaxHeadBytes> head;
   const size_t head_size =
       EncodeRecordHead(record, absl::MakeSpan(head.data(), head_bytes_));
-  logs->ring()->Append(record.severity,
-                       absl::string_view(head.data(), head_size), record.text);
+  logs->Append(record.severity, absl::string_view(head.data(), head_size),
+               record.text);
 }
 
 void RingLogSink::Flush() {

@@ -140,7 +140,7 @@ std::optional<SlotRange> Ring::Claim(Severity severity, size_t head_bytes,
                                      size_t body_bytes) {
   if (head_bytes > header_.head_bytes ||
       body_bytes > max_body_bytes(head_bytes)) {
-    CountDrop(DropCause::kRingFull, severity);
+    if (!has_successor()) CountDrop(DropCause::kRingFull, severity);
     return std::nullopt;
   }
   const uint32_t count = SlotsNeeded(head_bytes, body_bytes);
@@ -154,7 +154,7 @@ std::optional<SlotRange> Ring::Claim(Severity severity, size_t head_bytes,
   } else if (!claim && overflow_ == OverflowPolicy::kOverwriteOldest) {
     claim = EvictAndClaim(count, limit);
   }
-  if (!claim) {
+  if (!claim && !has_successor()) {
     CountDrop(has_consumer_.load() ? cause : DropCause::kClosed, severity);
   }
   return claim;

@@ -260,6 +260,16 @@ class Ring {
   // Returns true if Seal() has returned true. Any thread.
   bool is_sealed() const { return is_sealed_.load(); }
 
+  // Declares that new records go to another ring. A record that comes here all
+  // the same, and finds no room or a sealed ring, is not counted as dropped:
+  // its writer must append it to the other ring. Call it after writers can find
+  // the other ring.
+  void SetSuccessor() { has_successor_.store(true); }
+
+  // Frees the memory of the slots. Later records are dropped as before.
+  // Requires: is_sealed().
+  void DiscardSlots() { file_.Discard(header_.slots_offset); }
+
   // Declares that there is no flusher any more, so that no slot will be
   // released. Records enter while there is room. Afterwards they are dropped
   // without waiting, even with kBlock, and counted as DropCause::kClosed. The
@@ -304,10 +314,20 @@ class Ring {
   const RingHeader& header() const { return header_; }
   // Returns the path of the file; empty for a ring in memory.
   const std::string& path() const { return path_; }
-  // Returns true if the file was deleted. Recovery cannot find a deleted ring.
-  bool is_deleted() const { return file_.is_deleted(); }
-  // Returns true if recovery can find the ring after the process has died.
-  bool outlives_process() const { return !path_.empty() && !is_deleted(); }
+  // Returns true if there is a file and path() does not lead to it any more:
+  // the file or a directory of its path was deleted, renamed or replaced.
+  // Recovery does not find such a ring. Calls stat(2).
+  bool is_lost() const { return !file_.IsAtPath(); }
+  // Returns true if there is a file that was not deleted. `ringlog recover` can
+  // find it, and recovery can, unless is_lost().
+  bool outlives_process() const {
+    return !path_.empty() && !file_.is_deleted();
+  }
+  // Returns true if SetSuccessor() was called.
+  bool has_successor() const { return has_successor_.load(); }
+  // Deletes the file, also if its directory was renamed. Errors are those of
+  // unlink(2), with the path.
+  absl::Status DeleteFile() const { return file_.Delete(); }
   // Return the numbers of dropped records since the ring was created.
   uint64_t dropped(DropCause cause, Severity severity) const;
   DropCounts dropped() const;
@@ -369,6 +389,7 @@ class Ring {
   std::string assembled_;
   std::atomic<bool> is_sealed_{false};
   std::atomic<bool> has_consumer_{true};
+  std::atomic<bool> has_successor_{false};
 };
 
 }  // namespace ringlog

@@ -163,7 +163,7 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateFile(
       [&](MappedFile::Bytes bytes) { InitializeFile(bytes, header); });
   if (!file.ok()) return file.status();
   if (absl::Status s = BindToNode(file->bytes(), options.numa_node); !s.ok()) {
-    unlink(path.c_str());
+    file->Delete().IgnoreError();
     return s;
   }
   return std::unique_ptr<Ring>(

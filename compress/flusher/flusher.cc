@@ -24,9 +24,13 @@ constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 // Longest time that Stop() waits for records that are being written.
 constexpr absl::Duration kSealTimeout = absl::Milliseconds(500);
 
-// Time between two checks of the ring's file; each new segment and each error
+// Time between two checks of the ring's path; each new segment and each error
 // causes a check, too.
-constexpr absl::Duration kRingCheckInterval = absl::Minutes(1);
+constexpr absl::Duration kRingCheckInterval = absl::Seconds(10);
+
+// Longest time between two attempts to replace a lost ring. Each attempt
+// allocates a complete ring.
+constexpr absl::Duration kMaxReplaceInterval = absl::Minutes(1);
 
 // The flusher whose thread this is; null in other threads.
 thread_local const Flusher* this_threads_flusher = nullptr;
@@ -137,11 +141,13 @@ void Flusher::Run() {
   this_threads_flusher = this;
   RunHousekeeping();
   while (!AwaitIteration()) {
-    Iterate(/*flush=*/false).IgnoreError();
+    const bool flush = ring_->has_successor();
+    const bool is_written = Iterate(flush).ok();
     RunHousekeeping();
     CheckRingFile();
+    if (flush && is_written && ring_->Seal()) break;
   }
-  result_ = Finish();
+  result_ = ring_->is_sealed() ? absl::OkStatus() : Finish();
   ring_->StopConsuming();
   EndSegment().IgnoreError();
   result_.Update(end_status_);
@@ -149,8 +155,22 @@ void Flusher::Run() {
   rotations_.Close(result_);
   retention_.RunLast();
   UpdateRetentionCounters();
+  DiscardRing();
   ForkSafeMutexLock lock(&monitor_);
+  if (ring_->is_sealed()) persisted_ = std::numeric_limits<uint64_t>::max();
   has_ended_ = true;
+}
+
+// Deletes a ring that has been replaced and has no records, because its memory
+// stays mapped until the process ends. (A crash report gets into a segment only
+// by recovery.)
+void Flusher::DiscardRing() {
+  if (!result_.ok() || !ring_->has_successor() ||
+      !ring_->crash_area().empty()) {
+    return;
+  }
+  ring_->DeleteFile().IgnoreError();
+  ring_->DiscardSlots();
 }
 
 // Writes a batch if one is due, at once if `flush` or a Flush() waits.
@@ -271,16 +291,43 @@ void Flusher::UpdateRetentionCounters() {
   Slots::Set(&counters->delete_errors, retention_.errors());
 }
 
-// Reports once if the ring's file was deleted, perhaps with its directory.
-void Flusher::CheckRingFile() {
+// Replaces the ring if its path does not lead to it any more: then no start of
+// the program would find its records. `at_once`: the check is due, unless the
+// ring is known to be lost.
+void Flusher::CheckRingFile(bool at_once) {
+  if (ring_->has_successor()) return;
   const absl::Duration now = MonotonicTime();
-  if (ring_is_lost_ || now - ring_checked_at_ < kRingCheckInterval) return;
+  const absl::Duration interval = ring_is_lost_ ? replace_interval_
+                                  : at_once     ? absl::ZeroDuration()
+                                                : kRingCheckInterval;
+  if (now - ring_checked_at_ < interval) return;
   ring_checked_at_ = now;
-  if (!ring_->is_deleted()) return;
+  if (ring_->is_lost()) ReplaceRing();
+}
+
+// Makes new records go to another ring. Reports the loss once, and the
+// replacement.
+void Flusher::ReplaceRing() {
+  const std::string lost =
+      absl::StrCat("ring ", ring_->path(), " was deleted, moved or replaced: ");
+  absl::Status status;
+  if (options_.on_ring_lost != nullptr && !is_ending_) {
+    const absl::StatusOr<std::string> next = options_.on_ring_lost();
+    if (next.ok()) {
+      ring_->SetSuccessor();
+      WarnDataLoss(absl::StrCat(lost, "new records go to ", *next));
+      return;
+    }
+    status = next.status();
+  }
+  if (ring_is_lost_) {
+    replace_interval_ = std::min(2 * replace_interval_, kMaxReplaceInterval);
+    return;
+  }
   ring_is_lost_ = true;
-  WarnDataLoss(absl::StrCat("ring ", ring_->path(),
-                            " was deleted: records do not survive the process "
-                            "before they are in a segment"));
+  WarnDataLoss(absl::StrCat(
+      lost, "records do not survive the process before they are in a segment",
+      status.ok() ? "" : "; create another ring: ", status.message()));
 }
 
 }  // namespace ringlog

@@ -10,7 +10,8 @@
 // This order makes records exactly-once: a kill between two steps neither loses
 // a record nor duplicates one (compress/FORMAT.md, "Exactly once"). The thread
 // also begins and closes segments, enforces retention, and starts the rounds of
-// recovery at their time.
+// recovery at their time. If the path of the ring does not lead to it any more,
+// it hands over to another ring (FlusherOptions::on_ring_lost).
 //
 // The flusher never uses LOG and never ends the process. It counts errors in
 // the ring's header and reports them on stderr, at most one line a minute. The
@@ -130,6 +131,7 @@ class Flusher {
   bool AwaitIteration() ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Iterate(bool flush) ABSL_LOCKS_EXCLUDED(monitor_);
   absl::Status Finish() ABSL_LOCKS_EXCLUDED(monitor_);
+  void DiscardRing();
   void Adopt(const FlusherOptions& options);
   absl::Status TakeAll();
   bool IsDue(bool flush) const;
@@ -154,7 +156,8 @@ class Flusher {
   // Work besides writing.
   void RunHousekeeping();
   void PrepareRetry(const absl::Status& status);
-  void CheckRingFile();
+  void CheckRingFile(bool at_once = false);
+  void ReplaceRing();
   void ReportLostRecords();
   void UpdateRetentionCounters();
 
@@ -192,9 +195,11 @@ class Flusher {
   RingDrain drain_;
   RollingSegmentWriter segments_;
   RetentionRunner retention_;
-  // Monotonic time of the last check whether the ring's file exists.
+  // Monotonic time of the last check whether the ring is lost.
   absl::Duration ring_checked_at_ = -absl::InfiniteDuration();
   bool ring_is_lost_ = false;
+  // Time between two calls of on_ring_lost.
+  absl::Duration replace_interval_ = absl::Seconds(1);
 
   absl::Status result_;  // of Stop(); set before the thread ends
   const uint32_t fork_generation_;

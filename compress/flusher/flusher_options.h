@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/flusher/rolling_segment_writer.h"
@@ -52,6 +53,14 @@ struct FlusherOptions {
   //     there was nothing to write.
   // It must not throw. If empty, errors are reported on stderr.
   std::function<void(const absl::Status& status)> on_write;
+  // Called in the flusher's thread, without a lock, when the ring is lost
+  // (Ring::is_lost()). Must create another ring, make new records go there, and
+  // return the path of that ring. After an error the flusher calls it again,
+  // after a second and then at intervals that double up to a minute. After
+  // success the flusher writes the records that are left in its ring, seals the
+  // ring, closes the segment, deletes the ring's file and ends its thread. It
+  // must not throw. If empty, the flusher goes on with the lost ring.
+  std::function<absl::StatusOr<std::string>()> on_ring_lost;
 };
 
 // End of the message about an error after which records wait in the ring.

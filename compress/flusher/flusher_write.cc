@@ -56,11 +56,12 @@ absl::Status Flusher::WriteToSegment() {
     if (is_ending_ && !segments_.abandoned().ok()) {
       return segments_.abandoned();
     }
+    // First, because Begin() may create the directory that was the ring's, too.
+    CheckRingFile(/*at_once=*/true);
     absl::Status status = Persist([this] { return segments_.Begin(); });
     if (!status.ok()) return status;
     Slots::Add(&ring_->flusher_counters()->segments, 1);
     retention_.SetDue();
-    ring_checked_at_ = -absl::InfiniteDuration();
   }
   absl::Status status = Reported(segments_.Add(batch_.batch()));
   if (!status.ok()) {
@@ -163,10 +164,8 @@ void Flusher::PrepareRetry(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) {
     retention_.SetDueSoon();
     RunHousekeeping();
-  } else {
-    ring_checked_at_ = -absl::InfiniteDuration();
   }
-  CheckRingFile();
+  CheckRingFile(/*at_once=*/!absl::IsResourceExhausted(status));
 }
 
 // Waits before the next attempt, longer after each one. Returns false if there

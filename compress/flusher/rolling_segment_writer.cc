@@ -15,6 +15,7 @@
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/ring/os/directory.h"
+#include "ringlog/ring/os/directory_trust.h"
 #include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
@@ -50,6 +51,10 @@ RollingSegmentWriter::RollingSegmentWriter(
     : ring_(ring),
       options_(OneFramePerBatch(options)),
       published_end_(ring->take_position()) {
+  if (absl::StatusOr<Directory> directory = Directory::Open(options.directory);
+      directory.ok()) {
+    directory_ = *std::move(directory);
+  }
   // Recovery uses this format, also before the first segment is begun.
   published_.cursor.format = options.format;
   PublishCursor();
@@ -104,7 +109,9 @@ absl::Status RollingSegmentWriter::Begin() {
   published_.names_next = false;
   end_ = SegmentEnd::kOpen;
   must_truncate_ = false;
-  UpdateCurrentLink(options_.directory, SymlinkName(ring_->header()), name);
+  if (!ring_->has_successor()) {
+    UpdateCurrentLink(options_.directory, SymlinkName(ring_->header()), name);
+  }
   return absl::OkStatus();
 }
 
@@ -118,18 +125,32 @@ SegmentIdentity RollingSegmentWriter::Identity() const {
 
 absl::StatusOr<std::unique_ptr<SegmentWriter>>
 RollingSegmentWriter::CreateSegment(const std::string& name) {
+  // The segments of a ring must be in one directory. A ring that was replaced
+  // was moved away with its directory, or deleted.
+  if (ring_->has_successor() && directory_.has_value()) {
+    absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
+        CreateSegmentIn(*directory_, name);
+    if (writer.ok()) return writer;
+  }
   absl::StatusOr<Directory> directory = Directory::Open(options_.directory);
   // The directory may have been deleted.
   if (absl::IsNotFound(directory.status()) &&
-      mkdir(options_.directory.c_str(), 0777) == 0) {
+      MakeDirectory(options_.directory).ok()) {
     directory = Directory::Open(options_.directory);
   }
   if (!directory.ok()) return directory.status();
+  directory_ = *std::move(directory);
+  return CreateSegmentIn(*directory_, name);
+}
+
+absl::StatusOr<std::unique_ptr<SegmentWriter>>
+RollingSegmentWriter::CreateSegmentIn(const Directory& directory,
+                                      const std::string& name) const {
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
-      SegmentWriter::Create(*directory, name, Identity(), options_.segment);
+      SegmentWriter::Create(directory, name, Identity(), options_.segment);
   if (!writer.ok() || !options_.sync) return writer;
-  if (absl::Status s = directory->Sync(); !s.ok()) {
-    directory->Delete(name).IgnoreError();
+  if (absl::Status s = directory.Sync(); !s.ok()) {
+    directory.Delete(name).IgnoreError();
     return s;
   }
   return writer;
@@ -188,6 +209,10 @@ absl::Status RollingSegmentWriter::SealPublished() {
   absl::StatusOr<SegmentFile> file =
       SegmentFile::OpenIn(*directory, std::string(Basename(path)), O_RDWR);
   if (!file.ok()) return file.status();
+  if (file->identity() != writer_->file().identity()) {
+    end_ = SegmentEnd::kDeleted;
+    return absl::OkStatus();
+  }
   if (absl::Status s = file->CheckIsOwn(&*directory); !s.ok()) return s;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Reopen(
       *std::move(file), Identity(), published_.cursor, options_.segment);

@@ -47,6 +47,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@
 #include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
@@ -161,6 +163,8 @@ class RollingSegmentWriter {
   SegmentIdentity Identity() const;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
       const std::string& name);
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegmentIn(
+      const Directory& directory, const std::string& name) const;
 
   Ring* const ring_;
   SegmentSequenceOptions options_;
@@ -168,6 +172,9 @@ class RollingSegmentWriter {
   Published published_;
   Published before_begin_;
 
+  // Directory of the last segment; before the first one, the directory that
+  // was there at the start.
+  std::optional<Directory> directory_;
   // The current segment.
   std::unique_ptr<SegmentWriter> writer_;
   SegmentEnd end_ = SegmentEnd::kOpen;

@@ -1,7 +1,5 @@
 #include "ringlog/logsink/internal/failover_log.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <functional>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "ringlog/logsink/internal/last_by_time.h"
 #include "ringlog/logsink/internal/read_counters.h"
 #include "ringlog/logsink/internal/resolved_options.h"
+#include "ringlog/ring/os/directory_trust.h"
 #include "ringlog/ring/os/stderr_log.h"
 
 namespace ringlog {
@@ -22,34 +21,38 @@ namespace {
 // allocates a complete ring on a disk that may be almost full.
 constexpr absl::Duration kMaxRetryInterval = absl::Minutes(1);
 
+// Time between two replacements of a ring. Each one costs some memory until the
+// process ends, and a foreign process may be the cause.
+constexpr absl::Duration kMinReplaceInterval = absl::Minutes(1);
+
 // Time between two rounds of recovery.
 constexpr absl::Duration kRecoveryInterval = absl::Minutes(1);
 
-// The recovery of both directories, whether the fallback is in use or not.
 // There is only a first round if the ring is in memory: then the directories
 // were not usable at the start.
 BackgroundRecovery::Options RecoveryOptions(
     const RingLogSinkOptions& options, RingStorage storage,
     BackgroundRecovery::FirstRound first_round) {
-  BackgroundRecovery::Options recovery;
-  recovery.directories.push_back({options.directory, options.ring_directory});
-  if (!options.fallback_directory.empty()) {
-    const RingLogSinkOptions fallback = FallbackOptions(options);
-    recovery.directories.push_back(
-        {fallback.directory, fallback.ring_directory});
-  }
+  BackgroundRecovery::Options recovery = ToRecoveryOptions(options);
   recovery.first_round = first_round;
   recovery.interval = storage == RingStorage::kFile ? kRecoveryInterval
                                                     : absl::InfiniteDuration();
-  recovery.segment = ToFlusherOptions(options).segment;
   return recovery;
 }
 
-// Returns false if the ring's file was deleted: its records do not survive the
-// process. A file of this name is the ring's, because its id is in the name.
-bool HasItsFile(const Ring& ring) {
-  struct stat st;
-  return ring.path().empty() || stat(ring.path().c_str(), &st) == 0;
+// Reports other users who can delete the logs.
+void ReportRisks(const RingLogSinkOptions& options) {
+  for (const std::string& directory :
+       {options.directory, options.ring_directory}) {
+    const absl::Status status = CheckOthersCannotDelete(directory);
+    if (!status.ok()) WarnRateLimited(status.message());
+    if (options.ring_directory == options.directory) break;
+  }
+}
+
+void WarnOfError(const absl::Status& status) {
+  if (status.ok()) return;
+  WarnRateLimited(absl::StrCat(status.message(), kRecordsStay));
 }
 
 }  // namespace
@@ -60,6 +63,8 @@ FailoverLog::FailoverLog(const RingLogSinkOptions& options, RingStorage storage,
       fallback_directory_(options.fallback_directory),
       format_(options.format),
       storage_(storage),
+      // Children would repeat what their parent has reported.
+      reports_risks_(first_round == BackgroundRecovery::FirstRound::kAtOnce),
       recovery_(RecoveryOptions(options, storage, first_round)),
       options_(options) {}
 
@@ -88,7 +93,11 @@ absl::StatusOr<std::unique_ptr<FailoverLog>> FailoverLog::Create(
 
 FailoverLog::~FailoverLog() {
   Stop().IgnoreError();
-  for (auto& log : logs_) delete log.load();
+  for (auto& last : made_) {
+    for (Made* made = last.load(); made != nullptr;) {
+      delete std::exchange(made, made->replaced);
+    }
+  }
 }
 
 RingLogSinkOptions FailoverLog::OptionsOf(Which which) const {
@@ -101,27 +110,63 @@ absl::Status FailoverLog::Make(Which which) {
     ForkSafeMutexLock lock(&monitor_);
     options = OptionsOf(which);
   }
-  std::function<void(const absl::Status&)> on_write;
-  if (!fallback_directory_.empty()) {
-    on_write = [this, which](const absl::Status& status) {
-      which == kFirst ? OnFirstWrite(status) : OnFallbackWrite(status);
-    };
-  }
   absl::StatusOr<std::unique_ptr<LogPipeline>> log =
-      LogPipeline::Create(options, storage_, &recovery_, on_write);
+      LogPipeline::Create(options, storage_, &recovery_, CallbacksOf(which));
   if (!log.ok() && which == kFallback &&
       options.ring_directory != options.directory) {
     // The ring directory itself may be the cause.
     options.ring_directory = options.directory;
-    log = LogPipeline::Create(options, storage_, &recovery_, on_write);
+    log =
+        LogPipeline::Create(options, storage_, &recovery_, CallbacksOf(which));
   }
   if (!log.ok()) return log.status();
-  LogPipeline* const made = log->release();
+  if (reports_risks_) ReportRisks(options);
+  auto* const made = new Made{*std::move(log), made_[which].load()};
   ForkSafeMutexLock lock(&monitor_);
-  logs_[which].store(made, std::memory_order_release);
+  made_[which].store(made, std::memory_order_release);
   // The options may have changed meanwhile.
-  made->Reconfigure(OptionsOf(which));
+  made->log->Reconfigure(OptionsOf(which));
   return absl::OkStatus();
+}
+
+LogPipeline::Callbacks FailoverLog::CallbacksOf(Which which) {
+  LogPipeline::Callbacks callbacks;
+  if (!fallback_directory_.empty()) {
+    callbacks.on_write = [this, which](const absl::Status& status) {
+      which == kFirst ? OnFirstWrite(status) : OnFallbackWrite(status);
+    };
+  }
+  callbacks.on_ring_lost = [this, which] { return OnRingLost(which); };
+  return callbacks;
+}
+
+bool FailoverLog::IsThreadOf(Which which) const {
+  const LogPipeline* const log = this->log(which);
+  return log != nullptr && log->flusher()->IsOwnThread();
+}
+
+absl::StatusOr<std::string> FailoverLog::OnRingLost(Which which) {
+  const absl::Duration now = MonotonicTime();
+  if (!IsThreadOf(which) || is_stopping()) {
+    return absl::CancelledError("the log is being closed");
+  }
+  const absl::Duration before = replaced_at_[which];
+  if (now - before < kMinReplaceInterval) {
+    return absl::UnavailableError(
+        absl::StrCat("the last one was created less than ",
+                     absl::FormatDuration(kMinReplaceInterval), " ago"));
+  }
+  const Ring* const lost = log(which)->ring();
+  replaced_at_[which] = now;
+  if (absl::Status s = Make(which); !s.ok()) {
+    replaced_at_[which] = before;
+    return s;
+  }
+  // From here on, another thread is the one of log(which).
+  if (ring() == lost && !SwitchTo(which)) {
+    return absl::CancelledError("the log is being closed");
+  }
+  return log(which)->ring()->path();
 }
 
 bool FailoverLog::SwitchTo(Which which) {
@@ -157,6 +202,11 @@ bool FailoverLog::uses_fallback() const {
 }
 
 void FailoverLog::OnFirstWrite(const absl::Status& status) {
+  if (!IsThreadOf(kFirst)) {
+    // The pipeline was replaced, or is not known yet.
+    WarnOfError(status);
+    return;
+  }
   if (status.ok()) {
     if (errors_ > 0 && errors_ < kErrorsToSwitch) {
       WarnRateLimited(
@@ -170,7 +220,7 @@ void FailoverLog::OnFirstWrite(const absl::Status& status) {
   const bool stopping = is_stopping();
   if (++errors_ < kErrorsToSwitch && !stopping) return;
   if (stopping || uses_fallback()) {
-    WarnRateLimited(absl::StrCat(status.message(), kRecordsStay));
+    WarnOfError(status);
     return;
   }
   if (log(kFallback) == nullptr) {
@@ -191,7 +241,7 @@ void FailoverLog::OnFirstWrite(const absl::Status& status) {
 void FailoverLog::ReturnIfAllIsWritten() {
   const LogPipeline* const first = log(kFirst);
   if (first == nullptr || !uses_fallback() || is_stopping() ||
-      first->ring()->used_slots() != 0 || !HasItsFile(*first->ring())) {
+      first->ring()->used_slots() != 0 || first->ring()->is_lost()) {
     return;
   }
   if (SwitchTo(kFirst)) {
@@ -201,10 +251,8 @@ void FailoverLog::ReturnIfAllIsWritten() {
 }
 
 void FailoverLog::OnFallbackWrite(const absl::Status& status) {
-  if (!status.ok()) {
-    WarnRateLimited(absl::StrCat(status.message(), kRecordsStay));
-  }
-  if (log(kFirst) != nullptr || is_stopping()) return;
+  WarnOfError(status);
+  if (!IsThreadOf(kFallback) || log(kFirst) != nullptr || is_stopping()) return;
   const absl::Duration now = MonotonicTime();
   if (now - tried_at_ < retry_interval_) return;
   tried_at_ = now;
@@ -219,10 +267,17 @@ void FailoverLog::OnFallbackWrite(const absl::Status& status) {
 
 std::vector<LogPipeline*> FailoverLog::Logs() const {
   std::vector<LogPipeline*> logs;
-  for (const Which which : {kFirst, kFallback}) {
-    if (log(which) != nullptr) logs.push_back(log(which));
+  std::vector<LogPipeline*> replaced;
+  for (const auto& last : made_) {
+    const Made* made = last.load(std::memory_order_acquire);
+    if (made == nullptr) continue;
+    logs.push_back(made->log.get());
+    while ((made = made->replaced) != nullptr) {
+      replaced.push_back(made->log.get());
+    }
   }
   if (uses_fallback()) std::reverse(logs.begin(), logs.end());
+  logs.insert(logs.end(), replaced.begin(), replaced.end());
   return logs;
 }
 
@@ -247,7 +302,13 @@ absl::Status FailoverLog::Rotate(absl::Duration timeout) {
       return absl::FailedPreconditionError(
           "rotate: there are no segments with kOverwriteOldest");
     }
-    status.Update(log->flusher()->Rotate(deadline - MonotonicTime()));
+    const absl::Status rotated =
+        log->flusher()->Rotate(deadline - MonotonicTime());
+    // The flusher of a replaced pipeline ends, and closes its segment.
+    if (log->ring()->has_successor() && absl::IsFailedPrecondition(rotated)) {
+      continue;
+    }
+    status.Update(rotated);
   }
   return status;
 }
@@ -264,9 +325,14 @@ std::vector<std::string> FailoverLog::Recent(size_t count) const {
 
 RingLogSinkCounters FailoverLog::counters() const {
   RingLogSinkCounters sum;
-  for (const Which which : {kFirst, kFallback}) {
-    const LogPipeline* const log = this->log(which);
-    if (log != nullptr) AddCounters(ReadCounters(*log->ring()), &sum);
+  for (const LogPipeline* log : Logs()) {
+    const Ring& ring = *log->ring();
+    RingLogSinkCounters counters = ReadCounters(ring);
+    if (ring.has_successor() && ring.is_sealed()) {
+      // It has no slots any more.
+      counters.ring_slots = counters.used_slots = 0;
+    }
+    AddCounters(counters, &sum);
   }
   return sum;
 }
@@ -290,8 +356,7 @@ absl::Status FailoverLog::Stop() {
     stopping_ = true;
   }
   absl::Status status;
-  // Again if the thread of one flusher has created the other pipeline
-  // meanwhile.
+  // Again if the thread of one flusher has created another pipeline meanwhile.
   for (size_t stopped = 0; stopped < Logs().size();) {
     std::vector<LogPipeline*> logs = Logs();
     stopped = logs.size();
@@ -301,7 +366,10 @@ absl::Status FailoverLog::Stop() {
     for (LogPipeline* log : logs) {
       status.Update(log->Stop());
       const Ring& ring = *log->ring();
-      if (ring.is_sealed() || !ring.outlives_process()) continue;
+      if (ring.is_sealed() || ring.has_successor() ||
+          !ring.outlives_process()) {
+        continue;
+      }
       ForkSafeMutexLock lock(&monitor_);
       SwitchToRing(log->ring());
     }

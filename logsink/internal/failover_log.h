@@ -1,6 +1,7 @@
 // FailoverLog
 //
-// The log of one process that can fail over to another directory. It has a
+// The log of one process that can fail over to another directory, and to
+// another ring. It has a
 // LogPipeline for `directory` (the first one) and, if there is a
 // fallback_directory, another one for that. New records go to one of them.
 //
@@ -11,8 +12,17 @@
 // records go to the fallback. It creates the fallback's pipeline when it first
 // needs that. If the first pipeline could not be created at the start, the
 // thread of the fallback's flusher retries that, after a second and then at
-// intervals that double up to a minute. Both pipelines live as long as the
-// FailoverLog.
+// intervals that double up to a minute.
+//
+// If the path of a ring does not lead to it any more, for example because its
+// directory was renamed, no start of the program would find it. The thread of
+// its flusher then creates another pipeline for the same directory, and new
+// records go there. The replaced pipeline writes the records that are left in
+// its ring to the directory that it had, and ends its thread.
+//
+// All pipelines live as long as the FailoverLog, because a thread may still
+// append to a ring that it got earlier. A replaced one has no file, no thread
+// and no slots any more. A pipeline is replaced at most once a minute.
 //
 // The FailoverLog also owns the recovery of leftover rings in both directories,
 // because recovery must not depend on one of the flushers.
@@ -34,6 +44,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/log_options.h"
@@ -44,6 +55,7 @@
 #include "ringlog/ring/os/fork_generation.h"
 #include "ringlog/ring/os/fork_safe_mutex.h"
 #include "ringlog/ring/os/monotonic_time.h"
+#include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 
 namespace ringlog {
@@ -77,9 +89,20 @@ class FailoverLog {
     return fork_generation_ == ForkGeneration::Now();
   }
 
+  // Appends a record to ring(). See Ring::Append().
+  void Append(Severity severity, absl::string_view head,
+              absl::string_view body) {
+    Ring* used = ring();
+    while (used->Append(severity, head, body) == Ring::AppendResult::kDropped &&
+           used->has_successor()) {
+      // The ring was replaced after the call of ring().
+      used = ring();
+    }
+  }
+
   // Returns the ring for new records. After failing over or back, a thread may
-  // still append to the ring that it got earlier, because both rings live as
-  // long as the FailoverLog and both are emptied.
+  // still append to the ring that it got earlier, because all rings live as
+  // long as the FailoverLog and are emptied.
   //
   // Context: any thread; one load.
   Ring* ring() const {
@@ -90,21 +113,21 @@ class FailoverLog {
   // Returns true if new records go to the fallback. Takes no lock.
   bool uses_fallback() const;
 
-  // Flushes both pipelines within `timeout`, the one with the new records
-  // first; see Flusher::Flush().
+  // Flushes all pipelines within `timeout`, the one with the new records first;
+  // see Flusher::Flush().
   void Flush(absl::Duration timeout);
 
-  // Rotates both pipelines within `timeout`; see Flusher::Rotate().
+  // Rotates all pipelines within `timeout`; see Flusher::Rotate().
   //
   //   FailedPrecondition: the caller is the thread of a flusher; or Stop() was
   //                       called; or there is no flusher
-  //   others:             those of Flusher::Rotate(), for either pipeline
+  //   others:             those of Flusher::Rotate(), for any pipeline
   absl::Status Rotate(absl::Duration timeout);
 
-  // Returns the lines of the last `count` records and gaps of both pipelines,
-  // by time, the oldest first.
+  // Returns the lines of the last `count` records and gaps of all pipelines, by
+  // time, the oldest first.
   std::vector<std::string> Recent(size_t count) const;
-  // Returns the sum of both pipelines; see RingLogSink::counters().
+  // Returns the sum of all pipelines; see RingLogSink::counters().
   RingLogSinkCounters counters() const;
 
   // Waits until the first round of recovery has ended; returns false if
@@ -119,7 +142,7 @@ class FailoverLog {
   void Reconfigure(const RingLogSinkOptions& options)
       ABSL_LOCKS_EXCLUDED(monitor_);
 
-  // Stops both pipelines; the log does not fail over or back any more. If a
+  // Stops all pipelines; the log does not fail over or back any more. If a
   // ring could not be emptied, new records go there. Errors are those of
   // LogPipeline::Stop(). In the thread of a flusher, only returns the error of
   // that flusher's Stop(), because a thread cannot wait for itself.
@@ -137,12 +160,23 @@ class FailoverLog {
   FailoverLog(const RingLogSinkOptions& options, RingStorage storage,
               BackgroundRecovery::FirstRound first_round);
 
+  // A pipeline, and the one that it has replaced.
+  struct Made {
+    const std::unique_ptr<LogPipeline> log;
+    Made* const replaced;  // owned; may be null
+  };
+
   // Returns the pipeline; null if it does not exist.
   LogPipeline* log(Which which) const {
     // Acquire: pairs with Make() in another thread.
-    return logs_[which].load(std::memory_order_acquire);
+    const Made* const made = made_[which].load(std::memory_order_acquire);
+    return made == nullptr ? nullptr : made->log.get();
   }
-  // Returns the existing pipelines, the one with the new records first.
+  // Returns true in the thread of the flusher of log(which). Returns false if
+  // that pipeline was replaced, or is not known yet.
+  bool IsThreadOf(Which which) const;
+  // Returns the existing pipelines: the one with the new records first,
+  // replaced ones last.
   std::vector<LogPipeline*> Logs() const;
 
   RingLogSinkOptions OptionsOf(Which which) const
@@ -157,9 +191,13 @@ class FailoverLog {
   // none.
   LogPipeline* OwnOfThisThread() const;
 
+  LogPipeline::Callbacks CallbacksOf(Which which);
   // FlusherOptions::on_write of the two flushers.
   void OnFirstWrite(const absl::Status& status);
   void OnFallbackWrite(const absl::Status& status);
+  // FlusherOptions::on_ring_lost.
+  absl::StatusOr<std::string> OnRingLost(Which which)
+      ABSL_LOCKS_EXCLUDED(monitor_);
   void ReturnIfAllIsWritten();
 
   // Each record reads these two members. They must not share a cache line with
@@ -173,15 +211,20 @@ class FailoverLog {
   const std::string fallback_directory_;  // empty: there is none
   const LineFormat format_;
   const RingStorage storage_;
+  const bool reports_risks_;  // of directories
   BackgroundRecovery recovery_;
 
   ForkSafeMutex monitor_;
   RingLogSinkOptions options_ ABSL_GUARDED_BY(monitor_);
   bool stopping_ ABSL_GUARDED_BY(monitor_) = false;
 
-  // Owned. Each is set once.
-  std::array<std::atomic<LogPipeline*>, 2> logs_ = {};
+  // Owned. Each is changed by one thread at a time.
+  std::array<std::atomic<Made*>, 2> made_ = {};
 
+  // Monotonic time of the last OnRingLost() that created a ring. Each is used
+  // only by the thread of its flusher.
+  std::array<absl::Duration, 2> replaced_at_ = {-absl::InfiniteDuration(),
+                                                -absl::InfiniteDuration()};
   // Used only by the thread of the first flusher.
   int errors_ = 0;  // number of write errors in a row
   absl::Status last_error_;

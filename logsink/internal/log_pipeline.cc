@@ -1,34 +1,22 @@
 #include "ringlog/logsink/internal/log_pipeline.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fcntl.h>
 
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/logsink/internal/resolved_options.h"
+#include "ringlog/ring/os/directory_trust.h"
 
 namespace ringlog {
 namespace {
 
-absl::Status MakeDirectory(const std::string& path) {
-  if (mkdir(path.c_str(), 0777) == 0) return absl::OkStatus();
-  const int error = errno;
-  struct stat st;
-  if (error == EEXIST && stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
-    return absl::OkStatus();
-  }
-  const absl::string_view reason = error == ENOENT
-                                       ? ": its parent directory does not exist"
-                                   : error == EEXIST  ? ": a file has this name"
-                                   : error == ENOTDIR ? ": its parent is a file"
-                                                      : "";
-  return absl::ErrnoToStatus(error == EEXIST ? ENOTDIR : error,
-                             absl::StrCat("make directory ", path, reason));
+// Creates the directory if it is missing. Refuses one to which a symlink of a
+// foreign user leads, because logs could do harm there.
+absl::Status PrepareDirectory(const std::string& path) {
+  if (absl::Status s = MakeDirectory(path); !s.ok()) return s;
+  return OpenTrustedDirectory(path, O_PATH).status();
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
@@ -38,7 +26,7 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
   }
   for (const std::string& directory :
        {options.directory, options.ring_directory}) {
-    if (absl::Status s = MakeDirectory(directory); !s.ok()) return s;
+    if (absl::Status s = PrepareDirectory(directory); !s.ok()) return s;
   }
   return Ring::CreateIn(options.ring_directory, &RingFileName,
                         ToRingOptions(options));
@@ -48,18 +36,17 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
 
 absl::StatusOr<std::unique_ptr<LogPipeline>> LogPipeline::Create(
     const RingLogSinkOptions& options, RingStorage storage,
-    BackgroundRecovery* recovery,
-    std::function<void(const absl::Status&)> on_write) {
+    BackgroundRecovery* recovery, Callbacks callbacks) {
   absl::StatusOr<std::unique_ptr<Ring>> ring = CreateRing(options, storage);
   if (!ring.ok()) return ring.status();
   std::unique_ptr<LogPipeline> log(
-      new LogPipeline(*std::move(ring), std::move(on_write)));
+      new LogPipeline(*std::move(ring), std::move(callbacks)));
   if (options.overflow == OverflowPolicy::kOverwriteOldest) return log;
   absl::StatusOr<std::unique_ptr<Flusher>> flusher =
       Flusher::Start(log->ring(), log->FlusherOptionsOf(options), recovery);
   if (!flusher.ok()) {
     // The ring is empty, and without a flusher it is of no use.
-    unlink(log->ring()->path().c_str());
+    log->ring()->DeleteFile().IgnoreError();
     return flusher.status();
   }
   log->flusher_ = *std::move(flusher);
@@ -73,7 +60,8 @@ LogPipeline::~LogPipeline() {
 FlusherOptions LogPipeline::FlusherOptionsOf(
     const RingLogSinkOptions& options) const {
   FlusherOptions flusher = ToFlusherOptions(options);
-  flusher.on_write = on_write_;
+  flusher.on_write = callbacks_.on_write;
+  flusher.on_ring_lost = callbacks_.on_ring_lost;
   return flusher;
 }
 
@@ -87,12 +75,10 @@ absl::Status LogPipeline::Stop() {
 
 // A crash report gets into a segment only by recovery.
 absl::Status LogPipeline::DeleteFile() {
-  if (flusher_ == nullptr || ring_->path().empty() ||
-      !ring_->crash_area().empty() || unlink(ring_->path().c_str()) == 0 ||
-      errno == ENOENT) {
+  if (flusher_ == nullptr || !ring_->crash_area().empty()) {
     return absl::OkStatus();
   }
-  return absl::ErrnoToStatus(errno, absl::StrCat("delete ", ring_->path()));
+  return ring_->DeleteFile();
 }
 
 }  // namespace ringlog

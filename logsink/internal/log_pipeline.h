@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -27,18 +28,21 @@ enum class RingStorage { kFile, kMemory };
 // using it.
 class LogPipeline {
  public:
+  // Functions that the flusher calls; see FlusherOptions. Each may be empty.
+  struct Callbacks {
+    std::function<void(const absl::Status&)> on_write;
+    std::function<absl::StatusOr<std::string>()> on_ring_lost;
+  };
+
   // Creates the directories and the ring, and starts the flusher. With
-  // OverflowPolicy::kOverwriteOldest there is no flusher. The flusher calls
-  // `on_write` with the result of each write, unless it is empty
-  // (FlusherOptions), and starts the rounds of `recovery` when they are due,
-  // unless it is null.
+  // OverflowPolicy::kOverwriteOldest there is no flusher. The flusher starts
+  // the rounds of `recovery` when they are due, unless it is null.
   //
   // Requires: `options` are Resolved(). `recovery` outlives the LogPipeline.
   // Errors are those of RingLogSink::Create().
   static absl::StatusOr<std::unique_ptr<LogPipeline>> Create(
       const RingLogSinkOptions& options, RingStorage storage,
-      BackgroundRecovery* recovery,
-      std::function<void(const absl::Status&)> on_write);
+      BackgroundRecovery* recovery, Callbacks callbacks);
 
   // Calls Stop(), and DeleteFile() if that succeeds.
   ~LogPipeline();
@@ -66,14 +70,13 @@ class LogPipeline {
   absl::Status DeleteFile();
 
  private:
-  LogPipeline(std::unique_ptr<Ring> ring,
-              std::function<void(const absl::Status&)> on_write)
-      : ring_(std::move(ring)), on_write_(std::move(on_write)) {}
+  LogPipeline(std::unique_ptr<Ring> ring, Callbacks callbacks)
+      : ring_(std::move(ring)), callbacks_(std::move(callbacks)) {}
 
   FlusherOptions FlusherOptionsOf(const RingLogSinkOptions& options) const;
 
   const std::unique_ptr<Ring> ring_;
-  const std::function<void(const absl::Status&)> on_write_;
+  const Callbacks callbacks_;
   std::unique_ptr<Flusher> flusher_;
 };
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "absl/numeric/bits.h"
 #include "ringlog/logsink/internal/entry_encoder.h"
@@ -108,6 +109,20 @@ FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options) {
   flusher.retention = options.retention;
   flusher.on_segment_closed = options.on_segment_closed;
   return flusher;
+}
+
+BackgroundRecovery::Options ToRecoveryOptions(
+    const RingLogSinkOptions& options) {
+  BackgroundRecovery::Options recovery;
+  std::vector<RingLogSinkOptions> all = {options};
+  if (!options.fallback_directory.empty()) {
+    all.push_back(FallbackOptions(options));
+  }
+  for (const RingLogSinkOptions& one : all) {
+    recovery.directories.push_back({one.directory, one.ring_directory});
+  }
+  recovery.segment = ToFlusherOptions(options).segment;
+  return recovery;
 }
 
 }  // namespace ringlog

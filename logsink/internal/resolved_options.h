@@ -1,4 +1,5 @@
-// Conversion of a sink's options into those of its ring and its flusher.
+// Conversion of a sink's options into those of its ring, its flusher and its
+// recovery.
 //
 // The functions are thread-safe.
 
@@ -7,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/logsink/options.h"
 #include "ringlog/ring/ring.h"
 
@@ -30,11 +32,16 @@ absl::StatusOr<RingLogSinkOptions> CheckAndResolve(
 // Requires: the options are Resolved() and have a fallback_directory.
 RingLogSinkOptions FallbackOptions(RingLogSinkOptions options);
 
-// Return the options of the ring, and of the flusher without on_write.
+// Return the options of the ring; of the flusher without on_write and
+// on_ring_lost; and of the recovery of both directories, whether the fallback
+// is in use or not. Their rings may also be in /dev/shm
+// (shared_memory_directory.h).
 //
 // Require: the options are Resolved().
 RingOptions ToRingOptions(const RingLogSinkOptions& options);
 FlusherOptions ToFlusherOptions(const RingLogSinkOptions& options);
+BackgroundRecovery::Options ToRecoveryOptions(
+    const RingLogSinkOptions& options);
 
 }  // namespace ringlog
 

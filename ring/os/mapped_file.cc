@@ -16,6 +16,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/ring/os/directory_trust.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
@@ -92,72 +93,88 @@ absl::Status Populate(MappedFile::Bytes bytes, const std::string& path) {
   return absl::OkStatus();
 }
 
-// Renames `from` to `path`, unless `path` exists.
-absl::Status Rename(const std::string& from, const std::string& path) {
-  int result = renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, path.c_str(),
-                         RENAME_NOREPLACE);
+// The place of a new file: its directory, which is open, and its name there.
+struct Place {
+  int directory = -1;
+  std::string name;
+  std::string path;  // for messages
+
+  Place Temporary() const { return {directory, name + ".tmp", path + ".tmp"}; }
+  void Unlink() const { unlinkat(directory, name.c_str(), 0); }
+};
+
+// Opens the directory of the file `path`. O_PATH, because a process may create
+// files in a directory that it may not read.
+absl::StatusOr<ForkClosedFile> OpenDirectoryOf(const std::string& path) {
+  return OpenTrustedDirectory(Dirname(path), O_PATH);
+}
+
+// Renames `from` to `to`, unless `to` exists.
+absl::Status Rename(const Place& from, const Place& to) {
+  int result = renameat2(from.directory, from.name.c_str(), to.directory,
+                         to.name.c_str(), RENAME_NOREPLACE);
   if (result != 0 && (errno == EINVAL || errno == ENOSYS)) {
     // Some file systems do not support the flag. link(2) and unlink(2) are no
     // replacement: on some of them, the link is another inode, without the
-    // lock. Names of rings are unique, so nothing takes `path` in between.
+    // lock. Names of rings are unique, so nothing takes `to` in between.
     struct stat st;
-    if (lstat(path.c_str(), &st) == 0) {
+    if (fstatat(to.directory, to.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
       errno = EEXIST;
     } else {
-      result = rename(from.c_str(), path.c_str());
+      result = renameat(from.directory, from.name.c_str(), to.directory,
+                        to.name.c_str());
     }
   }
   if (result == 0) return absl::OkStatus();
-  return Error(errno, "rename to", path);
+  return Error(errno, "rename to", to.path);
 }
 
-// Checks that another process will see the lock of `fd`: opens the file by its
-// name, as that process will do, and asks for the lock.
-absl::Status CheckLockShows(int fd, const std::string& path) {
-  const ForkClosedFile other =
-      ForkClosedFile::Open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (other.fd() < 0) return Error(errno, "open", path);
-  struct stat own;
-  struct stat named;
-  if (fstat(fd, &own) != 0 || fstat(other.fd(), &named) != 0) {
-    return Error(errno, "stat", path);
-  }
-  const absl::StatusOr<bool> is_locked = IsLocked(other.fd(), path);
+// Checks that another process will see the lock of `file`: opens the file by
+// its name, as that process will do, and asks for the lock.
+absl::Status CheckLockShows(const ForkClosedFile& file, const Place& place) {
+  const ForkClosedFile other = ForkClosedFile::OpenAt(
+      place.directory, place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (other.fd() < 0) return Error(errno, "open", place.path);
+  const absl::StatusOr<bool> is_locked = IsLocked(other.fd(), place.path);
   if (!is_locked.ok()) return is_locked.status();
-  if (own.st_dev == named.st_dev && own.st_ino == named.st_ino && *is_locked) {
+  if (other.identity() == file.identity() && *is_locked) {
     return absl::OkStatus();
   }
-  return absl::UnimplementedError(absl::StrCat(
-      "lock ", path, ": the file system does not show the lock to others"));
+  return absl::UnimplementedError(
+      absl::StrCat("lock ", place.path,
+                   ": the file system does not show the lock to others"));
 }
 
 // Creates and locks a file. Between the two steps another process may take the
 // file for one of a dead process and delete it; then creates it again.
-absl::StatusOr<ForkClosedFile> CreateLocked(const std::string& path) {
+absl::StatusOr<ForkClosedFile> CreateLocked(const Place& place) {
   constexpr int kAttempts = 100;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    ForkClosedFile file = ForkClosedFile::Open(
-        path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    ForkClosedFile file =
+        ForkClosedFile::OpenAt(place.directory, place.name,
+                               O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     if (file.fd() < 0) {
       // The process that deleted the previous file may still use this name.
-      if (errno != EEXIST || attempt == 0) return Error(errno, "create", path);
+      if (errno != EEXIST || attempt == 0) {
+        return Error(errno, "create", place.path);
+      }
       sched_yield();
       continue;
     }
     // Whatever the umask is, this process's user must be able to recover it.
     if (fchmod(file.fd(), 0600) != 0) {
       const int error = errno;
-      unlink(path.c_str());
-      return Error(error, "set the mode of", path);
+      place.Unlink();
+      return Error(error, "set the mode of", place.path);
     }
-    const absl::Status locked = LockFile(file.fd(), path);
+    const absl::Status locked = LockFile(file.fd(), place.path);
     if (locked.ok() && !IsDeleted(file.fd())) return file;
     if (!locked.ok() && !absl::IsFailedPrecondition(locked)) {
-      unlink(path.c_str());
+      place.Unlink();
       return locked;
     }
   }
-  return absl::AlreadyExistsError(absl::StrCat("create ", path));
+  return absl::AlreadyExistsError(absl::StrCat("create ", place.path));
 }
 
 }  // namespace
@@ -165,23 +182,28 @@ absl::StatusOr<ForkClosedFile> CreateLocked(const std::string& path) {
 absl::StatusOr<MappedFile> MappedFile::Create(
     const std::string& path, size_t size,
     const std::function<void(Bytes)>& initialize) {
-  const std::string temporary = absl::StrCat(path, ".tmp");
+  absl::StatusOr<ForkClosedFile> directory = OpenDirectoryOf(path);
+  if (!directory.ok()) return directory.status();
+  const Place place = {directory->fd(), std::string(Basename(path)), path};
+  const Place temporary = place.Temporary();
   absl::StatusOr<ForkClosedFile> file = CreateLocked(temporary);
   if (!file.ok()) return file.status();
   // From here on, every error removes the file.
-  auto remove_file = absl::MakeCleanup([&] { unlink(temporary.c_str()); });
-  if (absl::Status s = Allocate(file->fd(), size, temporary); !s.ok()) return s;
-  absl::StatusOr<Bytes> bytes = Map(&*file, size, temporary);
-  if (!bytes.ok()) return bytes.status();
-  if (absl::Status s = Populate(*bytes, temporary); !s.ok()) return s;
-  initialize(*bytes);
-  if (absl::Status s = Rename(temporary, path); !s.ok()) return s;
-  std::move(remove_file).Cancel();
-  if (absl::Status s = CheckLockShows(file->fd(), path); !s.ok()) {
-    unlink(path.c_str());
+  auto remove_file = absl::MakeCleanup([&] { temporary.Unlink(); });
+  if (absl::Status s = Allocate(file->fd(), size, temporary.path); !s.ok()) {
     return s;
   }
-  return MappedFile(*std::move(file), *bytes, path);
+  absl::StatusOr<Bytes> bytes = Map(&*file, size, temporary.path);
+  if (!bytes.ok()) return bytes.status();
+  if (absl::Status s = Populate(*bytes, temporary.path); !s.ok()) return s;
+  initialize(*bytes);
+  if (absl::Status s = Rename(temporary, place); !s.ok()) return s;
+  std::move(remove_file).Cancel();
+  if (absl::Status s = CheckLockShows(*file, place); !s.ok()) {
+    place.Unlink();
+    return s;
+  }
+  return MappedFile(*std::move(directory), *std::move(file), *bytes, path);
 }
 
 absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(
@@ -192,11 +214,14 @@ absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(
   if (!bytes.ok()) return bytes.status();
   if (absl::Status s = Populate(*bytes, path); !s.ok()) return s;
   initialize(*bytes);
-  return MappedFile(std::move(file), *bytes, path);
+  return MappedFile(ForkClosedFile(), std::move(file), *bytes, path);
 }
 
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
-  ForkClosedFile file = ForkClosedFile::Open(path, O_RDWR | O_NOFOLLOW);
+  absl::StatusOr<ForkClosedFile> directory = OpenDirectoryOf(path);
+  if (!directory.ok()) return directory.status();
+  ForkClosedFile file = ForkClosedFile::OpenAt(
+      directory->fd(), std::string(Basename(path)), O_RDWR | O_NOFOLLOW);
   if (file.fd() < 0) return Error(errno, "open", path);
   if (absl::Status s = LockFile(file.fd(), path); !s.ok()) return s;
   if (IsDeleted(file.fd())) return Error(ENOENT, "open", path);
@@ -208,11 +233,49 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   absl::StatusOr<Bytes> bytes =
       Map(&file, static_cast<size_t>(st.st_size), path);
   if (!bytes.ok()) return bytes.status();
-  return MappedFile(std::move(file), *bytes, path);
+  return MappedFile(*std::move(directory), std::move(file), *bytes, path);
 }
 
-bool MappedFile::is_deleted() const {
-  return file_.fd() >= 0 && IsDeleted(file_.fd());
+bool MappedFile::is_deleted() const { return IsDeleted(file_.OwnFd()); }
+
+bool MappedFile::IsAtPath() const {
+  if (file_.fd() < 0) return true;
+  struct stat st;
+  if (lstat(path_.c_str(), &st) != 0) {
+    return errno != ENOENT && errno != ENOTDIR && errno != ELOOP;
+  }
+  return FileIdentity::Of(st) == file_.identity();
+}
+
+absl::Status MappedFile::Delete() const {
+  if (file_.fd() < 0) return absl::OkStatus();
+  // If the program has closed the descriptor of the directory, the path
+  // remains.
+  const int own = directory_.OwnFd();
+  const int directory = own >= 0 ? own : AT_FDCWD;
+  const std::string name = own >= 0 ? std::string(Basename(path_)) : path_;
+  struct stat st;
+  if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    if (FileIdentity::Of(st) != file_.identity()) return absl::OkStatus();
+    if (unlinkat(directory, name.c_str(), 0) == 0) return absl::OkStatus();
+  }
+  if (errno == ENOENT || errno == ENOTDIR) return absl::OkStatus();
+  return Error(errno, "delete", path_);
+}
+
+void MappedFile::Discard(size_t offset) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t begin = (offset + page - 1) / page * page;
+  if (begin >= bytes_.size()) return;
+  const size_t bytes = bytes_.size() - begin;
+  // Two steps, because a failed mmap(2) with MAP_FIXED may leave a hole.
+  void* const zeros = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (zeros == MAP_FAILED) return;
+  if (mremap(zeros, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+             bytes_.data() + begin) == MAP_FAILED) {
+    munmap(zeros, bytes);
+  }
 }
 
 absl::Status MappedFile::Sync(bool wait) const {

@@ -27,8 +27,10 @@ class MappedFile {
  public:
   using Bytes = absl::Span<unsigned char>;
 
-  // Creates a file of `size` zero bytes, calls `initialize` on the mapping, and
-  // then gives the file the name `path`. Until then the name is PATH.tmp. If
+  // Creates a file of `size` zero bytes with mode 0600, whatever the umask is,
+  // calls `initialize` on the mapping, and then gives the file the name `path`.
+  // All steps use the directory as it is found at the start. Until the last
+  // step the name is PATH.tmp. If
   // the process is killed, PATH.tmp may remain, and Create() of the same path
   // fails until recovery deletes it (compress/recovery/leftover_recovery.h).
   //
@@ -68,8 +70,26 @@ class MappedFile {
   // assigned to.
   Bytes bytes() const { return bytes_; }
 
-  // Returns true if there is a file and it has no name any more.
+  // Returns true if there is a file and it has no name any more. Returns false
+  // if the program has closed the descriptor.
   bool is_deleted() const;
+
+  // Returns true if the file's path leads to the file. Returns false if the
+  // file or a directory of its path was deleted, renamed or replaced: then
+  // other processes do not find the file. Looks at the path only, because the
+  // program may have closed the descriptor. Returns true for memory without a
+  // file, and if the path cannot be looked at.
+  bool IsAtPath() const;
+
+  // Deletes the file, also if its directory has another path meanwhile. Does
+  // nothing for memory without a file, and if the file does not have its name
+  // in its directory any more. Errors are those of unlink(2), with the path.
+  absl::Status Delete() const;
+
+  // Replaces the complete pages of the mapping from `offset` on by private
+  // memory of zeros, which takes no room before a store. Pointers into it stay
+  // valid. If the system has no memory for that, changes nothing.
+  void Discard(size_t offset);
 
   // Starts the write-back of the mapping with msync(2), and waits for its end
   // if `wait`. Does nothing for memory without a file. Errors are those of
@@ -77,9 +97,14 @@ class MappedFile {
   absl::Status Sync(bool wait) const;
 
  private:
-  MappedFile(ForkClosedFile file, Bytes bytes, std::string path)
-      : file_(std::move(file)), bytes_(bytes), path_(std::move(path)) {}
+  MappedFile(ForkClosedFile directory, ForkClosedFile file, Bytes bytes,
+             std::string path)
+      : directory_(std::move(directory)),
+        file_(std::move(file)),
+        bytes_(bytes),
+        path_(std::move(path)) {}
 
+  ForkClosedFile directory_;
   ForkClosedFile file_;
   Bytes bytes_;
   std::string path_;

@@ -56,16 +56,18 @@ TEST(MappedFileTest, StoresReachFile) {
   EXPECT_EQ(ReadFile(path).back(), 'x');
 }
 
-TEST(MappedFileTest, FileHasBlocksAndMode0600) {
-  const std::string path = UnusedPath("mapped");
-  const mode_t before = umask(0);
-  const auto file = CreateMarked(path);
-  umask(before);
-  ASSERT_TRUE(file.ok());
-  struct stat st;
-  ASSERT_EQ(stat(path.c_str(), &st), 0);
-  EXPECT_EQ(st.st_mode & 0777u, 0600u);
-  EXPECT_GE(st.st_blocks * 512, st.st_size);
+TEST(MappedFileTest, FileHasBlocksAndMode0600WhateverTheUmask) {
+  for (const mode_t mask : {0u, 0777u}) {
+    const std::string path = UnusedPath("mapped");
+    const mode_t before = umask(mask);
+    const auto file = CreateMarked(path);
+    umask(before);
+    ASSERT_TRUE(file.ok());
+    struct stat st;
+    ASSERT_EQ(stat(path.c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777u, 0600u);
+    EXPECT_GE(st.st_blocks * 512, st.st_size);
+  }
 }
 
 TEST(MappedFileTest, NameAppearsAfterInitialization) {
@@ -178,6 +180,72 @@ TEST(MappedFileTest, DescriptorIsCloseOnExec) {
     EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
   }
   EXPECT_EQ(found, 1);
+}
+
+// ---- The path ----
+
+class MovedFileTest : public ::testing::Test {
+ protected:
+  MappedFile Create() const {
+    auto file = CreateMarked(path_);
+    EXPECT_TRUE(file.ok()) << file.status();
+    EXPECT_TRUE(file->IsAtPath());
+    return *std::move(file);
+  }
+
+  const std::string base_ = MakeTestDirectory();
+  const std::string directory_ = MakeTestDirectory();
+  const std::string path_ = directory_ + "/mapped";
+};
+
+TEST_F(MovedFileTest, DeletedFileIsNotAtPath) {
+  const MappedFile file = Create();
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  EXPECT_TRUE(file.is_deleted());
+  EXPECT_FALSE(file.IsAtPath());
+  EXPECT_TRUE(file.Delete().ok());
+}
+
+TEST_F(MovedFileTest, AnotherFileAtPathIsNoticedAndKept) {
+  const MappedFile file = Create();
+  ASSERT_EQ(unlink(path_.c_str()), 0);
+  WriteFile(path_, "foreign");
+  EXPECT_FALSE(file.IsAtPath());
+  EXPECT_TRUE(file.Delete().ok());
+  EXPECT_EQ(ReadFile(path_), "foreign");
+}
+
+TEST_F(MovedFileTest, FileOfMovedDirectoryIsNotAtPathAndIsDeletedThere) {
+  const MappedFile file = Create();
+  const std::string moved = base_ + "/moved";
+  ASSERT_EQ(rename(directory_.c_str(), moved.c_str()), 0);
+  ASSERT_EQ(mkdir(directory_.c_str(), 0700), 0);
+  EXPECT_FALSE(file.IsAtPath());
+  EXPECT_FALSE(file.is_deleted());
+  EXPECT_TRUE(file.Delete().ok());
+  EXPECT_FALSE(Exists(moved + "/mapped"));
+}
+
+// The program has closed both descriptors, and has files of its own there.
+TEST_F(MovedFileTest, PathIsEnoughWithoutDescriptors) {
+  const MappedFile file = Create();
+  for (int fd = 3; fd < 64; ++fd) close(fd);
+  const int programs = open(base_.c_str(), O_RDONLY | O_DIRECTORY);
+  EXPECT_TRUE(file.IsAtPath());
+  EXPECT_TRUE(file.Delete().ok());
+  EXPECT_FALSE(Exists(path_));
+  EXPECT_FALSE(file.IsAtPath());
+  close(programs);
+}
+
+TEST_F(MovedFileTest, DiscardedPagesAreZerosAndNotInFile) {
+  MappedFile file = Create();
+  file.bytes()[kSize - 1] = 'x';
+  file.Discard(1);
+  EXPECT_EQ(file.bytes()[0], 'm');
+  EXPECT_EQ(file.bytes()[kSize - 1], 0);
+  file.bytes()[kSize - 1] = 'y';
+  EXPECT_EQ(ReadFile(path_).back(), 'x');
 }
 
 // ---- Moving, memory, sync ----
