@@ -2,12 +2,16 @@
 
 #include <fcntl.h>
 
+#include <atomic>
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/logsink/internal/resolved_options.h"
 #include "ringlog/ring/os/directory_trust.h"
+#include "ringlog/ring/os/shared_memory_directory.h"
+#include "ringlog/ring/os/stderr_log.h"
 
 namespace ringlog {
 namespace {
@@ -19,6 +23,33 @@ absl::Status PrepareDirectory(const std::string& path) {
   return OpenTrustedDirectory(path, O_PATH).status();
 }
 
+// Creates the ring in /dev/shm, because `cause` prevents it from being in its
+// directory.
+absl::StatusOr<std::unique_ptr<Ring>> CreateInSharedMemory(
+    const RingLogSinkOptions& options, const absl::Status& cause) {
+  absl::StatusOr<std::unique_ptr<Ring>> ring;
+  const absl::StatusOr<std::string> directory = MakeSharedMemoryDirectory();
+  if (directory.ok()) {
+    RingOptions ring_options = ToRingOptions(options);
+    ring_options.segment_directory = options.directory;
+    ring = Ring::CreateIn(*directory, &RingFileName, ring_options);
+  } else {
+    ring = directory.status();
+  }
+  if (!ring.ok()) {
+    return absl::Status(cause.code(), absl::StrCat(cause.message(), "; ",
+                                                   ring.status().message()));
+  }
+  // Once, also if each forked child has a ring there.
+  static std::atomic<bool> was_reported{false};
+  if (!was_reported.exchange(true)) {
+    WarnRateLimited(absl::StrCat(
+        cause.message(), "; rings are in ", *directory,
+        " instead, and do not survive the restart of the machine"));
+  }
+  return ring;
+}
+
 absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
     const RingLogSinkOptions& options, RingStorage storage) {
   if (storage == RingStorage::kMemory) {
@@ -28,8 +59,13 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
        {options.directory, options.ring_directory}) {
     if (absl::Status s = PrepareDirectory(directory); !s.ok()) return s;
   }
-  return Ring::CreateIn(options.ring_directory, &RingFileName,
-                        ToRingOptions(options));
+  absl::StatusOr<std::unique_ptr<Ring>> ring = Ring::CreateIn(
+      options.ring_directory, &RingFileName, ToRingOptions(options));
+  // Without locks, no process could see that the ring is in use.
+  if (absl::IsUnimplemented(ring.status())) {
+    return CreateInSharedMemory(options, ring.status());
+  }
+  return ring;
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "ringlog/logsink/internal/resolved_options.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -10,6 +12,7 @@
 #include "absl/numeric/bits.h"
 #include "ringlog/logsink/internal/entry_encoder.h"
 #include "ringlog/logsink/internal/option_table.h"
+#include "ringlog/ring/os/shared_memory_directory.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -118,8 +121,12 @@ BackgroundRecovery::Options ToRecoveryOptions(
   if (!options.fallback_directory.empty()) {
     all.push_back(FallbackOptions(options));
   }
+  const std::vector<std::string> shared = SharedMemoryDirectories(geteuid());
   for (const RingLogSinkOptions& one : all) {
     recovery.directories.push_back({one.directory, one.ring_directory});
+    for (const std::string& rings : shared) {
+      recovery.directories.push_back({one.directory, rings});
+    }
   }
   recovery.segment = ToFlusherOptions(options).segment;
   return recovery;
