@@ -1,6 +1,7 @@
 #include "ringlog/logsink/environment.h"
 
-#include <cstdlib>
+#include <stdlib.h>
+
 #include <string>
 
 #include "absl/status/status.h"
@@ -10,9 +11,10 @@
 namespace ringlog {
 namespace {
 
-// Returns null if the variable is empty or not set.
+// Returns null if the variable is empty or not set, and in a program with other
+// rights than the user who has set it.
 const char* ValueOf(const std::string& variable) {
-  const char* const value = std::getenv(variable.c_str());
+  const char* const value = secure_getenv(variable.c_str());
   return value == nullptr || *value == '\0' ? nullptr : value;
 }
 

@@ -11,6 +11,9 @@
 //   enum      a name: "drop_newest", "json", "WARNING"; case is ignored
 //   boolean   true or false
 //
+// A program with other rights than the user who starts it (set-user-id,
+// set-group-id, file capabilities; secure_getenv(3)) ignores all variables.
+//
 // A flag (flags.h) overrides an environment variable, which overrides the code:
 //
 //   ringlog::RingLogSinkOptions options;
