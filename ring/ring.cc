@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "ringlog/ring/os/monotonic_time.h"
+#include "ringlog/ring/ring_header.h"
 
 namespace ringlog {
 namespace {

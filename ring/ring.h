@@ -213,8 +213,8 @@ class Ring {
     SlotRange slots;
     // Set if the slots have no intact record. Head and body are then empty.
     std::optional<GapCause> gap;
-    // Valid until Release(). The body of a record of several slots is valid
-    // only until the next Take().
+    // Valid until Release(). Those of a record of several slots are valid only
+    // until the next Take().
     absl::string_view head;
     absl::string_view body;
   };

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,10 +18,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/ring/memory_source.h"
 #include "ringlog/ring/os/process_identity.h"
-#include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_header.h"
+#include "ringlog/ring/ring_recovery.h"
 
 namespace ringlog {
 namespace {
@@ -234,13 +236,15 @@ Ring::~Ring() = default;
 // Recovers the file, then resets tail, released and words to the result. Of the
 // live page, keeps only the cursor and the counters.
 absl::Status Ring::ResumeAfterDeath() {
-  const absl::StatusOr<RecoveredRing> found = RecoverRing(
+  MemorySource source(
       absl::string_view(reinterpret_cast<const char*>(file_.bytes().data()),
-                        file_.bytes().size()),
-      RecoverFrom::kCursor);
-  if (!found.ok()) return found.status();
-  const uint64_t tail = found->end_position;
-  uint64_t begin = std::max(header_.first_position, found->cursor.end_position);
+                        file_.bytes().size()));
+  const absl::StatusOr<std::unique_ptr<RingRecovery>> recovery =
+      RingRecovery::Start(&source, header_, RecoverFrom::kCursor);
+  if (!recovery.ok()) return recovery.status();
+  const RingSummary& found = (*recovery)->summary();
+  const uint64_t tail = found.end_position;
+  uint64_t begin = std::max(header_.first_position, found.cursor.end_position);
   if (tail > header_.slot_count) {
     begin = std::max(begin, tail - header_.slot_count);
   }
@@ -248,7 +252,7 @@ absl::Status Ring::ResumeAfterDeath() {
   take_position_.store(begin, std::memory_order_relaxed);
   release_position_ = begin;
   // The next publication overwrites cursor 1.
-  live_->cursor[0] = found->cursor;
+  live_->cursor[0] = found.cursor;
   Slots::Set(&live_->cursor_selector, uint64_t{0});
   return absl::OkStatus();
 }

@@ -298,7 +298,7 @@ inline constexpr uint64_t kMaxSlotCount = uint64_t{1} << 26;
 inline constexpr uint64_t kMinSlotCount = 2;
 inline constexpr uint32_t kMaxHeadBytes = 4096;
 inline constexpr uint32_t kMaxBodyBytes = 1 << 20;
-inline constexpr uint64_t kMaxCrashBytes = 1 << 24;
+inline constexpr uint64_t kMaxCrashBytes = 1 << 20;
 inline constexpr uint64_t kMaxRingFileBytes = uint64_t{4} << 30;
 
 }  // namespace ringlog

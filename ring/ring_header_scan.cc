@@ -5,12 +5,14 @@
 #include <cstring>
 #include <optional>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/ring/memory_source.h"
 #include "ringlog/ring/ring_header.h"
+#include "ringlog/ring/seed_votes.h"
+#include "ringlog/ring/slot_window.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
@@ -20,25 +22,14 @@ constexpr uint64_t kMinSlotBytes =
     2 * kCacheLineBytes;  // a head alone takes 40
 constexpr uint64_t kMaxSlotBytes = kMaxHeadBytes + kMaxBodyBytes + 1024;
 
-// A checksum in the file, and the seed that it had if the bytes that it covers
-// are intact.
-struct Witness {
-  uint32_t seed = 0;
-  uint64_t position = 0;
-
-  bool operator<(const Witness& other) const {
-    return std::tie(seed, position) < std::tie(other.seed, other.position);
-  }
-};
-
 uint32_t SeedOf(uint32_t checksum, absl::string_view covered) {
   return static_cast<uint32_t>(absl::RemoveCrc32cSuffix(
       absl::crc32c_t{checksum}, absl::ComputeCrc32c(covered), covered.size()));
 }
 
 // Returns nothing if the slot cannot be the slot with that index.
-std::optional<Witness> WitnessOf(absl::string_view slot, uint64_t index,
-                                 uint64_t slot_count) {
+std::optional<SeedVotes::Vote> VoteOf(absl::string_view slot, uint64_t index,
+                                      uint64_t slot_count) {
   SlotHeader header;
   std::memcpy(&header, slot.data(), sizeof header);
   const size_t payload = size_t{header.head_bytes} + header.body_bytes;
@@ -49,18 +40,21 @@ std::optional<Witness> WitnessOf(absl::string_view slot, uint64_t index,
     return std::nullopt;
   }
   constexpr size_t kBegin = offsetof(SlotHeader, part_index);
-  return Witness{SeedOf(header.crc32c,
-                        slot.substr(kBegin, sizeof header - kBegin + payload)),
-                 header.position};
+  return SeedVotes::Vote{
+      SeedOf(header.crc32c,
+             slot.substr(kBegin, sizeof header - kBegin + payload)),
+      header.position};
 }
 
-// Returns the witnesses of both persist cursors, each seed once.
-std::vector<Witness> CursorWitnesses(absl::string_view file) {
-  std::vector<Witness> witnesses;
+// Returns the votes of both persist cursors, each seed once.
+absl::StatusOr<std::vector<SeedVotes::Vote>> CursorVotes(RingSource* source) {
+  const absl::StatusOr<absl::string_view> cursors = source->Read(
+      kLiveOffset + offsetof(RingLive, cursor), sizeof RingLive::cursor);
+  if (!cursors.ok()) return cursors.status();
+  std::vector<SeedVotes::Vote> votes;
   for (const size_t i : {size_t{0}, size_t{1}}) {
-    const absl::string_view bytes = file.substr(
-        kLiveOffset + offsetof(RingLive, cursor) + i * sizeof(PersistCursor),
-        sizeof(PersistCursor));
+    const absl::string_view bytes =
+        cursors->substr(i * sizeof(PersistCursor), sizeof(PersistCursor));
     PersistCursor cursor;
     std::memcpy(&cursor, bytes.data(), sizeof cursor);
     if (cursor.sequence == 0 || cursor.state_bytes > sizeof cursor.state) {
@@ -68,11 +62,11 @@ std::vector<Witness> CursorWitnesses(absl::string_view file) {
     }
     const uint32_t seed =
         SeedOf(cursor.crc32c, bytes.substr(0, offsetof(PersistCursor, crc32c)));
-    if (witnesses.empty() || witnesses[0].seed != seed) {
-      witnesses.push_back({seed, kMaxPosition});
+    if (votes.empty() || votes[0].seed != seed) {
+      votes.push_back({seed, kMaxPosition});
     }
   }
-  return witnesses;
+  return votes;
 }
 
 // A guess at the slot size, with the evidence for it.
@@ -80,9 +74,9 @@ struct Geometry {
   uint64_t slot_count = 0;
   uint64_t slot_bytes = 0;
   uint32_t seed = 0;
-  // Number of witnesses with this seed.
-  size_t votes = 0;
-  // Lowest position of these witnesses.
+  // Number of votes for this seed.
+  uint64_t votes = 0;
+  // Lowest position of these votes.
   uint64_t first_position = 0;
   // Number of words whose position belongs to the slot, minus the number of
   // other nonzero words.
@@ -94,44 +88,48 @@ struct Geometry {
   }
 };
 
-// Sets the seed that most witnesses have. A cursor counts as one witness.
-void CountVotes(std::vector<Witness> witnesses, Geometry* geometry) {
-  std::sort(witnesses.begin(), witnesses.end());
-  for (size_t begin = 0, end; begin < witnesses.size(); begin = end) {
-    end = begin + 1;
-    while (end < witnesses.size() &&
-           witnesses[end].seed == witnesses[begin].seed) {
-      ++end;
+// Counts the votes for slots of one size. Sets Geometry::matching_words.
+absl::Status CountVotes(SlotWindow* slots, uint64_t slot_count,
+                        SeedVotes* votes, int64_t* matching_words) {
+  *matching_words = 0;
+  for (uint64_t i = 0; i < slot_count && slots->status().ok(); ++i) {
+    if (const uint64_t unused = slots->UnusedFrom(i); unused != 0) {
+      i += unused - 1;
+      continue;
     }
-    if (end - begin > geometry->votes) {
-      geometry->votes = end - begin;
-      geometry->seed = witnesses[begin].seed;
-      geometry->first_position = witnesses[begin].position;
-    }
-  }
-}
-
-Geometry Try(absl::string_view slots, uint64_t slot_count,
-             const std::vector<Witness>& cursors) {
-  Geometry geometry;
-  geometry.slot_count = slot_count;
-  geometry.slot_bytes = slots.size() / slot_count;
-  std::vector<Witness> witnesses = cursors;
-  for (uint64_t i = 0; i < slot_count; ++i) {
-    const absl::string_view slot =
-        slots.substr(i * geometry.slot_bytes, geometry.slot_bytes);
+    const absl::string_view slot = slots->At(i);
+    if (slot.empty()) break;
     uint64_t word;
     std::memcpy(&word, slot.data(), sizeof word);
     if (word != 0) {
       const bool matches = (WordPosition(word) & (slot_count - 1)) == i &&
                            WordState(word) <= SlotState::kSkipped;
-      geometry.matching_words += matches ? 1 : -1;
+      *matching_words += matches ? 1 : -1;
     }
-    if (const auto witness = WitnessOf(slot, i, slot_count)) {
-      witnesses.push_back(*witness);
-    }
+    if (const auto vote = VoteOf(slot, i, slot_count)) votes->Add(*vote);
   }
-  CountVotes(std::move(witnesses), &geometry);
+  return slots->status();
+}
+
+absl::StatusOr<Geometry> Try(RingSource* source, uint64_t slot_count,
+                             const std::vector<SeedVotes::Vote>& cursors) {
+  Geometry geometry;
+  geometry.slot_count = slot_count;
+  geometry.slot_bytes = (source->size() - kSlotsOffset) / slot_count;
+  SlotWindow slots(source, kSlotsOffset, geometry.slot_bytes, slot_count);
+  SeedVotes votes;
+  do {
+    for (const SeedVotes::Vote& vote : cursors) votes.Add(vote);
+    if (absl::Status s =
+            CountVotes(&slots, slot_count, &votes, &geometry.matching_words);
+        !s.ok()) {
+      return s;
+    }
+  } while (votes.NeedsRecount());
+  const SeedVotes::Winner winner = votes.Find();
+  geometry.seed = winner.seed;
+  geometry.votes = winner.votes;
+  geometry.first_position = winner.lowest_position;
   return geometry;
 }
 
@@ -151,29 +149,33 @@ RingHeader MakeHeader(const Geometry& geometry, uint64_t file_bytes) {
 
 }  // namespace
 
-absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file) {
+absl::StatusOr<RingHeader> RebuildRingHeader(RingSource* source) {
+  const uint64_t file_bytes = source->size();
   Geometry best;
   bool has_size_of_ring = false;
-  if (file.size() > kSlotsOffset && file.size() <= kMaxRingFileBytes) {
-    const absl::string_view slots = file.substr(kSlotsOffset);
-    const std::vector<Witness> cursors = CursorWitnesses(file);
+  if (file_bytes > kSlotsOffset && file_bytes <= kMaxRingFileBytes) {
+    const uint64_t bytes = file_bytes - kSlotsOffset;
+    const auto cursors = CursorVotes(source);
+    if (!cursors.ok()) return cursors.status();
     // Begins with the greatest number of slots. Of equally good guesses, the
     // one with the smallest slots wins.
     for (uint64_t count = kMaxSlotCount; count >= kMinSlotCount; count /= 2) {
-      const uint64_t slot_bytes = slots.size() / count;
-      if (slot_bytes * count != slots.size() ||
-          slot_bytes % kCacheLineBytes != 0 || slot_bytes < kMinSlotBytes ||
-          slot_bytes > kMaxSlotBytes) {
+      const uint64_t slot_bytes = bytes / count;
+      if (slot_bytes * count != bytes || slot_bytes % kCacheLineBytes != 0 ||
+          slot_bytes < kMinSlotBytes || slot_bytes > kMaxSlotBytes) {
         continue;
       }
       has_size_of_ring = true;
-      const Geometry geometry = Try(slots, count, cursors);
-      if (geometry.IsBetterThan(best)) best = geometry;
+      // So few slots cannot win.
+      if (count + cursors->size() < best.votes) break;
+      const auto geometry = Try(source, count, *cursors);
+      if (!geometry.ok()) return geometry.status();
+      if (geometry->IsBetterThan(best)) best = *geometry;
     }
   }
   if (!has_size_of_ring) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "not the size of a ring: ", file.size(), " bytes instead of ",
+        "not the size of a ring: ", file_bytes, " bytes instead of ",
         kSlotsOffset, " and the slots, at most ", kMaxRingFileBytes));
   }
   if (best.votes < 2) {
@@ -182,7 +184,12 @@ absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file) {
         "checksums "
         "of slots, or of a slot and the persist cursor, agree");
   }
-  return MakeHeader(best, file.size());
+  return MakeHeader(best, file_bytes);
+}
+
+absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file) {
+  MemorySource source(file);
+  return RebuildRingHeader(&source);
 }
 
 // CRC-32C is linear: appending four bytes changes it like appending four zeros

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_source.h"
 
 namespace ringlog {
 
@@ -26,13 +27,17 @@ namespace ringlog {
 // - If the evidence is equally strong for slots of several sizes, the size is
 //   the smallest of these.
 //
-// A pure function of untrusted bytes. Takes the time of a few checksums over
-// the file, whatever its content.
+// The bytes are untrusted. Takes the time of a few checksums over the file, and
+// 2 MiB of memory in addition to the source, whatever the content.
 //
 //   DataLoss         fewer than two checksums of slots, or of a slot and the
 //                    persist cursor, have the same seed. Also returned for an
 //                    undamaged ring that is almost unused.
 //   InvalidArgument  no ring has a file of this size
+//   others           errors of `source`
+absl::StatusOr<RingHeader> RebuildRingHeader(RingSource* source);
+
+// Does the same with a file in memory.
 absl::StatusOr<RingHeader> RebuildRingHeader(absl::string_view file);
 
 // Sets the last four bytes of `ring_id` so that ChecksumSeed(ring_id) is

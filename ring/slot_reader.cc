@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <limits>
 
 #include "ringlog/ring/slot_word.h"
 
@@ -99,16 +100,20 @@ std::optional<uint64_t> ContentPosition(absl::string_view slot,
   return header.position;
 }
 
-AssembledRecord AssembleRecord(
-    uint64_t position, const SlotGeometry& geometry, absl::crc32c_t seed,
-    absl::FunctionRef<absl::string_view(uint64_t position)> slot_at,
-    std::string* buffer) {
-  const auto classify = [&](uint64_t p) {
-    return ClassifySlot(slot_at(p), p & (geometry.slot_count - 1), geometry,
-                        seed);
-  };
+AssembledRecord AssembleRecord(uint64_t position, const SlotGeometry& geometry,
+                               absl::crc32c_t seed, SlotAt slot_at,
+                               std::string* buffer) {
+  const ClassifiedSlot first = ClassifySlot(
+      slot_at(position), position & (geometry.slot_count - 1), geometry, seed);
+  return AssembleRecord(first, position, geometry, seed, slot_at,
+                        std::numeric_limits<size_t>::max(), buffer);
+}
+
+AssembledRecord AssembleRecord(const ClassifiedSlot& first, uint64_t position,
+                               const SlotGeometry& geometry,
+                               absl::crc32c_t seed, SlotAt slot_at,
+                               size_t max_body_bytes, std::string* buffer) {
   AssembledRecord record;
-  const ClassifiedSlot first = classify(position);
   if (first.slot_class == SlotClass::kMismatched) {
     record.outcome = AssembledRecord::kGap;
     record.cause = GapCause::kChecksumMismatch;
@@ -119,17 +124,22 @@ AssembledRecord AssembleRecord(
   }
   record.outcome = AssembledRecord::kRecord;
   record.slot_count = first.header.part_count;
-  record.head = first.payload.substr(0, first.header.head_bytes);
-  record.body = first.payload.substr(first.header.head_bytes);
+  const size_t head_bytes = first.header.head_bytes;
+  record.head = first.payload.substr(0, head_bytes);
+  record.body = first.payload.substr(head_bytes);
   if (record.slot_count == 1) return record;
 
-  buffer->assign(record.body.data(), record.body.size());
+  buffer->assign(first.payload.data(), first.payload.size());
   for (uint32_t i = 1; i < record.slot_count; ++i) {
-    const ClassifiedSlot part = classify(position + i);
-    if (part.slot_class == SlotClass::kPart && part.position == position + i &&
+    const uint64_t p = position + i;
+    const ClassifiedSlot part =
+        ClassifySlot(slot_at(p), p & (geometry.slot_count - 1), geometry, seed);
+    if (part.slot_class == SlotClass::kPart && part.position == p &&
         part.header.part_index == i &&
         part.header.part_count == record.slot_count) {
-      buffer->append(part.payload.data(), part.payload.size());
+      const size_t body_bytes = buffer->size() - head_bytes;
+      const size_t room = max_body_bytes - std::min(max_body_bytes, body_bytes);
+      buffer->append(part.payload.data(), std::min(part.payload.size(), room));
       continue;
     }
     record.outcome = AssembledRecord::kGap;
@@ -139,7 +149,8 @@ AssembledRecord AssembleRecord(
     record.head = record.body = {};
     return record;
   }
-  record.body = *buffer;
+  record.head = absl::string_view(*buffer).substr(0, head_bytes);
+  record.body = absl::string_view(*buffer).substr(head_bytes);
   return record;
 }
 

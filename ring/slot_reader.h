@@ -8,6 +8,7 @@
 #ifndef RINGLOG_RING_SLOT_READER_H_
 #define RINGLOG_RING_SLOT_READER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -74,21 +75,34 @@ struct AssembledRecord {
   uint32_t slot_count = 1;
   // Cause of a gap.
   GapCause cause = GapCause::kMissing;
-  // Refers to the slot.
+  // Refer to the slot if the record has one slot, otherwise to `buffer`.
   absl::string_view head;
-  // Refers to the slot or to `buffer`.
   absl::string_view body;
 };
 
-// Assembles the record that begins in the slot of `position`. `slot_at` returns
-// the bytes of a position's slot, or an empty view if the file ends before it.
-// `buffer` receives the body if the record has several slots, and is not used
-// otherwise.
+// Returns the bytes of a position's slot, or an empty view if the file ends
+// before it.
+using SlotAt = absl::FunctionRef<absl::string_view(uint64_t position)>;
+
+// Assembles the record that begins in the slot of `position`. The views that
+// `slot_at` returns must stay valid.
+// `buffer` receives head and body if the record has several slots, and is not
+// used otherwise.
 // Requires: the slot of `position` is committed.
-AssembledRecord AssembleRecord(
-    uint64_t position, const SlotGeometry& geometry, absl::crc32c_t seed,
-    absl::FunctionRef<absl::string_view(uint64_t position)> slot_at,
-    std::string* buffer);
+AssembledRecord AssembleRecord(uint64_t position, const SlotGeometry& geometry,
+                               absl::crc32c_t seed, SlotAt slot_at,
+                               std::string* buffer);
+
+// Assembles the record that begins in `first`, the slot of `position`. The
+// views in `first`, and each view that `slot_at` returns, need to be valid only
+// until the next call of `slot_at`. If the record has several slots and a body
+// of more than `max_body_bytes` bytes, checks all of it and returns the
+// beginning of the body.
+// Requires: `first` is committed.
+AssembledRecord AssembleRecord(const ClassifiedSlot& first, uint64_t position,
+                               const SlotGeometry& geometry,
+                               absl::crc32c_t seed, SlotAt slot_at,
+                               size_t max_body_bytes, std::string* buffer);
 
 }  // namespace ringlog
 

@@ -7,7 +7,6 @@
 
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
@@ -31,11 +30,10 @@ bool OwnerMayBeAlive(const RingHeader& header, absl::string_view path) {
   return header.process_id != getpid() && OwnerMapsIt(header, path);
 }
 
-// Reads a ring, or its first `max_bytes` bytes. Errors are those of
+// Reads the part of a ring that has its headers. Errors are those of
 // ReadFileContent().
-absl::StatusOr<FileContent> ReadRing(int fd, const std::string& path,
-                                     uint64_t max_bytes = kMaxRingFileBytes) {
-  return ReadFileContent(fd, path, kMaxRingFileBytes, max_bytes);
+absl::StatusOr<FileContent> ReadHeaders(int fd, const std::string& path) {
+  return ReadFileContent(fd, path, kMaxRingFileBytes, kRingHeaderAreaBytes);
 }
 
 // Returns OK if no process holds the ring's lock. FailedPrecondition if one
@@ -54,14 +52,11 @@ absl::Status OwnerLives(const RingHeader& header, absl::string_view path) {
 }
 
 // Opens the ring for reading. FailedPrecondition if it is locked.
-absl::StatusOr<int> OpenUnlocked(const std::string& path) {
-  const int fd = OpenFile(path.c_str(), O_RDONLY | O_NONBLOCK);
-  if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
-  if (absl::Status s = CheckUnlocked(fd, path); !s.ok()) {
-    close(fd);
-    return s;
-  }
-  return fd;
+absl::StatusOr<ForkClosedFile> OpenUnlocked(const std::string& path) {
+  ForkClosedFile file = ForkClosedFile::Open(path, O_RDONLY | O_NONBLOCK);
+  if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
+  if (absl::Status s = CheckUnlocked(file.fd(), path); !s.ok()) return s;
+  return file;
 }
 
 // Returns the number of names of an open file; 0 if fstat(2) fails.
@@ -70,12 +65,20 @@ uint64_t LinkCount(int fd) {
   return fstat(fd, &st) == 0 ? uint64_t{st.st_nlink} : 0;
 }
 
-LeftoverRing Recovered(FileContent bytes, const RingHeader& header) {
-  LeftoverRing leftover = {std::move(bytes), {}};
-  const absl::string_view view = leftover.bytes.view();
-  leftover.ring = RecoverRing(view, header, RecoverFrom::kCursor);
-  if (LatestCursorIsDamaged(leftover.ring.live, header)) {
-    leftover.ring = RecoverRing(view, header, RecoverFrom::kEverything);
+// Starts the recovery of a ring. Errors are those of FileSource.
+absl::StatusOr<LeftoverRing> StartRecovery(int fd, const std::string& path,
+                                           const RingHeader& header) {
+  LeftoverRing leftover;
+  absl::StatusOr<std::unique_ptr<FileSource>> source =
+      FileSource::Make(fd, path, kMaxRingFileBytes);
+  if (!source.ok()) return source.status();
+  leftover.source = *std::move(source);
+  absl::StatusOr<std::unique_ptr<RingRecovery>> ring =
+      RingRecovery::Start(leftover.source.get(), header, RecoverFrom::kCursor);
+  if (!ring.ok()) return ring.status();
+  leftover.ring = *std::move(ring);
+  if (LatestCursorIsDamaged(leftover.ring->summary().live, header)) {
+    leftover.ring->Restart(RecoverFrom::kEverything);
   }
   return leftover;
 }
@@ -85,7 +88,7 @@ LeftoverRing Recovered(FileContent bytes, const RingHeader& header) {
 absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags) {
   const int fd = OpenFile(path.c_str(), O_RDONLY | O_NONBLOCK | flags);
   if (fd < 0) return FileStatus(errno, absl::StrCat("open ", path));
-  const absl::StatusOr<FileContent> bytes = ReadRing(fd, path, kLiveOffset);
+  const absl::StatusOr<FileContent> bytes = ReadHeaders(fd, path);
   close(fd);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
@@ -111,8 +114,7 @@ absl::StatusOr<RingHeader> ReadLeftoverHeader(Directory* directory,
     return s;
   }
   if (absl::Status s = CheckUnlocked(file.fd(), path); !s.ok()) return s;
-  const absl::StatusOr<FileContent> bytes =
-      ReadRing(file.fd(), path, kLiveOffset);
+  const absl::StatusOr<FileContent> bytes = ReadHeaders(file.fd(), path);
   if (!bytes.ok()) return bytes.status();
   absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
   if (!header.ok()) return PrependPath(header.status(), path);
@@ -143,29 +145,30 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
 }
 
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {
-  absl::StatusOr<FileContent> bytes = ReadRing(fd, path);
+  const absl::StatusOr<FileContent> bytes = ReadHeaders(fd, path);
   if (!bytes.ok()) return bytes.status();
   const absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
   if (!header.ok()) return PrependPath(header.status(), path);
   if (OwnerMayBeAlive(*header, path)) return OwnerLives(*header, path);
-  return Recovered(*std::move(bytes), *header);
+  return StartRecovery(fd, path, *header);
 }
 
 absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path) {
-  const absl::StatusOr<int> fd = OpenUnlocked(path);
-  if (!fd.ok()) return fd.status();
-  auto close_file = absl::MakeCleanup([&fd] { close(*fd); });
-  return ReadLeftover(*fd, path);
+  absl::StatusOr<ForkClosedFile> file = OpenUnlocked(path);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<LeftoverRing> leftover = ReadLeftover(file->fd(), path);
+  if (leftover.ok()) leftover->file = *std::move(file);
+  return leftover;
 }
 
 absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path,
                                           const RingHeader& header) {
-  const absl::StatusOr<int> fd = OpenUnlocked(path);
-  if (!fd.ok()) return fd.status();
-  auto close_file = absl::MakeCleanup([&fd] { close(*fd); });
-  absl::StatusOr<FileContent> bytes = ReadRing(*fd, path);
-  if (!bytes.ok()) return bytes.status();
-  return Recovered(*std::move(bytes), header);
+  absl::StatusOr<ForkClosedFile> file = OpenUnlocked(path);
+  if (!file.ok()) return file.status();
+  absl::StatusOr<LeftoverRing> leftover =
+      StartRecovery(file->fd(), path, header);
+  if (leftover.ok()) leftover->file = *std::move(file);
+  return leftover;
 }
 
 }  // namespace ringlog

@@ -3,20 +3,16 @@
 #ifndef RINGLOG_COMPRESS_RECOVERY_LEFTOVER_FILE_H_
 #define RINGLOG_COMPRESS_RECOVERY_LEFTOVER_FILE_H_
 
-#include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "ringlog/ring/file_source.h"
 #include "ringlog/ring/os/directory.h"
-#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
-#include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_recovery.h"
 
 namespace ringlog {
 
@@ -54,16 +50,20 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
 absl::StatusOr<RingHeader> ReadLeftoverHeader(Directory* directory,
                                               const std::string& name);
 
+// A leftover ring that is read piece by piece.
 struct LeftoverRing {
-  FileContent bytes;
-  // Records from the persist cursor on, or all of them if the cursor is
-  // damaged. Refers to `bytes`.
-  RecoveredRing ring;
+  ForkClosedFile file;  // not set if the caller has opened the file
+  std::unique_ptr<FileSource> source;
+  // Before the first of the records from the persist cursor on, or of all
+  // records if the cursor is damaged.
+  std::unique_ptr<RingRecovery> ring;
 };
 
-// Reads the open ring `fd`. Requires: no other process holds its lock.
+// Reads the open ring `fd`, which must stay open as long as the result is used.
+// Requires: no other process holds its lock.
 //   FailedPrecondition: its process is alive
-//   others:             those of ReadFileContent() and RecoverRing()
+//   others:             those of FileSource, ParseRingHeader() and
+//                       RingRecovery::Start()
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path);
 
 // Reads a ring that is not deleted afterwards: opens it for reading, and tests

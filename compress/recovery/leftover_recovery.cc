@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -13,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/file_source.h"
 #include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
@@ -83,14 +87,19 @@ bool IsLeftoverOf(const std::string& segment_directory, const NamedRing& ring,
 // because a ring is renamed before its first record. A file with other bytes
 // there is another one, for example a copy of a ring, and must stay.
 absl::Status CheckUnfinished(int fd, const std::string& path) {
-  const absl::StatusOr<FileContent> bytes =
-      ReadFileContent(fd, path, kMaxRingFileBytes, kMaxRingFileBytes);
-  if (!bytes.ok()) return bytes.status();
-  if (bytes->view().find_first_not_of('\0', kSlotsOffset) !=
-      absl::string_view::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": has records, and an unfinished ring (",
-                     kUnfinishedSuffix, ") has none"));
+  const absl::StatusOr<std::unique_ptr<FileSource>> source =
+      FileSource::Make(fd, path, kMaxRingFileBytes);
+  if (!source.ok()) return source.status();
+  uint64_t at = (*source)->EndOfHole(std::min(kSlotsOffset, (*source)->size()));
+  while (at < (*source)->size()) {
+    const absl::StatusOr<absl::string_view> bytes = (*source)->Read(at, 1);
+    if (!bytes.ok()) return bytes.status();
+    if (bytes->find_first_not_of('\0') != absl::string_view::npos) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": has records, and an unfinished ring (",
+                       kUnfinishedSuffix, ") has none"));
+    }
+    at = (*source)->EndOfHole(at + bytes->size());
   }
   return absl::OkStatus();
 }
@@ -113,13 +122,14 @@ absl::Status MoveRecords(int fd, const std::string& path,
                          LeftoverReport* report) {
   const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd, path);
   if (!leftover.ok()) return leftover.status();
-  if (absl::Status s = CheckName(leftover->ring.header, path); !s.ok()) {
+  if (absl::Status s = CheckName(leftover->ring->summary().header, path);
+      !s.ok()) {
     return s;
   }
   absl::StatusOr<Directory> directory = Directory::Open(segment_directory);
   absl::Status status = directory.status();
   if (status.ok()) {
-    status = AddToSegments(leftover->ring, &*directory, options, report);
+    status = AddToSegments(leftover->ring.get(), &*directory, options, report);
   }
   return status.ok() ? status : PrependPath(status, path);
 }
@@ -167,7 +177,7 @@ absl::StatusOr<LeftoverReport> RecoverLeftover(
     const std::string& path, const std::string& segment_directory,
     const SegmentWriterOptions& options) {
 #ifdef ABSL_HAVE_EXCEPTIONS
-  // A ring may be large. The program must not end because of a recovery.
+  // The program must not end because of a recovery.
   try {
     return Recover(path, segment_directory, options);
   } catch (const std::bad_alloc&) {

@@ -1,8 +1,5 @@
 #include "ringlog/compress/recovery/leftover_segments.h"
 
-#include <algorithm>
-#include <cstddef>
-#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -10,21 +7,18 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/recovery/own_segment.h"
+#include "ringlog/compress/recovery/ring_items.h"
 #include "ringlog/compress/recovery/segment_scan.h"
 #include "ringlog/compress/segment/batch_builder.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_resume.h"
-#include "ringlog/ring/gap.h"
 #include "ringlog/ring/os/process_identity.h"
-#include "ringlog/ring/record.h"
 #include "ringlog/ring/ring_header.h"
 
 namespace ringlog {
 namespace {
-
-constexpr size_t kBatchBytes = 64 << 10;
 
 // The ring's program decides who may read its records, not the program that
 // recovers them.
@@ -37,12 +31,13 @@ SegmentWriterOptions WithModeOf(const RingHeader& header,
 
 class Leftover {
  public:
-  Leftover(const RecoveredRing& ring, Directory* directory,
+  Leftover(RingRecovery* items, Directory* directory,
            const SegmentWriterOptions& options)
-      : ring_(ring),
+      : items_(items),
+        ring_(items->summary()),
         directory_(directory),
-        options_(WithModeOf(ring.header, options)),
-        facts_(RingFactsOf(ring)) {}
+        options_(WithModeOf(ring_.header, options)),
+        facts_(RingFactsOf(ring_)) {}
 
   absl::Status Run(LeftoverReport* report) {
     const absl::StatusOr<SegmentCursor> cursor =
@@ -273,63 +268,10 @@ class Leftover {
     return absl::OkStatus();
   }
 
-  // Adds, in this order:
-  //   1. records and gaps, by position;
-  //   2. drops that no segment reports yet;
-  //   3. crash reports, which a later attempt, after another boot, skips by
-  //      their positions.
   absl::Status AddRecords(LeftoverReport* report) {
-    const uint64_t begin = point_.first_position;
-    const uint64_t end = std::max(begin, ring_.end_position);
-    BatchBuilder batch(cursor_.format, begin);
-    // Time of the last record: the time of the gaps that follow it.
-    int64_t time_ns = ring_.header.created_unix_ns;
-    auto gap = ring_.gaps.begin();
-    auto r = ring_.records.begin();
-    for (; r != ring_.records.end() && !r->is_crash_report; ++r) {
-      if (r->position < begin) continue;
-      Record record;
-      if (DecodeRecord(r->head, r->body, &record)) time_ns = record.time_ns;
-      gap = AddGapsBefore(r->position, gap, time_ns, &batch, report);
-      if (absl::Status s = AddRecord(*r, &batch, report); !s.ok()) return s;
-    }
-    AddGapsBefore(end, gap, time_ns, &batch, report);
-    DropCounts drops;
-    std::memcpy(&drops, &ring_.live.dropped, sizeof drops);
-    for (const Gap& dropped : DropGaps(drops, point_.reported_drops, end)) {
-      batch.AddGap(dropped, time_ns);
-      report->gaps.push_back(dropped);
-    }
-    for (; r != ring_.records.end(); ++r) {
-      if (r->position < begin) continue;
-      if (absl::Status s = AddRecord(*r, &batch, report); !s.ok()) return s;
-    }
-    return WriteBatch(&batch);
-  }
-
-  absl::Status AddRecord(const RecoveredRecord& record, BatchBuilder* batch,
-                         LeftoverReport* report) {
-    batch->AddRecord(record.position, record.slot_count, record.head,
-                     record.body);
-    ++report->records;
-    return batch->text_bytes() >= kBatchBytes ? WriteBatch(batch)
-                                              : absl::OkStatus();
-  }
-
-  // Adds the gaps from `gap` on that begin before `position`. Returns the next
-  // gap.
-  std::vector<Gap>::const_iterator AddGapsBefore(
-      uint64_t position, std::vector<Gap>::const_iterator gap, int64_t time_ns,
-      BatchBuilder* batch, LeftoverReport* report) {
-    const uint64_t begin = point_.first_position;
-    for (; gap != ring_.gaps.end() && gap->first_position < position; ++gap) {
-      if (gap->end_position <= begin) continue;
-      Gap rest = *gap;
-      rest.first_position = std::max(rest.first_position, begin);
-      batch->AddGap(rest, time_ns);
-      report->gaps.push_back(rest);
-    }
-    return gap;
+    return AddRingItems(
+        items_, point_, cursor_.format,
+        [this](BatchBuilder* batch) { return WriteBatch(batch); }, report);
   }
 
   absl::Status Finish(LeftoverReport* report) {
@@ -351,7 +293,8 @@ class Leftover {
     return directory_->Sync();
   }
 
-  const RecoveredRing& ring_;
+  RingRecovery* const items_;
+  const RingSummary& ring_;
   Directory* const directory_;
   const SegmentWriterOptions options_;
   const RingFacts facts_;
@@ -364,14 +307,14 @@ class Leftover {
 
 }  // namespace
 
-RingFacts RingFactsOf(const RecoveredRing& ring) {
+RingFacts RingFactsOf(const RingSummary& ring) {
   const CursorState state = CursorStateOf(ring.has_live ? &ring.live : nullptr,
                                           ring.header, ring.cursor);
   return MakeRingFacts(ring.header, !IsOfThisBoot(OwnerOf(ring.header).boot_id),
                        state, ring.cursor);
 }
 
-absl::Status AddToSegments(const RecoveredRing& ring, Directory* directory,
+absl::Status AddToSegments(RingRecovery* ring, Directory* directory,
                            const SegmentWriterOptions& options,
                            LeftoverReport* report) {
   return Leftover(ring, directory, options).Run(report);

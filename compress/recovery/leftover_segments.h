@@ -3,31 +3,18 @@
 #ifndef RINGLOG_COMPRESS_RECOVERY_LEFTOVER_SEGMENTS_H_
 #define RINGLOG_COMPRESS_RECOVERY_LEFTOVER_SEGMENTS_H_
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
 #include "absl/status/status.h"
 #include "ringlog/compress/recovery/resume_point.h"
+#include "ringlog/compress/recovery/ring_items.h"
 #include "ringlog/compress/segment/segment_writer.h"
-#include "ringlog/ring/gap.h"
 #include "ringlog/ring/os/directory.h"
-#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/ring_recovery.h"
 
 namespace ringlog {
 
-struct LeftoverReport {
-  std::string ring_path;
-  // The segment that has the ring's last records or gaps; empty if the ring had
-  // none for it.
-  std::string segment_path;
-  uint64_t records = 0;   // number of records that only the ring had
-  std::vector<Gap> gaps;  // gaps written to the segment
-};
-
 // Returns the facts about a ring for DecideResumePoint(). Reads the boot id of
 // this machine.
-RingFacts RingFactsOf(const RecoveredRing& ring);
+RingFacts RingFactsOf(const RingSummary& ring);
 
 // Applies DecideResumePoint() to the ring and to its segments in `directory`:
 //   1. If the machine died, truncates segments to the bytes that count and
@@ -44,9 +31,11 @@ RingFacts RingFactsOf(const RecoveredRing& ring);
 //                                   state is damaged; nothing was changed
 //   Aborted:                        another process deleted or replaced the
 //                                   segment meanwhile
-//   others:                         those of ScanSegments(), and of opening,
-//                                   reading and writing segments
-absl::Status AddToSegments(const RecoveredRing& ring, Directory* directory,
+//   others:                         those of ScanSegments(), of RingRecovery,
+//                                   and of opening, reading and writing
+//                                   segments
+// Requires: `ring` is before its first item.
+absl::Status AddToSegments(RingRecovery* ring, Directory* directory,
                            const SegmentWriterOptions& options,
                            LeftoverReport* report);
 

@@ -28,6 +28,7 @@
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/os/stderr_log.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_header.h"
 
 namespace ringlog {
 namespace {

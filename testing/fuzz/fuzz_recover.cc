@@ -48,7 +48,7 @@ void RemoveDirectory() {
 }
 
 // Returns the path of the directory, empty.
-const std::string& Directory() {
+const std::string& EmptyDirectory() {
   if (directory == nullptr) {
     const std::string parent =
         access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir();
@@ -144,7 +144,7 @@ std::string JoinRecoverInput(absl::string_view ring,
 int FuzzRecover(const uint8_t* data, size_t size) {
   const RecoverInput input = SplitRecoverInput(
       absl::string_view(reinterpret_cast<const char*>(data), size));
-  const std::string& path = Directory();
+  const std::string& path = EmptyDirectory();
   const Names names = NamesFor(input.ring);
   const std::string ring = absl::StrCat(path, "/", names.ring);
   const std::string segment = absl::StrCat(path, "/", names.segment);

@@ -13,6 +13,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
+#include "ringlog/testing/harness/cost.h"
 
 namespace ringlog {
 namespace {
@@ -120,12 +121,18 @@ ToolRun RunProgram(const std::string& name,
   const pid_t child = fork();
   if (child < 0) abort();
   if (child == 0) Execute(argv, options, {in, out, err});
+  ToolRun run;
+  siginfo_t ended;
+  while (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) !=
+             0 &&
+         errno == EINTR) {
+  }
+  run.read_bytes = BytesReadBy(child);
   int status = 0;
   rusage usage = {};
   while (wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   close(in);
-  ToolRun run;
   run.exit_status =
       WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   run.out = ReadAndClose(out);

@@ -15,6 +15,7 @@ struct ToolRun {
   std::string out;
   std::string err;
   int64_t max_rss_kib = 0;
+  uint64_t read_bytes = 0;  // as Cost::read_bytes (cost.h)
 };
 
 struct ToolOptions {

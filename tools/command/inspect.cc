@@ -21,8 +21,8 @@
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/record.h"
-#include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_recovery.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
 #include "ringlog/tools/decode/ring_image.h"
@@ -46,11 +46,53 @@ std::string Hex(const uint8_t* bytes, size_t size) {
       absl::string_view(reinterpret_cast<const char*>(bytes), size));
 }
 
+// The counted records and the gaps of a ring.
+struct RingContent {
+  // More gaps are only counted: a damaged ring may have millions.
+  static constexpr size_t kMaxListedGaps = 1000;
+
+  uint64_t records = 0;
+  std::vector<Gap> gaps;  // the first kMaxListedGaps
+  uint64_t other_gaps = 0;
+  bool has_loss = false;
+  std::vector<CrashReport> crash_reports;
+};
+
+absl::StatusOr<RingContent> ReadContent(RingImage* image) {
+  RingContent content;
+  for (const auto& cause : image->summary().live.dropped) {
+    for (const uint64_t count : cause) content.has_loss |= count != 0;
+  }
+  if (absl::Status s = image->Restart(RecoverFrom::kCursor); !s.ok()) return s;
+  while (true) {
+    const absl::StatusOr<RingRecovery::Item> item = image->Next();
+    if (!item.ok()) return item.status();
+    if (*item == RingRecovery::Item::kEnd) break;
+    if (*item == RingRecovery::Item::kRecord) {
+      ++content.records;
+      continue;
+    }
+    content.has_loss |= IsLoss(image->gap().cause);
+    if (content.gaps.size() < RingContent::kMaxListedGaps) {
+      content.gaps.push_back(image->gap());
+    } else {
+      ++content.other_gaps;
+    }
+  }
+  absl::StatusOr<std::vector<CrashReport>> reports = image->crash_reports();
+  if (!reports.ok()) return reports.status();
+  content.crash_reports = *std::move(reports);
+  return content;
+}
+
 // Formats the facts about one ring as lines of a name and a value.
 class Page {
  public:
-  Page(const RingImage& image, const RecoveredRing& ring)
-      : image_(image), ring_(ring), header_(ring.header) {}
+  Page(const RingImage& image, const RingContent& content)
+      : image_(image),
+        content_(content),
+        ring_(image.summary()),
+        header_(ring_.header) {}
 
   std::string Make(absl::string_view path) {
     absl::StrAppend(&out_, path, "\n");
@@ -124,7 +166,7 @@ class Page {
     Line("in use", absl::StrCat(std::min(ring_.end_position - released,
                                          header_.slot_count),
                                 " of ", header_.slot_count, " slots"));
-    Line("not persisted", absl::StrCat(ring_.records.size(), " records"));
+    Line("not persisted", absl::StrCat(content_.records, " records"));
     Line("shortened", absl::StrCat(ring_.live.truncated,
                                    " records longer than the ring allows"));
   }
@@ -214,14 +256,14 @@ class Page {
   }
 
   void AddGaps() {
-    for (const Gap& gap : ring_.gaps) {
-      if (static_cast<int>(gap.cause) < kDropCauseCount) continue;
-      Line("gap", Describe(gap));
+    for (const Gap& gap : content_.gaps) Line("gap", Describe(gap));
+    if (content_.other_gaps != 0) {
+      Line("gaps", absl::StrCat("and ", content_.other_gaps, " more"));
     }
   }
 
   void AddCrashReports() {
-    for (const CrashReport& report : image_.crash_reports()) {
+    for (const CrashReport& report : content_.crash_reports) {
       Line("crash report",
            absl::StrCat(
                "thread ", report.thread_id, ", ",
@@ -247,18 +289,25 @@ class Page {
   }
 
   const RingImage& image_;
-  const RecoveredRing& ring_;
+  const RingContent& content_;
+  const RingSummary& ring_;
   const RingHeader& header_;
   std::string out_;
 };
 
-bool HasLoss(const RecoveredRing& ring) {
-  return std::any_of(ring.gaps.begin(), ring.gaps.end(),
-                     [](const Gap& gap) { return IsLoss(gap.cause); }) ||
-         std::any_of(&ring.live.dropped[0][0],
-                     &ring.live.dropped[0][0] +
-                         sizeof ring.live.dropped / sizeof(uint64_t),
-                     [](uint64_t count) { return count != 0; });
+// Appends the page of one ring. Returns the exit status.
+absl::StatusOr<int> InspectOne(const std::string& path, Output* output) {
+  absl::StatusOr<RingImage> image = RingImage::ReadWithoutText(path);
+  if (!image.ok()) return image.status();
+  const absl::StatusOr<RingContent> content = ReadContent(&*image);
+  if (!content.ok()) return content.status();
+  output->Append(Page(*image, *content).Make(path));
+  return content->has_loss ||
+                 image->file_bytes() < image->header().file_bytes ||
+                 image->header_is_rebuilt() ||
+                 image->cursor_state() == CursorState::kDamaged
+             ? 1
+             : 0;
 }
 
 }  // namespace
@@ -267,20 +316,12 @@ int Inspect(const std::vector<std::string>& paths) {
   Output output(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
   int exit_status = 0;
   for (const std::string& path : paths) {
-    absl::StatusOr<RingImage> image = RingImage::Read(path);
-    if (!image.ok()) {
-      PrintMessage(path, absl::StrCat(image.status().message(),
+    const absl::StatusOr<int> result = InspectOne(path, &output);
+    if (!result.ok()) {
+      PrintMessage(path, absl::StrCat(result.status().message(),
                                       "; inspect reads *.ring files"));
-      exit_status = 2;
-      continue;
     }
-    const RecoveredRing ring = image->Recover(RecoverFrom::kCursor);
-    if (HasLoss(ring) || image->file_bytes() < ring.header.file_bytes ||
-        image->header_is_rebuilt() ||
-        image->cursor_state() == CursorState::kDamaged) {
-      exit_status = std::max(exit_status, 1);
-    }
-    output.Append(Page(*image, ring).Make(path));
+    exit_status = std::max(exit_status, result.ok() ? *result : 2);
   }
   return FinishStandardOutput(&output) ? exit_status : 2;
 }

@@ -108,7 +108,8 @@ class Recovery {
     // The segments of a live process are not touched.
     if (absl::IsFailedPrecondition(ring.status())) return ring.status();
     const absl::StatusOr<SegmentCursor> cursor =
-        ring.ok() ? DecodeCursorState(ring->ring.cursor) : ring.status();
+        ring.ok() ? DecodeCursorState(ring->ring->summary().cursor)
+                  : ring.status();
     if (!cursor.ok()) {
       sources_.PutBack(std::move(segments));
       if (!absl::IsNotFound(ring.status()) || !found.input.from_directory) {
@@ -127,7 +128,7 @@ class Recovery {
             "a ring without headers cannot be recovered in its own directory; "
             "give another one with --out");
       }
-      ring = absl::CancelledError();  // frees its memory, which is needed again
+      ring = absl::CancelledError();  // closes the file, which is opened again
       absl::Status status = RecoverInPlace(path);
       // Another process has recovered it: its segments are in the output.
       if (absl::IsNotFound(status) && access(path.c_str(), F_OK) != 0) {
@@ -150,11 +151,21 @@ class Recovery {
     return Dirname(found.input.path);
   }
 
+  void ReportGaps(const std::string& path, const LeftoverReport& recovered) {
+    const uint64_t losses = report_.result.losses + recovered.losses;
+    for (const Gap& gap : recovered.gaps) report_.RingGap(path, gap);
+    report_.result.losses = losses;
+    const uint64_t others = recovered.gap_count - recovered.gaps.size();
+    if (others == 0) return;
+    report_.Note(path, absl::StrCat("and ", others,
+                                    " more gaps, which are in its segments"));
+  }
+
   absl::Status RecoverInPlace(const std::string& path) {
     const absl::StatusOr<LeftoverReport> report =
         RecoverLeftover(path, output_->path(), SegmentWriterOptions());
     if (!report.ok()) return report.status();
-    for (const Gap& gap : report->gaps) report_.RingGap(path, gap);
+    ReportGaps(path, *report);
     if (report->segment_path.empty()) return absl::OkStatus();
     const absl::StatusOr<SegmentIndex> content =
         BuildSegmentIndex(report->segment_path);
@@ -191,14 +202,12 @@ class Recovery {
     LeftoverReport report;
     absl::StatusOr<Directory> directory = Directory::Open((*staging)->path());
     if (!directory.ok()) return directory.status();
-    if (absl::Status s = AddToSegments(ring.ring, &*directory,
+    if (absl::Status s = AddToSegments(ring.ring.get(), &*directory,
                                        SegmentWriterOptions(), &report);
         !s.ok()) {
       return s;
     }
-    for (const Gap& gap : report.gaps) {
-      report_.RingGap(found.input.path, gap);
-    }
+    ReportGaps(found.input.path, report);
     return Finish(**staging, sources);
   }
 

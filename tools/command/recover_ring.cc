@@ -50,9 +50,9 @@ void ReportMissingSegments(const std::string& ring_path,
 DecidedRing DecideRing(const LeftoverRing& ring,
                        std::vector<FoundSegment>* segments) {
   DecidedRing decided;
-  decided.header = ring.ring.header;
-  decided.file_bytes = ring.bytes.size;
-  decided.facts = RingFactsOf(ring.ring);
+  decided.header = ring.ring->summary().header;
+  decided.file_bytes = ring.source->size();
+  decided.facts = RingFactsOf(ring.ring->summary());
   decided.point = DecideResumePoint(
       decided.facts,
       ReadSegmentFacts(decided.header, decided.facts, *segments));

@@ -16,10 +16,11 @@
 #include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
-#include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_recovery.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/inputs.h"
+#include "ringlog/tools/decode/item_spool.h"
 #include "ringlog/tools/decode/segment_facts.h"
 
 namespace ringlog {
@@ -38,7 +39,7 @@ class Planner {
   absl::StatusOr<RingImage> ReadRing(const InputFile& input);
   void AddRing(const InputFile& input);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
-                                         std::shared_ptr<RingImage> image,
+                                         RingImage image,
                                          const ResumePoint& point);
   void ReportDamage(const InputFile& input, const RingImage& image,
                     const std::vector<FoundSegment>& segments,
@@ -53,6 +54,7 @@ class Planner {
   Inputs inputs_;
   Report* report_;
   const RingReader& read_ring_;
+  SpoolRoom room_;
   size_t inspected_ = 0;  // number of files in inputs_ that were inspected
   std::vector<FoundSegment> segments_;  // not yet part of a source
   std::map<RingId, std::string> rings_;
@@ -95,7 +97,9 @@ void Planner::InspectSegments() {
 absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
   constexpr int kReadings = 2;
   for (int reading = 1;; ++reading) {
-    absl::StatusOr<RingImage> read = read_ring_(input.path);
+    absl::StatusOr<RingImage> read =
+        read_ring_ ? read_ring_(input.path)
+                   : RingImage::ReadInto(&room_, input.path);
     // The segment that the cursor names may have been begun after the directory
     // was read.
     inputs_.Relist();
@@ -124,8 +128,7 @@ void Planner::AddRing(const InputFile& input) {
     report_->Unusable(input.path, read.status());
     return;
   }
-  auto image = std::make_shared<RingImage>(*std::move(read));
-  const RingId id = RingIdOf(image->header());
+  const RingId id = RingIdOf(read->header());
   const auto [other, is_new] = rings_.emplace(id, input.path);
   if (!is_new) {
     report_->Unusable(input.path, absl::InvalidArgumentError(absl::StrCat(
@@ -134,13 +137,13 @@ void Planner::AddRing(const InputFile& input) {
     return;
   }
   std::vector<FoundSegment> segments = TakeSegments(id, &segments_);
-  const RingFacts facts = image->facts();
+  const RingFacts facts = read->facts();
   const ResumePoint point = DecideResumePoint(
-      facts, ReadSegmentFacts(image->header(), facts, segments));
-  ReportDamage(input, *image, segments, point);
+      facts, ReadSegmentFacts(read->header(), facts, segments));
+  ReportDamage(input, *read, segments, point);
   SourcePlan plan;
   AddSegments(segments, &point, &plan);
-  plan.ring = MakeRingPart(input, std::move(image), point);
+  plan.ring = MakeRingPart(input, *std::move(read), point);
   plans_.push_back(std::move(plan));
 }
 
@@ -184,65 +187,29 @@ void Planner::ReportDamage(const InputFile& input, const RingImage& image,
   }
 }
 
-// Copies the records and frees the ring's bytes, if the records are a small
-// part of the ring: mostly only a few are not yet in segments.
-void Compact(RingPart* part, uint64_t ring_bytes) {
-  size_t bytes = 0;
-  for (const RingRecord& record : part->records) {
-    bytes += record.head.size() + record.body.size();
-  }
-  if (bytes > ring_bytes / 4) return;
-  auto text = std::make_shared<std::string>();
-  text->reserve(bytes);
-  for (RingRecord& record : part->records) {
-    for (absl::string_view* piece : {&record.head, &record.body}) {
-      const size_t begin = text->size();
-      text->append(piece->data(), piece->size());
-      *piece = absl::string_view(*text).substr(begin, piece->size());
-    }
-  }
-  part->memory = std::move(text);
-}
-
-std::unique_ptr<RingPart> Planner::MakeRingPart(
-    const InputFile& input, std::shared_ptr<RingImage> image,
-    const ResumePoint& point) {
-  struct Memory {
-    std::shared_ptr<RingImage> image;
-    RecoveredRing ring;
-  };
-  // If they overlap, Source finds the first record that segments lack.
-  RecoveredRing ring = image->Recover(point.overlaps ? RecoverFrom::kEverything
-                                                     : RecoverFrom::kCursor);
-  const uint64_t first_position = point.overlaps ? 0 : point.first_position;
+std::unique_ptr<RingPart> Planner::MakeRingPart(const InputFile& input,
+                                                RingImage image,
+                                                const ResumePoint& point) {
   auto part = std::make_unique<RingPart>();
   part->path = input.path;
+  // If they overlap, Source finds the first record that segments lack.
   part->overlaps_segments = point.overlaps;
-  part->program = image->program();
-  part->process_id = image->header().process_id;
-  part->may_be_alive = image->owner_may_be_alive();
-  for (Gap gap : ring.gaps) {
-    gap.first_position = std::max(gap.first_position, first_position);
-    if (static_cast<int>(gap.cause) >= kDropCauseCount &&
-        gap.first_position < gap.end_position) {
-      part->gaps.push_back(gap);
-    }
-  }
+  part->from = point.overlaps ? RecoverFrom::kEverything : RecoverFrom::kCursor;
+  part->first_position = point.overlaps ? 0 : point.first_position;
+  part->program = image.program();
+  part->process_id = image.header().process_id;
+  part->may_be_alive = image.owner_may_be_alive();
+  const RingSummary& summary = image.summary();
   DropCounts drops;
-  static_assert(sizeof drops == sizeof ring.live.dropped, "the same counts");
-  std::memcpy(&drops, &ring.live.dropped, sizeof drops);
-  for (const Gap& gap :
-       DropGaps(drops, point.drops_known_to_reader(), ring.end_position)) {
-    part->gaps.push_back(gap);
-  }
-  for (const RecoveredRecord& record : ring.records) {
-    if (record.position < first_position) continue;
-    part->records.push_back({record.position, record.head, record.body});
-  }
-  const uint64_t ring_bytes = image->header().file_bytes;
-  part->memory =
-      std::make_shared<Memory>(Memory{std::move(image), std::move(ring)});
-  Compact(part.get(), ring_bytes);
+  static_assert(sizeof drops == sizeof summary.live.dropped, "the same counts");
+  std::memcpy(&drops, &summary.live.dropped, sizeof drops);
+  part->drops =
+      DropGaps(drops, point.drops_known_to_reader(), summary.end_position);
+  // Mostly only a few records are not yet in segments, and a directory may have
+  // more rings than a process may open files. The source reports an error.
+  image.KeepInMemory(&room_, part->from).IgnoreError();
+  part->image = std::make_unique<RingImage>(std::move(image));
+  part->image->FreeMemory();
   return part;
 }
 

@@ -12,26 +12,23 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/ring_recovery.h"
 #include "ringlog/tools/decode/report.h"
 #include "ringlog/tools/decode/ring_image.h"
 
 namespace ringlog {
 
-struct RingRecord {
-  uint64_t position = 0;
-  absl::string_view head;
-  absl::string_view body;
-};
-
 // The part of a ring that is not, or may not be, in its segments.
 struct RingPart {
   std::string path;
-  std::vector<RingRecord> records;  // by position; views into `memory`
-  std::vector<Gap> gaps;            // without drops that the segments report
-  std::shared_ptr<const void> memory;
+  // Has the records and gaps: those of `from` and first_position. One Source at
+  // a time may read it.
+  std::unique_ptr<RingImage> image;
+  RecoverFrom from = RecoverFrom::kCursor;
+  uint64_t first_position = 0;
+  std::vector<Gap> drops;  // drops that the segments do not report
   // True if segments and ring overlap (ResumePoint::overlaps). A reader then
   // skips the ring's records up to the last record in the segments: those that
   // the segments' metadata covers, and the lines after it.
@@ -71,12 +68,13 @@ using RingReader =
     std::function<absl::StatusOr<RingImage>(const std::string& path)>;
 
 // Makes one plan for each ring, and one for the segments of each missing ring.
-// Reads the rings with `read_ring`, which tests replace, and opens the
-// segments. Reports unusable files. Live processes may write meanwhile: the
-// plan has every record that was in their files when MakePlan() began.
+// Reads the rings with RingImage::ReadInto(), or with `read_ring` in tests, and
+// opens the segments. Reports unusable files. Live processes may write
+// meanwhile: the plan has every record that was in their files when MakePlan()
+// began.
 std::vector<SourcePlan> MakePlan(const std::vector<std::string>& paths,
                                  Report* report,
-                                 const RingReader& read_ring = RingImage::Read);
+                                 const RingReader& read_ring = nullptr);
 
 }  // namespace ringlog
 

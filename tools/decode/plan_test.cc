@@ -21,6 +21,7 @@
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/report.h"
 #include "ringlog/tools/decode/ring_image.h"
+#include "ringlog/tools/decode/source.h"
 
 namespace ringlog {
 namespace {
@@ -49,7 +50,7 @@ class PlanTest : public ::testing::Test {
     };
   }
 
-  void Make(const RingReader& read_ring = RingImage::Read) {
+  void Make(const RingReader& read_ring = nullptr) {
     plans_ = MakePlan({directory_}, &report_, read_ring);
   }
 
@@ -142,7 +143,9 @@ TEST_F(PlanTest, UnpublishedFirstSegmentDoesNotCount) {
   Make();
   EXPECT_THAT(Segments(), IsEmpty());
   ASSERT_EQ(plans_.size(), 1u);
-  EXPECT_EQ(plans_[0].ring->records.size(), 1u);
+  Source source(&plans_[0], &report_);
+  EXPECT_TRUE(source.Next());
+  EXPECT_FALSE(source.Next());
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 

@@ -7,13 +7,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/ring_header_scan.h"
@@ -22,7 +23,8 @@
 namespace ringlog {
 namespace {
 
-constexpr uint64_t kHeaderReadBytes = 4096;
+// Items that take more memory are read from the file again.
+constexpr size_t kMaxKeptBytes = 64 << 10;
 
 // Reads up to `length` bytes at `offset`; fewer only if the file ends there.
 absl::StatusOr<size_t> ReadAt(int fd, uint64_t offset, uint64_t length,
@@ -41,15 +43,12 @@ absl::StatusOr<size_t> ReadAt(int fd, uint64_t offset, uint64_t length,
 
 // Rebuilds the header of a ring whose header and copy cannot be read for
 // `reason`. A file without their magic is a ring only if its slots prove it.
-absl::StatusOr<RingHeader> Rebuild(int fd, uint64_t size,
+absl::StatusOr<RingHeader> Rebuild(FileSource* source,
                                    const absl::Status& reason) {
-  if (absl::IsUnimplemented(reason) || size > kMaxRingFileBytes) return reason;
-  // Not zeroed: it may be gigabytes.
-  const std::unique_ptr<char[]> bytes(new char[size]);
-  const absl::StatusOr<size_t> n = ReadAt(fd, 0, size, bytes.get());
-  if (!n.ok()) return n.status();
-  absl::StatusOr<RingHeader> header =
-      RebuildRingHeader(absl::string_view(bytes.get(), *n));
+  if (absl::IsUnimplemented(reason) || source->size() > kMaxRingFileBytes) {
+    return reason;
+  }
+  absl::StatusOr<RingHeader> header = RebuildRingHeader(source);
   if (header.ok() || !absl::IsDataLoss(reason)) {
     return header.ok() ? header : reason;
   }
@@ -80,35 +79,63 @@ constexpr uint64_t kCursorOffset = offsetof(RingLive, cursor_selector);
 }  // namespace
 
 absl::StatusOr<RingImage> RingImage::Read(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  auto room = std::make_unique<SpoolRoom>();
+  absl::StatusOr<RingImage> image = ReadInto(room.get(), path);
+  if (image.ok()) image->own_room_ = std::move(room);
+  return image;
+}
+
+absl::StatusOr<RingImage> RingImage::ReadWithoutText(const std::string& path) {
+  auto room = std::make_unique<SpoolRoom>();
+  absl::StatusOr<RingImage> image = Make(room.get(), path, /*has_text=*/false);
+  if (image.ok()) image->own_room_ = std::move(room);
+  return image;
+}
+
+absl::StatusOr<RingImage> RingImage::Make(SpoolRoom* room,
+                                          const std::string& path,
+                                          bool has_text) {
+  RingImage image;
+  image.file_ = ForkClosedFile::Open(path, O_RDONLY | O_NONBLOCK);
+  const int fd = image.file_.fd();
   if (fd < 0) return absl::ErrnoToStatus(errno, "open");
-  auto closer = absl::MakeCleanup([fd] { close(fd); });
   struct stat st;
   if (fstat(fd, &st) != 0) return absl::ErrnoToStatus(errno, "stat");
   if (!S_ISREG(st.st_mode)) {
     return absl::InvalidArgumentError(
         S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
   }
-  RingImage image;
-  image.file_bytes_ = static_cast<uint64_t>(st.st_size);
-  absl::Status found = image.FindHeader(fd);
-  if (!found.ok()) return found;
-  absl::Status loaded =
-      image.Load(fd, std::min(image.file_bytes_, image.header_.file_bytes));
-  if (!loaded.ok()) return loaded;
-  image.FindCursor();
+  absl::StatusOr<std::unique_ptr<FileSource>> source =
+      FileSource::Make(fd, "", std::numeric_limits<uint64_t>::max());
+  if (!source.ok()) return source.status();
+  image.source_ = *std::move(source);
+  if (absl::Status s = image.FindHeader(); !s.ok()) return s;
+  // Asked before the first reading: an owner that ends afterwards may have
+  // written meanwhile.
+  image.may_be_in_use_ = image.MayBeInUse(path);
+  absl::StatusOr<std::unique_ptr<RingRecovery>> recovery = RingRecovery::Start(
+      image.source_.get(), image.summary_.header, RecoverFrom::kEverything);
+  if (!recovery.ok()) return recovery.status();
+  image.recovery_ = *std::move(recovery);
+  image.summary_ = image.recovery_->summary();
+  if (image.may_be_in_use_) {
+    if (absl::Status s = image.Spool(room, has_text); !s.ok()) return s;
+  }
+  const RingSummary& found = image.summary_;
+  if (found.has_live) image.cursor_ = found.cursor;
+  image.cursor_state_ = CursorStateOf(found.has_live ? &found.live : nullptr,
+                                      found.header, image.cursor_);
   return image;
 }
 
-absl::Status RingImage::FindHeader(int fd) {
-  std::string start(std::min(file_bytes_, kHeaderReadBytes), '\0');
-  absl::StatusOr<size_t> n = ReadAt(fd, 0, start.size(), start.data());
-  if (!n.ok()) return n.status();
-  start.resize(*n);
-  absl::StatusOr<RingHeader> header = ParseRingHeader(start);
+absl::Status RingImage::FindHeader() {
+  const absl::StatusOr<absl::string_view> start =
+      source_->Read(0, kRingHeaderAreaBytes);
+  if (!start.ok()) return start.status();
+  absl::StatusOr<RingHeader> header = ParseRingHeader(*start);
   if (!header.ok()) {
     header_is_rebuilt_ = true;
-    header = Rebuild(fd, file_bytes_, header.status());
+    header = Rebuild(source_.get(), header.status());
   }
   if (!header.ok()) return header.status();
   if (header->file_bytes > kMaxRingFileBytes) {
@@ -116,118 +143,186 @@ absl::Status RingImage::FindHeader(int fd) {
         absl::StrCat("a ring of ", header->file_bytes, " bytes; at most ",
                      kMaxRingFileBytes, " are read"));
   }
-  header_ = *header;
+  summary_.header = *header;
   return absl::OkStatus();
 }
 
-// The result is of one moment, the first reading of `tail`, although a live
+// Returns true if a process may write to the file. Also true if locks do not
+// work: then only the identity of the owner counts.
+bool RingImage::MayBeInUse(const std::string& path) const {
+  const absl::StatusOr<bool> is_locked = IsLocked(file_.fd(), path);
+  return !is_locked.ok() || *is_locked || owner_may_be_alive();
+}
+
+// Copies all items to `spool`. Returns false as soon as they take more than
+// `max_bytes` bytes.
+absl::StatusOr<bool> RingImage::CopyItems(uint64_t max_bytes, bool has_text,
+                                          ItemSpool* spool) {
+  while (true) {
+    const absl::StatusOr<RingRecovery::Item> item = recovery_->Next();
+    if (!item.ok()) return item.status();
+    if (*item == RingRecovery::Item::kEnd) return true;
+    absl::Status added;
+    if (*item == RingRecovery::Item::kGap) {
+      if (spool->bytes() + ItemSpool::kItemBytes > max_bytes) return false;
+      added = spool->Add(recovery_->gap());
+    } else {
+      RecoveredRecord record = recovery_->record();
+      if (!has_text) record.head = record.body = {};
+      if (spool->bytes() + ItemSpool::kItemBytes + record.head.size() +
+              record.body.size() >
+          max_bytes) {
+        return false;
+      }
+      added = spool->Add(record);
+    }
+    if (!added.ok()) return added;
+  }
+}
+
+// Keeps the items of one moment, the first reading of `tail`, although a live
 // process writes meanwhile. A record below that tail is either in its slot when
 // the slots are read, or it was released before. In the second case the cursor,
-// which is read after the slots, covers the record. Recover() leaves out
-// records above that tail.
-absl::Status RingImage::Load(int fd, uint64_t size) {
-  const uint64_t live_offset = header_.live_offset;
-  const bool has_live = size >= live_offset + sizeof(RingLive);
-  uint64_t tail = 0;
-  if (has_live) {
-    absl::StatusOr<size_t> n =
-        ReadAt(fd, live_offset + offsetof(RingLive, tail), sizeof tail,
-               reinterpret_cast<char*>(&tail));
-    if (!n.ok()) return n.status();
-  }
-  // Not zeroed: it may be a gigabyte.
-  bytes_.reset(new char[size]);
-  absl::StatusOr<size_t> n = ReadAt(fd, 0, size, bytes_.get());
-  if (!n.ok()) return n.status();
-  size_ = *n;
-  if (!has_live || size_ < live_offset + sizeof(RingLive)) {
-    return absl::OkStatus();
-  }
-  char* live = bytes_.get() + live_offset;
-  absl::Status s =
-      ReadLive(fd, live_offset + kCursorOffset,
-               sizeof(RingLive) - kCursorOffset, live + kCursorOffset);
-  if (!s.ok()) return s;
-  uint64_t tail_after = 0;
-  n = ReadAt(fd, live_offset + offsetof(RingLive, tail), sizeof tail_after,
-             reinterpret_cast<char*>(&tail_after));
-  if (!n.ok()) return n.status();
-  if (tail_after != tail) end_position_ = tail;
+// which is read after the slots, covers the record. Next() leaves out records
+// above that tail and below that cursor.
+absl::Status RingImage::Spool(SpoolRoom* room, bool has_text) {
+  auto spool = std::make_unique<ItemSpool>(room);
+  recovery_->Restart(RecoverFrom::kEverything);
+  const absl::StatusOr<bool> copied =
+      CopyItems(std::numeric_limits<uint64_t>::max(), has_text, spool.get());
+  if (!copied.ok()) return copied.status();
+  if (absl::Status s = ReadLiveAgain(); !s.ok()) return s;
+  spool_ = std::move(spool);
+  recovery_.reset();
   return absl::OkStatus();
 }
 
-void RingImage::FindCursor() {
-  const absl::string_view live = At(header_.live_offset, sizeof(RingLive));
-  if (live.size() < sizeof(RingLive)) {
-    cursor_state_ = CursorStateOf(nullptr, header_, cursor_);
-    return;
+// Reads the cursor again, and computes the positions that count.
+absl::Status RingImage::ReadLiveAgain() {
+  if (!summary_.has_live) return absl::OkStatus();
+  const RingHeader& header = summary_.header;
+  RingLive now;
+  const absl::StatusOr<size_t> n =
+      ReadAt(file_.fd(), header.live_offset, kCursorOffset,
+             reinterpret_cast<char*>(&now));
+  if (!n.ok()) return n.status();
+  if (*n < kCursorOffset) return absl::OkStatus();
+  char* const live = reinterpret_cast<char*>(&summary_.live);
+  if (absl::Status s =
+          ReadLive(file_.fd(), header.live_offset + kCursorOffset,
+                   sizeof(RingLive) - kCursorOffset, live + kCursorOffset);
+      !s.ok()) {
+    return s;
   }
-  cursor_ = ParsePersistCursor(live, header_);
-  RingLive raw;
-  std::memcpy(&raw, live.data(), sizeof raw);
-  cursor_state_ = CursorStateOf(&raw, header_, cursor_);
+  summary_.cursor =
+      ParsePersistCursor(absl::string_view(live, sizeof(RingLive)), header);
+  // Slots of lower positions were released, or used again, during the reading.
+  first_gap_position_ = summary_.cursor.end_position;
+  if (now.released != summary_.live.released) {
+    first_gap_position_ = std::max(first_gap_position_, now.released);
+  }
+  if (now.tail != summary_.live.tail) {
+    end_position_ = summary_.live.tail;
+    first_gap_position_ = std::max(
+        first_gap_position_, now.tail - std::min(now.tail, header.slot_count));
+  }
+  summary_.end_position = std::min(summary_.end_position, end_position_);
+  return absl::OkStatus();
+}
+
+absl::Status RingImage::Restart(RecoverFrom from) {
+  first_record_position_ =
+      from == RecoverFrom::kCursor ? summary_.cursor.end_position : 0;
+  if (spool_ != nullptr) return spool_->Restart();
+  recovery_->Restart(from);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RingRecovery::Item> RingImage::Next() {
+  while (true) {
+    const absl::StatusOr<RingRecovery::Item> item =
+        spool_ != nullptr ? spool_->Next() : recovery_->Next();
+    if (!item.ok() || *item == RingRecovery::Item::kEnd) return item;
+    if (*item == RingRecovery::Item::kRecord) {
+      if (!may_be_in_use_ || Counts(record())) return item;
+    } else {
+      gap_ = spool_ != nullptr ? spool_->gap() : recovery_->gap();
+      if (!may_be_in_use_ || ClipGap()) return item;
+    }
+  }
+}
+
+const RecoveredRecord& RingImage::record() const {
+  return spool_ != nullptr ? spool_->record() : recovery_->record();
+}
+
+bool RingImage::Counts(const RecoveredRecord& r) const {
+  return r.is_crash_report || (r.position >= first_record_position_ &&
+                               r.position + r.slot_count <= end_position_);
+}
+
+// Returns false if nothing of the gap is left.
+bool RingImage::ClipGap() {
+  gap_.first_position = std::max(gap_.first_position, first_gap_position_);
+  gap_.end_position = std::min(gap_.end_position, end_position_);
+  return gap_.first_position < gap_.end_position;
+}
+
+absl::Status RingImage::KeepInMemory(SpoolRoom* room, RecoverFrom from) {
+  if (spool_ != nullptr) {
+    file_ = ForkClosedFile();
+    return absl::OkStatus();
+  }
+  auto spool = std::make_unique<ItemSpool>(room);
+  recovery_->Restart(from);
+  const absl::StatusOr<bool> copied = CopyItems(
+      std::min(kMaxKeptBytes, room->bytes), /*has_text=*/true, spool.get());
+  if (!copied.ok()) return copied.status();
+  if (!*copied) {
+    room->bytes += spool->bytes();
+    return absl::OkStatus();
+  }
+  spool_ = std::move(spool);
+  recovery_.reset();
+  source_->FreeWindow();
+  file_ = ForkClosedFile();
+  return absl::OkStatus();
 }
 
 RingFacts RingImage::facts() const {
-  return MakeRingFacts(header_, is_of_another_boot(), cursor_state_, cursor_);
-}
-
-RecoveredRing RingImage::Recover(RecoverFrom from) const {
-  RecoveredRing ring = RecoverRing(bytes(), header_, from);
-  if (end_position_ == kMaxPosition) return ring;
-  // The oldest records may have been overwritten during the reading.
-  const uint64_t slots = header_.slot_count;
-  const uint64_t first =
-      ring.end_position > slots ? ring.end_position - slots : 0;
-  ring.end_position = std::min(ring.end_position, end_position_);
-  auto& records = ring.records;
-  records.erase(std::remove_if(records.begin(), records.end(),
-                               [this](const RecoveredRecord& r) {
-                                 return !r.is_crash_report &&
-                                        r.position + r.slot_count >
-                                            end_position_;
-                               }),
-                records.end());
-  std::vector<Gap> gaps;
-  for (Gap& gap : ring.gaps) {
-    gap.end_position = std::min(gap.end_position, end_position_);
-    gap.first_position = std::max(gap.first_position, first);
-    if (gap.first_position < gap.end_position) gaps.push_back(gap);
-  }
-  ring.gaps = std::move(gaps);
-  return ring;
+  return MakeRingFacts(header(), is_of_another_boot(), cursor_state_, cursor_);
 }
 
 std::string RingImage::program() const {
-  return std::string(header_.program,
-                     strnlen(header_.program, sizeof header_.program));
+  return std::string(
+      summary_.header.program,
+      strnlen(summary_.header.program, sizeof summary_.header.program));
 }
 
 bool RingImage::owner_may_be_alive() const {
-  return MayBeAlive(OwnerOf(header_));
+  return MayBeAlive(OwnerOf(summary_.header));
 }
 
 bool RingImage::is_of_another_boot() const {
-  return !IsOfThisBoot(OwnerOf(header_).boot_id);
+  return !IsOfThisBoot(OwnerOf(summary_.header).boot_id);
 }
 
 std::string RingImage::DescribeRebuilt() const {
-  return absl::StrCat("slots of ", header_.slot_bytes, " bytes, ",
-                      header_.slot_count, " of them");
+  return absl::StrCat("slots of ", summary_.header.slot_bytes, " bytes, ",
+                      summary_.header.slot_count, " of them");
 }
 
 void RingImage::SetRingId(const std::array<uint8_t, 16>& id) {
-  std::memcpy(header_.ring_id, id.data(), id.size());
+  std::memcpy(summary_.header.ring_id, id.data(), id.size());
 }
 
-std::vector<CrashReport> RingImage::crash_reports() const {
-  return ReadCrashArea(At(header_.crash_offset, header_.crash_bytes),
-                       ChecksumSeed(header_.ring_id));
-}
-
-absl::string_view RingImage::At(uint64_t offset, uint64_t length) const {
-  if (offset >= size_) return {};
-  return bytes().substr(offset, length);
+absl::StatusOr<std::vector<CrashReport>> RingImage::crash_reports() const {
+  const RingHeader& header = summary_.header;
+  const absl::StatusOr<absl::string_view> area =
+      source_->Read(header.crash_offset, header.crash_bytes);
+  if (!area.ok()) return area.status();
+  return ReadCrashArea(area->substr(0, header.crash_bytes),
+                       ChecksumSeed(header.ring_id));
 }
 
 }  // namespace ringlog

@@ -1,8 +1,11 @@
 // RingImage
 //
-// The bytes of a ring file in memory, as they were at one moment, even if its
-// process writes while they are read. Does not map or lock the file, so a
-// recovery that begins meanwhile is not disturbed.
+// A ring file as it was at one moment, even if its process writes while it is
+// read. Does not map or lock the file, so a recovery that begins meanwhile is
+// not disturbed.
+//
+// Reads records and gaps from the file when they are asked for. If the ring may
+// be in use, reads them at once and keeps them (item_spool.h).
 
 #ifndef RINGLOG_TOOLS_DECODE_RING_IMAGE_H_
 #define RINGLOG_TOOLS_DECODE_RING_IMAGE_H_
@@ -19,8 +22,11 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/ring/crash_area.h"
-#include "ringlog/ring/recovery.h"
+#include "ringlog/ring/file_source.h"
+#include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_recovery.h"
+#include "ringlog/tools/decode/item_spool.h"
 
 namespace ringlog {
 
@@ -31,11 +37,21 @@ class RingImage {
   // header from the slots.
   //   InvalidArgument: not a ring file, or too large to be one
   //   DataLoss:        the header is damaged or truncated, and cannot be
-  //   rebuilt Unimplemented:   a later version wrote the ring others: those of
-  //   open(2) and read(2)
+  //                    rebuilt
+  //   Unimplemented:   a later version wrote the ring
+  //   others:          those of open(2), FileSource and ItemSpool
   static absl::StatusOr<RingImage> Read(const std::string& path);
+  // Does the same, and shares `room` with other images. `room` must outlive
+  // this call, and those of KeepInMemory().
+  static absl::StatusOr<RingImage> ReadInto(SpoolRoom* room,
+                                            const std::string& path) {
+    return Make(room, path, /*has_text=*/true);
+  }
+  // Does the same as Read(). If the ring may be in use, records have no head
+  // and body, which need memory.
+  static absl::StatusOr<RingImage> ReadWithoutText(const std::string& path);
 
-  const RingHeader& header() const { return header_; }
+  const RingHeader& header() const { return summary_.header; }
   // True if header() is from RebuildRingHeader(): it does not identify the
   // owner.
   bool header_is_rebuilt() const { return header_is_rebuilt_; }
@@ -58,32 +74,60 @@ class RingImage {
   bool is_of_another_boot() const;
   // Length of the file when it was read; less than header().file_bytes if it is
   // truncated.
-  uint64_t file_bytes() const { return file_bytes_; }
+  uint64_t file_bytes() const { return source_->size(); }
+  const RingSummary& summary() const { return summary_; }
 
-  // Returns the records and gaps at that moment. They refer to this image.
-  RecoveredRing Recover(RecoverFrom from) const;
+  // Begins before the first of the records and gaps of that moment. Errors are
+  // those of ItemSpool.
+  absl::Status Restart(RecoverFrom from);
+  // Goes to the next one; see RingRecovery. Errors are those of FileSource and
+  // ItemSpool. Requires: Restart() was called.
+  absl::StatusOr<RingRecovery::Item> Next();
+  const RecoveredRecord& record() const;
+  const Gap& gap() const { return gap_; }
 
-  // Returns the reports that signal handlers wrote to the crash area. Recover()
-  // returns them as records.
-  std::vector<CrashReport> crash_reports() const;
+  // If the items of `from` take little memory, keeps them there and closes the
+  // file. Restart() must then have the same argument. Errors are those of
+  // Next().
+  absl::Status KeepInMemory(SpoolRoom* room, RecoverFrom from);
+  // Frees the memory that the next Restart() can allocate again.
+  void FreeMemory() { source_->FreeWindow(); }
+
+  // Returns the reports that signal handlers wrote to the crash area. Next()
+  // returns them as records. Errors are those of FileSource.
+  // Requires: the file is open, see KeepInMemory().
+  absl::StatusOr<std::vector<CrashReport>> crash_reports() const;
 
  private:
-  absl::string_view bytes() const { return {bytes_.get(), size_}; }
-  absl::string_view At(uint64_t offset, uint64_t length) const;
-  absl::Status FindHeader(int fd);
-  absl::Status Load(int fd, uint64_t size);
-  void FindCursor();
+  static absl::StatusOr<RingImage> Make(SpoolRoom* room,
+                                        const std::string& path, bool has_text);
+  absl::Status FindHeader();
+  bool MayBeInUse(const std::string& path) const;
+  absl::StatusOr<bool> CopyItems(uint64_t max_bytes, bool has_text,
+                                 ItemSpool* spool);
+  absl::Status Spool(SpoolRoom* room, bool has_text);
+  absl::Status ReadLiveAgain();
+  bool Counts(const RecoveredRecord& record) const;
+  bool ClipGap();
 
-  std::unique_ptr<char[]> bytes_;
-  size_t size_ = 0;
-  uint64_t file_bytes_ = 0;
-  RingHeader header_ = {};
+  std::unique_ptr<SpoolRoom> own_room_;
+  ForkClosedFile file_;
+  std::unique_ptr<FileSource> source_;
+  // Reads the items. One of them is used.
+  std::unique_ptr<RingRecovery> recovery_;
+  std::unique_ptr<ItemSpool> spool_;
+
+  RingSummary summary_;
   bool header_is_rebuilt_ = false;
   CursorState cursor_state_ = CursorState::kNone;
   PersistCursor cursor_ = {};
-  // If the ring was in use while it was read: the tail when the reading began.
-  // Later positions are incomplete.
+  // The bounds of items if the ring may be in use: the rest was written to
+  // segments, or was logged, while the ring was read.
+  bool may_be_in_use_ = false;
+  uint64_t first_record_position_ = 0;
+  uint64_t first_gap_position_ = 0;
   uint64_t end_position_ = kMaxPosition;
+  Gap gap_;
 };
 
 }  // namespace ringlog

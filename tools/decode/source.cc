@@ -243,57 +243,111 @@ void Source::CloseSegment() {
   reader_.reset();
 }
 
-// Returns the index of the first ring record that the segments lack:
-//   1. Skip the positions that the segments' metadata covers.
+Source::~Source() {
+  if (ring_begun_) plan_->ring->image->FreeMemory();
+}
+
+// Returns the number of the ring's first records that the segments have:
+//   1. Count the records at positions that the segments' metadata covers.
 //   2. Lines after the last metadata have no positions, and the ring may have
-//      released some of them. If the last of these lines is in the ring, skip
+//      released some of them. If the last of these lines is in the ring, count
 //      up to it.
-size_t Source::FirstAfterSegments() const {
-  const RingPart& ring = *plan_->ring;
-  size_t first = 0;
-  while (first < ring.records.size() &&
-         ring.records[first].position < segments_end_position_) {
-    ++first;
-  }
-  const size_t end =
-      first + std::min<uint64_t>(open_records_, ring.records.size() - first);
+uint64_t Source::RecordsInSegments() {
+  uint64_t in_segments = 0;
+  uint64_t seen = 0;
+  uint64_t open_records = 0;
   LineFormatter formatter(lines_format_);
   std::string lines;
-  for (size_t i = end; i > first; --i) {
-    const RingRecord& found = ring.records[i - 1];
+  while (true) {
+    const RingRecovery::Item item = NextRingItem();
+    if (item == RingRecovery::Item::kEnd) return in_segments;
+    if (item == RingRecovery::Item::kGap) continue;
+    const RecoveredRecord& found = plan_->ring->image->record();
+    if (found.position < plan_->ring->first_position) continue;
+    ++seen;
+    if (found.position < segments_end_position_) {
+      in_segments = seen;
+      continue;
+    }
+    if (open_records++ == open_records_) return in_segments;
     Record record;
     if (!DecodeRecord(found.head, found.body, &record)) continue;
     lines.clear();
     formatter.AppendRecord(record, found.position, &lines);
-    if (lines == last_open_record_) return i;
+    if (lines == last_open_record_) in_segments = seen;
   }
-  return first;
+}
+
+// Goes to the next item of the ring. Reports an error, which ends the ring.
+RingRecovery::Item Source::NextRingItem() {
+  const RingPart& ring = *plan_->ring;
+  const absl::StatusOr<RingRecovery::Item> item = ring.image->Next();
+  if (item.ok()) return *item;
+  report_->Unusable(ring.path, item.status());
+  ring_ended_ = true;
+  return RingRecovery::Item::kEnd;
+}
+
+void Source::BeginRing() {
+  RingPart& ring = *plan_->ring;
+  ring_begun_ = true;
+  absl::Status status = ring.image->Restart(ring.from);
+  if (status.ok() && overlaps()) {
+    ring_records_to_skip_ = RecordsInSegments();
+    status = ring.image->Restart(ring.from);
+  }
+  if (status.ok()) return;
+  report_->Unusable(ring.path, status);
+  ring_ended_ = true;
 }
 
 bool Source::NextInRing() {
-  if (plan_->ring == nullptr) return false;
-  const RingPart& ring = *plan_->ring;
-  if (!ring_begun_) {
-    ring_begun_ = true;
-    if (overlaps()) ring_record_ = FirstAfterSegments();
-    for (const Gap& gap : ring.gaps) report_->RingGap(ring.path, gap);
-  }
-  while (ring_record_ < ring.records.size()) {
-    const RingRecord& found = ring.records[ring_record_++];
-    current_ = DecodedRecord();
-    if (!DecodeRecord(found.head, found.body, &current_.record)) {
-      report_->Damage(ring.path, absl::StrCat("position ", found.position,
-                                              ": not a log record"));
-      continue;
+  if (plan_->ring == nullptr || ring_ended_) return false;
+  if (!ring_begun_) BeginRing();
+  while (!ring_ended_) {
+    switch (NextRingItem()) {
+      case RingRecovery::Item::kRecord:
+        if (TakeRingRecord(plan_->ring->image->record())) return true;
+        break;
+      case RingRecovery::Item::kGap:
+        ReportRingGap(plan_->ring->image->gap());
+        break;
+      case RingRecovery::Item::kEnd:
+        ring_ended_ = true;
     }
-    current_.position = found.position;
-    current_.is_record = true;
-    current_.origin = Origin::kRing;
-    current_.path = &ring.path;
-    is_parsed_ = true;
-    return true;
+  }
+  for (const Gap& drop : plan_->ring->drops) {
+    report_->RingGap(plan_->ring->path, drop);
   }
   return false;
+}
+
+void Source::ReportRingGap(Gap gap) {
+  const RingPart& ring = *plan_->ring;
+  gap.first_position = std::max(gap.first_position, ring.first_position);
+  if (gap.first_position < gap.end_position) report_->RingGap(ring.path, gap);
+}
+
+// Returns false if the record does not count.
+bool Source::TakeRingRecord(const RecoveredRecord& found) {
+  const RingPart& ring = *plan_->ring;
+  if (found.position < ring.first_position) return false;
+  if (ring_records_to_skip_ > 0) {
+    --ring_records_to_skip_;
+    return false;
+  }
+  current_ = DecodedRecord();
+  if (!DecodeRecord(found.head, found.body, &current_.record)) {
+    report_->Damage(ring.path, absl::StrCat("position ", found.position,
+                                            ": not a log record"));
+    return false;
+  }
+  current_.position = found.position;
+  current_.is_record = true;
+  current_.origin = Origin::kRing;
+  current_.path = &ring.path;
+  is_parsed_ = true;
+  return true;
 }
 
 const DecodedRecord& Source::record() {

@@ -13,11 +13,14 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/line/parsed_record.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
+#include "ringlog/ring/gap.h"
+#include "ringlog/ring/ring_recovery.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/plan.h"
 #include "ringlog/tools/decode/report.h"
@@ -48,6 +51,9 @@ class Source {
         report_(report),
         bulk_format_(bulk_format),
         listener_(listener) {}
+  ~Source();
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
 
   // Moves to the next record or records; returns false at the end. Reports gaps
   // and damage on the way.
@@ -67,7 +73,11 @@ class Source {
 
  private:
   bool NextInSegments();
+  void BeginRing();
   bool NextInRing();
+  RingRecovery::Item NextRingItem();
+  bool TakeRingRecord(const RecoveredRecord& found);
+  void ReportRingGap(Gap gap);
   bool OpenSegment();
   bool overlaps() const {
     return plan_->ring != nullptr && plan_->ring->overlaps_segments;
@@ -80,7 +90,7 @@ class Source {
   void ReportSkipped(bool at_end);
   void CloseSegment();
   void ParseSegmentLines();
-  size_t FirstAfterSegments() const;
+  uint64_t RecordsInSegments();
 
   const SourcePlan* plan_;
   Report* report_;
@@ -109,8 +119,10 @@ class Source {
   // metadata shows whether records are missing.
   bool is_end_missing_ = false;
 
-  size_t ring_record_ = 0;
   bool ring_begun_ = false;
+  bool ring_ended_ = false;
+  // Number of next records of the ring that the segments have.
+  uint64_t ring_records_to_skip_ = 0;
 
   absl::string_view lines_;
   LineFormat lines_format_ = LineFormat::kText;
