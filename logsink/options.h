@@ -157,7 +157,7 @@ struct RingLogSinkOptions {
   // It also requires a rotation by size or by time, because a segment that
   // never ends cannot be kept small. Each live process has a ring, and so has
   // each forked child that logs: leave room for their rings, and for those of
-  // children that were killed within the last minute. The flusher applies the
+  // children that were killed within the last minute. A thread applies the
   // limits at the start, with each new segment, and once a minute.
   RetentionOptions retention;
 

@@ -35,6 +35,10 @@ constexpr absl::Duration kMaxReplaceInterval = absl::Minutes(1);
 // The flusher whose thread this is; null in other threads.
 thread_local const Flusher* this_threads_flusher = nullptr;
 
+RetentionPolicy RetentionPolicyOf(const FlusherOptions& options) {
+  return {options.retention, options.segment.mode};
+}
+
 absl::Status CannotWaitForItself() {
   return absl::FailedPreconditionError(
       "wait for the flusher: called from on_segment_closed, in its own thread");
@@ -65,8 +69,8 @@ Flusher::Flusher(Ring* ring, const FlusherOptions& options,
       batch_(options.format, ring->take_position(), recent_.get()),
       drain_(ring, options.stuck_writer_timeout),
       segments_(ring, SequenceOptions(options)),
-      retention_(options.retention, LogDirectoriesOf(*ring, options.directory),
-                 recovery),
+      retention_(RetentionPolicyOf(options),
+                 LogDirectoriesOf(*ring, options.directory), recovery),
       fork_generation_(ForkGeneration::Now()) {}
 
 Flusher::~Flusher() { Stop().IgnoreError(); }
@@ -198,7 +202,7 @@ void Flusher::Adopt(const FlusherOptions& options) {
   options_ = options;
   segments_.Reconfigure(SequenceOptions(options_));
   rotations_.Reconfigure(options_.rotation, absl::Now());
-  retention_.Reconfigure(options_.retention);
+  retention_.Reconfigure(RetentionPolicyOf(options_));
 }
 
 bool Flusher::IsDue(bool flush) const {
@@ -274,10 +278,10 @@ absl::Status Flusher::TakeAll() {
   return absl::OkStatus();
 }
 
-// Starts a round of recovery if one is due, and enforces retention.
+// Starts a round of recovery and a run of retention if they are due.
 void Flusher::RunHousekeeping() {
   // The end of the process would interrupt a new round.
-  if (recovery_ != nullptr && !is_ending_) {
+  if (recovery_ != nullptr && !is_ending_ && retention_.MayRecover()) {
     recovery_->StartRoundIfDue(MonotonicTime());
   }
   retention_.RunIfDue(is_ending_);

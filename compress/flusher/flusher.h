@@ -9,9 +9,9 @@
 //
 // This order makes records exactly-once: a kill between two steps neither loses
 // a record nor duplicates one (compress/FORMAT.md, "Exactly once"). The thread
-// also begins and closes segments, enforces retention, and starts the rounds of
-// recovery at their time. If the path of the ring does not lead to it any more,
-// it hands over to another ring (FlusherOptions::on_ring_lost).
+// also begins and closes segments, and starts the runs of retention and the
+// rounds of recovery at their time. If the path of the ring does not lead to it
+// any more, it hands over to another ring (FlusherOptions::on_ring_lost).
 //
 // The flusher never uses LOG and never ends the process. It counts errors in
 // the ring's header and reports them on stderr, at most one line a minute. The
@@ -40,7 +40,7 @@
 #include "ringlog/compress/flusher/rotation_requests.h"
 #include "ringlog/compress/line/recent_lines.h"
 #include "ringlog/compress/recovery/background_recovery.h"
-#include "ringlog/compress/retention/retention_runner.h"
+#include "ringlog/compress/retention/background_retention.h"
 #include "ringlog/compress/segment/batch_builder.h"
 #include "ringlog/compress/segment/log_directories.h"
 #include "ringlog/compress/segment/segment_format.h"
@@ -59,7 +59,7 @@ class Flusher {
   // Starts the thread, in which all signals except fault signals are blocked.
   // The ring must have no other consumer. If `recovery` is not null, the
   // flusher starts its rounds when they are due, and retention waits for them
-  // (RetentionRunner). The ring and `recovery` must outlive the flusher.
+  // (BackgroundRetention). The ring and `recovery` must outlive the flusher.
   //
   //   ResourceExhausted: the system has no thread to give
   static absl::StatusOr<std::unique_ptr<Flusher>> Start(
@@ -194,7 +194,7 @@ class Flusher {
   absl::Status end_status_;
   RingDrain drain_;
   RollingSegmentWriter segments_;
-  RetentionRunner retention_;
+  BackgroundRetention retention_;
   // Monotonic time of the last check whether the ring is lost.
   absl::Duration ring_checked_at_ = -absl::InfiniteDuration();
   bool ring_is_lost_ = false;

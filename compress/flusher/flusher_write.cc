@@ -164,6 +164,8 @@ void Flusher::PrepareRetry(const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) {
     retention_.SetDueSoon();
     RunHousekeeping();
+    // Without room, there is nothing else to do.
+    retention_.AwaitRun(kMaxRetryDelay);
   }
   CheckRingFile(/*at_once=*/!absl::IsResourceExhausted(status));
 }

@@ -4,6 +4,8 @@
 #ifndef RINGLOG_COMPRESS_RETENTION_RETENTION_H_
 #define RINGLOG_COMPRESS_RETENTION_RETENTION_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -14,6 +16,7 @@
 #include "absl/types/span.h"
 #include "ringlog/compress/log_options.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_format.h"
 
 namespace ringlog {
 
@@ -26,16 +29,21 @@ inline constexpr size_t kSparedLeftovers = 64;
 struct LogFile {
   std::string path;
   FileKind kind = FileKind::kSegment;  // or kRing
-  uint32_t ring_id_prefix = 0;
+  RingId ring_id = {};
   uint64_t segment_number = 0;
   absl::Time begun;     // time in its name
   absl::Time modified;  // time of its last write
+  // Bytes on the disk. A hole takes none.
   uint64_t bytes = 0;
   // True if it must not be deleted: a process uses it, or deleting it failed.
   bool stays = false;
   // True if it is not on the file system of the segments, so that deleting it
   // frees no bytes there.
   bool is_elsewhere = false;
+  // True if it is in a directory of rings alone.
+  bool is_in_ring_directory = false;
+  dev_t device = 0;
+  ino_t inode = 0;
 };
 
 // Returns the indexes of the files to delete, in this order. In addition to
@@ -48,6 +56,15 @@ struct LogFile {
 //     the clock was wrong once, those files must not push out new ones.
 //   - The segments of one ring are ordered by their numbers, whatever their
 //     times are.
+//
+// Rings do not push out the newest segments:
+//
+//   - The rings on the file system of the segments count with at most three
+//     quarters of max_bytes, so that segments always have a quarter. If
+//     segments and rings together still exceed max_bytes, the oldest leftover
+//     rings are deleted.
+//   - Rings elsewhere do not count. If they alone exceed max_bytes, the oldest
+//     leftover rings there are deleted.
 //
 // If `free_bytes` is not known, deletes nothing for min_free_bytes.
 std::vector<size_t> ExcessFiles(absl::Span<const LogFile> files,

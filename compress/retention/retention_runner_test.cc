@@ -17,11 +17,13 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/compress/retention/log_files.h"
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/retention/retention_test_fixture.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/harness/test_files.h"
+#include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
 namespace {
@@ -58,7 +60,8 @@ TEST_F(RetentionRunnerTest, LimitHoldsWithinProcess) {
   Process process(directory_, MaxFiles(3));
   for (int i = 0; i < 20; ++i) {
     process.LogSegments(1);
-    EXPECT_LE(Segments("program").size(), 4u);
+    // Retention runs in the background.
+    WaitUntil([&] { return Segments("program").size() <= 4; });
     process.Rotate();
   }
   process.Log("the last");
@@ -80,7 +83,7 @@ TEST_F(RetentionRunnerTest, ForkedChildDoesNotLockSegments) {
   }
   process.Rotate();
   process.Log("two");
-  Runner(MaxFiles(1)).RunIfDue();
+  Enforce(MaxFiles(1));
   EXPECT_THAT(Segments("program"), SizeIs(1));
   close(pipe_ends[1]);
   int status = 0;
@@ -114,7 +117,7 @@ TEST_F(RetentionRunnerTest, ForkedChildOfKilledProcessLocksNoFile) {
   EXPECT_THAT(AllText(directory_), ::testing::HasSubstr("record 1"));
   RetentionOptions options;
   options.max_age = absl::Nanoseconds(1);
-  Runner(options).RunIfDue();
+  Enforce(options);
   EXPECT_THAT(Segments("program"), IsEmpty());
   close(pipe_ends[1]);
 }
@@ -146,9 +149,11 @@ TEST_F(RetentionRunnerTest, DeletesOnlyTheProgramsFiles) {
   RetentionOptions options;
   options.max_bytes = 1;
   options.max_age = absl::Nanoseconds(1);
-  RetentionRunner runner = Runner(options);
-  EXPECT_THAT(runner.List(), SizeIs(2));
-  runner.RunIfDue();
+  EXPECT_THAT(
+      LogFiles({directory_, directory_, "program"}).List(0, &Never).files,
+      SizeIs(2));
+  RetentionRunner runner = Runner();
+  Enforce(options, &runner);
   EXPECT_EQ(runner.deleted_files(), 2u);
   EXPECT_EQ(runner.errors(), 0u);
   EXPECT_THAT(Segments("other"), SizeIs(3));
@@ -172,8 +177,8 @@ TEST_P(LiveProcessTest, OpenSegmentStays) {
   RetentionOptions options;
   options.max_bytes = 1;
   options.max_age = absl::Nanoseconds(1);
-  RetentionRunner runner = Runner(options);
-  runner.RunIfDue();
+  RetentionRunner runner = Runner();
+  Enforce(options, &runner);
   EXPECT_EQ(runner.deleted_files(), 3u);
   EXPECT_EQ(runner.errors(), 0u);
   EXPECT_THAT(Segments("program"), ElementsAre(open));
@@ -194,14 +199,13 @@ TEST_F(RetentionRunnerTest, FilesForRecoveryStay) {
   RetentionOptions options;
   options.max_age = absl::Nanoseconds(1);
   options.max_bytes = 1;
-  RetentionRunner runner = Runner(options);
-  runner.RunIfDue();
+  RetentionRunner runner = Runner();
+  Enforce(options, &runner);
   EXPECT_THAT(Segments("program"), SizeIs(1));
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
   EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   EXPECT_THAT(AllText(directory_), HasSubstr("record 2"));
-  runner.SetDue();
-  runner.RunIfDue();
+  Enforce(options, &runner);
   EXPECT_THAT(Segments("program"), IsEmpty());
 }
 
@@ -215,6 +219,10 @@ TEST_F(RetentionRunnerTest, CrashLoopDoesNotFillDisk) {
     InChild([&] {
       Process process(directory_, options);
       process.Log(absl::StrCat("life ", life, "."));
+      // A process that dies earlier deletes nothing.
+      WaitUntil([&] {
+        return FilesIn(directory_, ".ring").size() <= kSparedLeftovers + 1;
+      });
       raise(SIGKILL);
     });
     for (const std::string& path : FilesIn(directory_, ".ring")) {
@@ -230,6 +238,22 @@ TEST_F(RetentionRunnerTest, CrashLoopDoesNotFillDisk) {
   EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   EXPECT_THAT(AllText(directory_),
               HasSubstr(absl::StrCat("life ", lives - 1, ".")));
+}
+
+// A run that must stop at once identifies or deletes one file.
+TEST_F(RetentionRunnerTest, StoppedRunContinuesLater) {
+  MakeSegments(6);
+  const std::vector<std::string> all = Segments("program");
+  RetentionRunner runner = Runner();
+  int runs = 1;
+  while (!runner.Run({MaxFiles(3), 0}, [] { return true; })) {
+    EXPECT_EQ(runner.deleted_files(),
+              static_cast<uint64_t>(std::max(0, runs - 5)));
+    ++runs;
+  }
+  // The sixth run identifies the last file.
+  EXPECT_EQ(runs, 9);
+  EXPECT_THAT(Segments("program"), ElementsAre(all[3], all[4], all[5]));
 }
 
 TEST_F(RetentionRunnerTest, SimultaneousProcessesShareOneLimit) {

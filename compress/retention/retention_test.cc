@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/testing/harness/test_seed.h"
 
 namespace ringlog {
@@ -31,11 +33,18 @@ using ::testing::IsEmpty;
 constexpr uint64_t kPlenty = uint64_t{1} << 40;
 const absl::Time kNow = absl::FromUnixSeconds(1795489384);
 
+// Returns a ring id. All of them have the same prefix.
+RingId Id(uint32_t ring) {
+  RingId id = {1, 2, 3, 4};
+  std::memcpy(id.data() + 12, &ring, sizeof ring);
+  return id;
+}
+
 LogFile Segment(uint32_t ring, uint64_t number, absl::Duration age,
                 uint64_t bytes = 100) {
   LogFile file;
   file.kind = FileKind::kSegment;
-  file.ring_id_prefix = ring;
+  file.ring_id = Id(ring);
   file.segment_number = number;
   file.begun = kNow - age;
   file.modified = kNow - age;
@@ -220,7 +229,31 @@ TEST(RetentionTest, RingOnAnotherDiskFreesNoSpace) {
   files[0].is_elsewhere = true;
   RetentionOptions options;
   options.min_free_bytes = 1000;
-  EXPECT_THAT(Excess(files, options, 0), ElementsAre(0, 1));
+  EXPECT_THAT(Excess(files, options, 0), ElementsAre(1));
+}
+
+TEST(RetentionTest, RingsLeaveAQuarterToSegments) {
+  std::vector<LogFile> files = FiveSegments();
+  files.push_back(RingFile(7, absl::Hours(20), uint64_t{1} << 40));
+  RetentionOptions options;
+  options.max_bytes = 1600;
+  EXPECT_THAT(Excess(files, options), ElementsAre(4));
+  options.max_bytes = 2000;
+  EXPECT_THAT(Excess(files, options), IsEmpty());
+}
+
+TEST(RetentionTest, RingsElsewherePushOutNoSegment) {
+  std::vector<LogFile> files = FiveSegments();
+  for (uint32_t i = 0; i < kSparedLeftovers + 3; ++i) {
+    files.push_back(RingFile(100 + i, absl::Hours(500 - i)));
+    files.back().is_elsewhere = true;
+  }
+  RetentionOptions options;
+  options.max_bytes = 1000 * (kSparedLeftovers + 1);
+  // Their own limit.
+  EXPECT_THAT(Excess(files, options), ElementsAre(5, 6));
+  options.max_bytes = 500;
+  EXPECT_THAT(Excess(files, options), ElementsAre(5, 6, 7));
 }
 
 // Invariants checked, with random files and limits:
@@ -233,12 +266,12 @@ TEST(RetentionTest, DeletesEnoughAndNotTooMuch) {
   const auto pick = [&random](uint64_t n) { return random() % n; };
   for (int run = 0; run < 3000; ++run) {
     std::vector<LogFile> files;
-    std::map<uint32_t, uint64_t> last;
-    std::set<uint32_t> rings;
+    std::map<RingId, uint64_t> last;
+    std::set<RingId> rings;
     const uint64_t ring_count = pick(4) + 1;
     for (uint64_t i = pick(30); i > 0; --i) {
       const auto ring = static_cast<uint32_t>(pick(ring_count));
-      files.push_back(Segment(ring, ++last[ring],
+      files.push_back(Segment(ring, ++last[Id(ring)],
                               absl::Minutes(static_cast<int64_t>(pick(1000))),
                               pick(300)));
       files.back().stays = pick(8) == 0;
@@ -246,7 +279,7 @@ TEST(RetentionTest, DeletesEnoughAndNotTooMuch) {
     for (uint32_t ring = 0; ring < ring_count; ++ring) {
       if (pick(2) == 0) continue;
       files.push_back(RingFile(ring, absl::Minutes(5)));
-      rings.insert(ring);
+      rings.insert(Id(ring));
     }
     std::shuffle(files.begin(), files.end(), random);
     RetentionOptions options;
@@ -264,8 +297,8 @@ TEST(RetentionTest, DeletesEnoughAndNotTooMuch) {
     const auto may_be_deleted = [&](size_t i) {
       const LogFile& file = files[i];
       return file.kind == FileKind::kSegment && !file.stays &&
-             (rings.count(file.ring_id_prefix) == 0 ||
-              file.segment_number != last[file.ring_id_prefix]);
+             (rings.count(file.ring_id) == 0 ||
+              file.segment_number != last[file.ring_id]);
     };
     const auto is_too_old = [&](size_t i) {
       return options.max_age != absl::ZeroDuration() &&
@@ -276,13 +309,16 @@ TEST(RetentionTest, DeletesEnoughAndNotTooMuch) {
     const auto holds = [&](size_t back) {
       uint64_t count = 0;
       uint64_t bytes = 0;
+      uint64_t ring_bytes = 0;
       uint64_t free = free_bytes;
       for (size_t i = 0; i < files.size(); ++i) {
         const bool is_deleted = deleted.count(i) != 0 && i != back;
         count += !is_deleted && files[i].kind == FileKind::kSegment;
-        bytes += is_deleted ? 0 : files[i].bytes;
+        const bool is_ring = files[i].kind == FileKind::kRing;
+        (is_ring ? ring_bytes : bytes) += is_deleted ? 0 : files[i].bytes;
         free += is_deleted ? files[i].bytes : 0;
       }
+      bytes += std::min(ring_bytes, options.max_bytes - options.max_bytes / 4);
       return (options.max_files == 0 || count <= options.max_files) &&
              (options.max_bytes == 0 || bytes <= options.max_bytes) &&
              free >= options.min_free_bytes;

@@ -25,6 +25,7 @@
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/retention/retention_runner.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/test_records.h"
@@ -96,13 +97,36 @@ inline void InChild(const std::function<void()>& body) {
 
 class RetentionFixture : public ::testing::Test {
  protected:
-  RetentionRunner Runner(const RetentionOptions& options) const {
-    return RetentionRunner(options, {directory_, directory_, "program"});
+  RetentionRunner Runner() const {
+    return RetentionRunner({directory_, directory_, "program"});
   }
+  // Deletes the excess files.
+  static void Enforce(const RetentionOptions& limits, RetentionRunner* runner) {
+    EXPECT_TRUE(runner->Run({limits, kDefaultSegmentMode}, &Never));
+  }
+  void Enforce(const RetentionOptions& limits) const {
+    RetentionRunner runner = Runner();
+    Enforce(limits, &runner);
+  }
+  static bool Never() { return false; }
+
   static RetentionOptions MaxFiles(uint64_t n) {
     RetentionOptions options;
     options.max_files = n;
     return options;
+  }
+  static RetentionOptions MaxBytes(uint64_t n) {
+    RetentionOptions options;
+    options.max_bytes = n;
+    return options;
+  }
+  // Makes closed segments of a process that has ended.
+  void MakeSegments(int count) const {
+    InChild([&] {
+      Process process(directory_, RetentionOptions());
+      process.LogSegments(count);
+      process.End();
+    });
   }
   // Returns the paths of the segments of `program`.
   std::vector<std::string> Segments(const std::string& program) const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "zstd.h"
 
 namespace ringlog {
@@ -39,12 +40,19 @@ void FrameDecoder::Begin(uint64_t offset) {
   }
 }
 
-// Fills `in_` with the next bytes of the file. Returns false at the limit, or
-// if pread(2) fails.
+// Fills `in_` with the next bytes of the file. Returns false at the limit, at a
+// hole, or if pread(2) fails. A hole up to the limit counts as the limit.
 bool FrameDecoder::Read() {
-  const size_t bytes = static_cast<size_t>(
-      std::min<uint64_t>(in_.size(), limit_ - std::min(limit_, read_offset_)));
-  if (bytes == 0) return false;
+  if (read_offset_ >= limit_) return false;
+  const FileRange data = file_->FindData(read_offset_, limit_);
+  if (data.begin > read_offset_) {
+    if (data.begin < limit_) {
+      error_ = absl::StrCat("the file has a hole at byte ", read_offset_);
+    }
+    return false;
+  }
+  const auto bytes = static_cast<size_t>(
+      std::min<uint64_t>(in_.size(), data.end - read_offset_));
   const absl::StatusOr<size_t> got =
       file_->ReadAt(read_offset_, in_.data(), bytes);
   if (!got.ok()) error_ = std::string(got.status().message());

@@ -32,7 +32,7 @@ class FrameDecoder {
   enum class Result {
     kMore,       // The frame continues.
     kEnd,        // The frame has ended. Its checksum, if any, matches.
-    kTruncated,  // The limit is before the end of the frame.
+    kTruncated,  // The limit, or a hole up to it, is before the frame's end.
     kDamaged,    // error() has the cause.
   };
   // Appends decompressed text to `*text` until `*text` has `max_bytes`, or up

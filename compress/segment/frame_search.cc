@@ -21,11 +21,10 @@ uint32_t Load32(const char* p) {
 }
 
 // Budget of all searches of a file: bytes read in vain, without the bytes that
-// are only searched for magics.
+// are only searched for magics. Added to it: kBudgetPerByte for each byte of
+// data.
 constexpr uint64_t kMinBudgetBytes = 1 << 20;
-uint64_t BudgetBytes(uint64_t file_bytes) {
-  return kMinBudgetBytes + 4 * file_bytes;
-}
+constexpr uint64_t kBudgetPerByte = 4;
 
 // Bytes that a parsed block header is charged as, by its cost.
 constexpr uint64_t kBytesOfABlock = 32;
@@ -108,16 +107,30 @@ void FrameSearch::SetSegment(const RingId& ring_id, uint64_t number) {
   has_next_ = false;
 }
 
-// Returns some bytes of the file from `offset` on: at least four, unless the
-// limit is closer or pread(2) fails.
-absl::string_view FrameSearch::BytesFrom(uint64_t offset) {
+// Returns true if the budget is used up.
+bool FrameSearch::IsOverBudget() {
+  if (spent_ <= kMinBudgetBytes) return false;
+  if (!data_bytes_.has_value()) {
+    data_bytes_ = 0;
+    for (uint64_t at = 0; at < limit_;) {
+      const FileRange data = file_->FindData(at, limit_);
+      *data_bytes_ += data.end - data.begin;
+      at = data.end;
+    }
+  }
+  return (spent_ - kMinBudgetBytes) / kBudgetPerByte > *data_bytes_;
+}
+
+// Returns some bytes of the file from `offset` to `end`: at least four, unless
+// `end` is closer or pread(2) fails.
+absl::string_view FrameSearch::BytesFrom(uint64_t offset, uint64_t end) {
   constexpr size_t kChunkBytes = 64 << 10;
   if (offset < chunk_begin_ ||
       offset + kMagicBytes > chunk_begin_ + chunk_size_) {
     chunk_.resize(kChunkBytes);
     const absl::StatusOr<size_t> got = file_->ReadAt(
         offset, chunk_.data(),
-        static_cast<size_t>(std::min<uint64_t>(kChunkBytes, limit_ - offset)));
+        static_cast<size_t>(std::min<uint64_t>(kChunkBytes, end - offset)));
     chunk_begin_ = offset;
     chunk_size_ = got.ok() ? *got : 0;
   }
@@ -130,16 +143,22 @@ absl::string_view FrameSearch::BytesFrom(uint64_t offset) {
 std::optional<uint64_t> FrameSearch::Search(
     uint64_t offset, bool for_zstd_frames,
     absl::FunctionRef<bool(uint32_t magic, uint64_t offset)> is_it) {
-  const uint64_t budget = BudgetBytes(limit_);
   while (offset + kMagicBytes <= limit_) {
-    const absl::string_view bytes = BytesFrom(offset);
+    // No magic has a zero, so none is partly in a hole.
+    const FileRange data = file_->FindData(offset, limit_);
+    if (data.end - data.begin < kMagicBytes) {
+      offset = data.end;
+      continue;
+    }
+    offset = data.begin;
+    const absl::string_view bytes = BytesFrom(offset, data.end);
     if (bytes.size() < kMagicBytes) return std::nullopt;
     Occurrences metadata(bytes, kMetadataFrameMagic);
     Occurrences frames(for_zstd_frames ? bytes : "", kZstdFrameMagic);
     for (size_t i = 0;; ++i) {
       i = std::min(metadata.From(i), frames.From(i));
       if (i == absl::string_view::npos) break;
-      if (spent_ > budget) return std::nullopt;
+      if (IsOverBudget()) return std::nullopt;
       if (is_it(Load32(bytes.data() + i), offset + i)) return offset + i;
     }
     offset += bytes.size() - kMagicBytes + 1;

@@ -7,9 +7,9 @@
 // frame with the segment's ring id and number. A process that can only log does
 // not know the ring id.
 //
-// All searches of a file together take time in proportion to the file's length,
-// also if an attacker made the file. They share a budget of bytes read in vain.
-// Once the budget is used up, no further frame is found.
+// All searches of a file together take time in proportion to the file's data,
+// without its holes, also if an attacker made the file. They share a budget of
+// bytes read in vain. Once the budget is used up, no further frame is found.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_FRAME_SEARCH_H_
 #define RINGLOG_COMPRESS_SEGMENT_FRAME_SEARCH_H_
@@ -79,7 +79,8 @@ class FrameSearch {
   std::optional<uint64_t> Search(
       uint64_t offset, bool for_zstd_frames,
       absl::FunctionRef<bool(uint32_t magic, uint64_t offset)> is_it);
-  absl::string_view BytesFrom(uint64_t offset);
+  bool IsOverBudget();
+  absl::string_view BytesFrom(uint64_t offset, uint64_t end);
   std::optional<FrameMetadata> ReadMetadata(uint64_t offset);
   bool IsZstdFrame(uint64_t offset);
   void FindNext(uint64_t offset);
@@ -87,6 +88,8 @@ class FrameSearch {
   const SegmentFile* const file_;
   const uint64_t limit_;
   uint64_t spent_ = 0;  // Bytes charged to the budget.
+  // Bytes of the file up to the limit that are not in holes, once known.
+  std::optional<uint64_t> data_bytes_;
 
   bool has_segment_ = false;
   RingId ring_id_ = {};

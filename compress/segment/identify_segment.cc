@@ -26,7 +26,9 @@ constexpr uint64_t kMaxShiftBytes = 16;
 // Follows the headers of frames, one frame after the other from byte 0.
 class Walk {
  public:
-  Walk(const SegmentFile& file, uint64_t limit) : file_(file), limit_(limit) {}
+  // Does not follow a frame for longer than a first frame can be.
+  Walk(const SegmentFile& file, uint64_t limit)
+      : file_(file), limit_(std::min(limit, kMaxSearchBytes)) {}
 
   enum class End {
     kMetadata,   // Found: metadata().
@@ -36,7 +38,7 @@ class Walk {
                  // damaged.
   };
   End Run() {
-    while (at_ < std::min(limit_, kMaxSearchBytes)) {
+    while (at_ < limit_) {
       uint32_t head[2];  // magic; of a skippable frame, its length
       const absl::StatusOr<size_t> got =
           file_.ReadAt(at_, reinterpret_cast<char*>(head), sizeof head);

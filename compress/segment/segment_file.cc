@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -102,6 +103,24 @@ absl::StatusOr<struct stat> SegmentFile::Stat() const {
 
 absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,
                                            size_t bytes) const {
+  if (bytes > ReadBuffer::kMaxSmallRead) return Read(offset, out, bytes);
+  if (buffer_.Get(offset, out, bytes)) return bytes;
+  std::string& memory = buffer_.Refill(offset);
+  const absl::Status status_before = read_status_;
+  const absl::StatusOr<size_t> got = Read(offset, memory.data(), memory.size());
+  if (!got.ok()) {
+    // The bytes that cannot be read may be those after the wanted ones.
+    read_status_ = status_before;
+    return Read(offset, out, bytes);
+  }
+  buffer_.Filled(*got);
+  const size_t available = std::min(bytes, *got);
+  buffer_.Get(offset, out, available);
+  return available;
+}
+
+absl::StatusOr<size_t> SegmentFile::Read(uint64_t offset, char* out,
+                                         size_t bytes) const {
   size_t done = 0;
   while (done < bytes) {
     const ssize_t n = pread(fd(), out + done, bytes - done,
@@ -118,9 +137,15 @@ absl::StatusOr<size_t> SegmentFile::ReadAt(uint64_t offset, char* out,
   return done;
 }
 
+void SegmentFile::ForgetContent() {
+  buffer_.Clear();
+  data_ranges_ = DataRanges();
+}
+
 absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
   if (bytes.empty()) return absl::OkStatus();
   if (absl::Status s = EnsureOpen(); !s.ok()) return s;
+  ForgetContent();
   while (!bytes.empty()) {
     const ssize_t n =
         pwrite(fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -136,6 +161,7 @@ absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
 
 absl::Status SegmentFile::Truncate(uint64_t bytes) {
   if (absl::Status s = EnsureOpen(); !s.ok()) return s;
+  ForgetContent();
   while (ftruncate(fd(), static_cast<off_t>(bytes)) != 0) {
     if (errno != EINTR) return Error(errno, "truncate");
   }

@@ -14,6 +14,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "ringlog/compress/segment/data_ranges.h"
+#include "ringlog/compress/segment/read_buffer.h"
 #include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_identity.h"
 #include "ringlog/ring/os/fork_closed_file.h"
@@ -68,8 +70,9 @@ class SegmentFile {
   }
 
   // Reads up to `bytes` bytes at `offset` and returns the number of bytes read.
-  // The number is smaller than `bytes` only at the end of the file. Errors are
-  // those of pread(2).
+  // The number is smaller than `bytes` only at the end of the file. Small reads
+  // come from a buffer, which does not have what another process has written
+  // since the bytes were read. Errors are those of pread(2).
   absl::StatusOr<size_t> ReadAt(uint64_t offset, char* out, size_t bytes) const;
   // Reads an integer, or an array of integers, at `offset`. Returns false if
   // the file ends before the last byte, or if ReadAt() fails.
@@ -78,6 +81,15 @@ class SegmentFile {
     const absl::StatusOr<size_t> got =
         ReadAt(offset, reinterpret_cast<char*>(out), sizeof *out);
     return got.ok() && *got == sizeof *out;
+  }
+  // Returns the first data at or after `offset`, up to `limit`, and the end of
+  // the last data before `limit` (data_ranges.h). Between data, the file has
+  // holes, which no function should read.
+  FileRange FindData(uint64_t offset, uint64_t limit) const {
+    return data_ranges_.Next(fd(), offset, limit);
+  }
+  uint64_t FindLastDataEnd(uint64_t limit) const {
+    return data_ranges_.LastEnd(fd(), limit);
   }
   // Returns the first error of ReadAt(), or OK.
   const absl::Status& read_status() const { return read_status_; }
@@ -114,6 +126,10 @@ class SegmentFile {
   // are those of IsLocked() (file_lock.h).
   absl::StatusOr<bool> IsLocked() const;
 
+  // Returns the inode, also if the program has closed the descriptor.
+  //   NotFound: the descriptor is closed, and the path leads to another file
+  //   others:   errors of stat(2)
+  absl::StatusOr<struct stat> Stat() const;
   // Checks that the file is one that this process's user made, in `directory`,
   // from which it was opened. Errors are those of Directory::CheckIsOwn().
   absl::Status CheckIsOwn(Directory* directory) const;
@@ -133,14 +149,17 @@ class SegmentFile {
   int fd() const { return file_.fd(); }
   // Opens the file again if the program has closed the descriptor.
   absl::Status EnsureOpen();
-  absl::StatusOr<struct stat> Stat() const;
   absl::Status Error(int error, absl::string_view attempted) const;
+  absl::StatusOr<size_t> Read(uint64_t offset, char* out, size_t bytes) const;
+  void ForgetContent();
 
   std::string path_;
   ForkClosedFile file_;
   bool is_locked_ = false;
   uint64_t opened_bytes_ = 0;
   mutable absl::Status read_status_;
+  mutable ReadBuffer buffer_;
+  mutable DataRanges data_ranges_;
 };
 
 }  // namespace ringlog

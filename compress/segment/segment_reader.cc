@@ -236,14 +236,17 @@ void SegmentReader::EndTruncatedFrame() {
 uint64_t SegmentReader::ZerosAtEnd() {
   if (zeros_at_end_.has_value()) return *zeros_at_end_;
   uint64_t begin = limit_;
-  char bytes[4096];
-  for (size_t n = sizeof bytes, zeros = n; begin > 0 && zeros == n;) {
-    n = static_cast<size_t>(std::min<uint64_t>(sizeof bytes, begin));
-    const absl::StatusOr<size_t> got = file_.ReadAt(begin - n, bytes, n);
+  std::string bytes(64 << 10, '\0');
+  while ((begin = file_.FindLastDataEnd(begin)) > 0) {
+    const uint64_t from = begin - std::min<uint64_t>(begin, bytes.size());
+    const uint64_t data = file_.FindData(from, begin).begin;
+    const auto n = static_cast<size_t>(begin - data);
+    const absl::StatusOr<size_t> got = file_.ReadAt(data, bytes.data(), n);
     if (!got.ok() || *got != n) break;
-    const absl::string_view rest(bytes, n);
-    zeros = n - 1 - rest.find_last_not_of('\0');  // npos is -1
-    begin -= zeros;
+    const size_t last =
+        absl::string_view(bytes.data(), n).find_last_not_of('\0');
+    begin = data + last + 1;  // npos + 1 is 0
+    if (last != absl::string_view::npos) break;
   }
   zeros_at_end_ = begin;
   return begin;

@@ -26,13 +26,13 @@
 // - A frame that was delivered before is skipped, so that a frame written twice
 //   is read once.
 // - Zeros at the end of the file count as its end. A file system may have
-//   allocated them.
+//   allocated them. A hole elsewhere is damage, which is skipped and not read.
 // - Memory is bounded for every file: a window of 128 MiB, and a frame or a
 //   record of kMaxWholeBytes. A frame with more text is delivered in pieces
 //   before its checksum is verified. Segments have no such frames.
-// - Time is proportional to the size of the file and of its text. If an
-//   attacker made a file that would take longer, the rest of it is a skipped
-//   region.
+// - Time is proportional to the size of the file's data, without its holes, and
+//   of its text. If an attacker made a file that would take longer, the rest of
+//   it is a skipped region.
 //
 // Does not guarantee:
 // - that records of an open frame are those that were written; no checksum

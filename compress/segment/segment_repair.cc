@@ -50,13 +50,22 @@ class NewFile {
     return absl::OkStatus();
   }
 
-  // Appends the bytes [begin, end) of `from`, or fewer if `from` ends before.
+  // Appends the bytes [begin, end) of `from`, or fewer if `from` ended before
+  // when it was opened. A hole stays a hole.
   absl::Status AppendRange(const SegmentFile& from, uint64_t begin,
                            uint64_t end) {
     std::string chunk;
+    end = std::min(end, from.opened_bytes());
     while (begin < end) {
-      chunk.resize(
-          static_cast<size_t>(std::min<uint64_t>(end - begin, kCopyBytes)));
+      const FileRange data = from.FindData(begin, end);
+      if (data.begin > begin) {
+        bytes_ += data.begin - begin;
+        begin = data.begin;
+        if (absl::Status s = file_.Truncate(bytes_); !s.ok()) return s;
+        continue;
+      }
+      chunk.resize(static_cast<size_t>(
+          std::min<uint64_t>(data.end - begin, kCopyBytes)));
       const absl::StatusOr<size_t> got =
           from.ReadAt(begin, chunk.data(), chunk.size());
       if (!got.ok()) return got.status();

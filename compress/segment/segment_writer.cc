@@ -82,7 +82,7 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
     const std::string& path, const SegmentIdentity& identity,
     const SegmentWriterOptions& options) {
   const absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
-  if (!directory.ok()) return directory.status();
+  if (!directory.ok()) return PrependPath(directory.status(), path);
   return Create(*directory, std::string(Basename(path)), identity, options);
 }
 

@@ -68,6 +68,10 @@ absl::StatusOr<BlockExtent> ParseBlockExtent(const SegmentFile& file,
   if (type == kReserved || bytes > kMaxBlockBytes) {
     return NoFrame(file, offset, "block");
   }
+  // A hole would be an endless row of empty blocks.
+  if (*header == 0 && file.FindData(offset, limit).begin != offset) {
+    return NoFrame(file, offset, "block, but a hole,");
+  }
   extent.is_last = (*header & 1) != 0;
   extent.end = offset + kBlockHeaderBytes + (type == kRunLength ? 1 : bytes);
   extent.is_complete = extent.end <= limit;

@@ -44,10 +44,10 @@ struct FrameExtent {
 };
 
 // Returns the extent of the zstd frame at `offset` of `file`, read up to
-// `limit`. Reads each block header with one system call. Adds the number of
-// these headers to `*blocks`, if given.
-//   DataLoss: no zstd frame begins at `offset`, a block header is invalid, or
-//             the file is shorter than `limit`
+// `limit`. Reads each block header, and adds their number to `*blocks`, if
+// given.
+//   DataLoss: no zstd frame begins at `offset`, a block header is invalid or in
+//             a hole, or the file is shorter than `limit`
 //   others:   those of pread(2)
 absl::StatusOr<FrameExtent> ParseFrameExtent(const SegmentFile& file,
                                              uint64_t offset, uint64_t limit,
@@ -64,7 +64,8 @@ struct BlockExtent {
 };
 
 // Returns the extent of the block at `offset` of `file`, read up to `limit`.
-//   DataLoss: the block header is invalid, or the file is shorter than `limit`
+//   DataLoss: the block header is invalid or in a hole, or the file is shorter
+//             than `limit`
 //   others:   those of pread(2)
 absl::StatusOr<BlockExtent> ParseBlockExtent(const SegmentFile& file,
                                              uint64_t offset, uint64_t limit);

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/retention/retention_runner.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/crash_area.h"
 #include "ringlog/ring/record.h"
@@ -324,24 +325,26 @@ std::vector<KillScenario> ReportScenarios() {
 KillScenario DeletionScenario() {
   constexpr int kRecordsPerSegment = 2;
   KillScenario scenario;
-  scenario.name = "FlusherIterationWithDeletion";
-  scenario.thread = SteppedProcess::Thread::kOther;
-  scenario.overwritten = kRecordsPerSegment;
-  // The stores into the ring are those of the rotation scenarios.
-  scenario.by_system_calls = true;
+  scenario.name = "Deletion";
+  constexpr int kDeleted = 2;
+  scenario.overwritten = kDeleted * kRecordsPerSegment;
+  scenario.by_system_calls = true;  // its memory is not shared
   scenario.body = [](const std::string& directory, KillOracle* oracle) {
     Program program(directory, oracle);
     FlusherOptions options;
     options.rotation.max_segment_bytes = 1;
-    options.retention.max_files = 2;
     program.StartFlusher(options);
-    for (int segment = 0; segment < 2; ++segment) {
+    for (int segment = 0; segment < 4; ++segment) {
       program.LogMany(kRecordsPerSegment);
       CHECK(program.flusher()->Flush(absl::InfiniteDuration()));
     }
     SteppedProcess::Freeze();
-    program.LogMany(kRecordsPerSegment);
-    RunStepped([&] { program.flusher()->Stop().IgnoreError(); });
+    RunStepped([&] {
+      RetentionRunner retention({directory, directory, "program"});
+      RetentionPolicy policy;
+      policy.limits.max_files = 2;
+      CHECK(retention.Run(policy, [] { return false; }));
+    });
   };
   return scenario;
 }

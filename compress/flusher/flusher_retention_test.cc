@@ -1,0 +1,151 @@
+// Invariants checked: neither the log nor the end of the process waits for
+// retention; retention makes room on a full disk.
+//
+// This file replaces unlinkat(2), so that a test can hold up retention, and
+// pwrite(2) and statvfs(3), so that a disk is full until a file is deleted.
+
+#include <errno.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/flusher/flusher.h"
+#include "ringlog/compress/flusher/flusher_options.h"
+#include "ringlog/compress/flusher/flusher_test_fixture.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/test_files.h"
+#include "ringlog/testing/harness/wait_until.h"
+
+namespace ringlog {
+namespace {
+
+// Holds up the deletion of a segment.
+struct Gate {
+  Signal has_come, may_go_on;
+};
+std::atomic<Gate*> g_gate{nullptr};
+std::atomic<bool> g_is_full{false};
+
+class FlusherRetentionTest : public FlusherFixture {
+ protected:
+  ~FlusherRetentionTest() override {
+    g_gate = nullptr;
+    g_is_full = false;
+  }
+  void WriteSegments(Flusher* flusher, int count) {
+    for (int i = 0; i < count; ++i) {
+      Append("record");
+      ASSERT_TRUE(flusher->Rotate(kLong).ok());
+    }
+  }
+  size_t SegmentCount() const { return FilesIn(directory_, ".log.zst").size(); }
+};
+
+TEST_F(FlusherRetentionTest, LogGoesOnWhileRetentionIsStuck) {
+  Gate gate;
+  g_gate = &gate;
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.retention.max_files = 1;
+  const auto flusher = StartFlusher(ring_.get(), options);
+  WriteSegments(flusher.get(), 2);
+  gate.has_come.Await();
+  WriteSegments(flusher.get(), 20);
+  EXPECT_EQ(SegmentCount(), 22u);
+  // A forked child has neither of the threads.
+  EXPECT_EQ(RunChild([&] {
+              flusher->Reconfigure(options);
+              const bool is_flushed = flusher->Flush(kLong);
+              _exit(!is_flushed && flusher->Stop().ok() ? 0 : 1);
+            }),
+            0);
+  EXPECT_TRUE(flusher->Stop().ok());
+  EXPECT_EQ(SegmentCount(), 22u);
+  EXPECT_EQ(Texts().size(), 22u);
+  g_gate = nullptr;
+  gate.may_go_on.Send();
+  WaitUntil([] { return !HasThread("ringlog-retain"); });
+  EXPECT_EQ(SegmentCount(), 21u);
+}
+
+TEST_F(FlusherRetentionTest, SparseFilesStopNeitherLogNorEnd) {
+  MakeRing(64);
+  std::string name =
+      SegmentFileName(ring_->header(), 77, kTestTimeNs, LineFormat::kText);
+  const std::string path = absl::StrCat(directory_, "/", name);
+  WriteFile(path, std::string("\x28\xB5\x2F\xFD\x00\x58", 6));
+  if (truncate(path.c_str(), off_t{1} << 40) != 0) {
+    GTEST_SKIP() << "no file of a tebibyte";
+  }
+  FlusherOptions options = Options();
+  options.retention.max_files = 3;
+  const auto flusher = StartFlusher(ring_.get(), options);
+  WriteSegments(flusher.get(), 6);
+  EXPECT_TRUE(flusher->Stop().ok());
+  EXPECT_EQ(SegmentCount(), 4u);
+}
+
+TEST_F(FlusherRetentionTest, FullDiskIsFreed) {
+  MakeRing(64);
+  FlusherOptions options = Options();
+  options.retention.min_free_bytes = 1;
+  const auto flusher = StartFlusher(ring_.get(), options);
+  WriteSegments(flusher.get(), 3);
+  g_is_full = true;
+  Append("later");
+  // Without a full disk, retention runs once a minute.
+  EXPECT_TRUE(flusher->Flush(kLong / 4));
+  EXPECT_FALSE(g_is_full);
+  EXPECT_EQ(SegmentCount(), 3u);
+  EXPECT_TRUE(flusher->Stop().ok());
+  EXPECT_EQ(Texts().back(), "later");
+}
+
+void BeforeDeletion(const char* name) {
+  if (!absl::EndsWith(name, ".log.zst")) return;
+  g_is_full = false;
+  Gate* const gate = g_gate.load();
+  if (gate == nullptr) return;
+  gate->has_come.Send();
+  gate->may_go_on.Await();
+}
+
+}  // namespace
+}  // namespace ringlog
+
+extern "C" {
+
+int unlinkat(int fd, const char* name, int flag) noexcept {
+  ringlog::BeforeDeletion(name);
+  return static_cast<int>(syscall(SYS_unlinkat, fd, name, flag));
+}
+
+ssize_t pwrite(int fd, const void* buf, size_t n, off_t offset) {
+  if (ringlog::g_is_full) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return syscall(SYS_pwrite64, fd, buf, n, offset);
+}
+
+int statvfs(const char*, struct statvfs* buf) noexcept {
+  *buf = {};
+  buf->f_frsize = 4096;
+  buf->f_bavail = ringlog::g_is_full ? 0 : 1000;
+  return 0;
+}
+
+}  // extern "C"

@@ -1,0 +1,104 @@
+// BackgroundRetention
+//
+// Enforces the retention limits of one program while it logs, in threads that
+// the log does not wait for. A file system may need seconds to delete a long
+// file or to list a directory, and other users may fill a directory.
+//
+// Each run has a thread of its own, and there is one at a time. The thread owns
+// all its state, so the BackgroundRetention may be destroyed first.
+//
+// A run deletes nothing while leftover rings are being recovered, because a
+// leftover ring counts toward the limits and shrinks when its records are in a
+// segment:
+//
+//   recovery                                  retention
+//   the first round has not ended             waits
+//   a later round is running                  waits; the last run does not
+//   a round has ended since the last call     runs, even if another is
+//   of RunIfDue()                             running
+//   a round has recovered a file              is due
+//
+// On the other hand, a round waits for a run: see MayRecover().
+
+#ifndef RINGLOG_COMPRESS_RETENTION_BACKGROUND_RETENTION_H_
+#define RINGLOG_COMPRESS_RETENTION_BACKGROUND_RETENTION_H_
+
+#include <pthread.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/time/time.h"
+#include "ringlog/compress/recovery/background_recovery.h"
+#include "ringlog/compress/retention/retention_runner.h"
+#include "ringlog/compress/segment/log_directories.h"
+
+namespace ringlog {
+
+// Thread-compatible. A forked child must not use its parent's
+// BackgroundRetention.
+class BackgroundRetention {
+ public:
+  // `recovery` may be null; otherwise it must outlive this object.
+  BackgroundRetention(const RetentionPolicy& policy,
+                      const LogDirectories& directories,
+                      const BackgroundRecovery* recovery);
+  // Does not wait for a run.
+  ~BackgroundRetention();
+  BackgroundRetention(const BackgroundRetention&) = delete;
+  BackgroundRetention& operator=(const BackgroundRetention&) = delete;
+
+  // Uses `policy` from the next run on, which is due at once.
+  void Reconfigure(const RetentionPolicy& policy);
+
+  // Makes a run due. Call it after a segment was begun or closed.
+  void SetDue() { is_due_ = true; }
+  // Makes a run due if the last one began at least a second ago. Call it when
+  // the disk is full.
+  void SetDueSoon();
+
+  // Starts a run if one is due, or if the last one began at least a minute ago.
+  // Returns at once. Does nothing without a limit, or while a run is in
+  // progress. If `is_ending`, the log is ending: a run that is not the first
+  // one does not wait for a round of recovery. If the system has no thread to
+  // give, reports that on stderr, and the run is due again after a second.
+  void RunIfDue(bool is_ending = false);
+
+  // Waits until no run is in progress. Returns false if `timeout` passes first.
+  bool AwaitRun(absl::Duration timeout);
+
+  // Returns false while a run is in progress, for at most ten seconds: a round
+  // of recovery that starts then would make the run count records twice, in
+  // their ring and in a segment.
+  bool MayRecover() const;
+
+  // Does a RunIfDue() for the last time, and waits until all is deleted, for at
+  // most kLastRunTimeout. A run that takes longer ends with the file that it is
+  // at.
+  static constexpr absl::Duration kLastRunTimeout = absl::Seconds(5);
+  void RunLast();
+
+  // May be called by any thread.
+  uint64_t deleted_files() const;
+  uint64_t errors() const;
+
+ private:
+  struct State;
+
+  bool AwaitsRecovery(bool is_ending);
+  void StartRun();
+
+  const std::shared_ptr<State> state_;  // shared with the thread of a run
+  RetentionPolicy policy_;
+  const BackgroundRecovery* const recovery_;  // may be null
+  BackgroundRecovery::Progress recovery_seen_;
+  bool is_due_ = true;
+  absl::Duration began_at_ = -absl::InfiniteDuration();  // monotonic
+  std::optional<pthread_t> thread_;  // of the last run, if not joined yet
+  bool no_thread_was_reported_ = false;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_RETENTION_BACKGROUND_RETENTION_H_

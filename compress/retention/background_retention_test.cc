@@ -1,0 +1,167 @@
+// Invariants checked:
+//   - no caller waits for a run, except for a bounded time at the end
+//   - a run that is not finished at the end deletes nothing more
+//   - without a thread, the run is due again, and this is reported once
+//
+// This file replaces unlinkat(2), so that a test can hold up a run.
+
+#include "ringlog/compress/retention/background_retention.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "absl/base/config.h"
+#include "absl/strings/match.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/retention/retention_test_fixture.h"
+#include "ringlog/compress/segment/segment_file.h"
+#include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/wait_until.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
+constexpr bool kMayLimitMemory = false;
+#else
+constexpr bool kMayLimitMemory = true;
+#endif
+
+constexpr absl::Duration kLong = absl::Minutes(1);
+
+// Holds up the deletion of a segment.
+struct Gate {
+  Signal has_come, may_go_on;
+};
+std::atomic<Gate*> g_gate{nullptr};
+
+class BackgroundRetentionTest : public RetentionFixture {
+ protected:
+  ~BackgroundRetentionTest() override { g_gate = nullptr; }
+
+  std::unique_ptr<BackgroundRetention> Retention(uint64_t max_files) const {
+    return std::make_unique<BackgroundRetention>(
+        RetentionPolicy{MaxFiles(max_files), kDefaultSegmentMode},
+        LogDirectories{directory_, directory_, "program"}, nullptr);
+  }
+  static void AwaitThreads() {
+    WaitUntil([] { return !HasThread("ringlog-retain"); });
+  }
+};
+
+TEST_F(BackgroundRetentionTest, CallersDoNotWaitForRun) {
+  MakeSegments(5);
+  Gate gate;
+  g_gate = &gate;
+  const auto retention = Retention(3);
+  retention->RunIfDue();
+  gate.has_come.Await();
+  EXPECT_FALSE(retention->MayRecover());
+  EXPECT_FALSE(retention->AwaitRun(absl::ZeroDuration()));
+  for (int i = 0; i < 3; ++i) {
+    retention->SetDue();
+    retention->RunIfDue();
+    retention->Reconfigure({MaxFiles(4), kDefaultSegmentMode});
+  }
+  EXPECT_EQ(retention->deleted_files(), 0u);
+  g_gate = nullptr;
+  gate.may_go_on.Send();
+  EXPECT_TRUE(retention->AwaitRun(kLong));
+  EXPECT_TRUE(retention->MayRecover());
+  EXPECT_EQ(retention->deleted_files(), 2u);
+  EXPECT_THAT(Segments("program"), SizeIs(3));
+  EXPECT_FALSE(HasThread("ringlog-retain"));
+}
+
+TEST_F(BackgroundRetentionTest, LimitsHoldAfterLastRun) {
+  MakeSegments(5);
+  const auto retention = Retention(3);
+  retention->RunLast();
+  EXPECT_THAT(Segments("program"), SizeIs(3));
+  EXPECT_FALSE(HasThread("ringlog-retain"));
+}
+
+TEST_F(BackgroundRetentionTest, EndDoesNotWaitForStuckRun) {
+  MakeSegments(5);
+  Gate gate;
+  g_gate = &gate;
+  auto retention = Retention(1);
+  retention->RunIfDue();
+  gate.has_come.Await();
+  retention->RunLast();
+  EXPECT_EQ(retention->deleted_files(), 0u);
+  retention.reset();
+  g_gate = nullptr;
+  gate.may_go_on.Send();
+  AwaitThreads();
+  // Only the deletion that had begun was finished.
+  EXPECT_THAT(Segments("program"), SizeIs(4));
+}
+
+void LimitMemory() {
+  std::ifstream statm("/proc/self/statm");
+  rlim_t pages = 0;
+  statm >> pages;
+  const rlim_t bytes = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
+  const rlimit limit = {bytes, bytes};
+  if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(101);
+}
+
+TEST_F(BackgroundRetentionTest, RunWithoutThreadIsReportedOnce) {
+  if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
+  MakeSegments(5);
+  std::string err;
+  EXPECT_EQ(RunChild(
+                [&] {
+                  const auto retention = Retention(3);
+                  LimitMemory();
+                  // Uses up the stacks that the C library keeps.
+                  pthread_t thread;
+                  const auto wait = [](void*) -> void* {
+                    for (;;) pause();
+                  };
+                  while (pthread_create(&thread, nullptr, wait, nullptr) == 0) {
+                  }
+                  for (int i = 0; i < 3; ++i) {
+                    retention->SetDue();
+                    retention->RunIfDue();
+                    if (!retention->MayRecover()) _exit(1);
+                  }
+                  retention->RunLast();
+                  _exit(retention->deleted_files() == 0 ? 0 : 2);
+                },
+                &err),
+            0);
+  EXPECT_THAT(err, HasSubstr("start thread ringlog-retain"));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
+void AwaitGate(const char* name) {
+  Gate* const gate = g_gate.load();
+  if (gate == nullptr || !absl::EndsWith(name, ".log.zst")) return;
+  gate->has_come.Send();
+  gate->may_go_on.Await();
+}
+
+}  // namespace
+}  // namespace ringlog
+
+// The C library declares it noexcept.
+extern "C" int unlinkat(int fd, const char* name, int flag) noexcept {
+  ringlog::AwaitGate(name);
+  return static_cast<int>(syscall(SYS_unlinkat, fd, name, flag));
+}

@@ -1,0 +1,300 @@
+#include "ringlog/compress/retention/log_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "ringlog/compress/recovery/leftover_file.h"
+#include "ringlog/compress/segment/identify_segment.h"
+#include "ringlog/compress/segment/segment_file.h"
+#include "ringlog/ring/os/file_lock.h"
+#include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/fork_closed_file.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_header.h"
+
+namespace ringlog {
+namespace {
+
+// Returns the owner of this process's files in `directory`.
+absl::StatusOr<uid_t> OwnerIn(Directory* directory) {
+  const absl::StatusOr<uid_t> owner = directory->OwnOwner();
+  if (owner.ok() || absl::IsPermissionDenied(owner.status())) return owner;
+  // The disk may be too full for a new file, and needs retention then. No file
+  // of another user has this owner.
+  return geteuid();
+}
+
+// Returns the bytes of a file on the disk. A file system that does not count
+// blocks reports none.
+uint64_t BytesOnDisk(const struct stat& st) {
+  constexpr uint64_t kBlockBytes = 512;
+  return st.st_blocks > 0 ? static_cast<uint64_t>(st.st_blocks) * kBlockBytes
+                          : static_cast<uint64_t>(st.st_size);
+}
+
+// Returns the header of the ring `fd`. Errors are those of ReadFileContent()
+// and ParseRingHeader().
+absl::StatusOr<RingHeader> HeaderOf(int fd, const std::string& path) {
+  const absl::StatusOr<FileContent> bytes =
+      ReadFileContent(fd, path, kMaxRingFileBytes, kLiveOffset);
+  if (!bytes.ok()) return bytes.status();
+  return ParseRingHeader(bytes->view());
+}
+
+// Returns the id of the ring that the segment `file` is of, if its content
+// agrees with these parts of its name.
+std::optional<RingId> RingOfSegment(const SegmentFile& file,
+                                    uint32_t ring_id_prefix,
+                                    uint64_t segment_number) {
+  const std::optional<FrameMetadata> metadata =
+      IdentifySegment(file, file.opened_bytes());
+  if (!metadata.has_value() ||
+      RingIdPrefix(metadata->identity.ring_id) != ring_id_prefix ||
+      metadata->identity.number != segment_number) {
+    return std::nullopt;
+  }
+  return metadata->identity.ring_id;
+}
+
+absl::Status InUse(const LogFile& file) {
+  return absl::FailedPreconditionError(absl::StrCat(file.path, ": in use"));
+}
+
+absl::Status Replaced(const LogFile& file) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(file.path, ": not the file that was listed"));
+}
+
+}  // namespace
+
+LogFiles::LogFiles(const LogDirectories& directories)
+    : program_(directories.program) {
+  segments_.path = directories.segments;
+  segments_.has_segments = true;
+  rings_.path = directories.rings;
+}
+
+LogFiles::Listing LogFiles::List(mode_t segment_mode,
+                                 absl::FunctionRef<bool()> must_stop) {
+  segment_mode_ = segment_mode;
+  bool has_identified = false;
+  const auto may_identify = [&] {
+    return !std::exchange(has_identified, true) || !must_stop();
+  };
+  Listing listing;
+  listing.status = Open(&segments_);
+  if (listing.status.ok()) Scan(&segments_, may_identify, &listing);
+  listing.owner = segments_.owner;
+  if (rings_.path.empty() || rings_.path == segments_.path) return listing;
+  const absl::Status status = Open(&rings_);
+  if (status.ok() &&
+      !(rings_.inode == segments_.inode && rings_.device == segments_.device)) {
+    Scan(&rings_, may_identify, &listing);
+  }
+  listing.status.Update(status);
+  return listing;
+}
+
+// Opens the directory, unless the open one still has the path.
+absl::Status LogFiles::Open(Place* place) {
+  struct stat named;
+  if (stat(place->path.c_str(), &named) != 0) {
+    const int error = errno;
+    place->directory.reset();
+    if (error == ENOENT) return absl::OkStatus();
+    return FileStatus(error, absl::StrCat("stat ", place->path));
+  }
+  if (!place->directory.has_value() || named.st_ino != place->inode ||
+      named.st_dev != place->device) {
+    place->known.clear();
+    place->directory.reset();
+    absl::StatusOr<Directory> opened = Directory::Open(place->path);
+    if (absl::IsNotFound(opened.status())) return absl::OkStatus();
+    if (!opened.ok()) return opened.status();
+    const absl::StatusOr<struct stat> st = opened->Stat(".");
+    if (!st.ok()) return st.status();
+    place->directory = *std::move(opened);
+    place->device = st->st_dev;
+    place->inode = st->st_ino;
+  }
+  const absl::StatusOr<uid_t> owner = OwnerIn(&*place->directory);
+  if (!owner.ok()) return owner.status();
+  place->owner = *owner;
+  return absl::OkStatus();
+}
+
+bool LogFiles::IsOwn(const Place& place, FileKind kind,
+                     const struct stat& st) const {
+  mode_t foreign_bits = S_IWGRP | S_IWOTH;
+  if (kind == FileKind::kSegment) foreign_bits &= ~segment_mode_;
+  return S_ISREG(st.st_mode) && st.st_uid == place.owner && st.st_nlink == 1 &&
+         (st.st_mode & foreign_bits) == 0;
+}
+
+// Adds the program's files in the directory to `listing`.
+void LogFiles::Scan(Place* place, absl::FunctionRef<bool()> may_identify,
+                    Listing* listing) const {
+  if (!listing->is_complete || !place->directory.has_value()) return;
+  const absl::StatusOr<std::vector<std::string>> names =
+      place->directory->List();
+  listing->status.Update(names.status());
+  if (!names.ok()) return;
+  for (auto& [name, known] : place->known) known.was_seen = false;
+  for (const std::string& name : *names) {
+    const ParsedFileName parsed = ParseFileName(name);
+    if (parsed.kind == FileKind::kOther || parsed.program != program_ ||
+        (parsed.kind == FileKind::kSegment && !place->has_segments)) {
+      continue;
+    }
+    const absl::StatusOr<struct stat> st = place->directory->Stat(name);
+    if (!st.ok() || !S_ISREG(st->st_mode)) continue;
+    LogFile file = Describe(*place, name, parsed, *st);
+    if (!IsOwn(*place, file.kind, *st)) {
+      if (place->has_segments) listing->AddForeign(std::move(file));
+      continue;
+    }
+    Known& known = place->known[name];
+    known.was_seen = true;
+    if (!known.IsOf(*st)) {
+      if (!may_identify()) {
+        listing->is_complete = false;
+        return;
+      }
+      known = Identify(*place, name, parsed, *st);
+    }
+    if (!known.is_ours) continue;
+    file.ring_id = known.ring_id;
+    file.stays = file.kind == FileKind::kRing && MayBeAlive(known.process);
+    listing->files.push_back(std::move(file));
+  }
+  for (auto it = place->known.begin(); it != place->known.end();) {
+    it = it->second.was_seen ? std::next(it) : place->known.erase(it);
+  }
+}
+
+void LogFiles::Listing::AddForeign(LogFile file) {
+  // Other users must not make this process use up its memory.
+  constexpr size_t kMaxForeign = 4096;
+  ++foreign_count;
+  if (foreign.size() < kMaxForeign) foreign.push_back(std::move(file));
+}
+
+// A segment that has grown may have an intact first frame now.
+bool LogFiles::Known::IsOf(const struct stat& st) const {
+  return device == st.st_dev && inode == st.st_ino &&
+         (is_ours || bytes == static_cast<uint64_t>(st.st_size));
+}
+
+LogFile LogFiles::Describe(const Place& place, const std::string& name,
+                           const ParsedFileName& parsed,
+                           const struct stat& st) const {
+  LogFile file;
+  file.path = place.directory->PathOf(name);
+  file.kind = parsed.kind;
+  file.segment_number = parsed.segment_number;
+  file.begun = absl::FromUnixNanos(parsed.time_ns);
+  file.modified = absl::TimeFromTimespec(st.st_mtim);
+  file.bytes = BytesOnDisk(st);
+  file.is_in_ring_directory = !place.has_segments;
+  file.is_elsewhere = place.device != segments_.device;
+  file.device = st.st_dev;
+  file.inode = st.st_ino;
+  return file;
+}
+
+LogFiles::Known LogFiles::Identify(const Place& place, const std::string& name,
+                                   const ParsedFileName& parsed,
+                                   const struct stat& st) const {
+  Known known;
+  known.device = st.st_dev;
+  known.inode = st.st_ino;
+  known.bytes = static_cast<uint64_t>(st.st_size);
+  known.was_seen = true;
+  if (parsed.kind == FileKind::kSegment) {
+    const absl::StatusOr<SegmentFile> file =
+        SegmentFile::OpenIn(*place.directory, name, O_RDONLY);
+    if (!file.ok()) return known;
+    const std::optional<RingId> ring =
+        RingOfSegment(*file, parsed.ring_id_prefix, parsed.segment_number);
+    known.is_ours = ring.has_value();
+    known.ring_id = ring.value_or(RingId());
+    return known;
+  }
+  const ForkClosedFile file = place.directory->OpenFile(name, O_RDONLY);
+  if (file.fd() < 0) return known;
+  const absl::StatusOr<RingHeader> header =
+      HeaderOf(file.fd(), place.directory->PathOf(name));
+  if (!header.ok()) return known;
+  known.is_ours = RingFileName(*header) == name &&
+                  WritesSegmentsTo(*header, place.has_segments, segments_.path);
+  known.ring_id = RingIdOf(*header);
+  known.process = OwnerOf(*header);
+  return known;
+}
+
+absl::Status LogFiles::Delete(const LogFile& file) {
+  const Place& place = file.is_in_ring_directory ? rings_ : segments_;
+  if (!place.directory.has_value()) {
+    return absl::NotFoundError(absl::StrCat(place.path, ": no such directory"));
+  }
+  const std::string name(Basename(file.path));
+  return file.kind == FileKind::kRing ? DeleteRing(file, place, name)
+                                      : DeleteSegment(file, place, name);
+}
+
+bool LogFiles::IsListed(const LogFile& file, const Place& place,
+                        const struct stat& st) const {
+  return st.st_dev == file.device && st.st_ino == file.inode &&
+         IsOwn(place, file.kind, st);
+}
+
+absl::Status LogFiles::DeleteSegment(const LogFile& file, const Place& place,
+                                     const std::string& name) const {
+  const absl::StatusOr<SegmentFile> segment =
+      SegmentFile::OpenIn(*place.directory, name, O_RDONLY);
+  if (!segment.ok()) return segment.status();
+  const absl::StatusOr<struct stat> st = segment->Stat();
+  if (!st.ok()) return st.status();
+  if (!IsListed(file, place, *st) ||
+      RingOfSegment(*segment, RingIdPrefix(file.ring_id),
+                    file.segment_number) != file.ring_id) {
+    return Replaced(file);
+  }
+  const absl::StatusOr<bool> is_locked = segment->IsLocked();
+  if (!is_locked.ok()) return is_locked.status();
+  if (*is_locked) return InUse(file);
+  if (!segment->IsNamed(*place.directory, name)) return Replaced(file);
+  return place.directory->Delete(name);
+}
+
+absl::Status LogFiles::DeleteRing(const LogFile& file, const Place& place,
+                                  const std::string& name) const {
+  // Open for writing, as the lock requires. Closing the file unlocks it, so it
+  // stays open until it is deleted.
+  const ForkClosedFile ring = place.directory->OpenFile(name, O_RDWR);
+  if (ring.fd() < 0) {
+    return FileStatus(errno, absl::StrCat("open ", file.path));
+  }
+  if (absl::Status s = LockFile(ring.fd(), file.path); !s.ok()) return s;
+  struct stat st;
+  if (fstat(ring.fd(), &st) != 0) {
+    return FileStatus(errno, absl::StrCat("stat ", file.path));
+  }
+  const absl::StatusOr<RingHeader> header = HeaderOf(ring.fd(), file.path);
+  if (!header.ok()) return header.status();
+  if (!IsListed(file, place, st) || RingIdOf(*header) != file.ring_id ||
+      !place.directory->Names(name, ring.fd())) {
+    return Replaced(file);
+  }
+  return place.directory->Delete(name);
+}
+
+}  // namespace ringlog

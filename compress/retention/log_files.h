@@ -1,0 +1,130 @@
+// LogFiles
+//
+// The log files of one program that its user made: lists and deletes them.
+// Others may write to the directories, and a forged file costs its author a
+// few bytes. Therefore a file is the program's only if all of these are true:
+//
+//   - it is a regular file with one link, of the owner that files of this
+//     process have in the directory, and no other user may write to it
+//   - its name is that of a ring or a segment of the program
+//   - its content has the same ring and number as the name; a ring's header
+//     also names the directory of the segments
+//
+// The owner of a file is checked before the file is opened: the content of
+// others' files is not read.
+
+#ifndef RINGLOG_COMPRESS_RETENTION_LOG_FILES_H_
+#define RINGLOG_COMPRESS_RETENTION_LOG_FILES_H_
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "ringlog/compress/retention/retention.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/log_directories.h"
+#include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/ring/os/directory.h"
+#include "ringlog/ring/os/process_identity.h"
+
+namespace ringlog {
+
+// Thread-compatible.
+class LogFiles {
+ public:
+  explicit LogFiles(const LogDirectories& directories);
+
+  struct Listing {
+    // The program's files, the oldest names of a directory first.
+    std::vector<LogFile> files;
+    // Some of the files in the directory of the segments that have names of the
+    // program's files and are not those of its user alone, without ring ids;
+    // and the number of all such files.
+    std::vector<LogFile> foreign;
+    uint64_t foreign_count = 0;
+    // The owner of the program's files in that directory.
+    uid_t owner = 0;
+    // False if the listing ended early.
+    bool is_complete = true;
+    // The first error; the files of that directory are missing.
+    //   PermissionDenied: the user namespace does not show whose the files are,
+    //                     or no file can be created in the directory
+    //   others:           those of opening and reading a directory
+    absl::Status status;
+
+    void AddForeign(LogFile file);
+  };
+
+  // Lists the files. Identifies each one by its content once, and again if that
+  // failed and the file has changed its size. Ends early if `must_stop` returns
+  // true, but not before it has identified one more file, so that the next call
+  // continues. A process that may write to its group's or to all files sets
+  // these bits in the mode of its segments, `segment_mode`: then such a bit
+  // does not make a segment foreign.
+  Listing List(mode_t segment_mode, absl::FunctionRef<bool()> must_stop);
+
+  // Deletes a file of the last listing, after checking again that it is the
+  // program's and the one that was listed.
+  //   FailedPrecondition: a process uses it, or another file has its name
+  //   NotFound:           it does not exist
+  //   Unimplemented:      the file system has no locks, which would show
+  //   whether
+  //                       a process uses it
+  //   others:             those of opening, locking and deleting a file
+  absl::Status Delete(const LogFile& file);
+
+ private:
+  // The content of a file, as last identified.
+  struct Known {
+    dev_t device = 0;
+    ino_t inode = 0;
+    uint64_t bytes = 0;  // its size
+    bool is_ours = false;
+    RingId ring_id = {};
+    ProcessIdentity process;  // of a ring
+    bool was_seen = false;    // in the last listing
+
+    // Returns true if this is still the content of the file.
+    bool IsOf(const struct stat& st) const;
+  };
+  struct Place {
+    std::string path;
+    bool has_segments = false;
+    std::optional<Directory> directory;  // none if it does not exist
+    dev_t device = 0;
+    ino_t inode = 0;
+    uid_t owner = 0;
+    std::map<std::string, Known> known;  // by name
+  };
+
+  static absl::Status Open(Place* place);
+  bool IsOwn(const Place& place, FileKind kind, const struct stat& st) const;
+  void Scan(Place* place, absl::FunctionRef<bool()> may_identify,
+            Listing* listing) const;
+  LogFile Describe(const Place& place, const std::string& name,
+                   const ParsedFileName& parsed, const struct stat& st) const;
+  Known Identify(const Place& place, const std::string& name,
+                 const ParsedFileName& parsed, const struct stat& st) const;
+  bool IsListed(const LogFile& file, const Place& place,
+                const struct stat& st) const;
+  absl::Status DeleteSegment(const LogFile& file, const Place& place,
+                             const std::string& name) const;
+  absl::Status DeleteRing(const LogFile& file, const Place& place,
+                          const std::string& name) const;
+
+  const std::string program_;
+  Place segments_;
+  Place rings_;              // empty path: there are no others
+  mode_t segment_mode_ = 0;  // of the last listing
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_COMPRESS_RETENTION_LOG_FILES_H_
