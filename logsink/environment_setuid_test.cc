@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "ringlog/logsink/environment.h"
 #include "ringlog/logsink/options.h"
+#include "ringlog/testing/harness/ordinary_user.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -51,7 +52,7 @@ std::string OutputOf(const std::string& path) {
 // Gives the program other rights than those of the user who starts it: another
 // user, or another group. Returns false if the user has no other group.
 bool GiveOtherRights(const std::string& path) {
-  if (geteuid() == 0) {
+  if (MayActForOtherUsers()) {
     return chown(path.c_str(), kForeign, static_cast<gid_t>(-1)) == 0 &&
            chmod(path.c_str(), 04755) == 0;
   }

@@ -48,11 +48,13 @@
 namespace ringlog {
 namespace {
 
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 std::atomic<int> g_failures_of_pwrite{0};
 
@@ -248,24 +250,27 @@ TEST_F(FallbackTest, WaitingRecordsPrecedeNewOnes) {
   EXPECT_EQ(texts, waiting);
 }
 
-// A ring whose file has no name must not get new records.
-TEST_F(FallbackTest, DeletedRingKeepsRecordsInFallback) {
+// A ring that no start finds must not get new records.
+TEST_F(FallbackTest, LostRingIsReplacedBeforeReturn) {
   options_.ring_directory.clear();
   Open();
+  const std::string before = sink_->ring_path();
   Block();
   Log("waits");
   WaitForFallback();
   Unblock();
-  WaitUntilWritten(1);
-  EXPECT_THAT(TextsIn(options_.directory), ElementsAre("waits"));
-  for (uint64_t i = 0; i < 100; ++i) {
-    Log("new");
-    WaitUntilWritten(2 + i);
-  }
-  EXPECT_TRUE(sink_->uses_fallback());
+  WaitForReturn();
+  EXPECT_NE(sink_->ring_path(), before);
+  EXPECT_THAT(FilesIn(options_.directory, ".ring"),
+              ElementsAre(sink_->ring_path()));
+  Log("new");
   ASSERT_TRUE(sink_->Close().ok());
-  EXPECT_THAT(TextsIn(options_.directory), SizeIs(1));
-  EXPECT_THAT(TextsIn(options_.fallback_directory), SizeIs(100));
+  std::vector<std::string> texts;
+  for (const std::string& directory : Directories()) {
+    for (const std::string& text : TextsIn(directory)) texts.push_back(text);
+  }
+  EXPECT_THAT(texts, UnorderedElementsAre("waits", "new"));
+  EXPECT_THAT(TextsIn(options_.directory), Contains("new"));
 }
 
 // One ring with records does not prevent the deletion of the other.

@@ -422,8 +422,10 @@ TEST_F(ForkTest, ChildWithoutRingLogsAndWarnsOnce) {
                 &err),
             0);
   EXPECT_THAT(err, HasSubstr(options_.ring_directory));
-  EXPECT_THAT(err, HasSubstr("in a forked child"));
-  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  // The parent may have reported that its ring was moved.
+  const size_t first = err.find("in a forked child");
+  ASSERT_NE(first, std::string::npos) << err;
+  EXPECT_EQ(err.find("in a forked child", first + 1), std::string::npos) << err;
   EXPECT_THAT(DecodeAll({directory_}).texts,
               UnorderedElementsAre("parent", "child 0", "child 1", "child 2"));
 }

@@ -45,6 +45,10 @@ class RingLogSink;
 // the sink has its ring in memory, as after RingLogSink::CreateInMemory(). A
 // line on stderr reports it.
 //
+// The program should close only descriptors that it has opened. If it closes
+// those of ringlog, ringlog leaves the files alone that get their numbers,
+// opens the segment again by its path, and reports that on stderr.
+//
 // Call it in the process that logs, after daemon(3) or any other fork whose
 // parent ends. A child has a ring of its own, but does not continue the
 // recovery that its parent has begun. It searches for leftover rings, including

@@ -26,7 +26,21 @@ using ContextCallback = void (*)(ContextFields&);
 // options that may change while the sink runs.
 struct RingLogSinkOptions {
   // Directory of the segments. Created if it does not exist and its parent
-  // does. A relative path is resolved when the sink is created. Required.
+  // does, with mode 0750 less the rights that the umask takes from the group. A
+  // relative path is resolved when the sink is created. Required.
+  //
+  // It should belong to the program, and not be in /tmp. If another user can
+  // delete files in it, the start reports that on stderr, with the command that
+  // prevents it, and the program logs all the same. A symlink of another user
+  // is refused, as a directory that cannot be used, unless root or the owner of
+  // the directory that it is in has made it.
+  //
+  // If the directory is renamed, deleted or replaced, or if a symlink to it now
+  // points elsewhere, no later start would find the ring. The process notices
+  // that within ten seconds, and creates another ring at the path. New records
+  // go there, and the records of the former ring to the directory that it is
+  // in. stderr reports both rings. (With kOverwriteOldest, the process does not
+  // notice it.)
   std::string directory;
 
   // Directory of the segments while `directory` cannot be written, because
@@ -47,9 +61,8 @@ struct RingLogSinkOptions {
   //
   // Failing back. The first ring keeps its records, and its flusher retries
   // once a second. When all of them are written, new records go to `directory`
-  // again. Exception: if the ring's file was deleted together with its
-  // directory, new records stay here, because no record in that ring would
-  // survive the process.
+  // again. If the first ring was deleted together with its directory, another
+  // one is created first.
   //
   // Start. If `directory` or its ring cannot be created, the process logs here
   // from the start; the ring is here too if ring_directory cannot take it.
@@ -68,8 +81,10 @@ struct RingLogSinkOptions {
   // Directory of the rings. On a disk, a ring survives the restart of a
   // container and of the machine, but a store into it may rarely wait for the
   // disk, for some milliseconds. In /dev/shm a store never waits, but the ring
-  // does not survive the restart of the machine. Default: empty, which means
-  // the directory of the segments.
+  // does not survive the restart of the machine. If the file system has no
+  // locks, the ring is in a private directory of the user, /dev/shm/ringlog-UID
+  // or /dev/shm/ringlog-UID.N, and stderr reports that. Default: empty, which
+  // means the directory of the segments.
   std::string ring_directory;
 
   // Size of the ring in bytes: 64 KiB to 1 GiB, rounded up to a power of two.
@@ -161,8 +176,9 @@ struct RingLogSinkOptions {
   // limits at the start, with each new segment, and once a minute.
   RetentionOptions retention;
 
-  // Permission bits of segments, before the umask applies. Must contain 0600,
-  // because recovery writes to segments. The ring is always 0600.
+  // Permission bits of segments, before the umask applies, which takes nothing
+  // from the owner. Must contain 0600, because recovery writes to segments. The
+  // ring is always 0600.
   // Default: 0640.
   mode_t segment_mode = 0640;
 

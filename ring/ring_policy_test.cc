@@ -34,6 +34,42 @@ int WriteUntilDropped(TestRing& ring, Severity severity) {
   return written;
 }
 
+// ---- A ring with a successor ----
+
+// The writer appends such a record to the other ring.
+TEST(SuccessorTest, RecordForSuccessorIsNotCountedAsDropped) {
+  for (const OverflowPolicy policy :
+       {OverflowPolicy::kDropNewest, OverflowPolicy::kBlock}) {
+    TestRing ring(With(policy));
+    ASSERT_TRUE(ring.Write("last"));
+    ring.ring().SetSuccessor();
+    EXPECT_THAT(ring.ReadAll(), ElementsAre("last"));
+    ring.Release();
+    ASSERT_TRUE(ring.ring().Seal());
+    EXPECT_FALSE(ring.Write("late"));
+    ring.ring().DiscardSlots();
+    EXPECT_FALSE(ring.Write("later"));
+    for (const DropCause cause :
+         {DropCause::kRingFull, DropCause::kTimedOut, DropCause::kClosed}) {
+      EXPECT_EQ(ring.ring().dropped(cause, Severity::kInfo), 0u);
+    }
+  }
+}
+
+// The writer of a slot that was skipped still writes to its memory.
+TEST(SuccessorTest, StuckWriterMayCommitAfterSlotsWereDiscarded) {
+  TestRing ring(With(OverflowPolicy::kDropNewest));
+  const auto stuck = ring.ring().Claim(Severity::kInfo, 40, 1);
+  ASSERT_TRUE(stuck.has_value());
+  ring.ring().SetSuccessor();
+  ASSERT_TRUE(ring.ring().Skip(ring.ring().tail_position()).has_value());
+  ring.ring().Release();
+  ASSERT_TRUE(ring.ring().Seal());
+  ring.ring().DiscardSlots();
+  EXPECT_FALSE(
+      ring.ring().Commit(*stuck, Severity::kInfo, std::string(40, '\0'), "x"));
+}
+
 // ---- kDropNewest ----
 
 TEST(DropNewestTest, KeepsOldestAndCountsDrops) {

@@ -12,11 +12,20 @@
 #
 # The directory is bazel-$revision in $BAZELW_CACHE, by default
 # ${XDG_CACHE_HOME:-$HOME/.cache}/ringlog. The script writes nothing outside of it and does not need
-# root. apt checks every download against Debian's signatures. To start over, delete the directory.
+# root. To start over, delete the directory.
+#
+# Trust. Before the script prints a path, and at each run, it checks that no other user but root can
+# have changed a file in the directory, or can put another directory in its place.
+#   pinned   the release $suite; its archive keys, by the keyring of the machine, which must be there:
+#            apt refuses lists and packages that are not signed by one of them
+#   moves    the versions of all packages and sources, which are those that $suite has at the first
+#            run; the script knows no checksum of them
+#   trusted  the sources of apt as to where files come from, not as to what is in them; CC and PATH
 set -euo pipefail
 export LC_ALL=C
+umask 077
 
-revision=1    # Increase it when the result of this script changes: old and new directories can coexist.
+revision=2    # Increase it when the result of this script changes: old and new directories can coexist.
 suite=forky   # the oldest Debian release with Bazel 7
 
 say() { printf 'bazelw: %s\n' "$*" >&2; }
@@ -34,18 +43,58 @@ fi
 prefix=$BAZELW_CACHE/bazel-$revision
 bazel=$prefix/bin/bazel
 stamp=$prefix/complete
-ready() { [ -e "$stamp" ] && [ -x "$bazel" ]; }
-if ready; then echo "$bazel"; exit 0; fi
-
 instead="install bazelisk or Bazel 7.4 or later"
 elsewhere="set BAZELW_CACHE to a directory with 400 MB that is not in /tmp"
-case $prefix in
-  [!/]* | *[!A-Za-z0-9_./+@~-]*)
-    die "use $prefix: not an absolute path of letters, digits and _./+@~-" "$elsewhere" ;;
-esac
-{ mkdir -p "$prefix" && : > "$prefix/lock"; } 2>/dev/null || die "write to $prefix: not permitted" "$elsewhere"
+check_letters() {
+  case $1 in
+    [!/]* | *[!A-Za-z0-9_./+@~-]* | */../* | */..)
+      die "use $1: not an absolute path without .. of letters, digits and _./+@~-" "$elsewhere" ;;
+  esac
+}
+check_letters "$prefix"
+mkdir -p "$prefix" 2>/dev/null || die "write to $prefix: not permitted" "$elsewhere"
+
+me=$(id -u)
+# Prints the path and each directory above it.
+with_parents() {
+  local path=$1
+  while [ "$path" != / ] && [ -n "$path" ]; do echo "$path"; path=$(dirname "$path"); done
+  echo /
+}
+# Checks that no other user can replace a part of the path: each part belongs to root or to this user;
+# if others may write to it, it is sticky, or a symlink.
+check_path() {
+  local parts owner mode path
+  check_letters "$1"
+  parts=$(with_parents "$1" | xargs stat -c '%u %A %n') || die "check $1: stat failed" "$elsewhere"
+  while read -r owner mode path; do
+    if [ "$owner" != 0 ] && [ "$owner" != "$me" ]; then
+      die "use $prefix: $path belongs to user $owner, and not to user $me or root" "$elsewhere"
+    fi
+    case $mode in
+      l*) ;;
+      d????????[tT]) [ "$path" != "$1" ] || die "use $prefix: $path has mode $mode" "$elsewhere" ;;
+      ?????w* | ????????w*) die "use $prefix: $path has mode $mode, so others may write to it" "chmod go-w $path" ;;
+    esac
+  done <<< "$parts"
+}
+# Checks the same for each file in the directory $1.
+check_files() {
+  local other
+  other=$(find "$1" \( ! -uid "$me" ! -uid 0 -o ! -type l -perm /022 \) -print -quit)
+  [ -z "$other" ] || die "use $prefix: another user may have changed $other" \
+    "delete $prefix and run this again"
+}
+real=$(readlink -f "$prefix")
+check_path "$prefix"
+check_path "$real"
+check_files "$real"
+
+ready() { [ -e "$stamp" ] && [ -x "$bazel" ]; }
+if ready; then echo "$bazel"; exit 0; fi
+: > "$prefix/lock" || die "write to $prefix: not permitted" "$elsewhere"
 # Bazel's sandbox gives each action a private /tmp, without the files of this Bazel.
-case $(readlink -f "$prefix")/ in /tmp/* | /var/tmp/*) die "use $prefix: it is in a temporary directory" "$elsewhere" ;; esac
+case $real/ in /tmp/* | /var/tmp/*) die "use $prefix: it is in a temporary directory" "$elsewhere" ;; esac
 for tool in apt-get apt-config dpkg dpkg-deb tar gzip flock find awk; do
   command -v $tool >/dev/null || die "find $tool: not in PATH" "every Debian system has it: install it, or $instead"
 done
@@ -87,6 +136,9 @@ APT::Sandbox::User "root";
 Acquire::Languages { "none"; };
 Acquire::Retries "3";
 Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+APT::Get::AllowUnauthenticated "false";
 Dir::State "$apt/state";
 Dir::State::status "$apt/status";
 Dir::Cache "$apt/cache";
@@ -105,7 +157,8 @@ apt_get() { APT_CONFIG=$apt/apt.conf DEBIAN_FRONTEND=noninteractive apt-get -qq 
 : > "$apt/status"
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -r $keyring ] && signed="[signed-by=$keyring]" || signed=
+[ -r $keyring ] || die "read $keyring: missing, so downloads cannot be checked" "apt-get install debian-archive-keyring"
+signed="[signed-by=$keyring]"
 # Without --no-release-info, apt-get prints nothing on a machine that never ran apt-get update.
 # shellcheck disable=SC2016
 mirrors=$(apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
@@ -149,6 +202,7 @@ apt_get -y --download-only install $wanted ||
 
 say "unpacking"
 for deb in "$apt"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$root"; done
+chmod -R u+rw,go-w,u-s,g-s "$root"
 rm -rf "$apt/cache" "$apt/state" "$root"/usr/share/{doc,man,maven-repo}
 
 # ---- Relocation.
@@ -191,7 +245,7 @@ unpack() { # DIRECTORY SOURCE-PACKAGE
   local tarball
   tarball=$(echo "$src/$2"_*.orig.tar.*)
   mkdir "$src/$1"
-  case $tarball in *.xz) run xz -dc "$tarball" ;; *) gzip -dc "$tarball" ;; esac | tar -x --strip-components=1 -C "$src/$1"
+  case $tarball in *.xz) run xz -dc "$tarball" ;; *) gzip -dc "$tarball" ;; esac | tar -x --no-same-owner --no-same-permissions --strip-components=1 -C "$src/$1"
   rm "$tarball"
 }
 unpack abseil-cpp abseil

@@ -1,7 +1,9 @@
 // Errors of one file while other files can be written.
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -26,10 +28,20 @@
 namespace ringlog {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+
+// Returns the descriptor of the file; -1 if there is none.
+int DescriptorOf(ino_t inode) {
+  for (int fd = 3; fd < 1024; ++fd) {
+    struct stat st;
+    if (fstat(fd, &st) == 0 && st.st_ino == inode) return fd;
+  }
+  return -1;
+}
 
 class FileErrorTest : public FlusherFaultTest,
                       public ::testing::WithParamInterface<int> {
@@ -124,6 +136,29 @@ TEST_F(FlusherFaultTest, DeletedSegmentNeedsNoEnd) {
   ASSERT_EQ(remove(Segments()[0].c_str()), 0);
   EXPECT_TRUE(flusher_->Stop().ok());
   EXPECT_THAT(Segments(), IsEmpty());
+}
+
+// A program closes the descriptor of a segment that was renamed, so that it
+// cannot be opened again. The number then is that of a file of the program.
+TEST_F(FlusherFaultTest, ClosedDescriptorOfRenamedSegmentBeginsNextSegment) {
+  Start();
+  const std::string renamed = directory_ + "/renamed";
+  ASSERT_EQ(rename(Segments()[0].c_str(), renamed.c_str()), 0);
+  const std::string programs = directory_ + "/programs";
+  const int number = DescriptorOf(first_);
+  const int opened = open(programs.c_str(), O_RDWR | O_CREAT, 0600);
+  ASSERT_EQ(dup2(opened, number), number);
+  ASSERT_EQ(close(opened), 0);
+  Log("third");
+  Log("fourth");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  EXPECT_EQ(ReadFile(programs), "");
+  EXPECT_EQ(close(number), 0);
+  EXPECT_THAT(Texts(), ElementsAre("third", "fourth"));
+  bool is_complete = false;
+  EXPECT_THAT(Decompress(renamed, &is_complete),
+              AllOf(HasSubstr("first"), HasSubstr("second")));
+  EXPECT_TRUE(is_complete);
 }
 
 TEST_F(FlusherFaultTest, DeletedRingIsReportedOnce) {

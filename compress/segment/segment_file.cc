@@ -91,10 +91,7 @@ absl::Status SegmentFile::EnsureOpen() {
 
 absl::StatusOr<struct stat> SegmentFile::Stat() const {
   struct stat st;
-  if (const int own = file_.OwnFd(); own >= 0) {
-    if (fstat(own, &st) != 0) return Error(errno, "stat");
-    return st;
-  }
+  if (fstat(fd(), &st) == 0 && FileIdentity::Of(st) == identity()) return st;
   if (lstat(path_.c_str(), &st) != 0) return Error(errno, "stat");
   if (FileIdentity::Of(st) == identity()) return st;
   return absl::NotFoundError(

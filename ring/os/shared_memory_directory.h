@@ -3,7 +3,7 @@
 //
 // Every user may create files in /dev/shm, and another one may take a name
 // first. A user's directory therefore has one of several names, and counts only
-// if it belongs to the user and nobody else may use it:
+// if it belongs to the user and has no rights for others:
 //
 //   /dev/shm/ringlog-1000, /dev/shm/ringlog-1000.1, ... /dev/shm/ringlog-1000.9
 //

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -25,6 +26,7 @@
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
+#include "ringlog/tools/decode/shared_memory_rings.h"
 
 namespace ringlog {
 namespace {
@@ -130,6 +132,15 @@ std::string Outcome(const PendingRequest& pending) {
   return "";
 }
 
+// Returns the users whose processes may log into a directory without locks: the
+// one of this command, and the owner of the directory.
+std::set<uid_t> UsersOf(const std::string& directory) {
+  std::set<uid_t> users = {geteuid()};
+  struct stat st;
+  if (stat(directory.c_str(), &st) == 0) users.insert(st.st_uid);
+  return users;
+}
+
 class Rotation {
  public:
   int Run(const std::vector<std::string>& paths, absl::Duration timeout) {
@@ -157,9 +168,13 @@ class Rotation {
   void AddDirectory(const std::string& path) {
     absl::Status status;
     const size_t before = requests_.size();
+    std::vector<std::string> rings = SharedMemoryRings(path, UsersOf(path));
     for (const std::string& name : ListDirectory(path, &status)) {
-      if (ParseFileName(name).kind != FileKind::kRing) continue;
-      const std::string ring = absl::StrCat(path, "/", name);
+      if (ParseFileName(name).kind == FileKind::kRing) {
+        rings.push_back(absl::StrCat(path, "/", name));
+      }
+    }
+    for (const std::string& ring : rings) {
       const absl::Status added = AddRing(ring);
       if (!added.ok() && !absl::IsFailedPrecondition(added)) {
         Fail(ring, added.message(), 2);

@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/decode/shared_memory_rings.h"
 
 namespace ringlog {
 namespace {
@@ -145,24 +146,41 @@ absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
   if (errno != 0) return absl::ErrnoToStatus(errno, "read directory");
   std::sort(names.begin(), names.end());
   size_t logs = 0;
+  std::set<uid_t> users = {geteuid()};
+  struct stat owner;
+  if (fstat(dirfd(opened), &owner) == 0) users.insert(owner.st_uid);
   for (const std::string& name : names) {
-    InputFile file;
-    file.path = absl::StrCat(path, absl::EndsWith(path, "/") ? "" : "/", name);
+    std::string file =
+        absl::StrCat(path, absl::EndsWith(path, "/") ? "" : "/", name);
     struct stat st;
     // A missing file is not an error: retention and recovery delete files.
-    if (lstat(file.path.c_str(), &st) != 0) {
+    if (lstat(file.c_str(), &st) != 0) {
       if (errno == ENOENT) continue;
-      return absl::ErrnoToStatus(errno, absl::StrCat("stat ", file.path));
+      return absl::ErrnoToStatus(errno, absl::StrCat("stat ", file));
     }
     if (!S_ISREG(st.st_mode)) continue;
     ++logs;
-    file.kind = KindOfName(name);
-    file.from_directory = true;
-    file.name = ParseFileName(name);
-    file.bytes = static_cast<uint64_t>(st.st_size);
-    AddFile(std::move(file), st.st_dev, st.st_ino);
+    users.insert(st.st_uid);
+    AddListedFile(std::move(file), st);
+  }
+  // Without locks, a program has its ring in /dev/shm.
+  for (std::string& ring : SharedMemoryRings(path, users)) {
+    struct stat st;
+    if (lstat(ring.c_str(), &st) != 0) continue;
+    ++logs;
+    AddListedFile(std::move(ring), st);
   }
   return logs;
+}
+
+void Inputs::AddListedFile(std::string path, const struct stat& st) {
+  InputFile file;
+  file.name = ParseFileName(Basename(path));
+  file.kind = KindOfName(Basename(path));
+  file.path = std::move(path);
+  file.from_directory = true;
+  file.bytes = static_cast<uint64_t>(st.st_size);
+  AddFile(std::move(file), st.st_dev, st.st_ino);
 }
 
 void Inputs::AddFile(InputFile file, dev_t device, ino_t inode) {

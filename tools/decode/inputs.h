@@ -3,6 +3,7 @@
 #ifndef RINGLOG_TOOLS_DECODE_INPUTS_H_
 #define RINGLOG_TOOLS_DECODE_INPUTS_H_
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -33,7 +34,8 @@ struct InputFile {
 // Thread-compatible.
 class Inputs {
  public:
-  // Finds the files. Reports unusable paths. `report` must outlive this object.
+  // Finds the files. The rings of a directory include those in /dev/shm that
+  // write to it. Reports unusable paths. `report` must outlive this object.
   Inputs(const std::vector<std::string>& paths, Report* report);
 
   // Reads the directories again, because a live process may have begun files
@@ -51,6 +53,8 @@ class Inputs {
   void AddPath(const std::string& path);
   // Returns the number of logs in the directory, known ones included.
   absl::StatusOr<size_t> AddDirectory(const std::string& path);
+  // Adds a file of a directory.
+  void AddListedFile(std::string path, const struct stat& st);
   void AddFile(InputFile file, dev_t device, ino_t inode);
 
   std::vector<std::string> directories_;

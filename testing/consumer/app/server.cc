@@ -6,7 +6,7 @@
 int main(int argc, char** argv) {
   absl::InitializeLog();
   ringlog::RingLogSinkOptions options;
-  options.directory = argc > 1 ? argv[1] : "/tmp/server-logs";
+  options.directory = argc > 1 ? argv[1] : "/var/log/server";
   absl::StatusOr<ringlog::RingLogSink*> sink = ringlog::Install(options);
   if (!sink.ok()) LOG(ERROR) << sink.status();
 
