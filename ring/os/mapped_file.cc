@@ -183,7 +183,9 @@ absl::StatusOr<MappedFile> MappedFile::Create(
     const std::string& path, size_t size,
     const std::function<void(Bytes)>& initialize) {
   absl::StatusOr<ForkClosedFile> directory = OpenDirectoryOf(path);
-  if (!directory.ok()) return directory.status();
+  if (!directory.ok()) {
+    return PrependPath(directory.status(), absl::StrCat("create ", path));
+  }
   const Place place = {directory->fd(), std::string(Basename(path)), path};
   const Place temporary = place.Temporary();
   absl::StatusOr<ForkClosedFile> file = CreateLocked(temporary);
