@@ -25,7 +25,7 @@ namespace {
 
 // Returns the owner of this process's files in `directory`.
 absl::StatusOr<uid_t> OwnerIn(Directory* directory) {
-  const absl::StatusOr<uid_t> owner = directory->OwnOwner();
+  absl::StatusOr<uid_t> owner = directory->OwnOwner();
   if (owner.ok() || absl::IsPermissionDenied(owner.status())) return owner;
   // The disk may be too full for a new file, and needs retention then. No file
   // of another user has this owner.

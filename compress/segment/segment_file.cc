@@ -78,7 +78,7 @@ absl::Status SegmentFile::EnsureOpen() {
         absl::StrCat("cannot open again ", path_, ": this is another file"));
   }
   if (is_locked_) {
-    const absl::Status status = LockFile(again.fd(), path_);
+    absl::Status status = LockFile(again.fd(), path_);
     if (absl::IsFailedPrecondition(status)) return status;
   }
   const int closed = fd();

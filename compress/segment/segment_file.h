@@ -145,7 +145,7 @@ class SegmentFile {
   SegmentFile(std::string path, ForkClosedFile file)
       : path_(std::move(path)), file_(std::move(file)) {}
   static absl::StatusOr<SegmentFile> FromOpened(std::string path,
-                                                ForkClosedFile file);
+                                                ForkClosedFile opened);
   int fd() const { return file_.fd(); }
   // Opens the file again if the program has closed the descriptor.
   absl::Status EnsureOpen();

@@ -22,8 +22,7 @@ int LockCall(int fd, int command, short type, struct flock* lock) {
 }
 
 absl::Status LockError(int error, absl::string_view path) {
-  const absl::Status status =
-      absl::ErrnoToStatus(error, absl::StrCat("lock ", path));
+  absl::Status status = absl::ErrnoToStatus(error, absl::StrCat("lock ", path));
   if (error == EAGAIN || error == EACCES) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": in use by another process"));

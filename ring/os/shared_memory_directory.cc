@@ -3,8 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <utility>
-
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/os/directory_trust.h"
@@ -40,10 +38,10 @@ std::vector<std::string> SharedMemoryDirectories(uid_t user) {
   std::vector<std::string> found;
   std::vector<std::string> unused;
   for (int number = 0; number < kNames; ++number) {
-    std::string path = NameOf(user, number);
+    const std::string path = NameOf(user, number);
     const NameUse use = UseOf(path, user);
-    if (use == NameUse::kPrivate) found.push_back(std::move(path));
-    if (use == NameUse::kUnused) unused.push_back(std::move(path));
+    if (use == NameUse::kPrivate) found.push_back(path);
+    if (use == NameUse::kUnused) unused.push_back(path);
   }
   if (found.empty() && !unused.empty()) found.push_back(unused.front());
   return found;

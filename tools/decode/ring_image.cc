@@ -240,7 +240,7 @@ absl::Status RingImage::Restart(RecoverFrom from) {
 
 absl::StatusOr<RingRecovery::Item> RingImage::Next() {
   while (true) {
-    const absl::StatusOr<RingRecovery::Item> item =
+    absl::StatusOr<RingRecovery::Item> item =
         spool_ != nullptr ? spool_->Next() : recovery_->Next();
     if (!item.ok() || *item == RingRecovery::Item::kEnd) return item;
     if (*item == RingRecovery::Item::kRecord) {
