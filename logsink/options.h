@@ -197,7 +197,8 @@ struct RingLogSinkOptions {
   // RingLogSink::Rotate() or Close().
   //
   // A segment whose path was passed does not change any more, even if the
-  // process dies. Recovery does not call it for segments that recovery closes.
+  // process dies. If its directory was renamed meanwhile, the path has the
+  // former name. Recovery does not call it for segments that recovery closes.
   std::function<void(const std::string& path)> on_segment_closed;
 
   // Number of records that RingLogSink::Recent() can return, at most 1,000,000.
