@@ -3,6 +3,9 @@
 #ifndef RINGLOG_LOGSINK_FALLBACK_TEST_FIXTURE_H_
 #define RINGLOG_LOGSINK_FALLBACK_TEST_FIXTURE_H_
 
+#include <fcntl.h>
+#include <stdio.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
@@ -38,12 +41,18 @@ class FallbackFixture : public ::testing::Test {
     options_.flush_interval = absl::Milliseconds(1);
   }
 
-  // Renames the first directory, and creates a file of its name.
+  // Renames the first directory, and gives its name to a file. Does both at
+  // once, because a flusher could create the directory in between.
   void Block() const {
-    if (std::filesystem::exists(options_.directory)) {
-      std::filesystem::rename(options_.directory, Moved().back());
+    if (!std::filesystem::exists(options_.directory)) {
+      WriteFile(options_.directory, "a file");
+      return;
     }
-    WriteFile(options_.directory, "a file");
+    const std::string moved = Moved().back();
+    WriteFile(moved, "a file");
+    ASSERT_EQ(renameat2(AT_FDCWD, options_.directory.c_str(), AT_FDCWD,
+                        moved.c_str(), RENAME_EXCHANGE),
+              0);
   }
   // Deletes that file. The next segment creates an empty directory.
   void Unblock() const { std::filesystem::remove(options_.directory); }

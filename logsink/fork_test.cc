@@ -9,6 +9,7 @@
 //
 // Oracle: the texts that the test logs, and the decoder.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -407,17 +408,19 @@ TEST_F(ForkTest, ChildWithoutRingLogsAndWarnsOnce) {
                   MustInstall();
                   LOG(INFO) << "parent";
                   const std::string away = directory_ + "/away";
-                  if (rename(options_.ring_directory.c_str(), away.c_str())) {
-                    _exit(1);
-                  }
-                  WriteFile(options_.ring_directory, "");
+                  WriteFile(away, "");
+                  // At once, because the flusher creates a missing directory.
+                  const auto exchange = [&] {
+                    if (renameat2(AT_FDCWD, options_.ring_directory.c_str(),
+                                  AT_FDCWD, away.c_str(), RENAME_EXCHANGE)) {
+                      _exit(1);
+                    }
+                  };
+                  exchange();
                   MustEndWell(StartChild([] {
                     for (int i = 0; i < 3; ++i) LOG(INFO) << "child " << i;
                   }));
-                  unlink(options_.ring_directory.c_str());
-                  if (rename(away.c_str(), options_.ring_directory.c_str())) {
-                    _exit(1);
-                  }
+                  exchange();
                 },
                 &err),
             0);

@@ -52,6 +52,8 @@ class LostRingTest : public FallbackFixture {
     options_.ring_bytes = 64 << 10;
   }
 
+  // Call it after a Flush(): then the flusher looks for its ring only when the
+  // next segment begins, or after seconds.
   void Move() const {
     std::filesystem::rename(options_.directory, moved_);
     std::filesystem::create_directory(options_.directory);
@@ -112,8 +114,9 @@ TEST_F(LostRingTest, SymlinkThatPointsElsewhereMovesRing) {
   Open();
   Log("before");
   sink_->Flush();
-  std::filesystem::remove(options_.directory);
-  std::filesystem::create_directory_symlink(other, options_.directory);
+  const std::string link = base_ + "/link";
+  std::filesystem::create_directory_symlink(other, link);
+  std::filesystem::rename(link, options_.directory);
   LogUntilRingIsReplaced();
   EXPECT_THAT(FilesIn(other, ".ring"), SizeIs(1));
   Log("after");
@@ -201,6 +204,8 @@ TEST_F(LostRingTest, MissingParentLosesNothingAndIsReportedOnce) {
 TEST_F(LostRingTest, ForkedChildLogsToNewDirectory) {
   ASSERT_EQ(RunChild([this] {
               Open();
+              Log("before");
+              sink_->Flush();
               Move();
               LogUntilRingIsReplaced();
               if (AwaitChild(StartChild([this] {
@@ -232,6 +237,7 @@ TEST_F(LostRingTest, LoadDuringMoveLosesAndDoublesNothing) {
     });
   }
   WaitUntil([&] { return logged > 2000; });
+  sink_->Flush();
   Move();
   LogUntilRingIsReplaced();
   const int until = logged + 2000;

@@ -80,8 +80,9 @@ absl::StatusOr<std::unique_ptr<FailoverLog>> FailoverLog::Create(
   } else if (const absl::Status fallback = logs->Make(kFallback);
              fallback.ok()) {
     logs->SwitchTo(kFallback);
-    WarnRateLimited(absl::StrCat(first.message(), "; records go to ",
-                                 options.fallback_directory));
+    // Without a limit: the recovery may already have reported an error.
+    WarnDataLoss(absl::StrCat(first.message(), "; records go to ",
+                              options.fallback_directory));
   } else {
     return absl::Status(
         first.code(),
