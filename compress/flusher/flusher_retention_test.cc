@@ -34,7 +34,7 @@ namespace {
 
 // Holds up the deletion of a segment.
 struct Gate {
-  Signal has_come, may_go_on;
+  Signal has_come, may_go_on, has_deleted;
 };
 std::atomic<Gate*> g_gate{nullptr};
 std::atomic<bool> g_is_full{false};
@@ -77,6 +77,7 @@ TEST_F(FlusherRetentionTest, LogGoesOnWhileRetentionIsStuck) {
   EXPECT_EQ(Texts().size(), 22u);
   g_gate = nullptr;
   gate.may_go_on.Send();
+  gate.has_deleted.Await();
   WaitUntil([] { return !HasThread("ringlog-retain"); });
   EXPECT_EQ(SegmentCount(), 21u);
 }
@@ -114,13 +115,18 @@ TEST_F(FlusherRetentionTest, FullDiskIsFreed) {
   EXPECT_EQ(Texts().back(), "later");
 }
 
-void BeforeDeletion(const char* name) {
-  if (!absl::EndsWith(name, ".log.zst")) return;
-  g_is_full = false;
-  Gate* const gate = g_gate.load();
-  if (gate == nullptr) return;
-  gate->has_come.Send();
-  gate->may_go_on.Await();
+int Unlink(int directory, const char* name, int flags) {
+  const bool is_segment = absl::EndsWith(name, ".log.zst");
+  if (is_segment) g_is_full = false;
+  Gate* const gate = is_segment ? g_gate.load() : nullptr;
+  if (gate != nullptr) {
+    gate->has_come.Send();
+    gate->may_go_on.Await();
+  }
+  const auto result =
+      static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
+  if (gate != nullptr) gate->has_deleted.Send();
+  return result;
 }
 
 }  // namespace
@@ -129,8 +135,7 @@ void BeforeDeletion(const char* name) {
 extern "C" {
 
 int unlinkat(int fd, const char* name, int flag) noexcept {
-  ringlog::BeforeDeletion(name);
-  return static_cast<int>(syscall(SYS_unlinkat, fd, name, flag));
+  return ringlog::Unlink(fd, name, flag);
 }
 
 ssize_t pwrite(int fd, const void* buf, size_t n, off_t offset) {

@@ -45,7 +45,7 @@ constexpr absl::Duration kLong = absl::Minutes(1);
 
 // Holds up the deletion of a segment.
 struct Gate {
-  Signal has_come, may_go_on;
+  Signal has_come, may_go_on, has_deleted;
 };
 std::atomic<Gate*> g_gate{nullptr};
 
@@ -80,6 +80,7 @@ TEST_F(BackgroundRetentionTest, CallersDoNotWaitForRun) {
   EXPECT_EQ(retention->deleted_files(), 0u);
   g_gate = nullptr;
   gate.may_go_on.Send();
+  gate.has_deleted.Await();
   EXPECT_TRUE(retention->AwaitRun(kLong));
   EXPECT_TRUE(retention->MayRecover());
   EXPECT_EQ(retention->deleted_files(), 2u);
@@ -107,6 +108,7 @@ TEST_F(BackgroundRetentionTest, EndDoesNotWaitForStuckRun) {
   retention.reset();
   g_gate = nullptr;
   gate.may_go_on.Send();
+  gate.has_deleted.Await();
   AwaitThreads();
   // Only the deletion that had begun was finished.
   EXPECT_THAT(Segments("program"), SizeIs(4));
@@ -150,11 +152,16 @@ TEST_F(BackgroundRetentionTest, RunWithoutThreadIsReportedOnce) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
-void AwaitGate(const char* name) {
-  Gate* const gate = g_gate.load();
-  if (gate == nullptr || !absl::EndsWith(name, ".log.zst")) return;
-  gate->has_come.Send();
-  gate->may_go_on.Await();
+int Unlink(int directory, const char* name, int flags) {
+  Gate* const gate = absl::EndsWith(name, ".log.zst") ? g_gate.load() : nullptr;
+  if (gate != nullptr) {
+    gate->has_come.Send();
+    gate->may_go_on.Await();
+  }
+  const auto result =
+      static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
+  if (gate != nullptr) gate->has_deleted.Send();
+  return result;
 }
 
 }  // namespace
@@ -162,6 +169,5 @@ void AwaitGate(const char* name) {
 
 // The C library declares it noexcept.
 extern "C" int unlinkat(int fd, const char* name, int flag) noexcept {
-  ringlog::AwaitGate(name);
-  return static_cast<int>(syscall(SYS_unlinkat, fd, name, flag));
+  return ringlog::Unlink(fd, name, flag);
 }
