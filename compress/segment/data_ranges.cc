@@ -48,12 +48,13 @@ bool IsZero(int fd, uint64_t offset, uint64_t limit) {
 
 }  // namespace
 
-FileRange DataRanges::Next(int fd, uint64_t offset, uint64_t limit) {
+FileRange DataRanges::Next(Fd fd, uint64_t offset, uint64_t limit) {
   if (is_unreliable_ || offset >= limit) return {offset, limit};
   if (offset < known_from_ || offset >= known_.end) {
-    const std::optional<FileRange> found = SeekRange(fd, offset);
+    const int file = fd();
+    const std::optional<FileRange> found = SeekRange(file, offset);
     const bool has_hole = found.has_value() && found->begin > offset;
-    if (!found.has_value() || (has_hole && !IsZero(fd, offset, limit))) {
+    if (!found.has_value() || (has_hole && !IsZero(file, offset, limit))) {
       is_unreliable_ = true;
       return {offset, limit};
     }
@@ -64,7 +65,7 @@ FileRange DataRanges::Next(int fd, uint64_t offset, uint64_t limit) {
   return {begin, std::max(begin, std::min(known_.end, limit))};
 }
 
-uint64_t DataRanges::LastEnd(int fd, uint64_t limit) {
+uint64_t DataRanges::LastEnd(Fd fd, uint64_t limit) {
   if (limit == 0 || Next(fd, limit - 1, limit).begin < limit) return limit;
   const FileRange first = Next(fd, 0, limit);
   if (is_unreliable_) return limit;
@@ -74,7 +75,7 @@ uint64_t DataRanges::LastEnd(int fd, uint64_t limit) {
   uint64_t end = limit - 1;
   while (end - last > 1) {
     const uint64_t middle = last + (end - last) / 2;
-    const std::optional<uint64_t> data = Seek(fd, middle, SEEK_DATA);
+    const std::optional<uint64_t> data = Seek(fd(), middle, SEEK_DATA);
     if (!data.has_value()) return limit;
     if (*data < limit) {
       last = std::max(middle, *data);

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
+
 namespace ringlog {
 
 // Bytes of a file from offset `begin` to `end`, exclusive.
@@ -24,16 +26,20 @@ struct FileRange {
 // for bytes that were just written.
 class DataRanges {
  public:
-  // Returns the first data of the open file `fd` at or after `offset`, up to
-  // `limit`. Returns an empty range at `limit` if there is none. Remembers the
-  // last result, so that asking for each offset of it takes one system call or
-  // two. Requires: offset <= limit.
-  FileRange Next(int fd, uint64_t offset, uint64_t limit);
+  // Returns the descriptor of the open file, or -1 if it is another file's by
+  // now: lseek(2) would move that file's offset. Called before system calls.
+  using Fd = absl::FunctionRef<int()>;
 
-  // Returns the end of the last data of `fd` before `limit`; `limit` itself if
-  // the byte before it is data. Takes a number of system calls in proportion to
-  // the logarithm of `limit`.
-  uint64_t LastEnd(int fd, uint64_t limit);
+  // Returns the first data of the file at or after `offset`, up to `limit`.
+  // Returns an empty range at `limit` if there is none. Remembers the last
+  // result, so that asking for each offset of it takes few system calls.
+  // Requires: offset <= limit.
+  FileRange Next(Fd fd, uint64_t offset, uint64_t limit);
+
+  // Returns the end of the last data before `limit`; `limit` itself if the byte
+  // before it is data. Takes a number of system calls in proportion to the
+  // logarithm of `limit`.
+  uint64_t LastEnd(Fd fd, uint64_t limit);
 
  private:
   bool is_unreliable_ = false;

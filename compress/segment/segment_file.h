@@ -86,10 +86,10 @@ class SegmentFile {
   // the last data before `limit` (data_ranges.h). Between data, the file has
   // holes, which no function should read.
   FileRange FindData(uint64_t offset, uint64_t limit) const {
-    return data_ranges_.Next(fd(), offset, limit);
+    return data_ranges_.Next([this] { return file_.OwnFd(); }, offset, limit);
   }
   uint64_t FindLastDataEnd(uint64_t limit) const {
-    return data_ranges_.LastEnd(fd(), limit);
+    return data_ranges_.LastEnd([this] { return file_.OwnFd(); }, limit);
   }
   // Returns the first error of ReadAt(), or OK.
   const absl::Status& read_status() const { return read_status_; }

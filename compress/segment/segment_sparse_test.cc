@@ -188,7 +188,7 @@ TEST_F(SegmentSparseTest, MetadataWithPayloadInHoles) {
 TEST_F(SegmentSparseTest, ManyHeadersTakeOneCall) {
   const auto repeated = [](const std::string& piece) {
     std::string all;
-    while (all.size() < 4 * kMebibyte) all += piece;
+    while (all.size() < kMebibyte) all += piece;
     return all;
   };
   const std::string frame = kHeader + std::string("\x01\x00\x00", 3);
@@ -254,6 +254,7 @@ TEST_F(SegmentSparseTest, CopyHasTheSameHoles) {
 
 TEST_F(SegmentSparseTest, RangesHaveAllData) {
   std::mt19937_64 random(TestSeed());
+  const auto fd = [this] { return fd_; };
   std::string content(2 * kMebibyte, '\0');
   ASSERT_TRUE(Extend(content.size()));
   for (int i = 0; i < 60; ++i) {
@@ -265,14 +266,14 @@ TEST_F(SegmentSparseTest, RangesHaveAllData) {
     DataRanges ranges;
     uint64_t last_end = 0;
     for (uint64_t at = 0; at < limit;) {
-      const FileRange range = ranges.Next(fd_, at, limit);
+      const FileRange range = ranges.Next(fd, at, limit);
       ASSERT_TRUE(at <= range.begin && range.begin <= range.end &&
                   range.end <= limit);
       ASSERT_GE(content.find('x', at), range.begin) << "data in a hole";
       if (range.begin < range.end) last_end = range.end;
       at = range.end;
     }
-    EXPECT_EQ(DataRanges().LastEnd(fd_, limit), last_end);
+    EXPECT_EQ(DataRanges().LastEnd(fd, limit), last_end);
   }
 }
 
