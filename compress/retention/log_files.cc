@@ -103,6 +103,15 @@ LogFiles::Listing LogFiles::List(mode_t segment_mode,
   return listing;
 }
 
+// Returns true if `place` is open and `named` is its directory. The program may
+// have closed the descriptor, and opened another directory under its number.
+bool LogFiles::IsOpen(const Place& place, const struct stat& named) {
+  if (!place.directory.has_value()) return false;
+  const absl::StatusOr<struct stat> open = place.directory->Stat(".");
+  return open.ok() && open->st_ino == named.st_ino &&
+         open->st_dev == named.st_dev;
+}
+
 // Opens the directory, unless the open one still has the path.
 absl::Status LogFiles::Open(Place* place) {
   struct stat named;
@@ -112,8 +121,7 @@ absl::Status LogFiles::Open(Place* place) {
     if (error == ENOENT) return absl::OkStatus();
     return FileStatus(error, absl::StrCat("stat ", place->path));
   }
-  if (!place->directory.has_value() || named.st_ino != place->inode ||
-      named.st_dev != place->device) {
+  if (!IsOpen(*place, named)) {
     place->known.clear();
     place->directory.reset();
     absl::StatusOr<Directory> opened = Directory::Open(place->path);

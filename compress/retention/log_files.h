@@ -104,6 +104,7 @@ class LogFiles {
     std::map<std::string, Known> known;  // by name
   };
 
+  static bool IsOpen(const Place& place, const struct stat& named);
   static absl::Status Open(Place* place);
   bool IsOwn(const Place& place, FileKind kind, const struct stat& st) const;
   void Scan(Place* place, absl::FunctionRef<bool()> may_identify,

@@ -3,6 +3,7 @@
 
 #include "ringlog/compress/retention/retention_runner.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -35,6 +37,18 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 using RetentionRunnerTest = RetentionFixture;
+
+// Returns a descriptor of this process for `path`; -1 if there is none.
+int DescriptorOf(const std::string& path) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code error;
+    if (std::filesystem::read_symlink(entry.path(), error) == path) {
+      return std::stoi(entry.path().filename());
+    }
+  }
+  return -1;
+}
 
 TEST_F(RetentionRunnerTest, LimitHoldsOverRestarts) {
   std::vector<std::string> all;
@@ -238,6 +252,25 @@ TEST_F(RetentionRunnerTest, CrashLoopDoesNotFillDisk) {
   EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   EXPECT_THAT(AllText(directory_),
               HasSubstr(absl::StrCat("life ", lives - 1, ".")));
+}
+
+// A program may close descriptors that it has not opened.
+TEST_F(RetentionRunnerTest, ClosedDescriptorIsNotUsedForAnotherDirectory) {
+  const std::string other = MakeTestDirectory();
+  MakeSegments(5);
+  RetentionRunner runner = Runner();
+  Enforce(MaxFiles(5), &runner);
+  for (const std::string& path : Segments("program")) {
+    std::filesystem::copy(path, other);
+  }
+  const int fd = DescriptorOf(directory_);
+  ASSERT_GE(fd, 0);
+  close(fd);
+  ASSERT_EQ(open(other.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd);
+  Enforce(MaxFiles(3), &runner);
+  EXPECT_THAT(FilesIn(other, ".log.zst"), SizeIs(5));
+  EXPECT_THAT(Segments("program"), SizeIs(3));
+  close(fd);
 }
 
 // A run that must stop at once identifies or deletes one file.
