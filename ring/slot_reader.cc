@@ -129,7 +129,12 @@ AssembledRecord AssembleRecord(const ClassifiedSlot& first, uint64_t position,
   record.body = first.payload.substr(head_bytes);
   if (record.slot_count == 1) return record;
 
-  buffer->assign(first.payload.data(), first.payload.size());
+  buffer->clear();
+  // Growth in steps takes several times as much memory.
+  buffer->reserve(head_bytes +
+                  std::min({max_body_bytes, size_t{kMaxBodyBytes},
+                            record.slot_count * first.payload.size()}));
+  buffer->append(first.payload.data(), first.payload.size());
   for (uint32_t i = 1; i < record.slot_count; ++i) {
     const uint64_t p = position + i;
     const ClassifiedSlot part =

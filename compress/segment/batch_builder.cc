@@ -24,6 +24,7 @@ void BatchBuilder::AddRecord(uint64_t position, uint32_t slot_count,
     return;
   }
   const size_t begin = lines_.size();
+  ReserveFor(record.text.size());
   formatter_.AppendRecord(record, position, &lines_);
   AddToRecent(begin);
   FrameSummary one;
@@ -32,6 +33,20 @@ void BatchBuilder::AddRecord(uint64_t position, uint32_t slot_count,
   one.records[static_cast<size_t>(record.severity)] = 1;
   one.min_time_ns = one.max_time_ns = record.time_ns;
   summary_.Add(one);
+}
+
+// Makes room for a long text at once: growth in steps takes several times as
+// much memory.
+void BatchBuilder::ReserveFor(size_t text_bytes) {
+  constexpr size_t kLongText = 64 << 10;
+  constexpr size_t kMaxRoom = 8 << 20;
+  constexpr size_t kMaxLineBytesPerByte = 6;  // "\u0001"
+  if (text_bytes < kLongText) return;
+  const size_t room =
+      std::min(kMaxRoom, kMaxLineBytesPerByte * text_bytes + kLongText);
+  if (lines_.capacity() - lines_.size() < room) {
+    lines_.reserve(lines_.size() + room);
+  }
 }
 
 void BatchBuilder::AddGap(const Gap& gap, int64_t time_ns) {

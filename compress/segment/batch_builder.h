@@ -62,6 +62,7 @@ class BatchBuilder {
   void Clear();
 
  private:
+  void ReserveFor(size_t text_bytes);
   // Adds the lines from `begin` on to recent_.
   void AddToRecent(size_t begin);
 
