@@ -78,7 +78,6 @@ Cost CostOfRecovery(const std::string& path, const Counts& expected) {
 
 TEST(RecoveryCostTest, FullRingTakesOneWindow) {
   const std::string path = MakeFullRing(MakeTestDirectory(), 64);
-  // A sixteenth of the ring is only for FATAL, another one for WARNING.
   Counts expected;
   expected.records = 64 * 2048 / 8 * 7;
   const Cost cost = CostOfRecovery(path, expected);
@@ -87,7 +86,7 @@ TEST(RecoveryCostTest, FullRingTakesOneWindow) {
 }
 
 TEST(RecoveryCostTest, SparseRingOf4GiBCostsItsBlocks) {
-  const std::string path = MakeSparseRing(MakeTestDirectory());
+  const std::string path = MakeSparseRing(MakeTestDirectory(), kMaxSlotCount);
   Counts expected;
   expected.records = 1;
   // Before the record, after it, and beyond the end of the file.
@@ -109,7 +108,7 @@ TEST(RecoveryCostTest, GapsTakeNoMemory) {
   const std::string path = MakeRingOfGaps(MakeTestDirectory());
   Counts expected;
   expected.records = 1;
-  expected.gaps = expected.missing_positions = (1 << 18) - 1;
+  expected.gaps = expected.missing_positions = (1 << 17) - 1;
   EXPECT_LE(CostOfRecovery(path, expected).memory_bytes, 2 * kMiB);
 }
 
