@@ -22,7 +22,8 @@ inline constexpr size_t kMaxLast = 1000000;
 // Prints the records of the rings, segments and directories `paths` on standard
 // output, and gaps, damage and unusable inputs on standard error. With `last`,
 // keeps at most 256 MiB of records in memory; if the records need more, prints
-// fewer and reports that.
+// fewer and reports that. Keeps the records of rings in use in memory, or in a
+// file in TMPDIR (/tmp by default) if they need more than 8 MiB.
 //
 // Returns the exit status:
 //   0: complete
