@@ -92,8 +92,9 @@ absl::Status NotOwn(absl::string_view path, absl::string_view cause) {
 
 }  // namespace
 
-absl::StatusOr<Directory> Directory::Open(const std::string& path) {
-  absl::StatusOr<ForkClosedFile> file = OpenTrustedDirectory(path, O_RDONLY);
+absl::StatusOr<Directory> Directory::Open(const std::string& path, int flags) {
+  absl::StatusOr<ForkClosedFile> file =
+      OpenTrustedDirectory(path, O_RDONLY | flags);
   if (!file.ok()) return file.status();
   return Directory(path, *std::move(file));
 }
@@ -106,6 +107,38 @@ ForkClosedFile Directory::OpenFile(const std::string& name, int flags,
                                    mode_t mode) const {
   return ForkClosedFile::OpenAt(file_.OwnFd(), name,
                                 flags | O_NOFOLLOW | O_NONBLOCK, mode);
+}
+
+absl::StatusOr<Directory> Directory::OpenDirectory(
+    const std::string& name) const {
+  ForkClosedFile file = OpenFile(name, O_RDONLY | O_DIRECTORY);
+  const std::string path = PathOf(name);
+  if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
+  return Directory(path, std::move(file));
+}
+
+absl::Status Directory::MakeDirectory(const std::string& name,
+                                      mode_t mode) const {
+  if (mkdirat(file_.OwnFd(), name.c_str(), mode) == 0) return absl::OkStatus();
+  return FileStatus(errno, absl::StrCat("make ", PathOf(name)));
+}
+
+absl::Status Directory::DeleteDirectory(const std::string& name) const {
+  if (unlinkat(file_.OwnFd(), name.c_str(), AT_REMOVEDIR) == 0 ||
+      errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  return FileStatus(errno, absl::StrCat("delete ", PathOf(name)));
+}
+
+absl::StatusOr<struct stat> Directory::Stat() const {
+  struct stat st;
+  if (fstat(file_.OwnFd(), &st) == 0) return st;
+  return FileStatus(errno, absl::StrCat("stat ", path_));
+}
+
+std::string Directory::DescriptorPath() const {
+  return absl::StrCat("/proc/self/fd/", file_.fd());
 }
 
 absl::StatusOr<struct stat> Directory::Stat(const std::string& name) const {
@@ -179,6 +212,15 @@ absl::StatusOr<ForkClosedFile> Directory::ReplaceByCopy(const std::string& name,
   if (absl::Status s = Rename(copy_name, name); !s.ok()) return s;
   std::move(remove_copy).Cancel();
   return copy;
+}
+
+absl::Status Directory::RenameInto(const Directory& target,
+                                   const std::string& name) const {
+  if (renameat(file_.OwnFd(), name.c_str(), target.file_.OwnFd(),
+               name.c_str()) == 0) {
+    return absl::OkStatus();
+  }
+  return FileStatus(errno, absl::StrCat("rename to ", target.PathOf(name)));
 }
 
 absl::Status Directory::Sync() const {

@@ -28,9 +28,10 @@ namespace ringlog {
 // program has closed the descriptor. The error of each operation has its path.
 class Directory {
  public:
-  // Opens the directory `path`. Errors are those of OpenTrustedDirectory()
+  // Opens the directory `path`. `flags` are added to those of open(2), for
+  // example O_NOFOLLOW. Errors are those of OpenTrustedDirectory()
   // (directory_trust.h): a symlink of a foreign user is refused.
-  static absl::StatusOr<Directory> Open(const std::string& path);
+  static absl::StatusOr<Directory> Open(const std::string& path, int flags = 0);
 
   Directory(Directory&&) = default;
   Directory& operator=(Directory&&) = default;
@@ -44,6 +45,24 @@ class Directory {
   // opening a pipe would block otherwise.
   ForkClosedFile OpenFile(const std::string& name, int flags,
                           mode_t mode = 0) const;
+
+  // Opens the directory `name` below this one. Errors are those of open(2);
+  // that of a symlink is ENOTDIR or ELOOP.
+  absl::StatusOr<Directory> OpenDirectory(const std::string& name) const;
+
+  // Creates a directory. Errors are those of mkdir(2).
+  absl::Status MakeDirectory(const std::string& name, mode_t mode) const;
+
+  // Deletes an empty directory, if it exists. Errors are those of rmdir(2).
+  absl::Status DeleteDirectory(const std::string& name) const;
+
+  // Reads the inode of the directory. Errors are those of fstat(2).
+  absl::StatusOr<struct stat> Stat() const;
+
+  // Returns a path of the directory that names it until this object is
+  // destroyed, whatever other processes rename. For functions that take paths.
+  // Requires: /proc is mounted.
+  std::string DescriptorPath() const;
 
   // Reads the inode of a file, or of a symlink.
   //   NotFound: no such file
@@ -63,6 +82,11 @@ class Directory {
 
   // Renames a file, and replaces the file `to`. Errors are those of rename(2).
   absl::Status Rename(const std::string& from, const std::string& to) const;
+
+  // Renames a file into the directory `target`, and replaces the file with that
+  // name there. Errors are those of rename(2).
+  absl::Status RenameInto(const Directory& target,
+                          const std::string& name) const;
 
   // Copies the open file `fd` and gives its name `name` to the copy. The file
   // keeps its other names and its bytes. Returns the copy, open for reading and
