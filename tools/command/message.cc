@@ -12,11 +12,9 @@
 namespace ringlog {
 
 void PrintMessage(absl::string_view subject, absl::string_view message) {
-  std::string line;
-  AppendVisible(
-      absl::StrCat("ringlog: ", absl::StrReplaceAll(subject, {{"\n", "\\x0a"}}),
-                   ": ", absl::StrReplaceAll(message, {{"\n", " "}})),
-      &line);
+  std::string line =
+      absl::StrCat("ringlog: ", VisibleLine(subject), ": ",
+                   VisibleLine(absl::StrReplaceAll(message, {{"\n", " "}})));
   line += '\n';
   Output standard_error(STDERR_FILENO, /*is_terminal=*/false);
   standard_error.Append(line);

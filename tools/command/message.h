@@ -9,7 +9,7 @@
 namespace ringlog {
 
 // Prints "ringlog: SUBJECT: MESSAGE" as one line on standard error. Shows
-// control characters as \xHH, because subject and message may have bytes from
+// bytes as VisibleLine() does, because subject and message may have bytes from
 // files. Ignores write errors. Thread-safe.
 void PrintMessage(absl::string_view subject, absl::string_view message);
 

@@ -9,10 +9,17 @@
 
 namespace ringlog {
 
-// Appends `text` to `out`, with each byte that could control a terminal as
-// \xHH. These are control bytes other than tab and line feed, the C1 control
-// characters of UTF-8, and bytes that are not valid UTF-8.
+// Appends `text` to `out`, with each byte as \xHH that could control a terminal
+// or hide text. These are:
+// - control bytes other than tab and line feed
+// - bytes that are not valid UTF-8, such as surrogates
+// - C1 controls, bidirectional controls, the separators U+2028 and U+2029, and
+//   characters without a width, such as U+200B
 void AppendVisible(absl::string_view text, std::string* out);
+
+// Returns `text` as AppendVisible() does, and line feeds as \x0a, so that it is
+// a part of one line. For paths and names.
+std::string VisibleLine(absl::string_view text);
 
 // Writes bytes to a file descriptor in large blocks. On a terminal, applies
 // AppendVisible(), because log records may have control bytes.

@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 
@@ -37,6 +38,42 @@ TEST(AppendVisibleTest, EscapesControlCharacters) {
   EXPECT_EQ(Visible("\xE0\x82\x9B"), "\\xe0\\x82\\x9b") << "overlong";
   EXPECT_EQ(Visible("\xF0\x80\x82\x9B"), "\\xf0\\x80\\x82\\x9b") << "overlong";
   EXPECT_EQ(Visible("\xE2\x82"), "\\xe2\\x82") << "truncated";
+  EXPECT_EQ(Visible("\xED\xA0\x80"), "\\xed\\xa0\\x80") << "surrogate";
+}
+
+TEST(AppendVisibleTest, EscapesHiddenCharacters) {
+  struct Case {
+    const char* name;
+    absl::string_view text;
+  };
+  for (const Case& c :
+       {Case{"right-to-left override", "\u202E"},
+        Case{"right-to-left isolate", "\u2067"},
+        Case{"right-to-left mark", "\u200F"},
+        Case{"Arabic letter mark", "\u061C"},
+        Case{"zero width space", "\u200B"}, Case{"zero width joiner", "\u200D"},
+        Case{"word joiner", "\u2060"}, Case{"byte order mark", "\uFEFF"},
+        Case{"soft hyphen", "\u00AD"}, Case{"line separator", "\u2028"},
+        Case{"paragraph separator", "\u2029"}, Case{"next line", "\xC2\x85"},
+        Case{"variation selector", "\uFE0F"}, Case{"tag", "\U000E0041"}}) {
+    std::string escaped;
+    for (const char byte : c.text) {
+      absl::StrAppend(&escaped, "\\x",
+                      absl::Hex(static_cast<unsigned char>(byte)));
+    }
+    EXPECT_EQ(Visible(c.text), escaped) << c.name;
+  }
+  // The neighbours of these ranges are visible.
+  for (const absl::string_view text :
+       {"\u00A0", "\u00AC", "\u00AE", "\u2010", "\u2027", "\u202F", "\u2070",
+        "\uFE10", "\uFFFC", "\uFFFD", "\U0001F600"}) {
+    EXPECT_EQ(Visible(text), text);
+  }
+}
+
+TEST(VisibleLineTest, EscapesLineBreaks) {
+  EXPECT_EQ(VisibleLine("a\nb\x1B[2J\n"), "a\\x0ab\\x1b[2J\\x0a");
+  EXPECT_EQ(VisibleLine("plain"), "plain");
 }
 
 // A pipe that is large enough for a test to write everything before it reads.

@@ -203,7 +203,7 @@ class Rotation {
           pending.ring->state() == LiveRing::State::kHasEnded;
       const std::string outcome = Outcome(pending);
       if (!outcome.empty()) {
-        output_.Append(absl::StrCat(pending.path, ": process ",
+        output_.Append(absl::StrCat(VisibleLine(pending.path), ": process ",
                                     pending.ring->process_id(), " ", outcome,
                                     "\n"));
         return;
