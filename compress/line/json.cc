@@ -176,6 +176,14 @@ bool AppendJsonString(absl::string_view text, std::string* out) {
   return exact;
 }
 
+bool IsJsonObjectLine(absl::string_view line) {
+  absl::ConsumeSuffix(&line, "\n");
+  if (line.find_first_of("\n\r") != absl::string_view::npos) return false;
+  JsonCursor begin(line);
+  JsonCursor all(line);
+  return begin.Consume('{') && all.SkipValue() && all.AtEnd();
+}
+
 void JsonCursor::SkipSpace() {
   const size_t n = rest_.find_first_not_of(" \t\r\n");
   rest_.remove_prefix(n == absl::string_view::npos ? rest_.size() : n);
@@ -195,10 +203,13 @@ bool JsonCursor::AtEnd() {
 
 bool JsonCursor::ReadString(std::string* out) {
   out->clear();
-  if (!Consume('"')) return false;
+  return Consume('"') && ReadStringRest(out);
+}
+
+bool JsonCursor::ReadStringRest(std::string* out) {
   while (true) {
     const size_t plain = PlainBytes(rest_);
-    out->append(rest_.data(), plain);
+    if (out != nullptr) out->append(rest_.data(), plain);
     rest_.remove_prefix(plain);
     if (rest_.empty()) return false;
     const auto c = static_cast<unsigned char>(rest_[0]);
@@ -212,7 +223,7 @@ bool JsonCursor::ReadString(std::string* out) {
     } else {
       const size_t bytes = c < 0x20 ? 0 : Utf8CharacterBytes(rest_);
       if (bytes == 0) return false;
-      out->append(rest_.data(), bytes);
+      if (out != nullptr) out->append(rest_.data(), bytes);
       rest_.remove_prefix(bytes);
     }
   }
@@ -226,7 +237,7 @@ bool JsonCursor::ReadHex4(uint32_t* out) {
   return true;
 }
 
-// Reads the part of an escape sequence after its backslash.
+// Reads the part of an escape sequence after its backslash. `out` may be null.
 bool JsonCursor::ReadEscape(std::string* out) {
   if (rest_.empty()) return false;
   const char c = rest_[0];
@@ -236,7 +247,7 @@ bool JsonCursor::ReadEscape(std::string* out) {
   if (c != 'u') {
     const size_t i = kNames.find(c);
     if (i == absl::string_view::npos) return false;
-    out->push_back(kMeanings[i]);
+    if (out != nullptr) out->push_back(kMeanings[i]);
     return true;
   }
   uint32_t code = 0;
@@ -249,7 +260,7 @@ bool JsonCursor::ReadEscape(std::string* out) {
     if (!ReadHex4(&low) || low < 0xDC00 || low >= 0xE000) return false;
     code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
   }
-  AppendUtf8(code, out);
+  if (out != nullptr) AppendUtf8(code, out);
   return true;
 }
 
@@ -287,8 +298,7 @@ bool JsonCursor::SkipValueAt(int depth) {
   SkipSpace();
   if (rest_.empty()) return false;
   const char c = rest_[0];
-  std::string ignored;
-  if (c == '"') return ReadString(&ignored);
+  if (Consume('"')) return ReadStringRest(nullptr);
   if (c == '{') {
     return ReadObject(
         [this, depth](const std::string&) { return SkipValueAt(depth + 1); });

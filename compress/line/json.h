@@ -26,6 +26,12 @@ size_t Utf8CharacterBytes(absl::string_view text);
 // byte, because the string then differs from `text`.
 bool AppendJsonString(absl::string_view text, std::string* out);
 
+// Returns true if `line`, with or without its line break, is one JSON object in
+// valid UTF-8 that every reader of lines takes for one line: it has no other
+// line break, and no carriage return. An object that is nested more than 32
+// levels deep does not count.
+bool IsJsonObjectLine(absl::string_view line);
+
 // Reads JSON values from left to right.
 //
 //   JsonCursor json(line);
@@ -79,6 +85,8 @@ class JsonCursor {
 
   void SkipSpace();
   absl::string_view ReadNumber();
+  // Reads a string without its first quote. `out` may be null.
+  bool ReadStringRest(std::string* out);
   bool ReadEscape(std::string* out);
   bool ReadHex4(uint32_t* out);
   bool SkipValueAt(int depth);

@@ -60,7 +60,7 @@ class Printer {
     sink.on_record = [this](const DecodedRecord& r) { return OnRecord(r); };
     if (!last_.has_value()) {
       sink.on_lines = [this](absl::string_view lines) {
-        return output_.Append(lines);
+        return OnLines(lines);
       };
       sink.lines_format = options_.format;
     }
@@ -72,6 +72,14 @@ class Printer {
       PrintMessage(path, status.message());
     };
     return sink;
+  }
+
+  bool OnLines(absl::string_view lines) {
+    // Text lines are printed as they are.
+    if (options_.format == LineFormat::kText) return output_.Append(lines);
+    line_.clear();
+    formatter_.AppendLines(lines, &line_);
+    return output_.Append(line_);
   }
 
   bool OnRecord(const DecodedRecord& decoded) {
@@ -100,7 +108,7 @@ class Printer {
   size_t last_bytes_ = 0;
   // True if the memory limit was reached.
   bool last_is_short_ = false;
-  // Buffer for one record.
+  // Buffer for one record, or for the lines of a frame.
   std::string line_;
   GapMessages gaps_;
 };
