@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -24,6 +26,7 @@
 #include "ringlog/tools/command/rotate.h"
 #include "ringlog/tools/command/verify.h"
 #include "ringlog/tools/command/working_directory.h"
+#include "ringlog/tools/decode/memory_guard.h"
 
 namespace ringlog {
 namespace {
@@ -59,13 +62,15 @@ constexpr absl::string_view kCatHelp =
 Prints the records of rings, segments and directories, each once. Those of one
 process come in the order in which they were logged; several processes' are
 merged by time. What is missing, and why, is told on standard error. A process
-that is still running may be looked at too.
+that is still running may be looked at too. A directory may be empty; it may be
+missing if another path has logs.
 
   --format=text   I20261123 02:03:04.123456 12345 file.cc:42] text  (default)
-  --format=json   one JSON object a line
+  --format=json   one JSON object a line; a line of a segment that is none
+                  becomes the text of a record
   --last N        only the last N records, at most 1000000
 
-On a terminal, control bytes in records are shown as \xHH.
+On a terminal, bytes that control it or hide text are shown as \xHH.
 
   ringlog cat /var/log/app --last 100
 )";
@@ -101,8 +106,11 @@ starting the program again, on its host or on another one. For every ring among
 the paths, DIR gets all of its segments, the earlier ones too, with the records
 that only the ring has; segments without a ring are copied. What was not closed
 or is damaged is repaired. So DIR alone is the whole log of what was given. A
-ring's segments are looked for among the paths, beside the ring, and where it
-says that they are. DIR is made if the directory that is to have it exists.
+ring's segments are looked for among the paths, beside the ring, in DIR, and
+where the ring says that they are if ring and directory are yours and no other
+user may write to them. DIR is made if the directory that is to have it exists.
+It must be yours or root's, and no symlink; other users may write to it only if
+it is sticky.
 
 The rings and segments that are read stay as they are. Only if DIR is where a
 ring's segments are, they are recovered in place, as the next start of the
@@ -318,6 +326,15 @@ void OpenStandardStreams() {
   }
 }
 
+#ifndef ABSL_HAVE_EXCEPTIONS
+// Ends the program. WithinMemory() goes on instead if there are exceptions.
+[[noreturn]] void EndWithoutMemory() {
+  constexpr absl::string_view kMessage = "ringlog: not enough memory\n";
+  (void)!write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  _exit(kUsageError);
+}
+#endif
+
 }  // namespace
 }  // namespace ringlog
 
@@ -325,8 +342,16 @@ int main(int argc, char** argv) {
   // A closed pipe is detected by write(2).
   signal(SIGPIPE, SIG_IGN);
   ringlog::OpenStandardStreams();
+#ifndef ABSL_HAVE_EXCEPTIONS
+  std::set_new_handler(&ringlog::EndWithoutMemory);
+#endif
   if (absl::Status s = ringlog::EnterWorkingDirectory(); !s.ok()) {
     return ringlog::Fail("BUILD_WORKING_DIRECTORY", s.message());
   }
-  return ringlog::Run(std::vector<std::string>(argv + 1, argv + argc));
+  int exit_status = 2;
+  const absl::Status memory = ringlog::WithinMemory([&] {
+    exit_status = ringlog::Run(std::vector<std::string>(argv + 1, argv + argc));
+  });
+  if (memory.ok()) return exit_status;
+  return ringlog::Fail("memory", "not enough; give fewer files");
 }

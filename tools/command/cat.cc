@@ -18,9 +18,13 @@
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/decoded_formatter.h"
+#include "ringlog/tools/decode/memory_guard.h"
 
 namespace ringlog {
 namespace {
+
+constexpr absl::string_view kNoMemory =
+    "not enough memory; the output ends early; give fewer files";
 
 // Maximum size in bytes of the records that --last keeps in memory.
 constexpr size_t kMaxLastBytes = size_t{256} << 20;
@@ -35,11 +39,14 @@ class Printer {
   }
 
   int Print(const std::vector<std::string>& paths) {
-    const DecodeResult result = Decode(paths, MakeSink());
+    DecodeResult result;
+    const absl::Status memory =
+        WithinMemory([&] { result = Decode(paths, MakeSink()); });
     PrintLast();
     const bool written = FinishStandardOutput(&output_);
     gaps_.PrintUnfinished();
-    if (!written) return 2;
+    if (!memory.ok()) PrintMessage("cat", kNoMemory);
+    if (!written || !memory.ok()) return 2;
     return std::max(result.exit_status(), last_is_short_ ? 1 : 0);
   }
 

@@ -25,6 +25,7 @@
 #include "ringlog/ring/ring_recovery.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
+#include "ringlog/tools/decode/memory_guard.h"
 #include "ringlog/tools/decode/ring_image.h"
 
 namespace ringlog {
@@ -95,7 +96,7 @@ class Page {
         header_(ring_.header) {}
 
   std::string Make(absl::string_view path) {
-    absl::StrAppend(&out_, path, "\n");
+    absl::StrAppend(&out_, VisibleLine(path), "\n");
     AddHeader();
     AddContent();
     AddDrops();
@@ -107,8 +108,10 @@ class Page {
   }
 
  private:
+  // Adds a line, also if the value has line breaks: a ring has names of any
+  // bytes.
   void Line(absl::string_view name, absl::string_view value) {
-    absl::StrAppendFormat(&out_, "  %-16s%s\n", name, value);
+    absl::StrAppendFormat(&out_, "  %-16s%s\n", name, VisibleLine(value));
   }
 
   void AddHeader() {
@@ -281,9 +284,7 @@ class Page {
   void AddReportText(absl::string_view text) {
     while (!text.empty()) {
       const size_t end = std::min(text.find('\n'), text.size());
-      absl::StrAppend(&out_, "    ");
-      AppendVisible(text.substr(0, end), &out_);
-      out_ += '\n';
+      absl::StrAppend(&out_, "    ", VisibleLine(text.substr(0, end)), "\n");
       text.remove_prefix(std::min(end + 1, text.size()));
     }
   }
@@ -316,12 +317,17 @@ int Inspect(const std::vector<std::string>& paths) {
   Output output(STDOUT_FILENO, isatty(STDOUT_FILENO) == 1);
   int exit_status = 0;
   for (const std::string& path : paths) {
-    const absl::StatusOr<int> result = InspectOne(path, &output);
-    if (!result.ok()) {
+    absl::StatusOr<int> result = 2;
+    const absl::Status memory =
+        WithinMemory([&] { result = InspectOne(path, &output); });
+    if (!memory.ok()) {
+      PrintMessage(path, memory.message());
+    } else if (!result.ok()) {
       PrintMessage(path, absl::StrCat(result.status().message(),
                                       "; inspect reads *.ring files"));
     }
-    exit_status = std::max(exit_status, result.ok() ? *result : 2);
+    exit_status =
+        std::max(exit_status, memory.ok() && result.ok() ? *result : 2);
   }
   return FinishStandardOutput(&output) ? exit_status : 2;
 }

@@ -25,6 +25,7 @@
 #include "ringlog/tools/command/output.h"
 #include "ringlog/tools/command/progress.h"
 #include "ringlog/tools/decode/decode_sink.h"
+#include "ringlog/tools/decode/memory_guard.h"
 #include "ringlog/tools/decode/plan.h"
 #include "ringlog/tools/decode/report.h"
 #include "ringlog/tools/decode/source.h"
@@ -74,6 +75,11 @@ std::string PositionRange(const Content& content) {
                       content.end_position - 1);
 }
 
+// Returns the path of a file of the source.
+const std::string& AnyPath(const SourcePlan& plan) {
+  return plan.ring != nullptr ? plan.ring->path : plan.segments.front().path;
+}
+
 // Checks files and prints the result for each. Prints the lines of a source
 // after reading all of it, because a file can show a defect of the file before
 // it.
@@ -94,8 +100,14 @@ class Verifier {
   }
 
   int Run(const std::vector<std::string>& paths) {
-    const std::vector<SourcePlan> plans = MakePlan(paths, &report_);
-    for (const SourcePlan& plan : plans) CheckSource(plan);
+    std::vector<SourcePlan> plans;
+    const absl::Status memory =
+        WithinMemory([&] { plans = MakePlan(paths, &report_); });
+    if (!memory.ok()) report_.Unusable("all files", memory);
+    for (const SourcePlan& plan : plans) {
+      const absl::Status checked = WithinMemory([&] { CheckSource(plan); });
+      if (!checked.ok()) report_.Unusable(AnyPath(plan), checked);
+    }
     // The remaining findings are about unusable and empty files, which belong
     // to no source.
     while (!order_.empty()) {
@@ -309,8 +321,8 @@ class Verifier {
     }
     ++files_;
     if (findings.is_damaged) ++damaged_;
-    std::string text = absl::StrReplaceAll(path, {{"\n", "\\x0a"}});
-    absl::StrAppend(&text, title.empty() ? "" : ": ", title, "\n");
+    std::string text = VisibleLine(path);
+    absl::StrAppend(&text, title.empty() ? "" : ": ", VisibleLine(title), "\n");
     for (const std::string& line : findings.lines) {
       absl::StrAppend(&text, "  ", absl::StrReplaceAll(line, {{"\n", " "}}),
                       "\n");
