@@ -298,10 +298,25 @@ TEST_F(RinglogTest, MissingRecordsGiveStatusOne) {
 }
 
 TEST_F(RinglogTest, UnusableInputDoesNotStopTheRest) {
-  const ToolRun run = Ringlog({"cat", "/nowhere/at.all", directory_});
+  const ToolRun run = Ringlog({"cat", "/nowhere/at.ring", directory_});
   EXPECT_EQ(run.exit_status, 2);
-  EXPECT_THAT(run.err, StartsWith("ringlog: /nowhere/at.all: "));
+  EXPECT_THAT(run.err, StartsWith("ringlog: /nowhere/at.ring: "));
   EXPECT_EQ(run.out, Ringlog({"cat", directory_}).out);
+}
+
+// The fallback directory of the program was not needed yet.
+TEST_F(RinglogTest, EmptyOrMissingFallbackDirectoryIsNoError) {
+  const std::string empty = MakeTestDirectory();
+  for (const char* command : {"cat", "verify"}) {
+    for (const std::string& fallback : {empty, empty + "/missing"}) {
+      const ToolRun run = Ringlog({command, directory_, fallback});
+      EXPECT_EQ(run.exit_status, 0) << run.err;
+      EXPECT_EQ(absl::StrContains(run.out + run.err, "does not exist"),
+                fallback != empty);
+    }
+  }
+  EXPECT_EQ(Ringlog({"cat", empty}).exit_status, 0);
+  EXPECT_EQ(Ringlog({"cat", empty, empty + "/missing"}).exit_status, 2);
 }
 
 TEST_F(RinglogTest, ClosedPipeIsNoError) {

@@ -376,11 +376,11 @@ TEST_P(VerifyTest, ReportsTruncatedRing) {
 TEST_P(VerifyTest, UnusableInputDoesNotStopTheRest) {
   Close();
   WriteFile(directory_ + "/notes", "I am no log\n");
-  EXPECT_EQ(Verify({directory_ + "/notes", "/nowhere/at.all", segment()}), 2);
+  EXPECT_EQ(Verify({directory_ + "/notes", "/nowhere/at.ring", segment()}), 2);
   EXPECT_THAT(
       out_, AllOf(StartsWith(segment() + ": segment 1 of server"),
                   HasSubstr(directory_ + "/notes\n  unusable: neither"),
-                  HasSubstr("/nowhere/at.all\n  unusable: "),
+                  HasSubstr("/nowhere/at.ring\n  unusable: "),
                   HasSubstr("\ntotal: 3 files, 6 records, 0 gaps, 0 damaged, 2 "
                             "unusable\n")));
 }

@@ -75,9 +75,31 @@ absl::StatusOr<FileKind> ReadKind(const std::string& path) {
 
 }  // namespace
 
+ProcessName ProcessOf(const ParsedFileName& name) {
+  return {name.program, name.host, name.process_id, name.ring_id_prefix};
+}
+
 Inputs::Inputs(const std::vector<std::string>& paths, Report* report)
     : report_(report) {
   for (const std::string& path : paths) AddPath(path);
+  ReportDirectoriesWithoutLogs();
+}
+
+void Inputs::ReportDirectoriesWithoutLogs() {
+  if (files.empty()) {
+    for (const std::string& path : empty_directories_) {
+      report_->Note(path,
+                    "no logs in this directory; they are named *.ring, "
+                    "*.log.zst or *.jsonl.zst");
+    }
+  }
+  for (const std::string& path : missing_directories_) {
+    if (files.empty()) {
+      report_->Unusable(path, absl::ErrnoToStatus(ENOENT, "stat"));
+    } else {
+      report_->Note(path, "does not exist; no logs are read from it");
+    }
+  }
 }
 
 void Inputs::Relist() {
@@ -85,31 +107,43 @@ void Inputs::Relist() {
   for (const std::string& directory : directories_) {
     AddDirectory(directory).status().IgnoreError();
   }
+  for (const std::string& directory : nearby_directories_) {
+    ReadNearby(directory);
+  }
 }
 
 void Inputs::AddNearby(const std::string& directory) {
+  if (nearby_directories_.insert(directory).second) ReadNearby(directory);
+}
+
+void Inputs::ReadNearby(const std::string& directory) {
   const size_t known = files.size();
   AddDirectory(directory).status().IgnoreError();
   for (size_t i = known; i < files.size(); ++i) files[i].is_nearby = true;
 }
 
+void Inputs::AddMissing(const std::string& path, int error) {
+  if (error == ENOENT && KindOfName(Basename(path)) == FileKind::kOther) {
+    missing_directories_.push_back(path);
+  } else {
+    report_->Unusable(path, absl::ErrnoToStatus(error, "stat"));
+  }
+}
+
 void Inputs::AddPath(const std::string& path) {
   struct stat st;
   if (stat(path.c_str(), &st) != 0) {
-    report_->Unusable(path, absl::ErrnoToStatus(errno, "stat"));
+    AddMissing(path, errno);
     return;
   }
   if (S_ISDIR(st.st_mode)) {
     const absl::StatusOr<size_t> logs = AddDirectory(path);
     if (!logs.ok()) {
       report_->Unusable(path, logs.status());
-    } else if (*logs == 0) {
-      report_->Unusable(
-          path, absl::NotFoundError("no logs in this directory; they are named "
-                                    "*.ring, *.log.zst or *.jsonl.zst"));
-    } else {
-      directories_.push_back(path);
+      return;
     }
+    directories_.push_back(path);
+    if (*logs == 0) empty_directories_.push_back(path);
     return;
   }
   if (!S_ISREG(st.st_mode)) {
@@ -128,6 +162,7 @@ void Inputs::AddPath(const std::string& path) {
   file.kind = *kind;
   file.name = ParseFileName(Basename(path));
   file.bytes = static_cast<uint64_t>(st.st_size);
+  file.owner = st.st_uid;
   AddFile(std::move(file), st.st_dev, st.st_ino);
 }
 
@@ -152,6 +187,11 @@ absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
   for (const std::string& name : names) {
     std::string file =
         absl::StrCat(path, absl::EndsWith(path, "/") ? "" : "/", name);
+    if (const auto known = paths_.find(file); known != paths_.end()) {
+      users.insert(known->second);
+      ++logs;
+      continue;
+    }
     struct stat st;
     // A missing file is not an error: retention and recovery delete files.
     if (lstat(file.c_str(), &st) != 0) {
@@ -180,6 +220,7 @@ void Inputs::AddListedFile(std::string path, const struct stat& st) {
   file.path = std::move(path);
   file.from_directory = true;
   file.bytes = static_cast<uint64_t>(st.st_size);
+  file.owner = st.st_uid;
   AddFile(std::move(file), st.st_dev, st.st_ino);
 }
 
@@ -196,7 +237,9 @@ void Inputs::AddFile(InputFile file, dev_t device, ino_t inode) {
     seen->second = file.path;
   }
   // A recovery may have replaced a file that an earlier one left.
-  if (paths_.insert(file.path).second) files.push_back(std::move(file));
+  if (paths_.emplace(file.path, file.owner).second) {
+    files.push_back(std::move(file));
+  }
 }
 
 }  // namespace ringlog

@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,11 @@
 #include "ringlog/tools/decode/report.h"
 
 namespace ringlog {
+
+// The parts of a file's name that name the process which created the file:
+// program, host, process id, begin of the ring id.
+using ProcessName = std::tuple<std::string, std::string, int64_t, uint32_t>;
+ProcessName ProcessOf(const ParsedFileName& name);
 
 struct InputFile {
   std::string path;
@@ -29,21 +35,28 @@ struct InputFile {
   bool is_nearby = false;       // found by AddNearby()
   ParsedFileName name;
   uint64_t bytes = 0;  // length when it was found
+  uid_t owner = 0;     // owner when it was found
 };
 
 // Thread-compatible.
 class Inputs {
  public:
   // Finds the files. The rings of a directory include those in /dev/shm that
-  // write to it. Reports unusable paths. `report` must outlive this object.
+  // write to it. Reports unusable paths. A path that does not exist, and is not
+  // named like a log, counts as a directory of a program that has not made it
+  // yet: it is unusable if no other path has logs, and is noted otherwise. A
+  // directory without logs is noted if no other path has logs. `report` must
+  // outlive this object.
   Inputs(const std::vector<std::string>& paths, Report* report);
 
-  // Reads the directories again, because a live process may have begun files
-  // since. Appends new files to `files`.
+  // Reads all directories again, because a live process may have begun files
+  // since. Appends new files to `files`. One reading may miss a file that was
+  // created meanwhile, and find one that was created later; the next reading
+  // finds the first one.
   void Relist();
 
-  // Appends the files in `directory` to `files`, with is_nearby set. Does
-  // nothing if the directory cannot be read.
+  // Appends the files in `directory` to `files`, with is_nearby set. Relist()
+  // reads the directory too. Does nothing if the directory cannot be read.
   void AddNearby(const std::string& directory);
 
   // Only kRing and kSegment, each file once.
@@ -51,6 +64,9 @@ class Inputs {
 
  private:
   void AddPath(const std::string& path);
+  void ReadNearby(const std::string& directory);
+  void AddMissing(const std::string& path, int error);
+  void ReportDirectoriesWithoutLogs();
   // Returns the number of logs in the directory, known ones included.
   absl::StatusOr<size_t> AddDirectory(const std::string& path);
   // Adds a file of a directory.
@@ -58,8 +74,11 @@ class Inputs {
   void AddFile(InputFile file, dev_t device, ino_t inode);
 
   std::vector<std::string> directories_;
+  std::set<std::string> nearby_directories_;
+  std::vector<std::string> empty_directories_;
+  std::vector<std::string> missing_directories_;
   std::map<std::pair<dev_t, ino_t>, std::string> seen_;  // path of each file
-  std::set<std::string> paths_;                          // of `files`
+  std::map<std::string, uid_t> paths_;  // owners of `files`, by path
   Report* report_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/segment/file_name.h"
@@ -29,6 +30,9 @@ constexpr char kSkippableFrame[] = "\x5E\x2A\x4D\x18 and more";
 class InputsTest : public ::testing::Test {
  protected:
   InputsTest() : directory_(MakeTestDirectory()) {
+    sink_.on_note = [this](const std::string& path, absl::string_view text) {
+      notes_.push_back(absl::StrCat(path, ": ", text));
+    };
     sink_.on_unusable = [this](const std::string& path,
                                const absl::Status& status) {
       unusable_.push_back(absl::StrCat(path, ": ", status.message()));
@@ -53,6 +57,7 @@ class InputsTest : public ::testing::Test {
   DecodeSink sink_;
   Report report_{&sink_};
   std::vector<std::string> unusable_;
+  std::vector<std::string> notes_;
 };
 
 // A ring is recovered and deleted, and the next segment gets its inode.
@@ -127,18 +132,59 @@ TEST_F(InputsTest, UnusableInputsAreReportedByPath) {
   const std::string good = File("a.log.zst", kFrame);
   const std::string text = File("text", "just a text\n");
   const std::string empty = File("empty", "");
-  std::filesystem::create_directory(Path("none"));
   const Inputs inputs(
-      {Path("missing"), text, empty, Path("none"), "/dev/null", good},
+      {Path("missing.ring"), text, empty, "/dev/null", text + "/below", good},
       &report_);
   EXPECT_THAT(Paths(inputs), ElementsAre(good));
   EXPECT_THAT(unusable_,
-              ElementsAre(HasSubstr(Path("missing") + ": "),
+              ElementsAre(HasSubstr(Path("missing.ring") + ": "),
                           HasSubstr(text + ": neither a ring nor a zstd file"),
                           HasSubstr(empty + ": empty"),
-                          HasSubstr(Path("none") + ": no logs"),
-                          HasSubstr("/dev/null: neither a file nor")));
+                          HasSubstr("/dev/null: neither a file nor"),
+                          HasSubstr(text + "/below: ")));
   EXPECT_EQ(report_.result.exit_status(), 2);
+}
+
+// A fallback directory is empty, or missing, until it is needed.
+TEST_F(InputsTest, DirectoryWithoutLogsNextToOthersIsFine) {
+  const std::string log = File("a.log.zst", kFrame);
+  const std::string none = MakeTestDirectory();
+  const Inputs inputs({directory_, none, Path("missing")}, &report_);
+  EXPECT_THAT(Paths(inputs), ElementsAre(log));
+  EXPECT_THAT(unusable_, IsEmpty());
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr(Path("missing") + ": does not")));
+  EXPECT_EQ(report_.result.exit_status(), 0);
+}
+
+TEST_F(InputsTest, EmptyDirectoryIsNotedAndUsable) {
+  const Inputs inputs({directory_}, &report_);
+  EXPECT_THAT(unusable_, IsEmpty());
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr(directory_ + ": no logs")));
+  EXPECT_EQ(report_.result.exit_status(), 0);
+}
+
+TEST_F(InputsTest, MissingDirectoryIsUnusableIfThereAreNoLogs) {
+  const Inputs inputs({directory_, Path("missing")}, &report_);
+  EXPECT_THAT(unusable_, ElementsAre(HasSubstr(Path("missing") + ": ")));
+  EXPECT_EQ(report_.result.exit_status(), 2);
+}
+
+TEST_F(InputsTest, RelistFindsFirstLogsOfEmptyDirectory) {
+  Inputs inputs({directory_}, &report_);
+  const std::string log = File("a.log.zst", kFrame);
+  inputs.Relist();
+  EXPECT_THAT(Paths(inputs), ElementsAre(log));
+}
+
+TEST_F(InputsTest, RelistReadsNearbyDirectories) {
+  Inputs inputs({File("a.log.zst", kFrame)}, &report_);
+  const std::string nearby = MakeTestDirectory();
+  inputs.AddNearby(nearby);
+  WriteFile(nearby + "/b.log.zst", kFrame);
+  inputs.Relist();
+  ASSERT_THAT(Paths(inputs),
+              ElementsAre(Path("a.log.zst"), nearby + "/b.log.zst"));
+  EXPECT_TRUE(inputs.files[1].is_nearby);
 }
 
 }  // namespace
