@@ -93,6 +93,11 @@ TEST(HostileRingTest, NamesInARingMakeNoLinesAndNoControls) {
       EXPECT_THAT(run.out, Not(HasSubstr("\u202E")));
     }
   }
+  // `recover` prints the paths of segments.
+  const std::string output = MakeTestDirectory() + "/a\nb\x1B[2J";
+  const ToolRun run = RunTool("ringlog", {"recover", ring, "--out", output});
+  EXPECT_EQ(std::count(run.out.begin(), run.out.end(), '\n'), 1);
+  EXPECT_THAT(run.out, HasSubstr("a\\x0ab\\x1b[2J/"));
 }
 
 // The commands report a lack of memory, and go on with other files.

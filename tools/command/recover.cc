@@ -1,13 +1,12 @@
 #include "ringlog/tools/command/recover.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -37,6 +36,7 @@
 #include "ringlog/tools/command/recover_output.h"
 #include "ringlog/tools/command/recover_ring.h"
 #include "ringlog/tools/command/recover_sources.h"
+#include "ringlog/tools/command/recover_staging.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/report.h"
@@ -162,15 +162,21 @@ class Recovery {
   }
 
   absl::Status RecoverInPlace(const std::string& path) {
+    const absl::Status status = RecoverInto(*output_->directory(), path);
+    return absl::Status(status.code(),
+                        WithPathOf(*output_->directory(), status.message()));
+  }
+
+  absl::Status RecoverInto(const Directory& output, const std::string& path) {
     const absl::StatusOr<LeftoverReport> report =
-        RecoverLeftover(path, output_->path(), SegmentWriterOptions());
+        RecoverLeftover(path, output.DescriptorPath(), SegmentWriterOptions());
     if (!report.ok()) return report.status();
     ReportGaps(path, *report);
     if (report->segment_path.empty()) return absl::OkStatus();
     const absl::StatusOr<SegmentIndex> content =
         BuildSegmentIndex(report->segment_path);
     if (!content.ok()) return content.status();
-    PrintSegment(report->segment_path, *content);
+    PrintSegment(WithPathOf(output, report->segment_path), *content);
     return absl::OkStatus();
   }
 
@@ -179,8 +185,16 @@ class Recovery {
                                  const DecidedRing& decided,
                                  const Segments& segments) {
     const absl::StatusOr<std::unique_ptr<Staging>> staging =
-        Staging::Create(output_.get(), found.id);
+        Staging::Create(output_.get());
     if (!staging.ok()) return staging.status();
+    return (*staging)->WithPaths(
+        RecoverIntoStaging(found, ring, decided, segments, staging->get()));
+  }
+
+  absl::Status RecoverIntoStaging(const FoundRing& found,
+                                  const LeftoverRing& ring,
+                                  const DecidedRing& decided,
+                                  const Segments& segments, Staging* staging) {
     const SegmentCursor& cursor = decided.facts.cursor;
     Sources sources;
     for (const FoundSegment& segment : segments) {
@@ -193,44 +207,56 @@ class Recovery {
       const uint64_t limit = is_last && decided.point.is_by_cursor()
                                  ? cursor.segment_bytes
                                  : kWholeFile;
-      if (absl::Status s = CopySegment(from, limit, (*staging)->PathOf(name));
-          !s.ok()) {
-        return s;
-      }
+      const absl::Status copied =
+          CopySegment(from, limit, staging->PathOf(name));
+      if (!copied.ok() && !is_last && HasGone(segment)) continue;
+      if (!copied.ok()) return copied;
       sources[name] = {from, segment.identity.number >= cursor.segment_number};
     }
     LeftoverReport report;
-    absl::StatusOr<Directory> directory = Directory::Open((*staging)->path());
-    if (!directory.ok()) return directory.status();
-    if (absl::Status s = AddToSegments(ring.ring.get(), &*directory,
+    if (absl::Status s = AddToSegments(ring.ring.get(), staging->directory(),
                                        SegmentWriterOptions(), &report);
         !s.ok()) {
       return s;
     }
     ReportGaps(found.input.path, report);
-    return Finish(**staging, sources);
+    return Finish(staging, sources);
+  }
+
+  // Returns true if retention has deleted the segment since it was found.
+  static bool HasGone(const FoundSegment& segment) {
+    return segment.input.from_directory && FileIsGone(segment.input.path);
   }
 
   // Closes and repairs the staged segments, and publishes them.
-  absl::Status Finish(const Staging& staging, const Sources& sources) {
-    absl::Status listed;
+  absl::Status Finish(Staging* staging, const Sources& sources) {
+    const absl::StatusOr<std::vector<std::string>> names =
+        staging->directory()->List();
+    if (!names.ok()) return names.status();
     std::vector<Staging::Segment> segments;
-    for (const std::string& name : ListDirectory(staging.path(), &listed)) {
+    for (const std::string& name : *names) {
       if (name == "." || name == "..") continue;
       const auto known = sources.find(name);
-      const std::string path = staging.PathOf(name);
-      absl::StatusOr<std::optional<Staging::Segment>> segment = FinishOne(
-          path, known == sources.end() ? Source{path, true} : known->second);
+      absl::StatusOr<std::optional<Staging::Segment>> segment =
+          FinishOne(*staging, name,
+                    known == sources.end()
+                        ? Source{output_->directory()->PathOf(name), true}
+                        : known->second);
       if (!segment.ok()) return segment.status();
       if (!segment->has_value()) continue;
       (*segment)->name = name;
       segments.push_back(**std::move(segment));
     }
-    if (!listed.ok()) return listed;
-    if (absl::Status s = staging.Publish(&segments); !s.ok()) return s;
     for (const Staging::Segment& segment : segments) {
-      PrintSegment(absl::StrCat(output_->path(), "/", segment.name),
-                   segment.content);
+      if (published_.insert(segment.name).second) continue;
+      return absl::AlreadyExistsError(absl::StrCat(
+          output_->directory()->PathOf(segment.name),
+          ": is a segment of another process with the same ring id; recover "
+          "the two into different directories"));
+    }
+    if (absl::Status s = staging->Publish(&segments); !s.ok()) return s;
+    for (const Staging::Segment& segment : segments) {
+      PrintSegment(output_->directory()->PathOf(segment.name), segment.content);
     }
     return absl::OkStatus();
   }
@@ -238,7 +264,8 @@ class Recovery {
   // Closes and repairs one staged segment. Returns nothing if none of it can be
   // read.
   absl::StatusOr<std::optional<Staging::Segment>> FinishOne(
-      const std::string& path, const Source& source) {
+      const Staging& staging, const std::string& name, const Source& source) {
+    const std::string path = staging.PathOf(name);
     absl::StatusOr<SegmentIndex> content = BuildSegmentIndex(path);
     if (absl::IsNotFound(content.status()) ||
         absl::IsInvalidArgument(content.status())) {
@@ -251,13 +278,11 @@ class Recovery {
     if (!content->is_intact) {
       segment.is_damaged = ReportDamage(source, *content);
       if (content->frames.empty()) return std::nullopt;
-      const std::string repaired = absl::StrCat(path, ".tmp");
-      if (absl::Status s = RepairSegment(path, *content, repaired); !s.ok()) {
-        return s;
-      }
-      if (rename(repaired.c_str(), path.c_str()) != 0) {
-        return absl::ErrnoToStatus(errno, absl::StrCat("rename to ", path));
-      }
+      const std::string repaired = absl::StrCat(name, ".tmp");
+      absl::Status status =
+          RepairSegment(path, *content, staging.PathOf(repaired));
+      if (status.ok()) status = staging.directory().Rename(repaired, name);
+      if (!status.ok()) return status;
       content = BuildSegmentIndex(path);
       if (!content.ok()) return content.status();
     }
@@ -288,14 +313,18 @@ class Recovery {
   }
 
   void PrintSegment(const std::string& path, const SegmentIndex& content) {
-    stdout_.Append(absl::StrCat(path, ": ", content.records, " records, ",
-                                content.gaps, " gaps\n"));
+    stdout_.Append(absl::StrCat(VisibleLine(path), ": ", content.records,
+                                " records, ", content.gaps, " gaps\n"));
   }
 
   absl::Status RecoverSegments(const Segments& segments) {
     const absl::StatusOr<std::unique_ptr<Staging>> staging =
-        Staging::Create(output_.get(), segments.front().identity.ring_id);
+        Staging::Create(output_.get());
     if (!staging.ok()) return staging.status();
+    return (*staging)->WithPaths(CopySegments(segments, staging->get()));
+  }
+
+  absl::Status CopySegments(const Segments& segments, Staging* staging) {
     Sources sources;
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
@@ -304,14 +333,13 @@ class Recovery {
         continue;
       }
       const std::string name(Basename(from));
-      if (absl::Status s =
-              CopySegment(from, kWholeFile, (*staging)->PathOf(name));
-          !s.ok()) {
-        return s;
-      }
+      const absl::Status copied =
+          CopySegment(from, kWholeFile, staging->PathOf(name));
+      if (!copied.ok() && HasGone(segment)) continue;
+      if (!copied.ok()) return copied;
       sources[name] = {from, false};
     }
-    return Finish(**staging, sources);
+    return Finish(staging, sources);
   }
 
   // Reports the damage in a segment of the output. Leaves the segment
@@ -331,6 +359,7 @@ class Recovery {
   RecoverSources sources_;
   Output stdout_;
   std::unique_ptr<RecoverOutput> output_;
+  std::set<std::string> published_;  // names of segments of this run
 };
 
 }  // namespace

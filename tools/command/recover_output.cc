@@ -2,152 +2,173 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstddef>
-#include <utility>
+#include <vector>
 
 #include "absl/memory/memory.h"
-#include "absl/strings/escaping.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
+#include "ringlog/ring/os/directory_trust.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
 
-// Returns the directory that has the entry `path`.
-std::string ParentOf(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return Dirname(path);
+constexpr mode_t kOutputMode = 0755;
+constexpr mode_t kLockFileMode = 0600;
+constexpr int kMaxLockAttempts = 1000;
+
+std::string LockName() { return absl::StrCat(kRecoverPrefix, "lock"); }
+
+bool IsSymlink(const std::string& path) {
+  struct stat st;
+  return lstat(path.c_str(), &st) == 0 && S_ISLNK(st.st_mode);
 }
 
-absl::Status RemoveDirectory(const std::string& path) {
-  struct stat st;
-  if (lstat(path.c_str(), &st) == 0 && !S_ISDIR(st.st_mode)) {
-    return absl::AlreadyExistsError(
-        absl::StrCat(path, ": exists and is not a directory; move it away"));
+// Opens the directory `path`, and makes it if it does not exist.
+absl::StatusOr<Directory> OpenOrMake(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  const bool is_new = FileIsGone(path);
+  absl::Status made = MakeDirectory(path, kOutputMode);
+  if (made.ok() && is_new) made = SyncDirectory(Dirname(path));
+  if (!made.ok()) return made;
+  // Not through a symlink: its owner could change it at any moment.
+  absl::StatusOr<Directory> directory = Directory::Open(path, O_NOFOLLOW);
+  if (!directory.ok() && IsSymlink(path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": a symlink; give the directory that it names"));
   }
-  absl::Status listed;
-  for (const std::string& name : ListDirectory(path, &listed)) {
-    if (name == "." || name == "..") continue;
-    const std::string entry = absl::StrCat(path, "/", name);
-    if (unlink(entry.c_str()) != 0 && errno != ENOENT) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("delete ", entry));
-    }
-  }
-  if (!listed.ok()) return listed;
-  if (rmdir(path.c_str()) != 0 && errno != ENOENT) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("delete ", path));
-  }
-  return absl::OkStatus();
+  return directory;
+}
+
+absl::Status Untrusted(const std::string& path, absl::string_view cause) {
+  return absl::PermissionDeniedError(absl::StrCat(
+      path, ": ", cause, "; give a directory of your own with --out"));
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RecoverOutput>> RecoverOutput::Open(
     const std::string& path) {
-  if (mkdir(path.c_str(), 0777) == 0) {
-    if (absl::Status s = SyncDirectory(ParentOf(path)); !s.ok()) return s;
-  } else if (errno != EEXIST) {
-    return absl::ErrnoToStatus(errno, "make this directory");
+  absl::StatusOr<Directory> directory = OpenOrMake(path);
+  if (!directory.ok()) return directory.status();
+  auto output = absl::WrapUnique(new RecoverOutput(*std::move(directory)));
+  if (absl::Status s = output->CheckIsTrusted(); !s.ok()) return s;
+  if (!output->Is(output->directory_.DescriptorPath())) {
+    return absl::FailedPreconditionError("/proc is not mounted");
   }
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, "open this directory");
-  auto output = absl::WrapUnique(new RecoverOutput(path, fd));
-  int result;
-  do {
-    result = flock(fd, LOCK_EX | LOCK_NB);
-  } while (result != 0 && errno == EINTR);
-  if (result != 0 && errno == EWOULDBLOCK) {
-    return absl::FailedPreconditionError(
-        "another ringlog recover is writing here; wait for it to end");
-  }
-  if (result != 0) return absl::ErrnoToStatus(errno, "lock this directory");
+  if (absl::Status s = output->Lock(); !s.ok()) return s;
+  output->DeleteStaleStagings();
   return output;
 }
 
-RecoverOutput::RecoverOutput(std::string path, int fd)
-    : path_(std::move(path)), fd_(fd) {}
-
-RecoverOutput::~RecoverOutput() { close(fd_); }
-
-bool RecoverOutput::Is(const std::string& directory) const {
-  struct stat mine, other;
-  return fstat(fd_, &mine) == 0 && stat(directory.c_str(), &other) == 0 &&
-         mine.st_dev == other.st_dev && mine.st_ino == other.st_ino;
+RecoverOutput::~RecoverOutput() {
+  if (lock_file_.fd() >= 0) directory_.Delete(LockName()).IgnoreError();
 }
 
-absl::StatusOr<std::unique_ptr<Staging>> Staging::Create(
-    const RecoverOutput* output, const RingId& ring_id) {
-  const absl::string_view id(reinterpret_cast<const char*>(ring_id.data()),
-                             ring_id.size());
-  std::string path = absl::StrCat(output->path(), "/.ringlog-recover.",
-                                  absl::BytesToHexString(id));
-  if (absl::Status s = RemoveDirectory(path); !s.ok()) return s;
-  if (mkdir(path.c_str(), 0700) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("make ", path));
+// The owner of the directory, and each user who may write to it without a
+// sticky bit, could replace the segments of the output.
+absl::Status RecoverOutput::CheckIsTrusted() {
+  const absl::StatusOr<struct stat> st = directory_.Stat();
+  if (!st.ok()) return st.status();
+  const absl::StatusOr<uid_t> owner = directory_.OwnOwner();
+  if (!owner.ok()) return owner.status();
+  if (st->st_uid != *owner && st->st_uid != 0) {
+    return Untrusted(path(), absl::StrCat("belongs to user ", st->st_uid,
+                                          ", not to user ", *owner));
   }
-  return absl::WrapUnique(new Staging(output, std::move(path)));
+  if ((st->st_mode & S_ISVTX) != 0) return absl::OkStatus();
+  if ((st->st_mode & S_IWOTH) != 0) {
+    return Untrusted(path(), "each user may write to it, and it is not sticky");
+  }
+  if ((st->st_mode & S_IWGRP) != 0 && st->st_gid != getegid()) {
+    return Untrusted(path(),
+                     absl::StrCat("group ", st->st_gid,
+                                  " may write to it, and it is not sticky"));
+  }
+  return absl::OkStatus();
 }
 
-Staging::Staging(const RecoverOutput* output, std::string path)
-    : output_(output), path_(std::move(path)) {}
-
-Staging::~Staging() { RemoveDirectory(path_).IgnoreError(); }
-
-std::string Staging::PathOf(const std::string& name) const {
-  return absl::StrCat(path_, "/", name);
+absl::Status RecoverOutput::Lock() {
+  const std::string name = LockName();
+  for (int attempt = 0; attempt < kMaxLockAttempts; ++attempt) {
+    ForkClosedFile file =
+        directory_.OpenFile(name, O_RDWR | O_CREAT, kLockFileMode);
+    if (file.fd() < 0) {
+      return FileStatus(errno, absl::StrCat("open ", directory_.PathOf(name)));
+    }
+    if (absl::Status s = directory_.CheckIsOwn(file.fd(), name); !s.ok()) {
+      return s;
+    }
+    absl::Status locked = LockFile(file.fd(), directory_.PathOf(name));
+    if (absl::IsFailedPrecondition(locked)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          path(),
+          ": another ringlog recover is writing here; wait for it to end"));
+    }
+    if (!locked.ok()) return locked;
+    // The process that had the lock may have deleted the file since.
+    if (!directory_.Names(name, file.fd())) continue;
+    lock_file_ = std::move(file);
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(
+      absl::StrCat(directory_.PathOf(name), ": other processes delete it"));
 }
 
-absl::StatusOr<Staging::Place> Staging::CheckPlace(Segment* segment) const {
-  const std::string target = absl::StrCat(output_->path(), "/", segment->name);
-  struct stat st;
-  if (lstat(target.c_str(), &st) != 0) {
-    if (errno == ENOENT) return Place::kFree;
-    return absl::ErrnoToStatus(errno, absl::StrCat("stat ", target));
-  }
-  absl::StatusOr<SegmentIndex> there =
-      absl::NotFoundError("not a regular file");
-  if (S_ISREG(st.st_mode)) there = BuildSegmentIndex(target);
-  if (!there.ok() ||
-      !there->identity.IsSameSegment(segment->content.identity)) {
-    return absl::AlreadyExistsError(
-        absl::StrCat(target,
-                     ": exists and is not this segment; move it away, or give "
-                     "another --out"));
-  }
-  // The existing segment may be of a later moment, or from an intact source.
-  const bool is_better =
-      there->is_intact &&
-      (segment->is_damaged || there->records > segment->content.records);
-  if (!is_better) return Place::kFree;
-  segment->content = *std::move(there);
-  return Place::kTaken;
-}
-
-absl::Status Staging::Publish(std::vector<Segment>* segments) const {
-  std::vector<Place> places;
-  for (Segment& segment : *segments) {
-    const absl::StatusOr<Place> place = CheckPlace(&segment);
-    if (!place.ok()) return place.status();
-    places.push_back(*place);
-  }
-  // Death here: some segments are in their places. The next run makes all of
-  // them again, with the same bytes.
-  for (size_t i = 0; i < segments->size(); ++i) {
-    if (places[i] == Place::kTaken) continue;
-    const std::string from = PathOf((*segments)[i].name);
-    const std::string to =
-        absl::StrCat(output_->path(), "/", (*segments)[i].name);
-    if (rename(from.c_str(), to.c_str()) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("rename to ", to));
+// No other process uses the staging directories of this user, because this
+// object holds the lock.
+void RecoverOutput::DeleteStaleStagings() {
+  const absl::StatusOr<std::vector<std::string>> names = directory_.List();
+  const absl::StatusOr<uid_t> owner = directory_.OwnOwner();
+  if (!names.ok() || !owner.ok()) return;
+  for (const std::string& name : *names) {
+    if (!absl::StartsWith(name, kRecoverPrefix)) continue;
+    const absl::StatusOr<Directory> staging = directory_.OpenDirectory(name);
+    if (!staging.ok()) continue;
+    const absl::StatusOr<struct stat> st = staging->Stat();
+    if (st.ok() && st->st_uid == *owner) {
+      DeleteStaging(*staging, directory_, name);
     }
   }
-  return SyncDirectory(output_->path());
+}
+
+bool RecoverOutput::Is(const std::string& directory) const {
+  struct stat other;
+  const absl::StatusOr<struct stat> mine = directory_.Stat();
+  return mine.ok() && stat(directory.c_str(), &other) == 0 &&
+         mine->st_dev == other.st_dev && mine->st_ino == other.st_ino;
+}
+
+void DeleteStaging(const Directory& directory, const Directory& parent,
+                   const std::string& name) {
+  const absl::StatusOr<std::vector<std::string>> files = directory.List();
+  if (!files.ok()) return;
+  for (const std::string& file : *files) {
+    if (file != "." && file != "..") directory.Delete(file).IgnoreError();
+  }
+  parent.DeleteDirectory(name).IgnoreError();
+}
+
+std::string WithPathOf(const Directory& directory, absl::string_view text) {
+  const std::string descriptor = directory.DescriptorPath();
+  std::string result;
+  for (size_t at; (at = text.find(descriptor)) != absl::string_view::npos;) {
+    const size_t end = at + descriptor.size();
+    // Otherwise the number goes on, and is that of another descriptor.
+    const bool is_its =
+        end == text.size() ||
+        !absl::ascii_isdigit(static_cast<unsigned char>(text[end]));
+    absl::StrAppend(&result, text.substr(0, at),
+                    is_its ? directory.path() : descriptor);
+    text.remove_prefix(end);
+  }
+  return absl::StrCat(result, text);
 }
 
 }  // namespace ringlog

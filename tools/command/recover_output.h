@@ -6,81 +6,73 @@
 
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "ringlog/compress/segment/segment_format.h"
-#include "ringlog/compress/segment/segment_index.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/os/directory.h"
+#include "ringlog/ring/os/fork_closed_file.h"
 
 namespace ringlog {
 
-// Thread-compatible. Holds a lock on the directory for its lifetime.
+// Names of the lock file and of staging directories begin with this prefix.
+inline constexpr absl::string_view kRecoverPrefix = ".ringlog-recover.";
+
+// Every file is created, renamed and deleted below the open directory, so that
+// another user who renames a directory on the way, or replaces it by a symlink,
+// cannot direct the output to other files.
+//
+// Thread-compatible. Holds the lock of the directory for its lifetime: a file
+// in it, because a directory cannot be opened for writing, as a lock that
+// readers cannot take requires (file_lock.h).
 class RecoverOutput {
  public:
-  // Opens and locks the directory. Makes it if it does not exist and its parent
-  // does.
-  //   FailedPrecondition: another `ringlog recover` writes to it
-  //   others:             those of mkdir(2), open(2), fsync(2) and flock(2)
+  // Opens and locks the directory. Makes it, with mode 0755, if it does not
+  // exist and its parent does. Deletes the staging directories of runs that
+  // were killed.
+  //   FailedPrecondition: another `ringlog recover` writes to it, or /proc is
+  //                       not mounted
+  //   InvalidArgument:    a symlink
+  //   PermissionDenied:   the directory, or its lock file, belongs to another
+  //                       user than root and the user of this process; or users
+  //                       other than these may write to it, and it is not
+  //                       sticky. Members of the process's own group may.
+  //   Unimplemented:      the file system has no locks
+  //   others:             those of mkdir(2), open(2), fsync(2) and fcntl(2)
   static absl::StatusOr<std::unique_ptr<RecoverOutput>> Open(
       const std::string& path);
+  // Deletes the lock file.
   ~RecoverOutput();
   RecoverOutput(const RecoverOutput&) = delete;
   RecoverOutput& operator=(const RecoverOutput&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return directory_.path(); }
   // Returns true if `directory` is this directory.
   bool Is(const std::string& directory) const;
 
- private:
-  RecoverOutput(std::string path, int fd);
-
-  const std::string path_;
-  const int fd_;
-};
-
-// A directory in the output for one ring's segments while they are incomplete.
-// The destructor deletes it. If a run was killed, the next run deletes it.
-// Thread-compatible. The RecoverOutput must outlive this object.
-class Staging {
- public:
-  // Makes the directory. Errors are those of mkdir(2) and of deleting an
-  // earlier one.
-  static absl::StatusOr<std::unique_ptr<Staging>> Create(
-      const RecoverOutput* output, const RingId& ring_id);
-  ~Staging();
-  Staging(const Staging&) = delete;
-  Staging& operator=(const Staging&) = delete;
-
-  const std::string& path() const { return path_; }
-  // Returns the path of the file `name` in this directory.
-  std::string PathOf(const std::string& name) const;
-
-  struct Segment {
-    std::string name;
-    SegmentIndex content;
-    bool is_damaged = false;  // some of its records are lost
-  };
-  // Renames the segments from path() into the output, and syncs the names.
-  // Replaces a segment of an earlier run, unless that segment is intact, and
-  // this one is damaged or has fewer records. In that case the earlier segment
-  // stays, and its content is stored in `segments`. If the process is killed, a
-  // second run gives the same result.
-  // Requires: the content of the files is durable.
-  //   AlreadyExists: a file that is not this segment has one of the names;
-  //                  nothing was changed
-  //   others:        those of lstat(2), rename(2), SyncDirectory() and reading
-  absl::Status Publish(std::vector<Segment>* segments) const;
+  Directory* directory() { return &directory_; }
 
  private:
-  enum class Place { kTaken, kFree };
+  explicit RecoverOutput(Directory directory)
+      : directory_(std::move(directory)) {}
+  absl::Status CheckIsTrusted();
+  absl::Status Lock();
+  void DeleteStaleStagings();
 
-  Staging(const RecoverOutput* output, std::string path);
-  absl::StatusOr<Place> CheckPlace(Segment* segment) const;
-
-  const RecoverOutput* const output_;
-  const std::string path_;
+  Directory directory_;
+  // Holds the lock.
+  ForkClosedFile lock_file_;
 };
+
+// Deletes all files in `directory`, and then the directory itself, which has
+// the name `name` in `parent`. Ignores errors, such as that of a directory in
+// it.
+void DeleteStaging(const Directory& directory, const Directory& parent,
+                   const std::string& name);
+
+// Returns `text` with the path of `directory` in place of its DescriptorPath().
+std::string WithPathOf(const Directory& directory, absl::string_view text);
 
 }  // namespace ringlog
 

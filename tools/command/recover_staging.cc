@@ -1,0 +1,117 @@
+#include "ringlog/tools/command/recover_staging.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/random.h>
+
+#include <cstddef>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/fork_closed_file.h"
+
+namespace ringlog {
+namespace {
+
+constexpr mode_t kStagingMode = 0700;
+
+// Returns the path of an open file, for functions that take paths.
+std::string DescriptorPath(const ForkClosedFile& file) {
+  return absl::StrCat("/proc/self/fd/", file.fd());
+}
+
+absl::Status IsInTheWay(absl::string_view message) {
+  return absl::AlreadyExistsError(
+      absl::StrCat(message, "; move it away, or give another --out"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Staging>> Staging::Create(
+    RecoverOutput* output) {
+  char random[16];
+  if (getrandom(random, sizeof random, 0) !=
+      static_cast<ssize_t>(sizeof random)) {
+    return absl::ErrnoToStatus(errno, "get random bytes");
+  }
+  std::string name = absl::StrCat(
+      kRecoverPrefix,
+      absl::BytesToHexString(absl::string_view(random, sizeof random)));
+  const Directory& parent = *output->directory();
+  if (absl::Status s = parent.MakeDirectory(name, kStagingMode); !s.ok()) {
+    return s;
+  }
+  absl::StatusOr<Directory> directory = parent.OpenDirectory(name);
+  if (!directory.ok()) return directory.status();
+  return absl::WrapUnique(
+      new Staging(output, std::move(name), *std::move(directory)));
+}
+
+Staging::~Staging() { DeleteStaging(directory_, *output_->directory(), name_); }
+
+std::string Staging::PathOf(const std::string& name) const {
+  return absl::StrCat(directory_.DescriptorPath(), "/", name);
+}
+
+absl::Status Staging::WithPaths(const absl::Status& status) const {
+  return absl::Status(status.code(),
+                      WithPathOf(directory_, WithPathOf(*output_->directory(),
+                                                        status.message())));
+}
+
+absl::StatusOr<Staging::Place> Staging::CheckPlace(Segment* segment) {
+  Directory* const output = output_->directory();
+  const std::string path = output->PathOf(segment->name);
+  const ForkClosedFile file = output->OpenFile(segment->name, O_RDONLY);
+  if (file.fd() < 0) {
+    if (errno == ENOENT) return Place::kFree;
+    return IsInTheWay(FileStatus(errno, absl::StrCat("open ", path)).message());
+  }
+  if (absl::Status s = output->CheckIsOwn(file.fd(), segment->name); !s.ok()) {
+    return IsInTheWay(s.message());
+  }
+  absl::StatusOr<SegmentIndex> there = BuildSegmentIndex(DescriptorPath(file));
+  if (!there.ok() ||
+      !there->identity.IsSameSegment(segment->content.identity)) {
+    return IsInTheWay(absl::StrCat(path, ": exists and is not this segment"));
+  }
+  // The existing segment may be of a later moment, or from an intact source.
+  const bool is_better =
+      there->is_intact &&
+      (segment->is_damaged || there->records > segment->content.records);
+  if (!is_better) return Place::kFree;
+  segment->content = *std::move(there);
+  return Place::kTaken;
+}
+
+absl::Status Staging::CheckStaged(const std::string& name) {
+  const ForkClosedFile file = directory_.OpenFile(name, O_RDONLY);
+  if (file.fd() >= 0) return directory_.CheckIsOwn(file.fd(), name);
+  return FileStatus(errno, absl::StrCat("open ", directory_.PathOf(name)));
+}
+
+absl::Status Staging::Publish(std::vector<Segment>* segments) {
+  std::vector<Place> places;
+  for (Segment& segment : *segments) {
+    if (absl::Status s = CheckStaged(segment.name); !s.ok()) return s;
+    const absl::StatusOr<Place> place = CheckPlace(&segment);
+    if (!place.ok()) return place.status();
+    places.push_back(*place);
+  }
+  // Death here: some segments are in their places. The next run makes all of
+  // them again, with the same bytes.
+  for (size_t i = 0; i < segments->size(); ++i) {
+    if (places[i] == Place::kTaken) continue;
+    if (absl::Status s =
+            directory_.RenameInto(*output_->directory(), (*segments)[i].name);
+        !s.ok()) {
+      return s;
+    }
+  }
+  return output_->directory()->Sync();
+}
+
+}  // namespace ringlog

@@ -1,0 +1,76 @@
+// A directory for the segments of one ring while `ringlog recover` makes them.
+
+#ifndef RINGLOG_TOOLS_COMMAND_RECOVER_STAGING_H_
+#define RINGLOG_TOOLS_COMMAND_RECOVER_STAGING_H_
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ringlog/compress/segment/segment_index.h"
+#include "ringlog/ring/os/directory.h"
+#include "ringlog/tools/command/recover_output.h"
+
+namespace ringlog {
+
+// A directory in the output, with a random name, that only the user of this
+// process may read or write. The destructor deletes it. If a run is killed, the
+// next run deletes it.
+//
+// Thread-compatible. The RecoverOutput must outlive this object.
+class Staging {
+ public:
+  // Makes the directory. Errors are those of getrandom(2), mkdir(2) and
+  // open(2).
+  static absl::StatusOr<std::unique_ptr<Staging>> Create(RecoverOutput* output);
+  ~Staging();
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  Directory* directory() { return &directory_; }
+  const Directory& directory() const { return directory_; }
+  // Returns the path of the file `name` in this directory. No other process can
+  // direct the path to another file. Requires: /proc is mounted.
+  std::string PathOf(const std::string& name) const;
+
+  // Returns `status` with the paths that users know in its message.
+  absl::Status WithPaths(const absl::Status& status) const;
+
+  struct Segment {
+    std::string name;
+    SegmentIndex content;
+    bool is_damaged = false;  // some of its records are lost
+  };
+  // Renames the segments from this directory into the output, and syncs the
+  // names. Replaces a segment of an earlier run, unless that segment is intact,
+  // and this one is damaged or has fewer records. In that case the earlier
+  // segment stays, and its content is stored in `segments`. If the process is
+  // killed, a second run gives the same result.
+  // Requires: the content of the files is durable.
+  //   AlreadyExists: a file that is not this segment, or that belongs to
+  //                  another user, has one of the names; nothing was changed
+  //   others:        those of open(2), rename(2), Directory::CheckIsOwn(),
+  //                  Directory::Sync() and reading
+  absl::Status Publish(std::vector<Segment>* segments);
+
+ private:
+  enum class Place { kTaken, kFree };
+
+  Staging(RecoverOutput* output, std::string name, Directory directory)
+      : output_(output),
+        name_(std::move(name)),
+        directory_(std::move(directory)) {}
+  absl::StatusOr<Place> CheckPlace(Segment* segment);
+  absl::Status CheckStaged(const std::string& name);
+
+  RecoverOutput* const output_;
+  const std::string name_;
+  Directory directory_;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TOOLS_COMMAND_RECOVER_STAGING_H_
