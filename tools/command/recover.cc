@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
@@ -39,6 +40,7 @@
 #include "ringlog/tools/command/recover_staging.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/found_segment.h"
+#include "ringlog/tools/decode/memory_guard.h"
 #include "ringlog/tools/decode/report.h"
 
 namespace ringlog {
@@ -62,11 +64,12 @@ class Recovery {
     }
     output_ = *std::move(opened);
     for (const FoundRing& ring : sources_.rings) {
-      ReportError(ring.input.path, RecoverOne(ring));
+      ReportError(ring.input.path, [&] { return RecoverOne(ring); });
     }
     Segments segments;
     while (!(segments = sources_.TakeSegmentsWithoutRing()).empty()) {
-      ReportError(segments.front().input.path, RecoverSegments(segments));
+      ReportError(segments.front().input.path,
+                  [&] { return RecoverSegments(segments); });
     }
     gaps_.PrintUnfinished();
     return FinishStandardOutput(&stdout_) ? report_.result.exit_status() : 2;
@@ -95,30 +98,33 @@ class Recovery {
     return sink;
   }
 
-  void ReportError(const std::string& path, const absl::Status& status) {
+  void ReportError(const std::string& path,
+                   absl::FunctionRef<absl::Status()> recover) {
+    absl::Status status;
+    const absl::Status memory = WithinMemory([&] { status = recover(); });
+    status.Update(memory);
     if (!status.ok()) report_.Unusable(path, status);
   }
 
   absl::Status RecoverOne(const FoundRing& found) {
     const std::string& path = found.input.path;
-    Segments segments = sources_.TakeSegments(found.id);
     absl::StatusOr<LeftoverRing> ring =
         found.rebuilt_header ? ReadLeftover(path, *found.rebuilt_header)
                              : ReadLeftover(path);
-    // The segments of a live process are not touched.
-    if (absl::IsFailedPrecondition(ring.status())) return ring.status();
-    const absl::StatusOr<SegmentCursor> cursor =
-        ring.ok() ? DecodeCursorState(ring->ring->summary().cursor)
-                  : ring.status();
-    if (!cursor.ok()) {
-      sources_.PutBack(std::move(segments));
-      if (!absl::IsNotFound(ring.status()) || !found.input.from_directory) {
-        return cursor.status();
-      }
-      // Recovered meanwhile: its segments have all records.
-      sources_.AddNewSegments(found);
+    if (absl::IsFailedPrecondition(ring.status())) {
+      // The segments of a live process are not touched.
+      sources_.TakeSegments(found);
+      return ring.status();
+    }
+    // If another process has recovered it, its segments have all records.
+    if (absl::IsNotFound(ring.status()) && found.input.from_directory) {
       return absl::OkStatus();
     }
+    if (!ring.ok()) return ring.status();
+    const absl::StatusOr<SegmentCursor> cursor =
+        DecodeCursorState(ring->ring->summary().cursor);
+    if (!cursor.ok()) return cursor.status();
+    Segments segments = TakeSegments(found, RingFactsOf(ring->ring->summary()));
     const DecidedRing decided = DecideRing(*ring, &segments);
     sources_.RemoveCopies(&segments);
     ReportMissing(path, decided, segments, &report_);
@@ -137,6 +143,16 @@ class Recovery {
       return status;
     }
     return RecoverIntoOutput(found, *ring, decided, segments);
+  }
+
+  // Searches again for segments that the process may have begun between the
+  // first search and its death.
+  Segments TakeSegments(const FoundRing& found, const RingFacts& facts) {
+    Segments segments = sources_.TakeSegments(found);
+    if (!MayLackSegments(facts, segments)) return segments;
+    sources_.PutBack(std::move(segments));
+    sources_.Refresh();
+    return sources_.TakeSegments(found);
   }
 
   // Returns the directory in which the next start of the program would recover

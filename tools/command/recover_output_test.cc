@@ -254,6 +254,71 @@ TEST(RecoverOutputTest, LockOfAReaderDoesNotBlock) {
   close(fd);
 }
 
+// The ring of another user names a directory of this user.
+TEST(RecoverOutputTest, DirectoryThatAnUntrustedRingNamesIsNotOpened) {
+  // Short, because the ring has only the end of a long path.
+  std::string segments = "/tmp/ringlog.XXXXXX";
+  ASSERT_NE(mkdtemp(segments.data()), nullptr);
+  const std::string rings = MakeTestDirectory();
+  {
+    ScriptedProcess process(rings, ScriptedProcess::OpenFrames(segments));
+    process.LogNumbered(5);
+    process.Flush();
+    process.LogNumbered(5);
+  }
+  const std::string ring = FilesIn(rings, ".ring").at(0);
+  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  const std::string segment = FilesIn(rings, ".zst").at(0);
+  fs::copy(segment, segments);
+  fs::remove(segment);
+  const auto count_found = [&] {
+    const std::string output = MakeTestDirectory();
+    const ToolRun run = RunRecover(ring, output);
+    EXPECT_EQ(absl::StrContains(run.err,
+                                "not here; give their directory, "
+                                "which may be " +
+                                    segments),
+              run.exit_status == 1);
+    return TextsIn(output).size();
+  };
+  EXPECT_EQ(count_found(), 10u);
+  // Other users may have filled the directory, or made the ring.
+  ASSERT_EQ(chmod(segments.c_str(), 0777), 0);
+  EXPECT_EQ(count_found(), 5u);
+  ASSERT_EQ(chmod(segments.c_str(), 0700), 0);
+  ASSERT_EQ(chmod(ring.c_str(), 0622), 0);
+  EXPECT_EQ(count_found(), 5u);
+  ASSERT_EQ(chmod(ring.c_str(), 0600), 0);
+  if (GiveAway(ring)) {
+    EXPECT_EQ(count_found(), 5u);
+  }
+  fs::remove_all(segments);
+}
+
+// A machine was restored twice from one snapshot: the names and the ring ids of
+// two processes are equal.
+TEST(RecoverOutputTest, SegmentsOfAClonedProcessAreNotMerged) {
+  const std::string one = CrashedDirectory();
+  const std::string other = MakeTestDirectory();
+  fs::copy(one, other, fs::copy_options::recursive);
+  const std::string path = FilesIn(other, ".ring").at(0);
+  std::string ring = ReadFile(path);
+  RingHeader header;
+  std::memcpy(&header, ring.data(), sizeof header);
+  header.boot_id[1] ^= 1;
+  std::memcpy(ring.data(), &header, sizeof header);
+  std::memcpy(ring.data() + kRingHeaderCopyOffset, &header, sizeof header);
+  RepairRingChecksums(&ring);
+  WriteFile(path, ring);
+  const std::string output = MakeTestDirectory();
+  const ToolRun run =
+      RunTool("ringlog", {"recover", one, other, "--out", output});
+  EXPECT_EQ(run.exit_status, 2);
+  EXPECT_THAT(run.err, HasSubstr(path + ": "));
+  EXPECT_THAT(run.err, HasSubstr("into different directories"));
+  EXPECT_EQ(TextsIn(output), NumberedTexts(10));
+}
+
 }  // namespace
 }  // namespace ringlog
 

@@ -1,12 +1,17 @@
 // Runs the tools while a live program recovers the same rings. The tools find
 // each record once, in whichever file it is at the time.
 //
-// The test replaces flock(2) to act as that program at the right moment.
+// The test replaces fcntl(2), by which the tools ask for the lock of a ring, to
+// act as that program at the right moment.
 
+#include <fcntl.h>
+#include <stdarg.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,7 +31,7 @@
 namespace ringlog {
 namespace {
 
-std::function<void()> g_at_flock;
+std::function<void()> g_at_lock;
 
 // Leaves two rings with five records each.
 std::vector<std::string> LeaveTwoRings(const std::string& directory) {
@@ -43,7 +48,7 @@ TEST(RecoverRaceTest, OutputHasRingsRecoveredMeanwhile) {
   const std::vector<std::string> rings = LeaveTwoRings(directory);
   ASSERT_EQ(rings.size(), 2u);
   // While the tool tests the lock of the first ring, the second is recovered.
-  g_at_flock = [&] {
+  g_at_lock = [&] {
     EXPECT_TRUE(
         RecoverLeftover(rings[1], directory, SegmentWriterOptions()).ok());
   };
@@ -51,6 +56,50 @@ TEST(RecoverRaceTest, OutputHasRingsRecoveredMeanwhile) {
   EXPECT_EQ(FilesIn(directory, ".ring").size(), 1u);
   EXPECT_EQ(exit_status, 0);
   EXPECT_EQ(AllLines(output).size(), 10u);
+}
+
+// The process is alive at the first search, which finds one of its segments. It
+// begins another one, and dies before the tool asks for the lock of its ring.
+TEST(RecoverRaceTest, SegmentBegunBeforeADeathMeanwhileIsFound) {
+  const std::string directory = MakeTestDirectory();
+  const std::string output = MakeTestDirectory();
+  auto process = std::make_unique<ScriptedProcess>(
+      directory, ScriptedProcess::OpenFrames());
+  process->LogNumbered(5);
+  process->Flush();
+  g_at_lock = [&] {
+    process->EndSegment();
+    for (int i = 0; i < 2; ++i) {
+      process->LogNumbered(5);
+      process->Flush();
+      process->EndSegment();
+    }
+    process->LogNumbered(5);
+    process.reset();
+  };
+  const int exit_status = Recover({directory}, output);
+  ASSERT_EQ(g_at_lock, nullptr) << "the process did not die";
+  EXPECT_EQ(exit_status, 0);
+  EXPECT_EQ(TextsIn(output), NumberedTexts(20));
+}
+
+// Retention of the process deletes a segment that the tool has found.
+TEST(RecoverRaceTest, DeletedSegmentIsNoDamage) {
+  const std::string directory = MakeTestDirectory();
+  const std::string output = MakeTestDirectory();
+  auto process = std::make_unique<ScriptedProcess>(
+      directory, ScriptedProcess::OpenFrames());
+  for (int i = 0; i < 3; ++i) {
+    process->LogNumbered(5);
+    process->Flush();
+    process->EndSegment();
+  }
+  g_at_lock = [&] {
+    std::filesystem::remove(process->segment_path(1));
+    process.reset();
+  };
+  EXPECT_EQ(Recover({directory}, output), 0);
+  EXPECT_EQ(TextsIn(output).size(), 10u);
 }
 
 // For `cat` and `verify`: the ring was read before its recovery, so the segment
@@ -78,7 +127,13 @@ TEST(RecoverRaceTest, RingRecoveredAfterReadingCountsOnce) {
 }  // namespace
 }  // namespace ringlog
 
-extern "C" int flock(int fd, int operation) noexcept {
-  if (ringlog::g_at_flock != nullptr) std::exchange(ringlog::g_at_flock, {})();
-  return static_cast<int>(syscall(SYS_flock, fd, operation));
+extern "C" int fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  if (command == F_OFD_GETLK && ringlog::g_at_lock != nullptr) {
+    std::exchange(ringlog::g_at_lock, {})();
+  }
+  return static_cast<int>(syscall(SYS_fcntl, fd, command, argument));
 }

@@ -3,36 +3,49 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "ringlog/compress/recovery/leftover_segments.h"
 #include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/decode/segment_facts.h"
 
 namespace ringlog {
 namespace {
 
-// Reports the segments with the numbers from `first` to `last` as missing.
-void ReportRange(const std::string& ring_path, uint64_t first, uint64_t last,
-                 Report* report) {
-  if (first > last) return;
-  report->Damage(ring_path,
-                 absl::StrCat("its segments ", first, " to ", last,
-                              " are not here; give their directory"));
+// Calls `visit` with the first and the last number of each range of segments
+// that are missing up to number `last`. Segments before the first one were
+// removed on purpose, by retention.
+template <typename Visit>
+void ForMissingRanges(const std::vector<FoundSegment>& segments, uint64_t last,
+                      Visit visit) {
+  uint64_t next = segments.empty() ? 1 : segments.front().identity.number;
+  for (const FoundSegment& segment : segments) {
+    const uint64_t number = segment.identity.number;
+    if (next < number) visit(next, number - 1);
+    next = number + 1;
+  }
+  if (next <= last) visit(next, last);
 }
 
 void ReportMissingSegments(const std::string& ring_path,
+                           const RingHeader& header,
                            const SegmentCursor& cursor,
                            const std::vector<FoundSegment>& segments,
                            Report* report) {
   const uint64_t last = cursor.last_started_segment();
   if (last == 0) return;
-  // Segments before the first one were removed on purpose, by retention.
-  uint64_t next = segments.empty() ? 1 : segments.front().identity.number;
-  for (const FoundSegment& segment : segments) {
-    ReportRange(ring_path, next, segment.identity.number - 1, report);
-    next = segment.identity.number + 1;
-  }
-  ReportRange(ring_path, next, last, report);
+  // The header has a hash of a long path.
+  absl::string_view directory = SegmentDirectory(header);
+  if (!absl::StartsWith(directory, "/")) directory = "";
+  ForMissingRanges(segments, last, [&](uint64_t begin, uint64_t end) {
+    report->Damage(
+        ring_path,
+        absl::StrCat("its segments ", begin, " to ", end,
+                     " are not here; give their directory",
+                     directory.empty() ? "" : ", which may be ", directory));
+  });
   if (segments.empty() ||
       segments.back().identity.number != cursor.segment_number) {
     return;
@@ -46,6 +59,18 @@ void ReportMissingSegments(const std::string& ring_path,
 }
 
 }  // namespace
+
+bool MayLackSegments(const RingFacts& ring,
+                     const std::vector<FoundSegment>& segments) {
+  bool may_lack = ring.cursor_state == CursorState::kDamaged ||
+                  ring.cursor_state == CursorState::kUnreadable;
+  ForMissingRanges(segments, ring.cursor.last_started_segment(),
+                   [&may_lack](uint64_t, uint64_t) { may_lack = true; });
+  for (const FoundSegment& segment : segments) {
+    may_lack |= !segment.status.ok() || !segment.has_metadata;
+  }
+  return may_lack;
+}
 
 DecidedRing DecideRing(const LeftoverRing& ring,
                        std::vector<FoundSegment>* segments) {
@@ -71,7 +96,8 @@ void ReportMissing(const std::string& ring_path, const DecidedRing& ring,
                    const std::vector<FoundSegment>& segments, Report* report) {
   const bool is_truncated = ring.file_bytes < ring.header.file_bytes;
   if (!ring.point.cursor_is_damaged) {
-    ReportMissingSegments(ring_path, ring.facts.cursor, segments, report);
+    ReportMissingSegments(ring_path, ring.header, ring.facts.cursor, segments,
+                          report);
   } else if (!is_truncated) {
     report->Damage(ring_path,
                    "the persist cursor is damaged; the segments decide which "

@@ -23,13 +23,19 @@ struct DecidedRing {
   ResumePoint point;
 };
 
+// Returns true if the ring may have segments that are not in `segments`, or
+// that are, but could not be identified. `segments` are sorted by number.
+bool MayLackSegments(const RingFacts& ring,
+                     const std::vector<FoundSegment>& segments);
+
 // Calls DecideResumePoint(). Removes the segments whose records the ring has
 // from `segments`, which are sorted by number.
 DecidedRing DecideRing(const LeftoverRing& ring,
                        std::vector<FoundSegment>* segments);
 
 // Reports a damaged cursor, a truncated ring, and the segments, or ends of
-// segments, that the cursor counts but that are not in `segments`.
+// segments, that the cursor counts but that are not in `segments`. Names the
+// directory that the ring has for them.
 void ReportMissing(const std::string& ring_path, const DecidedRing& ring,
                    const std::vector<FoundSegment>& segments, Report* report);
 

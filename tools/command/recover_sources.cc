@@ -1,6 +1,8 @@
 #include "ringlog/tools/command/recover_sources.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -37,6 +39,14 @@ absl::StatusOr<RingHeader> Rebuild(const std::string& path) {
   return image->header();
 }
 
+// Returns true if only the user of this process may write to the file or
+// directory, which is not a symlink.
+bool IsPrivate(const std::string& path) {
+  struct stat st;
+  return lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode) &&
+         st.st_uid == geteuid() && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 void SetIdentity(const RingId& id, const ParsedFileName& name,
                  RingHeader* header) {
   std::copy(id.begin(), id.end(), header->ring_id);
@@ -50,51 +60,52 @@ void SetIdentity(const RingId& id, const ParsedFileName& name,
 
 RecoverSources::RecoverSources(const std::vector<std::string>& paths,
                                const std::string& output, Report* report)
-    : report_(report), inputs_(paths, report) {
-  FindRings(output);
-  for (const InputFile& file : inputs_.files) {
-    if (file.kind == FileKind::kSegment) {
-      segments_.push_back(InspectSegment(file));
-    }
+    : report_(report), files_(paths, report) {
+  const std::string resolved_output = ResolvePath(output);
+  InputFile input;
+  while (files_.NextRing(&input)) {
+    if (!input.is_nearby) FindRing(input, resolved_output);
   }
   IdentifyRebuiltRings();
 }
 
-// Finds the rings, and the files next to them and in their segment directories.
-void RecoverSources::FindRings(const std::string& output) {
-  const std::string resolved_output = ResolvePath(output);
-  for (size_t i = 0; i < inputs_.files.size(); ++i) {
-    const InputFile input = inputs_.files[i];  // a copy: the vector grows
-    if (input.kind != FileKind::kRing || input.is_nearby) continue;
-    FoundRing ring;
-    ring.input = input;
-    absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
-    if (absl::IsNotFound(header.status()) && input.from_directory) {
-      inputs_.Relist();  // finds the segments made of it
-      continue;
-    }
-    if (absl::IsDataLoss(header.status()) ||
-        absl::IsInvalidArgument(header.status())) {
-      header = Rebuild(input.path);
-      if (header.ok()) ring.rebuilt_header = *header;
-    }
-    if (!header.ok()) {
-      report_->Unusable(input.path, header.status());
-      continue;
-    }
-    ring.id = RingIdOf(*header);
-    ring.segment_directory = std::string(SegmentDirectory(*header));
-    if (!ring.segment_directory.empty() &&
-        ring.segment_directory == SegmentDirectoryField(resolved_output)) {
-      ring.segment_directory = resolved_output;
-    }
-    if (!ring.rebuilt_header && IsCopy(ring)) continue;
-    inputs_.AddNearby(Dirname(input.path));
-    if (absl::StartsWith(ring.segment_directory, "/")) {
-      inputs_.AddNearby(ring.segment_directory);
-    }
-    rings.push_back(std::move(ring));
+// Adds a ring, and the files next to it and in its segment directory.
+void RecoverSources::FindRing(const InputFile& input,
+                              const std::string& output) {
+  FoundRing ring;
+  ring.input = input;
+  absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
+  if (absl::IsNotFound(header.status()) && input.from_directory) {
+    files_.Refresh();  // finds the segments made of it
+    return;
   }
+  if (absl::IsDataLoss(header.status()) ||
+      absl::IsInvalidArgument(header.status())) {
+    header = Rebuild(input.path);
+    if (header.ok()) ring.rebuilt_header = *header;
+  }
+  if (!header.ok()) {
+    report_->Unusable(input.path, header.status());
+    return;
+  }
+  ring.id = RingIdOf(*header);
+  ring.segment_directory = std::string(SegmentDirectory(*header));
+  const bool names_output =
+      !ring.segment_directory.empty() &&
+      ring.segment_directory == SegmentDirectoryField(output);
+  if (names_output) ring.segment_directory = output;
+  if (!ring.rebuilt_header) {
+    files_.rings.Add(input, *header, /*is_rebuilt=*/false);
+    if (IsCopy(ring)) return;
+    ring_paths_.insert(input.path);
+  }
+  files_.AddNearby(Dirname(input.path));
+  if (names_output ||
+      (absl::StartsWith(ring.segment_directory, "/") && IsPrivate(input.path) &&
+       IsPrivate(ring.segment_directory))) {
+    files_.AddNearby(ring.segment_directory);
+  }
+  rings.push_back(std::move(ring));
 }
 
 // Completes the headers of rebuilt rings: the id comes from the metadata of
@@ -104,60 +115,45 @@ void RecoverSources::IdentifyRebuiltRings() {
   rings.clear();
   for (FoundRing& ring : found) {
     if (ring.rebuilt_header) {
-      ring.id = IdOfRebuiltRing(ring.id, ring.input, segments_);
+      ring.id = IdOfRebuiltRing(ring.id, ring.input, files_.segments);
       ParsedFileName name = ring.input.name;
-      for (const FoundSegment& segment : segments_) {
+      for (const FoundSegment& segment : files_.segments) {
         if (BelongsTo(segment, ring.id)) name = segment.input.name;
       }
       SetIdentity(ring.id, name, &*ring.rebuilt_header);
       report_->Damage(ring.input.path,
                       "the header and its copy are damaged; its slots show its "
                       "content");
+      files_.rings.Add(ring.input, *ring.rebuilt_header,
+                       /*is_rebuilt=*/true);
       if (IsCopy(ring)) continue;
+      ring_paths_.insert(ring.input.path);
     }
     rings.push_back(std::move(ring));
   }
 }
 
-// Returns true, and reports the ring, if another ring has the same id.
+// Returns true, and reports the ring, if it is a copy of another one.
 bool RecoverSources::IsCopy(const FoundRing& ring) {
-  const auto same =
-      std::find_if(rings.begin(), rings.end(),
-                   [&](const FoundRing& other) { return other.id == ring.id; });
-  if (same == rings.end()) return false;
-  report_->Unusable(ring.input.path,
-                    absl::InvalidArgumentError(
-                        absl::StrCat("another copy of the ring ",
-                                     same->input.path, "; give one of them")));
+  const std::optional<std::string> original =
+      files_.rings.OriginalOf(ring.input.path, ring_paths_);
+  if (!original.has_value()) return false;
+  report_->Unusable(ring.input.path, absl::InvalidArgumentError(absl::StrCat(
+                                         "another copy of the ring ", *original,
+                                         "; give one of them")));
   return true;
 }
 
-std::vector<FoundSegment> RecoverSources::TakeSegments(const RingId& id) {
-  return ringlog::TakeSegments(id, &segments_);
+std::vector<FoundSegment> RecoverSources::TakeSegments(const FoundRing& ring) {
+  return ringlog::TakeSegments(
+      &files_.segments, [&](const FoundSegment& segment) {
+        return files_.rings.Owns(ring.input.path, segment);
+      });
 }
 
 void RecoverSources::PutBack(std::vector<FoundSegment> segments) {
-  std::move(segments.begin(), segments.end(), std::back_inserter(segments_));
-}
-
-void RecoverSources::AddNewSegments(const FoundRing& ring) {
-  const auto is_its = [&ring](const InputFile& file) {
-    return file.kind == FileKind::kSegment &&
-           file.name.ring_id_prefix == ring.input.name.ring_id_prefix;
-  };
-  // A segment may have been empty when it was inspected.
-  for (FoundSegment& segment : segments_) {
-    if (!segment.status.ok() && is_its(segment.input)) {
-      segment = InspectSegment(segment.input);
-    }
-  }
-  const size_t known = inputs_.files.size();
-  inputs_.Relist();
-  for (size_t i = known; i < inputs_.files.size(); ++i) {
-    if (is_its(inputs_.files[i])) {
-      segments_.push_back(InspectSegment(inputs_.files[i]));
-    }
-  }
+  std::move(segments.begin(), segments.end(),
+            std::back_inserter(files_.segments));
 }
 
 void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
@@ -177,20 +173,35 @@ void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
 }
 
 std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
-  for (const FoundSegment& segment : segments_) {
-    if (!segment.has_metadata) ReportUnknown(segment);
-  }
-  segments_.erase(std::remove_if(segments_.begin(), segments_.end(),
-                                 [](const FoundSegment& segment) {
-                                   return segment.input.is_nearby ||
-                                          !segment.has_metadata;
-                                 }),
-                  segments_.end());
-  if (segments_.empty()) return {};
-  const RingId id = segments_.front().identity.ring_id;
-  std::vector<FoundSegment> segments = TakeSegments(id);
+  if (!search_is_finished_) FinishSearch();
+  std::vector<FoundSegment> segments =
+      TakeSegmentsOfOneProcess(&files_.segments);
   RemoveCopies(&segments);
   return segments;
+}
+
+// Searches for the rest of the segments without a ring. Drops the segments that
+// cannot be copied, and those of processes that have started since.
+void RecoverSources::FinishSearch() {
+  search_is_finished_ = true;
+  files_.Refresh();
+  files_.RefreshKnown();
+  InputFile ring;
+  while (files_.NextRing(&ring)) {
+    ringlog::TakeSegments(&files_.segments, [&](const FoundSegment& segment) {
+      return files_.rings.Owns(ring.path, segment);
+    });
+  }
+  std::vector<FoundSegment>& segments = files_.segments;
+  for (const FoundSegment& segment : segments) {
+    if (!segment.has_metadata) ReportUnknown(segment);
+  }
+  segments.erase(std::remove_if(segments.begin(), segments.end(),
+                                [](const FoundSegment& segment) {
+                                  return segment.input.is_nearby ||
+                                         !segment.has_metadata;
+                                }),
+                 segments.end());
 }
 
 void RecoverSources::ReportUnknown(const FoundSegment& segment) {

@@ -5,12 +5,13 @@
 #define RINGLOG_TOOLS_COMMAND_RECOVER_SOURCES_H_
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/decode/found_files.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/inputs.h"
 #include "ringlog/tools/decode/report.h"
@@ -32,23 +33,26 @@ struct FoundRing {
 class RecoverSources {
  public:
   // Searches `paths`, the directories of the rings in them, and the segment
-  // directories in the headers of these rings, one of which may be `output`.
-  // Reports unusable files. `report` must outlive this object.
+  // directories in the headers of these rings. Of the latter, searches only
+  // `output` and directories that no other user could have named or filled: the
+  // ring and the directory belong to the user of this process, and no other
+  // user may write to them. Reports unusable files. `report` must outlive this
+  // object.
   RecoverSources(const std::vector<std::string>& paths,
                  const std::string& output, Report* report);
 
-  std::vector<FoundRing> rings;  // each id once
+  std::vector<FoundRing> rings;  // each one once
 
-  // Removes and returns the segments that belong to `id`, sorted by number.
-  std::vector<FoundSegment> TakeSegments(const RingId& id);
+  // Removes and returns the segments that belong to `ring`, sorted by number.
+  std::vector<FoundSegment> TakeSegments(const FoundRing& ring);
   // Reverses TakeSegments().
   void PutBack(std::vector<FoundSegment> segments);
-  // Searches again for the segments of a ring that was deleted since: another
-  // process has recovered it.
-  void AddNewSegments(const FoundRing& ring);
+  // Searches for segments again: a process may have begun some, or may have
+  // recovered a ring, since the last search.
+  void Refresh() { files_.Refresh(); }
   // Removes and returns the segments in the inputs that belong to one missing
   // ring; empty if none are left. Requires: TakeSegments() was called for every
-  // ring.
+  // ring that was not recovered by another process.
   std::vector<FoundSegment> TakeSegmentsWithoutRing();
 
   // Keeps one segment of each number. Reports the others, except nearby files,
@@ -56,14 +60,16 @@ class RecoverSources {
   void RemoveCopies(std::vector<FoundSegment>* segments);
 
  private:
-  void FindRings(const std::string& output);
+  void FindRing(const InputFile& input, const std::string& output);
   void IdentifyRebuiltRings();
   bool IsCopy(const FoundRing& ring);
+  void FinishSearch();
   void ReportUnknown(const FoundSegment& segment);
 
   Report* const report_;
-  Inputs inputs_;
-  std::vector<FoundSegment> segments_;  // not taken yet
+  FoundFiles files_;
+  std::set<std::string> ring_paths_;  // of `rings`
+  bool search_is_finished_ = false;
 };
 
 }  // namespace ringlog

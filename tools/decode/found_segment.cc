@@ -32,11 +32,12 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id) {
          segment.input.name.ring_id_prefix == RingIdPrefix(id);
 }
 
-std::vector<FoundSegment> TakeSegments(const RingId& id,
-                                       std::vector<FoundSegment>* segments) {
+std::vector<FoundSegment> TakeSegments(
+    std::vector<FoundSegment>* segments,
+    absl::FunctionRef<bool(const FoundSegment&)> is_its) {
   const auto taken = std::stable_partition(
       segments->begin(), segments->end(),
-      [&](const FoundSegment& segment) { return !BelongsTo(segment, id); });
+      [&](const FoundSegment& segment) { return !is_its(segment); });
   std::vector<FoundSegment> found(std::make_move_iterator(taken),
                                   std::make_move_iterator(segments->end()));
   segments->erase(taken, segments->end());
@@ -45,6 +46,30 @@ std::vector<FoundSegment> TakeSegments(const RingId& id,
                      return a.identity.number < b.identity.number;
                    });
   return found;
+}
+
+std::vector<FoundSegment> TakeSegmentsOfOneProcess(
+    std::vector<FoundSegment>* segments) {
+  const auto first = std::find_if(
+      segments->begin(), segments->end(),
+      [](const FoundSegment& segment) { return segment.has_metadata; });
+  if (first == segments->end()) return {};
+  const RingId id = first->identity.ring_id;
+  // The first name of a process; other names prove nothing.
+  const auto named = std::find_if(
+      segments->begin(), segments->end(), [&](const FoundSegment& segment) {
+        return segment.input.name.kind == FileKind::kSegment &&
+               BelongsTo(segment, id);
+      });
+  const ParsedFileName name =
+      named == segments->end() ? ParsedFileName() : named->input.name;
+  return TakeSegments(segments, [&](const FoundSegment& segment) {
+    const ParsedFileName& other = segment.input.name;
+    return BelongsTo(segment, id) &&
+           (other.kind != FileKind::kSegment ||
+            (other.process_id == name.process_id && other.host == name.host &&
+             other.program == name.program));
+  });
 }
 
 RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/tools/decode/inputs.h"
@@ -31,10 +32,18 @@ FoundSegment InspectSegment(const InputFile& input);
 // metadata, compares the name.
 bool BelongsTo(const FoundSegment& segment, const RingId& id);
 
-// Moves the segments that belong to `id` out of `segments`. Returns them sorted
-// by number.
-std::vector<FoundSegment> TakeSegments(const RingId& id,
-                                       std::vector<FoundSegment>* segments);
+// Moves the segments for which `is_its` returns true out of `segments`. Returns
+// them sorted by number.
+std::vector<FoundSegment> TakeSegments(
+    std::vector<FoundSegment>* segments,
+    absl::FunctionRef<bool(const FoundSegment&)> is_its);
+
+// Moves the segments of one process without a ring out of `segments`: those
+// with the ring id and the process's name of the first segment with metadata,
+// and those with this id and other names. Returns them sorted by number.
+// Returns nothing if no segment has metadata.
+std::vector<FoundSegment> TakeSegmentsOfOneProcess(
+    std::vector<FoundSegment>* segments);
 
 // Returns the id of the ring `ring`, whose header was rebuilt. Only the CRC-32C
 // of `rebuilt` is right, so:

@@ -18,9 +18,11 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_recovery.h"
+#include "ringlog/tools/decode/found_files.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/inputs.h"
 #include "ringlog/tools/decode/item_spool.h"
+#include "ringlog/tools/decode/memory_guard.h"
 #include "ringlog/tools/decode/segment_facts.h"
 
 namespace ringlog {
@@ -30,12 +32,12 @@ class Planner {
  public:
   Planner(const std::vector<std::string>& paths, Report* report,
           const RingReader& read_ring)
-      : inputs_(paths, report), report_(report), read_ring_(read_ring) {}
+      : files_(paths, report), report_(report), read_ring_(read_ring) {}
 
   std::vector<SourcePlan> Run();
 
  private:
-  void InspectSegments();
+  void AddRings();
   absl::StatusOr<RingImage> ReadRing(const InputFile& input);
   void AddRing(const InputFile& input);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
@@ -51,43 +53,29 @@ class Planner {
   void ReportUnreadable(const FoundSegment& file);
   void AddSegmentsWithoutRing();
 
-  Inputs inputs_;
+  FoundFiles files_;
   Report* report_;
   const RingReader& read_ring_;
   SpoolRoom room_;
-  size_t inspected_ = 0;  // number of files in inputs_ that were inspected
-  std::vector<FoundSegment> segments_;  // not yet part of a source
-  std::map<RingId, std::string> rings_;
+  std::set<std::string> ring_paths_;  // of the rings that were read
   std::vector<SourcePlan> plans_;
 };
 
 std::vector<SourcePlan> Planner::Run() {
-  InspectSegments();
-  for (size_t i = 0; i < inputs_.files.size(); ++i) {
-    // A copy: the vector grows.
-    const InputFile input = inputs_.files[i];
-    if (input.kind == FileKind::kRing) AddRing(input);
-  }
+  AddRings();
+  files_.Refresh();
+  AddRings();
+  files_.RefreshKnown();
+  AddRings();
   AddSegmentsWithoutRing();
   return std::move(plans_);
 }
 
-// Inspects new segments, and again those that could not be read: a live process
-// may have written to them since.
-void Planner::InspectSegments() {
-  for (FoundSegment& segment : segments_) {
-    if (segment.status.ok()) continue;
-    segment = InspectSegment(segment.input);
-    // The process wrote to it during the inspection.
-    if (!segment.status.ok() && segment.input.bytes != 0) {
-      segment = InspectSegment(segment.input);
-    }
-  }
-  for (; inspected_ < inputs_.files.size(); ++inspected_) {
-    const InputFile& input = inputs_.files[inspected_];
-    if (input.kind == FileKind::kSegment) {
-      segments_.push_back(InspectSegment(input));
-    }
+void Planner::AddRings() {
+  InputFile ring;
+  while (files_.NextRing(&ring)) {
+    const absl::Status status = WithinMemory([&] { AddRing(ring); });
+    if (!status.ok()) report_->Unusable(ring.path, status);
   }
 }
 
@@ -102,19 +90,19 @@ absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
                    : RingImage::ReadInto(&room_, input.path);
     // The segment that the cursor names may have been begun after the directory
     // was read.
-    inputs_.Relist();
-    InspectSegments();
+    files_.Refresh();
     if (!read.ok()) return read;
     if (read->header_is_rebuilt()) {
       read->SetRingId(
-          IdOfRebuiltRing(RingIdOf(read->header()), input, segments_));
+          IdOfRebuiltRing(RingIdOf(read->header()), input, files_.segments));
     }
+    files_.rings.Add(input, read->header(), read->header_is_rebuilt());
     if (reading == kReadings) return read;
-    const RingId id = RingIdOf(read->header());
     std::vector<FoundSegment> segments;
-    std::copy_if(segments_.begin(), segments_.end(),
-                 std::back_inserter(segments),
-                 [&](const FoundSegment& s) { return BelongsTo(s, id); });
+    std::copy_if(files_.segments.begin(), files_.segments.end(),
+                 std::back_inserter(segments), [&](const FoundSegment& s) {
+                   return files_.rings.Owns(input.path, s);
+                 });
     if (!CursorWasLost(read->facts(), KnownSegmentFacts(segments))) return read;
   }
 }
@@ -128,15 +116,17 @@ void Planner::AddRing(const InputFile& input) {
     report_->Unusable(input.path, read.status());
     return;
   }
-  const RingId id = RingIdOf(read->header());
-  const auto [other, is_new] = rings_.emplace(id, input.path);
-  if (!is_new) {
+  if (const auto original = files_.rings.OriginalOf(input.path, ring_paths_)) {
     report_->Unusable(input.path, absl::InvalidArgumentError(absl::StrCat(
-                                      "another copy of the ring ",
-                                      other->second, "; give one of them")));
+                                      "another copy of the ring ", *original,
+                                      "; give one of them")));
     return;
   }
-  std::vector<FoundSegment> segments = TakeSegments(id, &segments_);
+  ring_paths_.insert(input.path);
+  std::vector<FoundSegment> segments =
+      TakeSegments(&files_.segments, [&](const FoundSegment& segment) {
+        return files_.rings.Owns(input.path, segment);
+      });
   const RingFacts facts = read->facts();
   const ResumePoint point = DecideResumePoint(
       facts, ReadSegmentFacts(read->header(), facts, segments));
@@ -275,29 +265,28 @@ void Planner::ReportUnreadable(const FoundSegment& file) {
 }
 
 void Planner::AddSegmentsWithoutRing() {
-  InspectSegments();
   // Segments that were begun after their ring was read, by its process or by
   // recovery, have only records that the ring had.
-  for (const auto& ring : rings_) TakeSegments(ring.first, &segments_);
-  // Segments without metadata join those with metadata of the same ring.
-  std::vector<RingId> ids;
-  for (const FoundSegment& segment : segments_) {
-    if (segment.has_metadata &&
-        std::find(ids.begin(), ids.end(), segment.identity.ring_id) ==
-            ids.end()) {
-      ids.push_back(segment.identity.ring_id);
-    }
+  for (const std::string& path : ring_paths_) {
+    TakeSegments(&files_.segments, [&](const FoundSegment& segment) {
+      return files_.rings.Owns(path, segment);
+    });
   }
+  // Segments without metadata join those with metadata of the same ring.
   std::vector<std::vector<FoundSegment>> groups;
-  for (const RingId& id : ids) groups.push_back(TakeSegments(id, &segments_));
+  while (true) {
+    std::vector<FoundSegment> group =
+        TakeSegmentsOfOneProcess(&files_.segments);
+    if (group.empty()) break;
+    groups.push_back(std::move(group));
+  }
   // The others are grouped by their names, or are sources of their own.
-  std::map<std::tuple<std::string, int64_t, uint32_t>, size_t> by_name;
-  for (FoundSegment& segment : segments_) {
+  std::map<ProcessName, size_t> by_name;
+  for (FoundSegment& segment : files_.segments) {
     const ParsedFileName& name = segment.input.name;
     if (name.kind == FileKind::kSegment) {
-      const auto [place, is_new] = by_name.emplace(
-          std::tuple(name.program, name.process_id, name.ring_id_prefix),
-          groups.size());
+      const auto [place, is_new] =
+          by_name.emplace(ProcessOf(name), groups.size());
       if (is_new) groups.emplace_back();
       groups[place->second].push_back(std::move(segment));
     } else {

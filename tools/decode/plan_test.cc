@@ -3,10 +3,14 @@
 
 #include "ringlog/tools/decode/plan.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,6 +33,15 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+
+// Number of readings of a directory that do not find the file, by its name.
+std::map<std::string, int>& Hidden() {
+  static auto* const hidden = new std::map<std::string, int>;
+  return *hidden;
+}
+void HideFromNextReadings(const std::string& path, int readings) {
+  Hidden()[std::filesystem::path(path).filename()] = readings;
+}
 
 // Zeroes both cursors, as if these pages of the ring had been lost.
 void ZeroCursors(const std::string& ring_path) {
@@ -134,6 +147,50 @@ TEST_F(PlanTest, SegmentBegunAfterReadingIsNotDamage) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
+// A reading of the directory misses a file that was created meanwhile, and
+// finds one that was created later.
+TEST_F(PlanTest, SegmentThatAReadingMissedIsRead) {
+  for (const char* text : {"a", "b", "c"}) {
+    process_.Log(text);
+    process_.Flush();
+    process_.EndSegment();
+  }
+  // Another process has recovered the ring.
+  std::filesystem::remove(process_.ring_path());
+  HideFromNextReadings(process_.segment_path(2), 2);
+  Make();
+  EXPECT_THAT(Segments(),
+              ElementsAre(process_.segment_path(1), process_.segment_path(2),
+                          process_.segment_path(3)));
+  EXPECT_EQ(report_.result.exit_status(), 0);
+}
+
+TEST_F(PlanTest, RingThatAReadingMissedIsRead) {
+  process_.Log("a");
+  process_.Flush();
+  process_.Log("b");
+  HideFromNextReadings(process_.ring_path(), 2);
+  Make();
+  EXPECT_THAT(Segments(), ElementsAre(process_.segment_path(1)));
+  ASSERT_EQ(plans_.size(), 1u);
+  EXPECT_NE(plans_[0].ring, nullptr);
+  EXPECT_EQ(report_.result.exit_status(), 0);
+}
+
+// The last reading finds a segment, but it may have missed the one before.
+TEST_F(PlanTest, SegmentsOfTheLastReadingMayHaveHoles) {
+  for (const char* text : {"a", "b", "c"}) {
+    process_.Log(text);
+    process_.Flush();
+    process_.EndSegment();
+  }
+  std::filesystem::remove(process_.ring_path());
+  HideFromNextReadings(process_.segment_path(2), 3);
+  HideFromNextReadings(process_.segment_path(3), 2);
+  Make();
+  EXPECT_THAT(Segments(), ElementsAre(process_.segment_path(1)));
+}
+
 TEST_F(PlanTest, UnpublishedFirstSegmentDoesNotCount) {
   process_.Log("a");
   process_.TakeAndWrite();
@@ -151,3 +208,15 @@ TEST_F(PlanTest, UnpublishedFirstSegmentDoesNotCount) {
 
 }  // namespace
 }  // namespace ringlog
+
+// Replaces that of the C library.
+extern "C" dirent* readdir(DIR* directory) {
+  static const auto real =
+      reinterpret_cast<dirent* (*)(DIR*)>(dlsym(RTLD_NEXT, "readdir"));
+  while (dirent* const entry = real(directory)) {
+    const auto hidden = ringlog::Hidden().find(entry->d_name);
+    if (hidden == ringlog::Hidden().end() || hidden->second == 0) return entry;
+    --hidden->second;
+  }
+  return nullptr;
+}

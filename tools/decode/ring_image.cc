@@ -26,6 +26,17 @@ namespace {
 // Items that take more memory are read from the file again.
 constexpr size_t kMaxKeptBytes = 64 << 10;
 
+// Opens a regular file.
+absl::StatusOr<ForkClosedFile> OpenRing(const std::string& path) {
+  ForkClosedFile file = ForkClosedFile::Open(path, O_RDONLY | O_NONBLOCK);
+  if (file.fd() < 0) return absl::ErrnoToStatus(errno, "open");
+  struct stat st;
+  if (fstat(file.fd(), &st) != 0) return absl::ErrnoToStatus(errno, "stat");
+  if (S_ISREG(st.st_mode)) return file;
+  return absl::InvalidArgumentError(S_ISDIR(st.st_mode) ? "a directory"
+                                                        : "not a regular file");
+}
+
 // Reads up to `length` bytes at `offset`; fewer only if the file ends there.
 absl::StatusOr<size_t> ReadAt(int fd, uint64_t offset, uint64_t length,
                               char* out) {
@@ -78,6 +89,15 @@ constexpr uint64_t kCursorOffset = offsetof(RingLive, cursor_selector);
 
 }  // namespace
 
+absl::StatusOr<RingHeader> RingImage::ReadHeader(const std::string& path) {
+  const absl::StatusOr<ForkClosedFile> file = OpenRing(path);
+  if (!file.ok()) return file.status();
+  char start[kRingHeaderAreaBytes];
+  const absl::StatusOr<size_t> n = ReadAt(file->fd(), 0, sizeof start, start);
+  if (!n.ok()) return n.status();
+  return ParseRingHeader(absl::string_view(start, *n));
+}
+
 absl::StatusOr<RingImage> RingImage::Read(const std::string& path) {
   auto room = std::make_unique<SpoolRoom>();
   absl::StatusOr<RingImage> image = ReadInto(room.get(), path);
@@ -96,15 +116,10 @@ absl::StatusOr<RingImage> RingImage::Make(SpoolRoom* room,
                                           const std::string& path,
                                           bool has_text) {
   RingImage image;
-  image.file_ = ForkClosedFile::Open(path, O_RDONLY | O_NONBLOCK);
+  absl::StatusOr<ForkClosedFile> file = OpenRing(path);
+  if (!file.ok()) return file.status();
+  image.file_ = *std::move(file);
   const int fd = image.file_.fd();
-  if (fd < 0) return absl::ErrnoToStatus(errno, "open");
-  struct stat st;
-  if (fstat(fd, &st) != 0) return absl::ErrnoToStatus(errno, "stat");
-  if (!S_ISREG(st.st_mode)) {
-    return absl::InvalidArgumentError(
-        S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
-  }
   absl::StatusOr<std::unique_ptr<FileSource>> source =
       FileSource::Make(fd, "", std::numeric_limits<uint64_t>::max());
   if (!source.ok()) return source.status();

@@ -51,6 +51,11 @@ class RingImage {
   // and body, which need memory.
   static absl::StatusOr<RingImage> ReadWithoutText(const std::string& path);
 
+  // Reads only the header of a ring file, without rebuilding it. Errors are
+  // those of ParseRingHeader(), open(2) and read(2), and InvalidArgument for a
+  // file that is not regular.
+  static absl::StatusOr<RingHeader> ReadHeader(const std::string& path);
+
   const RingHeader& header() const { return summary_.header; }
   // True if header() is from RebuildRingHeader(): it does not identify the
   // owner.

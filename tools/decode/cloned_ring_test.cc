@@ -1,0 +1,216 @@
+// Two processes with one ring id, as on machines that were restored from one
+// snapshot. All records of both are read, each with those of its process.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/compress/log_options.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/decode_all.h"
+#include "ringlog/testing/fixtures/repair_checksums.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/harness/test_files.h"
+#include "ringlog/tools/decode/found_segment.h"
+#include "ringlog/tools/decode/inputs.h"
+#include "ringlog/tools/decode/known_rings.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr absl::string_view kIdPrefix = "01020304";
+
+RingHeader HeaderOf(const std::string& ring) {
+  RingHeader header;
+  std::memcpy(&header, ring.data(), sizeof header);
+  return header;
+}
+
+// Moves a file to `name`.
+void Replace(const std::string& from, const std::string& name,
+             const std::string& content) {
+  std::filesystem::remove(from);
+  WriteFile(name, content);
+}
+
+// Gives the ring and the segments in `directory` the same ring id as those of
+// every other call, and the process id and boot id of `machine`.
+void Clone(const std::string& directory, int64_t process_id, uint8_t machine) {
+  const std::string ring_path = FilesIn(directory, ".ring").at(0);
+  std::string ring = ReadFile(ring_path);
+  RingHeader header = HeaderOf(ring);
+  const std::string old_id(reinterpret_cast<const char*>(header.ring_id),
+                           sizeof header.ring_id);
+  std::string old_prefix;
+  for (int i = 0; i < 4; ++i) {
+    absl::StrAppend(&old_prefix, absl::Hex(header.ring_id[i], absl::kZeroPad2));
+  }
+  const auto rename = [&](const std::string& path) {
+    return absl::StrReplaceAll(
+        path, {{absl::StrCat(".", header.process_id, ".", old_prefix),
+                absl::StrCat(".", process_id, ".", kIdPrefix)}});
+  };
+  RingHeader cloned = header;
+  for (uint8_t i = 0; i < sizeof cloned.ring_id; ++i) {
+    cloned.ring_id[i] = static_cast<uint8_t>(i + 1);
+    cloned.boot_id[i] = machine;
+  }
+  cloned.process_id = process_id;
+  std::memcpy(ring.data(), &cloned, sizeof cloned);
+  std::memcpy(ring.data() + kRingHeaderCopyOffset, &cloned, sizeof cloned);
+  RepairRingChecksums(&ring);
+  Replace(ring_path, rename(ring_path), ring);
+  const std::string new_id(reinterpret_cast<const char*>(cloned.ring_id),
+                           sizeof cloned.ring_id);
+  for (const std::string& path : FilesIn(directory, ".zst")) {
+    std::string segment =
+        absl::StrReplaceAll(ReadFile(path), {{old_id, new_id}});
+    RepairSegmentChecksums(&segment);
+    Replace(path, rename(path), segment);
+  }
+}
+
+class ClonedRingTest : public ::testing::Test {
+ protected:
+  // Leaves a ring, and two closed segments, with three records each.
+  static std::string LogAndDie(absl::string_view name, int64_t process_id,
+                               uint8_t machine) {
+    std::string directory = MakeTestDirectory();
+    {
+      ScriptedProcess process(directory);
+      for (const char* number : {"1", "2", "3"}) {
+        process.Log(absl::StrCat(name, number));
+        if (*number == '3') break;
+        process.Flush();
+        process.EndSegment();
+      }
+    }
+    Clone(directory, process_id, machine);
+    return directory;
+  }
+
+  // Decodes the paths, and returns the texts of the records that begin with
+  // `name`.
+  std::vector<std::string> Read(const std::vector<std::string>& paths,
+                                absl::string_view name) {
+    decoded_ = DecodeAll(paths);
+    std::vector<std::string> texts;
+    for (const std::string& text : decoded_.texts) {
+      if (absl::StartsWith(text, name)) texts.push_back(text);
+    }
+    return texts;
+  }
+
+  void ExpectIsComplete() const {
+    EXPECT_THAT(decoded_.unusable, IsEmpty());
+    EXPECT_THAT(decoded_.damage, IsEmpty());
+    EXPECT_EQ(decoded_.result.exit_status(), 0);
+  }
+
+  Decoded decoded_;
+};
+
+TEST_F(ClonedRingTest, OtherProcessIdIsAnotherRing) {
+  const std::string a = LogAndDie("a", 1001, 1);
+  const std::string b = LogAndDie("b", 1002, 1);
+  for (const char* name : {"a", "b"}) {
+    EXPECT_THAT(Read({a, b}, name),
+                ElementsAre(absl::StrCat(name, 1), absl::StrCat(name, 2),
+                            absl::StrCat(name, 3)));
+    ExpectIsComplete();
+  }
+  // In one directory.
+  const std::string both = MakeTestDirectory();
+  for (const std::string& from : {a, b}) {
+    for (const std::string& path : FilesIn(from, "")) {
+      std::filesystem::copy(path, both);
+    }
+  }
+  EXPECT_THAT(Read({both}, "a"), ElementsAre("a1", "a2", "a3"));
+  EXPECT_THAT(Read({both}, "b"), ElementsAre("b1", "b2", "b3"));
+  ExpectIsComplete();
+}
+
+// The file names are equal.
+TEST_F(ClonedRingTest, OtherBootIdIsAnotherRing) {
+  const std::string a = LogAndDie("a", 1001, 1);
+  const std::string b = LogAndDie("b", 1001, 2);
+  for (const std::vector<std::string>& paths :
+       {std::vector<std::string>{a, b}, {b, a}}) {
+    EXPECT_THAT(Read(paths, "a"), ElementsAre("a1", "a2", "a3"));
+    EXPECT_THAT(Read(paths, "b"), ElementsAre("b1", "b2", "b3"));
+    ExpectIsComplete();
+  }
+}
+
+TEST_F(ClonedRingTest, SegmentsWithoutRingsAreToldApartByName) {
+  const std::string a = LogAndDie("a", 1001, 1);
+  const std::string b = LogAndDie("b", 1002, 2);
+  for (const std::string& directory : {a, b}) {
+    std::filesystem::remove(FilesIn(directory, ".ring").at(0));
+  }
+  EXPECT_THAT(Read({a, b}, "a"), ElementsAre("a1", "a2"));
+  EXPECT_THAT(Read({a, b}, "b"), ElementsAre("b1", "b2"));
+  ExpectIsComplete();
+}
+
+// A user who may read the segments of another user forges a ring with their id.
+TEST(KnownRingsTest, SegmentsBelongToTheRingOfTheirOwner) {
+  constexpr uid_t kVictim = 1, kAttacker = 2;
+  RingHeader header = {};
+  std::strcpy(header.program, "server");
+  std::strcpy(header.host, "host");
+  header.process_id = 1001;
+  header.ring_id[0] = 1;
+  FoundSegment segment;
+  segment.has_metadata = true;
+  segment.identity.ring_id = RingIdOf(header);
+  segment.input.path =
+      "log/" + SegmentFileName(header, 1, 0, LineFormat::kText);
+  segment.input.name = ParseFileName(Basename(segment.input.path));
+  segment.input.owner = kVictim;
+  InputFile honest, forged;
+  honest.path = "log/honest.ring";
+  honest.owner = kVictim;
+  forged.path = "log/forged.ring";
+  forged.owner = kAttacker;
+  KnownRings rings;
+  RingHeader forged_header = header;
+  forged_header.boot_id[0] = 1;
+  rings.Add(forged, forged_header, /*is_rebuilt=*/false);
+  EXPECT_TRUE(rings.Owns(forged.path, segment));
+  rings.Add(honest, header, /*is_rebuilt=*/false);
+  EXPECT_FALSE(rings.Owns(forged.path, segment));
+  EXPECT_TRUE(rings.Owns(honest.path, segment));
+}
+
+TEST_F(ClonedRingTest, CopyOfARingIsStillRefused) {
+  const std::string a = LogAndDie("a", 1001, 1);
+  const std::string copies = MakeTestDirectory();
+  const std::string ring = FilesIn(a, ".ring").at(0);
+  std::filesystem::copy(ring, copies + "/copy.ring");
+  EXPECT_THAT(Read({a, copies}, "a"), ElementsAre("a1", "a2", "a3"));
+  EXPECT_THAT(decoded_.unusable,
+              ElementsAre(HasSubstr("another copy of the ring " + ring)));
+  EXPECT_EQ(decoded_.result.exit_status(), 2);
+}
+
+}  // namespace
+}  // namespace ringlog

@@ -1,0 +1,88 @@
+#include "ringlog/tools/decode/found_files.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+
+#include "absl/status/statusor.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/decode/ring_image.h"
+
+namespace ringlog {
+
+FoundFiles::FoundFiles(const std::vector<std::string>& paths, Report* report)
+    : inputs_(paths, report) {
+  InspectNew();
+}
+
+void FoundFiles::AddNearby(const std::string& directory) {
+  inputs_.AddNearby(directory);
+  InspectNew();
+}
+
+void FoundFiles::Refresh() {
+  inputs_.Relist();
+  InspectAgain();
+  InspectNew();
+}
+
+void FoundFiles::RefreshKnown() {
+  std::map<ProcessName, uint64_t> highest;
+  for (const FoundSegment& segment : segments) {
+    uint64_t& number = highest[ProcessOf(segment.input.name)];
+    number = std::max(number, segment.input.name.segment_number);
+  }
+  inputs_.Relist();
+  for (size_t i = inspected_; i < inputs_.files.size(); ++i) {
+    InputFile& file = inputs_.files[i];
+    const auto known = highest.find(ProcessOf(file.name));
+    if (known == highest.end() || (file.kind == FileKind::kSegment &&
+                                   file.name.segment_number > known->second)) {
+      file.kind = FileKind::kOther;
+    }
+  }
+  InspectAgain();
+  InspectNew();
+}
+
+bool FoundFiles::NextRing(InputFile* ring) {
+  while (returned_ < inputs_.files.size()) {
+    const InputFile& file = inputs_.files[returned_++];
+    if (file.kind != FileKind::kRing) continue;
+    *ring = file;
+    return true;
+  }
+  return false;
+}
+
+// A process may have written to a segment since it was inspected, or during the
+// inspection.
+void FoundFiles::InspectAgain() {
+  for (FoundSegment& segment : segments) {
+    const bool is_identified =
+        segment.has_metadata || segment.input.name.kind != FileKind::kSegment;
+    if (segment.status.ok() && is_identified) continue;
+    segment = InspectSegment(segment.input);
+    if (!segment.status.ok() && segment.input.bytes != 0) {
+      segment = InspectSegment(segment.input);
+    }
+  }
+}
+
+// Knows all new rings before one of them takes its segments, because two of
+// them may have the same id. The caller adds a ring without intact header.
+void FoundFiles::InspectNew() {
+  for (; inspected_ < inputs_.files.size(); ++inspected_) {
+    const InputFile& input = inputs_.files[inspected_];
+    if (input.kind == FileKind::kSegment) {
+      segments.push_back(InspectSegment(input));
+    } else if (input.kind == FileKind::kRing) {
+      const absl::StatusOr<RingHeader> header =
+          RingImage::ReadHeader(input.path);
+      if (header.ok()) rings.Add(input, *header, /*is_rebuilt=*/false);
+    }
+  }
+}
+
+}  // namespace ringlog

@@ -1,0 +1,67 @@
+// The rings and segments among the inputs, while processes create and delete
+// such files.
+
+#ifndef RINGLOG_TOOLS_DECODE_FOUND_FILES_H_
+#define RINGLOG_TOOLS_DECODE_FOUND_FILES_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "ringlog/tools/decode/found_segment.h"
+#include "ringlog/tools/decode/inputs.h"
+#include "ringlog/tools/decode/known_rings.h"
+#include "ringlog/tools/decode/report.h"
+
+namespace ringlog {
+
+// Thread-compatible.
+class FoundFiles {
+ public:
+  // Finds the files, and inspects the segments. Reports unusable paths.
+  // `report` must outlive this object.
+  FoundFiles(const std::vector<std::string>& paths, Report* report);
+
+  // Adds the files in `directory` with is_nearby set. Does nothing if the
+  // directory cannot be read.
+  void AddNearby(const std::string& directory);
+
+  // Reads the directories again, inspects new segments, and again those that
+  // could not be read or identified. Call it after a ring was read: all bytes
+  // that its cursor counts are in the segments then.
+  void Refresh();
+
+  // Does the same, but adds only files that complete the known segments: rings
+  // of their processes, and segments with lower numbers.
+  //
+  // A reading of a directory goes on while processes create and delete files.
+  // It may have a segment and not the one before it, or a segment and not its
+  // ring. After Refresh(), and then this, no known segment lacks one before it:
+  //   1. Refresh() begins after the reading that missed a deleted ring has
+  //      ended. So it finds all segments that have the ring's records.
+  //   2. This reading begins after that of Refresh() has ended. So it finds all
+  //      segments with lower numbers.
+  void RefreshKnown();
+
+  // Returns true, and stores a copy of the next ring in `*ring`, if there is a
+  // ring that was not returned yet.
+  bool NextRing(InputFile* ring);
+
+  // The segments that the caller has not taken.
+  std::vector<FoundSegment> segments;
+  // The rings with an intact header, and those that the caller adds.
+  KnownRings rings;
+
+ private:
+  void InspectNew();
+  void InspectAgain();
+
+  Inputs inputs_;
+  // Numbers of files in inputs_ that InspectNew() and NextRing() have passed.
+  size_t inspected_ = 0;
+  size_t returned_ = 0;
+};
+
+}  // namespace ringlog
+
+#endif  // RINGLOG_TOOLS_DECODE_FOUND_FILES_H_
