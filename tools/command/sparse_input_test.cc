@@ -1,0 +1,88 @@
+// Attacks on the commands by files that are large and take nearly no space on
+// the disk.
+//
+// Invariant checked: what a command costs depends on the blocks on the disk,
+// not on the length that a file has or claims.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "absl/base/config.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/harness/test_files.h"
+#include "ringlog/testing/harness/tool_process.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::AnyOf;
+
+constexpr int64_t kMaxRssKib = 64 << 10;
+constexpr uint64_t kMaxReadBytes = 16 << 20;
+
+// A sanitizer uses memory in addition to the program's own.
+#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
+constexpr bool kMeasuresOwnMemory = false;
+#else
+constexpr bool kMeasuresOwnMemory = true;
+#endif
+
+ToolRun ExpectIsCheap(const std::vector<std::string>& words) {
+  SCOPED_TRACE(words[0]);
+  ToolRun run = RunTool("ringlog", words);
+  EXPECT_THAT(run.exit_status, AnyOf(0, 1, 2)) << run.err;
+  EXPECT_LT(run.read_bytes, kMaxReadBytes);
+  if (kMeasuresOwnMemory) {
+    EXPECT_LT(run.max_rss_kib, kMaxRssKib);
+  }
+  return run;
+}
+
+// Without headers, each size of slots is tried.
+TEST(SparseInputTest, RingWithoutHeadersCostsItsBlocks) {
+  const std::string ring = MakeTestDirectory() + "/a.ring";
+  WriteFile(ring, std::string(100, 'x'));
+  ASSERT_EQ(truncate(ring.c_str(), (int64_t{1} << 32) - 4096), 0);
+  for (const char* command : {"cat", "verify", "inspect"}) {
+    ExpectIsCheap({command, ring});
+  }
+  ExpectIsCheap({"recover", ring, "--out", MakeTestDirectory()});
+}
+
+// zstd takes zeros for empty blocks, of three bytes each.
+TEST(SparseInputTest, SegmentOfHolesCostsItsBlocks) {
+  const std::string directory = MakeTestDirectory();
+  LogAndDie(directory, 5);
+  const std::string output = MakeTestDirectory();
+  EXPECT_EQ(ExpectIsCheap({"recover", directory, "--out", output}).exit_status,
+            0);
+  const std::string honest = ReadFile(FilesIn(output, ".zst").at(0));
+  // The magic of a frame, and the header of one with a window of 2 MiB.
+  const std::string frame("\x28\xB5\x2F\xFD\x00\x58", 6);
+  for (const std::string& begin : {frame, honest, honest + frame}) {
+    for (const std::string& end : {std::string(), honest}) {
+      const std::string place = MakeTestDirectory();
+      const std::string path = place + "/a.log.zst";
+      constexpr int64_t kHole = int64_t{1} << 40;
+      WriteFile(path, begin);
+      ASSERT_EQ(truncate(path.c_str(), kHole), 0);
+      std::ofstream(path, std::ios::app) << end;
+      const ToolRun run = ExpectIsCheap({"cat", path});
+      EXPECT_EQ(std::count(run.out.begin(), run.out.end(), '\n') >= 5,
+                begin != frame || !end.empty());
+      ExpectIsCheap({"cat", "--format=json", path});
+      ExpectIsCheap({"verify", path});
+      ExpectIsCheap({"recover", place, "--out", MakeTestDirectory()});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ringlog
