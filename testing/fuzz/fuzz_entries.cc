@@ -1,5 +1,6 @@
 #include "ringlog/testing/fuzz/fuzz_entries.h"
 
+#include "ringlog/testing/fuzz/fuzz_directory.h"
 #include "ringlog/testing/fuzz/fuzz_lines.h"
 #include "ringlog/testing/fuzz/fuzz_recover.h"
 #include "ringlog/testing/fuzz/fuzz_ring.h"
@@ -29,11 +30,42 @@ void RepairRecoverInput(std::string* input, RepairChoice choose) {
   *input = JoinRecoverInput(ring, segment);
 }
 
+void RepairDirectoryInput(std::string* input, RepairChoice choose) {
+  DirectoryInput split = SplitDirectoryInput(*input);
+  std::string files(split.recover_input);
+  RepairRecoverInput(&files, choose);
+  split.recover_input = files;
+  *input = JoinDirectoryInput(split);
+}
+
+std::vector<FuzzField> NoFields(absl::string_view) { return {}; }
+
+std::vector<FuzzField> RecoverFields(absl::string_view input) {
+  const RecoverInput split = SplitRecoverInput(input);
+  std::vector<FuzzField> fields = RingFields(split.ring);
+  for (FuzzField field : SegmentFields(split.segment)) {
+    field.offset += split.ring.size();
+    fields.push_back(field);
+  }
+  return fields;
+}
+
+std::vector<FuzzField> DirectoryFields(absl::string_view input) {
+  const size_t files = SplitDirectoryInput(input).recover_input.size();
+  std::vector<FuzzField> fields = RecoverFields(input.substr(0, files));
+  for (size_t at = files; at < input.size(); ++at) fields.push_back({at, 1});
+  return fields;
+}
+
 constexpr FuzzEntry kEntries[] = {
-    {"ring", FuzzRing, RingSeeds, 160 << 10, RepairRing},
-    {"segment", FuzzSegment, SegmentSeeds, 16 << 10, RepairSegmentChecksums},
-    {"recover", FuzzRecover, RecoverSeeds, 128 << 10, RepairRecoverInput},
-    {"lines", FuzzLines, LinesSeeds, 16 << 10, RepairNothing},
+    {"ring", FuzzRing, RingSeeds, 160 << 10, RepairRing, RingFields},
+    {"segment", FuzzSegment, SegmentSeeds, 16 << 10, RepairSegmentChecksums,
+     SegmentFields},
+    {"recover", FuzzRecover, RecoverSeeds, 128 << 10, RepairRecoverInput,
+     RecoverFields},
+    {"directory", FuzzDirectory, DirectorySeeds, 128 << 10,
+     RepairDirectoryInput, DirectoryFields},
+    {"lines", FuzzLines, LinesSeeds, 16 << 10, RepairNothing, NoFields},
 };
 
 }  // namespace
@@ -47,8 +79,9 @@ const FuzzEntry* FindFuzzEntry(absl::string_view name) {
   return nullptr;
 }
 
-void RepairAtRandom(const FuzzEntry& entry, Mutator* mutator,
-                    std::string* input) {
+void EditAndRepairAtRandom(const FuzzEntry& entry, Mutator* mutator,
+                           std::string* input) {
+  if (mutator->OneIn(2)) mutator->EditFields(entry.fields(*input), input);
   switch (mutator->UpTo(3)) {
     case 0:
       break;

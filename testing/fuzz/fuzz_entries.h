@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "ringlog/testing/fixtures/repair_checksums.h"
+#include "ringlog/testing/fuzz/fuzz_fields.h"
 #include "ringlog/testing/fuzz/fuzz_mutator.h"
 
 namespace ringlog {
@@ -26,6 +27,8 @@ struct FuzzEntry {
   size_t max_bytes;
   // Repairs the checksums in an input that `choose` selects.
   void (*repair)(std::string* input, RepairChoice choose);
+  // Returns the places of the integers in an input.
+  std::vector<FuzzField> (*fields)(absl::string_view input);
 };
 // Returns all entries.
 absl::Span<const FuzzEntry> FuzzEntries();
@@ -33,11 +36,11 @@ absl::Span<const FuzzEntry> FuzzEntries();
 // Returns the entry named `name`, or nullptr.
 const FuzzEntry* FindFuzzEntry(absl::string_view name);
 
-// Repairs with some probability checksums of the input, and mostly all of them.
-// Without that, readers would reject each mutation by its checksum, and the
-// code after the check would not run.
-void RepairAtRandom(const FuzzEntry& entry, Mutator* mutator,
-                    std::string* input);
+// With some probability, changes several fields of the input, and repairs
+// checksums: mostly all of them. Without repair, readers would reject each
+// mutation by its checksum, and the code after the check would not run.
+void EditAndRepairAtRandom(const FuzzEntry& entry, Mutator* mutator,
+                           std::string* input);
 
 }  // namespace ringlog
 

@@ -48,6 +48,14 @@ constexpr uint64_t kInteresting[] = {
     ~uint64_t{0} - 1,
     ~uint64_t{0},
 };
+constexpr size_t kInterestingCount =
+    sizeof kInteresting / sizeof kInteresting[0];
+
+uint64_t Load(const FuzzField& field, absl::string_view input) {
+  uint64_t value = 0;
+  std::memcpy(&value, input.data() + field.offset, field.bytes);
+  return value;
+}
 
 }  // namespace
 
@@ -57,6 +65,32 @@ void Mutator::Mutate(absl::string_view other, size_t max_bytes,
   while (changes < 8 && OneIn(2)) ++changes;
   for (; changes > 0; --changes) Change(other, input);
   if (input->size() > max_bytes) input->resize(max_bytes);
+}
+
+void Mutator::EditFields(absl::Span<const FuzzField> fields,
+                         std::string* input) {
+  if (fields.empty()) return;
+  for (uint64_t edits = 2 + UpTo(3); edits > 0; --edits) {
+    const FuzzField& field = fields[UpTo(fields.size() - 1)];
+    const uint64_t value = FieldValue(fields, Load(field, *input), *input);
+    std::memcpy(input->data() + field.offset, &value, field.bytes);
+  }
+}
+
+uint64_t Mutator::FieldValue(absl::Span<const FuzzField> fields, uint64_t old,
+                             absl::string_view input) {
+  switch (UpTo(4)) {
+    case 0:
+      return kInteresting[UpTo(kInterestingCount - 1)];
+    case 1:
+      return Load(fields[UpTo(fields.size() - 1)], input);
+    case 2:
+      return input.size() + UpTo(128) - 64;
+    case 3:
+      return OneIn(2) ? old << UpTo(16) : old >> UpTo(16);
+    default:
+      return old + UpTo(32) - 16;
+  }
 }
 
 void Mutator::Change(absl::string_view other, std::string* input) {
@@ -99,8 +133,7 @@ void Mutator::Change(absl::string_view other, std::string* input) {
 }
 
 void Mutator::PutInteger(std::string* input) {
-  constexpr size_t kCount = sizeof kInteresting / sizeof kInteresting[0];
-  const uint64_t value = kInteresting[UpTo(kCount - 1)];
+  const uint64_t value = kInteresting[UpTo(kInterestingCount - 1)];
   const size_t bytes = std::min(size_t{1} << UpTo(3), input->size());
   // Most fields of the formats are aligned.
   size_t at = UpTo(input->size() - bytes);

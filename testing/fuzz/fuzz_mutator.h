@@ -5,7 +5,7 @@
 //
 //     Mutator mutator(seed);
 //     mutator.Mutate(another_input, max_bytes, &input);
-//     if (!mutator.OneIn(4)) repair([&] { return !mutator.OneIn(8); }, &input);
+//     mutator.EditFields(RingFields(input), &input);
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_MUTATOR_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_MUTATOR_H_
@@ -16,6 +16,8 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "ringlog/testing/fuzz/fuzz_fields.h"
 
 namespace ringlog {
 
@@ -33,8 +35,15 @@ class Mutator {
   // at the limit of a type or format, blocks, the end, and parts of `other`.
   void Mutate(absl::string_view other, size_t max_bytes, std::string* input);
 
+  // Sets two to five of the fields: to integers at which behaviour changes, to
+  // the value of another field, to a value near their own, or to the size of
+  // the input. Does nothing if there are no fields.
+  void EditFields(absl::Span<const FuzzField> fields, std::string* input);
+
  private:
   void Change(absl::string_view other, std::string* input);
+  uint64_t FieldValue(absl::Span<const FuzzField> fields, uint64_t old,
+                      absl::string_view input);
   void PutInteger(std::string* input);
   void AddToInteger(std::string* input);
   void CopyBlock(absl::string_view from, bool insert, std::string* input);

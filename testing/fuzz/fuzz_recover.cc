@@ -8,7 +8,6 @@
 
 #include "ringlog/testing/fuzz/fuzz_recover.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,19 +16,18 @@
 #include <filesystem>
 #include <map>
 #include <string>
-#include <system_error>
 
 #include "absl/log/check.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "gtest/gtest.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/fuzz/fuzz_place.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -39,29 +37,13 @@ constexpr char kSomeRing[] = "p.h.20261124-034019.12345.00010203.ring";
 constexpr char kSomeSegment[] =
     "p.h.20261124-034019.12345.00010203.000001.log.zst";
 
-std::string* directory = nullptr;
-pid_t owner_pid = 0;
-
-void RemoveDirectory() {
-  std::error_code ignored;
-  if (getpid() == owner_pid) std::filesystem::remove_all(*directory, ignored);
-}
-
 // Returns the path of the directory, empty.
 const std::string& EmptyDirectory() {
-  if (directory == nullptr) {
-    const std::string parent =
-        access("/dev/shm", W_OK) == 0 ? "/dev/shm" : ::testing::TempDir();
-    std::string path = absl::StrCat(parent, "/ringlog-fuzz.XXXXXX");
-    PCHECK(mkdtemp(path.data()) != nullptr) << path;
-    directory = new std::string(path);
-    owner_pid = getpid();
-    atexit(RemoveDirectory);
-  }
-  for (const auto& entry : std::filesystem::directory_iterator(*directory)) {
+  static const auto* const place = new FuzzPlace("ringlog-fuzz-recover");
+  for (const auto& entry : std::filesystem::directory_iterator(place->path())) {
     std::filesystem::remove(entry.path());
   }
-  return *directory;
+  return place->path();
 }
 
 using Files = std::map<std::string, std::string>;
@@ -89,25 +71,6 @@ std::string Changes(const Files& before, const Files& after) {
     if (before.count(path) == 0) absl::StrAppend(&changes, path, " is new\n");
   }
   return changes;
-}
-
-struct Names {
-  std::string ring;
-  std::string segment;
-};
-Names NamesFor(absl::string_view ring_bytes) {
-  const absl::StatusOr<RecoveredRing> ring =
-      RecoverRing(ring_bytes, RecoverFrom::kCursor);
-  if (!ring.ok()) return {kSomeRing, kSomeSegment};
-  const absl::StatusOr<SegmentCursor> cursor =
-      DecodeSegmentCursor(ring->cursor);
-  return {RingFileName(ring->header),
-          cursor.ok()
-              ? SegmentFileName(ring->header,
-                                std::max<uint64_t>(cursor->segment_number, 1),
-                                cursor->segment_open_time_ns, cursor->format)
-              : SegmentFileName(ring->header, 1, ring->header.created_unix_ns,
-                                LineFormat::kText)};
 }
 
 void CheckFiles(const Files& files, const std::string& given_segment) {
@@ -141,11 +104,26 @@ std::string JoinRecoverInput(absl::string_view ring,
   return input;
 }
 
+RecoverNames RecoverNamesFor(absl::string_view ring_bytes) {
+  const absl::StatusOr<RecoveredRing> ring =
+      RecoverRing(ring_bytes, RecoverFrom::kCursor);
+  if (!ring.ok()) return {kSomeRing, kSomeSegment};
+  const absl::StatusOr<SegmentCursor> cursor =
+      DecodeSegmentCursor(ring->cursor);
+  return {RingFileName(ring->header),
+          cursor.ok()
+              ? SegmentFileName(ring->header,
+                                std::max<uint64_t>(cursor->segment_number, 1),
+                                cursor->segment_open_time_ns, cursor->format)
+              : SegmentFileName(ring->header, 1, ring->header.created_unix_ns,
+                                LineFormat::kText)};
+}
+
 int FuzzRecover(const uint8_t* data, size_t size) {
   const RecoverInput input = SplitRecoverInput(
       absl::string_view(reinterpret_cast<const char*>(data), size));
   const std::string& path = EmptyDirectory();
-  const Names names = NamesFor(input.ring);
+  const RecoverNames names = RecoverNamesFor(input.ring);
   const std::string ring = absl::StrCat(path, "/", names.ring);
   const std::string segment = absl::StrCat(path, "/", names.segment);
   if (!input.segment.empty()) WriteFile(segment, std::string(input.segment));

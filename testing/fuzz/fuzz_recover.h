@@ -2,9 +2,8 @@
 //
 //     ring | segment | bytes of the segment, modulo all bytes before it (4)
 //
-// The ring file is named as its header requires, or has a fixed name if the
-// header is damaged. The segment, unless it is empty, is named as the ring's
-// cursor requires, or as the first segment.
+// Both files have the names of RecoverNamesFor(). There is no segment if it is
+// empty.
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_RECOVER_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_RECOVER_H_
@@ -25,10 +24,17 @@ struct RecoverInput {
 RecoverInput SplitRecoverInput(absl::string_view input);
 std::string JoinRecoverInput(absl::string_view ring, absl::string_view segment);
 
+// Names of the two files.
+struct RecoverNames {
+  // As the ring's header requires; a fixed name if the header is damaged.
+  std::string ring;
+  // As the ring's cursor requires, or that of the first segment.
+  std::string segment;
+};
+RecoverNames RecoverNamesFor(absl::string_view ring);
+
 // Dies if a guarantee of compress/recovery/leftover_recovery.h is violated,
-// otherwise returns 0. Works in a directory of its own, in memory if possible,
-// because recovery syncs its files. The process that makes the first call
-// deletes the directory at its exit.
+// otherwise returns 0. Works in a FuzzPlace of its own.
 int FuzzRecover(const uint8_t* data, size_t size);
 
 }  // namespace ringlog

@@ -59,9 +59,9 @@ class FuzzReplayTest : public ::testing::TestWithParam<FuzzEntry> {
   static size_t Mutations() {
     if (IsLongMode()) return kMutationsInLongMode;
     const absl::string_view name = entry().name;
-    return (name == "recover"   ? 700
-            : name == "segment" ? 3000
-                                : 10000) /
+    return (name == "recover" || name == "directory" ? 700
+            : name == "segment"                      ? 3000
+                                                     : 10000) /
            kReduction;
   }
 
@@ -139,7 +139,7 @@ TEST_P(FuzzReplayTest, MutationsViolateNoInvariant) {
     std::string input = corpus[mutator.UpTo(corpus.size() - 1)];
     mutator.Mutate(corpus[mutator.UpTo(corpus.size() - 1)], entry().max_bytes,
                    &input);
-    RepairAtRandom(entry(), &mutator, &input);
+    EditAndRepairAtRandom(entry(), &mutator, &input);
     return input;
   };
   const size_t count = Mutations();

@@ -25,6 +25,7 @@
 #include "ringlog/testing/fixtures/sample_segment.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
+#include "ringlog/testing/fuzz/fuzz_directory.h"
 #include "ringlog/testing/fuzz/fuzz_recover.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -193,6 +194,29 @@ std::vector<std::string> RecoverSeeds() {
     // Flips a byte of a cursor or of a field next to it.
     FlipByteAt(4096 + 512 + end * 40, &dead);
     seeds.push_back(JoinRecoverInput(dead, segment));
+  }
+  return seeds;
+}
+
+std::vector<std::string> DirectorySeeds() {
+  const std::vector<std::string> inputs = RecoverSeeds();
+  std::vector<std::string> seeds;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    DirectoryInput input;
+    input.recover_input = inputs[i];
+    input.step = static_cast<uint8_t>(i);
+    // Each content under each name, and each kind, in some input.
+    for (size_t j = 0; j < 4; ++j) {
+      HostileFile file;
+      file.content = static_cast<uint8_t>(i + j);
+      file.name = static_cast<uint8_t>(i / 3 + 2 * j);
+      file.kind = static_cast<uint8_t>(j == 3 ? i : 0);
+      file.mode = static_cast<uint8_t>(i % 5 == 0 ? 0 : 3);
+      file.owner = static_cast<uint8_t>(i % 3);
+      file.hole_bits = static_cast<uint8_t>(j == 2 ? i : 0);
+      input.files.push_back(file);
+    }
+    seeds.push_back(JoinDirectoryInput(input));
   }
   return seeds;
 }

@@ -13,6 +13,7 @@ namespace ringlog {
 std::vector<std::string> RingSeeds();
 std::vector<std::string> SegmentSeeds();
 std::vector<std::string> RecoverSeeds();
+std::vector<std::string> DirectorySeeds();
 std::vector<std::string> LinesSeeds();
 
 }  // namespace ringlog

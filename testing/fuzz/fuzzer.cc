@@ -90,7 +90,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
     const std::string other = input;
     mutator.Mutate(other, max_size, &input);
   }
-  ringlog::RepairAtRandom(*entry, &mutator, &input);
+  ringlog::EditAndRepairAtRandom(*entry, &mutator, &input);
   size = std::min(input.size(), max_size);
   std::memcpy(data, input.data(), size);
   return size;
