@@ -1,6 +1,7 @@
 // Invariants checked: a damaged ring, cursor or segment costs only the records
 // that are damaged; recovery neither duplicates a record nor adds a wrong one.
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -11,12 +12,16 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
+#include "ringlog/compress/segment/segment_resume.h"
+#include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/read_records.h"
@@ -360,6 +365,28 @@ TEST(DamagedRingTest, SecondCopyOfHeaderIsEnough) {
   const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
+}
+
+// The frame is intact, but this descriptor cannot read it.
+TEST(DamagedSegmentTest, ErrorOfReadingIsNoDamageOfTheOpenFrame) {
+  ScriptedProcess process(MakeTestDirectory(), ScriptedProcess::OpenFrames());
+  for (int i = 0; i < 2; ++i) {
+    process.LogNumbered(2);
+    process.Flush();
+  }
+  const absl::StatusOr<RecoveredRing> ring =
+      RecoverRing(ReadFile(process.ring_path()), RecoverFrom::kCursor);
+  ASSERT_TRUE(ring.ok()) << ring.status();
+  const absl::StatusOr<SegmentCursor> cursor =
+      DecodeSegmentCursor(ring->cursor);
+  ASSERT_TRUE(cursor.ok()) << cursor.status();
+  ASSERT_LT(cursor->frame_offset, cursor->segment_bytes);
+  const std::string path = process.segment_path(1);
+  const std::string before = ReadFile(path);
+  absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_WRONLY);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_FALSE(EndDamagedSegment(&*file, SegmentIdentity(), *cursor).ok());
+  EXPECT_EQ(ReadFile(path), before);
 }
 
 }  // namespace

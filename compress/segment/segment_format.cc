@@ -371,7 +371,7 @@ absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
     return absl::DataLossError("segment cursor: too short");
   }
   const auto packed = StructAt<CursorState>(state, 0);
-  if (!IsLineFormat(packed.format) ||
+  if (!IsLineFormat(packed.format) || ~packed.segment_number == 0 ||
       packed.frame_offset > packed.segment_bytes) {
     return absl::DataLossError("segment cursor: contradictory fields");
   }

@@ -17,6 +17,7 @@
 #include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/compress/segment/zstd_frame.h"
 #include "zstd.h"
+#include "zstd_errors.h"
 
 namespace ringlog {
 namespace {
@@ -91,13 +92,18 @@ absl::StatusOr<std::string> Decompress(const SegmentFile& file,
                                        absl::string_view frame,
                                        uint64_t text_bytes) {
   const ZstdDecompressor context(ZSTD_createDCtx());
-  if (context == nullptr) return absl::InternalError("zstd: out of memory");
+  if (context == nullptr) {
+    return absl::ResourceExhaustedError("zstd: out of memory");
+  }
   std::string text;
   std::string chunk(ZSTD_DStreamOutSize(), '\0');
   ZSTD_inBuffer in = {frame.data(), frame.size(), 0};
   while (true) {
     ZSTD_outBuffer out = {chunk.data(), chunk.size(), 0};
     const size_t result = ZSTD_decompressStream(context.get(), &out, &in);
+    if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) {
+      return absl::ResourceExhaustedError("zstd: out of memory");
+    }
     if (ZSTD_isError(result)) {
       return Damaged(file, absl::StrCat("cannot decompress the open frame: ",
                                         ZSTD_getErrorName(result)));
@@ -262,11 +268,14 @@ absl::Status EndDamagedSegment(SegmentFile* file,
     return absl::OkStatus();
   }
   ResumeState state = MakeResumeState(identity, cursor);
-  const bool is_intact =
-      state.has_open_frame && PrepareOpenFrame(*file, cursor, &state).ok();
+  absl::Status frame;
+  if (state.has_open_frame) frame = PrepareOpenFrame(*file, cursor, &state);
+  // Another error does not show that the frame is damaged, and an invalid
+  // checksum would make it unreadable.
+  if (!frame.ok() && !absl::IsDataLoss(frame)) return frame;
   if (absl::Status s = file->Truncate(cursor.segment_bytes); !s.ok()) return s;
   if (state.has_open_frame) {
-    if (!is_intact) {
+    if (!frame.ok()) {
       // Any constant will do: it matches one text in 4 billion.
       constexpr absl::string_view kInvalidChecksum("\0\0\0\0", 4);
       state.frame_end = absl::StrCat(kEmptyLastBlock, kInvalidChecksum);

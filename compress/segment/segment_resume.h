@@ -65,7 +65,9 @@ absl::Status CheckOpenFrame(const std::string& path,
 // unchanged if it belongs to another ring, or if it is more than 64 MiB shorter
 // than cursor.segment_bytes.
 // Requires: `file` is open for reading and writing, and no other process writes
-// to it. Errors are those of read(2), write(2), ftruncate(2) and fdatasync(2).
+// to it. Errors are those of read(2), write(2), ftruncate(2) and fdatasync(2),
+// and ResourceExhausted: no memory. After an error of reading the open frame,
+// the file is unchanged.
 absl::Status EndDamagedSegment(SegmentFile* file,
                                const SegmentIdentity& identity,
                                const SegmentCursor& cursor);

@@ -2,17 +2,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <utility>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "ringlog/ring/os/file_identity.h"
 #include "ringlog/ring/os/file_ops.h"
 
 namespace ringlog {
 namespace {
+
+// As many as the kernel follows in a path.
+constexpr int kMaxLinks = 40;
 
 bool IsTrusted(uid_t owner) { return owner == 0 || owner == geteuid(); }
 
@@ -29,17 +35,9 @@ absl::Status Refused(absl::string_view attempted, absl::string_view path,
       absl::StrCat(attempted, " ", path, ": ", cause));
 }
 
-// Checks that `path` leads to `opened` by no symlink of an untrusted user.
-absl::Status CheckLink(const std::string& path, const FileIdentity& opened) {
-  struct stat st;
-  if (lstat(path.c_str(), &st) != 0) {
-    return FileStatus(errno, absl::StrCat("open ", path));
-  }
-  if (!S_ISLNK(st.st_mode)) {
-    if (FileIdentity::Of(st) == opened) return absl::OkStatus();
-    return absl::UnavailableError(
-        absl::StrCat("open ", path, ": another process has just replaced it"));
-  }
+// Returns OK if the symlink `path`, which is `st`, belongs to a trusted user or
+// to the owner of its directory.
+absl::Status CheckLink(const std::string& path, const struct stat& st) {
   struct stat parent;
   if (IsTrusted(st.st_uid) || (stat(Dirname(path).c_str(), &parent) == 0 &&
                                st.st_uid == parent.st_uid)) {
@@ -50,6 +48,16 @@ absl::Status CheckLink(const std::string& path, const FileIdentity& opened) {
       absl::StrCat("a symlink of user ", st.st_uid,
                    ", who can point it elsewhere; run: chown -h ", geteuid(),
                    " ", path, ", or use another directory"));
+}
+
+// Returns the path to which the open symlink `link` at `path` points.
+absl::StatusOr<std::string> TargetOf(int link, const std::string& path) {
+  char target[PATH_MAX];
+  const ssize_t length = readlinkat(link, "", target, sizeof target);
+  if (length < 0) return FileStatus(errno, absl::StrCat("read link ", path));
+  const std::string named(target, static_cast<size_t>(length));
+  if (absl::StartsWith(named, "/")) return named;
+  return absl::StrCat(Dirname(path), "/", named);
 }
 
 // Gives the owner of a new directory all rights, which the umask may have
@@ -75,15 +83,33 @@ absl::Status AddOwnerRights(const std::string& path) {
 
 }  // namespace
 
+// Each symlink is opened before it is checked and read: by its path alone,
+// another process could replace it in between.
 absl::StatusOr<ForkClosedFile> OpenTrustedDirectory(const std::string& path,
                                                     int flags) {
-  ForkClosedFile opened =
-      ForkClosedFile::Open(path, O_DIRECTORY | O_NONBLOCK | flags);
-  if (opened.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
-  const absl::Status trusted =
-      CheckLink(WithoutSlashes(path), opened.identity());
-  if (!trusted.ok()) return trusted;
-  return opened;
+  std::string name = WithoutSlashes(path);
+  for (int links = 0; links <= kMaxLinks; ++links) {
+    const ForkClosedFile place =
+        ForkClosedFile::Open(name, O_PATH | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+    if (place.fd() < 0 || fstat(place.fd(), &st) != 0) {
+      return FileStatus(errno, absl::StrCat("open ", path));
+    }
+    if (!S_ISLNK(st.st_mode)) {
+      ForkClosedFile opened = ForkClosedFile::OpenAt(
+          place.fd(), ".", O_DIRECTORY | O_NONBLOCK | flags);
+      if (opened.fd() >= 0) return opened;
+      return FileStatus(errno, absl::StrCat("open ", path));
+    }
+    if ((flags & O_NOFOLLOW) != 0) {
+      return FileStatus(ENOTDIR, absl::StrCat("open ", path));
+    }
+    if (absl::Status s = CheckLink(name, st); !s.ok()) return s;
+    absl::StatusOr<std::string> target = TargetOf(place.fd(), name);
+    if (!target.ok()) return target.status();
+    name = WithoutSlashes(*std::move(target));
+  }
+  return FileStatus(ELOOP, absl::StrCat("open ", path));
 }
 
 absl::Status MakeDirectory(const std::string& path, mode_t mode) {

@@ -17,13 +17,13 @@
 namespace ringlog {
 
 // Opens the directory `path`. `flags` are added to those of open(2). Follows
-// symlinks in `path`, but the last one only if it belongs to this user, to root
-// or to the owner of the directory that it is in. Any other user must have put
+// symlinks in `path`. If the last part of it is a symlink, this symlink must
+// belong to this user, to root or to the owner of the directory that it is in,
+// and so must the one that it points to, and so on. Any other user may have put
 // it there so that this process writes somewhere else.
-//   PermissionDenied: it is such a symlink, or no permission
+//   PermissionDenied: there is a symlink of another user, or no permission
 //   NotFound:         no such directory
-//   Unavailable:      another process has replaced it meanwhile
-//   others:           errors of open(2) and stat(2)
+//   others:           errors of open(2), fstat(2) and readlink(2)
 absl::StatusOr<ForkClosedFile> OpenTrustedDirectory(const std::string& path,
                                                     int flags);
 

@@ -88,6 +88,25 @@ TEST_F(DirectoryTrustTest, SymlinkOfForeignUserIsRefused) {
   }
 }
 
+// Attack: a symlink of this user's, for example the one to the current segment,
+// is renamed over a checked one, and points at another user's symlink.
+TEST_F(DirectoryTrustTest, EachSymlinkOfAChainIsChecked) {
+  if (!MayActForOtherUsers()) GTEST_SKIP() << "cannot give a symlink away";
+  ASSERT_EQ(chmod(base_.c_str(), 01777), 0);
+  MakeLink(base_ + "/foreign", kForeign);
+  MakeLink(base_ + "/own", geteuid());
+  ASSERT_EQ(symlink("foreign", path_.c_str()), 0);
+  EXPECT_TRUE(absl::IsPermissionDenied(Directory::Open(path_).status()));
+  const std::string good = base_ + "/good";
+  ASSERT_EQ(symlink("own", good.c_str()), 0);
+  EXPECT_TRUE(Directory::Open(good).ok());
+}
+
+TEST_F(DirectoryTrustTest, LoopOfSymlinksIsAnError) {
+  ASSERT_EQ(symlink("logs", path_.c_str()), 0);
+  EXPECT_FALSE(Directory::Open(path_).ok());
+}
+
 // The owner of the directory could replace anything in it.
 TEST_F(DirectoryTrustTest, SymlinkOfOwnerOfParentIsReportedOnly) {
   if (!MayActForOtherUsers()) GTEST_SKIP() << "cannot give a symlink away";

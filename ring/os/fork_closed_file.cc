@@ -15,13 +15,33 @@
 
 namespace ringlog {
 
+namespace {
+
+// Returns the time at which the file was made, in nanoseconds; 0 if it is not
+// known: not every file system stores it, and a filter of system calls may
+// refuse statx(2).
+int64_t BirthTimeNs(int fd) {
+  struct statx stx;
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) != 0 ||
+      (stx.stx_mask & STATX_BTIME) == 0) {
+    return 0;
+  }
+  constexpr int64_t kSecondNs = 1000000000;
+  return stx.stx_btime.tv_sec * kSecondNs + stx.stx_btime.tv_nsec;
+}
+
+}  // namespace
+
 int ForkClosedFile::Entry::OwnFd() const {
   if (fd < 0) return -1;
   struct stat st;
   // Another error than EBADF, for example of a remote file system, does not
   // show that the program has closed the descriptor.
   if (fstat(fd, &st) != 0) return errno == EBADF ? -1 : fd;
-  return FileIdentity::Of(st) == identity ? fd : -1;
+  if (FileIdentity::Of(st) != identity) return -1;
+  // A deleted file's inode number may be that of the program's next file.
+  const int64_t birth = birth_time_ns == 0 ? 0 : BirthTimeNs(fd);
+  return birth == 0 || birth == birth_time_ns ? fd : -1;
 }
 
 // The list of all open files. No method allocates or frees while it holds the
@@ -53,9 +73,17 @@ class ForkClosedFile::List {
     return memory;
   }
 
-  // Removes the entry. Its descriptor and mapping then belong to the caller.
-  static void Remove(Entry* entry) {
+  // Unlocks, unmaps and closes the entry's file, and removes the entry, so that
+  // a child has either all of it or none.
+  static void Close(Entry* entry) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (entry->memory != nullptr) munmap(entry->memory, entry->bytes);
+    if (const int fd = entry->OwnFd(); fd >= 0) {
+      // Unlocks explicitly: closing alone would not unlock if a child that was
+      // forked meanwhile has not closed its copy yet.
+      UnlockFile(fd);
+      close(fd);
+    }
     if (!entry->is_listed) return;
     entry->is_listed = false;
     (entry->previous == nullptr ? first_ : entry->previous->next) = entry->next;
@@ -76,6 +104,7 @@ class ForkClosedFile::List {
     }
     entry->fd = fd;
     entry->identity = FileIdentity::Of(st);
+    entry->birth_time_ns = BirthTimeNs(fd);
     return true;
   }
 
@@ -151,14 +180,7 @@ ForkClosedFile& ForkClosedFile::operator=(ForkClosedFile&& other) noexcept {
 ForkClosedFile::~ForkClosedFile() {
   if (entry_ == nullptr) return;
   const int before = errno;
-  List::Remove(entry_);
-  if (entry_->memory != nullptr) munmap(entry_->memory, entry_->bytes);
-  if (const int fd = entry_->OwnFd(); fd >= 0) {
-    // Unlocks explicitly: closing alone would not unlock if a child that was
-    // forked meanwhile has not closed its copy yet.
-    UnlockFile(fd);
-    close(fd);
-  }
+  List::Close(entry_);
   delete entry_;
   errno = before;
 }

@@ -8,9 +8,9 @@
 //
 // A program may close descriptors that it has not opened, for example all of
 // them when it becomes a daemon. Its next file then gets the number of one of
-// ours. ForkClosedFile therefore remembers device and inode of its file, and
-// neither unlocks nor closes a descriptor that has become another file's. A
-// caller that writes must ask OwnFd() first.
+// ours. ForkClosedFile therefore remembers device, inode and birth time of its
+// file, and neither unlocks nor closes a descriptor that has become another
+// file's. A caller that writes must ask OwnFd() first.
 
 #ifndef RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
 #define RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "ringlog/ring/os/file_identity.h"
@@ -30,9 +31,9 @@ namespace ringlog {
 // In a forked child, fd() is -1, and private memory of zeros replaces the
 // mapping, so that pointers into it stay valid.
 //
-// fork() waits while a file is opened or mapped, so that no file escapes a
-// child's clean-up. Children of vfork() and posix_spawn() have the file until
-// they exec.
+// fork() waits while a file is opened, mapped or closed, so that no file
+// escapes a child's clean-up. Children of vfork() and posix_spawn() have the
+// file until they exec.
 class ForkClosedFile {
  public:
   // Opens a file with OpenFile(). On error fd() is -1 and errno is set.
@@ -61,7 +62,10 @@ class ForkClosedFile {
   int fd() const { return entry_ == nullptr ? -1 : entry_->fd; }
 
   // Returns fd(), or -1 if the program has closed that descriptor, whether or
-  // not another file has its number now. Calls fstat(2). A program that closes
+  // not another file has its number now. Calls fstat(2) and statx(2). On a file
+  // system without birth times, a new file of the program's that has both the
+  // number of the descriptor and of the inode is not noticed. A program that
+  // closes
   // the descriptor after this call, and before the caller uses it, is not
   // noticed.
   int OwnFd() const;
@@ -79,6 +83,7 @@ class ForkClosedFile {
 
     int fd = -1;
     FileIdentity identity;
+    int64_t birth_time_ns = 0;  // 0: not known
     void* memory = nullptr;
     size_t bytes = 0;
     bool is_listed = false;

@@ -244,5 +244,27 @@ TEST(ForkClosedFileTest, ForkRacingOpenLeaksNoLock) {
   }
 }
 
+// A file system gives the number of a deleted file's inode to the next file.
+TEST(ForkClosedFileTest, NewFileWithTheInodeOfADeletedOneIsAnotherFile) {
+  const std::string path = UnusedPath("file");
+  for (int tries = 0; tries < 100; ++tries) {
+    const ForkClosedFile file = MustOpen(path);
+    struct stat st;
+    ASSERT_EQ(fstat(file.fd(), &st), 0);
+    const ino_t inode = st.st_ino;
+    ASSERT_EQ(unlink(path.c_str()), 0);
+    ASSERT_EQ(close(file.fd()), 0);
+    const int number = open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    ASSERT_EQ(number, file.fd());
+    ASSERT_EQ(fstat(number, &st), 0);
+    const bool is_reused = st.st_ino == inode;
+    EXPECT_EQ(file.OwnFd(), -1);
+    ASSERT_EQ(close(number), 0);
+    ASSERT_EQ(unlink(path.c_str()), 0);
+    if (is_reused) return;
+  }
+  GTEST_SKIP() << "this file system does not use an inode again at once";
+}
+
 }  // namespace
 }  // namespace ringlog
