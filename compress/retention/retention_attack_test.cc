@@ -46,7 +46,6 @@ namespace ringlog {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 // Calls of pread(2). After kMaxReads, each one fails, so that a test of an

@@ -22,6 +22,7 @@
 #include "absl/base/config.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
@@ -240,7 +241,7 @@ TEST_P(SegmentReaderDamageTest, FlippedBitOfContentIsDetected) {
     // Each bit of raw text and of the checksum has a meaning.
     const uint64_t begin = frame.begin + 16;
     const std::string raw = sample_.bytes.substr(begin, 20);
-    const bool is_raw = frame.text.find(raw) != std::string::npos;
+    const bool is_raw = absl::StrContains(frame.text, raw);
     EXPECT_TRUE(is_raw || GetParam() == LineFormat::kJson);
     for (uint64_t at = begin; is_raw && at < begin + raw.size(); ++at) {
       ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, at % 8)));
