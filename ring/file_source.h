@@ -47,7 +47,8 @@ class FileSource : public RingSource {
   // 1 MiB of them.
   uint64_t EndOfHole(uint64_t offset) override;
 
-  // Frees the window. The next Read() allocates it again.
+  // Frees the window, and with it the view that Read() has returned. The next
+  // Read() allocates the window again.
   void FreeWindow();
 
  private:

@@ -1,7 +1,8 @@
 // RingRecovery
 //
-// Recovery: reads the ring of a dead process as records and gaps, in order of
-// position. ring/FORMAT.md, "Reading a ring", has the algorithm.
+// Reads the ring of a dead process as records and gaps, in order of position.
+// Only reads: leftover_recovery.h moves them into segments and deletes the
+// ring. ring/FORMAT.md, "Reading a ring", has the algorithm.
 //
 //   absl::StatusOr<std::unique_ptr<RingRecovery>> ring =
 //       RingRecovery::Start(&source, header, RecoverFrom::kCursor);
@@ -15,13 +16,13 @@
 //
 // The bytes are untrusted. Recovery checks every offset, length, count and
 // state before use, and returns a record only if its checksums match. It does
-// not check that the process is dead (compress/recovery/leftover_recovery.h
-// does), and takes the persist cursor as the only evidence of what is
-// persisted.
+// not check that the process is dead (compress/recovery/leftover_file.h does),
+// and uses the persist cursor alone to decide what is persisted.
 //
 // Costs, whatever the file has or claims:
 // - memory: 4 MiB in addition to the source
-// - reading: all slots that are not in holes of the file, at most three times
+// - reading: all slots that are not in holes of the file, at most three times:
+//   twice in Start(), and once until the end of the items or a Restart()
 
 #ifndef RINGLOG_RING_RING_RECOVERY_H_
 #define RINGLOG_RING_RING_RECOVERY_H_
@@ -111,7 +112,8 @@ class RingRecovery {
   // Reads the live area and all slots, and begins before the first item.
   // `source` must outlive the recovery. A truncated file is not an error:
   // missing slots become gaps. DropGaps() (gap.h) adds the gaps of drops.
-  // Errors are those of `source`.
+  // Errors are those of `source`. One of them is a file that becomes shorter
+  // while it is read.
   // Requires: ParseRingHeader() or RebuildRingHeader() (ring_header_scan.h) has
   // returned `header` for the file.
   static absl::StatusOr<std::unique_ptr<RingRecovery>> Start(
@@ -122,12 +124,14 @@ class RingRecovery {
 
   const RingSummary& summary() const { return summary_; }
 
-  // Goes to the next item. Errors are those of the source; after an error, all
-  // calls return it.
+  // Goes to the next item. Errors are those of the source. An error of reading
+  // a slot is final: all later calls return it, also after Restart(). After an
+  // error of reading the crash area, the next call reads the area again.
   absl::StatusOr<Item> Next();
   // The record, if Next() has returned kRecord. Its views are valid until the
   // next call of Next() or Restart(). Head and body of a record of one slot are
-  // views that the source has returned.
+  // views that the source has returned: do not read from the source between
+  // Next() and the use of the record.
   const RecoveredRecord& record() const { return record_; }
   // The gap, if Next() has returned kGap.
   const Gap& gap() const { return gap_; }

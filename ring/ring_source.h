@@ -21,10 +21,13 @@ class RingSource {
   // Returns the length of the file, in bytes.
   virtual uint64_t size() const = 0;
 
-  // Returns the bytes from `offset` on: `bytes` bytes and as many more as are
-  // at hand, but none beyond size(). Returns an empty view if `offset` is not
-  // below size(). The view is valid until the next call.
-  // Errors are those of reading the file.
+  // Returns the bytes from `offset` on: `bytes` bytes, fewer at the end of the
+  // file, and possibly more that are already in memory. Returns an empty view
+  // if `offset` is not below size(). The view is valid until the next Read(),
+  // and not longer than the source.
+  //   Unavailable:       the file has become shorter
+  //   ResourceExhausted: no memory
+  //   others:            those of reading the file
   virtual absl::StatusOr<absl::string_view> Read(uint64_t offset,
                                                  uint64_t bytes) = 0;
 

@@ -1,4 +1,6 @@
 // Opens and reads the files of leftover rings.
+//
+// The functions are thread-safe, those with a Directory for different ones.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_LEFTOVER_FILE_H_
 #define RINGLOG_COMPRESS_RECOVERY_LEFTOVER_FILE_H_
@@ -25,27 +27,32 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
                       const std::string& segment_directory);
 
-// Opens the ring `name` in `directory`, not through a symlink, and takes its
-// lock, which lasts until the descriptor is closed. A living owner or another
-// recovery holds that lock; a forked child inherits neither descriptor nor
-// lock. A ring with several names is replaced by a copy, so that the file under
-// the other names keeps its bytes.
-//   PermissionDenied:   another user made the ring, or may write to it
-//                       (Directory::CheckIsOwn()), or the file has several
-//                       names again after it was replaced
-//   FailedPrecondition: the lock is taken
+// Opens the ring `name` in `directory`, not through a symlink, and locks it
+// until the file is closed. A living owner or another recovery holds that lock.
+// A child of fork(2) closes the file, which does not unlock it for this
+// process; a child of vfork(2) has the file until it calls exec(2). A ring with
+// several names is replaced by a copy, so that the file under the other names
+// keeps its bytes.
+//   PermissionDenied:   not a regular file; or another user made the ring, or
+//                       may write to it (Directory::CheckIsOwn()); or the file
+//                       has several names again after it was replaced
+//   FailedPrecondition: another process holds a lock on the ring
 //   Unimplemented:      the file system has no locks (file_lock.h)
-//   NotFound:           another process has recovered and deleted the ring
+//   NotFound:           the ring does not exist, or another process has
+//                       deleted or replaced it meanwhile
 //   others:             those of open(2) and Directory::ReplaceByCopy()
 absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
                                             const std::string& name);
 
 // Reads the header of the ring `name` in `directory`, if it appears to be left
-// over: no process holds its lock, and its owner, if alive, no longer maps it.
-// (An owner loses the lock if the program closes the descriptor; the mapping
-// shows that the ring is still in use.) Cheap. Takes no lock.
-//   PermissionDenied:   another user made the ring, or may write to it
-//   FailedPrecondition: the ring is in use
+// over: no process holds its lock, and it is not true that its owner is alive
+// and maps the ring. (An owner loses the lock if the program closes the
+// descriptor; the mapping shows that the ring is still in use.) Cheap. Takes no
+// lock.
+//   PermissionDenied:   not a regular file; or another user made the ring, or
+//                       may write to it
+//   FailedPrecondition: another process holds the lock; or the owner is alive
+//                       and maps the ring
 //   others:             those of ReadRingHeader() and IsLocked()
 absl::StatusOr<RingHeader> ReadLeftoverHeader(Directory* directory,
                                               const std::string& name);
@@ -54,22 +61,27 @@ absl::StatusOr<RingHeader> ReadLeftoverHeader(Directory* directory,
 struct LeftoverRing {
   ForkClosedFile file;  // not set if the caller has opened the file
   std::unique_ptr<FileSource> source;
-  // Before the first of the records from the persist cursor on, or of all
-  // records if the cursor is damaged.
+  // Positioned before the first record at or after the persist cursor; before
+  // the first record of all if the latest cursor is damaged.
   std::unique_ptr<RingRecovery> ring;
 };
 
 // Reads the open ring `fd`, which must stay open as long as the result is used.
+// `path` is the ring's path: a living owner uses the ring if it maps a file
+// with the same name, without directories. The caller's own process id in the
+// header is that of another container's process, and no sign of life.
 // Requires: no other process holds its lock.
-//   FailedPrecondition: its process is alive
-//   others:             those of FileSource, ParseRingHeader() and
-//                       RingRecovery::Start()
+//   FailedPrecondition: its owner is alive and maps the ring
+//   others:             those of ReadFileContent(), FileSource,
+//                       ParseRingHeader() and RingRecovery::Start()
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path);
 
 // Reads a ring that is not deleted afterwards: opens it for reading, and tests
 // the lock without keeping it. The test is enough, because no process writes to
-// the ring of a dead process.
-//   FailedPrecondition: the ring is in use
+// the ring of a dead process. Follows symlinks, and does not check whose the
+// ring is.
+//   FailedPrecondition: another process holds the lock; or the owner is alive
+//                       and maps the ring
 //   others:             those of ReadLeftover(fd, path), IsLocked() and open(2)
 absl::StatusOr<LeftoverRing> ReadLeftover(const std::string& path);
 

@@ -19,8 +19,8 @@
 namespace ringlog {
 
 enum class SegmentAccess {
-  kRead,   // for reading; the lock is not taken
-  kWrite,  // for reading and writing, with the lock
+  kRead,   // opens the file for reading
+  kWrite,  // opens the file for reading and writing, and locks it
 };
 
 // Opens the file `name` in `directory` as a segment of the ring `ring_id`,
@@ -29,17 +29,24 @@ enum class SegmentAccess {
 //
 //   - it is a regular file, which this process's user made and no other user
 //     may write to (Directory::CheckIsOwn())
-//   - no other process writes to it (file_lock.h)
+//   - no other process holds a write lock on it (file_lock.h). If the file
+//     system has no locks, this is not checked, and the lock of the ring is the
+//     only protection
 //   - no metadata frame identifies it as the segment of another ring. All 16
 //     bytes of the ring ids are compared
-//   - it has one name. A file with more names is replaced by a copy, so that
-//     the file under the other names keeps its bytes; see
-//     Directory::ReplaceByCopy()
+//
+// With kRead, the file may have several names. With kWrite:
+//
+//   - A file with several names is replaced by a copy, so that the file under
+//     the other names keeps its bytes; see Directory::ReplaceByCopy().
+//   - The returned file is locked. Exceptions: a reader holds a lock on it, or
+//     the file system has no locks.
 //
 // Thread-safe for different directories.
-//   NotFound:         no such file
-//   PermissionDenied: a check failed: the file is foreign. The message has the
-//                     path and the cause
+//   NotFound:         the file does not exist, or was deleted meanwhile
+//   PermissionDenied: a check failed, or this process may not open the file:
+//                     the file is foreign. The message has the path and the
+//                     cause
 //   others:           errors of opening, reading and copying the file, which
 //                     prove nothing about it
 absl::StatusOr<SegmentFile> OpenOwnSegment(Directory* directory,

@@ -39,8 +39,9 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
 // Scans the files in `directory` that are named as segments of the ring with
 // `header`, from `first_number` on. Returns them sorted by number. Files that
 // OpenOwnSegment() refuses are kForeign, and are not read.
-//   those of listing the directory, OpenOwnSegment() and ScanSegment(): an
-//   unreadable segment may hold any record, so no decision is possible
+// Errors are those of listing the directory, OpenOwnSegment() and
+// ScanSegment(): an unreadable segment may have any record, so no decision is
+// possible.
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     const RingHeader& header, Directory* directory, uint64_t first_number,
     uint64_t from);

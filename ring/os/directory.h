@@ -1,9 +1,9 @@
 // Directory
 //
-// An open directory and the files below it. Every operation takes the name of
-// a file, not a path, and follows no symlink: another process that renames a
-// parent directory, or puts a symlink in its place, cannot direct the operation
-// to other files.
+// An open directory and the files in it. Open() may follow a symlink of a
+// trusted user; the operations on files follow none. They take the name of a
+// file, not a path: another process that renames a parent directory, or puts a
+// symlink in its place, cannot direct the operation to other files.
 
 #ifndef RINGLOG_RING_OS_DIRECTORY_H_
 #define RINGLOG_RING_OS_DIRECTORY_H_
@@ -23,9 +23,14 @@
 
 namespace ringlog {
 
-// Thread-compatible; all methods but OwnOwner() are const. In a forked child
-// the directory is closed, and every operation fails with EBADF; also if the
-// program has closed the descriptor. The error of each operation has its path.
+// Thread-compatible: const methods may run at the same time. OwnOwner() and
+// CheckIsOwn() are not const.
+//
+// Requires: each `name` has no '/'.
+//
+// In a forked child, and after the program has closed the descriptor, the
+// operations on the directory and its files fail with EBADF, and Names()
+// returns false. Each returned absl::Status has the path in its message.
 class Directory {
  public:
   // Opens the directory `path`. `flags` are added to those of open(2), for
@@ -61,7 +66,7 @@ class Directory {
 
   // Returns a path of the directory that names it until this object is
   // destroyed, whatever other processes rename. For functions that take paths.
-  // Requires: /proc is mounted.
+  // Requires: /proc is mounted, and the program has not closed the descriptor.
   std::string DescriptorPath() const;
 
   // Reads the inode of a file, or of a symlink.
@@ -90,7 +95,9 @@ class Directory {
 
   // Copies the open file `fd` and gives its name `name` to the copy. The file
   // keeps its other names and its bytes. Returns the copy, open for reading and
-  // writing, and locked (file_lock.h) before it has the name.
+  // writing, and locked (file_lock.h) before it has the name. If another
+  // process gives `name` to another file between the last check and the rename,
+  // the copy replaces that file.
   //   NotFound: `name` is no name of `fd` any more
   //   others:   errors of creating, reading, writing, syncing, locking and
   //             renaming a file

@@ -6,11 +6,11 @@
 // readers. Therefore a process that may only read a file cannot make the file
 // look as if its writer were alive. flock(2) does not have this property.
 //
-// A lock belongs to the open file description: it lasts until all descriptors
-// that fork(2) and dup(2) copied from `fd` are closed, or until UnlockFile().
+// A lock belongs to the open file description, which fork(2) and dup(2) share
+// between descriptors. The lock lasts until all descriptors of the description
+// are closed, or until UnlockFile().
 //
-// The functions are thread-safe. They make system calls only, apart from the
-// text of an error.
+// Thread-safe. The functions allocate memory only for the text of an error.
 
 #ifndef RINGLOG_RING_OS_FILE_LOCK_H_
 #define RINGLOG_RING_OS_FILE_LOCK_H_
@@ -23,19 +23,21 @@ namespace ringlog {
 
 // Locks a file without waiting. Requires: `fd` is open for writing. `path` is
 // only for messages.
-//   FailedPrecondition: another descriptor holds a lock, which is a write lock
-//                       if IsLocked() returns true, and a reader's otherwise
+//   FailedPrecondition: another open file description holds a lock, which is a
+//                       write lock if IsLocked() returns true, and a reader's
+//                       otherwise
 //   Unimplemented:      the file system has no such locks
 //   others:             errors of fcntl(2)
 absl::Status LockFile(int fd, absl::string_view path);
 
-// Returns true if another descriptor holds a write lock. Takes no lock. `fd`
-// may be open for reading only.
+// Returns true if another open file description holds a write lock. Takes no
+// lock. `fd` may be open for reading only.
 //   Unimplemented: the file system has no such locks
 //   others:        errors of fcntl(2)
 absl::StatusOr<bool> IsLocked(int fd, absl::string_view path);
 
-// Releases the lock of LockFile(), if there is one. Ignores errors.
+// Unlocks the file, for all descriptors of the open file description. Does
+// nothing if LockFile() has not locked it. Ignores errors.
 void UnlockFile(int fd);
 
 }  // namespace ringlog
