@@ -35,7 +35,8 @@ struct RingLogSinkCounters {
   uint64_t write_errors = 0;
   absl::StatusCode last_error = absl::StatusCode::kOk;
 
-  // Files that retention has deleted, and failures to delete one.
+  // Files that retention has deleted; its errors of listing directories,
+  // reading the free space and deleting files.
   uint64_t deleted_files = 0;
   uint64_t delete_errors = 0;
 

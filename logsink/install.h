@@ -36,14 +36,15 @@ class RingLogSink;
 //     children are killed does not accumulate their rings. A process does not
 //     search if it has its ring in memory, or with
 //     OverflowPolicy::kOverwriteOldest.
-// A search for leftover rings takes a thread for some milliseconds. A recovery
-// takes a thread, and as much memory as the ring has. Retention waits for the
-// first search and its recoveries.
+// A search for leftover rings uses one thread for some milliseconds. A recovery
+// uses one thread and at most 16 MiB of memory, whatever the size of the ring.
+// Retention waits for the first search and its recoveries.
 //
 // If the ring cannot be created, for example on a full or read-only disk, the
 // sink uses options.fallback_directory. If there is none, or if that fails too,
-// the sink has its ring in memory, as after RingLogSink::CreateInMemory(). A
-// line on stderr reports it.
+// the sink has its ring in memory, as after RingLogSink::CreateInMemory(), and
+// records that are not in a segment yet are lost in a crash. Install() returns
+// OK all the same; a line on stderr reports it, and ring_path() is empty.
 //
 // The program should close only descriptors that it has opened. If it closes
 // those of ringlog, ringlog leaves the files alone that get their numbers,

@@ -53,11 +53,12 @@ struct RingLogSinkOptions {
   // is first needed, if its parent exists. Default: empty, which means none;
   // records that cannot be written wait in the ring.
   //
-  // Failing over. After four write errors in a row, about 70 ms after the first
-  // one, new records go to a second ring of ring_bytes, whose own flusher
-  // writes here. LOG() does not wait for that. (With kBlock, a thread that is
-  // already waiting for room in the first ring goes on waiting.) A write that
-  // never returns is not an error.
+  // Failing over. After four write errors in a row, new records go to a second
+  // ring of ring_bytes, whose own flusher writes here. The fourth error comes
+  // about 70 ms after the first one, or some seconds after it while retention
+  // deletes files from a full disk. LOG() does not wait for that. (With kBlock,
+  // a thread that is already waiting for room in the first ring goes on
+  // waiting.) A write that never returns is not an error.
   //
   // Failing back. The first ring keeps its records, and its flusher retries
   // once a second. When all of them are written, new records go to `directory`
@@ -65,7 +66,8 @@ struct RingLogSinkOptions {
   // one is created first.
   //
   // Start. If `directory` or its ring cannot be created, the process logs here
-  // from the start; the ring is here too if ring_directory cannot take it.
+  // from the start; its ring is here too if the ring cannot be created in
+  // ring_directory.
   // The sink retries `directory` when it writes: after a second, then at
   // intervals that double up to a minute. With kOverwriteOldest, which writes
   // nothing while the process lives, the process stays here.
@@ -132,8 +134,8 @@ struct RingLogSinkOptions {
   // Called by Send() for each record, on the logging thread, to add fields to
   // the record (context_fields.h). Must not log, throw or wait; should only
   // read data that the thread has ready, such as a thread_local. JSON lines
-  // show the fields. Text lines do not change, because their readers take
-  // everything after "] " for the message. Default: none.
+  // show the fields. Text lines do not change, because their readers treat
+  // everything after "] " as the message. Default: none.
   ContextCallback context = nullptr;
 
   // Longest time, plus 5 ms, from LOG() until the flusher hands the record to
@@ -143,7 +145,7 @@ struct RingLogSinkOptions {
 
   // If true, records also survive the death of the machine (power loss, kernel
   // panic), except for those of the last sync_interval and 5 ms: the flusher
-  // calls fdatasync(2) before it frees their slots. Default: false.
+  // calls fdatasync(2) before it releases their slots. Default: false.
   //
   // Cost: one fdatasync(2) per megabyte of text, and at least one every
   // sync_interval (1 ms to 1 minute, default 1 s), which replaces
@@ -168,12 +170,14 @@ struct RingLogSinkOptions {
   // Limits for the files of this program in `directory`. The same limits apply
   // to fallback_directory. Default: no limits.
   //
-  // max_bytes must be 0, or at least the size of one segment and the ring.
-  // It also requires a rotation by size or by time, because a segment that
-  // never ends cannot be kept small. Each live process has a ring, and so has
-  // each forked child that logs: leave room for their rings, and for those of
-  // children that were killed within the last minute. A thread applies the
-  // limits at the start, with each new segment, and once a minute.
+  // max_bytes must be 0, or at least the sum of rotation.max_segment_bytes and
+  // the size of the ring's file, which is ring_bytes and 72 KiB: 72.1 MiB with
+  // default options. If max_segment_bytes is 0, the size of the ring's file is
+  // enough. max_bytes also requires a rotation by size or by time, because a
+  // segment that is never closed cannot be kept small. Each live process has a
+  // ring, and so has each forked child that logs: leave room for their rings,
+  // and for those of children that were killed within the last minute. A thread
+  // applies the limits at the start, with each new segment, and once a minute.
   RetentionOptions retention;
 
   // Permission bits of segments, before the umask applies, which takes nothing

@@ -43,15 +43,19 @@ enum class RingStorage;
 // Thread-safe. Must outlive its registration with absl::AddLogSink().
 //
 // Guarantees:
-//   - A record whose Send() returned survives any end of the process, kill -9
-//     included, and appears exactly once.
-//   - Send() takes no lock, allocates no memory and makes no system call. The
-//     one exception is OverflowPolicy::kBlock, which may sleep.
-//   - A record that does not fit into the ring is counted, and a gap in the log
+//   - A record that Send() has put into a ring with a file survives any end of
+//     the process, kill -9 included, and appears exactly once. Exceptions:
+//     kOverwriteOldest may evict it, and retention may delete it.
+//   - A record that Send() has not put into the ring, because the ring is full
+//     or the sink is closed, is counted. If the ring was full, a gap in the log
 //     reports the number of such records and their place.
+//   - Send() takes no lock, allocates no memory and makes no system call.
+//     Exceptions: OverflowPolicy::kBlock, which may sleep, and the first record
+//     of a forked child.
 //
 // Does not guarantee: survival of a kernel panic or a power loss, except as
-// RingLogSinkOptions::sync states.
+// RingLogSinkOptions::sync states; survival of records in a ring without a
+// file, before they are in a segment (CreateInMemory(), Install()).
 //
 // fork(): a child gets its own ring, flusher and files with the first record
 // that it logs, and never touches those of its parent. A child that only calls
@@ -84,7 +88,7 @@ class RingLogSink final : public absl::LogSink {
   static absl::StatusOr<std::unique_ptr<RingLogSink>> CreateInMemory(
       const RingLogSinkOptions& options);
 
-  // Calls Close().
+  // Calls Close(), and ignores its status: call Close() before to see an error.
   ~RingLogSink() override;
 
   // Appends the record of `entry` to the ring. Called by Abseil. Abseil passes

@@ -306,7 +306,7 @@ void Ring::Release() {
   slots_.AdvanceReleased(release_position_);
 }
 
-// Claims all slots at once, which succeeds only if no slot is claimed.
+// Advances the tail over all slots, which succeeds only if the ring is empty.
 bool Ring::Seal() {
   const auto all = static_cast<uint32_t>(header_.slot_count);
   if (!slots_.AdvanceTail(all, all)) return false;

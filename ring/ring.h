@@ -137,8 +137,8 @@ class Ring {
   // only `overflow` and `block_deadline` of `options`.
   //
   // Only walkthrough_test and programs that use the Ring class directly call
-  // it. The log sink creates a new ring at each start and reads old rings with
-  // RecoverRing().
+  // it. The log sink creates a new ring at each start, and recovery reads
+  // leftover rings with RingRecovery.
   //
   //   FailedPrecondition  another process or Ring has the file open
   //   InvalidArgument     the file is empty

@@ -32,10 +32,12 @@ inline constexpr size_t kCacheLineBytes = 64;
 // The state of a slot: the low three bits of its word. The values are frozen in
 // the file format.
 //
-//   kFree --writer: Claim--> kFilling --writer: Commit--> kFilled
-//     --flusher: Take--> kPersisting --flusher: Release--> kFree
+// The usual transitions; ring/FORMAT.md, "States", lists all:
 //
-//   kFilling --flusher: Skip, writer stuck--> kSkipped
+//   kFree --writer: claim--> kFilling --writer: commit--> kFilled
+//     --flusher: take--> kPersisting --flusher: release--> kFree
+//
+//   kFilling --flusher: skip, writer stuck--> kSkipped
 //     --that writer, late--> kFree
 //
 // If the process dies while a slot is kFilling, recovery reports the slot's
@@ -192,7 +194,8 @@ struct FlusherCounters {
   int64_t last_write_time_ns;
   // Files that retention deleted.
   uint64_t deleted_files;
-  // Failures to delete a file.
+  // Errors of retention: of listing directories, reading the free space and
+  // deleting files.
   uint64_t delete_errors;
   uint64_t reserved[5];
 };
@@ -214,8 +217,8 @@ struct RotationRequest {
 struct RingLive {
   // The next position to be claimed.
   alignas(kCacheLineBytes) uint64_t tail;
-  // All positions below are free again. Written by the flusher, or by writers
-  // that evict.
+  // The slots of all positions below are free again. Written by the flusher, or
+  // by writers that evict.
   alignas(kCacheLineBytes) uint64_t released;
   // Dropped records.
   alignas(kCacheLineBytes) uint64_t dropped[kDropCauseCount][kSeverityCount];

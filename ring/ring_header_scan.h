@@ -18,7 +18,7 @@
 
 namespace ringlog {
 
-// Returns a header with which RecoverRing() can read `file`, a complete ring of
+// Returns a header with which RingRecovery can read `file`, a complete ring of
 // version 1.0. The header differs from the lost one:
 // - Owner, names, directory and times are zero or empty.
 // - The ring id differs, but has the same CRC-32C, which is all that checksums

@@ -1,7 +1,7 @@
 // The protocol that moves slots from writers to the flusher and back. Atomic
 // accesses to the mapping are only here, in slot_word.h and in crash_area.cc.
 //
-// A writer takes a slot in two steps, each a compare-and-swap:
+// A writer claims a slot in two steps, each a compare-and-swap:
 // 1. It advances the tail over a position. The position is then its own.
 // 2. It changes the slot's word from exactly the value that the previous lap
 //    left. The slot is then its own.
@@ -20,8 +20,9 @@
 // - The flusher's reads of a slot happen before the stores of the writer that
 //   claims the slot next.
 //
-// Death at any point leaves words that recovery (recovery.h) reads one by one.
-// slot.pml models this protocol for spin; change both together.
+// Death at any point leaves words that ring_recovery.h reads one by one.
+// slot.pml models this protocol for spin; change both together. ring/FORMAT.md,
+// "States", lists all functions that change a word, and the changes.
 
 #ifndef RINGLOG_RING_SLOT_H_
 #define RINGLOG_RING_SLOT_H_
@@ -62,6 +63,7 @@ class Slots {
 
   // Advances the tail by `count` positions and returns the first, or nothing if
   // more than `limit` would be in use. The caller must then claim each slot.
+  // Exception: Ring::Seal(), because no position follows.
   std::optional<uint64_t> AdvanceTail(uint32_t count, uint64_t limit) {
     uint64_t tail = Load(&layout_.live->tail, __ATOMIC_RELAXED);
     for (;;) {
@@ -182,8 +184,8 @@ class Slots {
     kPersisting,  // taken, not released
     kNothing,     // no record will come: skipped or released
   };
-  // Returns the status of a position. If a stuck writer of the previous lap
-  // owns the slot, first marks the position as skipped for good.
+  // Returns the status of a position. May change the word: if a stuck writer of
+  // an earlier lap owns the slot, marks the position as skipped for good.
   SlotStatus Peek(uint64_t position) {
     if (position >= Load(&layout_.live->tail, __ATOMIC_RELAXED)) {
       return SlotStatus::kNotClaimed;
@@ -216,7 +218,7 @@ class Slots {
 
   // kFilled -> kPersisting. A plain store suffices, because recovery treats
   // both states alike.
-  // Requires: Peek() has returned kFilled; no other thread takes.
+  // Requires: Peek() has returned kFilled for part 0; no other thread takes.
   void MarkPersisting(uint64_t position) {
     Store(WordOf(position), PackWord(position, SlotState::kPersisting),
           __ATOMIC_RELAXED);
@@ -243,7 +245,7 @@ class Slots {
         return SkipResult::kNotPending;
       }
       // The protocol never stores this word: other code wrote into the mapping.
-      // The slot is set aside; otherwise the flusher would wait for it forever.
+      // Skips the position, for which the flusher would wait forever.
     }
     return CompareAndSwap(word, &seen, PackWord(position, next),
                           __ATOMIC_RELAXED)

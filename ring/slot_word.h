@@ -85,14 +85,14 @@ inline void StoreSlotHeader(unsigned char* slot, const SlotHeader& header) {
   }
 }
 
-// Until FillSlot() writes the header, the second word of a slot can have two
+// Until FillSlot() writes the header, the second 8 bytes of a slot can have two
 // other values: the writer's thread id in place of the checksum, and
 // kWriterMark in place of part_index and part_count. No header has the mark
 // there.
 static_assert(offsetof(SlotHeader, crc32c) == 8 &&
                   offsetof(SlotHeader, part_index) == 12 &&
                   offsetof(SlotHeader, part_count) == 14,
-              "they share the second word");
+              "they share the second 8 bytes");
 inline constexpr uint64_t kWriterMark = uint64_t{0xffffffff} << 32;
 
 // Stores the writer's thread id and the mark.

@@ -5,17 +5,20 @@
 // file or to list a directory, and other users may fill a directory.
 //
 // Each run has a thread of its own, and there is one at a time. The thread owns
-// all its state, so the BackgroundRetention may be destroyed first.
+// all its state, so the BackgroundRetention may be destroyed first. A run that
+// takes longer than a second ends after the file that it is at, and the next
+// run is due at once.
 //
-// A run deletes nothing while leftover rings are being recovered, because a
+// No run is started while leftover rings are being recovered, because a
 // leftover ring counts toward the limits and shrinks when its records are in a
 // segment:
 //
 //   recovery                                  retention
-//   the first round has not ended             waits
-//   a later round is running                  waits; the last run does not
-//   a round has ended since the last call     runs, even if another is
-//   of RunIfDue()                             running
+//   a round is running, or the first round    waits. Exception: the log is
+//   is due at once and has not started        ending, and a run was started
+//                                             before
+//   a round has ended since the last call     does not wait, even if the next
+//   of RunIfDue()                             round is running
 //   a round has recovered a file              is due
 //
 // On the other hand, a round waits for a run: see MayRecover().
@@ -60,26 +63,30 @@ class BackgroundRetention {
 
   // Starts a run if one is due, or if the last one began at least a minute ago.
   // Returns at once. Does nothing without a limit, or while a run is in
-  // progress. If `is_ending`, the log is ending: a run that is not the first
-  // one does not wait for a round of recovery. If the system has no thread to
-  // give, reports that on stderr, and the run is due again after a second.
+  // progress. While a round of recovery is running, starts no run, unless the
+  // log is ending (`is_ending`) and a run was started before. If the system has
+  // no thread to give, reports that on stderr, and the run is due again after a
+  // second.
   void RunIfDue(bool is_ending = false);
 
   // Waits until no run is in progress. Returns false if `timeout` passes first.
   bool AwaitRun(absl::Duration timeout);
 
-  // Returns false while a run is in progress, for at most ten seconds: a round
-  // of recovery that starts then would make the run count records twice, in
-  // their ring and in a segment.
+  // Returns false while a run is in progress: a round of recovery that starts
+  // then would make the run count records twice, in their ring and in a
+  // segment. Returns true again ten seconds after the start of the run, even if
+  // the run has not ended.
   bool MayRecover() const;
 
-  // Does a RunIfDue() for the last time, and waits until all is deleted, for at
-  // most kLastRunTimeout. A run that takes longer ends with the file that it is
-  // at.
+  // Calls RunIfDue(true) and waits for the run, until none is due, for at most
+  // kLastRunTimeout. Afterwards no file is deleted, except for the one that a
+  // run is at. Call it once, at the end of the log.
   static constexpr absl::Duration kLastRunTimeout = absl::Seconds(5);
   void RunLast();
 
-  // May be called by any thread.
+  // Return the number of deleted files, and the number of errors of listing
+  // directories, reading the free space and deleting files. A file that another
+  // process uses is no error. May be called by any thread.
   uint64_t deleted_files() const;
   uint64_t errors() const;
 

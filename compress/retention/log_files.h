@@ -44,39 +44,39 @@ class LogFiles {
   struct Listing {
     // The program's files, the oldest names of a directory first.
     std::vector<LogFile> files;
-    // Some of the files in the directory of the segments that have names of the
-    // program's files and are not those of its user alone, without ring ids;
-    // and the number of all such files.
+    // Files in the directory of the segments that have names of the program's
+    // files, but that another user owns or may write to, or that have several
+    // links. At most 4096, without ring ids; `foreign_count` has their number.
     std::vector<LogFile> foreign;
     uint64_t foreign_count = 0;
-    // The owner of the program's files in that directory.
+    // The owner of the program's files in that directory; geteuid() if no file
+    // can be created there, for example because the disk is full.
     uid_t owner = 0;
     // False if the listing ended early.
     bool is_complete = true;
-    // The first error; the files of that directory are missing.
+    // The first error; the files of that directory are missing. A directory
+    // that does not exist is no error, and has no files.
     //   PermissionDenied: the user namespace does not show whose the files are,
-    //                     or no file can be created in the directory
+    //                     or this process may not use the directory
     //   others:           those of opening and reading a directory
     absl::Status status;
 
     void AddForeign(LogFile file);
   };
 
-  // Lists the files. Identifies each one by its content once, and again if that
-  // failed and the file has changed its size. Ends early if `must_stop` returns
-  // true, but not before it has identified one more file, so that the next call
-  // continues. A process that may write to its group's or to all files sets
-  // these bits in the mode of its segments, `segment_mode`: then such a bit
-  // does not make a segment foreign.
+  // Lists the files. Reads the identity of each file once; again if it could
+  // not be read and the size of the file has changed. If `must_stop` returns
+  // true, ends early, but not before one new identity has been read, so that
+  // the next call continues. If `segment_mode`, the mode of the program's
+  // segments, has the write bit of the group or of others, a segment with this
+  // bit is not foreign.
   Listing List(mode_t segment_mode, absl::FunctionRef<bool()> must_stop);
 
   // Deletes a file of the last listing, after checking again that it is the
   // program's and the one that was listed.
   //   FailedPrecondition: a process uses it, or another file has its name
   //   NotFound:           it does not exist
-  //   Unimplemented:      the file system has no locks, which would show
-  //   whether
-  //                       a process uses it
+  //   Unimplemented:      the file system has no locks, so use cannot be seen
   //   others:             those of opening, locking and deleting a file
   absl::Status Delete(const LogFile& file);
 

@@ -54,6 +54,8 @@ class RetentionRunner {
   void ReportDeletedRings();
 
   uint64_t deleted_files() const { return deleted_files_; }
+  // Returns the number of errors of listing directories, reading the free space
+  // and deleting files. A file that another process uses is no error.
   uint64_t errors() const { return errors_; }
 
  private:

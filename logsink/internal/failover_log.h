@@ -66,8 +66,10 @@ namespace ringlog {
 class FailoverLog {
  public:
   // Number of write errors in a row, without a successful write, after which
-  // the log fails over. They take about 70 ms. The number is more than three,
-  // because after three errors the flusher tries another file.
+  // the log fails over. The last one comes about 70 ms after the first one; on
+  // a full disk, the flusher also waits up to a second after each error for a
+  // run of retention. The number is more than three, because after three errors
+  // the flusher tries another file.
   static constexpr int kErrorsToSwitch = 4;
 
   // Creates the first pipeline. If that fails, creates the fallback's pipeline
