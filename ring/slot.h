@@ -62,8 +62,7 @@ class Slots {
   // --- Writers; any number of threads ----------------------------------------
 
   // Advances the tail by `count` positions and returns the first, or nothing if
-  // more than `limit` would be in use. The caller must then claim each slot.
-  // Exception: Ring::Seal(), because no position follows.
+  // more than `limit` would be in use. Except to seal, claim each slot next.
   std::optional<uint64_t> AdvanceTail(uint32_t count, uint64_t limit) {
     uint64_t tail = Load(&layout_.live->tail, __ATOMIC_RELAXED);
     for (;;) {

@@ -57,7 +57,7 @@ namespace ringlog {
 class Flusher {
  public:
   // Starts the thread, in which all signals except fault signals are blocked.
-  // The ring must have no other consumer. If `recovery` is not null, the
+  // The ring must have no other flusher. If `recovery` is not null, the
   // flusher starts its rounds when they are due, and retention waits for them
   // (BackgroundRetention). The ring and `recovery` must outlive the flusher.
   //

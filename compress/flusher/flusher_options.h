@@ -27,8 +27,8 @@ struct FlusherOptions {
   absl::Duration flush_interval = absl::Milliseconds(200);
   // Size of the text of a batch that is written at once.
   size_t batch_bytes = 64 << 10;
-  // If true, a slot is freed only after its record is on the disk. fdatasync(2)
-  // is called once for each frame:
+  // If true, a slot is released only after its record is on the disk.
+  // fdatasync(2) is called once for each frame:
   //   - at most sync_interval after a record; flush_interval is ignored;
   //   - at once for a record of severity sync_severity or above. If that is
   //     kSeverityCount, no record causes a sync.

@@ -20,7 +20,7 @@ constexpr absl::Duration kMaxRetryDelay = absl::Seconds(1);
 constexpr int kAttemptsWhenStopping = 3;
 
 // Failed writes to one file, with errors that the file itself may cause. After
-// each kAttemptsOfAFile of them, tries to end the segment. After
+// each kAttemptsOfAFile of them, tries to close the segment. After
 // kMaxAttemptsOfAFile, some ten seconds later, abandons it without an end.
 constexpr int kAttemptsOfAFile = 3;
 constexpr int kMaxAttemptsOfAFile = 15;
@@ -46,7 +46,7 @@ absl::Status Flusher::WriteBatch() {
 }
 
 // Adds the batch to the current segment; begins one if none is open. After an
-// error the compressor or the file may be unusable, so it leaves the segment,
+// error the compressor or the file may be unusable, so it closes the segment,
 // and the next attempt begins another one after a delay. The data that was
 // written before stays valid.
 absl::Status Flusher::WriteToSegment() {
@@ -81,8 +81,8 @@ absl::Status Flusher::WriteToSegment() {
 //   full disk        tries again in the same file
 //   file is deleted  returns the error
 //   other errors     the file may cause them (it is at its size limit, or its
-//                    server has lost it): ends the segment and returns the
-//                    error
+//                    server has lost it): seals the published bytes, or
+//                    abandons the segment, and returns the error
 absl::Status Flusher::WriteOrSealEarly() {
   for (int attempts = 1;; ++attempts) {
     absl::Status status = Reported(segments_.Write());
@@ -120,7 +120,7 @@ absl::Status Flusher::EndSegment() {
 }
 
 // Writes the segment's end. Until CloseSegment() the cursor stays in front of
-// the end: recovery may add records there, and ends the segment again.
+// the end: recovery may add records there, and closes the segment again.
 absl::Status Flusher::WriteEnd() {
   absl::Status status = Reported(segments_.AddEnd());
   if (!status.ok()) return status;

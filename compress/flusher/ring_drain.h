@@ -1,7 +1,7 @@
 // RingDrain
 //
-// Takes the records of a live ring into batches, with a gap for each range of
-// missing records, at its place.
+// Takes the records of a live ring into batches, with a gap at the position of
+// each range of missing records.
 
 #ifndef RINGLOG_COMPRESS_FLUSHER_RING_DRAIN_H_
 #define RINGLOG_COMPRESS_FLUSHER_RING_DRAIN_H_
@@ -21,7 +21,7 @@ namespace ringlog {
 class RingDrain {
  public:
   // Skips the slots of a writer that is stuck for longer than
-  // `stuck_writer_timeout`. `ring` must have no other consumer, and must
+  // `stuck_writer_timeout`. No other object may take from `ring`, which must
   // outlive this object.
   RingDrain(Ring* ring, absl::Duration stuck_writer_timeout);
 
@@ -29,8 +29,8 @@ class RingDrain {
   // text, or if a quarter of the ring is taken: there may be more records.
   bool FillBatch(size_t batch_bytes, BatchBuilder* batch);
 
-  // Adds a gap for each kind of drop since the last call, so that the log shows
-  // each loss at its place.
+  // Adds a gap for each cause of drops since the last call, at the position
+  // that the batch has reached.
   void AddDropGaps(BatchBuilder* batch);
   // Returns the drops that gaps were added for.
   const DropCounts& reported_drops() const { return reported_drops_; }

@@ -80,7 +80,7 @@ enum class SegmentEnd {
   kSealed,     // its end is written
   kClosed,     // its last frame is complete, its seek table may be missing
   kDeleted,    // its file is deleted
-  kAbandoned,  // it has no end; bytes that were not published are cut off
+  kAbandoned,  // it has no end; bytes that were not published are removed
 };
 
 class RollingSegmentWriter {
@@ -131,7 +131,7 @@ class RollingSegmentWriter {
   // needs no recovery, and its records may be written to another one.
   absl::Status SealPublished();
 
-  // Cuts the file back to the published bytes. Nothing more can be added. May
+  // Truncates the file to the published bytes. Nothing more can be added. May
   // be called again after an error, which is one of ftruncate(2).
   absl::Status Abandon();
 

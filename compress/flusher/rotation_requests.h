@@ -1,6 +1,6 @@
 // RotationRequests
 //
-// Requests to end a segment before it is full. They come from
+// Requests to close a segment before it is full. They come from
 //
 //   - the schedule (a time of day),
 //   - a call of Rotate() in this process,
@@ -47,17 +47,17 @@ class RotationRequests {
   // Returns true if Ask() was called after the last Poll().
   bool has_new_requests() const { return asked_.load() != seen_.load(); }
   // Collects the requests that are there at `now`. Records that were committed
-  // before belong to the segment that will end.
+  // before belong to the segment that will be closed.
   void Poll(absl::Time now, bool segment_is_open);
   // Returns true if a collected request is not answered yet.
   bool is_pending() const { return has_passed_boundary_ || IsAsked(); }
-  // Returns true if the segment may end, given that all records below the
+  // Returns true if the segment may be closed, given that all records below the
   // position `persisted` are in segments.
   bool IsReady(uint64_t persisted) const {
     return has_passed_boundary_ || (IsAsked() && persisted >= target_);
   }
-  // Must be called when a segment has ended for any reason: a boundary that has
-  // passed must not end the next segment, too.
+  // Must be called when a segment was closed for any reason: a boundary that
+  // has passed must not close the next segment, too.
   void SegmentEnded() { has_passed_boundary_ = false; }
   // Answers all collected requests with `status`.
   void Answer(const absl::Status& status) ABSL_LOCKS_EXCLUDED(monitor_);
@@ -83,7 +83,7 @@ class RotationRequests {
   // Such numbers for other processes, which use RotationRequest::asked.
   uint64_t seen_outside_;
   uint64_t answered_outside_;
-  // End of the positions that belong to the segment that will end.
+  // End of the positions that belong to the segment that will be closed.
   uint64_t target_ = 0;
 
   ForkSafeMutex monitor_;

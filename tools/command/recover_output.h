@@ -23,21 +23,25 @@ inline constexpr absl::string_view kRecoverPrefix = ".ringlog-recover.";
 // another user who renames a directory on the way, or replaces it by a symlink,
 // cannot direct the output to other files.
 //
-// Thread-compatible. Holds the lock of the directory for its lifetime: a file
-// in it, because a directory cannot be opened for writing, as a lock that
-// readers cannot take requires (file_lock.h).
+// Thread-compatible. Holds a lock for its lifetime. The lock is on a file in
+// the directory, because this kind of lock (file_lock.h) needs a descriptor
+// that is open for writing, and a directory has none.
 class RecoverOutput {
  public:
-  // Opens and locks the directory. Makes it, with mode 0755, if it does not
-  // exist and its parent does. Deletes the staging directories of runs that
-  // were killed.
+  // Opens and locks the directory. Creates it, with mode 0755 less the umask,
+  // if it does not exist and its parent does. Deletes the staging directories
+  // of runs that were killed.
   //   FailedPrecondition: another `ringlog recover` writes to it, or /proc is
   //                       not mounted
   //   InvalidArgument:    a symlink
-  //   PermissionDenied:   the directory, or its lock file, belongs to another
-  //                       user than root and the user of this process; or users
-  //                       other than these may write to it, and it is not
-  //                       sticky. Members of the process's own group may.
+  //   PermissionDenied:   one of these:
+  //                       - the directory belongs to a user other than root and
+  //                         the user of this process
+  //                       - it is not sticky, and others, or a group other than
+  //                         the group of this process, may write to it
+  //                       - its lock file belongs to another user, or other
+  //                         users may write to the file
+  //   Unavailable:        other processes delete the lock file again and again
   //   Unimplemented:      the file system has no locks
   //   others:             those of mkdir(2), open(2), fsync(2) and fcntl(2)
   static absl::StatusOr<std::unique_ptr<RecoverOutput>> Open(

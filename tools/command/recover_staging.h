@@ -24,7 +24,7 @@ namespace ringlog {
 class Staging {
  public:
   // Makes the directory. Errors are those of getrandom(2), mkdir(2) and
-  // open(2).
+  // open(2). After an error of open(2), the directory stays until the next run.
   static absl::StatusOr<std::unique_ptr<Staging>> Create(RecoverOutput* output);
   ~Staging();
   Staging(const Staging&) = delete;
@@ -44,16 +44,23 @@ class Staging {
     SegmentIndex content;
     bool is_damaged = false;  // some of its records are lost
   };
-  // Renames the segments from this directory into the output, and syncs the
-  // names. Replaces a segment of an earlier run, unless that segment is intact,
-  // and this one is damaged or has fewer records. In that case the earlier
-  // segment stays, and its content is stored in `segments`. If the process is
-  // killed, a second run gives the same result.
+  // Moves the segments from this directory into the output. For each segment:
+  //
+  //   - If the output has the same segment, intact, and the staged one is
+  //     damaged or has fewer records, keeps the one in the output, and stores
+  //     its content in `segments`.
+  //   - Otherwise renames the staged file. It replaces the same segment of an
+  //     earlier run.
+  //
+  // Then syncs the names. If the process is killed, a second run gives the same
+  // result.
   // Requires: the content of the files is durable.
   //   AlreadyExists: a file that is not this segment, or that belongs to
-  //                  another user, has one of the names; nothing was changed
-  //   others:        those of open(2), rename(2), Directory::CheckIsOwn(),
-  //                  Directory::Sync() and reading
+  //                  another user, has one of the names; nothing was moved
+  //   others:        those of open(2), Directory::CheckIsOwn(), rename(2) and
+  //                  Directory::Sync(). After an error of rename or sync, some
+  //                  segments may be in the output; a second run gives the same
+  //                  result
   absl::Status Publish(std::vector<Segment>* segments);
 
  private:

@@ -18,21 +18,23 @@ namespace ringlog {
 // Thread-compatible.
 class FoundFiles {
  public:
-  // Finds the files, and inspects the segments. Reports unusable paths.
-  // `report` must outlive this object.
+  // Finds the files, and reads the identity of each segment (InspectSegment()).
+  // `report`, which must outlive this object, receives unusable paths; no
+  // method returns an error.
   FoundFiles(const std::vector<std::string>& paths, Report* report);
 
   // Adds the files in `directory` with is_nearby set. Does nothing if the
   // directory cannot be read.
   void AddNearby(const std::string& directory);
 
-  // Reads the directories again, inspects new segments, and again those that
-  // could not be read or identified. Call it after a ring was read: all bytes
-  // that its cursor counts are in the segments then.
+  // Reads the directories again, and the identities of new segments and of
+  // those that could not be read or identified. Call it after a ring was read:
+  // all bytes that its cursor counts are in the segments then.
   void Refresh();
 
-  // Does the same, but adds only files that complete the known segments: rings
-  // of their processes, and segments with lower numbers.
+  // Does the same, but of the new files adds only rings of the processes of
+  // known segments, and segments of these processes whose number is not above
+  // the highest known one. Ignores all other new files, from then on.
   //
   // A reading of a directory goes on while processes create and delete files.
   // It may have a segment and not the one before it, or a segment and not its
@@ -47,7 +49,8 @@ class FoundFiles {
   // ring that was not returned yet.
   bool NextRing(InputFile* ring);
 
-  // The segments that the caller has not taken.
+  // Segments that no call of TakeSegments() or TakeSegmentsOfOneProcess() has
+  // moved out.
   std::vector<FoundSegment> segments;
   // The rings with an intact header, and those that the caller adds.
   KnownRings rings;

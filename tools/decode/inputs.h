@@ -22,14 +22,14 @@
 namespace ringlog {
 
 // The parts of a file's name that name the process which created the file:
-// program, host, process id, begin of the ring id.
+// program, host, process id, the first four bytes of the ring id.
 using ProcessName = std::tuple<std::string, std::string, int64_t, uint32_t>;
 ProcessName ProcessOf(const ParsedFileName& name);
 
 struct InputFile {
   std::string path;
-  // By the first bytes if the file was named and they are conclusive; otherwise
-  // by the name.
+  // By the first bytes, if the path was given on the command line and they are
+  // those of a ring or a zstd file; otherwise by the name.
   FileKind kind = FileKind::kOther;
   bool from_directory = false;  // found in a directory, not named itself
   bool is_nearby = false;       // found by AddNearby()
@@ -41,25 +41,27 @@ struct InputFile {
 // Thread-compatible.
 class Inputs {
  public:
-  // Finds the files. The rings of a directory include those in /dev/shm that
-  // write to it. Reports unusable paths. A path that does not exist, and is not
-  // named like a log, counts as a directory of a program that has not made it
-  // yet: it is unusable if no other path has logs, and is noted otherwise. A
-  // directory without logs is noted if no other path has logs. `report` must
-  // outlive this object.
+  // Finds the files. The rings of a directory include those in /dev/shm whose
+  // segments are in the directory. `report`, which must outlive this object,
+  // receives
+  //
+  //   - a path that does not exist and is not named like a ring or a segment,
+  //     so it may be a directory that a program has not made yet: as a note if
+  //     another path has logs, otherwise as unusable
+  //   - a directory without logs: as a note if no path has logs
+  //   - each other path that cannot be used: as unusable
   Inputs(const std::vector<std::string>& paths, Report* report);
 
   // Reads all directories again, because a live process may have begun files
-  // since. Appends new files to `files`. One reading may miss a file that was
-  // created meanwhile, and find one that was created later; the next reading
-  // finds the first one.
+  // since. Appends new files to `files`. One reading may find a newer file and
+  // miss an older one; the next reading finds the older one.
   void Relist();
 
   // Appends the files in `directory` to `files`, with is_nearby set. Relist()
   // reads the directory too. Does nothing if the directory cannot be read.
   void AddNearby(const std::string& directory);
 
-  // Only kRing and kSegment, each file once.
+  // Only kRing and kSegment, each file once. Elements are only appended.
   std::vector<InputFile> files;
 
  private:
