@@ -36,37 +36,39 @@ constexpr int kUsageError = 2;
 constexpr absl::string_view kVersion = "ringlog 0.1.0\n";
 
 constexpr absl::string_view kHelp =
-    R"(ringlog reads the logs of programs that log through ringlog's sink, also
-what a crashed one has left in its ring.
+    R"(ringlog reads the logs of programs that use ringlog's sink, including the
+records that a crashed program left in its ring.
 
   ringlog cat PATH...      prints records
-  ringlog verify PATH...   checks that all is there, and says what is not
-  ringlog inspect RING...  prints what a ring says of itself
+  ringlog verify PATH...   reports missing and damaged records
+  ringlog inspect RING...  prints the header, counters and slots of a ring
   ringlog recover PATH... --out DIR
-                           makes closed segments of what a crash left
-  ringlog rotate PATH...   lets running programs close their segments
-  ringlog help COMMAND     tells more
+                           writes closed segments to DIR from the files that a
+                           crashed program left
+  ringlog rotate PATH...   asks running programs to close their segments
+  ringlog help COMMAND     prints the help of a command
   ringlog --version
 
 A PATH is a ring (*.ring), a segment (*.log.zst, *.jsonl.zst), or a directory
-with such files. Nothing that is read is changed, but by a recovery in place,
-and by rotate eight bytes of a ring that are there for that.
+with such files. The inputs stay unchanged, with two exceptions: recover in
+place, and rotate, which writes 8 reserved bytes of a ring.
 
 Exit status: 0 complete; 1 records are missing, or a file is damaged; 2 an
-input could not be used, or the command was not understood.
+input cannot be used, or the command line is wrong. The exit status of rotate
+has another meaning; see ringlog help rotate.
 )";
 
 constexpr absl::string_view kCatHelp =
     R"(ringlog cat PATH... [--format=text|json] [--last N]
 
-Prints the records of rings, segments and directories, each once. Those of one
-process come in the order in which they were logged; several processes' are
-merged by time. What is missing, and why, is told on standard error. A process
-that is still running may be looked at too. A directory may be empty; it may be
-missing if another path has logs.
+Prints the records of rings, segments and directories, each once. The records of
+one process are in the order in which they were logged; the records of several
+processes are merged by time. stderr reports missing records and the cause. The
+process may still be running. A directory may be empty. It may be missing if
+another path has logs.
 
   --format=text   I20261123 02:03:04.123456 12345 file.cc:42] text  (default)
-  --format=json   one JSON object a line; a line of a segment that is none
+  --format=json   one JSON object on each line; a line that is not a JSON object
                   becomes the text of a record
   --last N        only the last N records, at most 1000000
 
@@ -78,12 +80,17 @@ On a terminal, bytes that control it or hide text are shown as \xHH.
 constexpr absl::string_view kVerifyHelp =
     R"(ringlog verify PATH...
 
-Reads all that cat would print, and compares what rings and segments say of
-themselves, and of each other, with what they hold. Prints a line for each file,
-one below it for each thing that was found, and one with the sums at the end:
-damage with its bytes, "[begin..end): why"; positions that are missing; records
-that were dropped, and why; metadata or a seek table that are not what the
-frames are. A wrong seek table costs no record and is no reason for status 1.
+Reads all files that cat reads, and compares the metadata of each file with its
+content and with the other files. Prints one line for each file; below it, one
+line for each finding:
+
+  - damaged bytes, as "[begin..end): cause"
+  - missing positions
+  - dropped records, and the cause
+  - a metadata frame or seek table that does not match its frames
+
+The last line has the totals. A wrong seek table costs no record, and does not
+make the exit status 1.
 
   ringlog verify /var/log/app
 )";
@@ -91,9 +98,8 @@ frames are. A wrong seek table costs no record and is no reason for status 1.
 constexpr absl::string_view kInspectHelp =
     R"(ringlog inspect RING...
 
-Prints what a ring says of itself: which process made it and whether it lives,
-how its slots are used, what was dropped and why, how far it has been written
-into segments, what a signal handler reported.
+Prints the header, counters and slots of a ring: owner, whether the owner is
+alive, drops by cause, persist cursor, crash report.
 
   ringlog inspect /var/log/app/*.ring
 )";
@@ -101,25 +107,26 @@ into segments, what a signal handler reported.
 constexpr absl::string_view kRecoverHelp =
     R"(ringlog recover PATH... --out DIR
 
-Makes ordinary closed segments in DIR of what a crashed program left, without
-starting the program again, on its host or on another one. For every ring among
-the paths, DIR gets all of its segments, the earlier ones too, with the records
-that only the ring has; segments without a ring are copied. What was not closed
-or is damaged is repaired. So DIR alone is the whole log of what was given. A
-ring's segments are looked for among the paths, beside the ring, in DIR, and
-where the ring says that they are if ring and directory are yours and no other
-user may write to them. DIR is made if the directory that is to have it exists.
-It must be yours or root's, and no symlink; other users may write to it only if
-it is sticky.
+Writes closed segments to DIR from the files that a crashed program left, on its
+host or on another one. The program is not started. For each ring among the
+inputs, DIR gets all segments of the ring, with the records that only the ring
+has. Segments without a ring are copied. Open and damaged segments are repaired.
+DIR then has the complete log of the inputs.
 
-The rings and segments that are read stay as they are. Only if DIR is where a
-ring's segments are, they are recovered in place, as the next start of the
-program would: the ring is then deleted. A ring whose process may still be alive
-is refused.
+The segments of a ring are searched among the inputs, in the directory of the
+ring, and in DIR. They are also searched in the directory that the ring names,
+if that directory and the ring are yours and no other user may write to them.
 
-May be killed and done again. Files in DIR that are something else are never
-overwritten. Prints a line for each segment; what is missing or damaged is told
-on standard error.
+DIR is created if its parent exists. It must be yours or root's, and must not be
+a symlink; other users may write to it only if it is sticky.
+
+The inputs stay unchanged. Exception: if the segments of a ring are in DIR, the
+ring is recovered in place, as at the next start of the program, and then
+deleted. A ring whose process may still be alive is refused.
+
+You may kill the command and run it again. It never overwrites another file in
+DIR. Prints one line for each segment; stderr reports missing and damaged
+records.
 
   ringlog recover /mnt/crashed/var/log/app --out /tmp/app-log
 )";
@@ -127,16 +134,21 @@ on standard error.
 constexpr absl::string_view kRotateHelp =
     R"(ringlog rotate PATH... [--timeout SECONDS]
 
-Asks running programs to close the segments that they write now, with all in
-them that has been logged, and waits until they have: for ten seconds, if
-nothing else is said. The next record begins another one. A PATH is a ring, or a
-directory: all rings in it whose processes run are meant. No signal is sent; the
-program need not know of it.
+Asks running programs to close their current segments, and waits until they
+have, by default ten seconds. A closed segment has all records that were logged
+before the request; the next record begins another segment. A PATH is a ring, or
+a directory, which stands for all rings in it whose processes are running. Sends
+no signal; the program needs no code for it.
 
-Prints a line for each ring. Exit status: 0 all have done it; 1 one has not, and
-may do it later, or has ended; 2 there was none to ask, or it may not be.
+Prints one line for each ring. Exit status:
+
+  0  all segments are closed
+  1  a process has not closed its segment in time, or has ended
+  2  no running process was found, or a request could not be written
 
   ringlog rotate /var/log/app && upload /var/log/app/*.log.zst
+
+Segments of JSON lines are named *.jsonl.zst.
 )";
 
 int Fail(absl::string_view subject, absl::string_view message) {

@@ -212,7 +212,7 @@ class Page {
     }
     if (f.deleted_files != 0 || f.delete_errors != 0) {
       Line("limits", absl::StrCat(f.deleted_files, " files deleted, ",
-                                  f.delete_errors, " could not be"));
+                                  f.delete_errors, " errors"));
     }
     if (f.write_errors != 0) {
       Line("write errors",
