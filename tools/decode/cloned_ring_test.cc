@@ -201,6 +201,57 @@ TEST(KnownRingsTest, SegmentsBelongToTheRingOfTheirOwner) {
   EXPECT_TRUE(rings.Owns(honest.path, segment));
 }
 
+// The header of a ring with an id that begins with `id`, of the process `pid`.
+RingHeader HeaderOf(uint8_t id, int64_t pid) {
+  RingHeader header = {};
+  std::strcpy(header.program, "server");
+  std::strcpy(header.host, "host");
+  header.ring_id[0] = id;
+  header.process_id = pid;
+  return header;
+}
+
+FoundSegment SegmentOf(const RingHeader& header) {
+  FoundSegment segment;
+  segment.has_metadata = true;
+  segment.identity.ring_id = RingIdOf(header);
+  segment.input.path =
+      "log/" + SegmentFileName(header, 1, 0, LineFormat::kText);
+  segment.input.name = ParseFileName(Basename(segment.input.path));
+  return segment;
+}
+
+InputFile FileAt(const std::string& path) {
+  InputFile file;
+  file.path = path;
+  return file;
+}
+
+// Another process may replace the file of a ring while the command reads it.
+TEST(KnownRingsTest, SegmentHasOneRingAfterARingWasReplaced) {
+  const InputFile a = FileAt("log/a.ring"), b = FileAt("log/b.ring"),
+                  c = FileAt("log/c.ring");
+  KnownRings rings;
+  rings.Add(a, HeaderOf(8, 1001), /*is_rebuilt=*/false);
+  rings.Add(b, HeaderOf(9, 1001), /*is_rebuilt=*/false);
+  RingHeader header = HeaderOf(1, 1001);
+  const FoundSegment segment = SegmentOf(header);
+  rings.Add(a, header, /*is_rebuilt=*/false);
+  header.boot_id[0] = 1;
+  rings.Add(c, header, /*is_rebuilt=*/false);
+  EXPECT_TRUE(rings.Owns(a.path, segment));
+  EXPECT_FALSE(rings.Owns(c.path, segment));
+}
+
+TEST(KnownRingsTest, RingWithTheSameIdReplacesTheRingAtItsPath) {
+  const InputFile file = FileAt("log/a.ring");
+  KnownRings rings;
+  rings.Add(file, HeaderOf(1, 1001), /*is_rebuilt=*/false);
+  rings.Add(file, HeaderOf(1, 1002), /*is_rebuilt=*/false);
+  EXPECT_FALSE(rings.Owns(file.path, SegmentOf(HeaderOf(1, 1001))));
+  EXPECT_TRUE(rings.Owns(file.path, SegmentOf(HeaderOf(1, 1002))));
+}
+
 TEST_F(ClonedRingTest, CopyOfARingIsStillRefused) {
   const std::string a = LogAndDie("a", 1001, 1);
   const std::string copies = MakeTestDirectory();

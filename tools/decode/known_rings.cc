@@ -15,7 +15,6 @@ void KnownRings::Add(const InputFile& input, const RingHeader& header,
                      bool is_rebuilt) {
   const std::string& path = input.path;
   KnownRing ring;
-  ring.number = rings_.size();
   ring.id = RingIdOf(header);
   ring.is_rebuilt = is_rebuilt;
   ring.process = OwnerOf(header);
@@ -28,7 +27,7 @@ void KnownRings::Add(const InputFile& input, const RingHeader& header,
   ring.segment_directory = std::string(SegmentDirectory(header));
   const auto [known, is_new] = rings_.try_emplace(path);
   if (!is_new) {
-    if (known->second.id == ring.id) return;
+    if (IsSameRing(known->second, ring)) return;
     // Another process has replaced the file.
     const auto [begin, end] =
         by_prefix_.equal_range(RingIdPrefix(known->second.id));
@@ -37,6 +36,8 @@ void KnownRings::Add(const InputFile& input, const RingHeader& header,
           return entry.second == &*known;
         }));
   }
+  // Not the number of rings, which does not change if a ring is replaced.
+  ring.number = next_number_++;
   known->second = std::move(ring);
   by_prefix_.emplace(RingIdPrefix(known->second.id), &*known);
 }

@@ -28,21 +28,32 @@
 
 namespace ringlog {
 
-// Thread-compatible.
+// Thread-compatible. Two rings are the same ring if they have the same id and,
+// unless one of the headers was rebuilt, the same process, boot, host and time
+// of creation.
 class KnownRings {
  public:
-  // Adds a ring. Does nothing if it has been added. If the header is rebuilt,
-  // it does not name the owner, and may be that of any ring with its id.
+  KnownRings() = default;
+  // by_prefix_ has pointers into rings_.
+  KnownRings(const KnownRings&) = delete;
+  KnownRings& operator=(const KnownRings&) = delete;
+
+  // Adds the ring at input.path. If the same ring was added with this path,
+  // does nothing. If another ring was added with this path, replaces it,
+  // because another process has replaced the file. A rebuilt header does not
+  // name the owner, and is that of the same ring as any header with its id.
   void Add(const InputFile& input, const RingHeader& header, bool is_rebuilt);
 
-  // Returns the path of a ring in `paths` of which the ring at `path` is a
-  // copy: it has the same id and, as far as they are known, the same process,
-  // boot and host. Returns nothing if there is none, or if the ring was not
-  // added.
+  // Returns the path of a ring in `paths` that is the same ring as the one at
+  // `path`: one file is a copy of the other. May be `path` itself if `paths`
+  // has it. Returns nothing if there is no such ring, or if the ring at `path`
+  // was not added.
   std::optional<std::string> OriginalOf(
       const std::string& path, const std::set<std::string>& paths) const;
 
-  // Returns true if `segment` belongs to the ring at `path`, which was added.
+  // Returns true if `segment` belongs to the ring at `path`. If several rings
+  // have its id, it belongs to one of them only, or to several copies of one
+  // ring. Returns false if the ring was not added.
   bool Owns(const std::string& path, const FoundSegment& segment) const;
 
  private:
@@ -71,6 +82,7 @@ class KnownRings {
   static std::tuple<bool, bool, bool> Nearness(const FoundSegment& segment,
                                                const KnownRing& ring);
 
+  size_t next_number_ = 0;
   std::map<std::string, KnownRing> rings_;
   // By RingIdPrefix().
   std::multimap<uint32_t, const Entry*> by_prefix_;
