@@ -204,6 +204,32 @@ TEST_F(FlusherFaultTest, FullDiskBeginsNoOtherSegment) {
   EXPECT_THAT(Texts(), SizeIs(4));
 }
 
+// Retention would never delete such a file, and the next attempt gives the
+// segment another name.
+TEST_F(FlusherFaultTest, FailedBeginLeavesNoFile) {
+  MakeRing(64);
+  options_ = Options();
+  options_.segment.mode = 0;  // the owner's rights are added after open(2)
+  options_.on_write = [this](const absl::Status& status) {
+    if (!status.ok()) told_.push_back(status);
+  };
+  int left = 3;
+  FailingCalls::Get().Set([&](const std::string& call, ino_t) {
+    return call == "fchmod" && left-- > 0 ? EIO : 0;
+  });
+  flusher_ = StartFlusher(ring_.get(), options_);
+  Log("first");
+  ASSERT_TRUE(flusher_->Stop().ok());
+  FailingCalls::Get().Set(nullptr);
+  ASSERT_THAT(told_, SizeIs(3));
+  for (const absl::Status& status : told_) {
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("cannot set the mode of "));
+  }
+  EXPECT_THAT(Segments(), SizeIs(1));
+  EXPECT_THAT(Texts(), ElementsAre("first"));
+}
+
 TEST_F(FlusherFaultTest, OnWriteReportsEachErrorAndRecovery) {
   on_write_ = [this](const absl::Status& status) {
     if (told_.empty() || !told_.back().ok() || !status.ok()) {

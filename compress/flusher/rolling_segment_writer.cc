@@ -94,7 +94,8 @@ void RollingSegmentWriter::TakeBackBegin() {
 absl::Status RollingSegmentWriter::Begin() {
   before_begin_ = published_;
   // The ring names the file before it exists. Death here: recovery begins a
-  // segment of this name. A file that no cursor names is never left.
+  // segment of this name. After an error CreateSegment() has deleted the file,
+  // so that no file is left that no cursor names.
   NameNext();
   const SegmentCursor& cursor = published_.cursor;
   const std::string name =

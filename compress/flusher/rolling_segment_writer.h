@@ -100,9 +100,12 @@ class RollingSegmentWriter {
   uint64_t segment_bytes() const;
   uint64_t total_bytes() const { return closed_bytes_ + segment_bytes(); }
 
-  // Begins the next segment. Requires: !is_open(). Errors are those of open(2)
-  // and, with `sync`, of fsync(2) of the directory; the ring's cursor then
-  // names the previous segment.
+  // Begins the next segment. Requires: !is_open(). After an error, the ring's
+  // cursor is the one from before the call.
+  //   ResourceExhausted: the disk or a quota is full
+  //   Internal:          zstd is out of memory
+  //   others:            those of opening and creating the directory and the
+  //                      file and, with `sync`, of fsync(2) of the directory
   absl::Status Begin();
 
   // Compresses a batch, or the segment's end. After an error nothing more can

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
@@ -46,9 +47,14 @@ absl::StatusOr<SegmentFile> SegmentFile::OpenIn(const Directory& directory,
 absl::StatusOr<SegmentFile> SegmentFile::Create(const Directory& directory,
                                                 const std::string& name,
                                                 mode_t mode) {
-  absl::StatusOr<SegmentFile> file =
-      FromOpened(directory.PathOf(name),
-                 directory.OpenFile(name, O_RDWR | O_CREAT | O_EXCL, mode));
+  const std::string path = directory.PathOf(name);
+  ForkClosedFile opened =
+      directory.OpenFile(name, O_RDWR | O_CREAT | O_EXCL, mode);
+  if (opened.fd() < 0) return FromOpened(path, std::move(opened));
+  // From here on, every error deletes the file: no later attempt would find it.
+  auto delete_file =
+      absl::MakeCleanup([&] { directory.Delete(name).IgnoreError(); });
+  absl::StatusOr<SegmentFile> file = FromOpened(path, std::move(opened));
   if (!file.ok()) return file;
   struct stat st;
   if (fstat(file->fd(), &st) != 0) return file->Error(errno, "stat");
@@ -57,6 +63,7 @@ absl::StatusOr<SegmentFile> SegmentFile::Create(const Directory& directory,
       fchmod(file->fd(), (st.st_mode & ALLPERMS) | kOwnerBits) != 0) {
     return file->Error(errno, "set the mode of");
   }
+  std::move(delete_file).Cancel();
   // Nothing else writes to a new file. The lock is for retention; without it,
   // or if a reader's lock stands in the way, the segment is still written.
   file->Lock().IgnoreError();

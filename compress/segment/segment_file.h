@@ -49,7 +49,9 @@ class SegmentFile {
                                             const std::string& name, int flags);
 
   // Creates and locks the file `name` in `directory`. `mode` is its mode before
-  // the umask, which cannot take the owner's right to read and write.
+  // the umask, which cannot take the owner's right to read and write. After an
+  // error there is no new file, unless it cannot be deleted. Without locks in
+  // the file system, the file is not locked.
   //   AlreadyExists: there is a file of this name
   //   others:        those of open(2), fstat(2) and fchmod(2)
   static absl::StatusOr<SegmentFile> Create(const Directory& directory,

@@ -37,45 +37,49 @@ absl::Status ZstdError(size_t result) {
   return absl::InternalError(absl::StrCat("zstd: ", ZSTD_getErrorName(result)));
 }
 
-}  // namespace
-
-SegmentWriter::SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
-                             const SegmentWriterOptions& options)
-    : file_(std::move(file)),
-      frame_bytes_(std::min(options.frame_bytes, kMaxFrameBytes)),
-      is_recovered_(identity.is_recovered) {
-  frame_.identity = identity;
-  next_.segment_number = identity.number;
-  next_.format = identity.format;
-  written_ = synced_ = next_;
-  context_status_ = PrepareContext(options.compression_level);
-}
-
-SegmentWriter::~SegmentWriter() = default;
-
-absl::Status SegmentWriter::PrepareContext(int compression_level) {
-  context_.reset(ZSTD_createCCtx());
-  if (context_ == nullptr) return absl::InternalError("zstd: out of memory");
+// Returns a context for frames with checksums. Internal: zstd is out of memory.
+absl::StatusOr<ZstdCompressor> MakeContext(int compression_level) {
+  ZstdCompressor context(ZSTD_createCCtx());
+  if (context == nullptr) return absl::InternalError("zstd: out of memory");
   for (const auto& [parameter, value] :
        {std::pair(ZSTD_c_compressionLevel, compression_level),
         std::pair(ZSTD_c_checksumFlag, 1)}) {
     const size_t result =
-        ZSTD_CCtx_setParameter(context_.get(), parameter, value);
+        ZSTD_CCtx_setParameter(context.get(), parameter, value);
     if (ZSTD_isError(result)) return ZstdError(result);
   }
-  return absl::OkStatus();
+  return context;
 }
+
+}  // namespace
+
+SegmentWriter::SegmentWriter(SegmentFile file, ZstdCompressor context,
+                             const SegmentIdentity& identity,
+                             const SegmentWriterOptions& options)
+    : file_(std::move(file)),
+      frame_bytes_(std::min(options.frame_bytes, kMaxFrameBytes)),
+      is_recovered_(identity.is_recovered),
+      context_(std::move(context)) {
+  frame_.identity = identity;
+  next_.segment_number = identity.number;
+  next_.format = identity.format;
+  written_ = synced_ = next_;
+}
+
+SegmentWriter::~SegmentWriter() = default;
 
 absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
     const Directory& directory, const std::string& name,
     const SegmentIdentity& identity, const SegmentWriterOptions& options) {
+  // Before the file, which would stay after an error.
+  absl::StatusOr<ZstdCompressor> context =
+      MakeContext(options.compression_level);
+  if (!context.ok()) return context.status();
   absl::StatusOr<SegmentFile> file =
       SegmentFile::Create(directory, name, options.mode);
   if (!file.ok()) return file.status();
-  auto writer =
-      absl::WrapUnique(new SegmentWriter(*std::move(file), identity, options));
-  if (!writer->context_status_.ok()) return writer->context_status_;
-  return writer;
+  return absl::WrapUnique(new SegmentWriter(
+      *std::move(file), *std::move(context), identity, options));
 }
 
 absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
@@ -91,9 +95,11 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Reopen(
     const SegmentCursor& cursor, const SegmentWriterOptions& options) {
   absl::StatusOr<ResumeState> state = PrepareResume(file, identity, cursor);
   if (!state.ok()) return state.status();
-  auto writer =
-      absl::WrapUnique(new SegmentWriter(std::move(file), identity, options));
-  if (!writer->context_status_.ok()) return writer->context_status_;
+  absl::StatusOr<ZstdCompressor> context =
+      MakeContext(options.compression_level);
+  if (!context.ok()) return context.status();
+  auto writer = absl::WrapUnique(new SegmentWriter(
+      std::move(file), *std::move(context), identity, options));
   // Death here: the file is unchanged up to the cursor, so the next attempt
   // does the same.
   if (absl::Status s = writer->file_.Truncate(cursor.segment_bytes); !s.ok()) {

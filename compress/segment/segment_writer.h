@@ -64,7 +64,8 @@ class SegmentWriter {
   // Maximum length of Batch::lines, in bytes.
   static constexpr size_t kMaxBatchBytes = 512 << 20;
 
-  // Creates and locks the file `name` of a new segment in `directory`.
+  // Creates and locks the file `name` of a new segment in `directory`. After an
+  // error there is no new file, unless it cannot be deleted.
   //   Internal: zstd is out of memory
   //   others:   those of SegmentFile::Create(), with the path
   static absl::StatusOr<std::unique_ptr<SegmentWriter>> Create(
@@ -155,9 +156,9 @@ class SegmentWriter {
   const std::string& path() const { return file_.path(); }
 
  private:
-  SegmentWriter(SegmentFile file, const SegmentIdentity& identity,
+  SegmentWriter(SegmentFile file, ZstdCompressor context,
+                const SegmentIdentity& identity,
                 const SegmentWriterOptions& options);
-  absl::Status PrepareContext(int compression_level);
   // Continues at `cursor` and adds the end of the open frame to pending_.
   void ResumeAfter(const SegmentCursor& cursor, ResumeState state);
 

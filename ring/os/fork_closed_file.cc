@@ -99,6 +99,8 @@ class ForkClosedFile::List {
     if (fstat(fd, &st) != 0) {
       const int error = errno;
       close(fd);
+      constexpr int kCreates = O_CREAT | O_EXCL;
+      if ((flags & kCreates) == kCreates) unlinkat(directory, path, 0);
       errno = error;
       return false;
     }

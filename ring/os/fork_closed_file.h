@@ -36,7 +36,8 @@ namespace ringlog {
 // file until they exec.
 class ForkClosedFile {
  public:
-  // Opens a file with OpenFile(). On error fd() is -1 and errno is set.
+  // Opens a file with OpenFile(). On error fd() is -1 and errno is set; a file
+  // that O_CREAT | O_EXCL has created is deleted.
   static ForkClosedFile Open(const std::string& path, int flags,
                              mode_t mode = 0);
   // Opens `path` below the open directory `directory`, as openat(2) does.

@@ -51,6 +51,11 @@ int unlink(const char* name) noexcept {
   return static_cast<int>(syscall(SYS_unlinkat, AT_FDCWD, name, 0));
 }
 
+int fchmod(int fd, mode_t mode) noexcept {
+  if (ringlog::FailingCalls::Get().Fails("fchmod", fd)) return -1;
+  return static_cast<int>(syscall(SYS_fchmod, fd, mode));
+}
+
 int fsync(int fd) {
   if (ringlog::FailingCalls::Get().Fails("fsync", fd)) return -1;
   return static_cast<int>(syscall(SYS_fsync, fd));

@@ -1,7 +1,7 @@
 // FailingCalls
 //
-// Replaces the system calls that write to segments, in the whole program, so
-// that a test can let them fail for one file only.
+// Replaces the system calls that write to segments or set their mode, in the
+// whole program, so that a test can let them fail for one file only.
 
 #ifndef RINGLOG_TESTING_HARNESS_FAILING_CALLS_H_
 #define RINGLOG_TESTING_HARNESS_FAILING_CALLS_H_
