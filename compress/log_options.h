@@ -11,7 +11,8 @@
 namespace ringlog {
 
 // The form of a record in a segment (compress/FORMAT.md). These values are
-// frozen in the segment format.
+// frozen in the segment format. CONTRIBUTING.md, "Formats", lists the places
+// that change with a new one.
 enum class LineFormat : uint8_t {
   // I20261123 02:03:04.123456 12345 file.cc:42] text
   //

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -16,9 +17,9 @@ namespace ringlog {
 namespace {
 
 constexpr absl::string_view kTimePattern = "YYYYMMDD-hhmmss";
-constexpr absl::string_view kTextSuffix = "log.zst";
-constexpr absl::string_view kJsonSuffix = "jsonl.zst";
-constexpr absl::string_view kRingSuffix = "ring";
+constexpr absl::string_view kTextSuffix = ".log.zst";
+constexpr absl::string_view kJsonSuffix = ".jsonl.zst";
+constexpr absl::string_view kRingSuffix = ".ring";
 
 absl::string_view SegmentSuffix(LineFormat format) {
   return format == LineFormat::kJson ? kJsonSuffix : kTextSuffix;
@@ -85,12 +86,12 @@ uint32_t RingIdPrefix(absl::Span<const uint8_t> ring_id) {
 }
 
 std::string RingFileName(const RingHeader& header) {
-  return absl::StrCat(Stem(header, header.created_unix_ns), ".", kRingSuffix);
+  return absl::StrCat(Stem(header, header.created_unix_ns), kRingSuffix);
 }
 
 std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
                             int64_t open_time_ns, LineFormat format) {
-  return absl::StrFormat("%s.%06u.%s", Stem(header, open_time_ns),
+  return absl::StrFormat("%s.%06u%s", Stem(header, open_time_ns),
                          segment_number, SegmentSuffix(format));
 }
 
@@ -98,23 +99,29 @@ std::string SymlinkName(const RingHeader& header) {
   return absl::StrCat(NamePart(header.program), ".current.zst");
 }
 
+FileKind KindOfSuffix(absl::string_view name) {
+  if (absl::EndsWith(name, kRingSuffix)) return FileKind::kRing;
+  if (absl::EndsWith(name, kTextSuffix) || absl::EndsWith(name, kJsonSuffix)) {
+    return FileKind::kSegment;
+  }
+  return FileKind::kOther;
+}
+
 ParsedFileName ParseFileName(absl::string_view basename) {
   ParsedFileName parsed;
+  parsed.kind = KindOfSuffix(basename);
   const std::vector<absl::string_view> parts = absl::StrSplit(basename, '.');
-  if (parts.size() == 6 && parts[5] == kRingSuffix) {
-    parsed.kind = FileKind::kRing;
-  } else if (parts.size() == 8) {
-    parsed.kind = FileKind::kSegment;
-    const std::string suffix = absl::StrCat(parts[6], ".", parts[7]);
-    parsed.format =
-        suffix == kJsonSuffix ? LineFormat::kJson : LineFormat::kText;
-    if (suffix != SegmentSuffix(parsed.format) ||
-        !ParseSegmentNumber(parts[5], &parsed.segment_number) ||
+  if (parsed.kind == FileKind::kOther ||
+      parts.size() != (parsed.kind == FileKind::kRing ? 6 : 8)) {
+    return {};
+  }
+  if (parsed.kind == FileKind::kSegment) {
+    parsed.format = absl::EndsWith(basename, kJsonSuffix) ? LineFormat::kJson
+                                                          : LineFormat::kText;
+    if (!ParseSegmentNumber(parts[5], &parsed.segment_number) ||
         parsed.segment_number == 0) {
       return {};
     }
-  } else {
-    return {};
   }
   if (!IsNamePart(parts[0]) || !IsNamePart(parts[1]) ||
       !ParseUtc(parts[2], kTimePattern, &parsed.time_ns) ||

@@ -47,6 +47,15 @@ uint32_t RingIdPrefix(absl::Span<const uint8_t> ring_id);
 
 enum class FileKind { kRing, kSegment, kOther };
 
+// The names of all rings and segments, for messages. A segment's name ends with
+// .log.zst or .jsonl.zst, by its LineFormat.
+inline constexpr absl::string_view kLogFilePatterns =
+    "*.ring, *.log.zst or *.jsonl.zst";
+
+// Returns the kind of a file by the end of its name alone: also for files that
+// other programs have named.
+FileKind KindOfSuffix(absl::string_view name);
+
 // The parts of a file name. A name is only a claim; a reader must check the
 // file's content.
 struct ParsedFileName {

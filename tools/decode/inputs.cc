@@ -34,18 +34,6 @@ FileKind KindOfContent(absl::string_view start) {
   return is_frame || is_skippable ? FileKind::kSegment : FileKind::kOther;
 }
 
-// Returns the kind of a directory's entry. Logs of other programs with the same
-// suffixes are logs too.
-FileKind KindOfName(absl::string_view name) {
-  const FileKind kind = ParseFileName(name).kind;
-  if (kind != FileKind::kOther) return kind;
-  if (absl::EndsWith(name, ".ring")) return FileKind::kRing;
-  if (absl::EndsWith(name, ".log.zst") || absl::EndsWith(name, ".jsonl.zst")) {
-    return FileKind::kSegment;
-  }
-  return FileKind::kOther;
-}
-
 absl::StatusOr<FileKind> ReadKind(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return absl::ErrnoToStatus(errno, "open");
@@ -64,11 +52,11 @@ absl::StatusOr<FileKind> ReadKind(const std::string& path) {
   FileKind kind =
       KindOfContent(absl::string_view(start, static_cast<size_t>(n)));
   // Its first bytes may be damaged; the reader reports that.
-  if (kind == FileKind::kOther) kind = KindOfName(Basename(path));
+  if (kind == FileKind::kOther) kind = KindOfSuffix(Basename(path));
   if (kind == FileKind::kOther) {
     return absl::InvalidArgumentError(
-        "neither a ring nor a zstd file; give *.ring, *.log.zst or "
-        "*.jsonl.zst files, or the directory that has them");
+        absl::StrCat("neither a ring nor a zstd file; give ", kLogFilePatterns,
+                     " files, or the directory that has them"));
   }
   return kind;
 }
@@ -89,8 +77,8 @@ void Inputs::ReportDirectoriesWithoutLogs() {
   if (files.empty()) {
     for (const std::string& path : empty_directories_) {
       report_->Note(path,
-                    "no logs in this directory; they are named *.ring, "
-                    "*.log.zst or *.jsonl.zst");
+                    absl::StrCat("no logs in this directory; they are named ",
+                                 kLogFilePatterns));
     }
   }
   for (const std::string& path : missing_directories_) {
@@ -123,7 +111,7 @@ void Inputs::ReadNearby(const std::string& directory) {
 }
 
 void Inputs::AddMissing(const std::string& path, int error) {
-  if (error == ENOENT && KindOfName(Basename(path)) == FileKind::kOther) {
+  if (error == ENOENT && KindOfSuffix(Basename(path)) == FileKind::kOther) {
     missing_directories_.push_back(path);
   } else {
     report_->Unusable(path, absl::ErrnoToStatus(error, "stat"));
@@ -173,7 +161,7 @@ absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
   std::vector<std::string> names;
   errno = 0;
   while (const dirent* entry = readdir(opened)) {
-    if (KindOfName(entry->d_name) != FileKind::kOther) {
+    if (KindOfSuffix(entry->d_name) != FileKind::kOther) {
       names.push_back(entry->d_name);
     }
     errno = 0;
@@ -216,7 +204,7 @@ absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {
 void Inputs::AddListedFile(std::string path, const struct stat& st) {
   InputFile file;
   file.name = ParseFileName(Basename(path));
-  file.kind = KindOfName(Basename(path));
+  file.kind = KindOfSuffix(Basename(path));
   file.path = std::move(path);
   file.from_directory = true;
   file.bytes = static_cast<uint64_t>(st.st_size);
