@@ -28,7 +28,7 @@ bool IsSkipped(const std::vector<SkippedRegion>& skipped, uint64_t offset) {
                        });
   if (after == skipped.begin()) return false;
   const SkippedRegion& region = *std::prev(after);
-  return !region.is_cut && offset < region.end;
+  return !region.is_truncated && offset < region.end;
 }
 
 // Adds the metadata frame that `reader` has just read. Ignores it unless its

@@ -366,7 +366,8 @@ uint64_t SegmentReader::EndOfDamagedMetadata() const {
 std::optional<SegmentReader::Result> SegmentReader::TakeMetadata(
     const FrameMetadata& metadata, uint64_t end) {
   const uint64_t begin = std::exchange(offset_, end);
-  const bool is_after_damage = !skipped().empty() && !skipped().back().is_cut &&
+  const bool is_after_damage = !skipped().empty() &&
+                               !skipped().back().is_truncated &&
                                skipped().back().end == begin;
   if (!is_after_damage && !lacks_metadata_) {
     skipped_.AddDamage(begin, offset_,

@@ -130,8 +130,8 @@ class SegmentReader {
   bool is_closed() const { return is_closed_; }
 
   // Returns the regions skipped so far, in order and without overlap: at most
-  // kMaxSkippedRegions, and one more with is_cut. The last region may still
-  // change before the end.
+  // kMaxSkippedRegions, and one more with is_truncated. The last region may
+  // still change before the end.
   const std::vector<SkippedRegion>& skipped() const {
     return skipped_.regions();
   }

@@ -84,7 +84,7 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
     if (text_ == sample_.text()) return;
     ASSERT_EQ(text_, sample_.TextWithout(f));
     ASSERT_EQ(skipped_.size(), 1u);
-    EXPECT_FALSE(skipped_[0].is_cut) << ToString(skipped_[0]);
+    EXPECT_FALSE(skipped_[0].is_truncated) << ToString(skipped_[0]);
     EXPECT_EQ(skipped_[0].begin, sample_.frames[f].begin);
   }
 
@@ -94,7 +94,7 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
     ASSERT_EQ(skipped_.size(), 1u);
     EXPECT_EQ(skipped_[0].begin, frame.begin);
     EXPECT_EQ(skipped_[0].end, frame.end);
-    EXPECT_FALSE(skipped_[0].is_cut);
+    EXPECT_FALSE(skipped_[0].is_truncated);
     EXPECT_EQ(skipped_[0].first_position, frame.first_position);
     EXPECT_EQ(skipped_[0].end_position, frame.end_position);
     EXPECT_FALSE(skipped_[0].why.empty());
@@ -190,7 +190,7 @@ TEST_P(SegmentReaderDamageTest, TruncationCostsOnlyIncompleteBlocks) {
       continue;
     }
     ASSERT_EQ(skipped_.size(), 1u);
-    ASSERT_TRUE(skipped_[0].is_cut) << ToString(skipped_[0]);
+    ASSERT_TRUE(skipped_[0].is_truncated) << ToString(skipped_[0]);
     ASSERT_EQ(skipped_[0].begin, cut_begin);
     ASSERT_EQ(skipped_[0].end, length);
     const size_t f = FrameAt(length);
@@ -266,7 +266,7 @@ TEST_P(SegmentReaderDamageTest, DamagedMetadataCostsNoRecord) {
         // program.
         if (at < frame.end + 16) continue;
         ASSERT_EQ(skipped_.size(), 1u);
-        ASSERT_FALSE(skipped_[0].is_cut);
+        ASSERT_FALSE(skipped_[0].is_truncated);
         ASSERT_EQ(skipped_[0].begin, frame.end);
         ASSERT_EQ(skipped_[0].end, NextFrame(frame));
       }
@@ -291,7 +291,7 @@ TEST_P(SegmentReaderDamageTest, DamagedMetadataLengthHidesNoFrame) {
       ASSERT_NO_FATAL_FAILURE(Read(bytes));
       ASSERT_EQ(text_, sample_.text());
       ASSERT_EQ(skipped_.size(), 1u);
-      EXPECT_FALSE(skipped_[0].is_cut);
+      EXPECT_FALSE(skipped_[0].is_truncated);
       EXPECT_EQ(skipped_[0].begin, begin);
       EXPECT_EQ(skipped_[0].end, next.begin);
     }
@@ -361,7 +361,7 @@ TEST_P(SegmentReaderDamageTest, OverwrittenFrameAndMetadataAreOneRegion) {
       ASSERT_EQ(text_, sample_.TextWithout(f));
       ASSERT_EQ(skipped_.size(), 1u);
       EXPECT_EQ(skipped_[0].begin, frame.begin);
-      EXPECT_FALSE(skipped_[0].is_cut);
+      EXPECT_FALSE(skipped_[0].is_truncated);
       EXPECT_EQ(skipped_[0].first_position, 0u);
       EXPECT_EQ(skipped_[0].end_position, 0u);
       EXPECT_EQ(skipped_[0].end, NextFrame(frame));
@@ -396,7 +396,7 @@ TEST_P(SegmentReaderDamageTest, BytesBetweenFramesCostNoRecord) {
       ASSERT_EQ(skipped_.size(), 1u);
       EXPECT_EQ(skipped_[0].begin, frame.metadata_end);
       EXPECT_EQ(skipped_[0].end, frame.metadata_end + count);
-      EXPECT_FALSE(skipped_[0].is_cut);
+      EXPECT_FALSE(skipped_[0].is_truncated);
     }
   }
 }
@@ -414,9 +414,9 @@ TEST_P(SegmentReaderDamageTest, DamageAndTruncationAreTwoRegions) {
   expected += sample_.frames[7].blocks[1].text;
   EXPECT_EQ(text_, expected);
   ASSERT_EQ(skipped_.size(), 2u);
-  EXPECT_FALSE(skipped_[0].is_cut);
+  EXPECT_FALSE(skipped_[0].is_truncated);
   EXPECT_EQ(skipped_[0].first_position, sample_.frames[2].first_position);
-  EXPECT_TRUE(skipped_[1].is_cut);
+  EXPECT_TRUE(skipped_[1].is_truncated);
   EXPECT_EQ(skipped_[1].begin, sample_.frames[7].blocks[1].end);
 }
 

@@ -203,7 +203,7 @@ TEST_P(SegmentReaderForgedTest, OpenFrameIsReadWithoutForgeries) {
       ASSERT_EQ(text_, Lines(i + 1, lines_.size())) << length;
       ASSERT_LE(skipped_.size(), 1u);
       if (!skipped_.empty()) {
-        ASSERT_TRUE(skipped_[0].is_cut) << ToString(skipped_[0]);
+        ASSERT_TRUE(skipped_[0].is_truncated) << ToString(skipped_[0]);
       }
     }
   }
@@ -221,7 +221,7 @@ TEST_P(SegmentReaderForgedTest, TruncatedFirstFrameHidesForgeries) {
     ASSERT_NO_FATAL_FAILURE(Read(bytes.substr(0, length)));
     ASSERT_EQ(text_, "") << length;
     ASSERT_EQ(skipped_.size(), 1u);
-    EXPECT_TRUE(skipped_[0].is_cut) << ToString(skipped_[0]);
+    EXPECT_TRUE(skipped_[0].is_truncated) << ToString(skipped_[0]);
   }
 }
 
@@ -309,9 +309,9 @@ TEST_P(SegmentReaderForgedTest, OpenFrameAfterDamagedMetadataIsRead) {
       ASSERT_NO_FATAL_FAILURE(Read(bad));
       ASSERT_EQ(text_, Lines(0, 0)) << back;
       ASSERT_EQ(skipped_.size(), 2u);
-      EXPECT_FALSE(skipped_[0].is_cut);
+      EXPECT_FALSE(skipped_[0].is_truncated);
       EXPECT_EQ(skipped_[0].end, end);
-      EXPECT_TRUE(skipped_[1].is_cut);
+      EXPECT_TRUE(skipped_[1].is_truncated);
       EXPECT_EQ(skipped_[1].begin, bytes.size());
     }
   }

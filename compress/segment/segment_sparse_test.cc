@@ -134,7 +134,7 @@ TEST_F(SegmentSparseTest, HoleCostsOnlyItsFrame) {
   ASSERT_EQ(skipped_.size(), 1u);
   EXPECT_EQ(skipped_[0].begin, begin);
   EXPECT_EQ(skipped_[0].end, kTebibyte);
-  EXPECT_FALSE(skipped_[0].is_cut);
+  EXPECT_FALSE(skipped_[0].is_truncated);
   ExpectBoundByDisk(16);
 }
 
@@ -147,7 +147,7 @@ TEST_F(SegmentSparseTest, HoleAtTheEndCountsAsEnd) {
   ASSERT_NO_FATAL_FAILURE(Read());
   EXPECT_EQ(text_, sample.TextUpTo(cut));
   ASSERT_EQ(skipped_.size(), 1u);
-  EXPECT_TRUE(skipped_[0].is_cut);
+  EXPECT_TRUE(skipped_[0].is_truncated);
   ExpectBoundByDisk(16);
 }
 

@@ -21,7 +21,7 @@ struct SkippedRegion {
   std::string why;  // The cause, without the bytes.
   // True if the file ends early, as after the kill of its process, and is not
   // damaged. The region then follows the last complete block, and may be empty.
-  bool is_cut = false;
+  bool is_truncated = false;
   // Range of positions of the lost records. Both are 0 if no metadata frame
   // reports them.
   uint64_t first_position = 0;

@@ -53,13 +53,13 @@ void CheckRegions(const SegmentReader& reader, uint64_t file_bytes) {
   for (const SkippedRegion& region : reader.skipped()) {
     CHECK_LE(end, region.begin) << ToString(region);
     CHECK_LE(region.begin, region.end) << ToString(region);
-    CHECK(region.is_cut || region.begin < region.end) << ToString(region);
+    CHECK(region.is_truncated || region.begin < region.end) << ToString(region);
     CHECK_LE(region.first_position, region.end_position) << ToString(region);
     CHECK_LE(region.unverified_begin, region.unverified_end)
         << ToString(region);
     CHECK_LE(region.unverified_end, file_bytes) << ToString(region);
     end = region.end;
-    if (region.is_cut) CHECK_EQ(&region, &reader.skipped().back());
+    if (region.is_truncated) CHECK_EQ(&region, &reader.skipped().back());
   }
   CHECK_LE(end, file_bytes);
 }
@@ -96,7 +96,7 @@ class Reader {
       absl::StrAppend(&reading.summary, ToString(region), " ",
                       region.first_position, "..", region.end_position, " ",
                       region.unverified_begin, "..", region.unverified_end,
-                      region.is_cut ? " truncated\n" : "\n");
+                      region.is_truncated ? " truncated\n" : "\n");
     }
     absl::StrAppend(&reading.summary, reader_->is_closed());
     return reading;

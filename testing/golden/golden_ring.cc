@@ -132,20 +132,20 @@ class Script {
     text.resize(std::min(text.size(), kLongestText));
     const uint64_t slots = SlotsOf(text.size());
     const bool fits = number % 4 != 0 || tail_ + slots - released_ <= kForInfo;
-    const bool is_cut = fits && text.size() < logged_bytes;
+    const bool is_truncated = fits && text.size() < logged_bytes;
     // The text before truncation.
     std::string logged = text;
     logged.resize(logged_bytes, 'y');
     CHECK(ring_->Append(severity, head, logged) ==
-          (!fits    ? Ring::AppendResult::kDropped
-           : is_cut ? Ring::AppendResult::kTruncated
-                    : Ring::AppendResult::kAppended))
+          (!fits          ? Ring::AppendResult::kDropped
+           : is_truncated ? Ring::AppendResult::kTruncated
+                          : Ring::AppendResult::kAppended))
         << number;
     if (!fits) {
       ++dropped_;
       return;
     }
-    cut_ += is_cut ? 1 : 0;
+    cut_ += is_truncated ? 1 : 0;
     records_.emplace_back(
         tail_, absl::StrCat(
                    "{\"position\":", tail_, ",\"slots\":", slots,

@@ -315,7 +315,7 @@ class Recovery {
         report_.Damage(source.path, DescribeUnverified(region));
         any = true;
       }
-      if (region.is_cut && source.may_be_truncated) continue;
+      if (region.is_truncated && source.may_be_truncated) continue;
       report_.Damage(source.path, ToString(region));
       any = true;
     }

@@ -264,11 +264,11 @@ class Verifier {
   // them.
   void AddOpenFrame(const SegmentPart& part, const SegmentReader& reader) {
     if (open_records_ == 0 || content_.end_position == 0) return;
-    const bool is_intact =
-        std::none_of(reader.skipped().begin(), reader.skipped().end(),
-                     [&](const SkippedRegion& region) {
-                       return region.is_cut && region.begin < part.limit_bytes;
-                     });
+    const bool is_intact = std::none_of(
+        reader.skipped().begin(), reader.skipped().end(),
+        [&](const SkippedRegion& region) {
+          return region.is_truncated && region.begin < part.limit_bytes;
+        });
     if (is_intact && part.limit_position != 0) {
       content_.end_position =
           std::max(content_.end_position, part.limit_position);

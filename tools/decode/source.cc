@@ -46,7 +46,7 @@ bool MayBeGap(LineFormat format, absl::string_view lines) {
 // Returns the message for a region. An empty truncated region means that
 // nothing is missing.
 std::string Message(const SkippedRegion& region) {
-  std::string message = region.is_cut && region.begin == region.end
+  std::string message = region.is_truncated && region.begin == region.end
                             ? "was not closed"
                             : ToString(region);
   if (region.end_position != 0) {
@@ -59,7 +59,7 @@ std::string Message(const SkippedRegion& region) {
 // Returns true if the ring's cursor proves, by a checksum, that the frame
 // before `region` is open and intact.
 bool IsProvenOpen(const SegmentPart& part, const SkippedRegion& region) {
-  return region.is_cut && region.begin == part.limit_bytes &&
+  return region.is_truncated && region.begin == part.limit_bytes &&
          region.unverified_begin == part.open_frame_begin;
 }
 
@@ -203,14 +203,14 @@ void Source::ReportSkipped(bool at_end) {
   const size_t known = skipped.size() - (at_end || skipped.empty() ? 0 : 1);
   for (; skipped_reported_ < known; ++skipped_reported_) {
     const SkippedRegion& region = skipped[skipped_reported_];
-    if (region.is_cut && part.is_limited) {
+    if (region.is_truncated && part.is_limited) {
       cut_at_ = region.begin;
     } else {
-      report_->Damage(
-          part.path,
-          absl::StrCat(Message(region), region.is_cut && plan_->ring == nullptr
-                                            ? WhereTheRestIs(part)
-                                            : ""));
+      report_->Damage(part.path,
+                      absl::StrCat(Message(region),
+                                   region.is_truncated && plan_->ring == nullptr
+                                       ? WhereTheRestIs(part)
+                                       : ""));
     }
     if (region.has_unverified_records() && !IsProvenOpen(part, region)) {
       report_->Damage(part.path, DescribeUnverified(region));
