@@ -244,7 +244,7 @@ class Recovery {
     return segment.input.from_directory && FileIsGone(segment.input.path);
   }
 
-  // Closes and repairs the staged segments, and publishes them.
+  // Closes and repairs the staged segments, and moves them to the output.
   absl::Status Finish(Staging* staging, const Sources& sources) {
     const absl::StatusOr<std::vector<std::string>> names =
         staging->directory()->List();
@@ -264,13 +264,13 @@ class Recovery {
       segments.push_back(**std::move(segment));
     }
     for (const Staging::Segment& segment : segments) {
-      if (published_.insert(segment.name).second) continue;
+      if (moved_.insert(segment.name).second) continue;
       return absl::AlreadyExistsError(absl::StrCat(
           output_->directory()->PathOf(segment.name),
           ": is a segment of another process with the same ring id; recover "
           "the two into different directories"));
     }
-    if (absl::Status s = staging->Publish(&segments); !s.ok()) return s;
+    if (absl::Status s = staging->MoveToOutput(&segments); !s.ok()) return s;
     for (const Staging::Segment& segment : segments) {
       PrintSegment(output_->directory()->PathOf(segment.name), segment.content);
     }
@@ -375,7 +375,7 @@ class Recovery {
   RecoverSources sources_;
   Output stdout_;
   std::unique_ptr<RecoverOutput> output_;
-  std::set<std::string> published_;  // names of segments of this run
+  std::set<std::string> moved_;  // names of segments of this run
 };
 
 }  // namespace

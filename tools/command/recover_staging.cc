@@ -93,7 +93,7 @@ absl::Status Staging::CheckStaged(const std::string& name) {
   return FileStatus(errno, absl::StrCat("open ", directory_.PathOf(name)));
 }
 
-absl::Status Staging::Publish(std::vector<Segment>* segments) {
+absl::Status Staging::MoveToOutput(std::vector<Segment>* segments) {
   std::vector<Place> places;
   for (Segment& segment : *segments) {
     if (absl::Status s = CheckStaged(segment.name); !s.ok()) return s;

@@ -61,7 +61,7 @@ class Staging {
   //                  Directory::Sync(). After an error of rename or sync, some
   //                  segments may be in the output; a second run gives the same
   //                  result
-  absl::Status Publish(std::vector<Segment>* segments);
+  absl::Status MoveToOutput(std::vector<Segment>* segments);
 
  private:
   enum class Place { kTaken, kFree };
