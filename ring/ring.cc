@@ -96,7 +96,7 @@ std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
   for (;;) {
     const absl::Duration left = begin + block_deadline_ - MonotonicTime();
     if (left <= absl::ZeroDuration()) return std::nullopt;
-    if (!has_consumer_.load()) return std::nullopt;
+    if (!has_flusher_.load()) return std::nullopt;
     absl::SleepFor(std::min(nap, left));
     if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
     nap = std::min(2 * nap, absl::Milliseconds(1));
@@ -156,7 +156,7 @@ std::optional<SlotRange> Ring::Claim(Severity severity, size_t head_bytes,
     claim = EvictAndClaim(count, limit);
   }
   if (!claim && !has_successor()) {
-    CountDrop(has_consumer_.load() ? cause : DropCause::kClosed, severity);
+    CountDrop(has_flusher_.load() ? cause : DropCause::kClosed, severity);
   }
   return claim;
 }
@@ -311,7 +311,7 @@ bool Ring::Seal() {
   const auto all = static_cast<uint32_t>(header_.slot_count);
   if (!slots_.AdvanceTail(all, all)) return false;
   is_sealed_.store(true);
-  StopConsuming();
+  SetFlusherEnded();
   return true;
 }
 

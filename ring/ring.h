@@ -274,7 +274,7 @@ class Ring {
   // released. Records enter while there is room. Afterwards they are dropped
   // without waiting, even with kBlock, and counted as DropCause::kClosed. The
   // flusher calls it last, if Seal() returns false.
-  void StopConsuming() { has_consumer_.store(false); }
+  void SetFlusherEnded() { has_flusher_.store(false); }
 
   // ---- Any thread ----
 
@@ -388,7 +388,7 @@ class Ring {
   uint64_t release_position_;
   std::string assembled_;
   std::atomic<bool> is_sealed_{false};
-  std::atomic<bool> has_consumer_{true};
+  std::atomic<bool> has_flusher_{true};
   std::atomic<bool> has_successor_{false};
 };
 

@@ -175,14 +175,14 @@ TEST(BlockTest, SealedRingDoesNotBlock) {
   EXPECT_EQ(ring.ring().dropped(DropCause::kTimedOut, Severity::kError), 0u);
 }
 
-// The result is the same whether StopConsuming() is called before or after the
-// writer begins to wait.
-TEST(BlockTest, StopConsumingEndsWait) {
+// The result is the same whether SetFlusherEnded() is called before or after
+// the writer begins to wait.
+TEST(BlockTest, EndOfTheFlusherEndsWait) {
   TestRing ring(With(OverflowPolicy::kBlock));
   for (int i = 0; i < 7; ++i) ASSERT_TRUE(ring.Write("x"));
   std::thread writer(
       [&] { EXPECT_FALSE(ring.Write(std::string(SmallBody(2), 'l'))); });
-  ring.ring().StopConsuming();
+  ring.ring().SetFlusherEnded();
   writer.join();
   EXPECT_EQ(ring.ring().dropped(DropCause::kClosed, Severity::kInfo), 1u);
   EXPECT_TRUE(ring.Write("there is room for it"));

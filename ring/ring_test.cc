@@ -227,7 +227,7 @@ TEST(RingTest, DamagedSlotIsTakenAsGap) {
 // ---- Skip ----
 
 // Other code wrote into the tail, and slots after it are skipped.
-TEST(RingTest, ConsumerStopsDespiteWildTail) {
+TEST(RingTest, FlusherStopsDespiteWildTail) {
   TestRing ring;
   Ring& r = ring.ring();
   const uint64_t slot_count = r.header().slot_count;

@@ -1,4 +1,4 @@
-// Many writers and one consumer on a ring so small that it wraps all the time.
+// Many writers and one flusher on a ring so small that it wraps all the time.
 //
 // Invariants checked:
 // 1. A taken record is one that some thread appended: its bytes follow from the
@@ -132,7 +132,7 @@ class Stress {
     }
   }
   // Returns false if there was no record to take.
-  bool Consume() {
+  bool TakeNext() {
     const auto taken = ring_.ring().Take();
     if (!taken) return false;
     const auto header = ParseBody(taken->head, taken->body);
@@ -165,7 +165,7 @@ class Stress {
     }
     for (bool more = true; more;) {
       const bool writing = running.load(std::memory_order_acquire) > 0;
-      const bool taken = Consume();
+      const bool taken = TakeNext();
       more = taken || writing;
       if (taken) continue;
       ring_.ring().Release();
@@ -180,14 +180,14 @@ class Stress {
       const auto t = static_cast<uint32_t>(random() % kWriters);
       if (!Done(t)) Append(t);
       if (random() % 3 == 0) {
-        while (Consume() && random() % 8 != 0) {
+        while (TakeNext() && random() % 8 != 0) {
         }
         ring_.Release();
       }
       more = false;
       for (uint32_t i = 0; i < kWriters; ++i) more = more || !Done(i);
     }
-    while (Consume()) {
+    while (TakeNext()) {
     }
   }
 
@@ -240,7 +240,7 @@ class Stress {
   mutable TestRing ring_;
   const uint64_t per_writer_;
   std::array<WriterLog, kWriters> logs_;
-  // The consumer's.
+  // The flusher's.
   uint64_t next_position_ = 0;
   uint64_t slots_taken_ = 0;
   std::array<std::vector<uint64_t>, kWriters> taken_;

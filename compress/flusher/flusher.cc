@@ -152,7 +152,7 @@ void Flusher::Run() {
     if (flush && is_written && ring_->Seal()) break;
   }
   result_ = ring_->is_sealed() ? absl::OkStatus() : Finish();
-  ring_->StopConsuming();
+  ring_->SetFlusherEnded();
   EndSegment().IgnoreError();
   result_.Update(end_status_);
   ReportLostRecords();
