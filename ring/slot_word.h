@@ -62,14 +62,15 @@ inline absl::crc32c_t SlotChecksum(absl::crc32c_t seed,
 // Relaxed atomic access to a slot's header, without its word, for slots that
 // other threads may read or write. slot.h defines which thread may do so when.
 
-inline constexpr size_t kSlotHeaderWords =
+// Each access loads or stores a unit of 8 bytes.
+inline constexpr size_t kSlotHeaderUnits =
     sizeof(SlotHeader) / sizeof(uint64_t);
 
 inline SlotHeader LoadSlotHeader(const unsigned char* slot) {
-  const auto* const words = reinterpret_cast<const uint64_t*>(slot);
-  uint64_t copy[kSlotHeaderWords] = {};
-  for (size_t i = 1; i < kSlotHeaderWords; ++i) {
-    copy[i] = __atomic_load_n(words + i, __ATOMIC_RELAXED);
+  const auto* const units = reinterpret_cast<const uint64_t*>(slot);
+  uint64_t copy[kSlotHeaderUnits] = {};
+  for (size_t i = 1; i < kSlotHeaderUnits; ++i) {
+    copy[i] = __atomic_load_n(units + i, __ATOMIC_RELAXED);
   }
   SlotHeader header;
   std::memcpy(&header, copy, sizeof header);
@@ -77,11 +78,11 @@ inline SlotHeader LoadSlotHeader(const unsigned char* slot) {
 }
 
 inline void StoreSlotHeader(unsigned char* slot, const SlotHeader& header) {
-  auto* const words = reinterpret_cast<uint64_t*>(slot);
-  uint64_t copy[kSlotHeaderWords];
+  auto* const units = reinterpret_cast<uint64_t*>(slot);
+  uint64_t copy[kSlotHeaderUnits];
   std::memcpy(copy, &header, sizeof header);
-  for (size_t i = 1; i < kSlotHeaderWords; ++i) {
-    __atomic_store_n(words + i, copy[i], __ATOMIC_RELAXED);
+  for (size_t i = 1; i < kSlotHeaderUnits; ++i) {
+    __atomic_store_n(units + i, copy[i], __ATOMIC_RELAXED);
   }
 }
 
@@ -103,10 +104,10 @@ inline void StoreSlotWriter(unsigned char* slot, uint32_t thread_id) {
 
 // Returns the stored thread id, or nothing if the mark is not there.
 inline std::optional<uint32_t> LoadSlotWriter(const unsigned char* slot) {
-  const uint64_t word = __atomic_load_n(
+  const uint64_t unit = __atomic_load_n(
       reinterpret_cast<const uint64_t*>(slot) + 1, __ATOMIC_RELAXED);
-  if ((word & kWriterMark) != kWriterMark) return std::nullopt;
-  return static_cast<uint32_t>(word);
+  if ((unit & kWriterMark) != kWriterMark) return std::nullopt;
+  return static_cast<uint32_t>(unit);
 }
 
 }  // namespace ringlog
