@@ -106,7 +106,7 @@ std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
 // Frees the oldest slot, unless another thread does so first.
 void Ring::EvictOldest() {
   const uint64_t oldest = slots_.released();
-  switch (slots_.Peek(oldest)) {
+  switch (slots_.ExamineSlot(oldest)) {
     case Slots::SlotStatus::kNotClaimed:
       return;
     case Slots::SlotStatus::kPending:
@@ -212,7 +212,7 @@ Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
 std::optional<Ring::Taken> Ring::Take() {
   if (overflow_ == OverflowPolicy::kOverwriteOldest) return std::nullopt;
   while (take_position() < EndOfClaimed()) {
-    switch (slots_.Peek(take_position())) {
+    switch (slots_.ExamineSlot(take_position())) {
       case Slots::SlotStatus::kNotClaimed:
       case Slots::SlotStatus::kPending:
         return std::nullopt;
@@ -256,7 +256,8 @@ std::optional<Ring::Taken> Ring::TakeFilled() {
 
 std::optional<uint64_t> Ring::pending() {
   const uint64_t position = take_position();
-  if (slots_.Peek(position) != Slots::SlotStatus::kPending) return std::nullopt;
+  if (slots_.ExamineSlot(position) != Slots::SlotStatus::kPending)
+    return std::nullopt;
   return position;
 }
 

@@ -16,7 +16,7 @@
 //
 // Memory ordering:
 // - The flusher sees all stores that a writer made before CommitSlot(), once
-//   Peek() has returned kFilled.
+//   ExamineSlot() has returned kFilled.
 // - The flusher's reads of a slot happen before the stores of the writer that
 //   claims the slot next.
 //
@@ -158,7 +158,7 @@ class Slots {
   bool CommitSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
     uint64_t seen = PackWord(position, SlotState::kFilling);
-    // Release pairs with the acquire in Peek().
+    // Release pairs with the acquire in ExamineSlot().
     if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kFilled),
                        __ATOMIC_RELEASE)) {
       return true;
@@ -185,7 +185,7 @@ class Slots {
   };
   // Returns the status of a position. May change the word: if a stuck writer of
   // an earlier lap owns the slot, marks the position as skipped for good.
-  SlotStatus Peek(uint64_t position) {
+  SlotStatus ExamineSlot(uint64_t position) {
     if (position >= Load(&layout_.live->tail, __ATOMIC_RELAXED)) {
       return SlotStatus::kNotClaimed;
     }
@@ -217,7 +217,7 @@ class Slots {
 
   // kFilled -> kPersisting. A plain store suffices, because recovery treats
   // both states alike.
-  // Requires: Peek() has returned kFilled for part 0; no other thread takes.
+  // Requires: part 0 was kFilled in ExamineSlot(); no other thread takes.
   void MarkPersisting(uint64_t position) {
     Store(WordOf(position), PackWord(position, SlotState::kPersisting),
           __ATOMIC_RELAXED);
@@ -229,7 +229,7 @@ class Slots {
     kNotPending,       // the slot changed meanwhile; nothing was skipped
   };
   // Skips a position, so that its writer can no longer commit it.
-  // Requires: Peek() has returned kPending.
+  // Requires: ExamineSlot() has returned kPending.
   SkipResult TrySkip(uint64_t position) {
     uint64_t* const word = WordOf(position);
     // Pairs with the release in ClaimSlot().
@@ -254,7 +254,7 @@ class Slots {
 
   // Returns the low 32 bits of the id that StoreWriter() stored, if there is
   // one. Valid only if TrySkip() then returns kRecordSkipped.
-  // Requires: Peek() has returned kPending.
+  // Requires: ExamineSlot() has returned kPending.
   std::optional<uint32_t> WriterOf(uint64_t position) const {
     return LoadSlotWriter(SlotOf(position));
   }

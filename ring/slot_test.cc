@@ -197,14 +197,14 @@ constexpr Edge kEdges[] = {
     {"Evict", "Persisting+0", "false", "Persisting+0"},
     {"Evict", "Skipped+0", "false", "Skipped+0"},
     {"Evict", "Free+0", "false", "Free+0"},
-    {"Peek", "Free-1", "pending", "Free-1"},
-    {"Peek", "Filling-1", "pending", "Filling-1"},
-    {"Peek", "Filling+0", "pending", "Filling+0"},
-    {"Peek", "Filled+0", "filled", "Filled+0"},
-    {"Peek", "Persisting+0", "persisting", "Persisting+0"},
-    {"Peek", "Free+0", "nothing", "Free+0"},
-    {"Peek", "Skipped+0", "nothing", "Skipped+0"},
-    {"Peek", "Skipped-1", "nothing", "Skipped+0"},  // the mark advances
+    {"Examine", "Free-1", "pending", "Free-1"},
+    {"Examine", "Filling-1", "pending", "Filling-1"},
+    {"Examine", "Filling+0", "pending", "Filling+0"},
+    {"Examine", "Filled+0", "filled", "Filled+0"},
+    {"Examine", "Persisting+0", "persisting", "Persisting+0"},
+    {"Examine", "Free+0", "nothing", "Free+0"},
+    {"Examine", "Skipped+0", "nothing", "Skipped+0"},
+    {"Examine", "Skipped-1", "nothing", "Skipped+0"},  // the mark advances
 };
 
 uint64_t WordOf(const std::string& text, uint64_t position) {
@@ -256,7 +256,7 @@ std::string Call(const std::string& call, uint64_t p, Slots& slots) {
   if (call == "Free") return slots.FreeSlot(p) ? "true" : "false";
   if (call == "Evict") return slots.EvictSlot(p, &severity) ? "true" : "false";
   if (call == "TrySkip") return SkipResultName(slots.TrySkip(p));
-  return StatusName(slots.Peek(p));
+  return StatusName(slots.ExamineSlot(p));
 }
 
 TEST_P(SlotTest, EveryTransitionMatchesTable) {
@@ -278,11 +278,11 @@ TEST_P(SlotTest, FirstLapClaimsOnlyUnusedSlots) {
   EXPECT_TRUE(slots_.ClaimSlot(first_));
 }
 
-TEST_P(SlotTest, PeekStopsAtTail) {
-  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kNotClaimed);
+TEST_P(SlotTest, ExaminationStopsAtTail) {
+  EXPECT_EQ(slots_.ExamineSlot(first_), SlotStatus::kNotClaimed);
   ASSERT_EQ(slots_.AdvanceTail(2, kSlotCount), first_);
-  EXPECT_EQ(slots_.Peek(first_ + 1), SlotStatus::kPending);
-  EXPECT_EQ(slots_.Peek(first_ + 2), SlotStatus::kNotClaimed);
+  EXPECT_EQ(slots_.ExamineSlot(first_ + 1), SlotStatus::kPending);
+  EXPECT_EQ(slots_.ExamineSlot(first_ + 2), SlotStatus::kNotClaimed);
 }
 
 // ---- The tail ----
@@ -310,7 +310,7 @@ TEST_P(SlotTest, LateCommitFailsAndFreesSlot) {
   ClaimNext(first_);
   slots_.FillSlot(first_, 0, 1, 0, "h", "late");
   ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
-  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kNothing);
+  EXPECT_EQ(slots_.ExamineSlot(first_), SlotStatus::kNothing);
   EXPECT_FALSE(slots_.CommitSlot(first_));
   EXPECT_EQ(WordAt(first_), "Free+0");
   EXPECT_TRUE(ContentIsWiped(first_)) << "recovery could take it for a record";
@@ -324,7 +324,7 @@ TEST_P(SlotTest, SkippedSlotIsNotReusedBeforeItsWriter) {
     const uint64_t p = first_ + lap * kSlotCount;
     live_->tail = p + 1;
     EXPECT_FALSE(slots_.ClaimSlot(p));
-    EXPECT_EQ(slots_.Peek(p), SlotStatus::kNothing)
+    EXPECT_EQ(slots_.ExamineSlot(p), SlotStatus::kNothing)
         << "the flusher need not wait for it";
     EXPECT_EQ(WordAt(p), "Skipped+0");
   }
@@ -333,12 +333,12 @@ TEST_P(SlotTest, SkippedSlotIsNotReusedBeforeItsWriter) {
   EXPECT_TRUE(slots_.ClaimSlot(first_ + 6 * kSlotCount));
 }
 
-TEST_P(SlotTest, PeekAdvancesMarkBeforeClaim) {
+TEST_P(SlotTest, ExaminationAdvancesMarkBeforeClaim) {
   ClaimNext(first_);
   ASSERT_EQ(slots_.TrySkip(first_), SkipResult::kRecordSkipped);
   const uint64_t next = first_ + kSlotCount;
   live_->tail = next + 1;
-  EXPECT_EQ(slots_.Peek(next), SlotStatus::kNothing);
+  EXPECT_EQ(slots_.ExamineSlot(next), SlotStatus::kNothing);
   EXPECT_FALSE(slots_.ClaimSlot(next)) << "the claim comes after the flusher";
   EXPECT_EQ(WordAt(next), "Skipped+0");
 }
@@ -356,7 +356,7 @@ TEST_P(SlotTest, SkippedPositionCannotBeClaimed) {
 TEST_P(SlotTest, CommittedSlotIsNotSkipped) {
   WriteOne(first_, "in time");
   EXPECT_EQ(slots_.TrySkip(first_), SkipResult::kNotPending);
-  EXPECT_EQ(slots_.Peek(first_), SlotStatus::kFilled);
+  EXPECT_EQ(slots_.ExamineSlot(first_), SlotStatus::kFilled);
 }
 
 TEST_P(SlotTest, ReleasedPositionIsNotSkipped) {
