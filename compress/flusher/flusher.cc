@@ -153,7 +153,7 @@ void Flusher::Run() {
   }
   result_ = ring_->is_sealed() ? absl::OkStatus() : Finish();
   ring_->SetFlusherEnded();
-  EndSegment().IgnoreError();
+  CloseSegment().IgnoreError();
   result_.Update(end_status_);
   ReportLostRecords();
   rotations_.Close(result_);
@@ -195,10 +195,10 @@ absl::Status Flusher::Iterate(bool flush) {
   return IsDue(flush) ? WriteBatch() : absl::OkStatus();
 }
 
-// Starts to use `options`. Ends the segment if `sync` changes: either all of a
-// segment is synced or nothing.
+// Starts to use `options`. Closes the segment if `sync` changes: either all of
+// a segment is synced or nothing.
 void Flusher::Adopt(const FlusherOptions& options) {
-  if (options.sync != options_.sync) EndSegment().IgnoreError();
+  if (options.sync != options_.sync) CloseSegment().IgnoreError();
   options_ = options;
   segments_.Reconfigure(SequenceOptions(options_));
   rotations_.Reconfigure(options_.rotation, absl::Now());

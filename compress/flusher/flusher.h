@@ -141,9 +141,9 @@ class Flusher {
   absl::Status WriteToSegment();
   absl::Status WriteOrSealEarly();
   absl::Status SyncOrAbandon();
-  absl::Status EndSegment();
+  absl::Status CloseSegment();
   absl::Status WriteEnd();
-  void CloseSegment(const absl::Status& cause);
+  void CloseFile(const absl::Status& cause);
   void ReportClosedSegments();
   template <typename Attempt>
   absl::Status Persist(Attempt attempt);

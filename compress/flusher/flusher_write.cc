@@ -71,7 +71,7 @@ absl::Status Flusher::WriteToSegment() {
     if (status.ok()) status = SyncOrAbandon();
     if (status.ok()) return status;
   }
-  CloseSegment(status);
+  CloseFile(status);
   MayRetry(++failed_batches_);
   return status;
 }
@@ -111,15 +111,15 @@ absl::Status Flusher::SyncOrAbandon() {
   return status;
 }
 
-absl::Status Flusher::EndSegment() {
-  rotations_.SegmentEnded();
+absl::Status Flusher::CloseSegment() {
+  rotations_.SegmentClosed();
   if (!segments_.is_open()) return absl::OkStatus();
   end_status_ = WriteEnd();
-  CloseSegment(end_status_);
+  CloseFile(end_status_);
   return end_status_;
 }
 
-// Writes the segment's end. Until CloseSegment() the cursor stays in front of
+// Writes the segment's end. Until CloseFile() the cursor stays in front of
 // the end: recovery may add records there, and closes the segment again.
 absl::Status Flusher::WriteEnd() {
   absl::Status status = Reported(segments_.AddEnd());
@@ -130,7 +130,7 @@ absl::Status Flusher::WriteEnd() {
   return status.ok() ? Reported(segments_.Sync()) : status;
 }
 
-void Flusher::CloseSegment(const absl::Status& cause) {
+void Flusher::CloseFile(const absl::Status& cause) {
   const SegmentEnd end = segments_.Close(cause);
   may_restart_ = !cause.ok() && end != SegmentEnd::kAbandoned;
   retention_.SetDue();
@@ -211,10 +211,10 @@ void Flusher::PublishAndRelease() {
 absl::Status Flusher::RotateIfWanted() {
   if (!rotations_.IsReady(batch_.end_position())) {
     return ShouldRotate(options_.rotation, segments_.segment_bytes())
-               ? EndSegment()
+               ? CloseSegment()
                : absl::OkStatus();
   }
-  absl::Status status = EndSegment();
+  absl::Status status = CloseSegment();
   if (rotations_.IsReady(batch_.end_position())) rotations_.Answer(status);
   return status;
 }

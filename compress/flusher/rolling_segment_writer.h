@@ -128,8 +128,8 @@ class RollingSegmentWriter {
   // `end_position`, and report these drops.
   void Publish(uint64_t end_position, const DropCounts& reported_drops);
 
-  // Ends a segment that takes no more batches after the published bytes, as
-  // recovery would. Uses a descriptor of its own, because the segment's may be
+  // Writes the end of a segment that takes no more batches, after the published
+  // bytes, as recovery would. Uses its own descriptor: the segment's may be
   // useless. May be called again after an error. If it returns OK, the segment
   // needs no recovery, and its records may be written to another one.
   absl::Status SealPublished();

@@ -58,7 +58,7 @@ class RotationRequests {
   }
   // Must be called when a segment was closed for any reason: a boundary that
   // has passed must not close the next segment, too.
-  void SegmentEnded() { has_passed_boundary_ = false; }
+  void SegmentClosed() { has_passed_boundary_ = false; }
   // Answers all collected requests with `status`.
   void Answer(const absl::Status& status) ABSL_LOCKS_EXCLUDED(monitor_);
   // Answers all requests, also the ones that were not collected, and refuses

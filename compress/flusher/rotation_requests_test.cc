@@ -42,7 +42,7 @@ TEST_F(RotationRequestsTest, BoundaryEndsOpenSegment) {
   PollAfter(kHour, /*segment_is_open=*/true);
   EXPECT_TRUE(requests_->is_pending());
   EXPECT_TRUE(requests_->IsReady(0)) << "at any position";
-  requests_->SegmentEnded();
+  requests_->SegmentClosed();
   EXPECT_FALSE(requests_->is_pending());
   PollAfter(kHour, /*segment_is_open=*/true);
   EXPECT_FALSE(requests_->is_pending()) << "the boundary passed before";
