@@ -54,8 +54,9 @@ absl::StatusOr<ResumeState> PrepareResume(const SegmentFile& file,
 absl::Status CheckOpenFrame(const std::string& path,
                             const SegmentCursor& cursor);
 
-// Closes the segment `file`, for which PrepareResume() returned DataLoss, so
-// that readers accept only the bytes that are known to be correct:
+// Completes the last frame of the segment `file`, for which PrepareResume()
+// returned DataLoss, so that readers accept only the bytes that are known to be
+// correct:
 //  1. Sets the file size to cursor.segment_bytes.
 //  2. If a frame is open there, writes its end. If the open frame is damaged,
 //     its checksum becomes 0, so that it does not match.
