@@ -30,7 +30,8 @@ namespace ringlog {
 //
 // In a forked child, and after the program has closed the descriptor, the
 // operations on the directory and its files fail with EBADF, and Names()
-// returns false. Each returned absl::Status has the path in its message.
+// returns false. Exception: OwnOwner() may still remember its result. Each
+// returned absl::Status has the path in its message.
 class Directory {
  public:
   // Opens the directory `path`. `flags` are added to those of open(2), for
