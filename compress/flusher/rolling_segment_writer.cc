@@ -214,7 +214,10 @@ absl::Status RollingSegmentWriter::SealPublished() {
     end_ = SegmentEnd::kDeleted;
     return absl::OkStatus();
   }
-  if (absl::Status s = file->CheckIsOwn(&*directory); !s.ok()) return s;
+  // It is this writer's file, with the mode that its user chose.
+  if (absl::Status s = file->CheckIsOwn(&*directory, ACCESSPERMS); !s.ok()) {
+    return s;
+  }
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = SegmentWriter::Reopen(
       *std::move(file), Identity(), published_.cursor, options_.segment);
   if (!writer.ok()) return writer.status();

@@ -24,7 +24,7 @@ namespace {
 // recovers them.
 SegmentWriterOptions WithModeOf(const RingHeader& header,
                                 SegmentWriterOptions options) {
-  const mode_t mode = header.segment_mode & 0777;
+  const mode_t mode = header.segment_mode & ACCESSPERMS;
   if (mode != 0) options.mode = mode;
   return options;
 }
@@ -37,6 +37,7 @@ class Leftover {
         ring_(items->summary()),
         directory_(directory),
         options_(WithModeOf(ring_.header, options)),
+        owner_{RingIdOf(ring_.header), options_.mode | options.mode},
         facts_(RingFactsOf(ring_)) {}
 
   absl::Status Run(LeftoverReport* report) {
@@ -55,9 +56,7 @@ class Leftover {
     if (status.ok()) status = OpenSegment();
     if (status.ok()) status = AddRecords(report);
     if (status.ok() && writer_ != nullptr) status = Finish(report);
-    if (!status.ok() && writer_ != nullptr && renames_when_complete()) {
-      directory_->Delete(writer_name_).IgnoreError();
-    }
+    if (!status.ok()) DeleteBegunSegment();
     return status;
   }
 
@@ -94,8 +93,8 @@ class Leftover {
     const ScanNeed need = NeededScan(facts_);
     if (need.for_proof || need.for_segments) {
       absl::StatusOr<std::vector<ScannedSegment>> scanned =
-          ScanSegments(ring_.header, directory_, need.first_number,
-                       facts_.cursor_end_position);
+          ScanSegments(ring_.header, directory_, owner_.permitted_mode,
+                       need.first_number, facts_.cursor_end_position);
       if (!scanned.ok()) return scanned.status();
       segments_ = *std::move(scanned);
     } else {
@@ -149,8 +148,7 @@ class Leftover {
 
   // Opens a segment that counts as the ring's own, for writing.
   absl::StatusOr<SegmentFile> OpenOwn(const std::string& name) {
-    return OpenOwnSegment(directory_, name, RingIdOf(ring_.header),
-                          SegmentAccess::kWrite);
+    return OpenOwnSegment(directory_, name, owner_, SegmentAccess::kWrite);
   }
 
   // After the death of the machine: removes the bytes that do not count. The
@@ -254,7 +252,16 @@ class Leftover {
         SegmentWriter::Create(*directory_, writer_name_, Identity(), options_);
     if (!writer.ok()) return writer.status();
     writer_ = *std::move(writer);
+    has_begun_ = true;
     return absl::OkStatus();
+  }
+
+  // Deletes the segment that BeginSegment() created: the ring has its records,
+  // and its bytes may be those that a full disk lacks.
+  void DeleteBegunSegment() {
+    if (has_begun_ && writer_->file().IsNamed(*directory_, writer_name_)) {
+      directory_->Delete(writer_name_).IgnoreError();
+    }
   }
 
   absl::Status WriteBatch(BatchBuilder* batch) {
@@ -297,12 +304,16 @@ class Leftover {
   const RingSummary& ring_;
   Directory* const directory_;
   const SegmentWriterOptions options_;
+  // A program may change the mode of its segments after it made the ring. Then
+  // the recovering program, which is usually the same one, has the new mode.
+  const SegmentOwner owner_;
   const RingFacts facts_;
   std::vector<ScannedSegment> segments_;
   ResumePoint point_;
   SegmentCursor cursor_;  // names the segment that receives the records
   std::unique_ptr<SegmentWriter> writer_;
   std::string writer_name_;  // of its file
+  bool has_begun_ = false;   // BeginSegment() created that file
 };
 
 }  // namespace

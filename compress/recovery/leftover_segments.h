@@ -23,8 +23,9 @@ RingFacts RingFactsOf(const RingSummary& ring);
 //      segment is missing, damaged or closed.
 //   3. Closes the segment and makes it durable.
 // This is the only code that changes the existing segments of a leftover ring.
-// If it is killed at any moment and called again, the result is the same. Sets
-// all members of `report` but the ring's path.
+// If it is killed at any moment and called again, the result is the same. After
+// an error, deletes the segment that it began. Sets all members of `report` but
+// the ring's path.
 // Touches only files that OpenOwnSegment() (own_segment.h) returns. A number
 // whose file it refuses is not used.
 //   those of DecodeSegmentCursor(): a later version wrote the cursor, or its

@@ -8,6 +8,8 @@
 #ifndef RINGLOG_COMPRESS_RECOVERY_OWN_SEGMENT_H_
 #define RINGLOG_COMPRESS_RECOVERY_OWN_SEGMENT_H_
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "absl/status/status.h"
@@ -18,17 +20,25 @@
 
 namespace ringlog {
 
+// The process whose segments are opened.
+struct SegmentOwner {
+  RingId ring_id;
+  // Mode that its user gave to segments. It may permit the group or others to
+  // write to them.
+  mode_t permitted_mode = 0;
+};
+
 enum class SegmentAccess {
   kRead,   // opens the file for reading
   kWrite,  // opens the file for reading and writing, and locks it
 };
 
-// Opens the file `name` in `directory` as a segment of the ring `ring_id`,
-// below the open directory and not through a symlink. Returns it only if all of
-// these are true:
+// Opens the file `name` in `directory` as a segment of `owner`, below the open
+// directory and not through a symlink. Returns it only if all of these are
+// true:
 //
 //   - it is a regular file, which this process's user made and no other user
-//     may write to (Directory::CheckIsOwn())
+//     may write to, unless the permitted mode says so (Directory::CheckIsOwn())
 //   - no other process holds a write lock on it (file_lock.h). If the file
 //     system has no locks, this is not checked, and the lock of the ring is the
 //     only protection
@@ -44,14 +54,13 @@ enum class SegmentAccess {
 //
 // Thread-safe for different directories.
 //   NotFound:         the file does not exist, or was deleted meanwhile
-//   PermissionDenied: a check failed, or this process may not open the file:
-//                     the file is foreign. The message has the path and the
-//                     cause
-//   others:           errors of opening, reading and copying the file, which
-//                     prove nothing about it
+//   PermissionDenied: a check failed: the file is foreign. The message has the
+//                     path and the cause
+//   others:           errors of opening, reading and copying the file, and of
+//                     Directory::OwnOwner(), which prove nothing about it
 absl::StatusOr<SegmentFile> OpenOwnSegment(Directory* directory,
                                            const std::string& name,
-                                           const RingId& ring_id,
+                                           const SegmentOwner& owner,
                                            SegmentAccess access);
 
 }  // namespace ringlog

@@ -92,8 +92,8 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
 }
 
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
-    const RingHeader& header, Directory* directory, uint64_t first_number,
-    uint64_t from) {
+    const RingHeader& header, Directory* directory, mode_t permitted_mode,
+    uint64_t first_number, uint64_t from) {
   const absl::StatusOr<std::vector<std::string>> names = directory->List();
   if (!names.ok()) return names.status();
   const ParsedFileName ring = ParseFileName(RingFileName(header));
@@ -111,7 +111,8 @@ absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     segment.open_time_ns = parsed.time_ns;
     segment.format = parsed.format;
     absl::StatusOr<SegmentFile> file =
-        OpenOwnSegment(directory, name, RingIdOf(header), SegmentAccess::kRead);
+        OpenOwnSegment(directory, name, {RingIdOf(header), permitted_mode},
+                       SegmentAccess::kRead);
     if (absl::IsNotFound(file.status())) continue;
     if (absl::IsPermissionDenied(file.status())) {
       segment.facts.number = parsed.segment_number;

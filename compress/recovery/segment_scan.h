@@ -5,6 +5,8 @@
 #ifndef RINGLOG_COMPRESS_RECOVERY_SEGMENT_SCAN_H_
 #define RINGLOG_COMPRESS_RECOVERY_SEGMENT_SCAN_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -38,13 +40,14 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
 
 // Scans the files in `directory` that are named as segments of the ring with
 // `header`, from `first_number` on. Returns them sorted by number. Files that
-// OpenOwnSegment() refuses are kForeign, and are not read.
+// OpenOwnSegment() refuses with `permitted_mode` are kForeign, and are not
+// read.
 // Errors are those of listing the directory, OpenOwnSegment() and
 // ScanSegment(): an unreadable segment may have any record, so no decision is
 // possible.
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
-    const RingHeader& header, Directory* directory, uint64_t first_number,
-    uint64_t from);
+    const RingHeader& header, Directory* directory, mode_t permitted_mode,
+    uint64_t first_number, uint64_t from);
 
 }  // namespace ringlog
 

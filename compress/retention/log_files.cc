@@ -26,9 +26,10 @@ namespace {
 // Returns the owner of this process's files in `directory`.
 absl::StatusOr<uid_t> OwnerIn(Directory* directory) {
   absl::StatusOr<uid_t> owner = directory->OwnOwner();
-  if (owner.ok() || absl::IsPermissionDenied(owner.status())) return owner;
-  // The disk may be too full for a new file, and needs retention then. No file
-  // of another user has this owner.
+  if (owner.ok() || absl::IsUnavailable(owner.status())) return owner;
+  // The disk may be too full for a new file, and needs retention then. In a
+  // user namespace that shows this id for other users, the error is
+  // Unavailable.
   return geteuid();
 }
 

@@ -56,9 +56,9 @@ class LogFiles {
     bool is_complete = true;
     // The first error; the files of that directory are missing. A directory
     // that does not exist is no error, and has no files.
-    //   PermissionDenied: the user namespace does not show whose the files are,
-    //                     or this process may not use the directory
-    //   others:           those of opening and reading a directory
+    //   Unavailable: the user namespace does not show whose the files are, or
+    //                this process may not create a file in the directory
+    //   others:      those of opening and reading a directory
     absl::Status status;
 
     void AddForeign(LogFile file);

@@ -211,8 +211,9 @@ absl::StatusOr<bool> SegmentFile::IsLocked() const {
   return ringlog::IsLocked(fd(), path_);
 }
 
-absl::Status SegmentFile::CheckIsOwn(Directory* directory) const {
-  return directory->CheckIsOwn(fd(), Basename(path_));
+absl::Status SegmentFile::CheckIsOwn(Directory* directory,
+                                     mode_t permitted) const {
+  return directory->CheckIsOwn(fd(), Basename(path_), permitted);
 }
 
 absl::Status SegmentFile::ReplaceByCopy(const Directory& directory,

@@ -133,8 +133,9 @@ class SegmentFile {
   //   others:   errors of stat(2)
   absl::StatusOr<struct stat> Stat() const;
   // Checks that the file is one that this process's user made, in `directory`,
-  // from which it was opened. Errors are those of Directory::CheckIsOwn().
-  absl::Status CheckIsOwn(Directory* directory) const;
+  // from which it was opened. `permitted` and the errors are those of
+  // Directory::CheckIsOwn().
+  absl::Status CheckIsOwn(Directory* directory, mode_t permitted) const;
   // Returns the number of names that the file has. Errors are those of
   // fstat(2).
   absl::StatusOr<uint64_t> LinkCount() const;

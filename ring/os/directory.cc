@@ -22,30 +22,33 @@
 namespace ringlog {
 namespace {
 
-// Reads a short file of /proc; empty if it cannot be read.
-std::string ReadProcFile(const char* path) {
+// Reads a short file of /proc. Errors are those of open(2) and read(2).
+absl::StatusOr<std::string> ReadProcFile(const char* path) {
   const ForkClosedFile file = ForkClosedFile::Open(path, O_RDONLY);
-  if (file.fd() < 0) return "";
+  if (file.fd() < 0) return FileStatus(errno, path);
   char buffer[4096];
   const ssize_t bytes = read(file.fd(), buffer, sizeof buffer);
-  return std::string(buffer, bytes < 0 ? 0 : static_cast<size_t>(bytes));
+  if (bytes < 0) return FileStatus(errno, path);
+  return std::string(buffer, static_cast<size_t>(bytes));
 }
 
 // Returns true if stat(2) may report `owner` for files of several users. It
 // does so for the overflow id (user_namespaces(7)) if the process is in a user
-// namespace that does not map each user.
+// namespace that does not map each user. A new namespace maps none: its map is
+// empty. Without the file, the kernel has no user namespaces, or /proc is not
+// mounted; after another error, for example for lack of descriptors, the map
+// counts as incomplete.
 bool MayStandForSeveral(uid_t owner) {
   uint32_t overflow = 65534;
-  const std::string text = ReadProcFile("/proc/sys/kernel/overflowuid");
-  if (!absl::SimpleAtoi(text, &overflow)) overflow = 65534;
+  const absl::StatusOr<std::string> text =
+      ReadProcFile("/proc/sys/kernel/overflowuid");
+  if (!text.ok() || !absl::SimpleAtoi(*text, &overflow)) overflow = 65534;
   if (owner != overflow) return false;
-  const std::vector<std::string> map =
-      absl::StrSplit(ReadProcFile("/proc/self/uid_map"), absl::ByAnyChar(" \n"),
-                     absl::SkipEmpty());
-  const bool maps_each_user =
-      map.empty() || (map.size() == 3 && map[0] == "0" && map[1] == "0" &&
-                      map[2] == "4294967295");
-  return !maps_each_user;
+  const absl::StatusOr<std::string> map = ReadProcFile("/proc/self/uid_map");
+  if (!map.ok()) return !absl::IsNotFound(map.status());
+  const std::vector<std::string> fields =
+      absl::StrSplit(*map, absl::ByAnyChar(" \n"), absl::SkipEmpty());
+  return fields != std::vector<std::string>{"0", "0", "4294967295"};
 }
 
 // Returns a new name for a file that exists for a moment.
@@ -88,6 +91,13 @@ absl::Status CopyContent(int from, int to, absl::string_view path) {
 
 absl::Status NotOwn(absl::string_view path, absl::string_view cause) {
   return absl::PermissionDeniedError(absl::StrCat(path, ": ", cause));
+}
+
+absl::Status NamespaceHidesOwners(absl::string_view path) {
+  return absl::UnavailableError(
+      absl::StrCat(path,
+                   ": the user namespace does not show whose the files are; "
+                   "map the user id of this process"));
 }
 
 }  // namespace
@@ -251,21 +261,23 @@ absl::StatusOr<uid_t> Directory::OwnOwner() {
   const uid_t user = geteuid();
   if (!owner_.has_value() || owner_->for_user != user) {
     const absl::StatusOr<uid_t> owner = OwnerOfNewFile();
-    if (!owner.ok()) return owner.status();
+    if (!owner.ok()) {
+      // A full disk must not hide the namespace: callers may go by geteuid().
+      return MayStandForSeveral(user) ? NamespaceHidesOwners(path_)
+                                      : ProvesNothing(owner.status());
+    }
     owner_ = Owner{user, *owner};
   }
-  if (MayStandForSeveral(owner_->owner)) {
-    return NotOwn(path_,
-                  "the user namespace does not show whose the files are; map "
-                  "the user id of this process");
-  }
+  if (MayStandForSeveral(owner_->owner)) return NamespaceHidesOwners(path_);
   return owner_->owner;
 }
 
-absl::Status Directory::CheckIsOwn(int fd, absl::string_view name) {
+absl::Status Directory::CheckIsOwn(int fd, absl::string_view name,
+                                   mode_t permitted) {
   struct stat st;
   if (fstat(fd, &st) != 0) {
-    return FileStatus(errno, absl::StrCat("stat ", PathOf(name)));
+    return ProvesNothing(
+        FileStatus(errno, absl::StrCat("stat ", PathOf(name))));
   }
   const std::string path = PathOf(name);
   if (!S_ISREG(st.st_mode)) return NotOwn(path, "not a regular file");
@@ -276,7 +288,7 @@ absl::Status Directory::CheckIsOwn(int fd, absl::string_view name) {
         path, absl::StrCat("belongs to user ", st.st_uid,
                            ", and this process makes files of user ", *owner));
   }
-  if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+  if ((st.st_mode & (S_IWGRP | S_IWOTH) & ~permitted) != 0) {
     return NotOwn(path, "other users may write to it");
   }
   return absl::OkStatus();

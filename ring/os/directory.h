@@ -111,19 +111,22 @@ class Directory {
 
   // Checks that an open file is one that this process, or another process of
   // its user, made: a regular file with the OwnOwner(), and not writable by its
-  // group or by others.
+  // group or by others. `permitted` are the bits of a mode that its user gave
+  // to such files: they may have these write permissions.
   //   PermissionDenied: it is not
-  //   others:           those of OwnOwner() and fstat(2)
-  absl::Status CheckIsOwn(int fd, absl::string_view name);
+  //   others:           those of OwnOwner() and fstat(2), which prove nothing
+  //                     about the file
+  absl::Status CheckIsOwn(int fd, absl::string_view name, mode_t permitted = 0);
 
   // Returns the owner that fstat(2) reports for a file that this process
   // creates in the directory. It may differ from geteuid(): a file system may
   // map owners (NFS with root_squash, CIFS, an idmapped mount). Creates a file
   // without a name, or with a random name that is deleted at once; remembers
   // the result until geteuid() changes.
-  //   PermissionDenied: the user namespace maps other users to this owner too,
-  //                     so it does not show whose a file is
-  //   others:           errors of creating a file
+  //   Unavailable: the user namespace maps other users to this owner too, so
+  //                it does not show whose a file is; or this process may not
+  //                create a file
+  //   others:      other errors of creating a file, never PermissionDenied
   absl::StatusOr<uid_t> OwnOwner();
 
  private:

@@ -35,6 +35,11 @@ absl::Status FileStatus(int error, absl::string_view message) {
   return absl::UnavailableError(status.message());
 }
 
+absl::Status ProvesNothing(const absl::Status& error) {
+  if (!absl::IsPermissionDenied(error)) return error;
+  return absl::UnavailableError(error.message());
+}
+
 absl::Status PrependPath(const absl::Status& status, absl::string_view path) {
   return absl::Status(status.code(),
                       absl::StrCat(path, ": ", status.message()));

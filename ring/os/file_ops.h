@@ -39,6 +39,11 @@ int OpenFileAt(int directory, const char* path, int flags, mode_t mode = 0);
 // Unavailable.
 absl::Status FileStatus(int error, absl::string_view message);
 
+// Returns the error of a system call as one that proves nothing about a file:
+// with the code Unavailable instead of PermissionDenied, which would mean that
+// the file was looked at and is foreign.
+absl::Status ProvesNothing(const absl::Status& error);
+
 // Returns `status` with `path` in front of its message.
 absl::Status PrependPath(const absl::Status& status, absl::string_view path);
 

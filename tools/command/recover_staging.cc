@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include <cstddef>
 
@@ -62,7 +63,8 @@ absl::Status Staging::WithPaths(const absl::Status& status) const {
                                                         status.message())));
 }
 
-absl::StatusOr<Staging::Place> Staging::CheckPlace(Segment* segment) {
+absl::StatusOr<Staging::Place> Staging::CheckPlace(mode_t staged_mode,
+                                                   Segment* segment) {
   Directory* const output = output_->directory();
   const std::string path = output->PathOf(segment->name);
   const ForkClosedFile file = output->OpenFile(segment->name, O_RDONLY);
@@ -70,7 +72,9 @@ absl::StatusOr<Staging::Place> Staging::CheckPlace(Segment* segment) {
     if (errno == ENOENT) return Place::kFree;
     return IsInTheWay(FileStatus(errno, absl::StrCat("open ", path)).message());
   }
-  if (absl::Status s = output->CheckIsOwn(file.fd(), segment->name); !s.ok()) {
+  if (absl::Status s =
+          output->CheckIsOwn(file.fd(), segment->name, staged_mode);
+      !s.ok()) {
     return IsInTheWay(s.message());
   }
   absl::StatusOr<SegmentIndex> there = BuildSegmentIndex(DescriptorPath(file));
@@ -87,17 +91,27 @@ absl::StatusOr<Staging::Place> Staging::CheckPlace(Segment* segment) {
   return Place::kTaken;
 }
 
-absl::Status Staging::CheckStaged(const std::string& name) {
+absl::StatusOr<mode_t> Staging::CheckStaged(const std::string& name) {
   const ForkClosedFile file = directory_.OpenFile(name, O_RDONLY);
-  if (file.fd() >= 0) return directory_.CheckIsOwn(file.fd(), name);
-  return FileStatus(errno, absl::StrCat("open ", directory_.PathOf(name)));
+  struct stat st;
+  if (file.fd() < 0 || fstat(file.fd(), &st) != 0) {
+    return FileStatus(errno, absl::StrCat("open ", directory_.PathOf(name)));
+  }
+  // No other user could open the file yet, so its mode is the one that this run
+  // gave it.
+  if (absl::Status s = directory_.CheckIsOwn(file.fd(), name, ACCESSPERMS);
+      !s.ok()) {
+    return s;
+  }
+  return st.st_mode & ACCESSPERMS;
 }
 
 absl::Status Staging::MoveToOutput(std::vector<Segment>* segments) {
   std::vector<Place> places;
   for (Segment& segment : *segments) {
-    if (absl::Status s = CheckStaged(segment.name); !s.ok()) return s;
-    const absl::StatusOr<Place> place = CheckPlace(&segment);
+    const absl::StatusOr<mode_t> mode = CheckStaged(segment.name);
+    if (!mode.ok()) return mode.status();
+    const absl::StatusOr<Place> place = CheckPlace(*mode, &segment);
     if (!place.ok()) return place.status();
     places.push_back(*place);
   }

@@ -3,6 +3,8 @@
 #ifndef RINGLOG_TOOLS_COMMAND_RECOVER_STAGING_H_
 #define RINGLOG_TOOLS_COMMAND_RECOVER_STAGING_H_
 
+#include <sys/types.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -70,8 +72,9 @@ class Staging {
       : output_(output),
         name_(std::move(name)),
         directory_(std::move(directory)) {}
-  absl::StatusOr<Place> CheckPlace(Segment* segment);
-  absl::Status CheckStaged(const std::string& name);
+  absl::StatusOr<Place> CheckPlace(mode_t staged_mode, Segment* segment);
+  // Returns the mode of the staged file.
+  absl::StatusOr<mode_t> CheckStaged(const std::string& name);
 
   RecoverOutput* const output_;
   const std::string name_;
