@@ -137,6 +137,8 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
         absl::StrCat(path, ": another process has recovered it"));
   }
   if (LinkCount(file.fd()) == 1) return file;
+  // The copy of a file that is too large for a ring would be of no use.
+  if (absl::Status s = ReadHeaders(file.fd(), path).status(); !s.ok()) return s;
   absl::StatusOr<ForkClosedFile> copy =
       directory->ReplaceByCopy(name, file.fd());
   if (!copy.ok() || LinkCount(copy->fd()) == 1) return copy;

@@ -36,11 +36,13 @@ struct NamedRing {
   bool is_unfinished = false;
 };
 
-absl::StatusOr<std::vector<NamedRing>> RingsIn(const Directory& directory) {
-  const absl::StatusOr<std::vector<std::string>> names = directory.List();
+// Also deletes the temporary files that killed recoveries left.
+absl::StatusOr<std::vector<NamedRing>> RingsIn(Directory* directory) {
+  const absl::StatusOr<std::vector<std::string>> names = directory->List();
   if (!names.ok()) return names.status();
   std::vector<NamedRing> rings;
   for (const std::string& name : *names) {
+    directory->DeleteIfStale(name);
     NamedRing ring;
     absl::string_view stem = name;
     ring.is_unfinished = absl::ConsumeSuffix(&stem, kUnfinishedSuffix);
@@ -162,7 +164,7 @@ absl::StatusOr<std::vector<std::string>> FindLeftovers(
   absl::StatusOr<Directory> opened = Directory::Open(directory);
   if (absl::IsNotFound(opened.status())) return std::vector<std::string>();
   if (!opened.ok()) return opened.status();
-  const absl::StatusOr<std::vector<NamedRing>> rings = RingsIn(*opened);
+  const absl::StatusOr<std::vector<NamedRing>> rings = RingsIn(&*opened);
   if (!rings.ok()) return rings.status();
   std::vector<std::string> paths;
   for (const NamedRing& ring : *rings) {

@@ -26,6 +26,7 @@ namespace ringlog {
 //
 // In a directory of its own, a ring must belong to the calling user. Returns
 // nothing if `directory` does not exist. Reads at most the header of each file.
+// Deletes the files that killed recoveries left (Directory::DeleteIfStale()).
 //
 // Errors are those of opendir(3) and readdir(3).
 absl::StatusOr<std::vector<std::string>> FindLeftovers(

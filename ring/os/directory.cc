@@ -12,10 +12,12 @@
 #include <cstdlib>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "ringlog/ring/os/directory_trust.h"
+#include "ringlog/ring/os/file_identity.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
@@ -51,43 +53,80 @@ bool MayStandForSeveral(uid_t owner) {
   return fields != std::vector<std::string>{"0", "0", "4294967295"};
 }
 
-// Returns a new name for a file that exists for a moment.
-std::string RandomName(absl::string_view purpose) {
+// Begins of the names of files that exist for a moment.
+constexpr absl::string_view kCopyPrefix = ".ringlog.copy.";
+constexpr absl::string_view kProbePrefix = ".ringlog.owner.";
+
+// Returns a new name that begins with `prefix`.
+std::string RandomName(absl::string_view prefix) {
   uint64_t random = 0;
   if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0) random = 0;
-  return absl::StrCat(".ringlog.", purpose, ".", getpid(), ".",
+  return absl::StrCat(prefix, getpid(), ".",
                       absl::Hex(random, absl::kZeroPad16));
 }
 
+// Returns the offset of the first data of the file `fd` at or after `at`;
+// st.st_size if there is none. If the system cannot tell, returns `at`.
+off_t NextData(int fd, const struct stat& st, off_t at) {
+  struct stat now;
+  // lseek(2) would move the offset of another file that has the number by now.
+  if (fstat(fd, &now) != 0 || FileIdentity::Of(now) != FileIdentity::Of(st)) {
+    return at;
+  }
+  const off_t data = lseek(fd, at, SEEK_DATA);
+  if (data >= 0) return data;
+  return errno == ENXIO ? st.st_size : at;
+}
+
+// Copies the data of `from`, which has the inode `st`, to the empty file `to`.
+// Holes stay holes. The errors name `path`, the file `to`.
+absl::Status CopyData(int from, const struct stat& st, int to,
+                      absl::string_view path) {
+  const auto failed = [&path](absl::string_view operation, int error) {
+    return FileStatus(error, absl::StrCat(operation, " ", path));
+  };
+  // Some versions of ZFS report a hole for bytes that were just written.
+  fsync(from);
+  std::string chunk(64 << 10, '\0');
+  off_t end = st.st_size;
+  for (off_t at = 0; (at = NextData(from, st, at)) < end;) {
+    const size_t wanted = static_cast<size_t>(
+        std::min(end - at, static_cast<off_t>(chunk.size())));
+    const ssize_t got = pread(from, chunk.data(), wanted, at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed("read the origin of", errno);
+    if (got == 0) end = at;
+    const ssize_t done = pwrite(to, chunk.data(), static_cast<size_t>(got), at);
+    if (done < 0 && errno == EINTR) continue;
+    // A write of 0 bytes without an error must not be repeated forever.
+    if (done < 0 || (done == 0 && got > 0)) {
+      return failed("write to", done < 0 ? errno : EIO);
+    }
+    at += done;
+  }
+  if (ftruncate(to, end) != 0) return failed("set the size of", errno);
+  return absl::OkStatus();
+}
+
 // Copies the bytes and the mode of `from` to the empty file `to`, and syncs it.
-// Blocks of zeros become holes, as they may be in `from`.
+// If the files have different groups, the group of `to` gets no rights.
 absl::Status CopyContent(int from, int to, absl::string_view path) {
   const auto failed = [&path](absl::string_view operation) {
     return FileStatus(errno, absl::StrCat(operation, " ", path));
   };
   struct stat st;
+  struct stat copy;
   if (fstat(from, &st) != 0) return failed("stat the origin of");
-  std::string chunk(64 << 10, '\0');
-  off_t at = 0;
-  while (true) {
-    const ssize_t got = pread(from, chunk.data(), chunk.size(), at);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return failed("read the origin of");
-    if (got == 0) break;
-    const absl::string_view bytes(chunk.data(), static_cast<size_t>(got));
-    ssize_t done = got;
-    if (bytes.find_first_not_of('\0') != absl::string_view::npos) {
-      done = pwrite(to, bytes.data(), bytes.size(), at);
-    }
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) return failed("write to");
-    at += done;
-  }
-  if (ftruncate(to, at) != 0) return failed("set the size of");
-  if (fchmod(to, st.st_mode & ALLPERMS) != 0) return failed("set the mode of");
+  if (fstat(to, &copy) != 0) return failed("stat");
+  if (absl::Status s = CopyData(from, st, to, path); !s.ok()) return s;
+  mode_t mode = st.st_mode & ALLPERMS;
+  if (copy.st_gid != st.st_gid) mode &= ~static_cast<mode_t>(S_IRWXG);
+  if (fchmod(to, mode) != 0) return failed("set the mode of");
   if (fsync(to) != 0) return failed("fsync");
   return absl::OkStatus();
 }
+
+constexpr mode_t kForeignWrite = S_IWGRP | S_IWOTH;
 
 absl::Status NotOwn(absl::string_view path, absl::string_view cause) {
   return absl::PermissionDeniedError(absl::StrCat(path, ": ", cause));
@@ -207,13 +246,18 @@ absl::Status Directory::Rename(const std::string& from,
 
 absl::StatusOr<ForkClosedFile> Directory::ReplaceByCopy(const std::string& name,
                                                         int fd) const {
-  const std::string copy_name = RandomName("copy");
+  const std::string copy_name = RandomName(kCopyPrefix);
   ForkClosedFile copy = OpenFile(copy_name, O_RDWR | O_CREAT | O_EXCL, 0600);
   const std::string path = PathOf(copy_name);
   if (copy.fd() < 0) return FileStatus(errno, absl::StrCat("create ", path));
   auto remove_copy = absl::MakeCleanup(
       [this, &copy_name] { Delete(copy_name).IgnoreError(); });
   if (absl::Status s = LockFile(copy.fd(), path); !s.ok()) return s;
+  // Before it was locked, DeleteIfStale() of another process may have taken it
+  // for the copy of a dead one.
+  if (!Names(copy_name, copy.fd())) {
+    return absl::UnavailableError(absl::StrCat(path, ": was deleted"));
+  }
   if (absl::Status s = CopyContent(fd, copy.fd(), path); !s.ok()) return s;
   if (!Names(name, fd)) {
     return absl::NotFoundError(
@@ -222,6 +266,19 @@ absl::StatusOr<ForkClosedFile> Directory::ReplaceByCopy(const std::string& name,
   if (absl::Status s = Rename(copy_name, name); !s.ok()) return s;
   std::move(remove_copy).Cancel();
   return copy;
+}
+
+void Directory::DeleteIfStale(const std::string& name) {
+  const bool is_copy = absl::StartsWith(name, kCopyPrefix);
+  if (!is_copy && !absl::StartsWith(name, kProbePrefix)) return;
+  const ForkClosedFile file = OpenFile(name, O_RDWR);
+  if (file.fd() < 0) return;
+  // A copy may have the mode of its origin.
+  if (!CheckIsOwn(file.fd(), name, ACCESSPERMS).ok()) return;
+  // A living process holds the lock of its copy. The name of its probe is of no
+  // use to it.
+  if (is_copy && !LockFile(file.fd(), PathOf(name)).ok()) return;
+  if (Names(name, file.fd())) Delete(name).IgnoreError();
 }
 
 absl::Status Directory::RenameInto(const Directory& target,
@@ -238,12 +295,12 @@ absl::Status Directory::Sync() const {
   return FileStatus(errno, absl::StrCat("fsync ", path_));
 }
 
-absl::StatusOr<uid_t> Directory::OwnerOfNewFile() const {
+absl::StatusOr<struct stat> Directory::StatOfNewFile() const {
   ForkClosedFile file =
       ForkClosedFile::OpenAt(file_.OwnFd(), ".", O_TMPFILE | O_RDWR, 0600);
   if (file.fd() < 0) {
     // The file system cannot make files without a name.
-    const std::string name = RandomName("owner");
+    const std::string name = RandomName(kProbePrefix);
     file = OpenFile(name, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (file.fd() < 0) {
       return FileStatus(errno, absl::StrCat("create ", PathOf(name)));
@@ -254,19 +311,19 @@ absl::StatusOr<uid_t> Directory::OwnerOfNewFile() const {
   if (fstat(file.fd(), &st) != 0) {
     return FileStatus(errno, absl::StrCat("stat a new file in ", path_));
   }
-  return st.st_uid;
+  return st;
 }
 
 absl::StatusOr<uid_t> Directory::OwnOwner() {
   const uid_t user = geteuid();
   if (!owner_.has_value() || owner_->for_user != user) {
-    const absl::StatusOr<uid_t> owner = OwnerOfNewFile();
-    if (!owner.ok()) {
+    const absl::StatusOr<struct stat> st = StatOfNewFile();
+    if (!st.ok()) {
       // A full disk must not hide the namespace: callers may go by geteuid().
       return MayStandForSeveral(user) ? NamespaceHidesOwners(path_)
-                                      : ProvesNothing(owner.status());
+                                      : ProvesNothing(st.status());
     }
-    owner_ = Owner{user, *owner};
+    owner_ = Owner{user, st->st_uid};
   }
   if (MayStandForSeveral(owner_->owner)) return NamespaceHidesOwners(path_);
   return owner_->owner;
@@ -288,7 +345,7 @@ absl::Status Directory::CheckIsOwn(int fd, absl::string_view name,
         path, absl::StrCat("belongs to user ", st.st_uid,
                            ", and this process makes files of user ", *owner));
   }
-  if ((st.st_mode & (S_IWGRP | S_IWOTH) & ~permitted) != 0) {
+  if ((st.st_mode & kForeignWrite & ~permitted) != 0) {
     return NotOwn(path, "other users may write to it");
   }
   return absl::OkStatus();

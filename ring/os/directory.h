@@ -23,8 +23,8 @@
 
 namespace ringlog {
 
-// Thread-compatible: const methods may run at the same time. OwnOwner() and
-// CheckIsOwn() are not const.
+// Thread-compatible: const methods may run at the same time. The methods that
+// may ask for the owner of new files are not const.
 //
 // Requires: each `name` has no '/'.
 //
@@ -96,14 +96,22 @@ class Directory {
 
   // Copies the open file `fd` and gives its name `name` to the copy. The file
   // keeps its other names and its bytes. Returns the copy, open for reading and
-  // writing, and locked (file_lock.h) before it has the name. If another
-  // process gives `name` to another file between the last check and the rename,
-  // the copy replaces that file.
-  //   NotFound: `name` is no name of `fd` any more
-  //   others:   errors of creating, reading, writing, syncing, locking and
-  //             renaming a file
+  // writing, and locked (file_lock.h) before it has the name. The copy has the
+  // holes and the mode of the file; if its group is another one, that group
+  // gets no rights. If the process dies meanwhile, a file stays that
+  // DeleteIfStale() deletes. If another process gives `name` to another file
+  // between the last check and the rename, the copy replaces that file.
+  //   NotFound:    `name` is no name of `fd` any more
+  //   Unavailable: another process has deleted the copy
+  //   others:      errors of creating, reading, writing, syncing, locking and
+  //                renaming a file
   absl::StatusOr<ForkClosedFile> ReplaceByCopy(const std::string& name,
                                                int fd) const;
+
+  // Deletes the file `name` if a killed process of this user left it: if it is
+  // the copy of a ReplaceByCopy() and no process has locked it, or the file
+  // that an OwnOwner() made.
+  void DeleteIfStale(const std::string& name);
 
   // Makes created, renamed and deleted names durable. Errors are those of
   // fsync(2).
@@ -114,8 +122,8 @@ class Directory {
   // group or by others. `permitted` are the bits of a mode that its user gave
   // to such files: they may have these write permissions.
   //   PermissionDenied: it is not
-  //   others:           those of OwnOwner() and fstat(2), which prove nothing
-  //                     about the file
+  //   others:           those of OwnOwner() and fstat(2)
+  // Only PermissionDenied proves something about the file.
   absl::Status CheckIsOwn(int fd, absl::string_view name, mode_t permitted = 0);
 
   // Returns the owner that fstat(2) reports for a file that this process
@@ -132,7 +140,7 @@ class Directory {
  private:
   Directory(std::string path, ForkClosedFile file)
       : path_(std::move(path)), file_(std::move(file)) {}
-  absl::StatusOr<uid_t> OwnerOfNewFile() const;
+  absl::StatusOr<struct stat> StatOfNewFile() const;
 
   struct Owner {
     uid_t for_user = 0;
