@@ -1,6 +1,7 @@
 #include "ringlog/compress/segment/segment_repair.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -33,11 +34,15 @@ constexpr size_t kNewFrameBytes = 1 << 20;
 // A new file that is written sequentially.
 class NewFile {
  public:
-  static absl::StatusOr<NewFile> Create(const std::string& path) {
+  // Creates the file with those permissions of `from` that are in `mode`.
+  static absl::StatusOr<NewFile> Create(const std::string& path,
+                                        const SegmentFile& from, mode_t mode) {
+    const absl::StatusOr<struct stat> st = from.Stat();
+    if (!st.ok()) return st.status();
     const absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
     if (!directory.ok()) return directory.status();
     absl::StatusOr<SegmentFile> file = SegmentFile::Create(
-        *directory, std::string(Basename(path)), kDefaultSegmentMode);
+        *directory, std::string(Basename(path)), st->st_mode & mode);
     if (!file.ok()) return file.status();
     return NewFile(*std::move(file));
   }
@@ -271,17 +276,17 @@ absl::Status RepairSegment(const std::string& from, const SegmentIndex& index,
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
       SegmentReader::Open(from);
   if (!reader.ok()) return reader.status();
-  absl::StatusOr<NewFile> new_file = NewFile::Create(to);
+  absl::StatusOr<NewFile> new_file = NewFile::Create(to, *file, ACCESSPERMS);
   if (!new_file.ok()) return new_file.status();
   return Repairer(index, *std::move(file), *std::move(new_file))
       .Run(reader->get());
 }
 
 absl::Status CopySegment(const std::string& from, uint64_t limit_bytes,
-                         const std::string& to) {
+                         mode_t mode, const std::string& to) {
   const absl::StatusOr<SegmentFile> file = SegmentFile::Open(from, O_RDONLY);
   if (!file.ok()) return file.status();
-  absl::StatusOr<NewFile> new_file = NewFile::Create(to);
+  absl::StatusOr<NewFile> new_file = NewFile::Create(to, *file, mode);
   if (!new_file.ok()) return new_file.status();
   if (absl::Status s = new_file->AppendRange(*file, 0, limit_bytes); !s.ok()) {
     return s;

@@ -6,6 +6,8 @@
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEGMENT_REPAIR_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEGMENT_REPAIR_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 
@@ -16,8 +18,9 @@ namespace ringlog {
 
 // Creates the closed segment `to` from all readable records of `from`. Copies
 // intact frames. Writes new frames for the records of the other frames, and
-// marks the new frames as recovered. Syncs the file, but not its name. After an
-// error, `to` may be incomplete.
+// marks the new frames as recovered. Gives the file the permissions of `from`,
+// less the umask. Syncs the file, but not its name. After an error, `to` may be
+// incomplete.
 // Requires: `index` is the result of BuildSegmentIndex(from).
 //   AlreadyExists: `to` exists
 //   DataLoss:      `from` has become shorter
@@ -28,13 +31,14 @@ absl::Status RepairSegment(const std::string& from, const SegmentIndex& index,
                            const std::string& to);
 
 // Creates the file `to` with the first `limit_bytes` bytes of `from`, or with
-// all its bytes if there are fewer. Syncs the file, but not its name. After an
-// error, `to` may be incomplete.
+// all its bytes if there are fewer. Gives the file those permissions of `from`
+// that are in `mode`, less the umask. Syncs the file, but not its name. After
+// an error, `to` may be incomplete.
 //   AlreadyExists: `to` exists
 //   others:        those of open(2), read(2), write(2) and fdatasync(2), with
 //                  the path
 absl::Status CopySegment(const std::string& from, uint64_t limit_bytes,
-                         const std::string& to);
+                         mode_t mode, const std::string& to);
 
 }  // namespace ringlog
 

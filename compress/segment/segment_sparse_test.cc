@@ -237,7 +237,7 @@ TEST_F(SegmentSparseTest, CopyHasTheSameHoles) {
   Put(kTebibyte / 2, bytes);
   if (!Extend(kTebibyte)) GTEST_SKIP() << "no file of a tebibyte";
   const std::string copy = path_ + ".copy";
-  ASSERT_TRUE(CopySegment(path_, kWholeFile, copy).ok());
+  ASSERT_TRUE(CopySegment(path_, kWholeFile, 0640, copy).ok());
   struct stat st = {};
   ASSERT_EQ(stat(copy.c_str(), &st), 0);
   EXPECT_EQ(static_cast<uint64_t>(st.st_size), kTebibyte);

@@ -223,8 +223,8 @@ class Recovery {
       const uint64_t limit = is_last && decided.point.is_by_cursor()
                                  ? cursor.segment_bytes
                                  : kWholeFile;
-      const absl::Status copied =
-          CopySegment(from, limit, staging->PathOf(name));
+      const absl::Status copied = CopySegment(
+          from, limit, SegmentModeOf(decided.header), staging->PathOf(name));
       if (!copied.ok() && !is_last && HasGone(segment)) continue;
       if (!copied.ok()) return copied;
       sources[name] = {from, segment.identity.number >= cursor.segment_number};
@@ -349,8 +349,8 @@ class Recovery {
         continue;
       }
       const std::string name(Basename(from));
-      const absl::Status copied =
-          CopySegment(from, kWholeFile, staging->PathOf(name));
+      const absl::Status copied = CopySegment(
+          from, kWholeFile, kUnknownSegmentMode, staging->PathOf(name));
       if (!copied.ok() && HasGone(segment)) continue;
       if (!copied.ok()) return copied;
       sources[name] = {from, false};

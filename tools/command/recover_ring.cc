@@ -60,6 +60,11 @@ void ReportMissingSegments(const std::string& ring_path,
 
 }  // namespace
 
+mode_t SegmentModeOf(const RingHeader& header) {
+  const mode_t mode = header.segment_mode & ACCESSPERMS;
+  return mode == 0 ? kUnknownSegmentMode : mode;
+}
+
 bool MayLackSegments(const RingFacts& ring,
                      const std::vector<FoundSegment>& segments) {
   bool may_lack = ring.cursor_state == CursorState::kDamaged ||

@@ -3,6 +3,9 @@
 #ifndef RINGLOG_TOOLS_COMMAND_RECOVER_RING_H_
 #define RINGLOG_TOOLS_COMMAND_RECOVER_RING_H_
 
+#include <sys/stat.h>
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,6 +25,15 @@ struct DecidedRing {
   RingFacts facts;
   ResumePoint point;
 };
+
+// Largest mode of a copied segment whose ring is unknown: no other user gets
+// the right to change it.
+inline constexpr mode_t kUnknownSegmentMode =
+    ACCESSPERMS & ~(S_IWGRP | S_IWOTH);
+
+// Returns the mode that the ring's program gave to its segments, before the
+// umask; kUnknownSegmentMode if the header has none.
+mode_t SegmentModeOf(const RingHeader& header);
 
 // Returns true if the ring may have segments that are not in `segments`, or
 // that are, but could not be identified. `segments` are sorted by number.
