@@ -61,7 +61,8 @@ absl::StatusOr<std::unique_ptr<Ring>> CreateRing(
   }
   absl::StatusOr<std::unique_ptr<Ring>> ring = Ring::CreateIn(
       options.ring_directory, &RingFileName, ToRingOptions(options));
-  // Without locks, no process could see that the ring is in use.
+  // Without locks, no process could see that the ring is in use. A ring that
+  // other users may write to would not be recovered.
   if (absl::IsUnimplemented(ring.status())) {
     return CreateInSharedMemory(options, ring.status());
   }

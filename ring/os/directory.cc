@@ -323,7 +323,7 @@ absl::StatusOr<uid_t> Directory::OwnOwner() {
       return MayStandForSeveral(user) ? NamespaceHidesOwners(path_)
                                       : ProvesNothing(st.status());
     }
-    owner_ = Owner{user, st->st_uid};
+    owner_ = Owner{user, st->st_uid, st->st_mode & kForeignWrite};
   }
   if (MayStandForSeveral(owner_->owner)) return NamespaceHidesOwners(path_);
   return owner_->owner;
@@ -345,10 +345,15 @@ absl::Status Directory::CheckIsOwn(int fd, absl::string_view name,
         path, absl::StrCat("belongs to user ", st.st_uid,
                            ", and this process makes files of user ", *owner));
   }
-  if ((st.st_mode & kForeignWrite & ~permitted) != 0) {
+  const mode_t writers = st.st_mode & kForeignWrite & ~permitted;
+  if (writers == 0) return absl::OkStatus();
+  if ((writers & ~owner_->forced) != 0) {
     return NotOwn(path, "other users may write to it");
   }
-  return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat(path,
+                   ": the file system lets other users write to each file; "
+                   "mount it with the option umask=077"));
 }
 
 }  // namespace ringlog

@@ -122,6 +122,8 @@ class Directory {
   // group or by others. `permitted` are the bits of a mode that its user gave
   // to such files: they may have these write permissions.
   //   PermissionDenied: it is not
+  //   Unavailable:      its file system lets other users write to each file,
+  //                     whatever its mode should be
   //   others:           those of OwnOwner() and fstat(2)
   // Only PermissionDenied proves something about the file.
   absl::Status CheckIsOwn(int fd, absl::string_view name, mode_t permitted = 0);
@@ -145,6 +147,8 @@ class Directory {
   struct Owner {
     uid_t for_user = 0;
     uid_t owner = 0;
+    // Write permissions of others that a file has which was made without them.
+    mode_t forced = 0;
   };
 
   std::string path_;

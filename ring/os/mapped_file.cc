@@ -145,6 +145,21 @@ absl::Status CheckLockShows(const ForkClosedFile& file, const Place& place) {
                    ": the file system does not show the lock to others"));
 }
 
+// Whatever the umask is, this process's user must be able to recover the file.
+// Some file systems, such as FAT and CIFS, have one mode for all files. If that
+// mode lets others write, recovery would take the ring for a forged one.
+absl::Status MakePrivate(int fd, const std::string& path) {
+  struct stat st;
+  if (fchmod(fd, 0600) != 0 || fstat(fd, &st) != 0) {
+    return Error(errno, "set the mode of", path);
+  }
+  if ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0) return absl::OkStatus();
+  return absl::UnimplementedError(
+      absl::StrCat("set the mode of ", path,
+                   ": the file system lets other users write to each file; "
+                   "mount it with the option umask=077"));
+}
+
 // Creates and locks a file. Between the two steps another process may take the
 // file for one of a dead process and delete it; then creates it again.
 absl::StatusOr<ForkClosedFile> CreateLocked(const Place& place) {
@@ -161,11 +176,9 @@ absl::StatusOr<ForkClosedFile> CreateLocked(const Place& place) {
       sched_yield();
       continue;
     }
-    // Whatever the umask is, this process's user must be able to recover it.
-    if (fchmod(file.fd(), 0600) != 0) {
-      const int error = errno;
+    if (absl::Status s = MakePrivate(file.fd(), place.path); !s.ok()) {
       place.Unlink();
-      return Error(error, "set the mode of", place.path);
+      return s;
     }
     const absl::Status locked = LockFile(file.fd(), place.path);
     if (locked.ok() && !IsDeleted(file.fd())) return file;

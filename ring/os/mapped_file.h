@@ -40,8 +40,9 @@ class MappedFile {
   // not guarantee room, and the kernel offers nothing better.
   //
   //   AlreadyExists      `path` or PATH.tmp exists
-  //   Unimplemented      the file system has no locks (file_lock.h), or does
-  //                      not show them to other processes
+  //   Unimplemented      the file system has no locks (file_lock.h), does not
+  //                      show them to other processes, or lets other users
+  //                      write to each file
   //   ResourceExhausted  no disk space, quota, memory or descriptor; a limit
   //   others             the error of the failed system call
   // All messages have the operation and the path. An error leaves no new
