@@ -118,7 +118,10 @@ void RecoverSources::IdentifyRebuiltRings() {
       ring.id = IdOfRebuiltRing(ring.id, ring.input, files_.segments);
       ParsedFileName name = ring.input.name;
       for (const FoundSegment& segment : files_.segments) {
-        if (BelongsTo(segment, ring.id)) name = segment.input.name;
+        if (IsTrusted(ring.input.owner, segment.input.owner) &&
+            BelongsTo(segment, ring.id)) {
+          name = segment.input.name;
+        }
       }
       SetIdentity(ring.id, name, &*ring.rebuilt_header);
       report_->Damage(ring.input.path,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -172,8 +173,9 @@ TEST_F(ClonedRingTest, SegmentsWithoutRingsAreToldApartByName) {
 }
 
 // A user who may read the segments of another user forges a ring with their id.
+constexpr uid_t kRoot = 0, kVictim = 1, kAttacker = 2;
+
 TEST(KnownRingsTest, SegmentsBelongToTheRingOfTheirOwner) {
-  constexpr uid_t kVictim = 1, kAttacker = 2;
   RingHeader header = {};
   std::strcpy(header.program, "server");
   std::strcpy(header.host, "host");
@@ -195,10 +197,53 @@ TEST(KnownRingsTest, SegmentsBelongToTheRingOfTheirOwner) {
   RingHeader forged_header = header;
   forged_header.boot_id[0] = 1;
   rings.Add(forged, forged_header, /*is_rebuilt=*/false);
-  EXPECT_TRUE(rings.Owns(forged.path, segment));
+  EXPECT_FALSE(rings.Owns(forged.path, segment));
   rings.Add(honest, header, /*is_rebuilt=*/false);
   EXPECT_FALSE(rings.Owns(forged.path, segment));
   EXPECT_TRUE(rings.Owns(honest.path, segment));
+  // A program that began as root has a ring of root.
+  segment.input.owner = kAttacker;
+  InputFile of_root = honest;
+  of_root.path = "log/root.ring";
+  of_root.owner = kRoot;
+  header.boot_id[0] = 2;
+  rings.Add(of_root, header, /*is_rebuilt=*/false);
+  EXPECT_TRUE(rings.Owns(forged.path, segment));
+  EXPECT_FALSE(rings.Owns(honest.path, segment));
+  segment.input.owner = 3;
+  EXPECT_TRUE(rings.Owns(of_root.path, segment));
+}
+
+// A ring without header may be that of any process.
+TEST(KnownRingsTest, RingsOfOtherUsersAreNoCopies) {
+  RingHeader header = {};
+  InputFile honest, forged;
+  honest.path = "log/honest.ring";
+  honest.owner = kVictim;
+  forged.path = "log/forged.ring";
+  forged.owner = kAttacker;
+  KnownRings rings;
+  rings.Add(forged, header, /*is_rebuilt=*/true);
+  rings.Add(honest, header, /*is_rebuilt=*/false);
+  EXPECT_EQ(rings.OriginalOf(honest.path, {forged.path}), std::nullopt);
+  InputFile copy = honest;
+  copy.path = "log/copy.ring";
+  rings.Add(copy, header, /*is_rebuilt=*/false);
+  EXPECT_EQ(rings.OriginalOf(copy.path, {forged.path, honest.path}),
+            honest.path);
+}
+
+TEST(FoundSegmentTest, SegmentsOfOtherUsersAreOfOtherProcesses) {
+  FoundSegment segment;
+  segment.has_metadata = true;
+  std::vector<FoundSegment> segments;
+  for (const uid_t owner : {kAttacker, kVictim, kAttacker}) {
+    segment.input.owner = owner;
+    segments.push_back(segment);
+  }
+  EXPECT_EQ(TakeSegmentsOfOneProcess(&segments).size(), 2u);
+  ASSERT_EQ(segments.size(), 1u);
+  EXPECT_EQ(segments[0].input.owner, kVictim);
 }
 
 // The header of a ring with an id that begins with `id`, of the process `pid`.

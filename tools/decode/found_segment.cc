@@ -1,6 +1,7 @@
 #include "ringlog/tools/decode/found_segment.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -25,6 +26,10 @@ absl::crc32c_t Seed(const RingId& id) {
 }
 
 }  // namespace
+
+bool IsTrusted(uid_t owner, uid_t other) {
+  return owner == other || owner == 0 || owner == geteuid();
+}
 
 bool BelongsTo(const FoundSegment& segment, const RingId& id) {
   if (segment.has_metadata) return segment.identity.ring_id == id;
@@ -55,17 +60,18 @@ std::vector<FoundSegment> TakeSegmentsOfOneProcess(
       [](const FoundSegment& segment) { return segment.has_metadata; });
   if (first == segments->end()) return {};
   const RingId id = first->identity.ring_id;
+  const uid_t owner = first->input.owner;
   // The first name of a process; other names prove nothing.
   const auto named = std::find_if(
       segments->begin(), segments->end(), [&](const FoundSegment& segment) {
         return segment.input.name.kind == FileKind::kSegment &&
-               BelongsTo(segment, id);
+               segment.input.owner == owner && BelongsTo(segment, id);
       });
   const ParsedFileName name =
       named == segments->end() ? ParsedFileName() : named->input.name;
   return TakeSegments(segments, [&](const FoundSegment& segment) {
     const ParsedFileName& other = segment.input.name;
-    return BelongsTo(segment, id) &&
+    return segment.input.owner == owner && BelongsTo(segment, id) &&
            (other.kind != FileKind::kSegment ||
             (other.process_id == name.process_id && other.host == name.host &&
              other.program == name.program));
@@ -75,7 +81,7 @@ std::vector<FoundSegment> TakeSegmentsOfOneProcess(
 RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
                        const std::vector<FoundSegment>& segments) {
   for (const FoundSegment& segment : segments) {
-    if (segment.has_metadata &&
+    if (segment.has_metadata && IsTrusted(ring.owner, segment.input.owner) &&
         Seed(segment.identity.ring_id) == Seed(rebuilt)) {
       return segment.identity.ring_id;
     }

@@ -3,6 +3,8 @@
 #ifndef RINGLOG_TOOLS_DECODE_FOUND_SEGMENT_H_
 #define RINGLOG_TOOLS_DECODE_FOUND_SEGMENT_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -25,6 +27,11 @@ struct FoundSegment {
   SegmentIdentity identity;
 };
 
+// Returns true if the file of user `owner` may decide about the meaning of a
+// file of user `other`: if the users are the same, or if `owner` is root or the
+// user of this process.
+bool IsTrusted(uid_t owner, uid_t other);
+
 // Opens the file and reads its identity.
 FoundSegment InspectSegment(const InputFile& input);
 
@@ -39,15 +46,16 @@ std::vector<FoundSegment> TakeSegments(
     absl::FunctionRef<bool(const FoundSegment&)> is_its);
 
 // Moves the segments of one process without a ring out of `segments`: those
-// with the ring id and the process's name of the first segment with metadata,
-// and those with this id and other names. Returns them sorted by number.
-// Returns nothing if no segment has metadata.
+// with the ring id, the owner and the process's name of the first segment with
+// metadata, and those with this id and owner and other names. Returns them
+// sorted by number. Returns nothing if no segment has metadata.
 std::vector<FoundSegment> TakeSegmentsOfOneProcess(
     std::vector<FoundSegment>* segments);
 
 // Returns the id of the ring `ring`, whose header was rebuilt. Only the CRC-32C
 // of `rebuilt` is right, so:
-//   1. If a segment's metadata has an id with that CRC-32C, returns this id.
+//   1. If the metadata of a segment has an id with that CRC-32C, and the ring
+//      may own the segment (IsTrusted()), returns this id.
 //   2. Otherwise returns an id with that CRC-32C and the prefix in the ring's
 //      name, which is enough for BelongsTo().
 RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,

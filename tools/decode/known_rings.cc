@@ -58,7 +58,8 @@ std::optional<std::string> KnownRings::OriginalOf(
   const auto [begin, end] = by_prefix_.equal_range(RingIdPrefix(ring.id));
   const auto original = std::find_if(begin, end, [&](const auto& entry) {
     const auto& [other_path, other] = *entry.second;
-    return paths.count(other_path) != 0 && IsSameRing(ring, other);
+    return paths.count(other_path) != 0 && IsSameRing(ring, other) &&
+           IsTrusted(other.owner, ring.owner);
   });
   if (original == end) return std::nullopt;
   return original->second->first;
@@ -72,6 +73,11 @@ bool KnownRings::IsNamedFor(const FoundSegment& segment,
   return name.kind != FileKind::kSegment || ring.is_rebuilt ||
          (name.process_id == ring.process.process_id &&
           name.host == ring.host && name.program == ring.program);
+}
+
+bool KnownRings::MayOwn(const KnownRing& ring, const FoundSegment& segment) {
+  return IsTrusted(ring.owner, segment.input.owner) &&
+         BelongsTo(segment, ring.id) && IsNamedFor(segment, ring);
 }
 
 // Returns how well the segment fits the ring: the greater tuple fits better.
@@ -89,15 +95,12 @@ bool KnownRings::Owns(const std::string& path,
   const auto found = rings_.find(path);
   if (found == rings_.end()) return false;
   const KnownRing& ring = found->second;
-  if (!BelongsTo(segment, ring.id) || !IsNamedFor(segment, ring)) return false;
+  if (!MayOwn(ring, segment)) return false;
   // The nearest one of several rings owns the segment.
   const auto [begin, end] = by_prefix_.equal_range(RingIdPrefix(ring.id));
   for (auto entry = begin; entry != end; ++entry) {
     const KnownRing& other = entry->second->second;
-    if (IsSameRing(ring, other) || !BelongsTo(segment, other.id) ||
-        !IsNamedFor(segment, other)) {
-      continue;
-    }
+    if (IsSameRing(ring, other) || !MayOwn(other, segment)) continue;
     const auto mine = Nearness(segment, ring);
     const auto theirs = Nearness(segment, other);
     if (mine < theirs || (mine == theirs && other.number < ring.number)) {

@@ -3,8 +3,11 @@
 // A ring id is random. Two processes may have the same one: if a machine is
 // restored twice from one snapshot, both get the same random bytes. The rest of
 // the header tells such rings apart; segments have only the id, so their names,
-// owners and directories decide. Owners come before directories, because a user
-// who may read a segment can forge a ring with its id.
+// owners and directories decide.
+//
+// A user who may read a segment can forge a ring with its id. So a ring owns a
+// segment of another user, or refuses a ring of another user as its copy, only
+// if it belongs to root or to the user of this process.
 
 #ifndef RINGLOG_TOOLS_DECODE_KNOWN_RINGS_H_
 #define RINGLOG_TOOLS_DECODE_KNOWN_RINGS_H_
@@ -44,10 +47,10 @@ class KnownRings {
   // name the owner, and is that of the same ring as any header with its id.
   void Add(const InputFile& input, const RingHeader& header, bool is_rebuilt);
 
-  // Returns the path of a ring in `paths` that is the same ring as the one at
-  // `path`: one file is a copy of the other. May be `path` itself if `paths`
-  // has it. Returns nothing if there is no such ring, or if the ring at `path`
-  // was not added.
+  // Returns the path of a trusted ring in `paths` that is the same ring as the
+  // one at `path`: one file is a copy of the other. May be `path` itself if
+  // `paths` has it. Returns nothing if there is no such ring, or if the ring at
+  // `path` was not added.
   std::optional<std::string> OriginalOf(
       const std::string& path, const std::set<std::string>& paths) const;
 
@@ -79,6 +82,7 @@ class KnownRings {
 
   static bool IsSameRing(const KnownRing& a, const KnownRing& b);
   static bool IsNamedFor(const FoundSegment& segment, const KnownRing& ring);
+  static bool MayOwn(const KnownRing& ring, const FoundSegment& segment);
   static std::tuple<bool, bool, bool> Nearness(const FoundSegment& segment,
                                                const KnownRing& ring);
 

@@ -281,12 +281,12 @@ void Planner::AddSegmentsWithoutRing() {
     groups.push_back(std::move(group));
   }
   // The others are grouped by their names, or are sources of their own.
-  std::map<ProcessName, size_t> by_name;
+  std::map<std::pair<ProcessName, uid_t>, size_t> by_name;
   for (FoundSegment& segment : files_.segments) {
     const ParsedFileName& name = segment.input.name;
     if (name.kind == FileKind::kSegment) {
-      const auto [place, is_new] =
-          by_name.emplace(ProcessOf(name), groups.size());
+      const auto [place, is_new] = by_name.emplace(
+          std::pair(ProcessOf(name), segment.input.owner), groups.size());
       if (is_new) groups.emplace_back();
       groups[place->second].push_back(std::move(segment));
     } else {

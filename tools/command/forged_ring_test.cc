@@ -1,0 +1,108 @@
+// Attacks by another user who may read segments, and put rings and segments
+// with their ring id next to them.
+//
+// Invariant checked: the commands find all records of the segments.
+
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ringlog/ring/os/file_ops.h"
+#include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/fixtures/test_records.h"
+#include "ringlog/testing/harness/ordinary_user.h"
+#include "ringlog/testing/harness/test_files.h"
+#include "ringlog/testing/harness/tool_process.h"
+
+namespace ringlog {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
+
+constexpr uid_t kAttacker = 12345;
+
+class ForgedRingTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!MayActForOtherUsers()) {
+      GTEST_SKIP() << "needs root, and the ids of other users";
+    }
+  }
+
+  // Leaves two closed segments with five records each, and no ring. Returns the
+  // ring as it was before the first segment had a byte or the ring a record.
+  std::string LogAndClose() {
+    ScriptedProcess process(directory_);
+    process.NameSegment();
+    const std::string ring = ReadFile(process.ring_path());
+    process.CreateSegment();
+    for (int i = 0; i < 2; ++i) {
+      process.LogNumbered(5);
+      process.Flush();
+      process.EndSegment();
+    }
+    ring_name_ = Basename(process.ring_path());
+    EXPECT_EQ(unlink(process.ring_path().c_str()), 0);
+    return ring;
+  }
+
+  // Writes a file of the attacker.
+  void Forge(const std::string& path, const std::string& content) {
+    WriteFile(path, content);
+    ASSERT_EQ(chown(path.c_str(), kAttacker, kAttacker), 0);
+  }
+
+  // Expects all records in the output of the commands.
+  void ExpectIsFound(const std::vector<std::string>& paths) {
+    std::vector<std::string> words = {"cat"};
+    words.insert(words.end(), paths.begin(), paths.end());
+    const ToolRun cat = RunTool("ringlog", words);
+    for (const std::string& text : NumberedTexts(10)) {
+      EXPECT_THAT(cat.out, HasSubstr(text + "\n")) << cat.err;
+    }
+    words[0] = "verify";
+    const ToolRun verify = RunTool("ringlog", words);
+    for (const std::string& path : FilesIn(directory_, ".zst")) {
+      EXPECT_THAT(verify.out, HasSubstr(path)) << verify.err;
+    }
+  }
+
+  void ExpectIsRecovered(const std::vector<std::string>& paths) {
+    const std::string output = MakeTestDirectory();
+    std::vector<std::string> words = {"recover", "--out", output};
+    words.insert(words.end(), paths.begin(), paths.end());
+    const ToolRun run = RunTool("ringlog", words);
+    EXPECT_THAT(TextsIn(output), IsSupersetOf(NumberedTexts(10))) << run.err;
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+  std::string ring_name_;
+};
+
+TEST_F(ForgedRingTest, ForgedRingHidesNoSegments) {
+  const std::string ring = LogAndClose();
+  for (const std::string& place : {directory_, MakeTestDirectory()}) {
+    const std::string path = absl::StrCat(place, "/", ring_name_);
+    Forge(path, ring);
+    ExpectIsFound({path, directory_});
+    ExpectIsRecovered({path, directory_});
+    unlink(path.c_str());
+  }
+}
+
+TEST_F(ForgedRingTest, ForgedSegmentReplacesNoSegment) {
+  LogAndClose();
+  const std::string honest = FilesIn(directory_, ".zst").at(0);
+  const std::string place = MakeTestDirectory();
+  Forge(absl::StrCat(place, "/a.log.zst"), ReadFile(honest));
+  ExpectIsFound({place, directory_});
+  ExpectIsRecovered({place, directory_});
+}
+
+}  // namespace
+}  // namespace ringlog
