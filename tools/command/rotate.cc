@@ -18,10 +18,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
-#include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/command/message.h"
@@ -39,22 +40,26 @@ class LiveRing {
  public:
   enum class State { kRuns, kHasEnded, kHasEndedWell };
 
-  // Opens the ring at `path`. The messages of errors do not have the path.
+  // Opens the ring at `path`, once: all checks, and the request, are about the
+  // open file, because another user may rename a file of a third user to
+  // `path` at any moment. The messages of errors do not have the path.
   //   FailedPrecondition: the owner has ended, or does not support requests
-  //   others:             those of open(2) and ReadRingHeader()
+  //   PermissionDenied:   the ring belongs to another user, and this process is
+  //                       not root
+  //   InvalidArgument:    the ring has another name in its header
+  //   others:             those of Directory::Open(), open(2),
+  //                       ReadFileContent() and ParseRingHeader()
   static absl::StatusOr<std::unique_ptr<LiveRing>> Open(
       const std::string& path) {
-    absl::StatusOr<RingHeader> header = ReadRingHeader(path, O_NOFOLLOW);
-    // Removes the path, because the caller prints it too.
-    if (!header.ok()) {
-      return absl::Status(header.status().code(),
-                          absl::StrReplaceAll(header.status().message(),
-                                              {{absl::StrCat(path, ": "), ""},
-                                               {absl::StrCat(" ", path), ""}}));
-    }
-    const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return absl::ErrnoToStatus(errno, "cannot open");
-    std::unique_ptr<LiveRing> ring(new LiveRing(fd, *header));
+    absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
+    if (!directory.ok()) return directory.status();
+    ForkClosedFile file =
+        directory->OpenFile(std::string(Basename(path)), O_RDWR);
+    if (file.fd() < 0) return absl::ErrnoToStatus(errno, "cannot open");
+    const absl::StatusOr<RingHeader> header =
+        ReadHeader(file.fd(), path, &*directory);
+    if (!header.ok()) return WithoutPath(header.status(), path);
+    std::unique_ptr<LiveRing> ring(new LiveRing(std::move(file), *header));
     if (ring->state() != State::kRuns) {
       return absl::FailedPreconditionError(absl::StrCat(
           "its owner, process ", header->process_id, ", has ended"));
@@ -67,7 +72,6 @@ class LiveRing {
     }
     return ring;
   }
-  ~LiveRing() { close(fd_); }
   LiveRing(const LiveRing&) = delete;
   LiveRing& operator=(const LiveRing&) = delete;
 
@@ -79,8 +83,9 @@ class LiveRing {
   // do not work, the owner has no ring file.
   State state() const {
     struct stat st;
-    if (fstat(fd_, &st) == 0 && st.st_nlink == 0) return State::kHasEndedWell;
-    const absl::StatusOr<bool> is_locked = IsLocked(fd_, "ring");
+    if (fstat(file_.fd(), &st) == 0 && st.st_nlink == 0)
+      return State::kHasEndedWell;
+    const absl::StatusOr<bool> is_locked = IsLocked(file_.fd(), "ring");
     return is_locked.ok() && *is_locked ? State::kRuns : State::kHasEnded;
   }
 
@@ -92,7 +97,7 @@ class LiveRing {
     requested_ = std::max(request.asked, request.done);
     if (requested_ == std::numeric_limits<uint64_t>::max()) return false;
     ++requested_;
-    return pwrite(fd_, &requested_, sizeof requested_, offset()) ==
+    return pwrite(file_.fd(), &requested_, sizeof requested_, offset()) ==
            static_cast<ssize_t>(sizeof requested_);
   }
   bool IsDone() const {
@@ -101,18 +106,51 @@ class LiveRing {
   }
 
  private:
-  LiveRing(int fd, const RingHeader& header) : fd_(fd), header_(header) {}
+  LiveRing(ForkClosedFile file, const RingHeader& header)
+      : file_(std::move(file)), header_(header) {}
+
+  // Reads the header of the open ring `fd`, and checks that a request may be
+  // written to it.
+  static absl::StatusOr<RingHeader> ReadHeader(int fd, const std::string& path,
+                                               Directory* directory) {
+    const absl::StatusOr<FileContent> bytes =
+        ReadFileContent(fd, path, kMaxRingFileBytes, kRingHeaderAreaBytes);
+    if (!bytes.ok()) return bytes.status();
+    absl::StatusOr<RingHeader> header = ParseRingHeader(bytes->view());
+    if (!header.ok()) return header;
+    struct stat st;
+    if (fstat(fd, &st) != 0) return absl::ErrnoToStatus(errno, "cannot stat");
+    if (geteuid() != 0 && st.st_uid != geteuid()) {
+      // A file system may map owners.
+      const absl::Status is_own = directory->CheckIsOwn(fd, Basename(path));
+      if (!is_own.ok()) return is_own;
+    }
+    const std::string name = RingFileName(*header);
+    if (Basename(path) == name) return header;
+    return absl::InvalidArgumentError(
+        absl::StrCat("its header has the name ", name,
+                     "; a request is written only to a ring with its name"));
+  }
+
+  // Removes the path, because the caller prints it too.
+  static absl::Status WithoutPath(const absl::Status& status,
+                                  const std::string& path) {
+    return absl::Status(
+        status.code(),
+        absl::StrReplaceAll(status.message(), {{absl::StrCat(path, ": "), ""},
+                                               {absl::StrCat(" ", path), ""}}));
+  }
 
   off_t offset() const {
     return static_cast<off_t>(header_.live_offset +
                               offsetof(RingLive, rotation));
   }
   bool Read(RotationRequest* request) const {
-    return pread(fd_, request, sizeof *request, offset()) ==
+    return pread(file_.fd(), request, sizeof *request, offset()) ==
            static_cast<ssize_t>(sizeof *request);
   }
 
-  const int fd_;
+  const ForkClosedFile file_;
   const RingHeader header_;
   uint64_t requested_ = 0;
 };

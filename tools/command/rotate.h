@@ -20,6 +20,9 @@ namespace ringlog {
 //   1: a process has not, or has ended before
 //   2: a path has no ring of a running process, a request cannot be written,
 //      or standard output cannot be written
+//
+// Writes only to the ring of this user, or as root to that of any user, and
+// only if the ring has the name in its header. Does not follow symlinks.
 int Rotate(const std::vector<std::string>& paths, absl::Duration timeout);
 
 }  // namespace ringlog
