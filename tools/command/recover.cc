@@ -66,6 +66,7 @@ class Recovery {
     for (const FoundRing& ring : sources_.rings) {
       ReportError(ring.input.path, [&] { return RecoverOne(ring); });
     }
+    RecoverPostponed();
     Segments segments;
     while (!(segments = sources_.TakeSegmentsWithoutRing()).empty()) {
       ReportError(segments.front().input.path,
@@ -124,7 +125,13 @@ class Recovery {
     const absl::StatusOr<SegmentCursor> cursor =
         DecodeCursorState(ring->ring->summary().cursor);
     if (!cursor.ok()) return cursor.status();
-    Segments segments = TakeSegments(found, RingFactsOf(ring->ring->summary()));
+    Segments segments = sources_.TakeSegments(found);
+    if (!was_refreshed_ &&
+        MayLackSegments(RingFactsOf(ring->ring->summary()), segments)) {
+      sources_.PutBack(found, std::move(segments));
+      postponed_.push_back(&found);
+      return absl::OkStatus();
+    }
     const DecidedRing decided = DecideRing(*ring, &segments);
     sources_.RemoveCopies(&segments);
     ReportMissing(path, decided, segments, &report_);
@@ -145,14 +152,16 @@ class Recovery {
     return RecoverIntoOutput(found, *ring, decided, segments);
   }
 
-  // Searches again for segments that the process may have begun between the
-  // first search and its death.
-  Segments TakeSegments(const FoundRing& found, const RingFacts& facts) {
-    Segments segments = sources_.TakeSegments(found);
-    if (!MayLackSegments(facts, segments)) return segments;
-    sources_.PutBack(std::move(segments));
+  // Recovers the rings that seemed to lack segments, after one more search for
+  // all of them: their processes may have begun segments between the first
+  // search and their deaths.
+  void RecoverPostponed() {
+    if (postponed_.empty()) return;
     sources_.Refresh();
-    return sources_.TakeSegments(found);
+    was_refreshed_ = true;
+    for (const FoundRing* ring : postponed_) {
+      ReportError(ring->input.path, [&] { return RecoverOne(*ring); });
+    }
   }
 
   // Returns the directory in which the next start of the program would recover
@@ -373,6 +382,8 @@ class Recovery {
   const DecodeSink sink_;
   Report report_;
   RecoverSources sources_;
+  std::vector<const FoundRing*> postponed_;
+  bool was_refreshed_ = false;
   Output stdout_;
   std::unique_ptr<RecoverOutput> output_;
   std::set<std::string> moved_;  // names of segments of this run

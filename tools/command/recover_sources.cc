@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -63,8 +62,15 @@ RecoverSources::RecoverSources(const std::vector<std::string>& paths,
     : report_(report), files_(paths, report) {
   const std::string resolved_output = ResolvePath(output);
   InputFile input;
-  while (files_.NextRing(&input)) {
-    if (!input.is_nearby) FindRing(input, resolved_output);
+  const auto find_rings = [&] {
+    while (files_.NextRing(&input)) {
+      if (!input.is_nearby) FindRing(input, resolved_output);
+    }
+  };
+  find_rings();
+  if (has_lost_ring_) {
+    files_.Refresh();
+    find_rings();
   }
   IdentifyRebuiltRings();
 }
@@ -76,7 +82,7 @@ void RecoverSources::FindRing(const InputFile& input,
   ring.input = input;
   absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
   if (absl::IsNotFound(header.status()) && input.from_directory) {
-    files_.Refresh();  // finds the segments made of it
+    has_lost_ring_ = true;
     return;
   }
   if (absl::IsDataLoss(header.status()) ||
@@ -95,8 +101,7 @@ void RecoverSources::FindRing(const InputFile& input,
       ring.segment_directory == SegmentDirectoryField(output);
   if (names_output) ring.segment_directory = output;
   if (!ring.rebuilt_header) {
-    files_.rings.Add(input, *header, /*is_rebuilt=*/false);
-    if (IsCopy(ring)) return;
+    if (!IsKnown(ring, *header) || IsCopy(ring)) return;
     ring_paths_.insert(input.path);
   }
   files_.AddNearby(Dirname(input.path));
@@ -127,13 +132,19 @@ void RecoverSources::IdentifyRebuiltRings() {
       report_->Damage(ring.input.path,
                       "the header and its copy are damaged; its slots show its "
                       "content");
-      files_.rings.Add(ring.input, *ring.rebuilt_header,
-                       /*is_rebuilt=*/true);
-      if (IsCopy(ring)) continue;
+      if (!IsKnown(ring, *ring.rebuilt_header) || IsCopy(ring)) continue;
       ring_paths_.insert(ring.input.path);
     }
     rings.push_back(std::move(ring));
   }
+}
+
+// Returns false, and reports the ring, if there are too many with its id.
+bool RecoverSources::IsKnown(const FoundRing& ring, const RingHeader& header) {
+  const absl::Status added = files_.AddRing(
+      ring.input, header, /*is_rebuilt=*/ring.rebuilt_header.has_value());
+  if (!added.ok()) report_->Unusable(ring.input.path, added);
+  return added.ok();
 }
 
 // Returns true, and reports the ring, if it is a copy of another one.
@@ -148,15 +159,18 @@ bool RecoverSources::IsCopy(const FoundRing& ring) {
 }
 
 std::vector<FoundSegment> RecoverSources::TakeSegments(const FoundRing& ring) {
-  return ringlog::TakeSegments(
-      &files_.segments, [&](const FoundSegment& segment) {
-        return files_.rings.Owns(ring.input.path, segment);
-      });
+  if (!by_ring_.has_value()) by_ring_ = files_.TakeSegments(ring_paths_);
+  return std::exchange((*by_ring_)[ring.input.path], {});
 }
 
-void RecoverSources::PutBack(std::vector<FoundSegment> segments) {
-  std::move(segments.begin(), segments.end(),
-            std::back_inserter(files_.segments));
+void RecoverSources::PutBack(const FoundRing& ring,
+                             std::vector<FoundSegment> segments) {
+  (*by_ring_)[ring.input.path] = std::move(segments);
+}
+
+void RecoverSources::Refresh() {
+  if (by_ring_.has_value()) files_.PutBack(*std::exchange(by_ring_, {}));
+  files_.Refresh();
 }
 
 void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
@@ -176,9 +190,10 @@ void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
 }
 
 std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
-  if (!search_is_finished_) FinishSearch();
-  std::vector<FoundSegment> segments =
-      TakeSegmentsOfOneProcess(&files_.segments);
+  if (!without_ring_.has_value()) FinishSearch();
+  if (without_ring_->empty()) return {};
+  std::vector<FoundSegment> segments = std::move(without_ring_->back());
+  without_ring_->pop_back();
   RemoveCopies(&segments);
   return segments;
 }
@@ -186,15 +201,12 @@ std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
 // Searches for the rest of the segments without a ring. Drops the segments that
 // cannot be copied, and those of processes that have started since.
 void RecoverSources::FinishSearch() {
-  search_is_finished_ = true;
-  files_.Refresh();
+  Refresh();
   files_.RefreshKnown();
   InputFile ring;
-  while (files_.NextRing(&ring)) {
-    ringlog::TakeSegments(&files_.segments, [&](const FoundSegment& segment) {
-      return files_.rings.Owns(ring.path, segment);
-    });
-  }
+  std::set<std::string> new_rings;
+  while (files_.NextRing(&ring)) new_rings.insert(ring.path);
+  files_.TakeSegments(new_rings);
   std::vector<FoundSegment>& segments = files_.segments;
   for (const FoundSegment& segment : segments) {
     if (!segment.has_metadata) ReportUnknown(segment);
@@ -205,6 +217,8 @@ void RecoverSources::FinishSearch() {
                                          !segment.has_metadata;
                                 }),
                  segments.end());
+  without_ring_ = TakeSegmentsByProcess(&segments);
+  std::reverse(without_ring_->begin(), without_ring_->end());
 }
 
 void RecoverSources::ReportUnknown(const FoundSegment& segment) {

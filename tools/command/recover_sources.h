@@ -46,10 +46,10 @@ class RecoverSources {
   // Removes and returns the segments that belong to `ring`, sorted by number.
   std::vector<FoundSegment> TakeSegments(const FoundRing& ring);
   // Reverses TakeSegments().
-  void PutBack(std::vector<FoundSegment> segments);
+  void PutBack(const FoundRing& ring, std::vector<FoundSegment> segments);
   // Searches for segments again: a process may have begun some, or may have
-  // recovered a ring, since the last search.
-  void Refresh() { files_.Refresh(); }
+  // recovered a ring, since the last search. The cost is that of all files.
+  void Refresh();
   // Removes and returns the segments in the inputs that belong to one missing
   // ring; empty if none are left. Requires: TakeSegments() was called for every
   // ring that was not recovered by another process.
@@ -62,6 +62,7 @@ class RecoverSources {
  private:
   void FindRing(const InputFile& input, const std::string& output);
   void IdentifyRebuiltRings();
+  bool IsKnown(const FoundRing& ring, const RingHeader& header);
   bool IsCopy(const FoundRing& ring);
   void FinishSearch();
   void ReportUnknown(const FoundSegment& segment);
@@ -69,7 +70,12 @@ class RecoverSources {
   Report* const report_;
   FoundFiles files_;
   std::set<std::string> ring_paths_;  // of `rings`
-  bool search_is_finished_ = false;
+  // The segments of `rings` that were not taken, once they were searched for.
+  std::optional<SegmentsByRing> by_ring_;
+  // A ring was recovered during the search: its segments may be new.
+  bool has_lost_ring_ = false;
+  // The segments of missing rings, the last group first; set by FinishSearch().
+  std::optional<std::vector<std::vector<FoundSegment>>> without_ring_;
 };
 
 }  // namespace ringlog

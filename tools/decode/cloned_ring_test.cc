@@ -233,6 +233,23 @@ TEST(KnownRingsTest, RingsOfOtherUsersAreNoCopies) {
             honest.path);
 }
 
+// The cost of KnownRings depends on the number of rings with one id.
+TEST(KnownRingsTest, RingsOfOneIdAndUserAreLimited) {
+  RingHeader header = {};
+  InputFile input;
+  input.owner = kAttacker;
+  KnownRings rings;
+  for (size_t i = 0; i <= KnownRings::kMaxRingsOfId; ++i) {
+    input.path = absl::StrCat("log/", i, ".ring");
+    EXPECT_EQ(rings.Add(input, header, /*is_rebuilt=*/false),
+              i < KnownRings::kMaxRingsOfId);
+  }
+  EXPECT_FALSE(rings.Add(input, header, /*is_rebuilt=*/false));
+  input.path = "log/honest.ring";
+  input.owner = kVictim;
+  EXPECT_TRUE(rings.Add(input, header, /*is_rebuilt=*/false));
+}
+
 TEST(FoundSegmentTest, SegmentsOfOtherUsersAreOfOtherProcesses) {
   FoundSegment segment;
   segment.has_metadata = true;
@@ -241,9 +258,12 @@ TEST(FoundSegmentTest, SegmentsOfOtherUsersAreOfOtherProcesses) {
     segment.input.owner = owner;
     segments.push_back(segment);
   }
-  EXPECT_EQ(TakeSegmentsOfOneProcess(&segments).size(), 2u);
-  ASSERT_EQ(segments.size(), 1u);
-  EXPECT_EQ(segments[0].input.owner, kVictim);
+  const std::vector<std::vector<FoundSegment>> groups =
+      TakeSegmentsByProcess(&segments);
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[0].size(), 2u);
+  ASSERT_EQ(groups[1].size(), 1u);
+  EXPECT_EQ(groups[1][0].input.owner, kVictim);
 }
 
 // The header of a ring with an id that begins with `id`, of the process `pid`.

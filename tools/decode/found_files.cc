@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/decode/ring_image.h"
@@ -56,15 +60,39 @@ bool FoundFiles::NextRing(InputFile* ring) {
   return false;
 }
 
+absl::Status FoundFiles::AddRing(const InputFile& input,
+                                 const RingHeader& header, bool is_rebuilt) {
+  if (rings.Add(input, header, is_rebuilt)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("more than ", KnownRings::kMaxRingsOfId, " rings of user ",
+                   input.owner, " have ids that begin with ",
+                   absl::Hex(RingIdPrefix(RingIdOf(header)), absl::kZeroPad8),
+                   "; give fewer of them"));
+}
+
+SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of) {
+  SegmentsByRing taken;
+  std::vector<FoundSegment> rest;
+  for (FoundSegment& segment : segments) {
+    const std::string* const ring = rings.RingOf(segment, of);
+    (ring != nullptr ? taken[*ring] : rest).push_back(std::move(segment));
+  }
+  segments = std::move(rest);
+  for (auto& [ring, its] : taken) SortByNumber(&its);
+  return taken;
+}
+
+void FoundFiles::PutBack(SegmentsByRing taken) {
+  for (auto& [ring, its] : taken) {
+    std::move(its.begin(), its.end(), std::back_inserter(segments));
+  }
+}
+
 // A process may have written to a segment since it was inspected, or during the
 // inspection.
 void FoundFiles::InspectAgain() {
   for (FoundSegment& segment : segments) {
-    const bool is_identified =
-        segment.has_metadata || segment.input.name.kind != FileKind::kSegment;
-    if (segment.status.ok() && is_identified) continue;
-    segment = InspectSegment(segment.input);
-    if (!segment.status.ok() && segment.input.bytes != 0) {
+    for (int i = 0; i < 2 && MayInspectAgain(segment); ++i) {
       segment = InspectSegment(segment.input);
     }
   }

@@ -5,15 +5,22 @@
 #define RINGLOG_TOOLS_DECODE_FOUND_FILES_H_
 
 #include <cstddef>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/inputs.h"
 #include "ringlog/tools/decode/known_rings.h"
 #include "ringlog/tools/decode/report.h"
 
 namespace ringlog {
+
+// The segments of rings, by the paths of the rings.
+using SegmentsByRing = std::map<std::string, std::vector<FoundSegment>>;
 
 // Thread-compatible.
 class FoundFiles {
@@ -27,9 +34,11 @@ class FoundFiles {
   // directory cannot be read.
   void AddNearby(const std::string& directory);
 
-  // Reads the directories again, and the identities of new segments and of
-  // those that could not be read or identified. Call it after a ring was read:
-  // all bytes that its cursor counts are in the segments then.
+  // Reads the directories again, and the identities of new segments. Reads those
+  // that could not be read or identified again if they have changed since. Call
+  // it after rings were read: all bytes that their cursors count are in the
+  // segments then. The cost is that of all files, so call it once for many
+  // rings.
   void Refresh();
 
   // Does the same, but of the new files adds only rings of the processes of
@@ -45,6 +54,17 @@ class FoundFiles {
   //      segments with lower numbers.
   void RefreshKnown();
 
+  // Adds a ring to `rings`, if it was not added yet.
+  //   ResourceExhausted: there are too many with its id, see KnownRings::Add()
+  absl::Status AddRing(const InputFile& input, const RingHeader& header,
+                       bool is_rebuilt);
+
+  // Moves the segments that belong to the rings at the paths `of` out of
+  // `segments`, in one pass. Sorts those of each ring by number.
+  SegmentsByRing TakeSegments(const std::set<std::string>& of);
+  // Reverses TakeSegments().
+  void PutBack(SegmentsByRing taken);
+
   // Returns true, and stores a copy of the next ring in `*ring`, if there is a
   // ring that was not returned yet.
   bool NextRing(InputFile* ring);
@@ -52,7 +72,8 @@ class FoundFiles {
   // Segments that no call of TakeSegments() or TakeSegmentsOfOneProcess() has
   // moved out.
   std::vector<FoundSegment> segments;
-  // The rings with an intact header, and those that the caller adds.
+  // The rings with an intact header, and those that the caller adds; at most
+  // kMaxRingsOfId with one id.
   KnownRings rings;
 
  private:

@@ -7,7 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
 
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
@@ -25,6 +28,96 @@ absl::crc32c_t Seed(const RingId& id) {
       absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
 }
 
+FileStamp StampOf(const std::string& path) {
+  struct stat st;
+  if (stat(path.c_str(), &st) != 0) return FileStamp();
+  return {FileIdentity::Of(st), st.st_size,
+          st.st_mtim.tv_sec * int64_t{1000000000} + st.st_mtim.tv_nsec};
+}
+
+bool IsNamed(const FoundSegment& segment) {
+  return segment.input.name.kind == FileKind::kSegment;
+}
+
+// Numbers the processes of segments without rings.
+class ProcessGroups {
+ public:
+  size_t size() const { return size_; }
+
+  // Adds the process of a segment with metadata.
+  void AddIdentified(const FoundSegment& segment) {
+    if (!segment.has_metadata) return;
+    Ring& ring = rings_[{segment.identity.ring_id, segment.input.owner}];
+    const bool is_new = !ring.first.has_value();
+    if (is_new) ring.first = size_++;
+    if (!IsNamed(segment)) return;
+    const ProcessName name = NameOf(segment);
+    // The first name is that of the segments without a name, too.
+    const bool is_first = ring.by_name.empty();
+    const auto [group, is_added] =
+        ring.by_name.emplace(name, is_first ? *ring.first : size_);
+    if (is_added && !is_first) ++size_;
+    by_name_.emplace(std::pair(name, segment.input.owner), group->second);
+  }
+
+  // Gives a process without a name that of a segment without metadata. Call it
+  // after all calls of AddIdentified().
+  void AddNamed(const FoundSegment& segment) {
+    if (segment.has_metadata || !IsNamed(segment)) return;
+    if (!nameless_.has_value()) FindNameless();
+    const ProcessName name = ProcessOf(segment.input.name);
+    const uid_t owner = segment.input.owner;
+    const auto ring = nameless_->find({std::get<3>(name), owner});
+    if (ring == nameless_->end()) return;
+    if (by_name_.emplace(std::pair(name, owner), ring->second).second) {
+      nameless_->erase(ring);
+    }
+  }
+
+  // Returns the number of the segment's process, if it is known.
+  std::optional<size_t> Of(const FoundSegment& segment) const {
+    const uid_t owner = segment.input.owner;
+    if (segment.has_metadata) {
+      const Ring& ring = rings_.at({segment.identity.ring_id, owner});
+      return IsNamed(segment) ? ring.by_name.at(NameOf(segment)) : *ring.first;
+    }
+    if (!IsNamed(segment)) return std::nullopt;
+    const auto found = by_name_.find({ProcessOf(segment.input.name), owner});
+    if (found == by_name_.end()) return std::nullopt;
+    return found->second;
+  }
+
+ private:
+  struct Ring {
+    std::optional<size_t> first;
+    std::map<ProcessName, size_t> by_name;
+  };
+
+  // Returns the name with the ring id of the metadata, which decides.
+  static ProcessName NameOf(const FoundSegment& segment) {
+    ProcessName name = ProcessOf(segment.input.name);
+    std::get<3>(name) = RingIdPrefix(segment.identity.ring_id);
+    return name;
+  }
+
+  void FindNameless() {
+    nameless_.emplace();
+    for (const auto& [key, ring] : rings_) {
+      if (!ring.by_name.empty()) continue;
+      nameless_->emplace(std::pair(RingIdPrefix(key.first), key.second),
+                         *ring.first);
+    }
+  }
+
+  size_t size_ = 0;
+  // By ring id and owner.
+  std::map<std::pair<RingId, uid_t>, Ring> rings_;
+  // By name and owner.
+  std::map<std::pair<ProcessName, uid_t>, size_t> by_name_;
+  // The processes without a name, by RingIdPrefix() and owner.
+  std::optional<std::multimap<std::pair<uint32_t, uid_t>, size_t>> nameless_;
+};
+
 }  // namespace
 
 bool IsTrusted(uid_t owner, uid_t other) {
@@ -37,52 +130,35 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id) {
          segment.input.name.ring_id_prefix == RingIdPrefix(id);
 }
 
-std::vector<FoundSegment> TakeSegments(
-    std::vector<FoundSegment>* segments,
-    absl::FunctionRef<bool(const FoundSegment&)> is_its) {
-  const auto taken = std::stable_partition(
-      segments->begin(), segments->end(),
-      [&](const FoundSegment& segment) { return !is_its(segment); });
-  std::vector<FoundSegment> found(std::make_move_iterator(taken),
-                                  std::make_move_iterator(segments->end()));
-  segments->erase(taken, segments->end());
-  std::stable_sort(found.begin(), found.end(),
+void SortByNumber(std::vector<FoundSegment>* segments) {
+  std::stable_sort(segments->begin(), segments->end(),
                    [](const FoundSegment& a, const FoundSegment& b) {
                      return a.identity.number < b.identity.number;
                    });
-  return found;
 }
 
-std::vector<FoundSegment> TakeSegmentsOfOneProcess(
+std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
     std::vector<FoundSegment>* segments) {
-  const auto first = std::find_if(
-      segments->begin(), segments->end(),
-      [](const FoundSegment& segment) { return segment.has_metadata; });
-  if (first == segments->end()) return {};
-  const RingId id = first->identity.ring_id;
-  const uid_t owner = first->input.owner;
-  // The first name of a process; other names prove nothing.
-  const auto named = std::find_if(
-      segments->begin(), segments->end(), [&](const FoundSegment& segment) {
-        return segment.input.name.kind == FileKind::kSegment &&
-               segment.input.owner == owner && BelongsTo(segment, id);
-      });
-  const ParsedFileName name =
-      named == segments->end() ? ParsedFileName() : named->input.name;
-  return TakeSegments(segments, [&](const FoundSegment& segment) {
-    const ParsedFileName& other = segment.input.name;
-    return segment.input.owner == owner && BelongsTo(segment, id) &&
-           (other.kind != FileKind::kSegment ||
-            (other.process_id == name.process_id && other.host == name.host &&
-             other.program == name.program));
-  });
+  ProcessGroups groups;
+  for (const FoundSegment& segment : *segments) groups.AddIdentified(segment);
+  for (const FoundSegment& segment : *segments) groups.AddNamed(segment);
+  std::vector<std::vector<FoundSegment>> taken(groups.size());
+  std::vector<FoundSegment> rest;
+  for (FoundSegment& segment : *segments) {
+    const std::optional<size_t> group = groups.Of(segment);
+    (group ? taken[*group] : rest).push_back(std::move(segment));
+  }
+  *segments = std::move(rest);
+  for (std::vector<FoundSegment>& group : taken) SortByNumber(&group);
+  return taken;
 }
 
 RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
                        const std::vector<FoundSegment>& segments) {
+  const absl::crc32c_t seed = Seed(rebuilt);
   for (const FoundSegment& segment : segments) {
     if (segment.has_metadata && IsTrusted(ring.owner, segment.input.owner) &&
-        Seed(segment.identity.ring_id) == Seed(rebuilt)) {
+        Seed(segment.identity.ring_id) == seed) {
       return segment.identity.ring_id;
     }
   }
@@ -91,7 +167,7 @@ RingId IdOfRebuiltRing(const RingId& rebuilt, const InputFile& ring,
     header.ring_id[i] =
         static_cast<uint8_t>(ring.name.ring_id_prefix >> (24 - 8 * i));
   }
-  SetChecksumSeed(Seed(rebuilt), header.ring_id);
+  SetChecksumSeed(seed, header.ring_id);
   return RingIdOf(header);
 }
 
@@ -100,10 +176,23 @@ uint64_t FileBytes(const std::string& path) {
   return stat(path.c_str(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
 }
 
+// The result is the same for the same bytes if the file was read, or is
+// missing.
+bool MayInspectAgain(const FoundSegment& segment) {
+  const bool is_identified =
+      segment.has_metadata || segment.input.name.kind != FileKind::kSegment;
+  if (segment.status.ok() && is_identified) return false;
+  const bool is_lasting = segment.status.ok() ||
+                          absl::IsInvalidArgument(segment.status) ||
+                          absl::IsNotFound(segment.status);
+  return !is_lasting || !(StampOf(segment.input.path) == segment.stamp);
+}
+
 FoundSegment InspectSegment(const InputFile& input) {
   FoundSegment segment;
   segment.input = input;
   segment.identity.number = input.name.segment_number;
+  segment.stamp = StampOf(input.path);
   auto reader = SegmentReader::Open(input.path);
   if (!reader.ok()) {
     // Segments only grow: a segment that is empty now was empty before.

@@ -9,15 +9,30 @@
 #include <string>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/ring/os/file_identity.h"
 #include "ringlog/tools/decode/inputs.h"
 
 namespace ringlog {
 
+// Changes at each write to a file, and if another file gets its path. Zeros if
+// there is no such file.
+struct FileStamp {
+  FileIdentity identity;
+  int64_t bytes = 0;
+  int64_t modified_ns = 0;
+
+  friend bool operator==(const FileStamp& a, const FileStamp& b) {
+    return a.identity == b.identity && a.bytes == b.bytes &&
+           a.modified_ns == b.modified_ns;
+  }
+};
+
 struct FoundSegment {
   InputFile input;
+  // The file before the identity was read.
+  FileStamp stamp;
   // Result of opening the file. On an error, input.bytes is the length after
   // that.
   absl::Status status;
@@ -35,22 +50,24 @@ bool IsTrusted(uid_t owner, uid_t other);
 // Opens the file and reads its identity.
 FoundSegment InspectSegment(const InputFile& input);
 
+// Returns true if InspectSegment() may have another result now, for a segment
+// that it could not identify.
+bool MayInspectAgain(const FoundSegment& segment);
+
 // Returns true if the segment belongs to the ring `id`. For a segment without
 // metadata, compares the name.
 bool BelongsTo(const FoundSegment& segment, const RingId& id);
 
-// Moves the segments for which `is_its` returns true out of `segments`. Returns
-// them sorted by number.
-std::vector<FoundSegment> TakeSegments(
-    std::vector<FoundSegment>* segments,
-    absl::FunctionRef<bool(const FoundSegment&)> is_its);
-
-// Moves the segments of one process without a ring out of `segments`: those
-// with the ring id, the owner and the process's name of the first segment with
-// metadata, and those with this id and owner and other names. Returns them
-// sorted by number. Returns nothing if no segment has metadata.
-std::vector<FoundSegment> TakeSegmentsOfOneProcess(
+// Moves the segments with metadata out of `segments`, and those without whose
+// names belong to them. Groups them by process: segments with the same ring id,
+// owner and process's name, in the order of their first segments. Those with
+// other names join the first group with their id and owner. Each group is
+// sorted by number. The cost does not depend on the number of groups.
+std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
     std::vector<FoundSegment>* segments);
+
+// Sorts the segments by number.
+void SortByNumber(std::vector<FoundSegment>* segments);
 
 // Returns the id of the ring `ring`, whose header was rebuilt. Only the CRC-32C
 // of `rebuilt` is right, so:

@@ -1,5 +1,7 @@
 #include "ringlog/tools/decode/known_rings.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -11,7 +13,11 @@
 
 namespace ringlog {
 
-void KnownRings::Add(const InputFile& input, const RingHeader& header,
+KnownRings::Key KnownRings::KeyOf(const KnownRing& ring) {
+  return {RingIdPrefix(ring.id), ring.owner};
+}
+
+bool KnownRings::Add(const InputFile& input, const RingHeader& header,
                      bool is_rebuilt) {
   const std::string& path = input.path;
   KnownRing ring;
@@ -27,19 +33,36 @@ void KnownRings::Add(const InputFile& input, const RingHeader& header,
   ring.segment_directory = std::string(SegmentDirectory(header));
   const auto [known, is_new] = rings_.try_emplace(path);
   if (!is_new) {
-    if (IsSameRing(known->second, ring)) return;
+    if (IsSameRing(known->second, ring)) return true;
     // Another process has replaced the file.
-    const auto [begin, end] =
-        by_prefix_.equal_range(RingIdPrefix(known->second.id));
+    const auto [begin, end] = by_prefix_.equal_range(KeyOf(known->second));
     by_prefix_.erase(
         std::find_if(begin, end, [known = known](const auto& entry) {
           return entry.second == &*known;
         }));
   }
+  if (by_prefix_.count(KeyOf(ring)) == kMaxRingsOfId) {
+    rings_.erase(known);
+    return false;
+  }
   // Not the number of rings, which does not change if a ring is replaced.
   ring.number = next_number_++;
   known->second = std::move(ring);
-  by_prefix_.emplace(RingIdPrefix(known->second.id), &*known);
+  by_prefix_.emplace(KeyOf(known->second), &*known);
+  return true;
+}
+
+// Returns the rings with this prefix that may decide about files of `owner`.
+std::vector<const KnownRings::Entry*> KnownRings::TrustedRings(
+    uint32_t prefix, uid_t owner) const {
+  std::vector<const Entry*> found;
+  for (const uid_t user : std::set<uid_t>{owner, 0, geteuid()}) {
+    const auto [begin, end] = by_prefix_.equal_range({prefix, user});
+    for (auto entry = begin; entry != end; ++entry) {
+      found.push_back(entry->second);
+    }
+  }
+  return found;
 }
 
 bool KnownRings::IsSameRing(const KnownRing& a, const KnownRing& b) {
@@ -55,14 +78,12 @@ std::optional<std::string> KnownRings::OriginalOf(
   const auto found = rings_.find(path);
   if (found == rings_.end()) return std::nullopt;
   const KnownRing& ring = found->second;
-  const auto [begin, end] = by_prefix_.equal_range(RingIdPrefix(ring.id));
-  const auto original = std::find_if(begin, end, [&](const auto& entry) {
-    const auto& [other_path, other] = *entry.second;
-    return paths.count(other_path) != 0 && IsSameRing(ring, other) &&
-           IsTrusted(other.owner, ring.owner);
-  });
-  if (original == end) return std::nullopt;
-  return original->second->first;
+  for (const Entry* other : TrustedRings(RingIdPrefix(ring.id), ring.owner)) {
+    if (paths.count(other->first) != 0 && IsSameRing(ring, other->second)) {
+      return other->first;
+    }
+  }
+  return std::nullopt;
 }
 
 // Only a segment with the name of another process is certainly of another
@@ -75,11 +96,6 @@ bool KnownRings::IsNamedFor(const FoundSegment& segment,
           name.host == ring.host && name.program == ring.program);
 }
 
-bool KnownRings::MayOwn(const KnownRing& ring, const FoundSegment& segment) {
-  return IsTrusted(ring.owner, segment.input.owner) &&
-         BelongsTo(segment, ring.id) && IsNamedFor(segment, ring);
-}
-
 // Returns how well the segment fits the ring: the greater tuple fits better.
 std::tuple<bool, bool, bool> KnownRings::Nearness(const FoundSegment& segment,
                                                   const KnownRing& ring) {
@@ -90,24 +106,34 @@ std::tuple<bool, bool, bool> KnownRings::Nearness(const FoundSegment& segment,
           directory == ring.directory};
 }
 
-bool KnownRings::Owns(const std::string& path,
-                      const FoundSegment& segment) const {
-  const auto found = rings_.find(path);
-  if (found == rings_.end()) return false;
-  const KnownRing& ring = found->second;
-  if (!MayOwn(ring, segment)) return false;
-  // The nearest one of several rings owns the segment.
-  const auto [begin, end] = by_prefix_.equal_range(RingIdPrefix(ring.id));
-  for (auto entry = begin; entry != end; ++entry) {
-    const KnownRing& other = entry->second->second;
-    if (IsSameRing(ring, other) || !MayOwn(other, segment)) continue;
-    const auto mine = Nearness(segment, ring);
-    const auto theirs = Nearness(segment, other);
-    if (mine < theirs || (mine == theirs && other.number < ring.number)) {
-      return false;
+// The nearest one of several rings owns the segment, or a copy of it.
+const std::string* KnownRings::RingOf(
+    const FoundSegment& segment, const std::set<std::string>& paths) const {
+  const std::vector<const Entry*> rings =
+      TrustedRings(segment.has_metadata ? RingIdPrefix(segment.identity.ring_id)
+                                        : segment.input.name.ring_id_prefix,
+                   segment.input.owner);
+  const Entry* nearest = nullptr;
+  std::tuple<bool, bool, bool> nearness;
+  for (const Entry* entry : rings) {
+    const KnownRing& ring = entry->second;
+    if (!BelongsTo(segment, ring.id) || !IsNamedFor(segment, ring)) continue;
+    const auto its = Nearness(segment, ring);
+    if (nearest == nullptr || its > nearness ||
+        (its == nearness && ring.number < nearest->second.number)) {
+      nearest = entry;
+      nearness = its;
     }
   }
-  return true;
+  if (nearest == nullptr) return nullptr;
+  if (paths.count(nearest->first) != 0) return &nearest->first;
+  for (const Entry* entry : rings) {
+    if (paths.count(entry->first) != 0 && IsNamedFor(segment, entry->second) &&
+        IsSameRing(nearest->second, entry->second)) {
+      return &entry->first;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace ringlog

@@ -22,6 +22,7 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/os/process_identity.h"
@@ -36,6 +37,10 @@ namespace ringlog {
 // of creation.
 class KnownRings {
  public:
+  // Number of rings of one user whose ids may have the same first 4 bytes. The
+  // cost of Owns() is proportional to it.
+  static constexpr size_t kMaxRingsOfId = 32;
+
   KnownRings() = default;
   // by_prefix_ has pointers into rings_.
   KnownRings(const KnownRings&) = delete;
@@ -45,7 +50,8 @@ class KnownRings {
   // does nothing. If another ring was added with this path, replaces it,
   // because another process has replaced the file. A rebuilt header does not
   // name the owner, and is that of the same ring as any header with its id.
-  void Add(const InputFile& input, const RingHeader& header, bool is_rebuilt);
+  // Returns false if there are more than kMaxRingsOfId rings; it was not added.
+  bool Add(const InputFile& input, const RingHeader& header, bool is_rebuilt);
 
   // Returns the path of a trusted ring in `paths` that is the same ring as the
   // one at `path`: one file is a copy of the other. May be `path` itself if
@@ -57,7 +63,15 @@ class KnownRings {
   // Returns true if `segment` belongs to the ring at `path`. If several rings
   // have its id, it belongs to one of them only, or to several copies of one
   // ring. Returns false if the ring was not added.
-  bool Owns(const std::string& path, const FoundSegment& segment) const;
+  bool Owns(const std::string& path, const FoundSegment& segment) const {
+    return RingOf(segment, {path}) != nullptr;
+  }
+
+  // Returns the ring in `paths` that owns the segment; nullptr if there is
+  // none. Valid until the next call of Add(). The cost does not depend on the
+  // number of rings.
+  const std::string* RingOf(const FoundSegment& segment,
+                            const std::set<std::string>& paths) const;
 
  private:
   struct KnownRing {
@@ -80,16 +94,19 @@ class KnownRings {
   // By path.
   using Entry = std::pair<const std::string, KnownRing>;
 
+  // RingIdPrefix() and owner.
+  using Key = std::pair<uint32_t, uid_t>;
+
+  static Key KeyOf(const KnownRing& ring);
+  std::vector<const Entry*> TrustedRings(uint32_t prefix, uid_t owner) const;
   static bool IsSameRing(const KnownRing& a, const KnownRing& b);
   static bool IsNamedFor(const FoundSegment& segment, const KnownRing& ring);
-  static bool MayOwn(const KnownRing& ring, const FoundSegment& segment);
   static std::tuple<bool, bool, bool> Nearness(const FoundSegment& segment,
                                                const KnownRing& ring);
 
   size_t next_number_ = 0;
   std::map<std::string, KnownRing> rings_;
-  // By RingIdPrefix().
-  std::multimap<uint32_t, const Entry*> by_prefix_;
+  std::multimap<Key, const Entry*> by_prefix_;
 };
 
 }  // namespace ringlog

@@ -1,12 +1,12 @@
 #include "ringlog/tools/decode/plan.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <iterator>
 #include <map>
 #include <set>
-#include <tuple>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -28,6 +28,15 @@
 namespace ringlog {
 namespace {
 
+// Returns the number of rings that may be open at once, besides those that stay
+// open: a fraction of the files that this process may open.
+size_t MaxOpenRings() {
+  constexpr rlim_t kMax = 256;
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return 1;
+  return std::clamp<rlim_t>(files.rlim_cur / 8, 1, kMax);
+}
+
 class Planner {
  public:
   Planner(const std::vector<std::string>& paths, Report* report,
@@ -37,9 +46,19 @@ class Planner {
   std::vector<SourcePlan> Run();
 
  private:
+  // A ring that was read.
+  struct ReadRing {
+    InputFile input;
+    absl::StatusOr<RingImage> image;
+  };
+
   void AddRings();
-  absl::StatusOr<RingImage> ReadRing(const InputFile& input);
-  void AddRing(const InputFile& input);
+  std::vector<ReadRing> ReadSomeRings();
+  void Read(ReadRing* ring);
+  void Identify(std::vector<ReadRing>* rings);
+  void ReadLostCursorsAgain(std::vector<ReadRing>* rings);
+  bool Accept(const ReadRing& ring);
+  void AddRing(ReadRing ring, const std::vector<FoundSegment>& segments);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
                                          RingImage image,
                                          const ResumePoint& point);
@@ -71,69 +90,131 @@ std::vector<SourcePlan> Planner::Run() {
   return std::move(plans_);
 }
 
+// Adds the rings in groups: each group costs one reading of all directories,
+// and each ring in it an open file.
 void Planner::AddRings() {
-  InputFile ring;
-  while (files_.NextRing(&ring)) {
-    const absl::Status status = WithinMemory([&] { AddRing(ring); });
-    if (!status.ok()) report_->Unusable(ring.path, status);
-  }
-}
-
-// Reads the ring and then inspects the segments, so that all bytes that the
-// cursor counts are there. If a process began its first segment meanwhile, the
-// cursor seems to be lost; the ring is read a second time then.
-absl::StatusOr<RingImage> Planner::ReadRing(const InputFile& input) {
-  constexpr int kReadings = 2;
-  for (int reading = 1;; ++reading) {
-    absl::StatusOr<RingImage> read =
-        read_ring_ ? read_ring_(input.path)
-                   : RingImage::ReadInto(&room_, input.path);
-    // The segment that the cursor names may have been begun after the directory
-    // was read.
-    files_.Refresh();
-    if (!read.ok()) return read;
-    if (read->header_is_rebuilt()) {
-      read->SetRingId(
-          IdOfRebuiltRing(RingIdOf(read->header()), input, files_.segments));
+  std::vector<ReadRing> rings;
+  while (!(rings = ReadSomeRings()).empty()) {
+    std::set<std::string> accepted;
+    for (const ReadRing& ring : rings) {
+      if (Accept(ring)) accepted.insert(ring.input.path);
     }
-    files_.rings.Add(input, read->header(), read->header_is_rebuilt());
-    if (reading == kReadings) return read;
-    std::vector<FoundSegment> segments;
-    std::copy_if(files_.segments.begin(), files_.segments.end(),
-                 std::back_inserter(segments), [&](const FoundSegment& s) {
-                   return files_.rings.Owns(input.path, s);
-                 });
-    if (!CursorWasLost(read->facts(), KnownSegmentFacts(segments))) return read;
+    SegmentsByRing segments = files_.TakeSegments(accepted);
+    for (ReadRing& ring : rings) {
+      const std::string path = ring.input.path;
+      if (accepted.count(path) == 0) continue;
+      const absl::Status status =
+          WithinMemory([&] { AddRing(std::move(ring), segments[path]); });
+      if (!status.ok()) report_->Unusable(path, status);
+    }
   }
 }
 
-void Planner::AddRing(const InputFile& input) {
-  absl::StatusOr<RingImage> read = ReadRing(input);
-  if (absl::IsNotFound(read.status()) && input.from_directory) {
-    return;  // recovered meanwhile: its segments have all records
+// Reads the next rings, as many as may be open at once, and then inspects the
+// segments, so that all bytes that the cursors count are there. Returns none if
+// none are left.
+std::vector<Planner::ReadRing> Planner::ReadSomeRings() {
+  std::vector<ReadRing> rings;
+  InputFile input;
+  for (size_t i = MaxOpenRings(); i > 0 && files_.NextRing(&input); --i) {
+    rings.push_back({input, absl::UnknownError("")});
+    Read(&rings.back());
   }
-  if (!read.ok()) {
-    report_->Unusable(input.path, read.status());
-    return;
+  if (rings.empty()) return rings;
+  // The segments that the cursors name may have been begun after the
+  // directories were read.
+  files_.Refresh();
+  Identify(&rings);
+  ReadLostCursorsAgain(&rings);
+  return rings;
+}
+
+void Planner::Read(ReadRing* ring) {
+  const std::string& path = ring->input.path;
+  const absl::Status status = WithinMemory([&] {
+    ring->image =
+        read_ring_ ? read_ring_(path) : RingImage::ReadInto(&room_, path);
+    if (ring->image.ok()) ring->image->FreeMemory();
+  });
+  if (!status.ok()) ring->image = status;
+}
+
+// Completes the ids of rings without headers. A ring that cannot be known
+// becomes an error.
+void Planner::Identify(std::vector<ReadRing>* rings) {
+  for (ReadRing& ring : *rings) {
+    if (!ring.image.ok()) continue;
+    RingImage& image = *ring.image;
+    if (image.header_is_rebuilt()) {
+      image.SetRingId(IdOfRebuiltRing(RingIdOf(image.header()), ring.input,
+                                      files_.segments));
+    }
+    const absl::Status added =
+        files_.AddRing(ring.input, image.header(), image.header_is_rebuilt());
+    if (!added.ok()) ring.image = added;
+  }
+}
+
+// If a process began its first segment after its ring was read, the cursor
+// seems to be lost: reads the ring a second time.
+void Planner::ReadLostCursorsAgain(std::vector<ReadRing>* rings) {
+  std::set<std::string> paths;
+  for (const ReadRing& ring : *rings) {
+    if (ring.image.ok() && ring.image->cursor_state() == CursorState::kNone) {
+      paths.insert(ring.input.path);
+    }
+  }
+  if (paths.empty()) return;
+  const std::vector<FoundSegment> all = files_.segments;
+  const SegmentsByRing segments = files_.TakeSegments(paths);
+  files_.segments = all;
+  bool any = false;
+  for (ReadRing& ring : *rings) {
+    const auto its = segments.find(ring.input.path);
+    if (its == segments.end() || !ring.image.ok() ||
+        !CursorWasLost(ring.image->facts(), KnownSegmentFacts(its->second))) {
+      continue;
+    }
+    Read(&ring);
+    any = true;
+  }
+  if (!any) return;
+  files_.Refresh();
+  Identify(rings);
+}
+
+// Returns true if the ring counts. Reports it otherwise.
+bool Planner::Accept(const ReadRing& ring) {
+  const InputFile& input = ring.input;
+  const absl::Status& status = ring.image.status();
+  if (absl::IsNotFound(status) && input.from_directory) {
+    return false;  // recovered meanwhile: its segments have all records
+  }
+  if (!status.ok()) {
+    report_->Unusable(input.path, status);
+    return false;
   }
   if (const auto original = files_.rings.OriginalOf(input.path, ring_paths_)) {
     report_->Unusable(input.path, absl::InvalidArgumentError(absl::StrCat(
                                       "another copy of the ring ", *original,
                                       "; give one of them")));
-    return;
+    return false;
   }
   ring_paths_.insert(input.path);
-  std::vector<FoundSegment> segments =
-      TakeSegments(&files_.segments, [&](const FoundSegment& segment) {
-        return files_.rings.Owns(input.path, segment);
-      });
-  const RingFacts facts = read->facts();
+  return true;
+}
+
+void Planner::AddRing(ReadRing ring,
+                      const std::vector<FoundSegment>& segments) {
+  const InputFile& input = ring.input;
+  RingImage image = *std::move(ring.image);
+  const RingFacts facts = image.facts();
   const ResumePoint point = DecideResumePoint(
-      facts, ReadSegmentFacts(read->header(), facts, segments));
-  ReportDamage(input, *read, segments, point);
+      facts, ReadSegmentFacts(image.header(), facts, segments));
+  ReportDamage(input, image, segments, point);
   SourcePlan plan;
   AddSegments(segments, &point, &plan);
-  plan.ring = MakeRingPart(input, *std::move(read), point);
+  plan.ring = MakeRingPart(input, std::move(image), point);
   plans_.push_back(std::move(plan));
 }
 
@@ -267,19 +348,10 @@ void Planner::ReportUnreadable(const FoundSegment& file) {
 void Planner::AddSegmentsWithoutRing() {
   // Segments that were begun after their ring was read, by its process or by
   // recovery, have only records that the ring had.
-  for (const std::string& path : ring_paths_) {
-    TakeSegments(&files_.segments, [&](const FoundSegment& segment) {
-      return files_.rings.Owns(path, segment);
-    });
-  }
+  files_.TakeSegments(ring_paths_);
   // Segments without metadata join those with metadata of the same ring.
-  std::vector<std::vector<FoundSegment>> groups;
-  while (true) {
-    std::vector<FoundSegment> group =
-        TakeSegmentsOfOneProcess(&files_.segments);
-    if (group.empty()) break;
-    groups.push_back(std::move(group));
-  }
+  std::vector<std::vector<FoundSegment>> groups =
+      TakeSegmentsByProcess(&files_.segments);
   // The others are grouped by their names, or are sources of their own.
   std::map<std::pair<ProcessName, uid_t>, size_t> by_name;
   for (FoundSegment& segment : files_.segments) {
@@ -295,10 +367,7 @@ void Planner::AddSegmentsWithoutRing() {
     }
   }
   for (std::vector<FoundSegment>& group : groups) {
-    std::stable_sort(group.begin(), group.end(),
-                     [](const FoundSegment& a, const FoundSegment& b) {
-                       return a.identity.number < b.identity.number;
-                     });
+    SortByNumber(&group);
     SourcePlan plan;
     AddSegments(group, nullptr, &plan);
     if (!plan.segments.empty()) plans_.push_back(std::move(plan));

@@ -15,14 +15,19 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode_sink.h"
+#include "ringlog/tools/decode/found_segment.h"
+#include "ringlog/tools/decode/inputs.h"
 #include "ringlog/tools/decode/report.h"
 #include "ringlog/tools/decode/ring_image.h"
 #include "ringlog/tools/decode/source.h"
@@ -41,6 +46,12 @@ std::map<std::string, int>& Hidden() {
 }
 void HideFromNextReadings(const std::string& path, int readings) {
   Hidden()[std::filesystem::path(path).filename()] = readings;
+}
+
+// Number of complete readings of a directory.
+int& Readings() {
+  static int readings = 0;
+  return readings;
 }
 
 // Zeroes both cursors, as if these pages of the ring had been lost.
@@ -191,6 +202,33 @@ TEST_F(PlanTest, SegmentsOfTheLastReadingMayHaveHoles) {
   EXPECT_THAT(Segments(), ElementsAre(process_.segment_path(1)));
 }
 
+// Another user can make as many files as the disk has room for.
+TEST_F(PlanTest, ReadingsOfTheDirectoryDoNotGrowWithTheRings) {
+  process_.Log("a");
+  const std::string ring = ReadFile(process_.ring_path()).substr(0, 8192);
+  for (int i = 0; i < 100; ++i) {
+    WriteFile(absl::StrCat(directory_, "/", i, ".ring"), ring);
+  }
+  Readings() = 0;
+  Make();
+  EXPECT_LE(Readings(), 10);
+}
+
+TEST_F(PlanTest, UnchangedSegmentIsNotInspectedAgain) {
+  process_.NameSegment();
+  process_.CreateSegment();
+  InputFile input;
+  input.path = process_.segment_path(1);
+  input.name = ParseFileName(Basename(input.path));
+  for (const char* content : {"", "not a zstd file", "neither this"}) {
+    WriteFile(input.path, content);
+    const FoundSegment segment = InspectSegment(input);
+    EXPECT_FALSE(MayInspectAgain(segment)) << content;
+    WriteFile(input.path, absl::StrCat(content, "x"));
+    EXPECT_TRUE(MayInspectAgain(segment)) << content;
+  }
+}
+
 TEST_F(PlanTest, UnpublishedFirstSegmentDoesNotCount) {
   process_.Log("a");
   process_.TakeAndWrite();
@@ -218,5 +256,6 @@ extern "C" dirent* readdir(DIR* directory) {
     if (hidden == ringlog::Hidden().end() || hidden->second == 0) return entry;
     --hidden->second;
   }
+  ++ringlog::Readings();
   return nullptr;
 }
