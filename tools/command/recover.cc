@@ -17,7 +17,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "ringlog/compress/recovery/leftover_file.h"
-#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/recovery/leftover_segments.h"
 #include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/file_name.h"
@@ -34,6 +33,7 @@
 #include "ringlog/tools/command/gap_messages.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
+#include "ringlog/tools/command/recover_in_place.h"
 #include "ringlog/tools/command/recover_output.h"
 #include "ringlog/tools/command/recover_ring.h"
 #include "ringlog/tools/command/recover_sources.h"
@@ -141,8 +141,7 @@ class Recovery {
             "a ring without headers cannot be recovered in its own directory; "
             "give another one with --out");
       }
-      ring = absl::CancelledError();  // closes the file, which is opened again
-      absl::Status status = RecoverInPlace(path);
+      const absl::Status status = RecoverInOutput(path, *ring);
       // Another process has recovered it: its segments are in the output.
       if (absl::IsNotFound(status) && access(path.c_str(), F_OK) != 0) {
         return absl::OkStatus();
@@ -186,22 +185,17 @@ class Recovery {
                                     " more gaps, which are in its segments"));
   }
 
-  absl::Status RecoverInPlace(const std::string& path) {
-    const absl::Status status = RecoverInto(*output_->directory(), path);
-    return absl::Status(status.code(),
-                        WithPathOf(*output_->directory(), status.message()));
-  }
-
-  absl::Status RecoverInto(const Directory& output, const std::string& path) {
+  absl::Status RecoverInOutput(const std::string& path,
+                               const LeftoverRing& ring) {
     const absl::StatusOr<LeftoverReport> report =
-        RecoverLeftover(path, output.DescriptorPath(), SegmentWriterOptions());
+        RecoverInPlace(path, ring, output_->directory());
     if (!report.ok()) return report.status();
     ReportGaps(path, *report);
     if (report->segment_path.empty()) return absl::OkStatus();
     const absl::StatusOr<SegmentIndex> content =
         BuildSegmentIndex(report->segment_path);
     if (!content.ok()) return content.status();
-    PrintSegment(WithPathOf(output, report->segment_path), *content);
+    PrintSegment(report->segment_path, *content);
     return absl::OkStatus();
   }
 

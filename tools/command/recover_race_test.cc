@@ -128,6 +128,33 @@ TEST(RecoverRaceTest, RingRecoveredAfterReadingCountsOnce) {
   EXPECT_EQ(records, 10);
 }
 
+// Another user puts another directory in the place of the one that the tool
+// recovers. It has a ring with the same name, which belongs elsewhere.
+TEST(RecoverRaceTest, RingOfAnotherDirectoryStays) {
+  const std::string directory = MakeTestDirectory() + "/log";
+  const std::string other = MakeTestDirectory() + "/log";
+  for (const std::string& path : {directory, other}) {
+    std::filesystem::create_directory(path);
+  }
+  {
+    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
+    process.LogNumbered(5);
+  }
+  const std::string ring = FilesIn(directory, ".ring").at(0);
+  const std::string content = ReadFile(ring);
+  const std::string name = std::filesystem::path(ring).filename();
+  WriteFile(other + "/" + name, content);
+  g_at_lock = [&] {
+    std::filesystem::rename(directory, directory + ".moved");
+    std::filesystem::rename(other, directory);
+  };
+  EXPECT_EQ(Recover({directory}, directory), 2);
+  ASSERT_EQ(g_at_lock, nullptr) << "the directory was not replaced";
+  EXPECT_EQ(ReadFile(ring), content);
+  EXPECT_TRUE(FilesIn(directory, ".zst").empty());
+  EXPECT_TRUE(FilesIn(directory + ".moved", ".zst").empty());
+}
+
 }  // namespace
 }  // namespace ringlog
 

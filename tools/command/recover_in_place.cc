@@ -1,0 +1,78 @@
+#include "ringlog/tools/command/recover_in_place.h"
+
+#include <sys/stat.h>
+
+#include <cstring>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "ringlog/compress/recovery/leftover_segments.h"
+#include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/fork_closed_file.h"
+#include "ringlog/ring/ring_format.h"
+
+namespace ringlog {
+namespace {
+
+absl::Status Replaced(const std::string& path) {
+  return absl::UnavailableError(absl::StrCat(
+      path, ": another process has replaced it; run the command again"));
+}
+
+bool HasSeveralNames(const ForkClosedFile& file) {
+  struct stat st;
+  return fstat(file.fd(), &st) == 0 && st.st_nlink > 1;
+}
+
+absl::Status CheckName(const RingHeader& header, const std::string& path) {
+  const std::string name = RingFileName(header);
+  if (Basename(path) == name) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, ": its header has the name ", name,
+      "; if it is no copy of another ring, give it this name, or use ringlog "
+      "recover --out with another directory"));
+}
+
+}  // namespace
+
+absl::StatusOr<LeftoverReport> RecoverInPlace(const std::string& path,
+                                              const LeftoverRing& read,
+                                              Directory* output) {
+  absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
+  if (!directory.ok()) return directory.status();
+  const std::string name(Basename(path));
+  if (FileIsGone(directory->PathOf(name))) {
+    return absl::NotFoundError(
+        absl::StrCat(path, ": another process has recovered it"));
+  }
+  if (!directory->Names(name, read.file.fd())) return Replaced(path);
+  const bool is_copied = HasSeveralNames(read.file);
+  // Closing the file unlocks it, so it stays open until it is deleted.
+  const absl::StatusOr<ForkClosedFile> file = OpenLeftover(&*directory, name);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<LeftoverRing> ring = ReadLeftover(file->fd(), path);
+  if (!ring.ok()) return ring.status();
+  // OpenLeftover() replaces a ring with several names by a copy.
+  const RingHeader& header = ring->ring->summary().header;
+  const bool is_same = is_copied
+                           ? std::memcmp(&header, &read.ring->summary().header,
+                                         sizeof header) == 0
+                           : file->identity() == read.file.identity();
+  if (!is_same) return Replaced(path);
+  if (absl::Status s = CheckName(header, path); !s.ok()) return s;
+  LeftoverReport report;
+  report.ring_path = path;
+  if (absl::Status s = AddToSegments(ring->ring.get(), output,
+                                     SegmentWriterOptions(), &report);
+      !s.ok()) {
+    return PrependPath(s, path);
+  }
+  // Death here: the next recovery finds the records in the segments.
+  if (!directory->Names(name, file->fd())) return Replaced(path);
+  if (absl::Status s = directory->Delete(name); !s.ok()) return s;
+  return report;
+}
+
+}  // namespace ringlog
