@@ -9,7 +9,7 @@
 namespace ringlog {
 namespace {
 
-constexpr int kMaxWindowLog = 27;
+constexpr int kLargeWindowLog = 27;
 
 }  // namespace
 
@@ -21,6 +21,11 @@ FrameDecoder::FrameDecoder(const SegmentFile* file, uint64_t limit)
       out_(ZSTD_DStreamOutSize(), '\0') {
   if (context_ == nullptr) return;
   ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
+}
+
+void FrameDecoder::PermitLargeWindows() {
+  if (context_ == nullptr) return;
+  ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kLargeWindowLog);
 }
 
 FrameDecoder::~FrameDecoder() = default;

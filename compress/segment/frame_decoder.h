@@ -14,17 +14,27 @@
 
 namespace ringlog {
 
-// Memory: a window of at most 128 MiB, and two buffers. A frame with a larger
-// window is reported as damaged.
+// Memory: a window of at most 8 MiB, and two buffers; see PermitLargeWindows().
+// A frame with a larger window is reported as damaged, so that many files can
+// be read at the same time, whoever made them.
 //
 // Thread-compatible. The file must outlive the decoder.
 class FrameDecoder {
  public:
+  // Binary logarithm of the bytes of the largest window. zstd has this one at
+  // level 19. SegmentWriter makes no larger one, and zstd does so only with
+  // --ultra or --long.
+  static constexpr int kMaxWindowLog = 23;
+
   // Reads `file` up to `limit`.
   FrameDecoder(const SegmentFile* file, uint64_t limit);
   ~FrameDecoder();
   FrameDecoder(const FrameDecoder&) = delete;
   FrameDecoder& operator=(const FrameDecoder&) = delete;
+
+  // Decodes frames with windows of up to 128 MiB, as zstd does by default. For
+  // a caller that reads one file at a time. Requires: Begin() was not called.
+  void PermitLargeWindows();
 
   // Begins to decode the frame at `offset`.
   void Begin(uint64_t offset);

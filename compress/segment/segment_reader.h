@@ -27,7 +27,7 @@
 //   is read once.
 // - Zeros at the end of the file count as its end. A file system may have
 //   allocated them. A hole elsewhere is damage, which is skipped and not read.
-// - Memory is bounded for every file: a window of 128 MiB, and a frame or a
+// - Memory is bounded for every file: a window of 8 MiB, and a frame or a
 //   record of kMaxWholeBytes. A frame with more text is delivered in pieces
 //   before its checksum is verified. Segments have no such frames.
 // - Time is proportional to the size of the file's data, without its holes, and
@@ -98,6 +98,10 @@ class SegmentReader {
     kMetadata,  // The frame before is complete. metadata() describes it.
     kEnd,       // The end of the file, or the limit.
   };
+  // Reads frames with windows of up to 128 MiB; see FrameDecoder. Requires:
+  // Next() was not called.
+  void PermitLargeWindows() { decoder_.PermitLargeWindows(); }
+
   // Returns the next record, a metadata frame, or the end.
   Result Next(absl::string_view* lines);
   // Like Next(), but returns all records of the frame that are in memory, in

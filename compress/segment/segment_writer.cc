@@ -8,6 +8,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/segment/frame_decoder.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "zstd.h"
 
@@ -37,6 +38,8 @@ absl::Status ZstdError(size_t result) {
   return absl::InternalError(absl::StrCat("zstd: ", ZSTD_getErrorName(result)));
 }
 
+constexpr int kMaxLevelWithSmallWindow = 19;
+
 // Returns a context for frames with checksums. Internal: zstd is out of memory.
 absl::StatusOr<ZstdCompressor> MakeContext(int compression_level) {
   ZstdCompressor context(ZSTD_createCCtx());
@@ -48,6 +51,11 @@ absl::StatusOr<ZstdCompressor> MakeContext(int compression_level) {
         ZSTD_CCtx_setParameter(context.get(), parameter, value);
     if (ZSTD_isError(result)) return ZstdError(result);
   }
+  // Levels above 19 have windows that readers refuse.
+  if (compression_level <= kMaxLevelWithSmallWindow) return context;
+  const size_t result = ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog,
+                                               FrameDecoder::kMaxWindowLog);
+  if (ZSTD_isError(result)) return ZstdError(result);
   return context;
 }
 

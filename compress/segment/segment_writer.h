@@ -36,8 +36,8 @@ namespace ringlog {
 
 struct SegmentWriterOptions {
   // zstd compression level; may be negative. A level outside zstd's range is
-  // replaced by the nearest one. On logs, level 3 was slower than level 1
-  // without being smaller.
+  // replaced by the nearest one. The window has at most 8 MiB. On logs, level 3
+  // was slower than level 1 without being smaller.
   int compression_level = 1;
   // Text bytes after which a frame ends, with the batch that reaches them. At
   // most 256 MiB; larger values count as 256 MiB.

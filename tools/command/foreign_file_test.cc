@@ -1,6 +1,8 @@
 // Tests of `ringlog cat` with zstd files of other programs: each line is a
 // record, and the output has the requested format.
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
+constexpr size_t kLongTextBytes = 32'000'000;
+constexpr int64_t kMaxRssKib = 200 << 10;
+
 class ForeignFileTest : public ::testing::Test {
  protected:
   // Writes a file like `zstd` and returns its path.
@@ -28,6 +33,27 @@ class ForeignFileTest : public ::testing::Test {
                                        text.size(), /*compressionLevel=*/3);
     EXPECT_FALSE(ZSTD_isError(bytes));
     frame.resize(bytes);
+    std::string path = absl::StrCat(directory_, "/", name);
+    WriteFile(path, frame);
+    return path;
+  }
+
+  // Writes a file like `zstd --long=27`: the text fills the window.
+  std::string LongWindowFile(const std::string& name) {
+    std::string text(kLongTextBytes, 'x');
+    for (size_t i = 999; i < text.size(); i += 1000) text[i] = '\n';
+    std::string frame(ZSTD_compressBound(text.size()), '\0');
+    ZSTD_CCtx* const context = ZSTD_createCCtx();
+    ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, 27);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
+    ZSTD_outBuffer out = {frame.data(), frame.size(), 0};
+    ZSTD_inBuffer in = {text.data(), 1, 0};
+    EXPECT_FALSE(ZSTD_isError(
+        ZSTD_compressStream2(context, &out, &in, ZSTD_e_continue)));
+    in.size = text.size();
+    EXPECT_EQ(ZSTD_compressStream2(context, &out, &in, ZSTD_e_end), 0u);
+    ZSTD_freeCCtx(context);
+    frame.resize(out.pos);
     std::string path = absl::StrCat(directory_, "/", name);
     WriteFile(path, frame);
     return path;
@@ -56,6 +82,21 @@ TEST_F(ForeignFileTest, AddsMissingLastLineBreak) {
   EXPECT_EQ(run.out, "first\none\ntwo\n");
   EXPECT_EQ(RunTool("ringlog", {"cat", "--last=2", one, two}).out,
             "one\ntwo\n");
+}
+
+// A frame with a window of 128 MiB needs that memory before its first line.
+TEST_F(ForeignFileTest, LargeWindowsAreReadOnlyFromOneFile) {
+  std::vector<std::string> words = {"cat"};
+  for (int i = 0; i < 20; ++i) {
+    words.push_back(LongWindowFile(absl::StrCat("long", i, ".log.zst")));
+  }
+  const ToolRun all = RunTool("ringlog", words);
+  EXPECT_EQ(all.exit_status, 1);
+  EXPECT_THAT(all.err, HasSubstr("too much memory"));
+  EXPECT_LT(all.max_rss_kib, kMaxRssKib);
+  const ToolRun one = RunTool("ringlog", {"cat", words[1]});
+  EXPECT_EQ(one.exit_status, 0) << one.err;
+  EXPECT_EQ(one.out.size(), kLongTextBytes);
 }
 
 TEST_F(ForeignFileTest, PrintsJsonObjectsUnchanged) {

@@ -168,6 +168,7 @@ class Verifier {
     end_position_ = 0;
     Content ring_content;
     Source source(&plan, &report_, std::nullopt, &listener_);
+    source.PermitLargeWindows();
     while (source.Next()) {
       const DecodedRecord& record = source.record();
       OnRecord(record, &ring_content);

@@ -26,6 +26,7 @@ void DecodeOne(const SourcePlan& plan, const DecodeSink& sink, Report* report) {
   std::optional<LineFormat> bulk_format;
   if (sink.on_lines != nullptr) bulk_format = sink.lines_format;
   Source source(&plan, report, bulk_format);
+  source.PermitLargeWindows();
   while (source.Next()) {
     if (source.lines_are_ours() && source.lines_format() == bulk_format) {
       if (!sink.on_lines(source.lines())) return;

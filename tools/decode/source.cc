@@ -107,6 +107,7 @@ bool Source::OpenSegment() {
     return false;
   }
   reader_ = *std::move(reader);
+  if (permits_large_windows_) reader_->PermitLargeWindows();
   // The format of a segment without metadata is not known yet.
   in_bulk_ = reader_->first_metadata() != nullptr &&
              bulk_format_ == reader_->format() && !overlaps();

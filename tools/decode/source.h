@@ -55,6 +55,11 @@ class Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
+  // Reads files that zstd made with --ultra or --long, too. For a caller that
+  // reads one source at a time: each needs up to 128 MiB instead of 8 MiB.
+  // Requires: Next() was not called.
+  void PermitLargeWindows() { permits_large_windows_ = true; }
+
   // Moves to the next record or records; returns false at the end. Reports gaps
   // and damage on the way.
   bool Next();
@@ -97,6 +102,7 @@ class Source {
   std::optional<LineFormat> bulk_format_;
   const SegmentListener* listener_;
 
+  bool permits_large_windows_ = false;
   size_t segment_ = 0;  // index in plan_->segments
   std::unique_ptr<SegmentReader> reader_;
   bool in_bulk_ = false;
