@@ -16,7 +16,7 @@ namespace ringlog {
 
 // Memory: a window of at most 8 MiB, and two buffers; see PermitLargeWindows().
 // A frame with a larger window is reported as damaged, so that many files can
-// be read at the same time, whoever made them.
+// be read at the same time, also those of untrusted users.
 //
 // Thread-compatible. The file must outlive the decoder.
 class FrameDecoder {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/costly_rings.h"
+#include "ringlog/testing/fixtures/repair_checksums.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -110,6 +112,26 @@ TEST_F(RingCostTest, CrashReports) {
 
 TEST_F(RingCostTest, RingWithoutHeaders) {
   ExpectCheap(MakeRingOfSeeds(directory_), 2, 2000 * kMiB);
+}
+
+// Process 1 lives, but does not map the ring.
+TEST_F(RingCostTest, ForgedOwnerMakesNoCopyOfTheRing) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to see mappings";
+  const std::string path = MakeFullRing(directory_, 16);
+  std::string ring = ReadFile(path);
+  RingHeader header;
+  std::memcpy(&header, ring.data(), sizeof header);
+  header.process_id = 1;
+  header.process_start_ticks = 0;
+  std::memcpy(ring.data(), &header, sizeof header);
+  std::memcpy(ring.data() + kRingHeaderCopyOffset, &header, sizeof header);
+  RepairRingChecksums(&ring);
+  WriteFile(path, ring);
+  ToolOptions options;
+  options.environment = {"TMPDIR=/nonexistent"};
+  options.stdout_path = "/dev/null";
+  const ToolRun run = RunTool("ringlog", {"cat", path}, options);
+  EXPECT_EQ(run.exit_status, 0) << run.err;
 }
 
 // A ring of 64 MiB that is in use, and full of records that are in no segment.

@@ -34,11 +34,11 @@ class FoundFiles {
   // directory cannot be read.
   void AddNearby(const std::string& directory);
 
-  // Reads the directories again, and the identities of new segments. Reads those
-  // that could not be read or identified again if they have changed since. Call
-  // it after rings were read: all bytes that their cursors count are in the
-  // segments then. The cost is that of all files, so call it once for many
-  // rings.
+  // Reads the directories again, and the identities of new segments. Reads
+  // those that could not be read or identified again if they have changed
+  // since. Call it after rings were read: all bytes that their cursors count
+  // are in the segments then. The cost is that of all files, so call it once
+  // for many rings.
   void Refresh();
 
   // Does the same, but of the new files adds only rings of the processes of

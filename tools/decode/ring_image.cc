@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/os/file_lock.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/ring_header_scan.h"
@@ -162,11 +163,14 @@ absl::Status RingImage::FindHeader() {
   return absl::OkStatus();
 }
 
-// Returns true if a process may write to the file. Also true if locks do not
-// work: then only the identity of the owner counts.
+// Returns true if a process may write to the file. Its owner does so without a
+// lock only if it maps the file: a forged header can name any process. Also
+// true if locks do not work.
 bool RingImage::MayBeInUse(const std::string& path) const {
   const absl::StatusOr<bool> is_locked = IsLocked(file_.fd(), path);
-  return !is_locked.ok() || *is_locked || owner_may_be_alive();
+  return !is_locked.ok() || *is_locked ||
+         (owner_may_be_alive() &&
+          MayHaveMapped(header().process_id, Basename(path)));
 }
 
 // Copies all items to `spool`. Returns false as soon as they take more than
