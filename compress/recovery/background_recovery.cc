@@ -3,6 +3,8 @@
 #include <pthread.h>
 
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -13,6 +15,7 @@
 #include "ringlog/ring/os/background_thread.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_safe_mutex.h"
+#include "ringlog/ring/os/memory_limit.h"
 #include "ringlog/ring/os/recent_failures.h"
 #include "ringlog/ring/os/stderr_log.h"
 
@@ -31,12 +34,16 @@ struct BackgroundRecovery::State {
   // Returns true if a round is due at `now`; the caller must start it.
   bool BeginRound(absl::Duration now) ABSL_LOCKS_EXCLUDED(mutex);
   void RunRound(absl::Duration now) ABSL_LOCKS_EXCLUDED(mutex);
+  // Adds to `*recovered_files`. Throws std::bad_alloc without memory.
+  void RecoverAll(absl::Duration now, uint64_t* recovered_files);
   void EndRound(uint64_t recovered_files) ABSL_LOCKS_EXCLUDED(mutex);
 
-  // Returns the number of recovered files, and adds each error that is new.
-  uint64_t RecoverFiles(const std::string& ring_directory,
-                        const std::string& segment_directory,
-                        absl::Duration now, std::vector<absl::Status>* errors);
+  // Adds the number of recovered files, and each error that is new.
+  void RecoverFiles(const std::string& ring_directory,
+                    const std::string& segment_directory, absl::Duration now,
+                    LeftoverErrors* errors, uint64_t* recovered_files);
+  void AddForeign(const std::string& directory, const Leftovers& leftovers,
+                  LeftoverErrors* errors);
 
   const std::vector<Directories> directories;
   const absl::Duration interval;
@@ -53,6 +60,8 @@ struct BackgroundRecovery::State {
   // Used only by the thread of the running round.
   SegmentWriterOptions round_segment;
   RecentFailures failures;
+  // Paths of segment directories whose foreign rings were reported.
+  std::set<std::string> reported_foreign;
 };
 
 bool BackgroundRecovery::State::BeginRound(absl::Duration now) {
@@ -76,44 +85,64 @@ void BackgroundRecovery::State::EndRound(uint64_t recovered_files) {
 }
 
 void BackgroundRecovery::State::RunRound(absl::Duration now) {
-  std::vector<absl::Status> errors;
   uint64_t recovered_files = 0;
-  failures.RemoveDeleted();
-  for (const Directories& pair : directories) {
-    recovered_files += RecoverFiles(pair.segments, pair.segments, now, &errors);
-    if (pair.rings != pair.segments) {
-      recovered_files += RecoverFiles(pair.rings, pair.segments, now, &errors);
-    }
+  if (!FitsInMemory([&] { RecoverAll(now, &recovered_files); })) {
+    FitsInMemory([] {
+      WarnRateLimited(
+          "cannot recover leftover rings: no memory; the files stay");
+    });
   }
-  WarnOfLeftovers(errors);
   EndRound(recovered_files);
 }
 
-uint64_t BackgroundRecovery::State::RecoverFiles(
+void BackgroundRecovery::State::RecoverAll(absl::Duration now,
+                                           uint64_t* recovered_files) {
+  LeftoverErrors errors;
+  failures.RemoveDeleted();
+  for (const Directories& pair : directories) {
+    RecoverFiles(pair.segments, pair.segments, now, &errors, recovered_files);
+    if (pair.rings != pair.segments) {
+      RecoverFiles(pair.rings, pair.segments, now, &errors, recovered_files);
+    }
+  }
+  errors.Warn();
+}
+
+void BackgroundRecovery::State::RecoverFiles(
     const std::string& ring_directory, const std::string& segment_directory,
-    absl::Duration now, std::vector<absl::Status>* errors) {
-  const absl::StatusOr<std::vector<std::string>> leftovers =
+    absl::Duration now, LeftoverErrors* errors, uint64_t* recovered_files) {
+  const absl::StatusOr<Leftovers> leftovers =
       FindLeftovers(ring_directory, segment_directory);
   if (!leftovers.ok()) {
-    if (failures.Add(ring_directory, now)) {
-      errors->push_back(leftovers.status());
-    }
-    return 0;
+    if (failures.Add(ring_directory, now)) errors->Add(leftovers.status());
+    return;
   }
   failures.Remove(ring_directory);
-  uint64_t recovered_files = 0;
-  for (const std::string& path : *leftovers) {
+  for (const std::string& path : leftovers->paths) {
     if (failures.IsRecent(path, now)) continue;
     const absl::Status status =
         RecoverLeftover(path, segment_directory, round_segment).status();
     if (status.ok()) {
-      ++recovered_files;
+      ++*recovered_files;
     } else if (!absl::IsFailedPrecondition(status) && !FileIsGone(path) &&
                failures.Add(path, now)) {
-      errors->push_back(status);
+      errors->Add(status);
     }
   }
-  return recovered_files;
+  if (ring_directory == segment_directory) {
+    AddForeign(ring_directory, *leftovers, errors);
+  }
+}
+
+// Foreign rings are reported once, until there is none.
+void BackgroundRecovery::State::AddForeign(const std::string& directory,
+                                           const Leftovers& leftovers,
+                                           LeftoverErrors* errors) {
+  if (leftovers.foreign_count == 0) {
+    reported_foreign.erase(directory);
+  } else if (reported_foreign.insert(directory).second) {
+    errors->Add(leftovers.first_foreign, leftovers.foreign_count);
+  }
 }
 
 BackgroundRecovery::BackgroundRecovery(const Options& options)

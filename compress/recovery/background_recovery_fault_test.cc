@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,14 +16,17 @@
 #include <string>
 
 #include "absl/base/config.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/recovery/background_recovery_test_fixture.h"
+#include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/failing_allocations.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -174,6 +178,43 @@ TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsRecovered) {
             0);
   EXPECT_EQ(err, "");
   EXPECT_THAT(Texts(), ElementsAre("record"));
+}
+
+// Each allocation of the thread fails in turn, and all that follow it: during
+// the search for leftovers, a recovery and the report.
+TEST_F(BackgroundRecoveryFaultTest, LackOfMemoryDoesNotEndProcess) {
+#ifndef ABSL_HAVE_EXCEPTIONS
+  GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
+#endif
+  LeaveRing("record");
+  for (int allocations = 0; !Rings().empty();
+       allocations += 1 + allocations / 8) {
+    BackgroundRecovery recovery(RecoveryOptions());
+    FailAllocationsAfter(allocations);
+    RunRound(&recovery, kBegin);
+    FailAllocationsAfter(kNoFailure);
+    EXPECT_EQ(recovery.progress().ended_rounds, 1u);
+    ASSERT_LT(allocations, 1000000);
+  }
+  EXPECT_THAT(Texts(), ElementsAre("record"));
+}
+
+// Attack: another user makes any number of files with names of rings. FIFOs
+// stand for them, so that the test needs no other user.
+TEST_F(BackgroundRecoveryFaultTest, ForeignRingsAreCountedAndReportedOnce) {
+  for (const char* id :
+       {"5f3a9c1b.ring", "5f3a9c1c.ring.tmp", "5f3a9c1d.ring"}) {
+    const std::string path =
+        absl::StrCat(directory_, "/program.host.20261124-034019.4194304.", id);
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  }
+  const absl::StatusOr<Leftovers> found = FindLeftovers(directory_, directory_);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_THAT(found->paths, IsEmpty());
+  EXPECT_EQ(found->foreign_count, 3u);
+  const std::string err = ReportOfTwoRounds(RecoveryOptions(), &RunRound);
+  EXPECT_THAT(err, HasSubstr("not a regular file; and 2 more; the files stay"));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
 // The log goes on, and so does retention, which waits for the first round.

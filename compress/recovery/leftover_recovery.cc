@@ -1,15 +1,16 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <new>
+#include <optional>
 #include <utility>
 
-#include "absl/base/config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -20,6 +21,7 @@
 #include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
+#include "ringlog/ring/os/memory_limit.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/os/stderr_log.h"
 #include "ringlog/ring/ring_format.h"
@@ -28,31 +30,6 @@ namespace ringlog {
 namespace {
 
 constexpr absl::string_view kUnfinishedSuffix = ".tmp";
-
-// A file that is named like a ring.
-struct NamedRing {
-  std::string file_name;
-  ParsedFileName name;
-  bool is_unfinished = false;
-};
-
-// Also deletes the temporary files that killed recoveries left.
-absl::StatusOr<std::vector<NamedRing>> RingsIn(Directory* directory) {
-  const absl::StatusOr<std::vector<std::string>> names = directory->List();
-  if (!names.ok()) return names.status();
-  std::vector<NamedRing> rings;
-  for (const std::string& name : *names) {
-    directory->DeleteIfStale(name);
-    NamedRing ring;
-    absl::string_view stem = name;
-    ring.is_unfinished = absl::ConsumeSuffix(&stem, kUnfinishedSuffix);
-    ring.name = ParseFileName(stem);
-    if (ring.name.kind != FileKind::kRing) continue;
-    ring.file_name = name;
-    rings.push_back(std::move(ring));
-  }
-  return rings;
-}
 
 // Goes by the process id in the name, because an unfinished file may not have
 // any other trace of its process, and because a request for its lock disturbs a
@@ -64,26 +41,85 @@ bool MakerMayBeAlive(const ParsedFileName& name) {
   return name.process_id != getpid() && MayBeAlive(maker);
 }
 
-bool IsOwn(Directory* directory, const std::string& name) {
-  const ForkClosedFile file = directory->OpenFile(name, O_RDONLY);
-  return file.fd() >= 0 && directory->CheckIsOwn(file.fd(), name).ok();
-}
+// Finds the leftovers of one directory.
+class Finder {
+ public:
+  Finder(Directory* directory, const std::string& segment_directory,
+         bool is_segment_directory)
+      : directory_(directory),
+        segment_directory_(segment_directory),
+        is_segment_directory_(is_segment_directory) {}
 
-bool IsLeftoverOf(const std::string& segment_directory, const NamedRing& ring,
-                  bool is_segment_directory, Directory* directory) {
-  if (ring.is_unfinished) {
-    return !MakerMayBeAlive(ring.name) &&
-           (is_segment_directory || IsOwn(directory, ring.file_name));
+  absl::StatusOr<Leftovers> Find() {
+    const absl::StatusOr<std::vector<std::string>> names = directory_->List(
+        [this](const std::string& name) { return IsLeftover(name); });
+    if (!names.ok()) return names.status();
+    if (is_segment_directory_ && owner_.has_value() && !owner_->ok()) {
+      return owner_->status();
+    }
+    for (const std::string& name : *names) {
+      found_.paths.push_back(directory_->PathOf(name));
+    }
+    return std::move(found_);
   }
-  const absl::StatusOr<RingHeader> header =
-      ReadLeftoverHeader(directory, ring.file_name);
-  if (header.ok()) {
-    return WritesSegmentsTo(*header, is_segment_directory, segment_directory);
+
+ private:
+  // Also deletes the temporary files that killed recoveries left.
+  bool IsLeftover(const std::string& name) {
+    directory_->DeleteIfStale(name);
+    absl::string_view stem = name;
+    const bool is_unfinished = absl::ConsumeSuffix(&stem, kUnfinishedSuffix);
+    const ParsedFileName parsed = ParseFileName(stem);
+    if (parsed.kind != FileKind::kRing || !IsOwn(name)) return false;
+    if (is_unfinished) return !MakerMayBeAlive(parsed) && MayBeOurs(name);
+    const absl::StatusOr<RingHeader> header =
+        ReadLeftoverHeader(directory_, name);
+    if (header.ok()) {
+      return WritesSegmentsTo(*header, is_segment_directory_,
+                              segment_directory_);
+    }
+    return is_segment_directory_ &&
+           !absl::IsFailedPrecondition(header.status()) &&
+           !absl::IsNotFound(header.status());
   }
-  // In a directory of its own, an unreadable ring is usually another user's.
-  return is_segment_directory && !absl::IsFailedPrecondition(header.status()) &&
-         !absl::IsNotFound(header.status());
-}
+
+  // Returns true if the file is a regular file of the own user. Does not open
+  // it, and counts a foreign one.
+  bool IsOwn(const std::string& name) {
+    const absl::StatusOr<struct stat> st = directory_->Stat(name);
+    // The file is gone, or the recovery returns the error.
+    if (!st.ok())
+      return is_segment_directory_ && !absl::IsNotFound(st.status());
+    if (!owner_.has_value()) owner_ = directory_->OwnOwner();
+    const absl::StatusOr<uid_t>& owner = *owner_;
+    if (!owner.ok()) return false;
+    if (S_ISREG(st->st_mode) && st->st_uid == *owner) return true;
+    // In a directory of its own, another user's ring is nothing unusual.
+    if (is_segment_directory_ && found_.foreign_count++ == 0) {
+      found_.first_foreign = absl::PermissionDeniedError(absl::StrCat(
+          directory_->PathOf(name), ": ",
+          S_ISREG(st->st_mode) ? absl::StrCat("belongs to user ", st->st_uid,
+                                              ", not to user ", *owner)
+                               : "not a regular file"));
+    }
+    return false;
+  }
+
+  // Returns true if an unfinished ring may be one for these segments. In a
+  // directory of its own, only the file itself shows that.
+  bool MayBeOurs(const std::string& name) {
+    if (is_segment_directory_) return true;
+    const ForkClosedFile file = directory_->OpenFile(name, O_RDONLY);
+    return file.fd() >= 0 && directory_->CheckIsOwn(file.fd(), name).ok();
+  }
+
+  Directory* const directory_;
+  const std::string& segment_directory_;
+  const bool is_segment_directory_;
+  Leftovers found_;
+  // Asked once, because that takes several system calls.
+  std::optional<absl::StatusOr<uid_t>> owner_;
+};
 
 // Checks the ring `fd` that its maker did not finish. Its slots are zero,
 // because a ring is renamed before its first record. A file with other bytes
@@ -158,47 +194,39 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> FindLeftovers(
-    const std::string& directory, const std::string& segment_directory) {
-  const bool is_segment_directory = directory == segment_directory;
+absl::StatusOr<Leftovers> FindLeftovers(const std::string& directory,
+                                        const std::string& segment_directory) {
   absl::StatusOr<Directory> opened = Directory::Open(directory);
-  if (absl::IsNotFound(opened.status())) return std::vector<std::string>();
+  if (absl::IsNotFound(opened.status())) return Leftovers();
   if (!opened.ok()) return opened.status();
-  const absl::StatusOr<std::vector<NamedRing>> rings = RingsIn(&*opened);
-  if (!rings.ok()) return rings.status();
-  std::vector<std::string> paths;
-  for (const NamedRing& ring : *rings) {
-    if (IsLeftoverOf(segment_directory, ring, is_segment_directory, &*opened)) {
-      paths.push_back(opened->PathOf(ring.file_name));
-    }
-  }
-  return paths;
+  return Finder(&*opened, segment_directory, directory == segment_directory)
+      .Find();
 }
 
 absl::StatusOr<LeftoverReport> RecoverLeftover(
     const std::string& path, const std::string& segment_directory,
     const SegmentWriterOptions& options) {
-#ifdef ABSL_HAVE_EXCEPTIONS
+  absl::StatusOr<LeftoverReport> report = absl::ResourceExhaustedError("");
   // The program must not end because of a recovery.
-  try {
-    return Recover(path, segment_directory, options);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(path, ": no memory to recover it"));
+  if (FitsInMemory(
+          [&] { report = Recover(path, segment_directory, options); })) {
+    return report;
   }
-#else
-  return Recover(path, segment_directory, options);
-#endif
+  return absl::ResourceExhaustedError(
+      absl::StrCat(path, ": no memory to recover it"));
 }
 
-void WarnOfLeftovers(absl::Span<const absl::Status> errors) {
-  if (errors.empty()) return;
+void LeftoverErrors::Add(const absl::Status& first, uint64_t count) {
+  first_.Update(first);
+  count_ += count;
+}
+
+void LeftoverErrors::Warn() const {
+  if (count_ == 0) return;
   const std::string others =
-      errors.size() == 1 ? ""
-                         : absl::StrCat("; and ", errors.size() - 1, " more");
-  WarnRateLimited(
-      absl::StrCat("cannot recover leftover rings: ", errors.front().message(),
-                   others, "; the files stay"));
+      count_ == 1 ? "" : absl::StrCat("; and ", count_ - 1, " more");
+  WarnRateLimited(absl::StrCat("cannot recover leftover rings: ",
+                               first_.message(), others, "; the files stay"));
 }
 
 }  // namespace ringlog

@@ -4,19 +4,28 @@
 #ifndef RINGLOG_COMPRESS_RECOVERY_LEFTOVER_RECOVERY_H_
 #define RINGLOG_COMPRESS_RECOVERY_LEFTOVER_RECOVERY_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "ringlog/compress/recovery/leftover_segments.h"
 #include "ringlog/compress/segment/segment_writer.h"
 
 namespace ringlog {
 
-// Returns the paths of the leftovers in `directory` that belong to
-// `segment_directory`:
+// The leftovers in a directory.
+struct Leftovers {
+  std::vector<std::string> paths;  // sorted
+  // Number of files that are named like rings, and are not regular files of the
+  // own user. They are not among `paths`: other users may make any number of
+  // them, which takes no memory.
+  uint64_t foreign_count = 0;
+  absl::Status first_foreign;  // PermissionDenied, with the path; OK if none
+};
+
+// Returns the leftovers in `directory` that belong to `segment_directory`:
 //
 //   - rings whose process has died or has called exec(2);
 //   - rings that cannot be read, if the two directories are the same:
@@ -24,13 +33,15 @@ namespace ringlog {
 //   - unfinished ring files (PATH.tmp, see MappedFile::Create()) whose process
 //     has died.
 //
-// In a directory of its own, a ring must belong to the calling user. Returns
-// nothing if `directory` does not exist. Reads at most the header of each file.
-// Deletes the files that killed recoveries left (Directory::DeleteIfStale()).
+// If the two directories differ, a ring must belong to the calling user, and
+// foreign files do not count. Returns nothing if `directory` does not exist.
+// Reads at most the header of each own file. Deletes the files that killed
+// recoveries left (Directory::DeleteIfStale()).
 //
-// Errors are those of opendir(3) and readdir(3).
-absl::StatusOr<std::vector<std::string>> FindLeftovers(
-    const std::string& directory, const std::string& segment_directory);
+// Errors are those of opendir(3) and readdir(3). If the two directories are the
+// same and a file is named like a ring: those of Directory::OwnOwner(), too.
+absl::StatusOr<Leftovers> FindLeftovers(const std::string& directory,
+                                        const std::string& segment_directory);
 
 // Moves the records of the leftover ring at `path` into segments in
 // `segment_directory`:
@@ -56,9 +67,19 @@ absl::StatusOr<LeftoverReport> RecoverLeftover(
     const std::string& path, const std::string& segment_directory,
     const SegmentWriterOptions& options);
 
-// Reports errors of RecoverLeftover() and FindLeftovers() on stderr, in one
-// line. Does nothing without errors.
-void WarnOfLeftovers(absl::Span<const absl::Status> errors);
+// Errors of RecoverLeftover() and FindLeftovers(). Keeps the first one and the
+// number of all, because there may be millions. Thread-compatible.
+class LeftoverErrors {
+ public:
+  // Adds `count` errors, of which `first` is the first.
+  void Add(const absl::Status& first, uint64_t count = 1);
+  // Reports the errors on stderr, in one line. Does nothing without errors.
+  void Warn() const;
+
+ private:
+  absl::Status first_;
+  uint64_t count_ = 0;
+};
 
 }  // namespace ringlog
 

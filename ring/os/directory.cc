@@ -208,6 +208,11 @@ bool Directory::Names(const std::string& name, int fd) const {
 }
 
 absl::StatusOr<std::vector<std::string>> Directory::List() const {
+  return List([](const std::string&) { return true; });
+}
+
+absl::StatusOr<std::vector<std::string>> Directory::List(
+    absl::FunctionRef<bool(const std::string&)> keeps) const {
   // A descriptor of its own, because readdir(3) moves its offset.
   const int fd = openat(file_.OwnFd(), ".",
                         O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
@@ -219,9 +224,11 @@ absl::StatusOr<std::vector<std::string>> Directory::List() const {
   }
   auto close_directory = absl::MakeCleanup([&] { closedir(directory); });
   std::vector<std::string> names;
+  std::string name;
   errno = 0;
   while (const dirent* entry = readdir(directory)) {
-    names.push_back(entry->d_name);
+    name = entry->d_name;
+    if (keeps(name)) names.push_back(name);
     errno = 0;
   }
   if (errno != 0) return FileStatus(errno, absl::StrCat("read ", path_));

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -81,7 +82,15 @@ class Directory {
 
   // Returns the names in the directory, sorted, with "." and "..". Errors are
   // those of opendir(3) and readdir(3).
+  //
+  // Memory: that of all names. If others may write to the directory, use the
+  // second function.
   absl::StatusOr<std::vector<std::string>> List() const;
+  // Returns only the names for which `keeps` returns true, so that foreign
+  // files take no memory. `keeps` may use this object. A file that is created
+  // or deleted meanwhile may be missing or not.
+  absl::StatusOr<std::vector<std::string>> List(
+      absl::FunctionRef<bool(const std::string&)> keeps) const;
 
   // Deletes a file, if it exists. Errors are those of unlink(2).
   absl::Status Delete(const std::string& name) const;

@@ -1,11 +1,12 @@
 // RecentFailures
 //
 // Times of failed attempts, by path, so that a failed operation is tried again
-// only after ten minutes.
+// only after ten minutes. Remembers at most 4096 paths.
 
 #ifndef RINGLOG_RING_OS_RECENT_FAILURES_H_
 #define RINGLOG_RING_OS_RECENT_FAILURES_H_
 
+#include <cstddef>
 #include <iterator>
 #include <map>
 #include <string>
@@ -24,9 +25,18 @@ class RecentFailures {
     return failed != failed_at_.end() && now - failed->second < kRetryInterval;
   }
 
-  // Returns true if this is the first failure since the last Remove().
+  // Returns true if this is the first failure since the last Remove(). Without
+  // room for another path, returns false and does not remember it: the
+  // operation is tried again at once, and is not reported.
   bool Add(const std::string& path, absl::Duration now) {
-    return failed_at_.insert_or_assign(path, now).second;
+    const auto failed = failed_at_.find(path);
+    if (failed != failed_at_.end()) {
+      failed->second = now;
+      return false;
+    }
+    if (failed_at_.size() >= kMaxPaths) return false;
+    failed_at_.emplace(path, now);
+    return true;
   }
 
   void Remove(const std::string& path) { failed_at_.erase(path); }
@@ -40,6 +50,8 @@ class RecentFailures {
 
  private:
   static constexpr absl::Duration kRetryInterval = absl::Minutes(10);
+  // Links and directories that others may write to can make any number.
+  static constexpr size_t kMaxPaths = 4096;
 
   std::map<std::string, absl::Duration> failed_at_;
 };
