@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/os/background_thread.h"
 #include "ringlog/ring/os/fork_safe_mutex.h"
+#include "ringlog/ring/os/memory_limit.h"
 #include "ringlog/ring/os/monotonic_time.h"
 #include "ringlog/ring/os/stderr_log.h"
 
@@ -17,8 +18,8 @@ namespace {
 
 constexpr absl::Duration kInterval = absl::Minutes(1);
 constexpr absl::Duration kSoon = absl::Seconds(1);
-// Time after which a run ends and is due again, so that rounds of recovery and
-// new limits need not wait for it.
+// Time from the end of listing to the end of a run, which is due again then, so
+// that rounds of recovery and new limits need not wait for it.
 constexpr absl::Duration kMaxRunTime = absl::Seconds(1);
 // Time after which a run is taken for one that does not end.
 constexpr absl::Duration kMaxWaitOfRecovery = absl::Seconds(10);
@@ -29,6 +30,8 @@ struct BackgroundRetention::State {
   explicit State(const LogDirectories& directories) : runner(directories) {}
 
   void Run(const RetentionPolicy& policy) ABSL_LOCKS_EXCLUDED(mutex);
+  // Returns false if the run ends early. Throws std::bad_alloc without memory.
+  bool RunLimited(const RetentionPolicy& policy);
 
   ForkSafeMutex mutex;
   bool is_running ABSL_GUARDED_BY(mutex) = false;
@@ -40,12 +43,28 @@ struct BackgroundRetention::State {
   std::atomic<bool> is_ended{false};  // the log; no file is deleted any more
 };
 
+bool BackgroundRetention::State::RunLimited(const RetentionPolicy& policy) {
+  // The limit begins when the names have been read, which other users can
+  // prolong: otherwise a run would do one step.
+  absl::Duration end = absl::InfiniteDuration();
+  return runner.Run(policy, [this, &end] {
+    if (is_ended) return true;
+    const absl::Duration now = MonotonicTime();
+    if (end == absl::InfiniteDuration()) end = now + kMaxRunTime;
+    return now >= end;
+  });
+}
+
 void BackgroundRetention::State::Run(const RetentionPolicy& policy) {
-  const absl::Duration end = MonotonicTime() + kMaxRunTime;
-  const bool is_done = runner.Run(
-      policy, [this, end] { return is_ended || MonotonicTime() >= end; });
+  // Without memory, the next run is due after the usual interval.
+  bool is_done = true;
+  if (!FitsInMemory([&] { is_done = RunLimited(policy); })) {
+    FitsInMemory([] {
+      WarnRateLimited("cannot enforce the retention limits: no memory");
+    });
+  }
   // RunLast() has returned before it could report.
-  if (is_ended) runner.ReportDeletedRings();
+  if (is_ended) FitsInMemory([this] { runner.ReportDeletedRings(); });
   ForkSafeMutexLock lock(&mutex);
   has_more = !is_done;
   is_running = false;

@@ -6,8 +6,9 @@
 //
 // Each run has a thread of its own, and there is one at a time. The thread owns
 // all its state, so the BackgroundRetention may be destroyed first. A run that
-// takes longer than a second ends after the file that it is at, and the next
-// run is due at once.
+// takes longer than a second, not counting the time in which it reads names,
+// ends after the file that it is at, and the next run is due at once. A run
+// without enough memory ends early, and reports that.
 //
 // No run is started while leftover rings are being recovered, because a
 // leftover ring counts toward the limits and shrinks when its records are in a

@@ -3,17 +3,24 @@
 //   - a run that is not finished at the end deletes nothing more
 //   - without a thread, the run is due again, and this is reported once
 //
-// This file replaces unlinkat(2), so that a test can hold up a run.
+//   - a slow listing of a directory does not prevent deletions
+//   - a lack of memory does not end the process
+//
+// This file replaces unlinkat(2), so that a test can hold up a run, and
+// openat(2), so that listing a directory takes long.
 
 #include "ringlog/compress/retention/background_retention.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdarg>
 #include <cstdint>
 #include <fstream>
 #include <memory>
@@ -21,11 +28,13 @@
 
 #include "absl/base/config.h"
 #include "absl/strings/match.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/retention/retention_test_fixture.h"
 #include "ringlog/compress/segment/segment_file.h"
+#include "ringlog/testing/harness/failing_allocations.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/wait_until.h"
 
@@ -48,6 +57,7 @@ struct Gate {
   Signal has_come, may_go_on, has_deleted;
 };
 std::atomic<Gate*> g_gate{nullptr};
+std::atomic<bool> g_listing_is_slow{false};
 
 class BackgroundRetentionTest : public RetentionFixture {
  protected:
@@ -114,6 +124,38 @@ TEST_F(BackgroundRetentionTest, EndDoesNotWaitForStuckRun) {
   EXPECT_THAT(Segments("program"), SizeIs(4));
 }
 
+// Attack: the directory has so many files of another user that listing it takes
+// longer than a run may take.
+TEST_F(BackgroundRetentionTest, SlowListingDoesNotPreventDeletion) {
+  MakeSegments(5);
+  const auto retention = Retention(3);
+  g_listing_is_slow = true;
+  retention->RunIfDue();
+  EXPECT_TRUE(retention->AwaitRun(kLong));
+  g_listing_is_slow = false;
+  EXPECT_EQ(retention->deleted_files(), 2u);
+}
+
+// Each allocation of the thread fails in turn, and all that follow it.
+TEST_F(BackgroundRetentionTest, LackOfMemoryDoesNotEndProcess) {
+#ifndef ABSL_HAVE_EXCEPTIONS
+  GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
+#endif
+  MakeSegments(5);
+  uint64_t deleted = 0;
+  for (int allocations = 0; deleted < 2; allocations += 1 + allocations / 8) {
+    const auto retention = Retention(3);
+    FailAllocationsAfter(allocations);
+    retention->RunIfDue();
+    EXPECT_TRUE(retention->AwaitRun(kLong));
+    FailAllocationsAfter(kNoFailure);
+    EXPECT_TRUE(retention->MayRecover());
+    deleted += retention->deleted_files();
+    ASSERT_LT(allocations, 100000);
+  }
+  EXPECT_THAT(Segments("program"), SizeIs(3));
+}
+
 void LimitMemory() {
   std::ifstream statm("/proc/self/statm");
   rlim_t pages = 0;
@@ -152,6 +194,13 @@ TEST_F(BackgroundRetentionTest, RunWithoutThreadIsReportedOnce) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
+int OpenAt(int directory, const char* name, int flags, mode_t mode) {
+  const bool lists = strcmp(name, ".") == 0 && (flags & O_TMPFILE) != O_TMPFILE;
+  // Longer than a run may take. Stands for the time of the system calls.
+  if (lists && g_listing_is_slow) absl::SleepFor(absl::Milliseconds(1100));
+  return static_cast<int>(syscall(SYS_openat, directory, name, flags, mode));
+}
+
 int Unlink(int directory, const char* name, int flags) {
   Gate* const gate = absl::EndsWith(name, ".log.zst") ? g_gate.load() : nullptr;
   if (gate != nullptr) {
@@ -166,6 +215,14 @@ int Unlink(int directory, const char* name, int flags) {
 
 }  // namespace
 }  // namespace ringlog
+
+extern "C" int openat(int fd, const char* file, int oflag, ...) {
+  va_list arguments;
+  va_start(arguments, oflag);
+  const mode_t mode = va_arg(arguments, mode_t);
+  va_end(arguments);
+  return ringlog::OpenAt(fd, file, oflag, mode);
+}
 
 // The C library declares it noexcept.
 extern "C" int unlinkat(int fd, const char* name, int flag) noexcept {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <utility>
@@ -86,21 +87,28 @@ LogFiles::LogFiles(const LogDirectories& directories)
 LogFiles::Listing LogFiles::List(mode_t segment_mode,
                                  absl::FunctionRef<bool()> must_stop) {
   segment_mode_ = segment_mode;
-  bool has_identified = false;
-  const auto may_identify = [&] {
-    return !std::exchange(has_identified, true) || !must_stop();
-  };
   Listing listing;
   listing.status = Open(&segments_);
-  if (listing.status.ok()) Scan(&segments_, may_identify, &listing);
+  if (listing.status.ok()) ReadNames(&segments_, &listing);
   listing.owner = segments_.owner;
-  if (rings_.path.empty() || rings_.path == segments_.path) return listing;
-  const absl::Status status = Open(&rings_);
-  if (status.ok() &&
-      !(rings_.inode == segments_.inode && rings_.device == segments_.device)) {
-    Scan(&rings_, may_identify, &listing);
+  if (!rings_.path.empty() && rings_.path != segments_.path) {
+    const absl::Status status = Open(&rings_);
+    if (status.ok() && !(rings_.inode == segments_.inode &&
+                         rings_.device == segments_.device)) {
+      ReadNames(&rings_, &listing);
+    }
+    listing.status.Update(status);
   }
-  listing.status.Update(status);
+  bool has_identified = false;
+  const auto may_identify = [&] {
+    const bool must = must_stop();
+    return !std::exchange(has_identified, true) || !must;
+  };
+  listing.is_complete = IdentifyAll(&segments_, may_identify) &&
+                        IdentifyAll(&rings_, may_identify);
+  if (!listing.is_complete) return listing;
+  Collect(&segments_, &listing);
+  Collect(&rings_, &listing);
   return listing;
 }
 
@@ -115,6 +123,7 @@ bool LogFiles::IsOpen(const Place& place, const struct stat& named) {
 
 // Opens the directory, unless the open one still has the path.
 absl::Status LogFiles::Open(Place* place) {
+  place->files.clear();
   struct stat named;
   if (stat(place->path.c_str(), &named) != 0) {
     const int error = errno;
@@ -148,45 +157,75 @@ bool LogFiles::IsOwn(const Place& place, FileKind kind,
          (st.st_mode & foreign_bits) == 0;
 }
 
-// Adds the program's files in the directory to `listing`.
-void LogFiles::Scan(Place* place, absl::FunctionRef<bool()> may_identify,
-                    Listing* listing) const {
-  if (!listing->is_complete || !place->directory.has_value()) return;
-  const absl::StatusOr<std::vector<std::string>> names =
-      place->directory->List();
-  listing->status.Update(names.status());
-  if (!names.ok()) return;
-  for (auto& [name, known] : place->known) known.was_seen = false;
-  for (const std::string& name : *names) {
+// Finds the own files in the directory, and adds the others to `listing`.
+void LogFiles::ReadNames(Place* place, Listing* listing) const {
+  if (!place->directory.has_value()) return;
+  const auto read_file = [&](const std::string& name) {
     const ParsedFileName parsed = ParseFileName(name);
     if (parsed.kind == FileKind::kOther || parsed.program != program_ ||
         (parsed.kind == FileKind::kSegment && !place->has_segments)) {
-      continue;
+      return false;
     }
     const absl::StatusOr<struct stat> st = place->directory->Stat(name);
-    if (!st.ok() || !S_ISREG(st->st_mode)) continue;
-    LogFile file = Describe(*place, name, parsed, *st);
-    if (!IsOwn(*place, file.kind, *st)) {
-      if (place->has_segments) listing->AddForeign(std::move(file));
-      continue;
+    if (!st.ok() || !S_ISREG(st->st_mode)) return false;
+    if (IsOwn(*place, parsed.kind, *st)) {
+      place->files.push_back({name, *st});
+    } else if (place->has_segments) {
+      listing->AddForeign(Describe(*place, name, parsed, *st));
     }
-    Known& known = place->known[name];
-    known.was_seen = true;
-    if (!known.IsOf(*st)) {
-      if (!may_identify()) {
-        listing->is_complete = false;
-        return;
-      }
-      known = Identify(*place, name, parsed, *st);
+    return false;
+  };
+  const absl::Status status = place->directory->List(read_file).status();
+  listing->status.Update(status);
+  if (!status.ok()) {
+    place->files.clear();
+    return;
+  }
+  const auto by_name = [](const OwnFile& a, const OwnFile& b) {
+    return a.name < b.name;
+  };
+  std::sort(place->files.begin(), place->files.end(), by_name);
+  for (auto it = place->known.begin(); it != place->known.end();) {
+    const bool exists =
+        std::binary_search(place->files.begin(), place->files.end(),
+                           OwnFile{it->first, {}}, by_name);
+    it = exists ? std::next(it) : place->known.erase(it);
+  }
+}
+
+// Identifies the files that are not known. Returns false if it ended early.
+bool LogFiles::IdentifyAll(Place* place,
+                           absl::FunctionRef<bool()> may_identify) const {
+  const size_t count = place->files.size();
+  const auto next = std::find_if(
+      place->files.begin(), place->files.end(),
+      [&](const OwnFile& file) { return file.name >= place->next_name; });
+  const auto begin = static_cast<size_t>(next - place->files.begin());
+  for (size_t i = 0; i < count; ++i) {
+    const OwnFile& file = place->files[(begin + i) % count];
+    Known& known = place->known[file.name];
+    if (known.IsOf(file.st)) continue;
+    if (!may_identify()) {
+      place->next_name = file.name;
+      return false;
     }
+    known = Identify(*place, file.name, ParseFileName(file.name), file.st);
+  }
+  place->next_name.clear();
+  return true;
+}
+
+// Adds the program's files in the directory to `listing`.
+void LogFiles::Collect(Place* place, Listing* listing) const {
+  for (const OwnFile& own : place->files) {
+    const Known& known = place->known[own.name];
     if (!known.is_ours) continue;
+    LogFile file = Describe(*place, own.name, ParseFileName(own.name), own.st);
     file.ring_id = known.ring_id;
     file.stays = file.kind == FileKind::kRing && MayBeAlive(known.process);
     listing->files.push_back(std::move(file));
   }
-  for (auto it = place->known.begin(); it != place->known.end();) {
-    it = it->second.was_seen ? std::next(it) : place->known.erase(it);
-  }
+  place->files.clear();
 }
 
 void LogFiles::Listing::AddForeign(LogFile file) {
@@ -226,7 +265,6 @@ LogFiles::Known LogFiles::Identify(const Place& place, const std::string& name,
   known.device = st.st_dev;
   known.inode = st.st_ino;
   known.bytes = static_cast<uint64_t>(st.st_size);
-  known.was_seen = true;
   if (parsed.kind == FileKind::kSegment) {
     const absl::StatusOr<SegmentFile> file =
         SegmentFile::OpenIn(*place.directory, name, O_RDONLY);

@@ -66,10 +66,12 @@ class LogFiles {
 
   // Lists the files. Reads the identity of each file once; again if it could
   // not be read and the size of the file has changed. If `must_stop` returns
-  // true, ends early, but not before one new identity has been read, so that
-  // the next call continues. If `segment_mode`, the mode of the program's
-  // segments, has the write bit of the group or of others, a segment with this
-  // bit is not foreign.
+  // true, ends early, but not before one new identity has been read; the next
+  // call continues with the next file. Calls `must_stop` only after it has read
+  // the names, which may take long if other users have filled a directory, and
+  // takes no memory for the files of others. If `segment_mode`, the mode of the
+  // program's segments, has the write bit of the group or of others, a segment
+  // with this bit is not foreign.
   Listing List(mode_t segment_mode, absl::FunctionRef<bool()> must_stop);
 
   // Deletes a file of the last listing, after checking again that it is the
@@ -89,10 +91,14 @@ class LogFiles {
     bool is_ours = false;
     RingId ring_id = {};
     ProcessIdentity process;  // of a ring
-    bool was_seen = false;    // in the last listing
 
     // Returns true if this is still the content of the file.
     bool IsOf(const struct stat& st) const;
+  };
+  // A file of the own user that has the name of one of the program.
+  struct OwnFile {
+    std::string name;
+    struct stat st = {};
   };
   struct Place {
     std::string path;
@@ -101,14 +107,20 @@ class LogFiles {
     dev_t device = 0;
     ino_t inode = 0;
     uid_t owner = 0;
+    std::vector<OwnFile> files;          // by name; only during List()
     std::map<std::string, Known> known;  // by name
+    // Name of the first file that was not identified when a listing ended
+    // early. The next one continues there, so that files that grow, and cannot
+    // be identified, do not keep it from the others.
+    std::string next_name;
   };
 
   static bool IsOpen(const Place& place, const struct stat& named);
   static absl::Status Open(Place* place);
   bool IsOwn(const Place& place, FileKind kind, const struct stat& st) const;
-  void Scan(Place* place, absl::FunctionRef<bool()> may_identify,
-            Listing* listing) const;
+  void ReadNames(Place* place, Listing* listing) const;
+  bool IdentifyAll(Place* place, absl::FunctionRef<bool()> may_identify) const;
+  void Collect(Place* place, Listing* listing) const;
   LogFile Describe(const Place& place, const std::string& name,
                    const ParsedFileName& parsed, const struct stat& st) const;
   Known Identify(const Place& place, const std::string& name,

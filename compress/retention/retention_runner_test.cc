@@ -289,6 +289,22 @@ TEST_F(RetentionRunnerTest, StoppedRunContinuesLater) {
   EXPECT_THAT(Segments("program"), ElementsAre(all[3], all[4], all[5]));
 }
 
+// Each run may identify one file, and the first one has to be identified again.
+TEST_F(RetentionRunnerTest, GrowingFileDoesNotHoldUpOthers) {
+  MakeSegments(3);
+  const std::string growing =
+      directory_ +
+      "/program.host.20000101-000000.12345.5f3a9c1b.000001.log.zst";
+  RetentionRunner runner = Runner();
+  std::string content;
+  for (int runs = 0; runner.deleted_files() == 0; ++runs) {
+    ASSERT_LT(runs, 10);
+    WriteFile(growing, content += "no segment");
+    runner.Run({MaxFiles(2), 0}, [] { return true; });
+  }
+  EXPECT_THAT(Segments("program"), SizeIs(3));
+}
+
 TEST_F(RetentionRunnerTest, SimultaneousProcessesShareOneLimit) {
   constexpr int kProcesses = 6;
   std::vector<pid_t> children;
