@@ -6,6 +6,7 @@
 //   - The ring is in a private directory of the user in /dev/shm, or in memory
 //     if other users have taken the names. stderr reports the reason once.
 //   - The next start finds the ring in /dev/shm.
+//   - Retention deletes closed segments.
 //
 // Oracle: the texts that the test logs, and libzstd.
 
@@ -111,6 +112,21 @@ TEST_F(NoLocksTest, RingIsInSharedMemoryAndNextStartRecoversIt) {
   Start();
   EXPECT_THAT(FilesIn(SharedMemoryName(0), ".ring"), IsEmpty());
   EXPECT_THAT(Texts(), UnorderedElementsAre("child", "in the ring"));
+}
+
+TEST_F(NoLocksTest, RetentionLimitsHold) {
+  options_.retention.max_files = 2;
+  EXPECT_EQ(RunChild([this] {
+              user_.Become();
+              RingLogSink* const sink = MustInstall();
+              for (int i = 0; i < 5; ++i) {
+                LOG(INFO) << "record " << i;
+                if (!sink->Rotate().ok()) _exit(1);
+              }
+            }),
+            0);
+  EXPECT_THAT(FilesIn(logs_, ".log.zst"), SizeIs(2));
+  EXPECT_THAT(Texts(), ElementsAre("record 3", "record 4"));
 }
 
 // Attack: another user takes the name first, with a directory that all may

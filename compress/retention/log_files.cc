@@ -11,9 +11,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/identify_segment.h"
+#include "ringlog/compress/segment/seek_table.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
@@ -107,8 +109,14 @@ LogFiles::Listing LogFiles::List(mode_t segment_mode,
   listing.is_complete = IdentifyAll(&segments_, may_identify) &&
                         IdentifyAll(&rings_, may_identify);
   if (!listing.is_complete) return listing;
+  last_segments_.clear();
   Collect(&segments_, &listing);
   Collect(&rings_, &listing);
+  for (const LogFile& file : listing.files) {
+    if (file.kind != FileKind::kSegment) continue;
+    uint64_t& last = last_segments_[file.ring_id];
+    last = std::max(last, file.segment_number);
+  }
   return listing;
 }
 
@@ -303,6 +311,20 @@ bool LogFiles::IsListed(const LogFile& file, const Place& place,
          IsOwn(place, file.kind, st);
 }
 
+// Returns true if a process may still write to the segment, on a file system
+// without locks. The listing is no proof of the contrary: the ring may be in
+// /dev/shm of another host, or in memory.
+bool LogFiles::MayBeWritten(const LogFile& file, const SegmentFile& segment,
+                            const struct stat& st) const {
+  constexpr absl::Duration kIdle = absl::Hours(24);
+  const auto last = last_segments_.find(file.ring_id);
+  if (last != last_segments_.end() && last->second > file.segment_number) {
+    return false;
+  }
+  return !HasSeekTable(segment) &&
+         absl::Now() - absl::TimeFromTimespec(st.st_mtim) < kIdle;
+}
+
 absl::Status LogFiles::DeleteSegment(const LogFile& file, const Place& place,
                                      const std::string& name) const {
   const absl::StatusOr<SegmentFile> segment =
@@ -315,9 +337,12 @@ absl::Status LogFiles::DeleteSegment(const LogFile& file, const Place& place,
                     file.segment_number) != file.ring_id) {
     return Replaced(file);
   }
-  const absl::StatusOr<bool> is_locked = segment->IsLocked();
-  if (!is_locked.ok()) return is_locked.status();
-  if (*is_locked) return InUse(file);
+  absl::StatusOr<bool> is_used = segment->IsLocked();
+  if (absl::IsUnimplemented(is_used.status())) {
+    is_used = MayBeWritten(file, *segment, *st);
+  }
+  if (!is_used.ok()) return is_used.status();
+  if (*is_used) return InUse(file);
   if (!segment->IsNamed(*place.directory, name)) return Replaced(file);
   return place.directory->Delete(name);
 }

@@ -30,6 +30,7 @@
 #include "ringlog/compress/retention/retention.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/log_directories.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/process_identity.h"
@@ -78,8 +79,13 @@ class LogFiles {
   // program's and the one that was listed.
   //   FailedPrecondition: a process uses it, or another file has its name
   //   NotFound:           it does not exist
-  //   Unimplemented:      the file system has no locks, so use cannot be seen
+  //   Unimplemented:      a ring on a file system without locks, so use cannot
+  //                       be seen
   //   others:             those of opening, locking and deleting a file
+  //
+  // Without locks, a segment counts as in use until its seek table is written,
+  // its ring has a later segment, or it was not modified for a day. (A process
+  // that writes to such a segment later begins another one.)
   absl::Status Delete(const LogFile& file);
 
  private:
@@ -127,6 +133,8 @@ class LogFiles {
                  const ParsedFileName& parsed, const struct stat& st) const;
   bool IsListed(const LogFile& file, const Place& place,
                 const struct stat& st) const;
+  bool MayBeWritten(const LogFile& file, const SegmentFile& segment,
+                    const struct stat& st) const;
   absl::Status DeleteSegment(const LogFile& file, const Place& place,
                              const std::string& name) const;
   absl::Status DeleteRing(const LogFile& file, const Place& place,
@@ -136,6 +144,8 @@ class LogFiles {
   Place segments_;
   Place rings_;              // empty path: there are no others
   mode_t segment_mode_ = 0;  // of the last listing
+  // Highest segment number of each ring in the last complete listing.
+  std::map<RingId, uint64_t> last_segments_;
 };
 
 }  // namespace ringlog

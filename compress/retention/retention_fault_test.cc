@@ -7,9 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,6 +43,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
@@ -139,10 +143,9 @@ TEST_F(RetentionFaultTest, DeletionByAnotherProcessCounts) {
   EXPECT_EQ(runner.errors(), 0u);
 }
 
-// Without locks, nothing shows whether a segment is being written.
 TEST_F(RetentionFaultTest, LockErrorIsReportedAndCounted) {
   MakeSegments(5);
-  for (const int error : {ENOLCK, EBADF, EIO}) {
+  for (const int error : {EBADF, EIO}) {
     ::testing::internal::CaptureStderr();
     InChild([&] {
       g_lock_error = error;
@@ -157,6 +160,45 @@ TEST_F(RetentionFaultTest, LockErrorIsReportedAndCounted) {
                 HasSubstr(absl::StrCat("lock ", Segments("program")[0])));
   }
   EXPECT_THAT(Segments("program"), SizeIs(5));
+}
+
+TEST_F(RetentionFaultTest, LimitsHoldWithoutLocks) {
+  MakeSegments(5);
+  InChild([&] {
+    g_lock_error = ENOLCK;
+    RetentionRunner runner = Runner();
+    Enforce(MaxFiles(3), &runner);
+    if (runner.errors() != 0 || runner.deleted_files() != 2) abort();
+  });
+  EXPECT_THAT(Segments("program"), SizeIs(3));
+}
+
+// No ring file shows that the process is alive, as on another host.
+TEST_F(RetentionFaultTest, WithoutLocksSegmentThatMayBeOpenStaysForADay) {
+  InChild([&] {
+    Process process(directory_, RetentionOptions(), "program",
+                    /*with_file=*/false);
+    process.LogSegments(4);
+    raise(SIGKILL);
+  });
+  const std::string open = Segments("program").back();
+  RetentionOptions options;
+  options.max_age = absl::Nanoseconds(1);
+  InChild([&] {
+    g_lock_error = ENOLCK;
+    RetentionRunner runner = Runner();
+    Enforce(options, &runner);
+    if (runner.errors() != 0 || runner.deleted_files() != 3) abort();
+  });
+  EXPECT_THAT(Segments("program"), ElementsAre(open));
+  const time_t day_ago = time(nullptr) - 24 * 3600 - 1;
+  const timespec times[2] = {{day_ago, 0}, {day_ago, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, open.c_str(), times, 0), 0);
+  InChild([&] {
+    g_lock_error = ENOLCK;
+    Enforce(options);
+  });
+  EXPECT_THAT(Segments("program"), IsEmpty());
 }
 
 // Between listing and deletion, another process puts a file of its own under

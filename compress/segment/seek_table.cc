@@ -151,4 +151,6 @@ absl::Status CheckSeekTable(const std::string& path) {
   return absl::OkStatus();
 }
 
+bool HasSeekTable(const SegmentFile& file) { return SeekTable(file).Find(); }
+
 }  // namespace ringlog

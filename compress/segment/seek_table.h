@@ -1,5 +1,5 @@
-// Compares the seek table of a segment with its frames. ringlog itself does not
-// use the table; other programs do.
+// The seek table of a segment. ringlog does not use its entries; other programs
+// do.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_SEEK_TABLE_H_
 #define RINGLOG_COMPRESS_SEGMENT_SEEK_TABLE_H_
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "ringlog/compress/segment/segment_file.h"
 
 namespace ringlog {
 
@@ -20,6 +21,10 @@ namespace ringlog {
 //                       the others could not be compared
 //   others:             those of open(2) and pread(2), with the path
 absl::Status CheckSeekTable(const std::string& path);
+
+// Returns true if `file` ended with a seek table when it was opened: if the
+// segment is closed. Reads some bytes of it.
+bool HasSeekTable(const SegmentFile& file);
 
 }  // namespace ringlog
 
