@@ -32,11 +32,16 @@ struct BackgroundRetention::State {
   void Run(const RetentionPolicy& policy) ABSL_LOCKS_EXCLUDED(mutex);
   // Returns false if the run ends early. Throws std::bad_alloc without memory.
   bool RunLimited(const RetentionPolicy& policy);
+  // Returns true if the thread of the run reports deleted rings when it ends,
+  // because it is still running. Otherwise the caller must report them.
+  bool LeaveReport() ABSL_LOCKS_EXCLUDED(mutex);
 
   ForkSafeMutex mutex;
   bool is_running ABSL_GUARDED_BY(mutex) = false;
   // Whether the last run ended early.
   bool has_more ABSL_GUARDED_BY(mutex) = false;
+  // Whether LeaveReport() has returned true.
+  bool run_reports ABSL_GUARDED_BY(mutex) = false;
 
   // Used by the thread of the running run alone, but for its counters.
   RetentionRunner runner;
@@ -63,11 +68,23 @@ void BackgroundRetention::State::Run(const RetentionPolicy& policy) {
       WarnRateLimited("cannot enforce the retention limits: no memory");
     });
   }
-  // RunLast() has returned before it could report.
-  if (is_ended) FitsInMemory([this] { runner.ReportDeletedRings(); });
+  bool must_report = false;
+  {
+    ForkSafeMutexLock lock(&mutex);
+    has_more = !is_done;
+    is_running = false;
+    must_report = run_reports;
+  }
+  // No other thread uses the runner now, because one that sees run_reports
+  // leaves the report to this one, and a new run begins after this thread has
+  // been joined.
+  if (must_report) FitsInMemory([this] { runner.ReportDeletedRings(); });
+}
+
+bool BackgroundRetention::State::LeaveReport() {
   ForkSafeMutexLock lock(&mutex);
-  has_more = !is_done;
-  is_running = false;
+  run_reports |= is_running;
+  return run_reports;
 }
 
 BackgroundRetention::BackgroundRetention(const RetentionPolicy& policy,
@@ -78,9 +95,17 @@ BackgroundRetention::BackgroundRetention(const RetentionPolicy& policy,
       recovery_(recovery) {}
 
 BackgroundRetention::~BackgroundRetention() {
+  if (!thread_.has_value()) return;
+  End(absl::ZeroDuration());
+  if (thread_.has_value()) pthread_detach(*thread_);
+}
+
+// Ends the run in progress after the file that it is at, waits for that, and
+// reports deleted rings; after `timeout`, the thread of the run does so.
+void BackgroundRetention::End(absl::Duration timeout) {
   state_->is_ended = true;
-  if (AwaitRun(absl::ZeroDuration())) return;
-  pthread_detach(*thread_);
+  if (!AwaitRun(timeout) && state_->LeaveReport()) return;
+  state_->runner.ReportDeletedRings();
 }
 
 void BackgroundRetention::Reconfigure(const RetentionPolicy& policy) {
@@ -175,8 +200,7 @@ void BackgroundRetention::RunLast() {
     if (!thread_.has_value()) break;
     has_ended = await() && MonotonicTime() < end;
   }
-  state_->is_ended = true;
-  if (await()) state_->runner.ReportDeletedRings();
+  End(std::max(absl::ZeroDuration(), end - MonotonicTime()));
 }
 
 uint64_t BackgroundRetention::deleted_files() const {

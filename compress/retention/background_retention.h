@@ -81,7 +81,8 @@ class BackgroundRetention {
 
   // Calls RunIfDue(true) and waits for the run, until none is due, for at most
   // kLastRunTimeout. Afterwards no file is deleted, except for the one that a
-  // run is at. Call it once, at the end of the log.
+  // run is at, and the thread of that run reports the rings that it deleted.
+  // Call it once, at the end of the log.
   static constexpr absl::Duration kLastRunTimeout = absl::Seconds(5);
   void RunLast();
 
@@ -96,6 +97,7 @@ class BackgroundRetention {
 
   bool AwaitsRecovery(bool is_ending);
   void StartRun();
+  void End(absl::Duration timeout);
 
   const std::shared_ptr<State> state_;  // shared with the thread of a run
   RetentionPolicy policy_;
