@@ -7,6 +7,7 @@
 //     a forked child and when the sink is closed.
 //   - Each record is in the segments once, in order.
 //   - The cause is reported once.
+//   - The ring stays locked.
 //
 // Oracle: the texts that the test logs, and libzstd.
 
@@ -20,11 +21,13 @@
 #include <vector>
 
 #include "absl/log/log.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/fork_test_fixture.h"
 #include "ringlog/logsink/ring_log_sink.h"
+#include "ringlog/ring/os/file_lock.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -45,9 +48,13 @@ class ForeignDescriptorTest : public ForkFixture {
     return absl::StrCat(programs_, "/file", i);
   }
 
-  // Closes all descriptors but 0 to 2, and opens files of the program.
-  void TakeAllDescriptors() {
+  // Closes all descriptors but 0 to 2.
+  static void CloseAllDescriptors() {
     for (int fd = 3; fd < 256; ++fd) close(fd);
+  }
+  // Does so, and opens files of the program.
+  void TakeAllDescriptors() {
+    CloseAllDescriptors();
     for (int i = 0; i < kFiles; ++i) {
       files_.push_back(open(PathOf(i).c_str(), O_RDWR | O_CREAT, 0600));
       if (write(files_.back(), "mine", 4) != 4) _exit(101);
@@ -58,6 +65,13 @@ class ForeignDescriptorTest : public ForkFixture {
       struct stat st;
       return fstat(fd, &st) == 0 && st.st_size == 4;
     });
+  }
+  // Asks as another process does.
+  static bool RingIsLocked(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const absl::StatusOr<bool> is_locked = IsLocked(fd, path);
+    close(fd);
+    return is_locked.ok() && *is_locked;
   }
   void Log(int count) {
     for (int i = 0; i < count; ++i) LOG(INFO) << "record " << logged_++;
@@ -103,6 +117,8 @@ TEST_F(ForeignDescriptorTest, InstalledSinkLeavesFilesOfProgramAlone) {
                   Log(10);
                   if (!sink->Rotate().ok()) _exit(103);
                   Log(10);
+                  sink->Flush();
+                  if (!RingIsLocked(sink->ring_path())) _exit(104);
                 },
                 &err),
             0);
@@ -110,6 +126,31 @@ TEST_F(ForeignDescriptorTest, InstalledSinkLeavesFilesOfProgramAlone) {
   ExpectRecords(40);
   EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
   EXPECT_THAT(err, HasSubstr("the program had closed descriptor"));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
+// The files are opened again under the numbers that they had.
+TEST_F(ForeignDescriptorTest, FreeNumbersAreUsedAgain) {
+  std::string err;
+  ASSERT_EQ(RunChild(
+                [this] {
+                  RingLogSink* const sink = MustInstall();
+                  for (int i = 0; i < 3; ++i) {
+                    Log(10);
+                    sink->Flush();
+                    CloseAllDescriptors();
+                  }
+                  Log(10);
+                  sink->Flush();
+                  if (sink->counters().write_errors != 0) _exit(1);
+                  if (!sink->Rotate().ok()) _exit(103);
+                  Log(10);
+                  sink->Flush();
+                  if (!RingIsLocked(sink->ring_path())) _exit(104);
+                },
+                &err),
+            0);
+  ExpectRecords(50);
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 

@@ -14,6 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/ring_test_fixture.h"
+#include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -236,6 +237,22 @@ TEST_F(MovedFileTest, PathIsEnoughWithoutDescriptors) {
   EXPECT_FALSE(Exists(path_));
   EXPECT_FALSE(file.IsAtPath());
   close(programs);
+}
+
+// The mapping keeps the open file description, and the lock with it. Otherwise
+// a process in another pid namespace would take the ring for a leftover.
+TEST_F(MovedFileTest, LockOutlivesClosedDescriptors) {
+  MappedFile file = Create();
+  for (int fd = 3; fd < 64; ++fd) close(fd);
+  EXPECT_TRUE(absl::IsFailedPrecondition(MappedFile::Open(path_).status()));
+  EXPECT_EQ(RunChild([&] {
+              _exit(absl::IsFailedPrecondition(MappedFile::Open(path_).status())
+                        ? 0
+                        : 1);
+            }),
+            0);
+  file = MappedFile();
+  EXPECT_TRUE(MappedFile::Open(path_).ok());
 }
 
 TEST_F(MovedFileTest, DiscardedPagesAreZerosAndNotInFile) {
