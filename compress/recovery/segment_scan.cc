@@ -94,18 +94,20 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
 absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     const RingHeader& header, Directory* directory, mode_t permitted_mode,
     uint64_t first_number, uint64_t from) {
-  const absl::StatusOr<std::vector<std::string>> names = directory->List();
-  if (!names.ok()) return names.status();
   const ParsedFileName ring = ParseFileName(RingFileName(header));
+  // The directory may have any number of other files.
+  const absl::StatusOr<std::vector<std::string>> names =
+      directory->List([&](const std::string& name) {
+        const ParsedFileName parsed = ParseFileName(name);
+        return parsed.kind == FileKind::kSegment &&
+               parsed.ring_id_prefix == ring.ring_id_prefix &&
+               parsed.process_id == ring.process_id &&
+               parsed.segment_number >= first_number;
+      });
+  if (!names.ok()) return names.status();
   std::vector<ScannedSegment> segments;
   for (const std::string& name : *names) {
     const ParsedFileName parsed = ParseFileName(name);
-    if (parsed.kind != FileKind::kSegment ||
-        parsed.ring_id_prefix != ring.ring_id_prefix ||
-        parsed.process_id != ring.process_id ||
-        parsed.segment_number < first_number) {
-      continue;
-    }
     ScannedSegment segment;
     segment.name = name;
     segment.open_time_ns = parsed.time_ns;

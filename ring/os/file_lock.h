@@ -7,8 +7,8 @@
 // look as if its writer were alive. flock(2) does not have this property.
 //
 // A lock belongs to the open file description, which fork(2) and dup(2) share
-// between descriptors. The lock lasts until all descriptors of the description
-// are closed, or until UnlockFile().
+// between descriptors, and which a mapping keeps. The lock lasts until all
+// descriptors and mappings of the description are gone, or until UnlockFile().
 //
 // Thread-safe. The functions allocate memory only for the text of an error.
 
