@@ -46,9 +46,8 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
 
 // Reads the header of the ring `name` in `directory`, if it appears to be left
 // over: no process holds its lock, and it is not true that its owner is alive
-// and maps the ring. (An owner loses the lock if the program closes the
-// descriptor; the mapping shows that the ring is still in use.) Cheap. Takes no
-// lock.
+// and maps the ring. (A lock alone may get lost, for example by the restart of
+// a file server.) Cheap. Takes no lock.
 //   PermissionDenied:   not a regular file; or another user made the ring, or
 //                       may write to it
 //   FailedPrecondition: another process holds the lock; or the owner is alive
