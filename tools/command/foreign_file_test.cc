@@ -21,8 +21,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr size_t kLongTextBytes = 32'000'000;
-constexpr int64_t kMaxRssKib = 200 << 10;
+constexpr size_t kLongTextBytes = 9'000'000;
+constexpr int64_t kMaxRssKib = 100 << 10;
 
 class ForeignFileTest : public ::testing::Test {
  protected:

@@ -107,6 +107,7 @@ void Planner::AddRings() {
           WithinMemory([&] { AddRing(std::move(ring), segments[path]); });
       if (!status.ok()) report_->Unusable(path, status);
     }
+    rings.clear();  // closes the files of those that do not count
   }
 }
 
