@@ -28,6 +28,7 @@ namespace ringlog {
 class ABSL_LOCKABLE ForkSafeMutex {
  public:
   ForkSafeMutex() {
+    pthread_mutex_init(&mutex_, nullptr);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -68,7 +69,7 @@ class ABSL_LOCKABLE ForkSafeMutex {
   // Upper bound of a timeout, so that the deadline fits into a timespec.
   static constexpr absl::Duration kMaxWait = absl::Hours(24 * 365);
 
-  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_t mutex_;
   pthread_cond_t changed_;
 };
 
