@@ -1,11 +1,12 @@
 // Runs the tools while a live program recovers the same rings. The tools find
 // each record once, in whichever file it is at the time.
 //
-// The test replaces fcntl(2), by which the tools ask for the lock of a ring, to
-// act as that program at the right moment.
+// The test replaces fcntl(2), by which the tools ask for the lock of a ring,
+// and stat(2), to act as that program at the right moment.
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +34,9 @@ namespace ringlog {
 namespace {
 
 std::function<void()> g_at_lock;
+// Called after the next stat(2) of g_stat_path.
+std::function<void()> g_after_stat;
+std::string g_stat_path;
 
 // Leaves two rings with five records each.
 std::vector<std::string> LeaveTwoRings(const std::string& directory) {
@@ -144,12 +148,17 @@ TEST(RecoverRaceTest, RingOfAnotherDirectoryStays) {
   const std::string content = ReadFile(ring);
   const std::string name = std::filesystem::path(ring).filename();
   WriteFile(other + "/" + name, content);
+  // The tool compares the directory with the output last, before it opens the
+  // ring for the recovery.
   g_at_lock = [&] {
-    std::filesystem::rename(directory, directory + ".moved");
-    std::filesystem::rename(other, directory);
+    g_stat_path = directory;
+    g_after_stat = [&] {
+      std::filesystem::rename(directory, directory + ".moved");
+      std::filesystem::rename(other, directory);
+    };
   };
   EXPECT_EQ(Recover({directory}, directory), 2);
-  ASSERT_EQ(g_at_lock, nullptr) << "the directory was not replaced";
+  ASSERT_EQ(g_after_stat, nullptr) << "the directory was not replaced";
   EXPECT_EQ(ReadFile(ring), content);
   EXPECT_TRUE(FilesIn(directory, ".zst").empty());
   EXPECT_TRUE(FilesIn(directory + ".moved", ".zst").empty());
@@ -157,6 +166,14 @@ TEST(RecoverRaceTest, RingOfAnotherDirectoryStays) {
 
 }  // namespace
 }  // namespace ringlog
+
+extern "C" int stat(const char* path, struct stat* st) {
+  const int result = fstatat(AT_FDCWD, path, st, 0);
+  if (ringlog::g_after_stat != nullptr && path == ringlog::g_stat_path) {
+    std::exchange(ringlog::g_after_stat, {})();
+  }
+  return result;
+}
 
 extern "C" int fcntl(int fd, int command, ...) {
   va_list arguments;
