@@ -1,6 +1,7 @@
 #include "ringlog/tools/decode/found_files.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -70,12 +71,21 @@ absl::Status FoundFiles::AddRing(const InputFile& input,
                    "; give fewer of them"));
 }
 
+// Allocates all memory before it moves the first segment, so that a lack of
+// memory changes nothing.
 SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of) {
   SegmentsByRing taken;
   std::vector<FoundSegment> rest;
-  for (FoundSegment& segment : segments) {
+  std::vector<std::vector<FoundSegment>*> places;
+  std::map<std::vector<FoundSegment>*, size_t> counts;
+  for (const FoundSegment& segment : segments) {
     const std::string* const ring = rings.RingOf(segment, of);
-    (ring != nullptr ? taken[*ring] : rest).push_back(std::move(segment));
+    places.push_back(ring != nullptr ? &taken[*ring] : &rest);
+    ++counts[places.back()];
+  }
+  for (const auto& [place, count] : counts) place->reserve(count);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    places[i]->push_back(std::move(segments[i]));
   }
   segments = std::move(rest);
   for (auto& [ring, its] : taken) SortByNumber(&its);

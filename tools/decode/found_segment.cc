@@ -142,13 +142,21 @@ std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
   ProcessGroups groups;
   for (const FoundSegment& segment : *segments) groups.AddIdentified(segment);
   for (const FoundSegment& segment : *segments) groups.AddNamed(segment);
-  std::vector<std::vector<FoundSegment>> taken(groups.size());
-  std::vector<FoundSegment> rest;
-  for (FoundSegment& segment : *segments) {
-    const std::optional<size_t> group = groups.Of(segment);
-    (group ? taken[*group] : rest).push_back(std::move(segment));
+  // The last group has those without a process. Allocates all memory before it
+  // moves the first segment, so that a lack of memory changes nothing.
+  std::vector<std::vector<FoundSegment>> taken(groups.size() + 1);
+  std::vector<size_t> counts(taken.size());
+  std::vector<size_t> places;
+  for (const FoundSegment& segment : *segments) {
+    places.push_back(groups.Of(segment).value_or(groups.size()));
+    ++counts[places.back()];
   }
-  *segments = std::move(rest);
+  for (size_t i = 0; i < taken.size(); ++i) taken[i].reserve(counts[i]);
+  for (size_t i = 0; i < places.size(); ++i) {
+    taken[places[i]].push_back(std::move((*segments)[i]));
+  }
+  *segments = std::move(taken.back());
+  taken.pop_back();
   for (std::vector<FoundSegment>& group : taken) SortByNumber(&group);
   return taken;
 }

@@ -50,13 +50,14 @@ class Planner {
   struct ReadRing {
     InputFile input;
     absl::StatusOr<RingImage> image;
+    bool was_read_again = false;
   };
 
   void AddRings();
   std::vector<ReadRing> ReadSomeRings();
   void Read(ReadRing* ring);
   void Identify(std::vector<ReadRing>* rings);
-  void ReadLostCursorsAgain(std::vector<ReadRing>* rings);
+  bool ReadLostCursorsAgain(std::vector<ReadRing>* rings);
   bool Accept(const ReadRing& ring);
   void AddRing(ReadRing ring, const std::vector<FoundSegment>& segments);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
@@ -126,7 +127,10 @@ std::vector<Planner::ReadRing> Planner::ReadSomeRings() {
   // directories were read.
   files_.Refresh();
   Identify(&rings);
-  ReadLostCursorsAgain(&rings);
+  while (ReadLostCursorsAgain(&rings)) {
+    files_.Refresh();
+    Identify(&rings);
+  }
   return rings;
 }
 
@@ -157,15 +161,18 @@ void Planner::Identify(std::vector<ReadRing>* rings) {
 }
 
 // If a process began its first segment after its ring was read, the cursor
-// seems to be lost: reads the ring a second time.
-void Planner::ReadLostCursorsAgain(std::vector<ReadRing>* rings) {
+// seems to be lost: reads the ring a second time. Returns true if there is such
+// a ring. Then the directories must be read again, and may show the same of
+// another ring.
+bool Planner::ReadLostCursorsAgain(std::vector<ReadRing>* rings) {
   std::set<std::string> paths;
   for (const ReadRing& ring : *rings) {
-    if (ring.image.ok() && ring.image->cursor_state() == CursorState::kNone) {
+    if (!ring.was_read_again && ring.image.ok() &&
+        ring.image->cursor_state() == CursorState::kNone) {
       paths.insert(ring.input.path);
     }
   }
-  if (paths.empty()) return;
+  if (paths.empty()) return false;
   const std::vector<FoundSegment> all = files_.segments;
   const SegmentsByRing segments = files_.TakeSegments(paths);
   files_.segments = all;
@@ -177,11 +184,10 @@ void Planner::ReadLostCursorsAgain(std::vector<ReadRing>* rings) {
       continue;
     }
     Read(&ring);
+    ring.was_read_again = true;
     any = true;
   }
-  if (!any) return;
-  files_.Refresh();
-  Identify(rings);
+  return any;
 }
 
 // Returns true if the ring counts. Reports it otherwise.
