@@ -265,8 +265,9 @@ TEST_F(RetentionRunnerTest, ClosedDescriptorIsNotUsedForAnotherDirectory) {
   }
   const int fd = DescriptorOf(directory_);
   ASSERT_GE(fd, 0);
-  close(fd);
-  ASSERT_EQ(open(other.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd);
+  const int opened = open(other.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(dup2(opened, fd), fd);
+  close(opened);
   Enforce(MaxFiles(3), &runner);
   EXPECT_THAT(FilesIn(other, ".log.zst"), SizeIs(5));
   EXPECT_THAT(Segments("program"), SizeIs(3));

@@ -284,7 +284,8 @@ TEST(SegmentCursorTest, RoundTripsEveryField) {
 TEST(SegmentCursorTest, LargestCursorFitsInRing) {
   constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
   SegmentCursor cursor;
-  cursor.segment_number = cursor.segment_bytes = cursor.frame_offset = kMax;
+  cursor.segment_number = kMax - 1;
+  cursor.segment_bytes = cursor.frame_offset = kMax;
   cursor.segment_open_time_ns = std::numeric_limits<int64_t>::min();
   cursor.open_frame.records.fill(kMax);
   cursor.open_frame.end_position = kMax;
@@ -295,6 +296,14 @@ TEST(SegmentCursorTest, LargestCursorFitsInRing) {
   const auto decoded = DecodeSegmentCursor(state);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   ExpectSameCursor(*decoded, cursor);
+}
+
+// No number would be left for the segment after it.
+TEST(SegmentCursorTest, LastNumberOfASegmentIsDataLoss) {
+  SegmentCursor cursor = MakeCursor();
+  cursor.segment_number = std::numeric_limits<uint64_t>::max();
+  EXPECT_TRUE(absl::IsDataLoss(
+      DecodeSegmentCursor(EncodeSegmentCursor(cursor)).status()));
 }
 
 TEST(SegmentCursorTest, IgnoresBytesOfLaterMinorVersion) {
