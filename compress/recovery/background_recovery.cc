@@ -34,16 +34,16 @@ struct BackgroundRecovery::State {
   // Returns true if a round is due at `now`; the caller must start it.
   bool BeginRound(absl::Duration now) ABSL_LOCKS_EXCLUDED(mutex);
   void RunRound(absl::Duration now) ABSL_LOCKS_EXCLUDED(mutex);
-  // Adds to `*recovered_files`. Throws std::bad_alloc without memory.
+  // Adds to `*recovered_files`, and each new error to `unreported`. Throws
+  // std::bad_alloc without memory.
   void RecoverAll(absl::Duration now, uint64_t* recovered_files);
+  void ReportErrors();
   void EndRound(uint64_t recovered_files) ABSL_LOCKS_EXCLUDED(mutex);
 
-  // Adds the number of recovered files, and each error that is new.
   void RecoverFiles(const std::string& ring_directory,
                     const std::string& segment_directory, absl::Duration now,
-                    LeftoverErrors* errors, uint64_t* recovered_files);
-  void AddForeign(const std::string& directory, const Leftovers& leftovers,
-                  LeftoverErrors* errors);
+                    uint64_t* recovered_files);
+  void AddForeign(const std::string& directory, const Leftovers& leftovers);
 
   const std::vector<Directories> directories;
   const absl::Duration interval;
@@ -60,6 +60,9 @@ struct BackgroundRecovery::State {
   // Used only by the thread of the running round.
   SegmentWriterOptions round_segment;
   RecentFailures failures;
+  // Errors that `failures` and `reported_foreign` have, so that no later round
+  // adds them again. They stay until there is memory to report them.
+  LeftoverErrors unreported;
   // Paths of segment directories whose foreign rings were reported.
   std::set<std::string> reported_foreign;
 };
@@ -86,7 +89,9 @@ void BackgroundRecovery::State::EndRound(uint64_t recovered_files) {
 
 void BackgroundRecovery::State::RunRound(absl::Duration now) {
   uint64_t recovered_files = 0;
-  if (!FitsInMemory([&] { RecoverAll(now, &recovered_files); })) {
+  const bool fits = FitsInMemory([&] { RecoverAll(now, &recovered_files); });
+  FitsInMemory([this] { ReportErrors(); });
+  if (!fits) {
     FitsInMemory([] {
       WarnRateLimited(
           "cannot recover leftover rings: no memory; the files stay");
@@ -97,24 +102,27 @@ void BackgroundRecovery::State::RunRound(absl::Duration now) {
 
 void BackgroundRecovery::State::RecoverAll(absl::Duration now,
                                            uint64_t* recovered_files) {
-  LeftoverErrors errors;
   failures.RemoveDeleted();
   for (const Directories& pair : directories) {
-    RecoverFiles(pair.segments, pair.segments, now, &errors, recovered_files);
+    RecoverFiles(pair.segments, pair.segments, now, recovered_files);
     if (pair.rings != pair.segments) {
-      RecoverFiles(pair.rings, pair.segments, now, &errors, recovered_files);
+      RecoverFiles(pair.rings, pair.segments, now, recovered_files);
     }
   }
-  errors.Warn();
+}
+
+void BackgroundRecovery::State::ReportErrors() {
+  unreported.Warn();
+  unreported = LeftoverErrors();
 }
 
 void BackgroundRecovery::State::RecoverFiles(
     const std::string& ring_directory, const std::string& segment_directory,
-    absl::Duration now, LeftoverErrors* errors, uint64_t* recovered_files) {
+    absl::Duration now, uint64_t* recovered_files) {
   const absl::StatusOr<Leftovers> leftovers =
       FindLeftovers(ring_directory, segment_directory);
   if (!leftovers.ok()) {
-    if (failures.Add(ring_directory, now)) errors->Add(leftovers.status());
+    if (failures.Add(ring_directory, now)) unreported.Add(leftovers.status());
     return;
   }
   failures.Remove(ring_directory);
@@ -126,22 +134,21 @@ void BackgroundRecovery::State::RecoverFiles(
       ++*recovered_files;
     } else if (!absl::IsFailedPrecondition(status) && !FileIsGone(path) &&
                failures.Add(path, now)) {
-      errors->Add(status);
+      unreported.Add(status);
     }
   }
   if (ring_directory == segment_directory) {
-    AddForeign(ring_directory, *leftovers, errors);
+    AddForeign(ring_directory, *leftovers);
   }
 }
 
 // Foreign rings are reported once, until there is none.
 void BackgroundRecovery::State::AddForeign(const std::string& directory,
-                                           const Leftovers& leftovers,
-                                           LeftoverErrors* errors) {
+                                           const Leftovers& leftovers) {
   if (leftovers.foreign_count == 0) {
     reported_foreign.erase(directory);
   } else if (reported_foreign.insert(directory).second) {
-    errors->Add(leftovers.first_foreign, leftovers.foreign_count);
+    unreported.Add(leftovers.first_foreign, leftovers.foreign_count);
   }
 }
 

@@ -14,9 +14,10 @@
 //
 // Each round has a thread of its own. A round without leftovers takes some
 // milliseconds; a recovery takes 50 ms to many seconds. A round without enough
-// memory ends early, and reports that. The thread owns all its state, so the
-// BackgroundRecovery may be destroyed first. If the process ends during a
-// recovery, another process repeats it.
+// memory ends early, and reports that, or the errors that it has found; without
+// memory for the line, the next round reports these errors. The thread owns all
+// its state, so the BackgroundRecovery may be destroyed first. If the process
+// ends during a recovery, another process repeats it.
 
 #ifndef RINGLOG_COMPRESS_RECOVERY_BACKGROUND_RECOVERY_H_
 #define RINGLOG_COMPRESS_RECOVERY_BACKGROUND_RECOVERY_H_

@@ -199,6 +199,40 @@ TEST_F(BackgroundRecoveryFaultTest, LackOfMemoryDoesNotEndProcess) {
   EXPECT_THAT(Texts(), ElementsAre("record"));
 }
 
+// The first ring is damaged. While the round recovers the second one, each
+// allocation fails in turn. The line that one process could not write for lack
+// of memory is written by a second process, which has not written a line yet.
+TEST_F(BackgroundRecoveryFaultTest, ErrorBeforeLackOfMemoryIsReported) {
+#ifndef ABSL_HAVE_EXCEPTIONS
+  GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
+#endif
+  const std::string damaged =
+      absl::StrCat(directory_, "/a.host.20261124-034019.4194304.5f3a9c1b.ring");
+  WriteFile(damaged, "no ring");
+  bool is_recovered = false;
+  for (int allocations = 0; !is_recovered;
+       allocations += 1 + allocations / 16) {
+    LeaveRing("record");
+    std::string err;
+    const int status = RunChild(
+        [&] {
+          BackgroundRecovery recovery(RecoveryOptions());
+          FailAllocationsAfter(allocations);
+          const uint64_t recovered = RunRound(&recovery, kBegin);
+          FailAllocationsAfter(kNoFailure);
+          const int second = AwaitChild(
+              StartChild([&] { RunRound(&recovery, kBegin + kInterval); }));
+          _exit(second != 0 ? 2 : recovered == 0 ? 0 : 1);
+        },
+        &err);
+    ASSERT_TRUE(WIFEXITED(status)) << status;
+    ASSERT_LE(WEXITSTATUS(status), 1);
+    is_recovered = WEXITSTATUS(status) == 1;
+    EXPECT_THAT(err, HasSubstr(damaged)) << allocations;
+    ASSERT_LT(allocations, 10000);
+  }
+}
+
 // Attack: another user makes any number of files with names of rings. FIFOs
 // stand for them, so that the test needs no other user.
 TEST_F(BackgroundRecoveryFaultTest, ForeignRingsAreCountedAndReportedOnce) {
