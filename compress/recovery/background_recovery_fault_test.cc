@@ -194,9 +194,33 @@ TEST_F(BackgroundRecoveryFaultTest, LackOfMemoryDoesNotEndProcess) {
     RunRound(&recovery, kBegin);
     FailAllocationsAfter(kNoFailure);
     EXPECT_EQ(recovery.progress().ended_rounds, 1u);
+    // The bytes of a begun segment may be those that a full disk lacks.
+    EXPECT_THAT(FilesIn(directory_, ".tmp"), IsEmpty()) << allocations;
     ASSERT_LT(allocations, 1000000);
   }
   EXPECT_THAT(Texts(), ElementsAre("record"));
+}
+
+// Each allocation fails in turn while the system refuses to delete files: a
+// recovery that ends early cannot delete the segment that it began.
+TEST_F(BackgroundRecoveryFaultTest, LackOfMemoryInCleanUpDoesNotEndProcess) {
+#ifndef ABSL_HAVE_EXCEPTIONS
+  GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
+#endif
+  LeaveRing("record");
+  const int before = g_attempts;
+  for (int allocations = 0; g_attempts == before; ++allocations) {
+    BackgroundRecovery recovery(RecoveryOptions());
+    g_is_stuck = true;
+    FailAllocationsAfter(allocations);
+    RunRound(&recovery, kBegin);
+    FailAllocationsAfter(kNoFailure);
+    g_is_stuck = false;
+    for (const std::string& begun : FilesIn(directory_, ".tmp")) {
+      ASSERT_EQ(unlink(begun.c_str()), 0);
+    }
+    ASSERT_LT(allocations, 10000);
+  }
 }
 
 // The first ring is damaged. While the round recovers the second one, each

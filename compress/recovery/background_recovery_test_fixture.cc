@@ -16,6 +16,10 @@ std::atomic<int> g_attempts{0};
 namespace {
 
 int UnlinkAt(int directory, const char* name, int flags) {
+  if (g_is_stuck) {
+    errno = EACCES;
+    return -1;
+  }
   return static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
 }
 
@@ -28,10 +32,6 @@ int UnlinkRingAt(int directory, const char* name, int flags) {
   if (gate != nullptr) {
     gate->has_come.Send();
     gate->may_go_on.Await();
-  }
-  if (g_is_stuck) {
-    errno = EACCES;
-    return -1;
   }
   const int result = UnlinkAt(directory, name, flags);
   if (gate != nullptr) gate->has_deleted.Send();

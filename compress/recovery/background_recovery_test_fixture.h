@@ -38,7 +38,7 @@ struct Gate {
   Signal has_come, may_go_on, has_deleted;
 };
 extern std::atomic<Gate*> g_gate;
-// If true, a ring cannot be deleted.
+// If true, no file can be deleted.
 extern std::atomic<bool> g_is_stuck;
 // Number of attempts to delete a ring.
 extern std::atomic<int> g_attempts;

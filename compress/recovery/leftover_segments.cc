@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/recovery/own_segment.h"
@@ -14,6 +15,7 @@
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_resume.h"
+#include "ringlog/ring/os/memory_limit.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/ring_header.h"
 
@@ -53,10 +55,12 @@ class Leftover {
     }
     absl::Status status = TruncateSegments();
     NameSegment();
+    // Also if there is no memory, which is an exception.
+    auto delete_begun = absl::MakeCleanup([this] { DeleteBegunSegment(); });
     if (status.ok()) status = OpenSegment();
     if (status.ok()) status = AddRecords(report);
     if (status.ok() && writer_ != nullptr) status = Finish(report);
-    if (!status.ok()) DeleteBegunSegment();
+    if (status.ok()) std::move(delete_begun).Cancel();
     return status;
   }
 
@@ -257,10 +261,10 @@ class Leftover {
   }
 
   // Deletes the segment that BeginSegment() created: the ring has its records,
-  // and its bytes may be those that a full disk lacks.
+  // and its bytes may be those that a full disk lacks. Throws no exception.
   void DeleteBegunSegment() {
     if (has_begun_ && writer_->file().IsNamed(*directory_, writer_name_)) {
-      directory_->Delete(writer_name_).IgnoreError();
+      FitsInMemory([this] { directory_->Delete(writer_name_).IgnoreError(); });
     }
   }
 

@@ -105,7 +105,7 @@ BackgroundRetention::~BackgroundRetention() {
 void BackgroundRetention::End(absl::Duration timeout) {
   state_->is_ended = true;
   if (!AwaitRun(timeout) && state_->LeaveReport()) return;
-  state_->runner.ReportDeletedRings();
+  FitsInMemory([this] { state_->runner.ReportDeletedRings(); });
 }
 
 void BackgroundRetention::Reconfigure(const RetentionPolicy& policy) {

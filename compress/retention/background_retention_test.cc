@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -21,10 +22,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdarg>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/base/config.h"
 #include "absl/strings/match.h"
@@ -33,7 +37,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/retention/retention_test_fixture.h"
+#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_file.h"
+#include "ringlog/ring/ring.h"
 #include "ringlog/testing/harness/failing_allocations.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/wait_until.h"
@@ -154,6 +160,41 @@ TEST_F(BackgroundRetentionTest, LackOfMemoryDoesNotEndProcess) {
     ASSERT_LT(allocations, 100000);
   }
   EXPECT_THAT(Segments("program"), SizeIs(3));
+}
+
+// Leaves the ring of a killed process.
+void LeaveRing(const std::string& directory) {
+  InChild([&] {
+    RingOptions options;
+    options.slot_count = 64;
+    options.program = "program";
+    const auto ring = Ring::CreateIn(directory, RingFileName, options);
+    if (!ring.ok()) abort();
+    raise(SIGKILL);
+  });
+}
+
+// The first run reports the ring that it deletes. The end reports that of the
+// second run, in a thread which has no memory.
+TEST_F(BackgroundRetentionTest, LackOfMemoryAtEndDoesNotEndProcess) {
+#ifndef ABSL_HAVE_EXCEPTIONS
+  GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
+#endif
+  for (size_t i = 0; i < kSparedLeftovers; ++i) LeaveRing(directory_);
+  auto retention = std::make_unique<BackgroundRetention>(
+      RetentionPolicy{MaxBytes(1), kDefaultSegmentMode},
+      LogDirectories{directory_, directory_, "program"}, nullptr);
+  for (uint64_t run = 1; run <= 2; ++run) {
+    LeaveRing(directory_);
+    retention->SetDue();
+    retention->RunIfDue();
+    AwaitThreads();
+    EXPECT_EQ(retention->deleted_files(), run);
+  }
+  FailAllocationsAfter(0);
+  std::thread end([&] { retention.reset(); });
+  end.join();
+  FailAllocationsAfter(kNoFailure);
 }
 
 void LimitMemory() {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/memory_limit.h"
 #include "ringlog/ring/os/stderr_log.h"
 
 namespace ringlog {
@@ -52,8 +53,10 @@ absl::StatusOr<SegmentFile> SegmentFile::Create(const Directory& directory,
       directory.OpenFile(name, O_RDWR | O_CREAT | O_EXCL, mode);
   if (opened.fd() < 0) return FromOpened(path, std::move(opened));
   // From here on, every error deletes the file: no later attempt would find it.
-  auto delete_file =
-      absl::MakeCleanup([&] { directory.Delete(name).IgnoreError(); });
+  // Without memory for the error of Delete(), a clean-up during an exception
+  // would end the process.
+  auto delete_file = absl::MakeCleanup(
+      [&] { FitsInMemory([&] { directory.Delete(name).IgnoreError(); }); });
   absl::StatusOr<SegmentFile> file = FromOpened(path, std::move(opened));
   if (!file.ok()) return file;
   struct stat st;
@@ -63,10 +66,10 @@ absl::StatusOr<SegmentFile> SegmentFile::Create(const Directory& directory,
       fchmod(file->fd(), (st.st_mode & ALLPERMS) | kOwnerBits) != 0) {
     return file->Error(errno, "set the mode of");
   }
-  std::move(delete_file).Cancel();
   // Nothing else writes to a new file. The lock is for retention; without it,
   // or if a reader's lock stands in the way, the segment is still written.
   file->Lock().IgnoreError();
+  std::move(delete_file).Cancel();
   return file;
 }
 

@@ -4,12 +4,14 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/crc/crc32c.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/segment/frame_decoder.h"
 #include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/memory_limit.h"
 #include "zstd.h"
 
 namespace ringlog {
@@ -86,8 +88,13 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(
   absl::StatusOr<SegmentFile> file =
       SegmentFile::Create(directory, name, options.mode);
   if (!file.ok()) return file.status();
-  return absl::WrapUnique(new SegmentWriter(
+  // For lack of memory; otherwise no later attempt would find the file.
+  auto delete_file = absl::MakeCleanup(
+      [&] { FitsInMemory([&] { directory.Delete(name).IgnoreError(); }); });
+  auto writer = absl::WrapUnique(new SegmentWriter(
       *std::move(file), *std::move(context), identity, options));
+  std::move(delete_file).Cancel();
+  return writer;
 }
 
 absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Create(

@@ -257,8 +257,10 @@ absl::StatusOr<ForkClosedFile> Directory::ReplaceByCopy(const std::string& name,
   ForkClosedFile copy = OpenFile(copy_name, O_RDWR | O_CREAT | O_EXCL, 0600);
   const std::string path = PathOf(copy_name);
   if (copy.fd() < 0) return FileStatus(errno, absl::StrCat("create ", path));
-  auto remove_copy = absl::MakeCleanup(
-      [this, &copy_name] { Delete(copy_name).IgnoreError(); });
+  // Not Delete(): without memory for its error, a clean-up during an exception
+  // would end the process.
+  auto remove_copy =
+      absl::MakeCleanup([&] { unlinkat(file_.OwnFd(), copy_name.c_str(), 0); });
   if (absl::Status s = LockFile(copy.fd(), path); !s.ok()) return s;
   // Before it was locked, DeleteIfStale() of another process may have taken it
   // for the copy of a dead one.
