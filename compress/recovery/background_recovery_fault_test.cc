@@ -275,6 +275,15 @@ TEST_F(BackgroundRecoveryFaultTest, ForeignRingsAreCountedAndReportedOnce) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
+// Two users may log into one directory. A FIFO stands for the ring of the other
+// user's process, which is this one: the rounds run in its children.
+TEST_F(BackgroundRecoveryFaultTest, ForeignRingOfLivingProcessIsNotReported) {
+  const std::string path = absl::StrCat(
+      directory_, "/program.host.20261124-034019.", getpid(), ".5f3a9c1b.ring");
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(ReportOfTwoRounds(RecoveryOptions(), &RunRound), "");
+}
+
 // The log goes on, and so does retention, which waits for the first round.
 TEST_F(BackgroundRecoveryFaultTest, RoundWithoutThreadCountsAsEnded) {
   if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";

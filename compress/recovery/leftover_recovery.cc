@@ -1,12 +1,15 @@
 #include "ringlog/compress/recovery/leftover_recovery.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -41,6 +44,16 @@ bool MakerMayBeAlive(const ParsedFileName& name) {
   return name.process_id != getpid() && MayBeAlive(maker);
 }
 
+// Returns true if a process, but not this one, has the id in the name. Makes
+// one system call, because other users may make any number of such names.
+bool NamesLivingProcess(const ParsedFileName& name) {
+  if (name.process_id < 1 || name.process_id == getpid() ||
+      name.process_id > std::numeric_limits<pid_t>::max()) {
+    return false;
+  }
+  return kill(static_cast<pid_t>(name.process_id), 0) == 0 || errno != ESRCH;
+}
+
 // Finds the leftovers of one directory.
 class Finder {
  public:
@@ -70,7 +83,7 @@ class Finder {
     absl::string_view stem = name;
     const bool is_unfinished = absl::ConsumeSuffix(&stem, kUnfinishedSuffix);
     const ParsedFileName parsed = ParseFileName(stem);
-    if (parsed.kind != FileKind::kRing || !IsOwn(name)) return false;
+    if (parsed.kind != FileKind::kRing || !IsOwn(name, parsed)) return false;
     if (is_unfinished) return !MakerMayBeAlive(parsed) && MayBeOurs(name);
     const absl::StatusOr<RingHeader> header =
         ReadLeftoverHeader(directory_, name);
@@ -84,8 +97,9 @@ class Finder {
   }
 
   // Returns true if the file is a regular file of the own user. Does not open
-  // it, and counts a foreign one.
-  bool IsOwn(const std::string& name) {
+  // it. Counts a foreign one, unless its process may be alive: nothing has to
+  // be recovered then.
+  bool IsOwn(const std::string& name, const ParsedFileName& parsed) {
     const absl::StatusOr<struct stat> st = directory_->Stat(name);
     // The file is gone, or the recovery returns the error.
     if (!st.ok())
@@ -95,7 +109,8 @@ class Finder {
     if (!owner.ok()) return false;
     if (S_ISREG(st->st_mode) && st->st_uid == *owner) return true;
     // In a directory of its own, another user's ring is nothing unusual.
-    if (is_segment_directory_ && found_.foreign_count++ == 0) {
+    if (!is_segment_directory_ || NamesLivingProcess(parsed)) return false;
+    if (found_.foreign_count++ == 0) {
       found_.first_foreign = absl::PermissionDeniedError(absl::StrCat(
           directory_->PathOf(name), ": ",
           S_ISREG(st->st_mode) ? absl::StrCat("belongs to user ", st->st_uid,

@@ -19,8 +19,9 @@ namespace ringlog {
 struct Leftovers {
   std::vector<std::string> paths;  // sorted
   // Number of files that are named like rings, and are not regular files of the
-  // own user. They are not among `paths`: other users may make any number of
-  // them, which takes no memory.
+  // own user, unless a living process has the process id in the name. They are
+  // not among `paths`: other users may make any number of them, which takes no
+  // memory.
   uint64_t foreign_count = 0;
   absl::Status first_foreign;  // PermissionDenied, with the path; OK if none
 };
