@@ -82,11 +82,6 @@ absl::Status SegmentFile::EnsureOpen() {
   if (fd() < 0) return Error(EBADF, "use");  // in a forked child
   constexpr int kFlags = O_RDWR | O_NOFOLLOW | O_NONBLOCK;
   ForkClosedFile again = ForkClosedFile::Open(path_, kFlags);
-  if (again.fd() == fd()) {
-    // The old object would close the new descriptor, which has its number.
-    ForkClosedFile other = ForkClosedFile::Open(path_, kFlags);
-    again = std::move(other);
-  }
   if (again.fd() < 0) return Error(errno, "open again");
   if (again.identity() != identity()) {
     return absl::NotFoundError(

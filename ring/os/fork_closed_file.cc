@@ -33,7 +33,7 @@ int64_t BirthTimeNs(int fd) {
 }  // namespace
 
 int ForkClosedFile::Entry::OwnFd() const {
-  if (fd < 0) return -1;
+  if (fd < 0 || has_lost_fd) return -1;
   struct stat st;
   // Another error than EBADF, for example of a remote file system, does not
   // show that the program has closed the descriptor.
@@ -44,22 +44,29 @@ int ForkClosedFile::Entry::OwnFd() const {
   return birth == 0 || birth == birth_time_ns ? fd : -1;
 }
 
-// The list of all open files. No method allocates or frees while it holds the
+// The open files, in lists by descriptor, so that an entry is found without a
+// search through thousands. No method allocates or frees while it holds the
 // mutex, because another library's fork handler may hold the allocator's lock
 // while ours waits for the mutex. The mutex is not an absl::Mutex, because
 // unlocking one in a child is not supported.
 class ForkClosedFile::List {
  public:
   // Adds the entry. Opens `path` with OpenFileAt(); if `path` is null, opens
-  // nothing.
+  // nothing. An entry that had the same descriptor loses it.
   static void Add(Entry* entry, int directory, const char* path, int flags,
                   mode_t mode) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (path != nullptr && !Open(entry, directory, path, flags, mode)) return;
+    Entry*& first = FirstOf(*entry);
+    // The program has closed the descriptor of such an entry. If both have the
+    // same file, only this shows to which of them the number belongs.
+    for (Entry* other = first; other != nullptr; other = other->next) {
+      if (other->fd == entry->fd) other->has_lost_fd = true;
+    }
     entry->is_listed = true;
-    entry->next = first_;
-    if (first_ != nullptr) first_->previous = entry;
-    first_ = entry;
+    entry->next = first;
+    if (first != nullptr) first->previous = entry;
+    first = entry;
   }
 
   static void* Map(Entry* entry, size_t bytes) {
@@ -86,11 +93,19 @@ class ForkClosedFile::List {
     }
     if (!entry->is_listed) return;
     entry->is_listed = false;
-    (entry->previous == nullptr ? first_ : entry->previous->next) = entry->next;
+    (entry->previous == nullptr ? FirstOf(*entry) : entry->previous->next) =
+        entry->next;
     if (entry->next != nullptr) entry->next->previous = entry->previous;
   }
 
  private:
+  static constexpr unsigned kLists = 256;
+
+  // Returns the first entry of the list that `entry` belongs to.
+  static Entry*& FirstOf(const Entry& entry) {
+    return first_[static_cast<unsigned>(entry.fd) % kLists];
+  }
+
   static bool Open(Entry* entry, int directory, const char* path, int flags,
                    mode_t mode) {
     const int fd = OpenFileAt(directory, path, flags, mode);
@@ -113,7 +128,13 @@ class ForkClosedFile::List {
   // Closes and unmaps all files. Makes only system calls. Entries keep their
   // owners.
   static void ReleaseInChild() {
-    for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
+    for (Entry*& first : first_) Release(std::exchange(first, nullptr));
+    mutex_.unlock();
+  }
+
+  // Closes and unmaps the files of one list.
+  static void Release(Entry* first) {
+    for (Entry* entry = first; entry != nullptr; entry = entry->next) {
       if (entry->memory != nullptr &&
           mmap(entry->memory, entry->bytes, PROT_READ | PROT_WRITE,
                MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
@@ -125,8 +146,6 @@ class ForkClosedFile::List {
       entry->fd = -1;
       entry->is_listed = false;
     }
-    first_ = nullptr;
-    mutex_.unlock();
   }
 
   static bool Register() {
@@ -135,12 +154,12 @@ class ForkClosedFile::List {
   }
 
   static std::mutex mutex_;
-  static Entry* first_;
+  static Entry* first_[kLists];
   static const bool is_registered_;
 };
 
 std::mutex ForkClosedFile::List::mutex_;
-ForkClosedFile::Entry* ForkClosedFile::List::first_ = nullptr;
+ForkClosedFile::Entry* ForkClosedFile::List::first_[kLists] = {};
 // A dynamic initializer, because the handlers must be registered before any
 // code can fork.
 const bool ForkClosedFile::List::is_registered_ = Register();

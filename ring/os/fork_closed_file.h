@@ -10,13 +10,15 @@
 // them when it becomes a daemon. Its next file then gets the number of one of
 // ours. ForkClosedFile therefore remembers device, inode and birth time of its
 // file, and neither unlocks nor closes a descriptor that has become another
-// file's. A caller that writes must ask OwnFd() first.
+// file's, or another object's for the same file. A caller that writes must ask
+// OwnFd() first.
 
 #ifndef RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
 #define RINGLOG_RING_OS_FORK_CLOSED_FILE_H_
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -63,12 +65,11 @@ class ForkClosedFile {
   int fd() const { return entry_ == nullptr ? -1 : entry_->fd; }
 
   // Returns fd(), or -1 if the program has closed that descriptor, whether or
-  // not another file has its number now. Calls fstat(2) and statx(2). On a file
-  // system without birth times, a new file of the program's that has both the
-  // number of the descriptor and of the inode is not noticed. A program that
-  // closes
-  // the descriptor after this call, and before the caller uses it, is not
-  // noticed.
+  // not another file, or another object, has its number now. Calls fstat(2) and
+  // statx(2). On a file system without birth times, a new file of the program's
+  // that has both the number of the descriptor and of the inode is not noticed.
+  // A program that closes the descriptor after this call, and before the caller
+  // uses it, is not noticed.
   int OwnFd() const;
 
   // Returns the identity of the file that was opened. Requires: Open() has
@@ -83,6 +84,9 @@ class ForkClosedFile {
     int OwnFd() const;
 
     int fd = -1;
+    // Whether another entry got the number fd later, because the program had
+    // closed it. The thread that opens the other entry's file sets it.
+    std::atomic<bool> has_lost_fd{false};
     FileIdentity identity;
     int64_t birth_time_ns = 0;  // 0: not known
     void* memory = nullptr;

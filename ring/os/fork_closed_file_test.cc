@@ -202,6 +202,23 @@ TEST_F(ForeignDescriptorTest, DestructorKeepsFileOfProgramOpenAndLocked) {
   close(programs_);
 }
 
+// The program closes the descriptor of a segment, for example, and a recovery
+// in another thread opens the same segment.
+TEST_F(ForeignDescriptorTest, NumberBelongsToTheLastObjectThatGotIt) {
+  const std::string path = UnusedPath("file");
+  ForkClosedFile before = MustOpen(path);
+  ASSERT_EQ(close(before.fd()), 0);
+  const ForkClosedFile after = MustOpen(path);
+  ASSERT_EQ(after.fd(), before.fd());
+  ASSERT_EQ(after.identity(), before.identity());
+  EXPECT_EQ(before.OwnFd(), -1);
+  EXPECT_EQ(after.OwnFd(), after.fd());
+  ASSERT_TRUE(Lock(after));
+  before = ForkClosedFile();
+  EXPECT_EQ(after.OwnFd(), after.fd());
+  EXPECT_FALSE(Lock(MustOpen(path)));
+}
+
 TEST_F(ForeignDescriptorTest, ForkedChildKeepsFileOfProgram) {
   const ForkClosedFile file = MustOpen(UnusedPath("file"));
   TakeNumberOf(file);
