@@ -9,7 +9,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "ringlog/compress/line/utc_time.h"
 
@@ -69,7 +68,7 @@ bool ParseNumber(absl::string_view digits, int64_t* out) {
 
 bool ParseSegmentNumber(absl::string_view digits, uint64_t* out) {
   return absl::SimpleAtoi(digits, out) &&
-         absl::StrFormat("%06u", *out) == digits;
+         absl::StrCat(absl::Dec(*out, absl::kZeroPad6)) == digits;
 }
 
 bool ParseIdPrefix(absl::string_view digits, uint32_t* out) {
@@ -91,8 +90,10 @@ std::string RingFileName(const RingHeader& header) {
 
 std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
                             int64_t open_time_ns, LineFormat format) {
-  return absl::StrFormat("%s.%06u%s", Stem(header, open_time_ns),
-                         segment_number, SegmentSuffix(format));
+  // Not StrFormat(): without memory, it throws from a destructor.
+  return absl::StrCat(Stem(header, open_time_ns), ".",
+                      absl::Dec(segment_number, absl::kZeroPad6),
+                      SegmentSuffix(format));
 }
 
 std::string SymlinkName(const RingHeader& header) {
