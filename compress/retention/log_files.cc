@@ -157,6 +157,9 @@ absl::Status LogFiles::Open(Place* place) {
   return absl::OkStatus();
 }
 
+// Goes by the rule of Directory::CheckIsOwn(). On a file system that lets other
+// users write to each file, a mode does not show a forged file: there is no own
+// file, unless `segment_mode_` permits that.
 bool LogFiles::IsOwn(const Place& place, FileKind kind,
                      const struct stat& st) const {
   mode_t foreign_bits = S_IWGRP | S_IWOTH;
