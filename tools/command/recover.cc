@@ -109,9 +109,7 @@ class Recovery {
 
   absl::Status RecoverOne(const FoundRing& found) {
     const std::string& path = found.input.path;
-    absl::StatusOr<LeftoverRing> ring =
-        found.rebuilt_header ? ReadLeftover(path, *found.rebuilt_header)
-                             : ReadLeftover(path);
+    absl::StatusOr<LeftoverRing> ring = ReadFoundRing(found);
     if (absl::IsFailedPrecondition(ring.status())) {
       // The segments of a live process are not touched.
       sources_.TakeSegments(found);
@@ -226,8 +224,9 @@ class Recovery {
       const uint64_t limit = is_last && decided.point.is_by_cursor()
                                  ? cursor.segment_bytes
                                  : kWholeFile;
-      const absl::Status copied = CopySegment(
-          from, limit, SegmentModeOf(decided.header), staging->PathOf(name));
+      const absl::Status copied =
+          CopyFoundSegment(segment.input, limit, SegmentModeOf(decided.header),
+                           staging->PathOf(name));
       if (!copied.ok() && !is_last && HasGone(segment)) continue;
       if (!copied.ok()) return copied;
       sources[name] = {from, segment.identity.number >= cursor.segment_number};
@@ -352,8 +351,9 @@ class Recovery {
         continue;
       }
       const std::string name(Basename(from));
-      const absl::Status copied = CopySegment(
-          from, kWholeFile, kUnknownSegmentMode, staging->PathOf(name));
+      const absl::Status copied =
+          CopyFoundSegment(segment.input, kWholeFile, kUnknownSegmentMode,
+                           staging->PathOf(name));
       if (!copied.ok() && HasGone(segment)) continue;
       if (!copied.ok()) return copied;
       sources[name] = {from, false};

@@ -22,6 +22,7 @@
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
+#include "ringlog/testing/harness/ordinary_user.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/command/recover.h"
 #include "ringlog/tools/decode/decode_sink.h"
@@ -130,6 +131,26 @@ TEST(RecoverRaceTest, RingRecoveredAfterReadingCountsOnce) {
     while (source.Next()) ++records;
   }
   EXPECT_EQ(records, 10);
+}
+
+// Another user puts a file in the place of a ring after the search.
+TEST(RecoverRaceTest, RingReplacedByAnotherUserIsNotRecovered) {
+  if (!MayActForOtherUsers()) {
+    GTEST_SKIP() << "needs root, and the ids of other users";
+  }
+  const std::string directory = MakeTestDirectory();
+  const std::string output = MakeTestDirectory();
+  const std::vector<std::string> rings = LeaveTwoRings(directory);
+  ASSERT_EQ(rings.size(), 2u);
+  g_at_lock = [&] {
+    const std::string content = ReadFile(rings[1]);
+    std::filesystem::remove(rings[1]);
+    WriteFile(rings[1], content);
+    EXPECT_EQ(chown(rings[1].c_str(), 12345, 12345), 0);
+  };
+  EXPECT_EQ(Recover({directory}, output), 2);
+  ASSERT_EQ(g_at_lock, nullptr) << "the ring was not replaced";
+  EXPECT_EQ(AllLines(output).size(), 5u);
 }
 
 // Another user puts another directory in the place of the one that the tool

@@ -1,13 +1,20 @@
 #include "ringlog/tools/command/recover_ring.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
 #include <cstddef>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/recovery/leftover_segments.h"
 #include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/compress/segment/segment_repair.h"
+#include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/fork_closed_file.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/tools/decode/segment_facts.h"
 
@@ -63,6 +70,22 @@ void ReportMissingSegments(const std::string& ring_path,
 mode_t SegmentModeOf(const RingHeader& header) {
   const mode_t mode = header.segment_mode & ACCESSPERMS;
   return mode == 0 ? kUnknownSegmentMode : mode;
+}
+
+absl::Status CopyFoundSegment(const InputFile& input, uint64_t limit_bytes,
+                              mode_t mode, const std::string& to) {
+  const ForkClosedFile file =
+      ForkClosedFile::Open(input.path, O_RDONLY | O_NONBLOCK);
+  struct stat st;
+  if (file.fd() < 0 || fstat(file.fd(), &st) != 0) {
+    return FileStatus(errno, absl::StrCat("open ", input.path));
+  }
+  if (absl::Status s = CheckOwner(input.owner, st.st_uid); !s.ok()) return s;
+  const std::string opened = absl::StrCat("/proc/self/fd/", file.fd());
+  const absl::Status copied = CopySegment(opened, limit_bytes, mode, to);
+  return absl::Status(
+      copied.code(),
+      absl::StrReplaceAll(copied.message(), {{opened, input.path}}));
 }
 
 bool MayLackSegments(const RingFacts& ring,

@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/decode/found_segment.h"
+#include "ringlog/tools/decode/inputs.h"
 #include "ringlog/tools/decode/report.h"
 
 namespace ringlog {
@@ -34,6 +36,12 @@ inline constexpr mode_t kUnknownSegmentMode =
 // Returns the mode that the ring's program gave to its segments, before the
 // umask; kUnknownSegmentMode if the header has none.
 mode_t SegmentModeOf(const RingHeader& header);
+
+// Calls CopySegment() for a file that was found. Errors are those of
+// CopySegment() and CheckOwner().
+// Requires: /proc is mounted.
+absl::Status CopyFoundSegment(const InputFile& input, uint64_t limit_bytes,
+                              mode_t mode, const std::string& to);
 
 // Returns true if the ring may have segments that are not in `segments`, or
 // that are, but could not be identified. `segments` are sorted by number.

@@ -1,5 +1,6 @@
 #include "ringlog/tools/command/recover_sources.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,7 +13,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
@@ -32,9 +32,12 @@ std::string ResolvePath(const std::string& path) {
   return result;
 }
 
-absl::StatusOr<RingHeader> Rebuild(const std::string& path) {
-  const absl::StatusOr<RingImage> image = RingImage::Read(path);
+absl::StatusOr<RingHeader> Rebuild(const InputFile& input) {
+  const absl::StatusOr<RingImage> image = RingImage::Read(input.path);
   if (!image.ok()) return image.status();
+  if (absl::Status s = CheckOwner(input.owner, image->owner()); !s.ok()) {
+    return s;
+  }
   return image->header();
 }
 
@@ -56,6 +59,22 @@ void SetIdentity(const RingId& id, const ParsedFileName& name,
 }
 
 }  // namespace
+
+absl::StatusOr<LeftoverRing> ReadFoundRing(const FoundRing& found) {
+  const std::string& path = found.input.path;
+  absl::StatusOr<LeftoverRing> ring =
+      found.rebuilt_header ? ReadLeftover(path, *found.rebuilt_header)
+                           : ReadLeftover(path);
+  // A locked ring of another user must not count as the found one either.
+  struct stat st;
+  const int result =
+      ring.ok() ? fstat(ring->file.fd(), &st) : stat(path.c_str(), &st);
+  if (result != 0) return ring.ok() ? FileStatus(errno, "stat") : ring.status();
+  if (absl::Status s = CheckOwner(found.input.owner, st.st_uid); !s.ok()) {
+    return s;
+  }
+  return ring;
+}
 
 RecoverSources::RecoverSources(const std::vector<std::string>& paths,
                                const std::string& output, Report* report)
@@ -80,14 +99,15 @@ void RecoverSources::FindRing(const InputFile& input,
                               const std::string& output) {
   FoundRing ring;
   ring.input = input;
-  absl::StatusOr<RingHeader> header = ReadRingHeader(input.path, 0);
+  absl::StatusOr<RingHeader> header =
+      RingImage::ReadHeader(input.path, input.owner);
   if (absl::IsNotFound(header.status()) && input.from_directory) {
     has_lost_ring_ = true;
     return;
   }
   if (absl::IsDataLoss(header.status()) ||
       absl::IsInvalidArgument(header.status())) {
-    header = Rebuild(input.path);
+    header = Rebuild(input);
     if (header.ok()) ring.rebuilt_header = *header;
   }
   if (!header.ok()) {
@@ -105,9 +125,9 @@ void RecoverSources::FindRing(const InputFile& input,
     ring_paths_.insert(input.path);
   }
   files_.AddNearby(Dirname(input.path));
-  if (names_output ||
-      (absl::StartsWith(ring.segment_directory, "/") && IsPrivate(input.path) &&
-       IsPrivate(ring.segment_directory))) {
+  if (names_output || (absl::StartsWith(ring.segment_directory, "/") &&
+                       input.owner == geteuid() && IsPrivate(input.path) &&
+                       IsPrivate(ring.segment_directory))) {
     files_.AddNearby(ring.segment_directory);
   }
   rings.push_back(std::move(ring));

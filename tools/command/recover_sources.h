@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/decode/found_files.h"
@@ -28,6 +30,10 @@ struct FoundRing {
   // slots, its name and its segments.
   std::optional<RingHeader> rebuilt_header;
 };
+
+// Reads the ring with ReadLeftover(), whose errors it returns, and those of
+// CheckOwner().
+absl::StatusOr<LeftoverRing> ReadFoundRing(const FoundRing& found);
 
 // Thread-compatible.
 class RecoverSources {

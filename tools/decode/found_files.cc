@@ -117,7 +117,7 @@ void FoundFiles::InspectNew() {
       segments.push_back(InspectSegment(input));
     } else if (input.kind == FileKind::kRing) {
       const absl::StatusOr<RingHeader> header =
-          RingImage::ReadHeader(input.path);
+          RingImage::ReadHeader(input.path, input.owner);
       if (header.ok()) rings.Add(input, *header, /*is_rebuilt=*/false);
     }
   }

@@ -1,5 +1,6 @@
 #include "ringlog/tools/decode/found_segment.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/file_name.h"
-#include "ringlog/compress/segment/segment_reader.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header_scan.h"
 
@@ -196,12 +197,22 @@ bool MayInspectAgain(const FoundSegment& segment) {
   return !is_lasting || !(StampOf(segment.input.path) == segment.stamp);
 }
 
+absl::StatusOr<std::unique_ptr<SegmentReader>> OpenFoundSegment(
+    const std::string& path, uid_t owner, uint64_t limit_bytes) {
+  absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
+  if (!file.ok()) return file.status();
+  const absl::StatusOr<struct stat> st = file->Stat();
+  if (!st.ok()) return st.status();
+  if (absl::Status s = CheckOwner(owner, st->st_uid); !s.ok()) return s;
+  return SegmentReader::Open(*std::move(file), limit_bytes);
+}
+
 FoundSegment InspectSegment(const InputFile& input) {
   FoundSegment segment;
   segment.input = input;
   segment.identity.number = input.name.segment_number;
   segment.stamp = StampOf(input.path);
-  auto reader = SegmentReader::Open(input.path);
+  auto reader = OpenFoundSegment(input.path, input.owner);
   if (!reader.ok()) {
     // Segments only grow: a segment that is empty now was empty before.
     segment.input.bytes = FileBytes(input.path);

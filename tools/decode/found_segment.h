@@ -6,11 +6,14 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "ringlog/compress/segment/segment_format.h"
+#include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/os/file_identity.h"
 #include "ringlog/tools/decode/inputs.h"
 
@@ -46,6 +49,11 @@ struct FoundSegment {
 // file of user `other`: if the users are the same, or if `owner` is root or the
 // user of this process.
 bool IsTrusted(uid_t owner, uid_t other);
+
+// Opens a segment that belonged to `owner` when it was found. Errors are those
+// of SegmentReader::Open() and CheckOwner().
+absl::StatusOr<std::unique_ptr<SegmentReader>> OpenFoundSegment(
+    const std::string& path, uid_t owner, uint64_t limit_bytes = kWholeFile);
 
 // Opens the file and reads its identity.
 FoundSegment InspectSegment(const InputFile& input);

@@ -67,6 +67,12 @@ ProcessName ProcessOf(const ParsedFileName& name) {
   return {name.program, name.host, name.process_id, name.ring_id_prefix};
 }
 
+absl::Status CheckOwner(uid_t found, uid_t opened) {
+  if (found == opened) return absl::OkStatus();
+  return absl::UnavailableError(
+      "another user's file has replaced it; run the command again");
+}
+
 Inputs::Inputs(const std::vector<std::string>& paths, Report* report)
     : report_(report) {
   for (const std::string& path : paths) AddPath(path);

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/tools/decode/report.h"
@@ -37,6 +38,11 @@ struct InputFile {
   uint64_t bytes = 0;  // length when it was found
   uid_t owner = 0;     // owner when it was found
 };
+
+// Checks the owner of an opened file against InputFile::owner, which decides
+// about segments (IsTrusted()).
+//   Unavailable: they differ; another user's file has replaced the found one
+absl::Status CheckOwner(uid_t found, uid_t opened);
 
 // Thread-compatible.
 class Inputs {

@@ -142,6 +142,10 @@ void Planner::Read(ReadRing* ring) {
     if (ring->image.ok()) ring->image->FreeMemory();
   });
   if (!status.ok()) ring->image = status;
+  if (!ring->image.ok()) return;
+  const absl::Status is_same =
+      CheckOwner(ring->input.owner, ring->image->owner());
+  if (!is_same.ok()) ring->image = is_same;
 }
 
 // Completes the ids of rings without headers. A ring that cannot be known
@@ -330,6 +334,7 @@ void Planner::AddSegment(const FoundSegment& file,
   }
   SegmentPart part;
   part.path = file.input.path;
+  part.owner = file.input.owner;
   part.from_directory = file.input.from_directory;
   part.is_named_as_segment = file.input.name.kind == FileKind::kSegment;
   if (counted.bytes != kAllBytes) {

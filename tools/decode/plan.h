@@ -4,6 +4,8 @@
 #ifndef RINGLOG_TOOLS_DECODE_PLAN_H_
 #define RINGLOG_TOOLS_DECODE_PLAN_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -41,6 +43,7 @@ struct RingPart {
 
 struct SegmentPart {
   std::string path;
+  uid_t owner = 0;  // owner when the file was found
   // Bytes from here on do not count.
   uint64_t limit_bytes = kWholeFile;
   // True if limit_bytes is not the end of the file: a frame that is open there

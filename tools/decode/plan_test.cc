@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -25,6 +27,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
+#include "ringlog/testing/harness/ordinary_user.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode_sink.h"
 #include "ringlog/tools/decode/found_segment.h"
@@ -64,6 +67,14 @@ void ZeroCursors(const std::string& ring_path) {
   WriteFile(ring_path, content);
 }
 
+// Replaces a file by one of another user.
+void ReplaceByForeign(const std::string& path, const std::string& content) {
+  const std::string foreign = absl::StrCat(path, ".foreign");
+  WriteFile(foreign, content);
+  EXPECT_EQ(chown(foreign.c_str(), 12345, 12345), 0);
+  std::filesystem::rename(foreign, path);
+}
+
 class PlanTest : public ::testing::Test {
  protected:
   PlanTest() : directory_(MakeTestDirectory()), process_(directory_) {
@@ -72,6 +83,9 @@ class PlanTest : public ::testing::Test {
     };
     sink_.on_damage = [this](const std::string&, absl::string_view message) {
       damage_.emplace_back(message);
+    };
+    sink_.on_unusable = [this](const std::string&, const absl::Status& status) {
+      unusable_.emplace_back(status.message());
     };
   }
 
@@ -91,6 +105,7 @@ class PlanTest : public ::testing::Test {
   ScriptedProcess process_;
   std::vector<std::string> notes_;
   std::vector<std::string> damage_;
+  std::vector<std::string> unusable_;
   DecodeSink sink_;
   Report report_{&sink_};
   std::vector<SourcePlan> plans_;
@@ -252,6 +267,7 @@ TEST_F(PlanTest, UnchangedSegmentIsNotInspectedAgain) {
   InputFile input;
   input.path = process_.segment_path(1);
   input.name = ParseFileName(Basename(input.path));
+  input.owner = geteuid();
   for (const char* content : {"", "not a zstd file", "neither this"}) {
     WriteFile(input.path, content);
     const FoundSegment segment = InspectSegment(input);
@@ -259,6 +275,42 @@ TEST_F(PlanTest, UnchangedSegmentIsNotInspectedAgain) {
     WriteFile(input.path, absl::StrCat(content, "x"));
     EXPECT_TRUE(MayInspectAgain(segment)) << content;
   }
+}
+
+// Another user replaces the ring after the directory was read. The forged ring
+// claims that it has all records of the first segment.
+TEST_F(PlanTest, RingReplacedByAnotherUserHidesNoSegment) {
+  if (!MayActForOtherUsers()) {
+    GTEST_SKIP() << "needs root, and the ids of other users";
+  }
+  process_.NameSegment();
+  const std::string forged = ReadFile(process_.ring_path());
+  process_.CreateSegment();
+  process_.Log("a");
+  process_.Flush();
+  process_.EndSegment();
+  Make([&](const std::string& ring_path) {
+    ReplaceByForeign(ring_path, forged);
+    return RingImage::Read(ring_path);
+  });
+  EXPECT_THAT(Segments(), ElementsAre(process_.segment_path(1)));
+  EXPECT_THAT(unusable_, ElementsAre(HasSubstr("another user's file")));
+}
+
+TEST_F(PlanTest, SegmentReplacedByAnotherUserIsNotRead) {
+  if (!MayActForOtherUsers()) {
+    GTEST_SKIP() << "needs root, and the ids of other users";
+  }
+  process_.Log("a");
+  process_.Flush();
+  process_.EndSegment();
+  const std::string path = process_.segment_path(1);
+  Make();
+  ASSERT_EQ(plans_.size(), 1u);
+  ReplaceByForeign(path, ReadFile(path));
+  Source source(&plans_[0], &report_);
+  EXPECT_FALSE(source.Next());
+  EXPECT_THAT(unusable_, ElementsAre(HasSubstr("another user's file")));
 }
 
 TEST_F(PlanTest, UnpublishedFirstSegmentDoesNotCount) {

@@ -20,6 +20,7 @@
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/ring_header_scan.h"
 #include "ringlog/ring/slot_word.h"
+#include "ringlog/tools/decode/inputs.h"
 
 namespace ringlog {
 namespace {
@@ -27,12 +28,13 @@ namespace {
 // Items that take more memory are read from the file again.
 constexpr size_t kMaxKeptBytes = 64 << 10;
 
-// Opens a regular file.
-absl::StatusOr<ForkClosedFile> OpenRing(const std::string& path) {
+// Opens a regular file, and stores its owner.
+absl::StatusOr<ForkClosedFile> OpenRing(const std::string& path, uid_t* owner) {
   ForkClosedFile file = ForkClosedFile::Open(path, O_RDONLY | O_NONBLOCK);
-  if (file.fd() < 0) return absl::ErrnoToStatus(errno, "open");
+  if (file.fd() < 0) return FileStatus(errno, "open");
   struct stat st;
   if (fstat(file.fd(), &st) != 0) return absl::ErrnoToStatus(errno, "stat");
+  *owner = st.st_uid;
   if (S_ISREG(st.st_mode)) return file;
   return absl::InvalidArgumentError(S_ISDIR(st.st_mode) ? "a directory"
                                                         : "not a regular file");
@@ -90,9 +92,12 @@ constexpr uint64_t kCursorOffset = offsetof(RingLive, cursor_selector);
 
 }  // namespace
 
-absl::StatusOr<RingHeader> RingImage::ReadHeader(const std::string& path) {
-  const absl::StatusOr<ForkClosedFile> file = OpenRing(path);
+absl::StatusOr<RingHeader> RingImage::ReadHeader(const std::string& path,
+                                                 uid_t owner) {
+  uid_t opened = 0;
+  const absl::StatusOr<ForkClosedFile> file = OpenRing(path, &opened);
   if (!file.ok()) return file.status();
+  if (absl::Status s = CheckOwner(owner, opened); !s.ok()) return s;
   char start[kRingHeaderAreaBytes];
   const absl::StatusOr<size_t> n = ReadAt(file->fd(), 0, sizeof start, start);
   if (!n.ok()) return n.status();
@@ -117,7 +122,7 @@ absl::StatusOr<RingImage> RingImage::Make(SpoolRoom* room,
                                           const std::string& path,
                                           bool has_text) {
   RingImage image;
-  absl::StatusOr<ForkClosedFile> file = OpenRing(path);
+  absl::StatusOr<ForkClosedFile> file = OpenRing(path, &image.owner_);
   if (!file.ok()) return file.status();
   image.file_ = *std::move(file);
   const int fd = image.file_.fd();

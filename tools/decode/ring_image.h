@@ -10,6 +10,8 @@
 #ifndef RINGLOG_TOOLS_DECODE_RING_IMAGE_H_
 #define RINGLOG_TOOLS_DECODE_RING_IMAGE_H_
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -52,10 +54,13 @@ class RingImage {
   static absl::StatusOr<RingImage> ReadWithoutText(const std::string& path);
 
   // Reads only the header of a ring file, without rebuilding it. Errors are
-  // those of ParseRingHeader(), open(2) and read(2), and InvalidArgument for a
-  // file that is not regular.
-  static absl::StatusOr<RingHeader> ReadHeader(const std::string& path);
+  // those of ParseRingHeader(), open(2), read(2) and CheckOwner(), and
+  // InvalidArgument for a file that is not regular.
+  static absl::StatusOr<RingHeader> ReadHeader(const std::string& path,
+                                               uid_t owner);
 
+  // Returns the owner of the file that was read.
+  uid_t owner() const { return owner_; }
   const RingHeader& header() const { return summary_.header; }
   // True if header() is from RebuildRingHeader(): it does not identify the
   // owner.
@@ -117,6 +122,7 @@ class RingImage {
 
   std::unique_ptr<SpoolRoom> own_room_;
   ForkClosedFile file_;
+  uid_t owner_ = 0;
   std::unique_ptr<FileSource> source_;
   // Reads the items. One of them is used.
   std::unique_ptr<RingRecovery> recovery_;

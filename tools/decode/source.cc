@@ -13,6 +13,7 @@
 #include "ringlog/ring/gap.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/record.h"
+#include "ringlog/tools/decode/found_segment.h"
 
 namespace ringlog {
 namespace {
@@ -98,7 +99,7 @@ bool Source::NextInSegments() {
 bool Source::OpenSegment() {
   const SegmentPart& part = plan_->segments[segment_];
   absl::StatusOr<std::unique_ptr<SegmentReader>> reader =
-      SegmentReader::Open(part.path, part.limit_bytes);
+      OpenFoundSegment(part.path, part.owner, part.limit_bytes);
   if (!reader.ok()) {
     if (!part.HasGone(reader.status())) {
       report_->Unusable(part.path, reader.status());
