@@ -43,6 +43,7 @@ class ForgedRingTest : public ::testing::Test {
     process.CreateSegment();
     for (int i = 0; i < 2; ++i) {
       process.LogNumbered(5);
+      ring_of_second_segment_ = ReadFile(process.ring_path());
       process.Flush();
       process.EndSegment();
     }
@@ -82,6 +83,9 @@ class ForgedRingTest : public ::testing::Test {
 
   const std::string directory_ = MakeTestDirectory();
   std::string ring_name_;
+  // The ring before the second segment had a record: recovery makes a segment
+  // with the name of the second one of it.
+  std::string ring_of_second_segment_;
 };
 
 TEST_F(ForgedRingTest, ForgedRingHidesNoSegments) {
@@ -102,6 +106,31 @@ TEST_F(ForgedRingTest, ForgedSegmentReplacesNoSegment) {
   Forge(absl::StrCat(place, "/a.log.zst"), ReadFile(honest));
   ExpectIsFound({place, directory_});
   ExpectIsRecovered({place, directory_});
+}
+
+TEST_F(ForgedRingTest, ForgedRingTakesNoNameOfASegment) {
+  LogAndClose();
+  const std::string path = absl::StrCat(MakeTestDirectory(), "/a.ring");
+  Forge(path, ring_of_second_segment_);
+  ExpectIsRecovered({path, directory_});
+}
+
+// Neither user is one whom the command trusts.
+TEST_F(ForgedRingTest, SegmentHasItsNameBeforeAForgedRing) {
+  LogAndClose();
+  const std::vector<std::string> segments = FilesIn(directory_, ".zst");
+  for (const std::string& segment : segments) {
+    ASSERT_EQ(chown(segment.c_str(), kAttacker + 1, kAttacker + 1), 0);
+  }
+  const std::string path = absl::StrCat(MakeTestDirectory(), "/a.ring");
+  Forge(path, ring_of_second_segment_);
+  const std::string output = MakeTestDirectory();
+  const ToolRun run =
+      RunTool("ringlog", {"recover", path, directory_, "--out", output});
+  EXPECT_EQ(run.exit_status, 2);
+  EXPECT_THAT(run.err, HasSubstr(path));
+  EXPECT_THAT(run.err, HasSubstr(segments[1]));
+  EXPECT_EQ(TextsIn(output), NumberedTexts(10));
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
@@ -33,6 +32,7 @@
 #include "ringlog/tools/command/gap_messages.h"
 #include "ringlog/tools/command/message.h"
 #include "ringlog/tools/command/output.h"
+#include "ringlog/tools/command/output_names.h"
 #include "ringlog/tools/command/recover_in_place.h"
 #include "ringlog/tools/command/recover_output.h"
 #include "ringlog/tools/command/recover_ring.h"
@@ -63,6 +63,7 @@ class Recovery {
       return report_.result.exit_status();
     }
     output_ = *std::move(opened);
+    names_.AddInputs(sources_.segments(), *output_);
     for (const FoundRing& ring : sources_.rings) {
       ReportError(ring.input.path, [&] { return RecoverOne(ring); });
     }
@@ -156,6 +157,7 @@ class Recovery {
     if (postponed_.empty()) return;
     sources_.Refresh();
     was_refreshed_ = true;
+    names_.AddInputs(sources_.segments(), *output_);
     for (const FoundRing* ring : postponed_) {
       ReportError(ring->input.path, [&] { return RecoverOne(*ring); });
     }
@@ -238,7 +240,7 @@ class Recovery {
       return s;
     }
     ReportGaps(found.input.path, report);
-    return Finish(staging, sources);
+    return Finish(staging, sources, found.input);
   }
 
   // Returns true if retention has deleted the segment since it was found.
@@ -247,7 +249,9 @@ class Recovery {
   }
 
   // Closes and repairs the staged segments, and moves them to the output.
-  absl::Status Finish(Staging* staging, const Sources& sources) {
+  // `from` is the ring, or the first segment, from which they were made.
+  absl::Status Finish(Staging* staging, const Sources& sources,
+                      const InputFile& from) {
     const absl::StatusOr<std::vector<std::string>> names =
         staging->directory()->List();
     if (!names.ok()) return names.status();
@@ -263,17 +267,16 @@ class Recovery {
       if (!segment.ok()) return segment.status();
       if (!segment->has_value()) continue;
       (*segment)->name = name;
+      (*segment)->source =
+          known == sources.end() ? from.path : known->second.path;
       segments.push_back(**std::move(segment));
     }
     for (const Staging::Segment& segment : segments) {
-      if (moved_.insert(segment.name).second) continue;
-      return absl::AlreadyExistsError(absl::StrCat(
-          output_->directory()->PathOf(segment.name),
-          ": is a segment of another process with the same ring id; recover "
-          "the two into different directories"));
+      if (absl::Status s = names_.Check(segment.name, from); !s.ok()) return s;
     }
     if (absl::Status s = staging->MoveToOutput(&segments); !s.ok()) return s;
     for (const Staging::Segment& segment : segments) {
+      names_.AddMoved(segment.name, from.path);
       PrintSegment(output_->directory()->PathOf(segment.name), segment.content);
     }
     return absl::OkStatus();
@@ -358,7 +361,7 @@ class Recovery {
       if (!copied.ok()) return copied;
       sources[name] = {from, false};
     }
-    return Finish(staging, sources);
+    return Finish(staging, sources, segments.front().input);
   }
 
   // Reports the damage in a segment of the output. Leaves the segment
@@ -380,7 +383,7 @@ class Recovery {
   bool was_refreshed_ = false;
   Output stdout_;
   std::unique_ptr<RecoverOutput> output_;
-  std::set<std::string> moved_;  // names of segments of this run
+  OutputNames names_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Tests `ringlog recover` of segments without a ring.
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -112,6 +113,22 @@ TEST_P(RecoverSegmentTest, DamagedCopyDoesNotReplaceComplete) {
   const ToolRun run = RunTool("ringlog", {"recover", path_, "--out", output_});
   EXPECT_EQ(run.exit_status, 1);
   EXPECT_EQ(ReadFile(result_path()), sample_.bytes);
+}
+
+// One of two segments with the same identity may be forged. The one with more
+// records does not replace the other.
+TEST_P(RecoverSegmentTest, SegmentWithOtherRecordsReplacesNone) {
+  for (const size_t frames : {2, 6}) {
+    ASSERT_EQ(RunRecover(sample_.bytes).exit_status, 0);
+    WriteFile(path_,
+              MakeSampleSegment(GetParam(), frames, TestSeed() + 1).bytes);
+    const ToolRun run =
+        RunTool("ringlog", {"recover", path_, "--out", output_});
+    EXPECT_EQ(run.exit_status, 2) << frames;
+    EXPECT_THAT(run.err, HasSubstr(path_));
+    EXPECT_THAT(run.err, HasSubstr(result_path()));
+    EXPECT_EQ(ReadFile(result_path()), sample_.bytes);
+  }
 }
 
 TEST_P(RecoverSegmentTest, SegmentInOutputStaysUnchanged) {

@@ -92,6 +92,9 @@ RecoverSources::RecoverSources(const std::vector<std::string>& paths,
     find_rings();
   }
   IdentifyRebuiltRings();
+  std::stable_partition(rings.begin(), rings.end(), [](const FoundRing& ring) {
+    return ring.input.owner == 0 || ring.input.owner == geteuid();
+  });
 }
 
 // Adds a ring, and the files next to it and in its segment directory.

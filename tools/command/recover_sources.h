@@ -47,7 +47,11 @@ class RecoverSources {
   RecoverSources(const std::vector<std::string>& paths,
                  const std::string& output, Report* report);
 
-  std::vector<FoundRing> rings;  // each one once
+  // Each one once: first those of root and of the user of this process, so that
+  // no other ring can take the names of their segments.
+  std::vector<FoundRing> rings;
+  // The segments that were found; after TakeSegments(), those without a ring.
+  const std::vector<FoundSegment>& segments() const { return files_.segments; }
 
   // Removes and returns the segments that belong to `ring`, sorted by number.
   std::vector<FoundSegment> TakeSegments(const FoundRing& ring);

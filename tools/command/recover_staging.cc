@@ -9,8 +9,13 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/line/parsed_record.h"
+#include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
 
@@ -27,6 +32,42 @@ std::string DescriptorPath(const ForkClosedFile& file) {
 absl::Status IsInTheWay(absl::string_view message) {
   return absl::AlreadyExistsError(
       absl::StrCat(message, "; move it away, or give another --out"));
+}
+
+// Returns the next record that is no gap; empty at the end.
+absl::string_view NextRecord(SegmentReader* reader) {
+  absl::string_view lines;
+  ParsedRecord parsed;
+  SegmentReader::Result result;
+  while ((result = reader->Next(&lines)) != SegmentReader::Result::kEnd) {
+    if (result != SegmentReader::Result::kRecord) continue;
+    const bool is_gap =
+        ParseLines(reader->format(), lines, &parsed) && parsed.is_gap;
+    if (!is_gap && !lines.empty()) return lines;
+  }
+  return {};
+}
+
+// Returns true if the segment at `whole` has all records of the one at `part`,
+// in the same order. The last record of `part` may lack its end, because the
+// frame may have been open. Gaps do not count: they depend on the moment.
+absl::StatusOr<bool> HasAllRecords(const std::string& whole,
+                                   const std::string& part) {
+  const auto wholes = SegmentReader::Open(whole);
+  if (!wholes.ok()) return wholes.status();
+  const auto parts = SegmentReader::Open(part);
+  if (!parts.ok()) return parts.status();
+  absl::string_view record;
+  while (!(record = NextRecord(parts->get())).empty()) {
+    bool is_begin = false;
+    absl::string_view found;
+    do {
+      found = NextRecord(wholes->get());
+      is_begin |= absl::StartsWith(found, absl::StripSuffix(record, "\n"));
+    } while (!found.empty() && found != record);
+    if (found.empty()) return is_begin && NextRecord(parts->get()).empty();
+  }
+  return true;
 }
 
 }  // namespace
@@ -86,6 +127,17 @@ absl::StatusOr<Staging::Place> Staging::CheckPlace(mode_t staged_mode,
   const bool is_better =
       there->is_intact &&
       (segment->is_damaged || there->records > segment->content.records);
+  const std::string there_path = DescriptorPath(file);
+  const std::string staged_path = PathOf(segment->name);
+  const absl::StatusOr<bool> is_same =
+      is_better ? HasAllRecords(there_path, staged_path)
+                : HasAllRecords(staged_path, there_path);
+  if (!is_same.ok()) return is_same.status();
+  if (!*is_same) {
+    return IsInTheWay(absl::StrCat(path, ": has other records than ",
+                                   segment->source,
+                                   ", which has the same ring id and number"));
+  }
   if (!is_better) return Place::kFree;
   segment->content = *std::move(there);
   return Place::kTaken;

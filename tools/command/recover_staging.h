@@ -43,6 +43,7 @@ class Staging {
 
   struct Segment {
     std::string name;
+    std::string source;  // path of the segment or ring that it was made from
     SegmentIndex content;
     bool is_damaged = false;  // some of its records are lost
   };
@@ -54,15 +55,19 @@ class Staging {
   //   - Otherwise renames the staged file. It replaces the same segment of an
   //     earlier run.
   //
+  // Fails if the segment that remains lacks records of the other one, because
+  // one of the two may be forged.
+  //
   // Then syncs the names. If the process is killed, a second run gives the same
   // result.
   // Requires: the content of the files is durable.
-  //   AlreadyExists: a file that is not this segment, or that belongs to
-  //                  another user, has one of the names; nothing was moved
-  //   others:        those of open(2), Directory::CheckIsOwn(), rename(2) and
-  //                  Directory::Sync(). After an error of rename or sync, some
-  //                  segments may be in the output; a second run gives the same
-  //                  result
+  //   AlreadyExists: a file that is not this segment, that has other records,
+  //                  or that belongs to another user, has one of the names;
+  //                  nothing was moved
+  //   others:        those of SegmentReader::Open(), open(2), rename(2),
+  //                  Directory::CheckIsOwn() and Directory::Sync(). After an
+  //                  error of rename or sync, some segments may be in the
+  //                  output; a second run gives the same result
   absl::Status MoveToOutput(std::vector<Segment>* segments);
 
  private:
