@@ -51,7 +51,10 @@ class LiveRing {
   //                       ReadFileContent() and ParseRingHeader()
   static absl::StatusOr<std::unique_ptr<LiveRing>> Open(
       const std::string& path) {
-    absl::StatusOr<Directory> directory = Directory::Open(Dirname(path));
+    // O_PATH, because a process may open a file in a directory that it may not
+    // read.
+    absl::StatusOr<Directory> directory =
+        Directory::Open(Dirname(path), O_PATH);
     if (!directory.ok()) return directory.status();
     ForkClosedFile file =
         directory->OpenFile(std::string(Basename(path)), O_RDWR);

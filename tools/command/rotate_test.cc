@@ -1,6 +1,7 @@
 // Tests of `ringlog rotate` with running processes.
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,6 +120,18 @@ TEST_F(RotateTest, RejectsRingOfDeadProcess) {
   EXPECT_EQ(Rotate(directory_).exit_status, 2);
   EXPECT_THAT(Rotate(directory_).err,
               HasSubstr("no ring of a running process"));
+}
+
+TEST_F(RotateTest, DirectoryOfARingNeedNotBeReadable) {
+  const auto sink = *RingLogSink::Create(options_);
+  LOG(INFO).ToSinkOnly(sink.get()) << "record";
+  ASSERT_EQ(chmod(directory_.c_str(), 0311), 0);
+  ToolOptions options;
+  options.drop_file_rights = true;
+  const ToolRun run =
+      RunTool("ringlog", {"rotate", sink->ring_path()}, options);
+  ASSERT_EQ(chmod(directory_.c_str(), 0755), 0);
+  EXPECT_EQ(run.exit_status, 0) << run.err;
 }
 
 TEST_F(RotateTest, RejectsProcessWithoutSegments) {
