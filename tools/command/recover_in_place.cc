@@ -21,6 +21,14 @@ absl::Status Replaced(const std::string& path) {
       path, ": another process has replaced it; run the command again"));
 }
 
+// The ring of a symlink could not be deleted: its own path is not known.
+absl::Status IsSymlink(const std::string& path) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      path,
+      ": a symlink; give the path of the ring itself, or use ringlog "
+      "recover --out with another directory"));
+}
+
 bool HasSeveralNames(const ForkClosedFile& file) {
   struct stat st;
   return fstat(file.fd(), &st) == 0 && st.st_nlink > 1;
@@ -47,7 +55,10 @@ absl::StatusOr<LeftoverReport> RecoverInPlace(const std::string& path,
     return absl::NotFoundError(
         absl::StrCat(path, ": another process has recovered it"));
   }
-  if (!directory->Names(name, read.file.fd())) return Replaced(path);
+  if (!directory->Names(name, read.file.fd())) {
+    const absl::StatusOr<struct stat> st = directory->Stat(name);
+    return st.ok() && S_ISLNK(st->st_mode) ? IsSymlink(path) : Replaced(path);
+  }
   const bool is_copied = HasSeveralNames(read.file);
   // Closing the file unlocks it, so it stays open until it is deleted.
   const absl::StatusOr<ForkClosedFile> file = OpenLeftover(&*directory, name);
@@ -70,7 +81,12 @@ absl::StatusOr<LeftoverReport> RecoverInPlace(const std::string& path,
     return PrependPath(s, path);
   }
   // Death here: the next recovery finds the records in the segments.
-  if (!directory->Names(name, file->fd())) return Replaced(path);
+  if (!directory->Names(name, file->fd())) {
+    return absl::AbortedError(absl::StrCat(
+        path, ": its records are in ",
+        report.segment_path.empty() ? output->path() : report.segment_path,
+        ", but another process has deleted or replaced it"));
+  }
   if (absl::Status s = directory->Delete(name); !s.ok()) return s;
   return report;
 }

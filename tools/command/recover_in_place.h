@@ -17,7 +17,10 @@ namespace ringlog {
 // caller has decided, with its file open: another user may have put another
 // ring, or another directory, at its path since.
 //   Unavailable:     the ring at `path` is another one now; nothing was changed
-//   InvalidArgument: the ring has another name than its header
+//   InvalidArgument: the ring has another name than its header, or its path is
+//                    a symlink; nothing was changed
+//   Aborted:         the records are in segments, but another process has
+//                    deleted or replaced the ring meanwhile
 //   others:          those of OpenLeftover(), ReadLeftover() and
 //                    AddToSegments(); the ring stays
 absl::StatusOr<LeftoverReport> RecoverInPlace(const std::string& path,

@@ -149,6 +149,18 @@ TEST(RecoverTest, OwnDirectoryIsRecoveredInPlace) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
+TEST(RecoverTest, RingBehindASymlinkIsNotRecoveredInPlace) {
+  const std::string directory = CrashedDirectory(10);
+  const std::string ring = RingIn(directory);
+  const std::string link = directory + "/link.ring";
+  std::filesystem::create_symlink(ring, link);
+  const auto before = Contents(directory);
+  const ToolRun run = RunRecover(link, directory);
+  EXPECT_EQ(run.exit_status, 2);
+  EXPECT_THAT(run.err, HasSubstr(link + ": a symlink"));
+  EXPECT_EQ(Contents(directory), before);
+}
+
 // Leaves the files of a dead process with ring and segments in different
 // directories.
 void CrashApart(const std::string& rings, const std::string& segments) {
