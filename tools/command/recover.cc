@@ -68,11 +68,7 @@ class Recovery {
       ReportError(ring.input.path, [&] { return RecoverOne(ring); });
     }
     RecoverPostponed();
-    Segments segments;
-    while (!(segments = sources_.TakeSegmentsWithoutRing()).empty()) {
-      ReportError(segments.front().input.path,
-                  [&] { return RecoverSegments(segments); });
-    }
+    RecoverWithoutRing();
     gaps_.PrintUnfinished();
     return FinishStandardOutput(&stdout_) ? report_.result.exit_status() : 2;
   }
@@ -155,24 +151,15 @@ class Recovery {
   // search and their deaths.
   void RecoverPostponed() {
     if (postponed_.empty()) return;
-    sources_.Refresh();
+    const absl::Status found = WithinMemory([&] {
+      sources_.Refresh();
+      names_.AddInputs(sources_.segments(), *output_);
+    });
     was_refreshed_ = true;
-    names_.AddInputs(sources_.segments(), *output_);
     for (const FoundRing* ring : postponed_) {
-      ReportError(ring->input.path, [&] { return RecoverOne(*ring); });
+      ReportError(ring->input.path,
+                  [&] { return found.ok() ? RecoverOne(*ring) : found; });
     }
-  }
-
-  // Returns the directory in which the next start of the program would recover
-  // the ring.
-  static std::string HomeOf(const FoundRing& found, const Segments& segments) {
-    if (!segments.empty()) return Dirname(segments.back().input.path);
-    const std::string& recorded = found.segment_directory;
-    if (absl::StartsWith(recorded, "/") &&
-        access(recorded.c_str(), F_OK) == 0) {
-      return recorded;
-    }
-    return Dirname(found.input.path);
   }
 
   void ReportGaps(const std::string& path, const LeftoverReport& recovered) {
@@ -336,6 +323,23 @@ class Recovery {
   void PrintSegment(const std::string& path, const SegmentIndex& content) {
     stdout_.Append(absl::StrCat(VisibleLine(path), ": ", content.records,
                                 " records, ", content.gaps, " gaps\n"));
+  }
+
+  void RecoverWithoutRing() {
+    Segments segments;
+    while (true) {
+      const absl::Status found =
+          WithinMemory([&] { segments = sources_.TakeSegmentsWithoutRing(); });
+      if (!found.ok()) {
+        report_.Unusable(path_, absl::ResourceExhaustedError(
+                                    "not enough memory to find the segments "
+                                    "without a ring; give fewer files"));
+        return;
+      }
+      if (segments.empty()) return;
+      ReportError(segments.front().input.path,
+                  [&] { return RecoverSegments(segments); });
+    }
   }
 
   absl::Status RecoverSegments(const Segments& segments) {

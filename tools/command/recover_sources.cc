@@ -76,6 +76,16 @@ absl::StatusOr<LeftoverRing> ReadFoundRing(const FoundRing& found) {
   return ring;
 }
 
+std::string HomeOf(const FoundRing& found,
+                   const std::vector<FoundSegment>& segments) {
+  if (!segments.empty()) return Dirname(segments.back().input.path);
+  const std::string& recorded = found.segment_directory;
+  if (absl::StartsWith(recorded, "/") && access(recorded.c_str(), F_OK) == 0) {
+    return recorded;
+  }
+  return Dirname(found.input.path);
+}
+
 RecoverSources::RecoverSources(const std::vector<std::string>& paths,
                                const std::string& output, Report* report)
     : report_(report), files_(paths, report) {
@@ -192,12 +202,14 @@ void RecoverSources::PutBack(const FoundRing& ring,
 }
 
 void RecoverSources::Refresh() {
-  if (by_ring_.has_value()) files_.PutBack(*std::exchange(by_ring_, {}));
+  if (by_ring_.has_value()) files_.PutBack(&*by_ring_);
+  by_ring_.reset();
   files_.Refresh();
 }
 
 void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
   std::vector<FoundSegment> kept;
+  kept.reserve(segments->size());  // a lack of memory loses no segment
   for (FoundSegment& segment : *segments) {
     if (kept.empty() ||
         kept.back().identity.number != segment.identity.number) {
@@ -215,9 +227,9 @@ void RecoverSources::RemoveCopies(std::vector<FoundSegment>* segments) {
 std::vector<FoundSegment> RecoverSources::TakeSegmentsWithoutRing() {
   if (!without_ring_.has_value()) FinishSearch();
   if (without_ring_->empty()) return {};
+  RemoveCopies(&without_ring_->back());
   std::vector<FoundSegment> segments = std::move(without_ring_->back());
   without_ring_->pop_back();
-  RemoveCopies(&segments);
   return segments;
 }
 

@@ -35,6 +35,11 @@ struct FoundRing {
 // CheckOwner().
 absl::StatusOr<LeftoverRing> ReadFoundRing(const FoundRing& found);
 
+// Returns the directory in which the next start of the program would recover
+// the ring. `segments` are those of the ring.
+std::string HomeOf(const FoundRing& found,
+                   const std::vector<FoundSegment>& segments);
+
 // Thread-compatible.
 class RecoverSources {
  public:
@@ -58,7 +63,8 @@ class RecoverSources {
   // Reverses TakeSegments().
   void PutBack(const FoundRing& ring, std::vector<FoundSegment> segments);
   // Searches for segments again: a process may have begun some, or may have
-  // recovered a ring, since the last search. The cost is that of all files.
+  // recovered a ring, since the last search. The cost is that of all files. A
+  // lack of memory loses no segment.
   void Refresh();
   // Removes and returns the segments in the inputs that belong to one missing
   // ring; empty if none are left. Requires: TakeSegments() was called for every

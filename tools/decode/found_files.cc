@@ -92,10 +92,14 @@ SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of) {
   return taken;
 }
 
-void FoundFiles::PutBack(SegmentsByRing taken) {
-  for (auto& [ring, its] : taken) {
+void FoundFiles::PutBack(SegmentsByRing* taken) {
+  size_t count = segments.size();
+  for (const auto& [ring, its] : *taken) count += its.size();
+  segments.reserve(count);
+  for (auto& [ring, its] : *taken) {
     std::move(its.begin(), its.end(), std::back_inserter(segments));
   }
+  taken->clear();
 }
 
 // A process may have written to a segment since it was inspected, or during the

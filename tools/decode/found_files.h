@@ -62,8 +62,8 @@ class FoundFiles {
   // Moves the segments that belong to the rings at the paths `of` out of
   // `segments`, in one pass. Sorts those of each ring by number.
   SegmentsByRing TakeSegments(const std::set<std::string>& of);
-  // Reverses TakeSegments().
-  void PutBack(SegmentsByRing taken);
+  // Reverses TakeSegments(). A lack of memory changes nothing.
+  void PutBack(SegmentsByRing* taken);
 
   // Returns true, and stores a copy of the next ring in `*ring`, if there is a
   // ring that was not returned yet.

@@ -36,10 +36,11 @@ bool KnownRings::Add(const InputFile& input, const RingHeader& header,
     if (IsSameRing(known->second, ring)) return true;
     // Another process has replaced the file.
     const auto [begin, end] = by_prefix_.equal_range(KeyOf(known->second));
-    by_prefix_.erase(
-        std::find_if(begin, end, [known = known](const auto& entry) {
-          return entry.second == &*known;
-        }));
+    const auto entry = std::find_if(
+        begin, end,
+        [known = known](const auto& other) { return other.second == &*known; });
+    // A lack of memory may have ended the call that added it.
+    if (entry != end) by_prefix_.erase(entry);
   }
   if (by_prefix_.count(KeyOf(ring)) == kMaxRingsOfId) {
     rings_.erase(known);

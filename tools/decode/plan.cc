@@ -1,8 +1,5 @@
 #include "ringlog/tools/decode/plan.h"
 
-#include <sys/resource.h>
-
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <map>
@@ -27,15 +24,6 @@
 
 namespace ringlog {
 namespace {
-
-// Returns the number of rings that may be open at once, besides those that stay
-// open: a fraction of the files that this process may open.
-size_t MaxOpenRings() {
-  constexpr rlim_t kMax = 256;
-  rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return 1;
-  return std::clamp<rlim_t>(files.rlim_cur / 8, 1, kMax);
-}
 
 class Planner {
  public:
@@ -100,12 +88,19 @@ void Planner::AddRings() {
     for (const ReadRing& ring : rings) {
       if (Accept(ring)) accepted.insert(ring.input.path);
     }
-    SegmentsByRing segments = files_.TakeSegments(accepted);
+    SegmentsByRing segments;
+    const absl::Status taken =
+        WithinMemory([&] { segments = files_.TakeSegments(accepted); });
     for (ReadRing& ring : rings) {
       const std::string path = ring.input.path;
       if (accepted.count(path) == 0) continue;
-      const absl::Status status =
-          WithinMemory([&] { AddRing(std::move(ring), segments[path]); });
+      absl::Status status = taken;
+      if (taken.ok()) {
+        status =
+            WithinMemory([&] { AddRing(std::move(ring), segments[path]); });
+      } else {
+        ring_paths_.erase(path);  // its segments are read without it
+      }
       if (!status.ok()) report_->Unusable(path, status);
     }
     rings.clear();  // closes the files of those that do not count
@@ -118,18 +113,21 @@ void Planner::AddRings() {
 std::vector<Planner::ReadRing> Planner::ReadSomeRings() {
   std::vector<ReadRing> rings;
   InputFile input;
-  for (size_t i = MaxOpenRings(); i > 0 && files_.NextRing(&input); --i) {
+  for (size_t i = RingImage::MaxOpen(); i > 0 && files_.NextRing(&input); --i) {
     rings.push_back({input, absl::UnknownError("")});
     Read(&rings.back());
   }
   if (rings.empty()) return rings;
-  // The segments that the cursors name may have been begun after the
-  // directories were read.
-  files_.Refresh();
-  Identify(&rings);
-  while (ReadLostCursorsAgain(&rings)) {
-    files_.Refresh();
-    Identify(&rings);
+  const absl::Status status = WithinMemory([&] {
+    // The segments that the cursors name may have been begun after the
+    // directories were read.
+    do {
+      files_.Refresh();
+      Identify(&rings);
+    } while (ReadLostCursorsAgain(&rings));
+  });
+  for (ReadRing& ring : rings) {
+    if (!status.ok() && ring.image.ok()) ring.image = status;
   }
   return rings;
 }
@@ -177,9 +175,9 @@ bool Planner::ReadLostCursorsAgain(std::vector<ReadRing>* rings) {
     }
   }
   if (paths.empty()) return false;
-  const std::vector<FoundSegment> all = files_.segments;
+  std::vector<FoundSegment> all = files_.segments;
   const SegmentsByRing segments = files_.TakeSegments(paths);
-  files_.segments = all;
+  files_.segments = std::move(all);
   bool any = false;
   for (ReadRing& ring : *rings) {
     const auto its = segments.find(ring.input.path);

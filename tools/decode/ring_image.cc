@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,6 +103,13 @@ absl::StatusOr<RingHeader> RingImage::ReadHeader(const std::string& path,
   const absl::StatusOr<size_t> n = ReadAt(file->fd(), 0, sizeof start, start);
   if (!n.ok()) return n.status();
   return ParseRingHeader(absl::string_view(start, *n));
+}
+
+size_t RingImage::MaxOpen() {
+  constexpr rlim_t kMax = 256;
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return 1;
+  return std::clamp<rlim_t>(files.rlim_cur / 8, 1, kMax);
 }
 
 absl::StatusOr<RingImage> RingImage::Read(const std::string& path) {

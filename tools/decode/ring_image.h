@@ -59,6 +59,11 @@ class RingImage {
   static absl::StatusOr<RingHeader> ReadHeader(const std::string& path,
                                                uid_t owner);
 
+  // Returns the number of images that may have their files open at once,
+  // besides those that stay open: a fraction of the files that this process may
+  // open.
+  static size_t MaxOpen();
+
   // Returns the owner of the file that was read.
   uid_t owner() const { return owner_; }
   const RingHeader& header() const { return summary_.header; }
