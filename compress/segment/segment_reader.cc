@@ -271,6 +271,7 @@ bool SegmentReader::EndFrameAtZeros() {
     if (!extent.ok() || extent->is_complete) continue;
     text_.clear();
     FrameDecoder decoder(&file_, extent->end);
+    if (permits_large_windows_) decoder.PermitLargeWindows();
     decoder.Begin(frame_begin_);
     if (decoder.Decode(kMaxWholeBytes, &text_) !=
             FrameDecoder::Result::kTruncated ||

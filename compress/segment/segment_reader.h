@@ -100,7 +100,10 @@ class SegmentReader {
   };
   // Reads frames with windows of up to 128 MiB; see FrameDecoder. Requires:
   // Next() was not called.
-  void PermitLargeWindows() { decoder_.PermitLargeWindows(); }
+  void PermitLargeWindows() {
+    permits_large_windows_ = true;
+    decoder_.PermitLargeWindows();
+  }
 
   // Returns the next record, a metadata frame, or the end.
   Result Next(absl::string_view* lines);
@@ -170,6 +173,7 @@ class SegmentReader {
   SegmentFile file_;
   const uint64_t limit_;
   FrameDecoder decoder_;
+  bool permits_large_windows_ = false;
   FrameSearch search_;
   uint64_t offset_ = 0;  // File offset of the first byte not yet read.
 
