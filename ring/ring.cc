@@ -256,8 +256,9 @@ std::optional<Ring::Taken> Ring::TakeFilled() {
 
 std::optional<uint64_t> Ring::pending() {
   const uint64_t position = take_position();
-  if (slots_.ExamineSlot(position) != Slots::SlotStatus::kPending)
+  if (slots_.ExamineSlot(position) != Slots::SlotStatus::kPending) {
     return std::nullopt;
+  }
   return position;
 }
 

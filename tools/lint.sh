@@ -42,8 +42,6 @@ fi
 tidy() { # FILE COMPILER-FLAG...
   local file=$1 checks='' status
   shift
-  # The other C++20 build, in .ci/run, does not have the command.
-  case $file in tools/*) set -- "$@" -std=c++20 ;; esac
   if is_test "$file"; then
     checks='-clang-analyzer-*,-modernize-*,-performance-*,-abseil-*,-bugprone-infinite-loop,-bugprone-sizeof-expression'
     checks+=',-bugprone-suspicious-string-compare,-bugprone-*-widening*,-readability-suspicious-call-argument'

@@ -102,8 +102,9 @@ class Finder {
   bool IsOwn(const std::string& name, const ParsedFileName& parsed) {
     const absl::StatusOr<struct stat> st = directory_->Stat(name);
     // The file is gone, or the recovery returns the error.
-    if (!st.ok())
+    if (!st.ok()) {
       return is_segment_directory_ && !absl::IsNotFound(st.status());
+    }
     if (!owner_.has_value()) owner_ = directory_->OwnOwner();
     const absl::StatusOr<uid_t>& owner = *owner_;
     if (!owner.ok()) return false;

@@ -136,7 +136,7 @@ class Recovery {
             "a ring without headers cannot be recovered in its own directory; "
             "give another one with --out");
       }
-      const absl::Status status = RecoverInOutput(path, *ring);
+      absl::Status status = RecoverInOutput(path, *ring);
       // Another process has recovered it: its segments are in the output.
       if (absl::IsNotFound(status) && access(path.c_str(), F_OK) != 0) {
         return absl::OkStatus();

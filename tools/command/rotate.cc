@@ -86,8 +86,9 @@ class LiveRing {
   // do not work, the owner has no ring file.
   State state() const {
     struct stat st;
-    if (fstat(file_.fd(), &st) == 0 && st.st_nlink == 0)
+    if (fstat(file_.fd(), &st) == 0 && st.st_nlink == 0) {
       return State::kHasEndedWell;
+    }
     const absl::StatusOr<bool> is_locked = IsLocked(file_.fd(), "ring");
     return is_locked.ok() && *is_locked ? State::kRuns : State::kHasEnded;
   }
