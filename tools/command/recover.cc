@@ -213,7 +213,7 @@ class Recovery {
       const uint64_t limit = is_last && decided.point.is_by_cursor()
                                  ? cursor.segment_bytes
                                  : kWholeFile;
-      const absl::Status copied =
+      absl::Status copied =
           CopyFoundSegment(segment.input, limit, SegmentModeOf(decided.header),
                            staging->PathOf(name));
       if (!copied.ok() && !is_last && HasGone(segment)) continue;
@@ -358,7 +358,7 @@ class Recovery {
         continue;
       }
       const std::string name(Basename(from));
-      const absl::Status copied =
+      absl::Status copied =
           CopyFoundSegment(segment.input, kWholeFile, kUnknownSegmentMode,
                            staging->PathOf(name));
       if (!copied.ok() && HasGone(segment)) continue;
