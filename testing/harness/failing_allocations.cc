@@ -26,8 +26,13 @@ bool MustFail() {
   return left == 0;
 }
 
+// malloc(0) may return null, and that is no failure.
+void* AllocateOrNull(size_t size) {
+  return MustFail() ? nullptr : malloc(size == 0 ? 1 : size);
+}
+
 void* Allocate(size_t size) {
-  if (void* const memory = MustFail() ? nullptr : malloc(size)) return memory;
+  if (void* const memory = AllocateOrNull(size)) return memory;
 #ifdef ABSL_HAVE_EXCEPTIONS
   throw std::bad_alloc();
 #else
@@ -41,9 +46,10 @@ void FailAllocationsAfter(int64_t count) { g_left = count; }
 
 }  // namespace ringlog
 
-// malloc(0) may return null, and that is no failure.
-void* operator new(size_t size) {
-  return ringlog::Allocate(size == 0 ? 1 : size);
+void* operator new(size_t size) { return ringlog::Allocate(size); }
+// A sanitizer's own one would not match the operator delete below.
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  return ringlog::AllocateOrNull(size);
 }
 void operator delete(void* memory) noexcept { free(memory); }
 void operator delete(void* memory, size_t) noexcept { free(memory); }
