@@ -16,13 +16,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "absl/log/log.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/logsink/fork_test_fixture.h"
@@ -41,6 +42,12 @@ using ::testing::IsEmpty;
 
 // More than the descriptors that a sink has.
 constexpr int kFiles = 16;
+
+// Returns the number of ringlog's lines; a leak checker may add its own.
+size_t WarningsIn(const std::string& err) {
+  const std::vector<std::string> parts = absl::StrSplit(err, "ringlog: ");
+  return parts.size() - 1;
+}
 
 class ForeignDescriptorTest : public ForkFixture {
  protected:
@@ -126,7 +133,7 @@ TEST_F(ForeignDescriptorTest, InstalledSinkLeavesFilesOfProgramAlone) {
   ExpectRecords(40);
   EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
   EXPECT_THAT(err, HasSubstr("the program had closed descriptor"));
-  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_EQ(WarningsIn(err), 1u) << err;
 }
 
 // The files are opened again under the numbers that they had.
@@ -151,7 +158,7 @@ TEST_F(ForeignDescriptorTest, FreeNumbersAreUsedAgain) {
                 &err),
             0);
   ExpectRecords(50);
-  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+  EXPECT_EQ(WarningsIn(err), 1u) << err;
 }
 
 TEST_F(ForeignDescriptorTest, ClosedSinkLeavesFilesOfProgramOpen) {
