@@ -21,10 +21,12 @@
 #include <vector>
 
 #include "absl/log/check.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "ringlog/compress/retention/retention_runner.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/ring_format.h"
@@ -34,7 +36,7 @@
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/fuzz/fuzz_place.h"
 #include "ringlog/testing/fuzz/fuzz_recover.h"
-#include "ringlog/testing/fuzz/json_oracle.h"
+#include "ringlog/testing/harness/strict_json.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/tools/decode/decode.h"
 #include "ringlog/tools/decode/decoded_formatter.h"
@@ -306,7 +308,12 @@ class Scene {
     sink.on_record = [&](const DecodedRecord& record) {
       lines.clear();
       formatter.Append(record, &lines);
-      CheckJsonLines(lines);
+      CHECK(absl::EndsWith(lines, "\n")) << absl::CHexEscape(lines);
+      for (const absl::string_view line :
+           absl::StrSplit(absl::StripSuffix(lines, "\n"), '\n')) {
+        CHECK(absl::StartsWith(line, "{") && IsStrictJson(line))
+            << absl::CHexEscape(line);
+      }
       return true;
     };
     ringlog::Decode({directory_}, sink);
