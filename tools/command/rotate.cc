@@ -85,10 +85,7 @@ class LiveRing {
   // after the owner has closed its last segment, or after recovery. Where locks
   // do not work, the owner has no ring file.
   State state() const {
-    struct stat st;
-    if (fstat(file_.fd(), &st) == 0 && st.st_nlink == 0) {
-      return State::kHasEndedWell;
-    }
+    if (IsDeleted(file_.fd())) return State::kHasEndedWell;
     const absl::StatusOr<bool> is_locked = IsLocked(file_.fd(), "ring");
     return is_locked.ok() && *is_locked ? State::kRuns : State::kHasEnded;
   }
