@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/process_identity.h"
@@ -120,6 +121,16 @@ absl::StatusOr<RingHeader> ReadLeftoverHeader(Directory* directory,
   if (!header.ok()) return PrependPath(header.status(), path);
   if (OwnerMapsIt(*header, path)) return OwnerLives(*header, path);
   return header;
+}
+
+absl::Status CheckRingName(const RingHeader& header, const std::string& path,
+                           absl::string_view command) {
+  const std::string name = RingFileName(header);
+  if (Basename(path) == name) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, ": its header has the name ", name,
+      "; if it is no copy of another ring, give it this name, or use ",
+      command));
 }
 
 absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,

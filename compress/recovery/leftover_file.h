@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "ringlog/ring/file_source.h"
 #include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/fork_closed_file.h"
@@ -26,6 +27,13 @@ absl::StatusOr<RingHeader> ReadRingHeader(const std::string& path, int flags);
 // `is_in_same_directory`: the ring itself is there.
 bool WritesSegmentsTo(const RingHeader& header, bool is_in_same_directory,
                       const std::string& segment_directory);
+
+// Returns InvalidArgument if the ring at `path` does not have the name that its
+// header implies. It may be a copy then, and the process of the original may be
+// alive: the lock of the copy shows nothing about it. The message names the
+// `command` that helps.
+absl::Status CheckRingName(const RingHeader& header, const std::string& path,
+                           absl::string_view command);
 
 // Opens the ring `name` in `directory`, not through a symlink, and locks it
 // until the file is closed. A living owner or another recovery holds that lock.

@@ -158,17 +158,6 @@ absl::Status CheckUnfinished(int fd, const std::string& path) {
   return absl::OkStatus();
 }
 
-// A ring under another name may be a copy, and the process of the original may
-// be alive: the lock of the copy shows nothing about it.
-absl::Status CheckName(const RingHeader& header, const std::string& path) {
-  const std::string name = RingFileName(header);
-  if (Basename(path) == name) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      path, ": its header has the name ", name,
-      "; if it is no copy of another ring, give it this name, or use ringlog "
-      "recover --out"));
-}
-
 // Moves the records of the open and locked ring `fd` into segments.
 absl::Status MoveRecords(int fd, const std::string& path,
                          const std::string& segment_directory,
@@ -176,7 +165,8 @@ absl::Status MoveRecords(int fd, const std::string& path,
                          LeftoverReport* report) {
   const absl::StatusOr<LeftoverRing> leftover = ReadLeftover(fd, path);
   if (!leftover.ok()) return leftover.status();
-  if (absl::Status s = CheckName(leftover->ring->summary().header, path);
+  if (absl::Status s = CheckRingName(leftover->ring->summary().header, path,
+                                     "ringlog recover --out");
       !s.ok()) {
     return s;
   }

@@ -7,7 +7,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/recovery/leftover_segments.h"
-#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_closed_file.h"
@@ -32,15 +31,6 @@ absl::Status IsSymlink(const std::string& path) {
 bool HasSeveralNames(const ForkClosedFile& file) {
   struct stat st;
   return fstat(file.fd(), &st) == 0 && st.st_nlink > 1;
-}
-
-absl::Status CheckName(const RingHeader& header, const std::string& path) {
-  const std::string name = RingFileName(header);
-  if (Basename(path) == name) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      path, ": its header has the name ", name,
-      "; if it is no copy of another ring, give it this name, or use ringlog "
-      "recover --out with another directory"));
 }
 
 }  // namespace
@@ -72,7 +62,11 @@ absl::StatusOr<LeftoverReport> RecoverInPlace(const std::string& path,
                                          sizeof header) == 0
                            : file->identity() == read.file.identity();
   if (!is_same) return Replaced(path);
-  if (absl::Status s = CheckName(header, path); !s.ok()) return s;
+  if (absl::Status s = CheckRingName(
+          header, path, "ringlog recover --out with another directory");
+      !s.ok()) {
+    return s;
+  }
   LeftoverReport report;
   report.ring_path = path;
   if (absl::Status s = AddToSegments(ring->ring.get(), output,
