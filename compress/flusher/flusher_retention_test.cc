@@ -25,6 +25,7 @@
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/deletion_gate.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
@@ -33,10 +34,7 @@ namespace ringlog {
 namespace {
 
 // Holds up the deletion of a segment.
-struct Gate {
-  Signal has_come, may_go_on, has_deleted;
-};
-std::atomic<Gate*> g_gate{nullptr};
+std::atomic<DeletionGate*> g_gate{nullptr};
 std::atomic<bool> g_is_full{false};
 
 class FlusherRetentionTest : public FlusherFixture {
@@ -55,7 +53,7 @@ class FlusherRetentionTest : public FlusherFixture {
 };
 
 TEST_F(FlusherRetentionTest, LogGoesOnWhileRetentionIsStuck) {
-  Gate gate;
+  DeletionGate gate;
   g_gate = &gate;
   MakeRing(64);
   FlusherOptions options = Options();
@@ -124,15 +122,9 @@ TEST_F(FlusherRetentionTest, FullDiskIsFreed) {
 int Unlink(int directory, const char* name, int flags) {
   const bool is_segment = absl::EndsWith(name, ".log.zst");
   if (is_segment) g_is_full = false;
-  Gate* const gate = is_segment ? g_gate.load() : nullptr;
-  if (gate != nullptr) {
-    gate->has_come.Send();
-    gate->may_go_on.Await();
-  }
-  const auto result =
-      static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
-  if (gate != nullptr) gate->has_deleted.Send();
-  return result;
+  DeletionGate* const gate = is_segment ? g_gate.load() : nullptr;
+  const DeletionPass pass(gate);
+  return static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
 }
 
 }  // namespace

@@ -29,13 +29,8 @@ int UnlinkRingAt(int directory, const char* name, int flags) {
   if (gate != nullptr && !gate->ring.empty() && Basename(gate->ring) != name) {
     gate = nullptr;
   }
-  if (gate != nullptr) {
-    gate->has_come.Send();
-    gate->may_go_on.Await();
-  }
-  const int result = UnlinkAt(directory, name, flags);
-  if (gate != nullptr) gate->has_deleted.Send();
-  return result;
+  const DeletionPass pass(gate);
+  return UnlinkAt(directory, name, flags);
 }
 
 }  // namespace

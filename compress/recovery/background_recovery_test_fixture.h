@@ -21,6 +21,7 @@
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
 #include "ringlog/compress/recovery/background_recovery.h"
 #include "ringlog/compress/segment/segment_writer.h"
+#include "ringlog/testing/harness/deletion_gate.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
@@ -33,9 +34,8 @@ inline constexpr absl::Duration kBegin = absl::Hours(7);
 
 // Holds up each thread that is about to delete a ring; if `ring` is not empty,
 // only that ring.
-struct Gate {
+struct Gate : DeletionGate {
   std::string ring;
-  Signal has_come, may_go_on, has_deleted;
 };
 extern std::atomic<Gate*> g_gate;
 // If true, no file can be deleted.

@@ -40,6 +40,7 @@
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/deletion_gate.h"
 #include "ringlog/testing/harness/failing_allocations.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/wait_until.h"
@@ -59,10 +60,7 @@ constexpr bool kMayLimitMemory = true;
 constexpr absl::Duration kLong = absl::Minutes(1);
 
 // Holds up the deletion of a segment.
-struct Gate {
-  Signal has_come, may_go_on, has_deleted;
-};
-std::atomic<Gate*> g_gate{nullptr};
+std::atomic<DeletionGate*> g_gate{nullptr};
 std::atomic<bool> g_listing_is_slow{false};
 
 class BackgroundRetentionTest : public RetentionFixture {
@@ -81,7 +79,7 @@ class BackgroundRetentionTest : public RetentionFixture {
 
 TEST_F(BackgroundRetentionTest, CallersDoNotWaitForRun) {
   MakeSegments(5);
-  Gate gate;
+  DeletionGate gate;
   g_gate = &gate;
   const auto retention = Retention(3);
   retention->RunIfDue();
@@ -114,7 +112,7 @@ TEST_F(BackgroundRetentionTest, LimitsHoldAfterLastRun) {
 
 TEST_F(BackgroundRetentionTest, EndDoesNotWaitForStuckRun) {
   MakeSegments(5);
-  Gate gate;
+  DeletionGate gate;
   g_gate = &gate;
   auto retention = Retention(1);
   retention->RunIfDue();
@@ -243,15 +241,10 @@ int OpenAt(int directory, const char* name, int flags, mode_t mode) {
 }
 
 int Unlink(int directory, const char* name, int flags) {
-  Gate* const gate = absl::EndsWith(name, ".log.zst") ? g_gate.load() : nullptr;
-  if (gate != nullptr) {
-    gate->has_come.Send();
-    gate->may_go_on.Await();
-  }
-  const auto result =
-      static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
-  if (gate != nullptr) gate->has_deleted.Send();
-  return result;
+  DeletionGate* const gate =
+      absl::EndsWith(name, ".log.zst") ? g_gate.load() : nullptr;
+  const DeletionPass pass(gate);
+  return static_cast<int>(syscall(SYS_unlinkat, directory, name, flags));
 }
 
 }  // namespace
