@@ -95,8 +95,7 @@ LogFiles::Listing LogFiles::List(mode_t segment_mode,
   listing.owner = segments_.owner;
   if (!rings_.path.empty() && rings_.path != segments_.path) {
     const absl::Status status = Open(&rings_);
-    if (status.ok() && !(rings_.inode == segments_.inode &&
-                         rings_.device == segments_.device)) {
+    if (status.ok() && rings_.identity != segments_.identity) {
       ReadNames(&rings_, &listing);
     }
     listing.status.Update(status);
@@ -125,8 +124,7 @@ LogFiles::Listing LogFiles::List(mode_t segment_mode,
 bool LogFiles::IsOpen(const Place& place, const struct stat& named) {
   if (!place.directory.has_value()) return false;
   const absl::StatusOr<struct stat> open = place.directory->Stat(".");
-  return open.ok() && open->st_ino == named.st_ino &&
-         open->st_dev == named.st_dev;
+  return open.ok() && FileIdentity::Of(*open) == FileIdentity::Of(named);
 }
 
 // Opens the directory, unless the open one still has the path.
@@ -148,8 +146,7 @@ absl::Status LogFiles::Open(Place* place) {
     const absl::StatusOr<struct stat> st = opened->Stat(".");
     if (!st.ok()) return st.status();
     place->directory = *std::move(opened);
-    place->device = st->st_dev;
-    place->inode = st->st_ino;
+    place->identity = FileIdentity::Of(*st);
   }
   const absl::StatusOr<uid_t> owner = OwnerIn(&*place->directory);
   if (!owner.ok()) return owner.status();
@@ -248,7 +245,7 @@ void LogFiles::Listing::AddForeign(LogFile file) {
 
 // A segment that has grown may have an intact first frame now.
 bool LogFiles::Known::IsOf(const struct stat& st) const {
-  return device == st.st_dev && inode == st.st_ino &&
+  return identity == FileIdentity::Of(st) &&
          (is_ours || bytes == static_cast<uint64_t>(st.st_size));
 }
 
@@ -263,7 +260,7 @@ LogFile LogFiles::Describe(const Place& place, const std::string& name,
   file.modified = absl::TimeFromTimespec(st.st_mtim);
   file.bytes = BytesOnDisk(st);
   file.is_in_ring_directory = !place.has_segments;
-  file.is_elsewhere = place.device != segments_.device;
+  file.is_elsewhere = place.identity.device != segments_.identity.device;
   file.device = st.st_dev;
   file.inode = st.st_ino;
   return file;
@@ -273,8 +270,7 @@ LogFiles::Known LogFiles::Identify(const Place& place, const std::string& name,
                                    const ParsedFileName& parsed,
                                    const struct stat& st) const {
   Known known;
-  known.device = st.st_dev;
-  known.inode = st.st_ino;
+  known.identity = FileIdentity::Of(st);
   known.bytes = static_cast<uint64_t>(st.st_size);
   if (parsed.kind == FileKind::kSegment) {
     const absl::StatusOr<SegmentFile> file =

@@ -33,6 +33,7 @@
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/os/directory.h"
+#include "ringlog/ring/os/file_identity.h"
 #include "ringlog/ring/os/process_identity.h"
 
 namespace ringlog {
@@ -91,8 +92,7 @@ class LogFiles {
  private:
   // The content of a file, as last identified.
   struct Known {
-    dev_t device = 0;
-    ino_t inode = 0;
+    FileIdentity identity;
     uint64_t bytes = 0;  // its size
     bool is_ours = false;
     RingId ring_id = {};
@@ -110,8 +110,7 @@ class LogFiles {
     std::string path;
     bool has_segments = false;
     std::optional<Directory> directory;  // none if it does not exist
-    dev_t device = 0;
-    ino_t inode = 0;
+    FileIdentity identity;
     uid_t owner = 0;
     std::vector<OwnFile> files;          // by name; only during List()
     std::map<std::string, Known> known;  // by name

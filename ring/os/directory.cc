@@ -187,7 +187,7 @@ absl::StatusOr<struct stat> Directory::Stat() const {
 }
 
 std::string Directory::DescriptorPath() const {
-  return absl::StrCat("/proc/self/fd/", file_.fd());
+  return ringlog::DescriptorPath(file_.fd());
 }
 
 absl::StatusOr<struct stat> Directory::Stat(const std::string& name) const {
@@ -203,8 +203,8 @@ bool Directory::Names(const std::string& name, int fd) const {
   struct stat open;
   return fstatat(file_.OwnFd(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) ==
              0 &&
-         fstat(fd, &open) == 0 && named.st_dev == open.st_dev &&
-         named.st_ino == open.st_ino;
+         fstat(fd, &open) == 0 &&
+         FileIdentity::Of(named) == FileIdentity::Of(open);
 }
 
 absl::StatusOr<std::vector<std::string>> Directory::List() const {

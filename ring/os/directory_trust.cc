@@ -74,7 +74,7 @@ absl::Status AddOwnerRights(const std::string& path) {
   }
   // fchmod(2) refuses such a descriptor, and chmod(2) of the path could meet a
   // symlink.
-  const std::string opened = absl::StrCat("/proc/self/fd/", made.fd());
+  const std::string opened = DescriptorPath(made.fd());
   if (chmod(opened.c_str(), (st.st_mode & ALLPERMS) | S_IRWXU) == 0) {
     return absl::OkStatus();
   }

@@ -50,6 +50,10 @@ bool IsDeleted(int fd) {
   return fstat(fd, &st) == 0 && st.st_nlink == 0;
 }
 
+std::string DescriptorPath(int fd) {
+  return absl::StrCat("/proc/self/fd/", fd);
+}
+
 bool FileIsGone(const std::string& path) {
   struct stat st;
   return lstat(path.c_str(), &st) != 0 && errno == ENOENT;

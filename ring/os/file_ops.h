@@ -52,6 +52,11 @@ absl::Status PrependPath(const absl::Status& status, absl::string_view path);
 // file between its opening and its locking.
 bool IsDeleted(int fd);
 
+// Returns a path that names the open file `fd`, whatever other processes
+// rename, until it is closed. For functions that take paths. Requires: /proc is
+// mounted.
+std::string DescriptorPath(int fd);
+
 // Returns true if there is no file `path`; symlinks are not followed. Returns
 // false if lstat(2) fails for any other reason.
 bool FileIsGone(const std::string& path);

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/os/directory_trust.h"
+#include "ringlog/ring/os/file_identity.h"
 #include "ringlog/ring/os/file_lock.h"
 #include "ringlog/ring/os/file_ops.h"
 
@@ -142,7 +143,7 @@ bool RecoverOutput::Is(const std::string& directory) const {
   struct stat other;
   const absl::StatusOr<struct stat> mine = directory_.Stat();
   return mine.ok() && stat(directory.c_str(), &other) == 0 &&
-         mine->st_dev == other.st_dev && mine->st_ino == other.st_ino;
+         FileIdentity::Of(*mine) == FileIdentity::Of(other);
 }
 
 void DeleteStaging(const Directory& directory, const Directory& parent,

@@ -81,7 +81,7 @@ absl::Status CopyFoundSegment(const InputFile& input, uint64_t limit_bytes,
     return FileStatus(errno, absl::StrCat("open ", input.path));
   }
   if (absl::Status s = CheckOwner(input.owner, st.st_uid); !s.ok()) return s;
-  const std::string opened = absl::StrCat("/proc/self/fd/", file.fd());
+  const std::string opened = DescriptorPath(file.fd());
   const absl::Status copied = CopySegment(opened, limit_bytes, mode, to);
   return absl::Status(
       copied.code(),

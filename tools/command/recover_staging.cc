@@ -24,11 +24,6 @@ namespace {
 
 constexpr mode_t kStagingMode = 0700;
 
-// Returns the path of an open file, for functions that take paths.
-std::string DescriptorPath(const ForkClosedFile& file) {
-  return absl::StrCat("/proc/self/fd/", file.fd());
-}
-
 absl::Status IsInTheWay(absl::string_view message) {
   return absl::AlreadyExistsError(
       absl::StrCat(message, "; move it away, or give another --out"));
@@ -118,7 +113,8 @@ absl::StatusOr<Staging::Place> Staging::CheckPlace(mode_t staged_mode,
       !s.ok()) {
     return IsInTheWay(s.message());
   }
-  absl::StatusOr<SegmentIndex> there = BuildSegmentIndex(DescriptorPath(file));
+  absl::StatusOr<SegmentIndex> there =
+      BuildSegmentIndex(DescriptorPath(file.fd()));
   if (!there.ok() ||
       !there->identity.IsSameSegment(segment->content.identity)) {
     return IsInTheWay(absl::StrCat(path, ": exists and is not this segment"));
@@ -127,7 +123,7 @@ absl::StatusOr<Staging::Place> Staging::CheckPlace(mode_t staged_mode,
   const bool is_better =
       there->is_intact &&
       (segment->is_damaged || there->records > segment->content.records);
-  const std::string there_path = DescriptorPath(file);
+  const std::string there_path = DescriptorPath(file.fd());
   const std::string staged_path = PathOf(segment->name);
   const absl::StatusOr<bool> is_same =
       is_better ? HasAllRecords(there_path, staged_path)
