@@ -30,6 +30,7 @@
 #include "ringlog/ring/record.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/fixtures/dying_process.h"
+#include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -302,7 +303,7 @@ TEST_F(FailureTest, DoesNothingBeforeInstall) {
 TEST_F(FailureTest, ForkedChildDoesNotWriteToParentsRing) {
   EXPECT_EQ(RunToDeath([&] {
               MustInstall(options_);
-              const pid_t child = fork();
+              const pid_t child = Fork();
               if (child == 0) {
                 FailureWriter("text");
                 FailureWriter(nullptr);

@@ -24,6 +24,7 @@
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/logsink/ring_log_sink.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 
@@ -240,7 +241,7 @@ TEST_F(ReconfigureTest, ForkedChildHasItsOwnOptions) {
   GTEST_SKIP() << "the sanitizer does not support threads in a forked child";
 #endif
   Open();
-  const pid_t child = fork();
+  const pid_t child = Fork();
   if (child == 0) {
     options_.min_severity = absl::LogSeverityAtLeast::kError;
     options_.rotation.max_segment_bytes = 4096;

@@ -24,6 +24,7 @@
 #include "ringlog/compress/log_options.h"
 #include "ringlog/logsink/internal/option_table.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -205,7 +206,7 @@ TEST_F(RingLogSinkTest, RecordAfterFailedCloseIsCounted) {
   LOG(WARNING).ToSinkOnly(sink_.get()) << "late";
   EXPECT_EQ(sink_->ring().dropped(DropCause::kClosed, Severity::kWarning), 1);
   EXPECT_EQ(sink_->counters().dropped_records, 1u);
-  const pid_t child = fork();
+  const pid_t child = Fork();
   if (child == 0) {
     LOG(INFO).ToSinkOnly(sink_.get()) << "of a child";
     _exit(FilesIn(options_.directory, ".ring").size() == 1 ? 0 : 1);
@@ -258,7 +259,7 @@ TEST_F(RingLogSinkTest, ForkedChildDoesNotDeleteParentsRing) {
   Open();
   LOG(INFO) << "before";
   absl::FlushLogSinks();
-  const pid_t child = fork();
+  const pid_t child = Fork();
   if (child == 0) {
     sink_->Flush();
     absl::RemoveLogSink(sink_.get());

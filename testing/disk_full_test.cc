@@ -46,6 +46,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/sanitizer.h"
 #include "ringlog/testing/harness/small_file_system.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
@@ -210,7 +211,7 @@ class Load {
 void FillAndFree(const std::string& directory,
                  const std::function<void()>& fill,
                  const std::function<void()>& free) {
-  const int cycles = IsLongMode() ? 1000 : 20;
+  const int cycles = IsLongMode() ? 1000 : kHasSanitizer ? 5 : 20;
   Load load(directory, MakeTestDirectory());
   for (int cycle = 0; cycle < cycles; ++cycle) {
     const uint64_t errors = load.errors();
@@ -252,7 +253,7 @@ TEST(DiskFullTest, ResumesAfterDeletedDirectory) {
   const std::string directory = MakeTestDirectory() + "/logs";
   std::filesystem::create_directory(directory);
   Load load(directory, MakeTestDirectory());
-  const int cycles = IsLongMode() ? 300 : 20;
+  const int cycles = IsLongMode() ? 300 : kHasSanitizer ? 5 : 20;
   for (int cycle = 0; cycle < cycles; ++cycle) {
     const auto begin = load.Attempted();
     load.TakeSegments();

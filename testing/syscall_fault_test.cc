@@ -19,21 +19,15 @@
 #include <set>
 #include <string>
 
-#include "absl/base/config.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/sanitizer.h"
 #include "ringlog/testing/harness/stepped_process.h"
 #include "ringlog/testing/kill/kill_scenario.h"
 
 namespace ringlog {
 namespace {
-
-#ifdef ABSL_HAVE_ADDRESS_SANITIZER
-constexpr bool kHasSanitizer = true;
-#else
-constexpr bool kHasSanitizer = false;
-#endif
 
 // The fault of one run: `times` calls in a row fail with `error`.
 struct Fault {
@@ -99,11 +93,11 @@ class SyscallFaultTest : public KillScenarioTest {
   // directory makes many calls, and a sanitizer makes each call slow: then each
   // fault gets only a share of the calls.
   void TryAll(const Fault& fault, uint64_t share = 0) {
-    constexpr uint64_t kShares = 5;
-    const bool is_shared =
-        (GetParam().into_output || kHasSanitizer) && !IsLongMode();
-    const uint64_t step = is_shared ? kShares : 1;
-    uint64_t n = is_shared ? share : 0;
+    const uint64_t step = IsLongMode()             ? 1
+                          : kHasSanitizer          ? 15
+                          : GetParam().into_output ? 5
+                                                   : 1;
+    uint64_t n = share % step;
     uint64_t runs = 0;
     for (; RunWithFaultAt(n, fault) && !HasFailure(); n += step) ++runs;
     if (!is_allowed_) GTEST_SKIP() << "ptrace(2) is not permitted";

@@ -202,7 +202,7 @@ TEST_F(FlusherRotateTest, RotationWaitsForUncommittedRecord) {
 TEST_F(FlusherRotateTest, RotateFailsAfterStopAndInForkedChild) {
   MakeRing(64);
   auto flusher = StartFlusher(ring_.get(), Lazy());
-  const pid_t child = fork();
+  const pid_t child = Fork();
   if (child == 0) {
     const absl::Status status = flusher->Rotate(absl::InfiniteDuration());
     _exit(absl::IsFailedPrecondition(status) ? 0 : 1);

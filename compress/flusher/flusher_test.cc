@@ -28,6 +28,7 @@
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
+#include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -404,7 +405,7 @@ TEST_F(FlusherTest, ForkedChildHasNoFlusher) {
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
   ASSERT_TRUE(flusher->Flush(kLong));
-  const pid_t child = fork();
+  const pid_t child = Fork();
   if (child == 0) {
     const bool flushed = flusher->Flush(absl::InfiniteDuration());
     const bool stopped = flusher->Stop().ok();

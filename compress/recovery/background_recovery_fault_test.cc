@@ -30,6 +30,7 @@
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/harness/failing_allocations.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/sanitizer.h"
 #include "ringlog/testing/harness/test_files.h"
 
 namespace ringlog {
@@ -143,12 +144,6 @@ TEST_F(BackgroundRecoveryFaultTest, MissingDirectoryIsEmpty) {
   EXPECT_EQ(ReportOfTwoRounds(options, &RunRound), "");
 }
 
-#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
-constexpr bool kMayLimitMemory = false;
-#else
-constexpr bool kMayLimitMemory = true;
-#endif
-
 // Lets the calling process allocate at most `bytes` more.
 void LimitMemory(uint64_t bytes) {
   uint64_t pages = 0;
@@ -161,7 +156,7 @@ void LimitMemory(uint64_t bytes) {
 }
 
 TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsRecovered) {
-  if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
+  if (kHasSanitizer) GTEST_SKIP() << "the sanitizer needs the memory";
   AwaitChild(StartChild([&] {
     MakeRing(uint64_t{1} << 17);  // 64 MiB
     Append("record");
@@ -293,7 +288,7 @@ TEST_F(BackgroundRecoveryFaultTest, ForeignRingOfLivingProcessIsNotReported) {
 
 // The log goes on, and so does retention, which waits for the first round.
 TEST_F(BackgroundRecoveryFaultTest, RoundWithoutThreadCountsAsEnded) {
-  if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
+  if (kHasSanitizer) GTEST_SKIP() << "the sanitizer needs the memory";
   const std::string left = LeaveRing("record");
   std::string err;
   EXPECT_EQ(RunChild(

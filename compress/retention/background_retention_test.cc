@@ -43,6 +43,7 @@
 #include "ringlog/testing/harness/deletion_gate.h"
 #include "ringlog/testing/harness/failing_allocations.h"
 #include "ringlog/testing/harness/run_child.h"
+#include "ringlog/testing/harness/sanitizer.h"
 #include "ringlog/testing/harness/wait_until.h"
 
 namespace ringlog {
@@ -50,12 +51,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-
-#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
-constexpr bool kMayLimitMemory = false;
-#else
-constexpr bool kMayLimitMemory = true;
-#endif
 
 constexpr absl::Duration kLong = absl::Minutes(1);
 
@@ -205,7 +200,7 @@ void LimitMemory() {
 }
 
 TEST_F(BackgroundRetentionTest, RunWithoutThreadIsReportedOnce) {
-  if (!kMayLimitMemory) GTEST_SKIP() << "the sanitizer needs the memory";
+  if (kHasSanitizer) GTEST_SKIP() << "the sanitizer needs the memory";
   MakeSegments(5);
   std::string err;
   EXPECT_EQ(RunChild(

@@ -24,6 +24,7 @@
 #include "ringlog/compress/retention/retention_test_fixture.h"
 #include "ringlog/compress/segment/segment_writer.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
+#include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/wait_until.h"
 
@@ -89,7 +90,7 @@ TEST_F(RetentionRunnerTest, ForkedChildDoesNotLockSegments) {
   process.Log("one");
   int pipe_ends[2];
   ASSERT_EQ(pipe(pipe_ends), 0);
-  const pid_t child = fork();
+  const pid_t child = Fork();
   if (child == 0) {
     close(pipe_ends[1]);
     char end;
@@ -115,7 +116,7 @@ TEST_F(RetentionRunnerTest, ForkedChildOfKilledProcessLocksNoFile) {
   InChild([&] {
     Process process(directory_, RetentionOptions());
     process.LogSegments(2);
-    if (fork() == 0) {
+    if (Fork() == 0) {
       // fork() has returned, so the inherited descriptors are closed.
       if (write(forked_ends[1], "", 1) != 1) _exit(1);
       close(pipe_ends[1]);

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 
@@ -14,14 +15,44 @@
 
 namespace ringlog {
 
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+namespace {
+
+// Returns true if all threads but the calling one sleep.
+bool OtherThreadsSleep() {
+  const std::string self = std::to_string(gettid());
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() == self) continue;
+    std::ifstream stat(task.path() / "stat");
+    std::string line;
+    std::getline(stat, line);
+    // The state follows the name of the program, which is in parentheses.
+    const size_t name_end = line.rfind(") ");
+    if (name_end != std::string::npos && line[name_end + 2] != 'S') {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+#endif
+
+pid_t Fork() {
+#ifdef ABSL_HAVE_ADDRESS_SANITIZER
+  WaitUntil(OtherThreadsSleep);
+#endif
+  return fork();
+}
+
 pid_t StartChild(const std::function<void()>& body) {
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-  // The recovery thread of a former sink may still run. If it allocates memory
-  // during fork(2), the sanitizer's allocator stays locked in the child, and
-  // the child's leak check reports what the thread owns.
+  // The recovery thread of a former sink may still run, and the child's leak
+  // check would report what the thread owns.
   WaitUntil([] { return !HasThread("ringlog-recover"); });
 #endif
-  const pid_t child = fork();
+  const pid_t child = Fork();
   CHECK_GE(child, 0);
   if (child == 0) {
     body();

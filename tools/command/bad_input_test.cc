@@ -20,7 +20,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -29,6 +28,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
+#include "ringlog/testing/harness/sanitizer.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/test_seed.h"
 #include "ringlog/testing/harness/tool_process.h"
@@ -43,13 +43,6 @@ using ::testing::StartsWith;
 
 constexpr int64_t kMaxRssKib = 256 << 10;
 
-// A sanitizer uses memory in addition to the program's own.
-#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
-constexpr bool kMeasuresOwnMemory = false;
-#else
-constexpr bool kMeasuresOwnMemory = true;
-#endif
-
 // Runs a command on `path`, checks that it fails, and returns its message.
 std::string ExpectRejected(const std::string& path,
                            const std::vector<std::string>& words = {"cat"},
@@ -61,7 +54,7 @@ std::string ExpectRejected(const std::string& path,
   EXPECT_THAT(run.exit_status, AnyOf(1, 2)) << path;
   EXPECT_THAT(run.err, StartsWith(absl::StrCat("ringlog: ", path, ": ")));
   EXPECT_TRUE(absl::EndsWith(run.err, "\n"));
-  if (kMeasuresOwnMemory) {
+  if (!kHasSanitizer) {
     EXPECT_LT(run.max_rss_kib, kMaxRssKib) << path;
   }
   return run.err;
@@ -246,7 +239,7 @@ TEST_F(BadInputTest, LimitsMemoryForBomb) {
       options.stdout_path = "/dev/null";
       const ToolRun run = RunTool("ringlog", {"cat", format, path}, options);
       EXPECT_THAT(run.exit_status, AnyOf(0, 1, 2)) << run.err;
-      if (kMeasuresOwnMemory) {
+      if (!kHasSanitizer) {
         EXPECT_LT(run.max_rss_kib, kMaxRssKib) << c.byte << " " << format;
       }
     }

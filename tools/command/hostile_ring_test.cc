@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/config.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
@@ -19,6 +18,7 @@
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/repair_checksums.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/harness/sanitizer.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
@@ -28,12 +28,6 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
-constexpr bool kLimitsMemory = false;
-#else
-constexpr bool kLimitsMemory = true;
-#endif
 
 // Limits the memory of the programs that the test runs.
 class MemoryLimit {
@@ -102,7 +96,7 @@ TEST(HostileRingTest, NamesInARingMakeNoLinesAndNoControls) {
 
 // The commands report a lack of memory, and go on with other files.
 TEST(HostileRingTest, LackOfMemoryIsReported) {
-  if (!kLimitsMemory) GTEST_SKIP() << "the sanitizer needs the memory";
+  if (kHasSanitizer) GTEST_SKIP() << "the sanitizer needs the memory";
   const std::string directory = MakeTestDirectory();
   {
     ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();

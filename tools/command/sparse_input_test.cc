@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/config.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
+#include "ringlog/testing/harness/sanitizer.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
 
@@ -27,19 +27,12 @@ using ::testing::AnyOf;
 constexpr int64_t kMaxRssKib = 64 << 10;
 constexpr uint64_t kMaxReadBytes = 16 << 20;
 
-// A sanitizer uses memory in addition to the program's own.
-#if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
-constexpr bool kMeasuresOwnMemory = false;
-#else
-constexpr bool kMeasuresOwnMemory = true;
-#endif
-
 ToolRun ExpectIsCheap(const std::vector<std::string>& words) {
   SCOPED_TRACE(words[0]);
   ToolRun run = RunTool("ringlog", words);
   EXPECT_THAT(run.exit_status, AnyOf(0, 1, 2)) << run.err;
   EXPECT_LT(run.read_bytes, kMaxReadBytes);
-  if (kMeasuresOwnMemory) {
+  if (!kHasSanitizer) {
     EXPECT_LT(run.max_rss_kib, kMaxRssKib);
   }
   return run;
