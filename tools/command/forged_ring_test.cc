@@ -99,6 +99,16 @@ TEST_F(ForgedRingTest, ForgedRingHidesNoSegments) {
   }
 }
 
+TEST_F(ForgedRingTest, OwnerOfForgedFilesIsNoted) {
+  LogAndClose();
+  EXPECT_EQ(RunTool("ringlog", {"cat", directory_}).err, "");
+  Forge(absl::StrCat(directory_, "/a.log.zst"),
+        ReadFile(FilesIn(directory_, ".zst").at(0)));
+  const ToolRun run = RunTool("ringlog", {"cat", directory_});
+  EXPECT_THAT(run.err, HasSubstr(absl::StrCat("users with the ids ", kAttacker,
+                                              ", and belongs to user 0")));
+}
+
 TEST_F(ForgedRingTest, ForgedSegmentReplacesNoSegment) {
   LogAndClose();
   const std::string honest = FilesIn(directory_, ".zst").at(0);

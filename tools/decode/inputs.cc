@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
@@ -131,11 +132,13 @@ void Inputs::AddPath(const std::string& path) {
     return;
   }
   if (S_ISDIR(st.st_mode)) {
+    const size_t known = files.size();
     const absl::StatusOr<size_t> logs = AddDirectory(path);
     if (!logs.ok()) {
       report_->Unusable(path, logs.status());
       return;
     }
+    NoteOtherUsers(path, st.st_uid, known);
     directories_.push_back(path);
     if (*logs == 0) empty_directories_.push_back(path);
     return;
@@ -158,6 +161,20 @@ void Inputs::AddPath(const std::string& path) {
   file.bytes = static_cast<uint64_t>(st.st_size);
   file.owner = st.st_uid;
   AddFile(std::move(file), st.st_dev, st.st_ino);
+}
+
+void Inputs::NoteOtherUsers(const std::string& path, uid_t owner,
+                            size_t first) {
+  std::set<uid_t> others;
+  for (size_t i = first; i < files.size(); ++i) others.insert(files[i].owner);
+  for (const uid_t trusted : {uid_t{0}, geteuid(), owner}) {
+    others.erase(trusted);
+  }
+  if (others.empty()) return;
+  report_->Note(
+      path, absl::StrCat("has files of the users with the ids ",
+                         absl::StrJoin(others, ", "), ", and belongs to user ",
+                         owner, "; they may have any content"));
 }
 
 absl::StatusOr<size_t> Inputs::AddDirectory(const std::string& path) {

@@ -55,6 +55,8 @@ class Inputs {
   //     so it may be a directory that a program has not made yet: as a note if
   //     another path has logs, otherwise as unusable
   //   - a directory without logs: as a note if no path has logs
+  //   - a directory with logs of other users than root, the user of this
+  //     process and the directory's owner: as a note with their ids
   //   - each other path that cannot be used: as unusable
   Inputs(const std::vector<std::string>& paths, Report* report);
 
@@ -75,6 +77,9 @@ class Inputs {
   void ReadNearby(const std::string& directory);
   void AddMissing(const std::string& path, int error);
   void ReportDirectoriesWithoutLogs();
+  // Notes the owners of the `files` from `first` on, which are in the directory
+  // `path` of user `owner`, unless they are trusted.
+  void NoteOtherUsers(const std::string& path, uid_t owner, size_t first);
   // Returns the number of logs in the directory, known ones included.
   absl::StatusOr<size_t> AddDirectory(const std::string& path);
   // Adds a file of a directory.
