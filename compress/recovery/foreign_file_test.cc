@@ -159,7 +159,7 @@ TEST_F(ForeignFileTest, CopyOfALiveRingIsNotRecovered) {
 }
 
 // A backup of the directory may have made the second name.
-TEST_F(ForeignFileTest, RingWithTwoNamesIsRecoveredFromACopy) {
+TEST_F(ForeignFileTest, RingWithTwoNamesIsRecovered) {
   LogAndDie(directory_, 3);
   const std::string ring = FilesIn(directory_, ".ring").at(0);
   const std::string before = ReadFile(ring);

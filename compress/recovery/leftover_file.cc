@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -58,12 +57,6 @@ absl::StatusOr<ForkClosedFile> OpenUnlocked(const std::string& path) {
   if (file.fd() < 0) return FileStatus(errno, absl::StrCat("open ", path));
   if (absl::Status s = CheckUnlocked(file.fd(), path); !s.ok()) return s;
   return file;
-}
-
-// Returns the number of names of an open file; 0 if fstat(2) fails.
-uint64_t LinkCount(int fd) {
-  struct stat st;
-  return fstat(fd, &st) == 0 ? uint64_t{st.st_nlink} : 0;
 }
 
 // Starts the recovery of a ring. Errors are those of FileSource.
@@ -147,14 +140,7 @@ absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
     return absl::NotFoundError(
         absl::StrCat(path, ": another process has recovered it"));
   }
-  if (LinkCount(file.fd()) == 1) return file;
-  // The copy of a file that is too large for a ring would be of no use.
-  if (absl::Status s = ReadHeaders(file.fd(), path).status(); !s.ok()) return s;
-  absl::StatusOr<ForkClosedFile> copy =
-      directory->ReplaceByCopy(name, file.fd());
-  if (!copy.ok() || LinkCount(copy->fd()) == 1) return copy;
-  return absl::PermissionDeniedError(
-      absl::StrCat(path, ": other processes give it more names"));
+  return file;
 }
 
 absl::StatusOr<LeftoverRing> ReadLeftover(int fd, const std::string& path) {

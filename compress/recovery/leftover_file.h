@@ -38,17 +38,15 @@ absl::Status CheckRingName(const RingHeader& header, const std::string& path,
 // Opens the ring `name` in `directory`, not through a symlink, and locks it
 // until the file is closed. A living owner or another recovery holds that lock.
 // A child of fork(2) closes the file, which does not unlock it for this
-// process; a child of vfork(2) has the file until it calls exec(2). A ring with
-// several names is replaced by a copy, so that the file under the other names
-// keeps its bytes.
+// process; a child of vfork(2) has the file until it calls exec(2). A ring may
+// have several names: recovery does not write to it.
 //   PermissionDenied:   not a regular file; or another user made the ring, or
-//                       may write to it (Directory::CheckIsOwn()); or the file
-//                       has several names again after it was replaced
+//                       may write to it (Directory::CheckIsOwn())
 //   FailedPrecondition: another process holds a lock on the ring
 //   Unimplemented:      the file system has no locks (file_lock.h)
 //   NotFound:           the ring does not exist, or another process has
 //                       deleted or replaced it meanwhile
-//   others:             those of open(2) and Directory::ReplaceByCopy()
+//   others:             those of open(2)
 absl::StatusOr<ForkClosedFile> OpenLeftover(Directory* directory,
                                             const std::string& name);
 

@@ -194,6 +194,12 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
           ? CheckUnfinished(file->fd(), path)
           : MoveRecords(file->fd(), path, segment_directory, options, &report);
   if (!status.ok()) return status;
+  if (!directory->Names(name, file->fd())) {
+    return absl::AbortedError(absl::StrCat(
+        path,
+        ": was recovered, but another process has deleted or replaced "
+        "it"));
+  }
   if (absl::Status s = directory->Delete(name); !s.ok()) return s;
   return report;
 }

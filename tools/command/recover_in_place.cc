@@ -2,8 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <cstring>
-
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/recovery/leftover_segments.h"
@@ -28,11 +26,6 @@ absl::Status IsSymlink(const std::string& path) {
       "recover --out with another directory"));
 }
 
-bool HasSeveralNames(const ForkClosedFile& file) {
-  struct stat st;
-  return fstat(file.fd(), &st) == 0 && st.st_nlink > 1;
-}
-
 }  // namespace
 
 absl::StatusOr<LeftoverReport> RecoverInPlace(const std::string& path,
@@ -49,21 +42,15 @@ absl::StatusOr<LeftoverReport> RecoverInPlace(const std::string& path,
     const absl::StatusOr<struct stat> st = directory->Stat(name);
     return st.ok() && S_ISLNK(st->st_mode) ? IsSymlink(path) : Replaced(path);
   }
-  const bool is_copied = HasSeveralNames(read.file);
   // Closing the file unlocks it, so it stays open until it is deleted.
   const absl::StatusOr<ForkClosedFile> file = OpenLeftover(&*directory, name);
   if (!file.ok()) return file.status();
   const absl::StatusOr<LeftoverRing> ring = ReadLeftover(file->fd(), path);
   if (!ring.ok()) return ring.status();
-  // OpenLeftover() replaces a ring with several names by a copy.
-  const RingHeader& header = ring->ring->summary().header;
-  const bool is_same = is_copied
-                           ? std::memcmp(&header, &read.ring->summary().header,
-                                         sizeof header) == 0
-                           : file->identity() == read.file.identity();
-  if (!is_same) return Replaced(path);
-  if (absl::Status s = CheckRingName(
-          header, path, "ringlog recover --out with another directory");
+  if (file->identity() != read.file.identity()) return Replaced(path);
+  if (absl::Status s =
+          CheckRingName(ring->ring->summary().header, path,
+                        "ringlog recover --out with another directory");
       !s.ok()) {
     return s;
   }
