@@ -120,7 +120,8 @@ class Ring {
       const std::string& path, const RingOptions& options);
 
   // Creates a file in `directory`. `name` returns the file's name and may use
-  // the header, for example the ring id. Errors: see Create().
+  // the header, for example the ring id. If there is a file of this name, gives
+  // the ring another id, and asks for a name again. Errors: see Create().
   static absl::StatusOr<std::unique_ptr<Ring>> CreateIn(
       const std::string& directory,
       absl::FunctionRef<std::string(const RingHeader&)> name,
@@ -348,8 +349,8 @@ class Ring {
   Ring(MappedFile file, std::string path, const RingHeader& header,
        const RingOptions& options);
 
-  static absl::StatusOr<std::unique_ptr<Ring>> CreateFile(
-      const std::string& path, const RingHeader& header,
+  static absl::StatusOr<std::unique_ptr<Ring>> WithFile(
+      absl::StatusOr<MappedFile> file, const RingHeader& header,
       const RingOptions& options);
   uint32_t SlotsNeeded(size_t head_bytes, size_t body_bytes) const;
   // Adds to `*held` the number of positions that it advanced over without a

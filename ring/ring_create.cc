@@ -76,6 +76,19 @@ void CopyName(const std::string& name, char (&field)[64]) {
   std::memcpy(field, name.data(), std::min(name.size(), sizeof field - 1));
 }
 
+// Random bytes make collisions of ring ids negligible, and others cannot
+// predict the file's name.
+void SetNewRingId(RingHeader* h) {
+  if (getrandom(h->ring_id, sizeof h->ring_id, 0) !=
+      static_cast<ssize_t>(sizeof h->ring_id)) {
+    const int64_t now = ClockNs(CLOCK_REALTIME);
+    const int64_t id = getpid();
+    std::memcpy(h->ring_id, &now, sizeof now);
+    std::memcpy(h->ring_id + sizeof now, &id, sizeof id);
+  }
+  h->crc32c = RingHeaderChecksum(*h);
+}
+
 RingHeader MakeHeader(const RingOptions& options) {
   RingHeader h = EmptyRingHeader();
   h.slot_bytes = SlotBytes(options.head_bytes, options.body_bytes);
@@ -85,15 +98,6 @@ RingHeader MakeHeader(const RingOptions& options) {
   h.body_bytes = h.slot_bytes - static_cast<uint32_t>(sizeof(SlotHeader)) -
                  options.head_bytes;
   h.file_bytes = h.slots_offset + h.slot_count * h.slot_bytes;
-  // Random bytes make collisions of ring ids negligible. They need not be
-  // cryptographically secure.
-  if (getrandom(h.ring_id, sizeof h.ring_id, 0) !=
-      static_cast<ssize_t>(sizeof h.ring_id)) {
-    const int64_t now = ClockNs(CLOCK_REALTIME);
-    const int64_t id = getpid();
-    std::memcpy(h.ring_id, &now, sizeof now);
-    std::memcpy(h.ring_id + sizeof now, &id, sizeof id);
-  }
   const ProcessIdentity process = CurrentProcess();
   std::memcpy(h.boot_id, process.boot_id.data(), sizeof h.boot_id);
   h.process_id = process.process_id;
@@ -108,7 +112,7 @@ RingHeader MakeHeader(const RingOptions& options) {
       SegmentDirectoryField(options.segment_directory);
   std::memcpy(h.segment_directory, directory.data(), directory.size());
   h.segment_mode = options.segment_mode;
-  h.crc32c = RingHeaderChecksum(h);
+  SetNewRingId(&h);
   return h;
 }
 
@@ -144,7 +148,12 @@ absl::Status BindToNode(MappedFile::Bytes bytes, int node) {
 absl::StatusOr<std::unique_ptr<Ring>> Ring::Create(const std::string& path,
                                                    const RingOptions& options) {
   if (absl::Status s = Check(options); !s.ok()) return s;
-  return CreateFile(path, MakeHeader(options), options);
+  const RingHeader header = MakeHeader(options);
+  return WithFile(MappedFile::Create(path, header.file_bytes,
+                                     [&](MappedFile::Bytes bytes) {
+                                       InitializeFile(bytes, header);
+                                     }),
+                  header, options);
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateIn(
@@ -152,24 +161,29 @@ absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateIn(
     absl::FunctionRef<std::string(const RingHeader&)> name,
     const RingOptions& options) {
   if (absl::Status s = Check(options); !s.ok()) return s;
-  const RingHeader header = MakeHeader(options);
-  return CreateFile(absl::StrCat(directory, "/", name(header)), header,
-                    options);
+  RingHeader header = MakeHeader(options);
+  absl::StatusOr<MappedFile> file = MappedFile::Create(
+      absl::StrCat(directory, "/", name(header)), header.file_bytes,
+      [&](MappedFile::Bytes bytes) { InitializeFile(bytes, header); },
+      [&](MappedFile::Bytes bytes) {
+        SetNewRingId(&header);
+        InitializeFile(bytes, header);
+        return name(header);
+      });
+  return WithFile(std::move(file), header, options);
 }
 
-absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateFile(
-    const std::string& path, const RingHeader& header,
+absl::StatusOr<std::unique_ptr<Ring>> Ring::WithFile(
+    absl::StatusOr<MappedFile> file, const RingHeader& header,
     const RingOptions& options) {
-  absl::StatusOr<MappedFile> file = MappedFile::Create(
-      path, header.file_bytes,
-      [&](MappedFile::Bytes bytes) { InitializeFile(bytes, header); });
   if (!file.ok()) return file.status();
   if (absl::Status s = BindToNode(file->bytes(), options.numa_node); !s.ok()) {
     file->Delete().IgnoreError();
     return s;
   }
+  std::string path = file->path();
   return std::unique_ptr<Ring>(
-      new Ring(*std::move(file), path, header, options));
+      new Ring(*std::move(file), std::move(path), header, options));
 }
 
 absl::StatusOr<std::unique_ptr<Ring>> Ring::CreateAnonymous(

@@ -9,8 +9,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
@@ -19,6 +22,7 @@
 #include "ringlog/ring/recovery.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/ring_test_fixture.h"
 #include "ringlog/testing/harness/test_files.h"
 
@@ -86,6 +90,30 @@ TEST(RingCreateTest, CreateInNamesFileByHeader) {
   EXPECT_TRUE(absl::EndsWith((*ring)->path(), name));
   EXPECT_TRUE(Exists((*ring)->path()));
   unlink((*ring)->path().c_str());
+}
+
+// A file with the ring's name appears after the name was asked for.
+TEST(RingCreateTest, TakenNameGivesAnotherIdAndName) {
+  const std::string directory = MakeTestDirectory();
+  std::vector<std::string> names;
+  const auto ring = Ring::CreateIn(
+      directory,
+      [&](const RingHeader& header) {
+        names.push_back(absl::BytesToHexString(absl::string_view(
+            reinterpret_cast<const char*>(header.ring_id), 16)));
+        if (names.size() == 1) WriteFile(directory + "/" + names[0], "foreign");
+        return names.back();
+      },
+      SmallRing());
+  ASSERT_TRUE(ring.ok()) << ring.status();
+  ASSERT_EQ(names.size(), 2u);
+  EXPECT_NE(names[0], names[1]);
+  EXPECT_EQ((*ring)->path(), directory + "/" + names[1]);
+  EXPECT_EQ(ReadFile(directory + "/" + names[0]), "foreign");
+  const absl::StatusOr<RingHeader> header =
+      ParseRingHeader(ReadFile((*ring)->path()));
+  ASSERT_TRUE(header.ok()) << header.status();
+  EXPECT_EQ(std::memcmp(&*header, &(*ring)->header(), sizeof *header), 0);
 }
 
 TEST(RingCreateTest, MissingDirectoryIsNotFound) {

@@ -251,9 +251,11 @@ absl::Status Directory::Rename(const std::string& from,
   return FileStatus(errno, absl::StrCat("rename to ", PathOf(to)));
 }
 
+std::string Directory::NewTemporaryName() { return RandomName(kCopyPrefix); }
+
 absl::StatusOr<ForkClosedFile> Directory::ReplaceByCopy(const std::string& name,
                                                         int fd) const {
-  const std::string copy_name = RandomName(kCopyPrefix);
+  const std::string copy_name = NewTemporaryName();
   ForkClosedFile copy = OpenFile(copy_name, O_RDWR | O_CREAT | O_EXCL, 0600);
   const std::string path = PathOf(copy_name);
   if (copy.fd() < 0) return FileStatus(errno, absl::StrCat("create ", path));

@@ -103,6 +103,11 @@ class Directory {
   absl::Status RenameInto(const Directory& target,
                           const std::string& name) const;
 
+  // Returns a name that other users cannot predict. A process that creates a
+  // file of this name must lock it (file_lock.h): DeleteIfStale() deletes it if
+  // it is not locked.
+  static std::string NewTemporaryName();
+
   // Copies the open file `fd` and gives its name `name` to the copy. The file
   // keeps its other names and its bytes. Returns the copy, open for reading and
   // writing, and locked (file_lock.h) before it has the name. The copy has the
@@ -118,7 +123,7 @@ class Directory {
                                                int fd) const;
 
   // Deletes the file `name` if a killed process of this user left it: if it is
-  // the copy of a ReplaceByCopy() and no process has locked it, or the file
+  // has a NewTemporaryName() and no process has locked it, or the file
   // that an OwnOwner() made.
   void DeleteIfStale(const std::string& name);
 

@@ -100,6 +100,9 @@ struct Place {
   std::string path;  // for messages
 
   Place Temporary() const { return {directory, name + ".tmp", path + ".tmp"}; }
+  Place WithName(const std::string& other) const {
+    return {directory, other, absl::StrCat(Dirname(path), "/", other)};
+  }
   void Unlink() const { unlinkat(directory, name.c_str(), 0); }
 };
 
@@ -194,12 +197,13 @@ absl::StatusOr<ForkClosedFile> CreateLocked(const Place& place) {
 
 absl::StatusOr<MappedFile> MappedFile::Create(
     const std::string& path, size_t size,
-    const std::function<void(Bytes)>& initialize) {
+    const std::function<void(Bytes)>& initialize,
+    const std::function<std::string(Bytes)>& initialize_again) {
   absl::StatusOr<ForkClosedFile> directory = OpenDirectoryOf(path);
   if (!directory.ok()) {
     return PrependPath(directory.status(), absl::StrCat("create ", path));
   }
-  const Place place = {directory->fd(), std::string(Basename(path)), path};
+  Place place = {directory->fd(), std::string(Basename(path)), path};
   const Place temporary = place.Temporary();
   absl::StatusOr<ForkClosedFile> file = CreateLocked(temporary);
   if (!file.ok()) return file.status();
@@ -212,13 +216,19 @@ absl::StatusOr<MappedFile> MappedFile::Create(
   if (!bytes.ok()) return bytes.status();
   if (absl::Status s = Populate(*bytes, temporary.path); !s.ok()) return s;
   initialize(*bytes);
-  if (absl::Status s = Rename(temporary, place); !s.ok()) return s;
+  absl::Status renamed = Rename(temporary, place);
+  if (absl::IsAlreadyExists(renamed) && initialize_again != nullptr) {
+    place = place.WithName(initialize_again(*bytes));
+    renamed = Rename(temporary, place);
+  }
+  if (!renamed.ok()) return renamed;
   std::move(remove_file).Cancel();
   if (absl::Status s = CheckLockShows(*file, place); !s.ok()) {
     place.Unlink();
     return s;
   }
-  return MappedFile(*std::move(directory), *std::move(file), *bytes, path);
+  return MappedFile(*std::move(directory), *std::move(file), *bytes,
+                    place.path);
 }
 
 absl::StatusOr<MappedFile> MappedFile::CreateAnonymous(

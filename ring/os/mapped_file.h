@@ -30,16 +30,22 @@ class MappedFile {
   // Creates a file of `size` zero bytes with mode 0600, whatever the umask is,
   // calls `initialize` on the mapping, and then gives the file the name `path`.
   // All steps use the directory as it is found at the start. Until the last
-  // step the name is PATH.tmp. If
-  // the process is killed, PATH.tmp may remain, and Create() of the same path
-  // fails until recovery deletes it (compress/recovery/leftover_recovery.h).
+  // step the name is PATH.tmp. If the process is killed, PATH.tmp may remain,
+  // and Create() of the same path fails until recovery deletes it
+  // (compress/recovery/leftover_recovery.h).
+  //
+  // If there is a file `path`, calls `initialize_again` once, if it is set. It
+  // initializes the mapping for another name, and returns that name, without
+  // directories. PATH.tmp shows `path` to other users, who may make that file;
+  // the second name should be one that they cannot predict.
   //
   // Allocates and writes all blocks, because on a full disk a store into a
   // sparse file ends the process with SIGBUS. Populates the pages, so that
   // stores do not fault. On a copy-on-write file system, allocated blocks do
   // not guarantee room, and the kernel offers nothing better.
   //
-  //   AlreadyExists      `path` or PATH.tmp exists
+  //   AlreadyExists      `path` or PATH.tmp exists; with `initialize_again`,
+  //                      the other name exists, too
   //   Unimplemented      the file system has no locks (file_lock.h), does not
   //                      show them to other processes, or lets other users
   //                      write to each file
@@ -49,7 +55,8 @@ class MappedFile {
   // file.
   static absl::StatusOr<MappedFile> Create(
       const std::string& path, size_t size,
-      const std::function<void(Bytes)>& initialize);
+      const std::function<void(Bytes)>& initialize,
+      const std::function<std::string(Bytes)>& initialize_again = nullptr);
 
   // Maps `size` zero bytes of memory without a file, and calls `initialize` on
   // them. Errors: see Create().
@@ -70,6 +77,9 @@ class MappedFile {
   // Returns the mapping, which is valid until the object is destroyed or
   // assigned to.
   Bytes bytes() const { return bytes_; }
+
+  // Returns the path of the file; for memory without a file, words that say so.
+  const std::string& path() const { return path_; }
 
   // Returns true if there is a file and it has no name any more. Returns false
   // if the program has closed the descriptor.

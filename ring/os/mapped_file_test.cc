@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_test_fixture.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -92,6 +93,32 @@ TEST(MappedFileTest, ExistingFileIsNotReplaced) {
             absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(ReadFile(path), "mine");
   EXPECT_FALSE(Exists(path + ".tmp"));
+}
+
+// Another process makes the file as soon as it sees the temporary one.
+TEST(MappedFileTest, TakenNameGivesAnotherName) {
+  const std::string path = UnusedPath("mapped");
+  const std::string other = UnusedPath("other");
+  const auto take_name = [&](MappedFile::Bytes bytes) {
+    WriteFile(path, "foreign");
+    Mark(bytes);
+  };
+  const auto name_again = [&](MappedFile::Bytes bytes) {
+    std::memcpy(bytes.data(), "again", 5);
+    return std::string(Basename(other));
+  };
+  const auto file = MappedFile::Create(path, kSize, take_name, name_again);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(Basename(file->path()), Basename(other));
+  EXPECT_EQ(ReadFile(file->path()).substr(0, 5), "again");
+  EXPECT_TRUE(file->IsAtPath());
+  EXPECT_EQ(ReadFile(path), "foreign");
+  EXPECT_FALSE(Exists(path + ".tmp"));
+  // Both names are taken.
+  EXPECT_EQ(
+      MappedFile::Create(file->path(), kSize, Mark, name_again).status().code(),
+      absl::StatusCode::kAlreadyExists);
+  EXPECT_FALSE(Exists(file->path() + ".tmp"));
 }
 
 TEST(MappedFileTest, ForeignTemporaryFileIsKept) {
