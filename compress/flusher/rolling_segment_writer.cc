@@ -1,7 +1,9 @@
 #include "ringlog/compress/flusher/rolling_segment_writer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,25 +19,36 @@
 #include "ringlog/ring/os/directory.h"
 #include "ringlog/ring/os/directory_trust.h"
 #include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/os/stderr_log.h"
 
 namespace ringlog {
 namespace {
 
-// Points the symlink NAME in `directory` at `target`, by a rename, so that NAME
-// is never missing. The symlink only serves people: errors are ignored, and a
-// file of this name that is no symlink stays.
-void UpdateCurrentLink(const std::string& directory, const std::string& name,
-                       const std::string& target) {
-  const std::string path = absl::StrCat(directory, "/", name);
+// Points the symlink at `path` to the file `target` in its directory, by a
+// rename, so that it is never missing. Returns false if another file stays
+// there: one that is no symlink, or a link that this process may not replace.
+// The symlink only serves people, so other errors are ignored.
+bool UpdateCurrentLink(const std::string& path, const std::string& target) {
   struct stat st;
-  if (lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) return;
+  if (lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) return false;
   const std::string temporary =
-      absl::StrCat(directory, "/.", name, ".", getpid());
+      absl::StrCat(Dirname(path), "/.", Basename(path), ".", getpid());
   unlink(temporary.c_str());
-  if (symlink(target.c_str(), temporary.c_str()) == 0 &&
-      rename(temporary.c_str(), path.c_str()) != 0) {
-    unlink(temporary.c_str());
+  if (symlink(target.c_str(), temporary.c_str()) != 0) return true;
+  if (rename(temporary.c_str(), path.c_str()) == 0) return true;
+  const int error = errno;
+  unlink(temporary.c_str());
+  return error != EPERM && error != EACCES && error != EISDIR;
+}
+
+// Returns a random number other than 0.
+uint32_t NewSalt() {
+  uint32_t salt = 0;
+  if (getrandom(&salt, sizeof salt, GRND_NONBLOCK) !=
+      static_cast<ssize_t>(sizeof salt)) {
+    salt = static_cast<uint32_t>(absl::GetCurrentTimeNanos());
   }
+  return std::max(salt, uint32_t{1});
 }
 
 // Returns `options` with frames that end after one batch, if `sync` is set.
@@ -74,11 +87,12 @@ void RollingSegmentWriter::PublishCursor() {
   ring_->PublishCursor(published_end_, EncodeSegmentCursor(published_.cursor));
 }
 
-void RollingSegmentWriter::NameNext() {
+void RollingSegmentWriter::NameNext(uint32_t salt) {
   SegmentCursor& cursor = published_.cursor;
   if (!published_.names_next) cursor.segment_number += 1;
   published_.names_next = true;
   cursor.segment_open_time_ns = absl::GetCurrentTimeNanos();
+  cursor.name_salt = salt;
   cursor.segment_bytes = cursor.frame_offset = 0;
   cursor.open_frame = FrameSummary();
   cursor.open_frame_checksum = absl::crc32c_t{0};
@@ -91,17 +105,26 @@ void RollingSegmentWriter::TakeBackBegin() {
   PublishCursor();
 }
 
+// The ring names the file before it exists. Death here: recovery begins a
+// segment of this name. After an error CreateSegment() has deleted the file, so
+// that no file is left that no cursor names.
+absl::StatusOr<std::unique_ptr<SegmentWriter>> RollingSegmentWriter::CreateNext(
+    uint32_t salt) {
+  NameNext(salt);
+  return CreateSegment(SegmentFileName(ring_->header(), published_.cursor));
+}
+
 absl::Status RollingSegmentWriter::Begin() {
   before_begin_ = published_;
-  // The ring names the file before it exists. Death here: recovery begins a
-  // segment of this name. After an error CreateSegment() has deleted the file,
-  // so that no file is left that no cursor names.
-  NameNext();
-  const SegmentCursor& cursor = published_.cursor;
-  const std::string name =
-      SegmentFileName(ring_->header(), cursor.segment_number,
-                      cursor.segment_open_time_ns, options_.format);
-  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = CreateSegment(name);
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = CreateNext(0);
+  // Another user can predict the name of a segment, and make files of all the
+  // next names. No user can predict a salt.
+  if (absl::IsAlreadyExists(writer.status())) {
+    WarnRateLimited(absl::StrCat(
+        writer.status().message(),
+        ": another user or program made it; the segment gets another name"));
+    writer = CreateNext(NewSalt());
+  }
   if (!writer.ok()) {
     TakeBackBegin();
     return writer.status();
@@ -110,10 +133,23 @@ absl::Status RollingSegmentWriter::Begin() {
   published_.names_next = false;
   end_ = SegmentEnd::kOpen;
   must_truncate_ = false;
-  if (!ring_->has_successor()) {
-    UpdateCurrentLink(options_.directory, SymlinkName(ring_->header()), name);
-  }
+  PointCurrentLink();
   return absl::OkStatus();
+}
+
+void RollingSegmentWriter::PointCurrentLink() {
+  if (ring_->has_successor()) return;
+  const std::string link =
+      absl::StrCat(options_.directory, "/", SymlinkName(ring_->header()));
+  if (UpdateCurrentLink(link, std::string(Basename(writer_->path()))) ||
+      has_reported_link_) {
+    return;
+  }
+  has_reported_link_ = true;
+  WarnRateLimited(absl::StrCat(
+      link,
+      ": a file that this program did not make has the name of the link "
+      "to the current segment, and stays; delete it"));
 }
 
 SegmentIdentity RollingSegmentWriter::Identity() const {
@@ -131,7 +167,7 @@ RollingSegmentWriter::CreateSegment(const std::string& name) {
   if (ring_->has_successor() && directory_.has_value()) {
     absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
         CreateSegmentIn(*directory_, name);
-    if (writer.ok()) return writer;
+    if (writer.ok() || absl::IsAlreadyExists(writer.status())) return writer;
   }
   absl::StatusOr<Directory> directory = Directory::Open(options_.directory);
   // The directory may have been deleted.
@@ -241,9 +277,10 @@ absl::Status RollingSegmentWriter::Abandon() {
 void RollingSegmentWriter::Publish(uint64_t end_position,
                                    const DropCounts& reported_drops) {
   if (writer_ != nullptr) {
-    const int64_t open_time_ns = published_.cursor.segment_open_time_ns;
+    const SegmentCursor named = published_.cursor;
     published_.cursor = writer_->cursor();
-    published_.cursor.segment_open_time_ns = open_time_ns;
+    published_.cursor.segment_open_time_ns = named.segment_open_time_ns;
+    published_.cursor.name_salt = named.name_salt;
     last_is_named_ = false;
     abandoned_ = absl::OkStatus();
   }
@@ -269,7 +306,7 @@ SegmentEnd RollingSegmentWriter::Close(const absl::Status& cause) {
     has_file = false;
     TakeBackBegin();
   } else if (end_ == SegmentEnd::kSealed) {
-    NameNext();
+    NameNext(0);
   }
   if (has_file) {
     closed_paths_.push_back(writer_->path());

@@ -100,8 +100,9 @@ class RollingSegmentWriter {
   uint64_t segment_bytes() const;
   uint64_t total_bytes() const { return closed_bytes_ + segment_bytes(); }
 
-  // Begins the next segment. Requires: !is_open(). After an error, the ring's
-  // cursor is the one from before the call.
+  // Begins the next segment. If there is a file of its name, reports that file
+  // on stderr and uses a name that others cannot predict. Requires: !is_open().
+  // After an error, the ring's cursor is the one from before the call.
   //   ResourceExhausted: the disk or a quota is full
   //   Internal:          zstd is out of memory
   //   others:            those of opening and creating the directory and the
@@ -159,11 +160,13 @@ class RollingSegmentWriter {
   };
 
   void PublishCursor();
-  void NameNext();
+  void NameNext(uint32_t salt);
   void TakeBackBegin();
+  void PointCurrentLink();
   absl::Status TruncateToPublished();
   bool RemoveSegment();
   SegmentIdentity Identity() const;
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateNext(uint32_t salt);
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegment(
       const std::string& name);
   absl::StatusOr<std::unique_ptr<SegmentWriter>> CreateSegmentIn(
@@ -184,6 +187,8 @@ class RollingSegmentWriter {
   // Whether a failed SealPublished() may have left bytes after the published
   // ones.
   bool must_truncate_ = false;
+
+  bool has_reported_link_ = false;
 
   // Closed segments.
   uint64_t closed_bytes_ = 0;

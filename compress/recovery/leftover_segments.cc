@@ -1,6 +1,9 @@
 #include "ringlog/compress/recovery/leftover_segments.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -79,8 +82,7 @@ class Leftover {
   }
 
   std::string NameOf(const SegmentCursor& cursor) const {
-    return SegmentFileName(ring_.header, cursor.segment_number,
-                           cursor.segment_open_time_ns, cursor.format);
+    return SegmentFileName(ring_.header, cursor);
   }
 
   SegmentIdentity Identity() const {
@@ -112,42 +114,37 @@ class Leftover {
     return absl::OkStatus();
   }
 
-  // Adds the facts that an intact cursor needs: about the segment that it
-  // names, and about foreign files with the names of the next ones.
+  // Adds the facts that an intact cursor needs about the segment that it names,
+  // and finds the next number that no foreign file has. There may be any number
+  // of foreign files, so no fact about them is kept.
+  //
+  // An error of OpenOwn() proves nothing about the file: a segment that counts
+  // as missing would be written a second time.
   absl::Status AddCursorSegments() {
     if (cursor_.names_started_segment()) {
-      const absl::StatusOr<bool> is_foreign = AddSegmentNamedBy(cursor_);
-      if (!is_foreign.ok()) return is_foreign.status();
+      ScannedSegment segment;
+      segment.name = NameOf(cursor_);
+      segment.facts.number = cursor_.segment_number;
+      const absl::StatusOr<SegmentFile> file = OpenOwn(segment.name);
+      if (file.ok()) {
+        segment.facts.bytes = file->opened_bytes();
+      } else if (absl::IsPermissionDenied(file.status())) {
+        segment.facts.standing = SegmentFacts::Standing::kForeign;
+      } else if (!absl::IsNotFound(file.status())) {
+        return file.status();
+      }
+      if (!absl::IsNotFound(file.status())) {
+        segments_.push_back(std::move(segment));
+      }
     }
-    SegmentCursor next = CursorAfter(cursor_.last_started_segment());
+    free_number_ = cursor_.last_started_segment() + 1;
     while (true) {
-      const absl::StatusOr<bool> is_foreign = AddSegmentNamedBy(next);
-      if (!is_foreign.ok()) return is_foreign.status();
-      if (!*is_foreign) return absl::OkStatus();
-      next = CursorAfter(next.segment_number);
+      const absl::Status status =
+          OpenOwn(NameOf(CursorAfter(free_number_ - 1))).status();
+      if (status.ok() || absl::IsNotFound(status)) return absl::OkStatus();
+      if (!absl::IsPermissionDenied(status)) return status;
+      ++free_number_;
     }
-  }
-
-  // Adds the file that `cursor` names, if it is foreign or was started. Returns
-  // true if it is foreign. An error proves nothing about the file: a segment
-  // that counts as missing would be written a second time.
-  absl::StatusOr<bool> AddSegmentNamedBy(const SegmentCursor& cursor) {
-    ScannedSegment segment;
-    segment.name = NameOf(cursor);
-    segment.facts.number = cursor.segment_number;
-    const absl::StatusOr<SegmentFile> file = OpenOwn(segment.name);
-    if (absl::IsNotFound(file.status())) return false;
-    const bool is_foreign = absl::IsPermissionDenied(file.status());
-    if (!file.ok() && !is_foreign) return file.status();
-    if (is_foreign) {
-      segment.facts.standing = SegmentFacts::Standing::kForeign;
-    } else {
-      segment.facts.bytes = file->opened_bytes();
-    }
-    if (is_foreign || cursor.names_started_segment()) {
-      segments_.push_back(std::move(segment));
-    }
-    return is_foreign;
   }
 
   // Opens a segment that counts as the ring's own, for writing.
@@ -201,6 +198,7 @@ class Leftover {
       const ScannedSegment& segment = last_segment();
       cursor_.segment_number = segment.facts.number;
       cursor_.segment_open_time_ns = segment.open_time_ns;
+      cursor_.name_salt = segment.name_salt;
       cursor_.format = segment.format;
       cursor_.segment_bytes = cursor_.frame_offset = segment.facts.proven_bytes;
     }
@@ -215,11 +213,15 @@ class Leftover {
       cursor.segment_open_time_ns = ring_.header.created_unix_ns;
     }
     cursor.segment_number = number + 1;
+    // The process may have created a segment that its cursor names.
+    if (cursor.segment_number != cursor_.segment_number) cursor.name_salt = 0;
     cursor.segment_bytes = cursor.frame_offset = 0;
     return cursor;
   }
 
-  void NameNextSegment() { cursor_ = CursorAfter(point_.next_segment - 1); }
+  void NameNextSegment() {
+    cursor_ = CursorAfter(std::max(free_number_, point_.next_segment) - 1);
+  }
 
   // Reopens the last segment and truncates it to the bytes that count. If the
   // segment is missing or damaged, leaves `writer_` unset.
@@ -246,12 +248,18 @@ class Leftover {
   }
 
   // Creates the next segment. Its name depends only on the ring, so a second
-  // attempt replaces the file of the first one.
+  // attempt replaces the file of the first one. If a foreign file has the
+  // temporary name, another one is as good.
   absl::Status BeginSegment() {
     NameNextSegment();
     writer_name_ =
         absl::StrCat(NameOf(cursor_), renames_when_complete() ? ".tmp" : "");
-    if (absl::Status s = DeleteOwn(writer_name_); !s.ok()) return s;
+    absl::Status deleted = DeleteOwn(writer_name_);
+    if (renames_when_complete() && absl::IsPermissionDenied(deleted)) {
+      writer_name_ = Directory::NewTemporaryName();
+      deleted = absl::OkStatus();
+    }
+    if (!deleted.ok()) return deleted;
     absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
         SegmentWriter::Create(*directory_, writer_name_, Identity(), options_);
     if (!writer.ok()) return writer.status();
@@ -314,6 +322,9 @@ class Leftover {
   const RingFacts facts_;
   std::vector<ScannedSegment> segments_;
   ResumePoint point_;
+  // At least the first number after the cursor that no foreign file has; 0 if
+  // ScanSegments() has found the foreign files.
+  uint64_t free_number_ = 0;
   SegmentCursor cursor_;  // names the segment that receives the records
   std::unique_ptr<SegmentWriter> writer_;
   std::string writer_name_;  // of its file

@@ -111,6 +111,7 @@ absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
     ScannedSegment segment;
     segment.name = name;
     segment.open_time_ns = parsed.time_ns;
+    segment.name_salt = parsed.salt;
     segment.format = parsed.format;
     absl::StatusOr<SegmentFile> file =
         OpenOwnSegment(directory, name, {RingIdOf(header), permitted_mode},

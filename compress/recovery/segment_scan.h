@@ -26,6 +26,7 @@ struct ScannedSegment {
   std::string name;  // of the file
   // From the file's name; the time has a resolution of seconds.
   int64_t open_time_ns = 0;
+  uint32_t name_salt = 0;
   LineFormat format = LineFormat::kText;
   SegmentFacts facts;
 };

@@ -3,6 +3,7 @@
 #include <cctype>
 #include <cinttypes>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -66,14 +67,28 @@ bool ParseNumber(absl::string_view digits, int64_t* out) {
   return absl::SimpleAtoi(digits, out) && absl::StrCat(*out) == digits;
 }
 
-bool ParseSegmentNumber(absl::string_view digits, uint64_t* out) {
-  return absl::SimpleAtoi(digits, out) &&
-         absl::StrCat(absl::Dec(*out, absl::kZeroPad6)) == digits;
-}
-
-bool ParseIdPrefix(absl::string_view digits, uint32_t* out) {
+// Parses eight hexadecimal digits.
+bool ParseHex32(absl::string_view digits, uint32_t* out) {
   return absl::SimpleHexAtoi(digits, out) &&
          absl::StrCat(absl::Hex(*out, absl::kZeroPad8)) == digits;
+}
+
+// Returns the part of a segment's name that follows the ring id.
+std::string NumberPart(uint64_t number, uint32_t salt) {
+  // Not StrFormat(): without memory, it throws from a destructor.
+  std::string part = absl::StrCat(absl::Dec(number, absl::kZeroPad6));
+  if (salt != 0) {
+    absl::StrAppend(&part, "-", absl::Hex(salt, absl::kZeroPad8));
+  }
+  return part;
+}
+
+bool ParseNumberPart(absl::string_view part, uint64_t* number, uint32_t* salt) {
+  const std::pair<absl::string_view, absl::string_view> split =
+      absl::StrSplit(part, absl::MaxSplits('-', 1));
+  if (!absl::SimpleAtoi(split.first, number) || *number == 0) return false;
+  if (!split.second.empty() && !ParseHex32(split.second, salt)) return false;
+  return NumberPart(*number, *salt) == part;
 }
 
 }  // namespace
@@ -89,11 +104,17 @@ std::string RingFileName(const RingHeader& header) {
 }
 
 std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
-                            int64_t open_time_ns, LineFormat format) {
-  // Not StrFormat(): without memory, it throws from a destructor.
+                            int64_t open_time_ns, LineFormat format,
+                            uint32_t salt) {
   return absl::StrCat(Stem(header, open_time_ns), ".",
-                      absl::Dec(segment_number, absl::kZeroPad6),
-                      SegmentSuffix(format));
+                      NumberPart(segment_number, salt), SegmentSuffix(format));
+}
+
+std::string SegmentFileName(const RingHeader& header,
+                            const SegmentCursor& cursor) {
+  return SegmentFileName(header, cursor.segment_number,
+                         cursor.segment_open_time_ns, cursor.format,
+                         cursor.name_salt);
 }
 
 std::string SymlinkName(const RingHeader& header) {
@@ -119,15 +140,14 @@ ParsedFileName ParseFileName(absl::string_view basename) {
   if (parsed.kind == FileKind::kSegment) {
     parsed.format = absl::EndsWith(basename, kJsonSuffix) ? LineFormat::kJson
                                                           : LineFormat::kText;
-    if (!ParseSegmentNumber(parts[5], &parsed.segment_number) ||
-        parsed.segment_number == 0) {
+    if (!ParseNumberPart(parts[5], &parsed.segment_number, &parsed.salt)) {
       return {};
     }
   }
   if (!IsNamePart(parts[0]) || !IsNamePart(parts[1]) ||
       !ParseUtc(parts[2], kTimePattern, &parsed.time_ns) ||
       !ParseNumber(parts[3], &parsed.process_id) ||
-      !ParseIdPrefix(parts[4], &parsed.ring_id_prefix)) {
+      !ParseHex32(parts[4], &parsed.ring_id_prefix)) {
     return {};
   }
   parsed.program = std::string(parts[0]);

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "ringlog/compress/log_options.h"
+#include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -32,9 +33,15 @@ std::string RingFileName(const RingHeader& header);
 
 // Returns the name of a segment: program.host.TIME.pid.id.000001.log.zst, or
 // .jsonl.zst for JSON. A segment number above 999,999 has more digits.
-// `open_time_ns` is the Unix time at which the segment was begun.
+// `open_time_ns` is the Unix time at which the segment was begun. Unless `salt`
+// is 0, it follows the number: 000001-5f3a9c1b.
 std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
-                            int64_t open_time_ns, LineFormat format);
+                            int64_t open_time_ns, LineFormat format,
+                            uint32_t salt = 0);
+
+// Returns the name of the segment that `cursor` names.
+std::string SegmentFileName(const RingHeader& header,
+                            const SegmentCursor& cursor);
 
 // Returns the name of the symlink to the current segment: program.current.zst.
 // Patterns that match segment names do not match it.
@@ -67,8 +74,9 @@ struct ParsedFileName {
   uint32_t ring_id_prefix = 0;
   // Unix time at which the file was begun, with a resolution of one second.
   int64_t time_ns = 0;
-  // Number and format of a segment.
+  // Number, salt and format of a segment.
   uint64_t segment_number = 0;
+  uint32_t salt = 0;
   LineFormat format = LineFormat::kText;
 };
 

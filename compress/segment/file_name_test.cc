@@ -5,9 +5,11 @@
 #include <random>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/line/line_format.h"
+#include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/harness/test_seed.h"
 
@@ -35,7 +37,26 @@ TEST(FileNameTest, NamesHaveTheDocumentedParts) {
             "program.host.20261124-030305.12345.0f3a9c1b.000001.log.zst");
   EXPECT_EQ(SegmentFileName(header, 1234567, kTime, LineFormat::kJson),
             "program.host.20261124-030304.12345.0f3a9c1b.1234567.jsonl.zst");
+  EXPECT_EQ(SegmentFileName(header, 1, kTime, LineFormat::kText, 0x1b),
+            "program.host.20261124-030304.12345.0f3a9c1b.000001-0000001b"
+            ".log.zst");
   EXPECT_EQ(SymlinkName(header), "program.current.zst");
+}
+
+TEST(FileNameTest, CursorNamesItsSegment) {
+  const RingHeader header = MakeHeader("program", "host");
+  SegmentCursor cursor;
+  cursor.segment_number = 7;
+  cursor.segment_open_time_ns = kTime;
+  cursor.format = LineFormat::kJson;
+  for (const uint32_t salt : {0u, 1u, ~0u}) {
+    cursor.name_salt = salt;
+    const absl::StatusOr<SegmentCursor> decoded =
+        DecodeSegmentCursor(EncodeSegmentCursor(cursor));
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(SegmentFileName(header, *decoded),
+              SegmentFileName(header, 7, kTime, LineFormat::kJson, salt));
+  }
 }
 
 TEST(FileNameTest, ReplacesHostileBytes) {
@@ -62,12 +83,15 @@ TEST(FileNameTest, NamesRoundTrip) {
   for (const LineFormat format : {LineFormat::kText, LineFormat::kJson}) {
     for (const uint64_t number :
          {uint64_t{1}, uint64_t{999999}, uint64_t{1000000}, ~uint64_t{0}}) {
-      const ParsedFileName segment =
-          ParseFileName(SegmentFileName(header, number, kTime, format));
-      EXPECT_EQ(segment.kind, FileKind::kSegment);
-      EXPECT_EQ(segment.segment_number, number);
-      EXPECT_EQ(segment.format, format);
-      EXPECT_EQ(segment.ring_id_prefix, 0x0f3a9c1bu);
+      for (const uint32_t salt : {0u, 1u, ~0u}) {
+        const ParsedFileName segment =
+            ParseFileName(SegmentFileName(header, number, kTime, format, salt));
+        EXPECT_EQ(segment.kind, FileKind::kSegment);
+        EXPECT_EQ(segment.segment_number, number);
+        EXPECT_EQ(segment.salt, salt);
+        EXPECT_EQ(segment.format, format);
+        EXPECT_EQ(segment.ring_id_prefix, 0x0f3a9c1bu);
+      }
     }
   }
 }
@@ -103,6 +127,11 @@ TEST(FileNameTest, RejectsOtherNames) {
         "program.host.20261124-030304.12345.0f3a9c1b.1.log.zst",
         "program.host.20261124-030304.12345.0f3a9c1b.0000001.log.zst",
         "program.host.20261124-030304.12345.0f3a9c1b.-00001.log.zst",
+        "program.host.20261124-030304.12345.0f3a9c1b.000001-.log.zst",
+        "program.host.20261124-030304.12345.0f3a9c1b.000001-00000000.log.zst",
+        "program.host.20261124-030304.12345.0f3a9c1b.000001-0F3A9C1B.log.zst",
+        "program.host.20261124-030304.12345.0f3a9c1b.000001-f3a9c1b.log.zst",
+        "program.host.20261124-030304.12345.0f3a9c1b.000001-0f3a9c1b-.log.zst",
         "program.host.20261124-030304.12345.0f3a9c1b.000001.log.gz",
         "program.host.20261124-030304.12345.0f3a9c1b.000001.json.zst"}) {
     EXPECT_EQ(ParseFileName(name).kind, FileKind::kOther) << name;
@@ -125,11 +154,13 @@ TEST(FileNameTest, SegmentNamesSortByTime) {
 // gives the same name.
 TEST(FileNameTest, ParsedDamagedNameIsExact) {
   std::mt19937_64 random(TestSeed());
-  const std::string good =
-      SegmentFileName(MakeHeader("p", "h"), 42, kTime, LineFormat::kText);
+  const RingHeader origin = MakeHeader("p", "h");
+  const std::string good[] = {
+      SegmentFileName(origin, 42, kTime, LineFormat::kText),
+      SegmentFileName(origin, 42, kTime, LineFormat::kText, 0x1b2c)};
   constexpr absl::string_view kBytes("0123456789abcdefp.-_ /", 22);
   for (int i = 0; i < 50000; ++i) {
-    std::string name = good;
+    std::string name = good[i % 2];
     for (uint64_t n = random() % 3 + 1; n > 0; --n) {
       name[random() % name.size()] = kBytes[random() % kBytes.size()];
     }
@@ -143,7 +174,7 @@ TEST(FileNameTest, ParsedDamagedNameIsExact) {
           static_cast<uint8_t>(parsed.ring_id_prefix >> (24 - 8 * byte));
     }
     ASSERT_EQ(SegmentFileName(header, parsed.segment_number, parsed.time_ns,
-                              parsed.format),
+                              parsed.format, parsed.salt),
               name);
   }
 }

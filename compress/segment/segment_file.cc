@@ -152,6 +152,7 @@ void SegmentFile::ForgetContent() {
 absl::Status SegmentFile::WriteAt(uint64_t offset, absl::string_view bytes) {
   if (bytes.empty()) return absl::OkStatus();
   if (absl::Status s = EnsureOpen(); !s.ok()) return s;
+  if (lock_is_missing_) TakeLock().IgnoreError();
   ForgetContent();
   while (!bytes.empty()) {
     const ssize_t n =
@@ -207,7 +208,13 @@ bool SegmentFile::HasLostPath() const {
 absl::Status SegmentFile::Lock() {
   if (absl::Status s = EnsureOpen(); !s.ok()) return s;
   is_locked_ = true;
-  return LockFile(fd(), path_);
+  return TakeLock();
+}
+
+absl::Status SegmentFile::TakeLock() {
+  absl::Status status = LockFile(fd(), path_);
+  lock_is_missing_ = absl::IsFailedPrecondition(status);
+  return status;
 }
 
 absl::StatusOr<bool> SegmentFile::IsLocked() const {

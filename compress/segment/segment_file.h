@@ -51,7 +51,8 @@ class SegmentFile {
   // Creates and locks the file `name` in `directory`. `mode` is its mode before
   // the umask, which cannot take the owner's right to read and write. After an
   // error there is no new file, unless it cannot be deleted. Without locks in
-  // the file system, the file is not locked.
+  // the file system, the file is not locked. If a reader locks the file first,
+  // WriteAt() tries again.
   //   AlreadyExists: there is a file of this name
   //   others:        those of open(2), fstat(2) and fchmod(2)
   static absl::StatusOr<SegmentFile> Create(const Directory& directory,
@@ -96,7 +97,8 @@ class SegmentFile {
   // Returns the first error of ReadAt(), or OK.
   const absl::Status& read_status() const { return read_status_; }
   // Writes all of `bytes` at `offset`. After an error, which is one of
-  // pwrite(2), any part of them may be in the file.
+  // pwrite(2), any part of them may be in the file. If a lock of another
+  // process kept Lock() from locking the file, tries again.
   absl::Status WriteAt(uint64_t offset, absl::string_view bytes);
   // Sets the size of the file. Errors are those of ftruncate(2).
   absl::Status Truncate(uint64_t bytes);
@@ -152,13 +154,15 @@ class SegmentFile {
   int fd() const { return file_.fd(); }
   // Opens the file again if the program has closed the descriptor.
   absl::Status EnsureOpen();
+  absl::Status TakeLock();
   absl::Status Error(int error, absl::string_view attempted) const;
   absl::StatusOr<size_t> Read(uint64_t offset, char* out, size_t bytes) const;
   void ForgetContent();
 
   std::string path_;
   ForkClosedFile file_;
-  bool is_locked_ = false;
+  bool is_locked_ = false;        // Lock() was called
+  bool lock_is_missing_ = false;  // another process held one at the last try
   uint64_t opened_bytes_ = 0;
   mutable absl::Status read_status_;
   mutable ReadBuffer buffer_;

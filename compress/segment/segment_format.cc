@@ -68,7 +68,7 @@ struct CursorState {
   uint64_t segment_bytes;
   uint64_t frame_offset;
   uint32_t open_frame_crc32c;
-  uint32_t reserved2;
+  uint32_t name_salt;
   uint64_t text_bytes;
   uint64_t first_position;
   uint64_t end_position;
@@ -349,11 +349,11 @@ std::string EncodeSegmentCursor(const SegmentCursor& cursor) {
   state.segment_bytes = cursor.segment_bytes;
   state.frame_offset = cursor.frame_offset;
   state.open_frame_crc32c = static_cast<uint32_t>(cursor.open_frame_checksum);
+  state.name_salt = cursor.name_salt;
   PackSummary(cursor.open_frame, &state);
-  for (size_t cause = 0; cause < kDropCauseCount; ++cause) {
-    std::copy(cursor.reported_drops[cause].begin(),
-              cursor.reported_drops[cause].end(), state.reported_drops[cause]);
-  }
+  static_assert(sizeof state.reported_drops == sizeof cursor.reported_drops);
+  std::memcpy(state.reported_drops, cursor.reported_drops.data(),
+              sizeof state.reported_drops);
   std::string out;
   AppendStruct(state, &out);
   return out;
@@ -381,13 +381,11 @@ absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
   cursor.segment_bytes = packed.segment_bytes;
   cursor.frame_offset = packed.frame_offset;
   cursor.open_frame_checksum = absl::crc32c_t{packed.open_frame_crc32c};
+  cursor.name_salt = packed.name_salt;
   cursor.format = static_cast<LineFormat>(packed.format);
   cursor.open_frame = UnpackSummary(packed);
-  for (size_t cause = 0; cause < kDropCauseCount; ++cause) {
-    std::copy(std::begin(packed.reported_drops[cause]),
-              std::end(packed.reported_drops[cause]),
-              cursor.reported_drops[cause].begin());
-  }
+  std::memcpy(cursor.reported_drops.data(), packed.reported_drops,
+              sizeof packed.reported_drops);
   return cursor;
 }
 

@@ -132,6 +132,9 @@ struct SegmentCursor {
   uint64_t segment_number = 0;
   // Unix time that is part of the segment's name.
   int64_t segment_open_time_ns = 0;
+  // Random number that is part of the segment's name if another file had the
+  // name without it; otherwise 0.
+  uint32_t name_salt = 0;
   // Published bytes of the segment. The ring still has the records of all later
   // bytes. 0: the segment is named, but nothing in it counts yet.
   uint64_t segment_bytes = 0;

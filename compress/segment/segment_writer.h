@@ -146,7 +146,7 @@ class SegmentWriter {
 
   // Returns the cursor for the valid bytes of the file, as of the last
   // successful Write(), Reopen() or TruncateToSynced(). The writer does not
-  // know segment_open_time_ns and reported_drops; they are zero.
+  // know segment_open_time_ns, name_salt and reported_drops; they are zero.
   const SegmentCursor& cursor() const { return written_; }
 
   // Return the size of the written part of the file, and the size of its

@@ -252,8 +252,7 @@ class Page {
     const std::string name =
         image_.header_is_rebuilt()
             ? absl::StrCat("number ", state->segment_number)
-            : SegmentFileName(header_, state->segment_number,
-                              state->segment_open_time_ns, state->format);
+            : SegmentFileName(header_, *state);
     Line("segment",
          absl::StrCat(name, ", ", state->segment_bytes, " bytes of it"));
   }

@@ -206,10 +206,8 @@ class Recovery {
     for (const FoundSegment& segment : segments) {
       const std::string& from = segment.input.path;
       const bool is_last = segment.identity.number == cursor.segment_number;
-      const std::string name =
-          is_last ? SegmentFileName(decided.header, segment.identity.number,
-                                    cursor.segment_open_time_ns, cursor.format)
-                  : std::string(Basename(from));
+      const std::string name = is_last ? SegmentFileName(decided.header, cursor)
+                                       : std::string(Basename(from));
       const uint64_t limit = is_last && decided.point.is_by_cursor()
                                  ? cursor.segment_bytes
                                  : kWholeFile;
