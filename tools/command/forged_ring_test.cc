@@ -5,18 +5,25 @@
 
 #include <unistd.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ringlog/compress/log_options.h"
+#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/os/file_ops.h"
+#include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
 #include "ringlog/testing/harness/ordinary_user.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
+#include "zstd.h"
 
 namespace ringlog {
 namespace {
@@ -25,6 +32,13 @@ using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 
 constexpr uid_t kAttacker = 12345;
+
+std::string ZstdFrame(absl::string_view text) {
+  std::string frame(ZSTD_compressBound(text.size()), '\0');
+  frame.resize(ZSTD_compress(frame.data(), frame.size(), text.data(),
+                             text.size(), /*compressionLevel=*/3));
+  return frame;
+}
 
 class ForgedRingTest : public ::testing::Test {
  protected:
@@ -107,6 +121,50 @@ TEST_F(ForgedRingTest, OwnerOfForgedFilesIsNoted) {
   const ToolRun run = RunTool("ringlog", {"cat", directory_});
   EXPECT_THAT(run.err, HasSubstr(absl::StrCat("users with the ids ", kAttacker,
                                               ", and belongs to user 0")));
+}
+
+// The attacker makes files with the names of the next segments, for each second
+// in turn. They sort before those of the process.
+TEST_F(ForgedRingTest, FilesWithTheNumbersOfSegmentsHideNone) {
+  const std::string forged = ZstdFrame("forged\n");
+  {
+    ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
+    const RingHeader& header = process.ring()->header();
+    for (int64_t second = -1; second < 60; ++second) {
+      const int64_t time = header.created_unix_ns + second * 1000000000;
+      for (const uint64_t number : {1, 2, 3}) {
+        Forge(absl::StrCat(
+                  directory_, "/",
+                  SegmentFileName(header, number, time, LineFormat::kText)),
+              forged);
+      }
+    }
+    process.LogNumbered(4);
+    process.Flush();
+    process.EndSegment();
+    // The attacker may read segments.
+    Forge(absl::StrCat(directory_, "/",
+                       SegmentFileName(header, 1, /*open_time_ns=*/0,
+                                       LineFormat::kText)),
+          ReadFile(process.segment_path(1)));
+    process.LogNumbered(1);
+    process.Flush();
+    process.LogNumbered(5);
+  }
+  const ToolRun cat = RunTool("ringlog", {"cat", directory_});
+  EXPECT_EQ(cat.exit_status, 0);
+  EXPECT_THAT(cat.err, HasSubstr("more such files"));
+  std::vector<std::string> texts;
+  for (const absl::string_view line :
+       absl::StrSplit(cat.out, '\n', absl::SkipEmpty())) {
+    if (line != "forged") texts.emplace_back(TextOfLine(line));
+  }
+  EXPECT_EQ(texts, NumberedTexts(10));
+  // Number 3, which no segment of the process has, is the attacker's.
+  const std::string output = MakeTestDirectory();
+  const ToolRun recover =
+      RunTool("ringlog", {"recover", directory_, "--out", output});
+  EXPECT_EQ(TextsIn(output), NumberedTexts(10)) << recover.err;
 }
 
 TEST_F(ForgedRingTest, ForgedSegmentReplacesNoSegment) {

@@ -17,7 +17,7 @@
 namespace ringlog {
 
 FoundFiles::FoundFiles(const std::vector<std::string>& paths, Report* report)
-    : inputs_(paths, report) {
+    : inputs_(paths, report), report_(report) {
   InspectNew();
 }
 
@@ -88,8 +88,24 @@ SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of) {
     places[i]->push_back(std::move(segments[i]));
   }
   segments = std::move(rest);
-  for (auto& [ring, its] : taken) SortByNumber(&its);
+  for (auto& [ring, its] : taken) {
+    const uid_t owner = rings.FileOwnerOf(ring);
+    SortByNumber(owner, &its);
+    NoteCopies(ring, RemoveForeignCopies(owner, &its));
+  }
   return taken;
+}
+
+void FoundFiles::NoteCopies(const std::string& ring,
+                            const std::vector<std::string>& copies) {
+  if (copies.empty() || !noted_.insert(ring).second) return;
+  report_->Note(copies[0],
+                absl::StrCat("not read: the user of the ring ", ring,
+                             " has a segment with this number",
+                             copies.size() == 1
+                                 ? ""
+                                 : absl::StrCat("; and ", copies.size() - 1,
+                                                " more such files")));
 }
 
 void FoundFiles::PutBack(SegmentsByRing* taken) {

@@ -60,7 +60,9 @@ class FoundFiles {
                        bool is_rebuilt);
 
   // Moves the segments that belong to the rings at the paths `of` out of
-  // `segments`, in one pass. Sorts those of each ring by number.
+  // `segments`, in one pass. Sorts those of each ring by number. Drops and
+  // notes those with the number of a segment of the ring's user: other users
+  // may have made them to take the names.
   SegmentsByRing TakeSegments(const std::set<std::string>& of);
   // Reverses TakeSegments(). A lack of memory changes nothing.
   void PutBack(SegmentsByRing* taken);
@@ -77,10 +79,14 @@ class FoundFiles {
   KnownRings rings;
 
  private:
+  void NoteCopies(const std::string& ring,
+                  const std::vector<std::string>& copies);
   void InspectNew();
   void InspectAgain();
 
   Inputs inputs_;
+  Report* report_;
+  std::set<std::string> noted_;  // rings of which copies were noted
   // Numbers of files in inputs_ that InspectNew() and NextRing() have passed.
   size_t inspected_ = 0;
   size_t returned_ = 0;

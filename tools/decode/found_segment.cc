@@ -131,11 +131,37 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id) {
          segment.input.name.ring_id_prefix == RingIdPrefix(id);
 }
 
-void SortByNumber(std::vector<FoundSegment>* segments) {
+void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments) {
+  const auto rank = [owner](const FoundSegment& segment) {
+    return std::make_tuple(segment.identity.number,
+                           segment.input.owner != owner, !segment.status.ok(),
+                           !segment.has_metadata);
+  };
   std::stable_sort(segments->begin(), segments->end(),
-                   [](const FoundSegment& a, const FoundSegment& b) {
-                     return a.identity.number < b.identity.number;
+                   [&](const FoundSegment& a, const FoundSegment& b) {
+                     return rank(a) < rank(b);
                    });
+}
+
+std::vector<std::string> RemoveForeignCopies(
+    uid_t owner, std::vector<FoundSegment>* segments) {
+  std::vector<std::string> removed;
+  std::optional<uint64_t> own;  // the last number of `owner`
+  const auto is_copy = [&](const FoundSegment& segment) {
+    const uint64_t number = segment.identity.number;
+    if (segment.input.owner == owner) own = number;
+    if (segment.input.owner == owner || own != number) return false;
+    removed.push_back(segment.input.path);
+    return true;
+  };
+  size_t kept = 0;
+  for (FoundSegment& segment : *segments) {
+    if (is_copy(segment)) continue;
+    FoundSegment& place = (*segments)[kept++];
+    if (&place != &segment) place = std::move(segment);
+  }
+  segments->resize(kept);
+  return removed;
 }
 
 std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
@@ -158,7 +184,9 @@ std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
   }
   *segments = std::move(taken.back());
   taken.pop_back();
-  for (std::vector<FoundSegment>& group : taken) SortByNumber(&group);
+  for (std::vector<FoundSegment>& group : taken) {
+    SortByNumber(group.front().input.owner, &group);
+  }
   return taken;
 }
 

@@ -74,8 +74,15 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id);
 std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
     std::vector<FoundSegment>* segments);
 
-// Sorts the segments by number.
-void SortByNumber(std::vector<FoundSegment>* segments);
+// Sorts the segments by number. Of those with one number, those of user `owner`
+// come first; then those that can be read; then those with metadata.
+void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments);
+
+// Removes each segment of another user if user `owner` has one with its number,
+// and returns the paths of those removed. Requires: SortByNumber() has sorted
+// them with this owner.
+std::vector<std::string> RemoveForeignCopies(
+    uid_t owner, std::vector<FoundSegment>* segments);
 
 // Returns the id of the ring `ring`, whose header was rebuilt. Only the CRC-32C
 // of `rebuilt` is right, so:

@@ -60,6 +60,11 @@ class KnownRings {
   std::optional<std::string> OriginalOf(
       const std::string& path, const std::set<std::string>& paths) const;
 
+  // Returns the owner of the ring at `path`. Requires: the ring was added.
+  uid_t FileOwnerOf(const std::string& path) const {
+    return rings_.at(path).owner;
+  }
+
   // Returns true if `segment` belongs to the ring at `path`. If several rings
   // have its id, it belongs to one of them only, or to several copies of one
   // ring. Returns false if the ring was not added.

@@ -377,7 +377,7 @@ void Planner::AddSegmentsWithoutRing() {
     }
   }
   for (std::vector<FoundSegment>& group : groups) {
-    SortByNumber(&group);
+    SortByNumber(group.front().input.owner, &group);
     SourcePlan plan;
     AddSegments(group, nullptr, &plan);
     if (!plan.segments.empty()) plans_.push_back(std::move(plan));
