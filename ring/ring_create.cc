@@ -77,7 +77,7 @@ void CopyName(const std::string& name, char (&field)[64]) {
 }
 
 // Random bytes make collisions of ring ids negligible, and others cannot
-// predict the file's name.
+// predict the file's name. A system without getrandom(2) gives the time.
 void SetNewRingId(RingHeader* h) {
   if (getrandom(h->ring_id, sizeof h->ring_id, 0) !=
       static_cast<ssize_t>(sizeof h->ring_id)) {

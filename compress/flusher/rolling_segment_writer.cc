@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,7 +25,8 @@ namespace {
 
 // Points the symlink at `path` to the file `target` in its directory, by a
 // rename, so that it is never missing. Returns false if another file stays
-// there: one that is no symlink, or a link that this process may not replace.
+// there or under the temporary name: one that is no symlink, or that this
+// process may not replace.
 // The symlink only serves people, so other errors are ignored.
 bool UpdateCurrentLink(const std::string& path, const std::string& target) {
   struct stat st;
@@ -34,21 +34,11 @@ bool UpdateCurrentLink(const std::string& path, const std::string& target) {
   const std::string temporary =
       absl::StrCat(Dirname(path), "/.", Basename(path), ".", getpid());
   unlink(temporary.c_str());
-  if (symlink(target.c_str(), temporary.c_str()) != 0) return true;
+  if (symlink(target.c_str(), temporary.c_str()) != 0) return errno != EEXIST;
   if (rename(temporary.c_str(), path.c_str()) == 0) return true;
   const int error = errno;
   unlink(temporary.c_str());
   return error != EPERM && error != EACCES && error != EISDIR;
-}
-
-// Returns a random number other than 0.
-uint32_t NewSalt() {
-  uint32_t salt = 0;
-  if (getrandom(&salt, sizeof salt, GRND_NONBLOCK) !=
-      static_cast<ssize_t>(sizeof salt)) {
-    salt = static_cast<uint32_t>(absl::GetCurrentTimeNanos());
-  }
-  return std::max(salt, uint32_t{1});
 }
 
 // Returns `options` with frames that end after one batch, if `sync` is set.
@@ -118,12 +108,11 @@ absl::Status RollingSegmentWriter::Begin() {
   before_begin_ = published_;
   absl::StatusOr<std::unique_ptr<SegmentWriter>> writer = CreateNext(0);
   // Another user can predict the name of a segment, and make files of all the
-  // next names. No user can predict a salt.
+  // next names, but cannot predict a salt.
   if (absl::IsAlreadyExists(writer.status())) {
-    WarnRateLimited(absl::StrCat(
-        writer.status().message(),
-        ": another user or program made it; the segment gets another name"));
-    writer = CreateNext(NewSalt());
+    WarnRateLimited(absl::StrCat(writer.status().message(),
+                                 "; the segment gets another name"));
+    writer = CreateNext(NewNameSalt());
   }
   if (!writer.ok()) {
     TakeBackBegin();
@@ -145,11 +134,11 @@ void RollingSegmentWriter::PointCurrentLink() {
       has_reported_link_) {
     return;
   }
-  has_reported_link_ = true;
-  WarnRateLimited(absl::StrCat(
+  has_reported_link_ = WarnRateLimited(absl::StrCat(
       link,
-      ": a file that this program did not make has the name of the link "
-      "to the current segment, and stays; delete it"));
+      ": cannot become the link to the current segment: a file that this "
+      "program did not make has this name, or this name with a '.' before "
+      "and the process id after it; delete it"));
 }
 
 SegmentIdentity RollingSegmentWriter::Identity() const {

@@ -197,8 +197,8 @@ absl::StatusOr<LeftoverReport> Recover(const std::string& path,
   if (!directory->Names(name, file->fd())) {
     return absl::AbortedError(absl::StrCat(
         path,
-        ": was recovered, but another process has deleted or replaced "
-        "it"));
+        ": its records are in the segments, but another process has deleted "
+        "or replaced it"));
   }
   if (absl::Status s = directory->Delete(name); !s.ok()) return s;
   return report;

@@ -98,11 +98,12 @@ class Leftover {
   absl::Status Decide() {
     const ScanNeed need = NeededScan(facts_);
     if (need.for_proof || need.for_segments) {
-      absl::StatusOr<std::vector<ScannedSegment>> scanned =
+      absl::StatusOr<SegmentScan> scan =
           ScanSegments(ring_.header, directory_, owner_.permitted_mode,
                        need.first_number, facts_.cursor_end_position);
-      if (!scanned.ok()) return scanned.status();
-      segments_ = *std::move(scanned);
+      if (!scan.ok()) return scan.status();
+      segments_ = std::move(scan->segments);
+      foreign_numbers_ = std::move(scan->foreign_numbers);
     } else {
       if (absl::Status s = AddCursorSegments(); !s.ok()) return s;
     }
@@ -220,7 +221,11 @@ class Leftover {
   }
 
   void NameNextSegment() {
-    cursor_ = CursorAfter(std::max(free_number_, point_.next_segment) - 1);
+    uint64_t number = std::max(free_number_, point_.next_segment);
+    for (const uint64_t taken : foreign_numbers_) {
+      if (taken == number) ++number;
+    }
+    cursor_ = CursorAfter(number - 1);
   }
 
   // Reopens the last segment and truncates it to the bytes that count. If the
@@ -247,6 +252,24 @@ class Leftover {
                         : damaged.status();
   }
 
+  // Deletes segments that earlier attempts made after the cursor: nothing in
+  // them counts. They have other numbers if foreign files have come or gone.
+  absl::Status DeleteEarlierAttempts() {
+    const uint64_t last = point_.last_segment;
+    const absl::StatusOr<std::vector<std::string>> names =
+        directory_->List([this, last](const std::string& name) {
+          if (!IsNamedAsSegmentOf(ring_.header, name)) return false;
+          const uint64_t number = ParseFileName(name).segment_number;
+          return number > last && name == NameOf(CursorAfter(number - 1)) &&
+                 OpenOwn(name).ok();
+        });
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      if (absl::Status s = DeleteOwn(name); !s.ok()) return s;
+    }
+    return absl::OkStatus();
+  }
+
   // Creates the next segment. Its name depends only on the ring, so a second
   // attempt replaces the file of the first one. If a foreign file has the
   // temporary name, another one is as good.
@@ -254,7 +277,9 @@ class Leftover {
     NameNextSegment();
     writer_name_ =
         absl::StrCat(NameOf(cursor_), renames_when_complete() ? ".tmp" : "");
-    absl::Status deleted = DeleteOwn(writer_name_);
+    absl::Status deleted =
+        point_.is_by_cursor() ? DeleteEarlierAttempts() : absl::OkStatus();
+    deleted.Update(DeleteOwn(writer_name_));
     if (renames_when_complete() && absl::IsPermissionDenied(deleted)) {
       writer_name_ = Directory::NewTemporaryName();
       deleted = absl::OkStatus();
@@ -297,19 +322,31 @@ class Leftover {
     if (absl::Status s = writer_->AddEnd(); !s.ok()) return s;
     if (absl::Status s = writer_->Write(); !s.ok()) return s;
     if (absl::Status s = writer_->Sync(); !s.ok()) return s;
-    const std::string name = NameOf(cursor_);
-    report->segment_path = directory_->PathOf(name);
     // The ring is deleted next, so its records must be under a name.
     if (!writer_->file().IsNamed(*directory_, writer_name_)) {
       return absl::AbortedError(absl::StrCat(
           writer_->path(), ": was deleted or replaced during the recovery"));
     }
-    if (renames_when_complete()) {
-      if (absl::Status s = directory_->Rename(writer_name_, name); !s.ok()) {
-        return s;
-      }
+    if (absl::Status s = renames_when_complete() ? Rename() : absl::OkStatus();
+        !s.ok()) {
+      return s;
     }
+    report->segment_path = directory_->PathOf(NameOf(cursor_));
     return directory_->Sync();
+  }
+
+  // Gives the complete segment its name. A later attempt finds it also with a
+  // salt, because it reads all segments.
+  absl::Status Rename() {
+    const absl::Status deleted = DeleteOwn(NameOf(cursor_));
+    if (!deleted.ok() && !absl::IsPermissionDenied(deleted)) return deleted;
+    absl::Status renamed =
+        directory_->RenameToNew(writer_name_, NameOf(cursor_));
+    if (absl::IsAlreadyExists(renamed)) {
+      cursor_.name_salt = NewNameSalt();
+      renamed = directory_->RenameToNew(writer_name_, NameOf(cursor_));
+    }
+    return renamed;
   }
 
   RingRecovery* const items_;
@@ -322,9 +359,10 @@ class Leftover {
   const RingFacts facts_;
   std::vector<ScannedSegment> segments_;
   ResumePoint point_;
-  // At least the first number after the cursor that no foreign file has; 0 if
-  // ScanSegments() has found the foreign files.
+  // With an intact cursor, the first number after it that no foreign file has.
   uint64_t free_number_ = 0;
+  // Otherwise, the numbers that foreign files have, sorted.
+  std::vector<uint64_t> foreign_numbers_;
   SegmentCursor cursor_;  // names the segment that receives the records
   std::unique_ptr<SegmentWriter> writer_;
   std::string writer_name_;  // of its file

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/segment/identify_segment.h"
 #include "ringlog/ring/os/file_ops.h"
@@ -14,8 +16,9 @@ absl::Status Foreign(const SegmentFile& file, absl::string_view cause) {
   return absl::PermissionDeniedError(absl::StrCat(file.path(), ": ", cause));
 }
 
-// A symlink, a directory or a device is foreign. So is another user's file that
-// this process must not open.
+// A symlink, a directory or a device is foreign. So is another user's file. It
+// is not opened, because its owner may make each opening fail: by a lease, or
+// if the file is a program that runs.
 absl::StatusOr<SegmentFile> Open(Directory* directory, const std::string& name,
                                  int flags) {
   const absl::StatusOr<struct stat> st = directory->Stat(name);
@@ -24,12 +27,18 @@ absl::StatusOr<SegmentFile> Open(Directory* directory, const std::string& name,
     return absl::PermissionDeniedError(
         absl::StrCat(directory->PathOf(name), ": not a regular file"));
   }
-  absl::StatusOr<SegmentFile> file =
-      SegmentFile::OpenIn(*directory, name, flags);
-  if (!absl::IsPermissionDenied(file.status())) return file;
   const absl::StatusOr<uid_t> owner = directory->OwnOwner();
   if (!owner.ok()) return owner.status();
-  return st->st_uid == *owner ? ProvesNothing(file.status()) : file.status();
+  if (st->st_uid != *owner) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(directory->PathOf(name), ": belongs to user ", st->st_uid,
+                     ", and this process makes files of user ", *owner));
+  }
+  absl::StatusOr<SegmentFile> file =
+      SegmentFile::OpenIn(*directory, name, flags);
+  return file.ok() || absl::IsNotFound(file.status())
+             ? std::move(file)
+             : absl::StatusOr<SegmentFile>(ProvesNothing(file.status()));
 }
 
 // Takes the lock, or checks that no process has it. A lock that readers hold

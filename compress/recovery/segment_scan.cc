@@ -64,6 +64,14 @@ absl::Status ScanFrames(const RingId& ring_id, uint64_t from,
 
 }  // namespace
 
+bool IsNamedAsSegmentOf(const RingHeader& header, absl::string_view name) {
+  const ParsedFileName ring = ParseFileName(RingFileName(header));
+  const ParsedFileName segment = ParseFileName(name);
+  return segment.kind == FileKind::kSegment &&
+         segment.ring_id_prefix == ring.ring_id_prefix &&
+         segment.process_id == ring.process_id;
+}
+
 absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
                                          SegmentFile file, uint64_t number,
                                          uint64_t from) {
@@ -91,21 +99,25 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
   return facts;
 }
 
-absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
-    const RingHeader& header, Directory* directory, mode_t permitted_mode,
-    uint64_t first_number, uint64_t from) {
-  const ParsedFileName ring = ParseFileName(RingFileName(header));
+absl::StatusOr<SegmentScan> ScanSegments(const RingHeader& header,
+                                         Directory* directory,
+                                         mode_t permitted_mode,
+                                         uint64_t first_number, uint64_t from) {
+  const absl::StatusOr<uid_t> owner = directory->OwnOwner();
+  if (!owner.ok()) return owner.status();
+  SegmentScan scan;
   // The directory may have any number of other files.
   const absl::StatusOr<std::vector<std::string>> names =
       directory->List([&](const std::string& name) {
-        const ParsedFileName parsed = ParseFileName(name);
-        return parsed.kind == FileKind::kSegment &&
-               parsed.ring_id_prefix == ring.ring_id_prefix &&
-               parsed.process_id == ring.process_id &&
-               parsed.segment_number >= first_number;
+        if (!IsNamedAsSegmentOf(header, name)) return false;
+        const uint64_t number = ParseFileName(name).segment_number;
+        if (number < first_number) return false;
+        const absl::StatusOr<struct stat> st = directory->Stat(name);
+        if (!st.ok() || st->st_uid == *owner) return true;
+        scan.foreign_numbers.push_back(number);
+        return false;
       });
   if (!names.ok()) return names.status();
-  std::vector<ScannedSegment> segments;
   for (const std::string& name : *names) {
     const ParsedFileName parsed = ParseFileName(name);
     ScannedSegment segment;
@@ -118,23 +130,26 @@ absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
                        SegmentAccess::kRead);
     if (absl::IsNotFound(file.status())) continue;
     if (absl::IsPermissionDenied(file.status())) {
-      segment.facts.number = parsed.segment_number;
-      segment.facts.standing = SegmentFacts::Standing::kForeign;
-      segments.push_back(std::move(segment));
+      scan.foreign_numbers.push_back(parsed.segment_number);
       continue;
     }
     if (!file.ok()) return file.status();
     absl::StatusOr<SegmentFacts> facts =
         ScanSegment(header, *std::move(file), parsed.segment_number, from);
     if (!facts.ok()) return facts.status();
+    if (facts->standing == SegmentFacts::Standing::kForeign) {
+      scan.foreign_numbers.push_back(parsed.segment_number);
+      continue;
+    }
     segment.facts = *std::move(facts);
-    segments.push_back(std::move(segment));
+    scan.segments.push_back(std::move(segment));
   }
-  std::stable_sort(segments.begin(), segments.end(),
+  std::sort(scan.foreign_numbers.begin(), scan.foreign_numbers.end());
+  std::stable_sort(scan.segments.begin(), scan.segments.end(),
                    [](const ScannedSegment& a, const ScannedSegment& b) {
                      return a.facts.number < b.facts.number;
                    });
-  return segments;
+  return scan;
 }
 
 }  // namespace ringlog

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/log_options.h"
 #include "ringlog/compress/recovery/resume_point.h"
@@ -31,6 +32,11 @@ struct ScannedSegment {
   SegmentFacts facts;
 };
 
+// Returns true if `name` is that of a segment of the ring with `header`, by the
+// process and the first four bytes of the ring id. Proves nothing about the
+// file.
+bool IsNamedAsSegmentOf(const RingHeader& header, absl::string_view name);
+
 // Returns the facts about the open file `file`, which has segment number
 // `number`. Counts drops in frames that end above position `from`. In a file
 // that is not a zstd file nothing is proven. The file of another ring is
@@ -39,16 +45,24 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
                                          SegmentFile file, uint64_t number,
                                          uint64_t from);
 
+// The segments of one ring, sorted by number.
+struct SegmentScan {
+  std::vector<ScannedSegment> segments;
+  // Numbers of the files that OpenOwnSegment() refuses, sorted. There may be
+  // any number of them, so nothing else about them is kept.
+  std::vector<uint64_t> foreign_numbers;
+};
+
 // Scans the files in `directory` that are named as segments of the ring with
-// `header`, from `first_number` on. Returns them sorted by number. Files that
-// OpenOwnSegment() refuses with `permitted_mode` are kForeign, and are not
-// read.
+// `header`, from `first_number` on. Does not read those that OpenOwnSegment()
+// refuses with `permitted_mode`.
 // Errors are those of listing the directory, OpenOwnSegment() and
 // ScanSegment(): an unreadable segment may have any record, so no decision is
 // possible.
-absl::StatusOr<std::vector<ScannedSegment>> ScanSegments(
-    const RingHeader& header, Directory* directory, mode_t permitted_mode,
-    uint64_t first_number, uint64_t from);
+absl::StatusOr<SegmentScan> ScanSegments(const RingHeader& header,
+                                         Directory* directory,
+                                         mode_t permitted_mode,
+                                         uint64_t first_number, uint64_t from);
 
 }  // namespace ringlog
 

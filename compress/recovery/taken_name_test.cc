@@ -7,19 +7,22 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
 #include "ringlog/testing/fixtures/scripted_process.h"
 #include "ringlog/testing/fixtures/test_records.h"
@@ -29,9 +32,10 @@ namespace ringlog {
 namespace {
 
 using ::testing::IsEmpty;
+using ::testing::IsSubsetOf;
 
 constexpr int64_t kSecondNs = 1000000000;
-constexpr int kSeconds = 300;
+constexpr int kSeconds = 60;
 
 // Files of another user. Instead of the owner, the mode makes them foreign, so
 // that the test need not be root.
@@ -70,22 +74,90 @@ class TakenNames {
   std::vector<std::string> paths_;
 };
 
-class TakenSegmentTest : public ::testing::TestWithParam<size_t> {};
+// Removes all cursors from the ring.
+void LoseCursors(const std::string& ring) {
+  std::string bytes = ReadFile(ring);
+  bytes.replace(kLiveOffset + offsetof(RingLive, cursor),
+                sizeof(RingLive::cursor), sizeof(RingLive::cursor), '\0');
+  WriteFile(ring, bytes);
+}
+
+// The process dies after each step of a script.
+class TakenSegmentTest : public ::testing::TestWithParam<size_t> {
+ protected:
+  // Returns the path of its ring.
+  std::string LiveAndDie() {
+    ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
+    taken_.TakeSegments(process.ring()->header(), 3);
+    process.Run(TwoSegmentScript(), GetParam());
+    logged_ = process.logged();
+    return process.ring_path();
+  }
+
+  void Recover() {
+    EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
+    EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
+  }
+
+  const std::string directory_ = MakeTestDirectory();
+  TakenNames taken_{directory_};
+  int logged_ = 0;
+};
 
 TEST_P(TakenSegmentTest, EachRecordIsOnceAfterDeathAndRecovery) {
-  const std::string directory = MakeTestDirectory();
-  TakenNames taken(directory);
-  int logged = 0;
-  {
-    ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
-    taken.TakeSegments(process.ring()->header(), 3);
-    process.Run(TwoSegmentScript(), GetParam());
-    logged = process.logged();
+  LiveAndDie();
+  Recover();
+  taken_.Delete();
+  EXPECT_EQ(TextsIn(directory_), NumberedTexts(logged_));
+}
+
+TEST_P(TakenSegmentTest, EachRecordIsOnceAfterRebootAndRecovery) {
+  const std::string ring = LiveAndDie();
+  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  Recover();
+  taken_.Delete();
+  EXPECT_EQ(TextsIn(directory_), NumberedTexts(logged_));
+}
+
+// Without a cursor, all segments stay as they are, and records of an open frame
+// may be there twice.
+TEST_P(TakenSegmentTest, EachRecordIsThereWithoutTheCursor) {
+  LoseCursors(LiveAndDie());
+  Recover();
+  taken_.Delete();
+  std::vector<std::string> texts;
+  for (const std::string& path : FilesIn(directory_, ".zst")) {
+    for (const absl::string_view line :
+         absl::StrSplit(Decompress(path), '\n', absl::SkipEmpty())) {
+      texts.emplace_back(TextOfLine(line));
+    }
   }
-  EXPECT_THAT(RecoverLeftovers(directory, directory).errors, IsEmpty());
-  EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
-  taken.Delete();
-  EXPECT_EQ(TextsIn(directory), NumberedTexts(logged));
+  EXPECT_THAT(NumberedTexts(logged_), IsSubsetOf(texts));
+}
+
+// An earlier recovery was killed before it deleted the ring. It could not use
+// the numbers that are free now.
+TEST_P(TakenSegmentTest, RecoveryDeletesTheSegmentOfAnEarlierOne) {
+  const std::string path = LiveAndDie();
+  const std::string ring = ReadFile(path);
+  const auto segments = [this] {
+    std::map<std::string, std::string> files;
+    for (const std::string& segment : FilesIn(directory_, ".log.zst")) {
+      files[segment] = ReadFile(segment);
+    }
+    return files;
+  };
+  const std::map<std::string, std::string> before = segments();
+  Recover();
+  taken_.Delete();
+  // The ring and the process's own segments are as they were.
+  for (const auto& [segment, bytes] : before) {
+    if (bytes != "foreign") WriteFile(segment, bytes);
+  }
+  WriteFile(path, ring);
+  ASSERT_EQ(chmod(path.c_str(), 0600), 0);
+  Recover();
+  EXPECT_EQ(TextsIn(directory_), NumberedTexts(logged_));
 }
 
 INSTANTIATE_TEST_SUITE_P(EachStep, TakenSegmentTest, EachScriptStep());
@@ -95,10 +167,7 @@ TEST(TakenNameTest, TemporaryNameOfRecovery) {
   const std::string directory = MakeTestDirectory();
   LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring").at(0);
-  std::string bytes = ReadFile(ring);
-  bytes.replace(kLiveOffset + offsetof(RingLive, cursor),
-                sizeof(RingLive::cursor), sizeof(RingLive::cursor), '\0');
-  WriteFile(ring, bytes);
+  LoseCursors(ring);
   const absl::StatusOr<RingHeader> header = ReadRingHeader(ring, 0);
   ASSERT_TRUE(header.ok()) << header.status();
   TakenNames taken(directory);
@@ -111,7 +180,7 @@ TEST(TakenNameTest, TemporaryNameOfRecovery) {
   EXPECT_EQ(FilesIn(directory, "").size(), 1u) << "the segment alone";
 }
 
-// Each number costs recovery a call of the system, and no memory.
+// Recovery passes each number.
 TEST(TakenNameTest, ManyNumbers) {
   const std::string directory = MakeTestDirectory();
   TakenNames taken(directory);

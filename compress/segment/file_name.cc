@@ -1,5 +1,9 @@
 #include "ringlog/compress/segment/file_name.h"
 
+#include <sys/random.h>
+#include <sys/types.h>
+
+#include <algorithm>
 #include <cctype>
 #include <cinttypes>
 #include <cstring>
@@ -11,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "ringlog/compress/line/utc_time.h"
 
 namespace ringlog {
@@ -108,6 +113,15 @@ std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
                             uint32_t salt) {
   return absl::StrCat(Stem(header, open_time_ns), ".",
                       NumberPart(segment_number, salt), SegmentSuffix(format));
+}
+
+uint32_t NewNameSalt() {
+  uint32_t salt = 0;
+  if (getrandom(&salt, sizeof salt, GRND_NONBLOCK) !=
+      static_cast<ssize_t>(sizeof salt)) {
+    salt = static_cast<uint32_t>(absl::GetCurrentTimeNanos());
+  }
+  return std::max(salt, uint32_t{1});
 }
 
 std::string SegmentFileName(const RingHeader& header,

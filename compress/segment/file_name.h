@@ -1,6 +1,7 @@
 // File names of rings and segments, and the rule for when a segment is full.
 //
-// All functions are pure: they are thread-safe and access no files.
+// All functions are thread-safe, and access no files. All but NewNameSalt() are
+// pure.
 
 #ifndef RINGLOG_COMPRESS_SEGMENT_FILE_NAME_H_
 #define RINGLOG_COMPRESS_SEGMENT_FILE_NAME_H_
@@ -38,6 +39,10 @@ std::string RingFileName(const RingHeader& header);
 std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
                             int64_t open_time_ns, LineFormat format,
                             uint32_t salt = 0);
+
+// Returns a random salt, never 0. Other users cannot predict it. (If the system
+// has no random numbers yet, shortly after its start, it comes from the clock.)
+uint32_t NewNameSalt();
 
 // Returns the name of the segment that `cursor` names.
 std::string SegmentFileName(const RingHeader& header,

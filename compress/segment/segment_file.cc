@@ -89,7 +89,9 @@ absl::Status SegmentFile::EnsureOpen() {
   }
   if (is_locked_) {
     absl::Status status = LockFile(again.fd(), path_);
-    if (absl::IsFailedPrecondition(status)) return status;
+    const bool is_missing = absl::IsFailedPrecondition(status);
+    if (is_missing && !lock_is_missing_) return status;
+    lock_is_missing_ = is_missing;
   }
   const int closed = fd();
   file_ = std::move(again);

@@ -253,6 +253,12 @@ absl::Status Directory::Rename(const std::string& from,
 
 std::string Directory::NewTemporaryName() { return RandomName(kCopyPrefix); }
 
+absl::Status Directory::RenameToNew(const std::string& from,
+                                    const std::string& to) const {
+  if (ringlog::RenameToNew(file_.OwnFd(), from, to)) return absl::OkStatus();
+  return FileStatus(errno, absl::StrCat("rename to ", PathOf(to)));
+}
+
 absl::StatusOr<ForkClosedFile> Directory::ReplaceByCopy(const std::string& name,
                                                         int fd) const {
   const std::string copy_name = NewTemporaryName();

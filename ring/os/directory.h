@@ -98,6 +98,13 @@ class Directory {
   // Renames a file, and replaces the file `to`. Errors are those of rename(2).
   absl::Status Rename(const std::string& from, const std::string& to) const;
 
+  // Renames a file, unless there is a file `to`. On file systems without
+  // renameat2(2), another process may make `to` meanwhile, and loses it.
+  //   AlreadyExists: there is a file `to`
+  //   others:        errors of renameat2(2)
+  absl::Status RenameToNew(const std::string& from,
+                           const std::string& to) const;
+
   // Renames a file into the directory `target`, and replaces the file with that
   // name there. Errors are those of rename(2).
   absl::Status RenameInto(const Directory& target,
@@ -122,9 +129,9 @@ class Directory {
   absl::StatusOr<ForkClosedFile> ReplaceByCopy(const std::string& name,
                                                int fd) const;
 
-  // Deletes the file `name` if a killed process of this user left it: if it is
-  // has a NewTemporaryName() and no process has locked it, or the file
-  // that an OwnOwner() made.
+  // Deletes the file `name` if a killed process of this user left it: if it
+  // has a NewTemporaryName() and no process has locked it, or is the file that
+  // an OwnOwner() made. Without locks in the file system, the first one stays.
   void DeleteIfStale(const std::string& name);
 
   // Makes created, renamed and deleted names durable. Errors are those of

@@ -54,6 +54,31 @@ std::string DescriptorPath(int fd) {
   return absl::StrCat("/proc/self/fd/", fd);
 }
 
+bool RenameToNew(int directory, const std::string& from,
+                 const std::string& to) {
+  if (renameat2(directory, from.c_str(), directory, to.c_str(),
+                RENAME_NOREPLACE) == 0) {
+    return true;
+  }
+  if (errno != EINVAL && errno != ENOSYS) return false;
+  // link(2) and unlink(2) are no replacement: on some file systems without the
+  // flag, the link is another inode, without the lock.
+  struct stat st;
+  if (fstatat(directory, to.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    errno = EEXIST;
+    return false;
+  }
+  if (renameat(directory, from.c_str(), directory, to.c_str()) == 0) {
+    return true;
+  }
+  const int error = errno;
+  // EPERM, EISDIR and others: the new file may not be replaced.
+  const bool is_taken =
+      fstatat(directory, to.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  errno = is_taken ? EEXIST : error;
+  return false;
+}
+
 bool FileIsGone(const std::string& path) {
   struct stat st;
   return lstat(path.c_str(), &st) != 0 && errno == ENOENT;

@@ -57,6 +57,13 @@ bool IsDeleted(int fd);
 // mounted.
 std::string DescriptorPath(int fd);
 
+// Renames `from` to `to`, both below the open `directory`, unless there is a
+// file `to`. Returns false and sets errno to EEXIST if there is one; otherwise
+// errors are those of renameat2(2). If the file system cannot do that in one
+// step, another process may make `to` between the check and the renaming: its
+// file is replaced, or, if this process may not do that, errno is EEXIST.
+bool RenameToNew(int directory, const std::string& from, const std::string& to);
+
 // Returns true if there is no file `path`; symlinks are not followed. Returns
 // false if lstat(2) fails for any other reason.
 bool FileIsGone(const std::string& path);

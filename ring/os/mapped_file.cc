@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -112,23 +110,9 @@ absl::StatusOr<ForkClosedFile> OpenDirectoryOf(const std::string& path) {
   return OpenTrustedDirectory(Dirname(path), O_PATH);
 }
 
-// Renames `from` to `to`, unless `to` exists.
+// Renames `from` to `to`, in the same directory, unless `to` exists.
 absl::Status Rename(const Place& from, const Place& to) {
-  int result = renameat2(from.directory, from.name.c_str(), to.directory,
-                         to.name.c_str(), RENAME_NOREPLACE);
-  if (result != 0 && (errno == EINVAL || errno == ENOSYS)) {
-    // Some file systems do not support the flag. link(2) and unlink(2) are no
-    // replacement: on some of them, the link is another inode, without the
-    // lock. Names of rings are unique, so nothing takes `to` in between.
-    struct stat st;
-    if (fstatat(to.directory, to.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-      errno = EEXIST;
-    } else {
-      result = renameat(from.directory, from.name.c_str(), to.directory,
-                        to.name.c_str());
-    }
-  }
-  if (result == 0) return absl::OkStatus();
+  if (RenameToNew(from.directory, from.name, to.name)) return absl::OkStatus();
   return Error(errno, "rename to", to.path);
 }
 

@@ -75,14 +75,15 @@ void WriteLine(absl::string_view what, absl::string_view more) {
 
 }  // namespace
 
-void WarnRateLimited(absl::string_view what) {
+bool WarnRateLimited(absl::string_view what) {
   static RateLimit limit(kInterval);
   const std::optional<uint64_t> suppressed =
       limit.Admit(MonotonicTime(), ForkGeneration::Now());
-  if (!suppressed) return;
+  if (!suppressed) return false;
   WriteLine(what, *suppressed == 0 ? ""
                                    : absl::StrCat(" (", *suppressed,
                                                   " more lines suppressed)"));
+  return true;
 }
 
 void WarnDataLoss(absl::string_view what) { WriteLine(what, ""); }

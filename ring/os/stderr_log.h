@@ -22,8 +22,10 @@ namespace ringlog {
 // Never ends the process and never blocks: if a pipe, socket or terminal has no
 // room, the line is lost.
 //
+// Returns false if the line was suppressed.
+//
 // Context: any thread; not a signal handler.
-void WarnRateLimited(absl::string_view what);
+bool WarnRateLimited(absl::string_view what);
 
 // Writes a warning of permanent data loss, like WarnRateLimited() but without
 // its limit. Callers must ensure that it is rare.
