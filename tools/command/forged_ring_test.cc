@@ -164,7 +164,29 @@ TEST_F(ForgedRingTest, FilesWithTheNumbersOfSegmentsHideNone) {
   const std::string output = MakeTestDirectory();
   const ToolRun recover =
       RunTool("ringlog", {"recover", directory_, "--out", output});
+  EXPECT_EQ(recover.exit_status, 0) << recover.err;
   EXPECT_EQ(TextsIn(output), NumberedTexts(10)) << recover.err;
+}
+
+// The ring's user has a segment with the number, but it cannot be read.
+TEST_F(ForgedRingTest, TrustedCopyIsReadInsteadOfADamagedSegment) {
+  const std::string copies = MakeTestDirectory();
+  {
+    ScriptedProcess process(directory_);
+    process.LogNumbered(5);
+    process.Flush();
+    process.EndSegment();
+    const std::string segment = process.segment_path(1);
+    WriteFile(absl::StrCat(copies, "/", Basename(segment)), ReadFile(segment));
+    WriteFile(segment, "damaged");
+    ASSERT_EQ(chown(segment.c_str(), kAttacker, kAttacker), 0);
+    ASSERT_EQ(chown(process.ring_path().c_str(), kAttacker, kAttacker), 0);
+  }
+  const ToolRun cat = RunTool("ringlog", {"cat", directory_, copies});
+  for (const std::string& text : NumberedTexts(5)) {
+    EXPECT_THAT(cat.out, HasSubstr(text + "\n")) << cat.err;
+  }
+  EXPECT_EQ(cat.exit_status, 2) << "the damaged file is reported";
 }
 
 TEST_F(ForgedRingTest, ForgedSegmentReplacesNoSegment) {

@@ -192,7 +192,9 @@ bool RecoverSources::IsCopy(const FoundRing& ring) {
 }
 
 std::vector<FoundSegment> RecoverSources::TakeSegments(const FoundRing& ring) {
-  if (!by_ring_.has_value()) by_ring_ = files_.TakeSegments(ring_paths_);
+  if (!by_ring_.has_value()) {
+    by_ring_ = files_.TakeSegments(ring_paths_, /*notes_copies=*/true);
+  }
   return std::exchange((*by_ring_)[ring.input.path], {});
 }
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/tools/decode/memory_guard.h"
 #include "ringlog/tools/decode/ring_image.h"
 
 namespace ringlog {
@@ -73,7 +74,8 @@ absl::Status FoundFiles::AddRing(const InputFile& input,
 
 // Allocates all memory before it moves the first segment, so that a lack of
 // memory changes nothing.
-SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of) {
+SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of,
+                                        bool notes_copies) {
   SegmentsByRing taken;
   std::vector<FoundSegment> rest;
   std::vector<std::vector<FoundSegment>*> places;
@@ -91,21 +93,23 @@ SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of) {
   for (auto& [ring, its] : taken) {
     const uid_t owner = rings.FileOwnerOf(ring);
     SortByNumber(owner, &its);
-    NoteCopies(ring, RemoveForeignCopies(owner, &its));
+    const ForeignCopies copies = RemoveForeignCopies(owner, &its);
+    if (!notes_copies || copies.count == 0) continue;
+    WithinMemory([&, &ring = ring] { NoteCopies(ring, copies); }).IgnoreError();
   }
   return taken;
 }
 
 void FoundFiles::NoteCopies(const std::string& ring,
-                            const std::vector<std::string>& copies) {
-  if (copies.empty() || !noted_.insert(ring).second) return;
-  report_->Note(copies[0],
-                absl::StrCat("not read: the user of the ring ", ring,
-                             " has a segment with this number",
-                             copies.size() == 1
-                                 ? ""
-                                 : absl::StrCat("; and ", copies.size() - 1,
-                                                " more such files")));
+                            const ForeignCopies& copies) {
+  if (!noted_.insert(ring).second) return;
+  report_->Note(
+      copies.first_path,
+      absl::StrCat("not read: the user of the ring ", ring,
+                   " has a segment with this number",
+                   copies.count == 1 ? ""
+                                     : absl::StrCat("; and ", copies.count - 1,
+                                                    " more such files")));
 }
 
 void FoundFiles::PutBack(SegmentsByRing* taken) {

@@ -60,11 +60,13 @@ class FoundFiles {
                        bool is_rebuilt);
 
   // Moves the segments that belong to the rings at the paths `of` out of
-  // `segments`, in one pass. Sorts those of each ring by number. Drops and
-  // notes those with the number of a segment of the ring's user: other users
-  // may have made them to take the names.
-  SegmentsByRing TakeSegments(const std::set<std::string>& of);
-  // Reverses TakeSegments(). A lack of memory changes nothing.
+  // `segments`, in one pass. Sorts those of each ring by number. Drops those
+  // with the number of a segment of the ring's user: other users may have made
+  // them to take the names. Notes that, once for each ring, if `notes_copies`.
+  SegmentsByRing TakeSegments(const std::set<std::string>& of,
+                              bool notes_copies = false);
+  // Reverses TakeSegments(), but for dropped segments. A lack of memory changes
+  // nothing.
   void PutBack(SegmentsByRing* taken);
 
   // Returns true, and stores a copy of the next ring in `*ring`, if there is a
@@ -79,8 +81,7 @@ class FoundFiles {
   KnownRings rings;
 
  private:
-  void NoteCopies(const std::string& ring,
-                  const std::vector<std::string>& copies);
+  void NoteCopies(const std::string& ring, const ForeignCopies& copies);
   void InspectNew();
   void InspectAgain();
 

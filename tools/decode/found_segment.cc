@@ -133,9 +133,8 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id) {
 
 void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments) {
   const auto rank = [owner](const FoundSegment& segment) {
-    return std::make_tuple(segment.identity.number,
-                           segment.input.owner != owner, !segment.status.ok(),
-                           !segment.has_metadata);
+    return std::make_tuple(segment.identity.number, !segment.status.ok(),
+                           segment.input.owner != owner, !segment.has_metadata);
   };
   std::stable_sort(segments->begin(), segments->end(),
                    [&](const FoundSegment& a, const FoundSegment& b) {
@@ -143,24 +142,23 @@ void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments) {
                    });
 }
 
-std::vector<std::string> RemoveForeignCopies(
-    uid_t owner, std::vector<FoundSegment>* segments) {
-  std::vector<std::string> removed;
+ForeignCopies RemoveForeignCopies(uid_t owner,
+                                  std::vector<FoundSegment>* segments) {
+  ForeignCopies removed;
   std::optional<uint64_t> own;  // the last number of `owner`
-  const auto is_copy = [&](const FoundSegment& segment) {
-    const uint64_t number = segment.identity.number;
-    if (segment.input.owner == owner) own = number;
-    if (segment.input.owner == owner || own != number) return false;
-    removed.push_back(segment.input.path);
-    return true;
-  };
-  size_t kept = 0;
-  for (FoundSegment& segment : *segments) {
-    if (is_copy(segment)) continue;
-    FoundSegment& place = (*segments)[kept++];
-    if (&place != &segment) place = std::move(segment);
-  }
-  segments->resize(kept);
+  const auto end = std::remove_if(
+      segments->begin(), segments->end(), [&](FoundSegment& segment) {
+        const uint64_t number = segment.identity.number;
+        if (segment.input.owner == owner && segment.status.ok()) own = number;
+        if (IsTrusted(segment.input.owner, owner) || own != number) {
+          return false;
+        }
+        if (removed.count++ == 0) {
+          removed.first_path = std::move(segment.input.path);
+        }
+        return true;
+      });
+  segments->erase(end, segments->end());
   return removed;
 }
 

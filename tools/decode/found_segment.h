@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -74,15 +75,21 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id);
 std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
     std::vector<FoundSegment>* segments);
 
-// Sorts the segments by number. Of those with one number, those of user `owner`
-// come first; then those that can be read; then those with metadata.
+// Sorts the segments by number. Of those with one number, those that can be
+// read come first; then those of user `owner`; then those with metadata.
 void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments);
 
-// Removes each segment of another user if user `owner` has one with its number,
-// and returns the paths of those removed. Requires: SortByNumber() has sorted
-// them with this owner.
-std::vector<std::string> RemoveForeignCopies(
-    uid_t owner, std::vector<FoundSegment>* segments);
+struct ForeignCopies {
+  size_t count = 0;
+  std::string first_path;
+};
+
+// Removes each segment of a user who is not trusted, if user `owner` has one
+// with its number that can be read. Trusted are `owner`, root and the user of
+// this process: their copies may have other records, so they stay. Allocates no
+// memory. Requires: SortByNumber() has sorted them with this owner.
+ForeignCopies RemoveForeignCopies(uid_t owner,
+                                  std::vector<FoundSegment>* segments);
 
 // Returns the id of the ring `ring`, whose header was rebuilt. Only the CRC-32C
 // of `rebuilt` is right, so:

@@ -89,8 +89,9 @@ void Planner::AddRings() {
       if (Accept(ring)) accepted.insert(ring.input.path);
     }
     SegmentsByRing segments;
-    const absl::Status taken =
-        WithinMemory([&] { segments = files_.TakeSegments(accepted); });
+    const absl::Status taken = WithinMemory([&] {
+      segments = files_.TakeSegments(accepted, /*notes_copies=*/true);
+    });
     for (ReadRing& ring : rings) {
       const std::string path = ring.input.path;
       if (accepted.count(path) == 0) continue;
