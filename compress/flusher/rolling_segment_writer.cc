@@ -33,8 +33,13 @@ bool UpdateCurrentLink(const std::string& path, const std::string& target) {
   if (lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) return false;
   const std::string temporary =
       absl::StrCat(Dirname(path), "/.", Basename(path), ".", getpid());
-  unlink(temporary.c_str());
-  if (symlink(target.c_str(), temporary.c_str()) != 0) return errno != EEXIST;
+  int attempts = 2;  // another log of this process may use the same name
+  do {
+    unlink(temporary.c_str());
+    if (symlink(target.c_str(), temporary.c_str()) == 0) break;
+    if (errno != EEXIST) return true;
+  } while (--attempts > 0);
+  if (attempts == 0) return false;
   if (rename(temporary.c_str(), path.c_str()) == 0) return true;
   const int error = errno;
   unlink(temporary.c_str());

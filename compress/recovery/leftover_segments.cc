@@ -1,5 +1,7 @@
 #include "ringlog/compress/recovery/leftover_segments.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -60,6 +62,7 @@ class Leftover {
     NameSegment();
     // Also if there is no memory, which is an exception.
     auto delete_begun = absl::MakeCleanup([this] { DeleteBegunSegment(); });
+    if (status.ok()) status = DeleteEarlierAttempts();
     if (status.ok()) status = OpenSegment();
     if (status.ok()) status = AddRecords(report);
     if (status.ok() && writer_ != nullptr) status = Finish(report);
@@ -228,6 +231,30 @@ class Leftover {
     cursor_ = CursorAfter(number - 1);
   }
 
+  // Deletes segments that earlier attempts made after an intact cursor: nothing
+  // in them counts. They have other numbers if foreign files have come or gone,
+  // which happens only in a directory that others may write to.
+  absl::Status DeleteEarlierAttempts() {
+    if (!point_.is_by_cursor()) return absl::OkStatus();
+    const absl::StatusOr<struct stat> st = directory_->Stat();
+    if (!st.ok()) return st.status();
+    if ((st->st_mode & (S_IWGRP | S_IWOTH)) == 0) return absl::OkStatus();
+    const ParsedFileName ring = ParseFileName(RingFileName(ring_.header));
+    const absl::StatusOr<std::vector<std::string>> names =
+        directory_->List([&](const std::string& name) {
+          const ParsedFileName parsed = ParseFileName(name);
+          return IsNamedForRing(parsed, ring) &&
+                 parsed.segment_number > point_.last_segment &&
+                 name == NameOf(CursorAfter(parsed.segment_number - 1));
+        });
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      const absl::Status deleted = DeleteOwn(name);
+      if (!deleted.ok() && !absl::IsPermissionDenied(deleted)) return deleted;
+    }
+    return absl::OkStatus();
+  }
+
   // Reopens the last segment and truncates it to the bytes that count. If the
   // segment is missing or damaged, leaves `writer_` unset.
   absl::Status OpenSegment() {
@@ -252,24 +279,6 @@ class Leftover {
                         : damaged.status();
   }
 
-  // Deletes segments that earlier attempts made after the cursor: nothing in
-  // them counts. They have other numbers if foreign files have come or gone.
-  absl::Status DeleteEarlierAttempts() {
-    const uint64_t last = point_.last_segment;
-    const absl::StatusOr<std::vector<std::string>> names =
-        directory_->List([this, last](const std::string& name) {
-          if (!IsNamedAsSegmentOf(ring_.header, name)) return false;
-          const uint64_t number = ParseFileName(name).segment_number;
-          return number > last && name == NameOf(CursorAfter(number - 1)) &&
-                 OpenOwn(name).ok();
-        });
-    if (!names.ok()) return names.status();
-    for (const std::string& name : *names) {
-      if (absl::Status s = DeleteOwn(name); !s.ok()) return s;
-    }
-    return absl::OkStatus();
-  }
-
   // Creates the next segment. Its name depends only on the ring, so a second
   // attempt replaces the file of the first one. If a foreign file has the
   // temporary name, another one is as good.
@@ -277,9 +286,7 @@ class Leftover {
     NameNextSegment();
     writer_name_ =
         absl::StrCat(NameOf(cursor_), renames_when_complete() ? ".tmp" : "");
-    absl::Status deleted =
-        point_.is_by_cursor() ? DeleteEarlierAttempts() : absl::OkStatus();
-    deleted.Update(DeleteOwn(writer_name_));
+    absl::Status deleted = DeleteOwn(writer_name_);
     if (renames_when_complete() && absl::IsPermissionDenied(deleted)) {
       writer_name_ = Directory::NewTemporaryName();
       deleted = absl::OkStatus();

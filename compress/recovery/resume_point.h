@@ -113,7 +113,8 @@ RingFacts MakeRingFacts(const RingHeader& header, bool is_of_another_boot,
 
 // The facts about one segment file. A check that forbids a file to count, or
 // recovery to touch it, belongs into `standing`: the decision treats such a
-// file as missing and never gives its number to a new segment.
+// file as missing, and never gives its number to a new segment. (A caller may
+// keep the numbers of foreign files elsewhere, and pass them itself.)
 struct SegmentFacts {
   enum class Standing : uint8_t {
     kOwn,      // the ring's

@@ -64,12 +64,10 @@ absl::Status ScanFrames(const RingId& ring_id, uint64_t from,
 
 }  // namespace
 
-bool IsNamedAsSegmentOf(const RingHeader& header, absl::string_view name) {
-  const ParsedFileName ring = ParseFileName(RingFileName(header));
-  const ParsedFileName segment = ParseFileName(name);
-  return segment.kind == FileKind::kSegment &&
-         segment.ring_id_prefix == ring.ring_id_prefix &&
-         segment.process_id == ring.process_id;
+bool IsNamedForRing(const ParsedFileName& name, const ParsedFileName& ring) {
+  return name.kind == FileKind::kSegment &&
+         name.ring_id_prefix == ring.ring_id_prefix &&
+         name.process_id == ring.process_id;
 }
 
 absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
@@ -103,18 +101,21 @@ absl::StatusOr<SegmentScan> ScanSegments(const RingHeader& header,
                                          Directory* directory,
                                          mode_t permitted_mode,
                                          uint64_t first_number, uint64_t from) {
-  const absl::StatusOr<uid_t> owner = directory->OwnOwner();
-  if (!owner.ok()) return owner.status();
+  const ParsedFileName ring = ParseFileName(RingFileName(header));
   SegmentScan scan;
   // The directory may have any number of other files.
   const absl::StatusOr<std::vector<std::string>> names =
       directory->List([&](const std::string& name) {
-        if (!IsNamedAsSegmentOf(header, name)) return false;
-        const uint64_t number = ParseFileName(name).segment_number;
-        if (number < first_number) return false;
+        const ParsedFileName parsed = ParseFileName(name);
+        if (!IsNamedForRing(parsed, ring) ||
+            parsed.segment_number < first_number) {
+          return false;
+        }
+        const absl::StatusOr<uid_t> owner = directory->OwnOwner();
         const absl::StatusOr<struct stat> st = directory->Stat(name);
-        if (!st.ok() || st->st_uid == *owner) return true;
-        scan.foreign_numbers.push_back(number);
+        // Otherwise OpenOwnSegment() returns the error.
+        if (!owner.ok() || !st.ok() || st->st_uid == *owner) return true;
+        scan.foreign_numbers.push_back(parsed.segment_number);
         return false;
       });
   if (!names.ok()) return names.status();

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/log_options.h"
 #include "ringlog/compress/recovery/resume_point.h"
+#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/os/directory.h"
@@ -32,10 +32,10 @@ struct ScannedSegment {
   SegmentFacts facts;
 };
 
-// Returns true if `name` is that of a segment of the ring with `header`, by the
-// process and the first four bytes of the ring id. Proves nothing about the
+// Returns true if `name` is that of a segment, and has the process and the
+// first four bytes of the ring id of the name `ring`. Proves nothing about the
 // file.
-bool IsNamedAsSegmentOf(const RingHeader& header, absl::string_view name);
+bool IsNamedForRing(const ParsedFileName& name, const ParsedFileName& ring);
 
 // Returns the facts about the open file `file`, which has segment number
 // `number`. Counts drops in frames that end above position `from`. In a file
@@ -48,8 +48,9 @@ absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,
 // The segments of one ring, sorted by number.
 struct SegmentScan {
   std::vector<ScannedSegment> segments;
-  // Numbers of the files that OpenOwnSegment() refuses, sorted. There may be
-  // any number of them, so nothing else about them is kept.
+  // Numbers of the files that are foreign: of another user, refused by
+  // OpenOwnSegment(), or segments of another ring. Sorted. There may be any
+  // number of them, so nothing else about them is kept.
   std::vector<uint64_t> foreign_numbers;
 };
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,6 +22,7 @@
 #include "ringlog/compress/recovery/leftover_file.h"
 #include "ringlog/compress/recovery/leftover_recovery.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
@@ -66,7 +68,13 @@ class TakenNames {
       EXPECT_EQ(ReadFile(path), "foreign") << path;
       unlink(path.c_str());
     }
+  }
+
+  // Makes the files again that Delete() deleted.
+  void TakeAgain() {
+    const std::vector<std::string> paths = std::move(paths_);
     paths_.clear();
+    for (const std::string& path : paths) Take(std::string(Basename(path)));
   }
 
  private:
@@ -85,13 +93,31 @@ void LoseCursors(const std::string& ring) {
 // The process dies after each step of a script.
 class TakenSegmentTest : public ::testing::TestWithParam<size_t> {
  protected:
+  TakenSegmentTest() {
+    // Other users may write to the directory.
+    EXPECT_EQ(chmod(directory_.c_str(), 0777), 0);
+  }
+
   // Returns the path of its ring.
   std::string LiveAndDie() {
     ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
     taken_.TakeSegments(process.ring()->header(), 3);
     process.Run(TwoSegmentScript(), GetParam());
     logged_ = process.logged();
+    const bool has_segment = GetParam() >= 3;
+    EXPECT_EQ(!OwnSegments().empty(), has_segment);
     return process.ring_path();
+  }
+
+  // Returns the segments whose names have a salt, with their content, by path.
+  std::map<std::string, std::string> OwnSegments() const {
+    std::map<std::string, std::string> segments;
+    for (const std::string& path : FilesIn(directory_, ".log.zst")) {
+      if (ParseFileName(Basename(path)).salt != 0) {
+        segments[path] = ReadFile(path);
+      }
+    }
+    return segments;
   }
 
   void Recover() {
@@ -136,28 +162,31 @@ TEST_P(TakenSegmentTest, EachRecordIsThereWithoutTheCursor) {
 }
 
 // An earlier recovery was killed before it deleted the ring. It could not use
-// the numbers that are free now.
+// the numbers that are free now; in the second case, it did not find the
+// segments of the process either.
 TEST_P(TakenSegmentTest, RecoveryDeletesTheSegmentOfAnEarlierOne) {
   const std::string path = LiveAndDie();
   const std::string ring = ReadFile(path);
-  const auto segments = [this] {
-    std::map<std::string, std::string> files;
-    for (const std::string& segment : FilesIn(directory_, ".log.zst")) {
-      files[segment] = ReadFile(segment);
+  const std::map<std::string, std::string> segments = OwnSegments();
+  for (const bool finds_segments : {true, false}) {
+    if (!finds_segments) {
+      for (const auto& [segment, bytes] : segments) unlink(segment.c_str());
     }
-    return files;
-  };
-  const std::map<std::string, std::string> before = segments();
-  Recover();
-  taken_.Delete();
-  // The ring and the process's own segments are as they were.
-  for (const auto& [segment, bytes] : before) {
-    if (bytes != "foreign") WriteFile(segment, bytes);
+    Recover();
+    taken_.Delete();
+    for (const auto& [segment, bytes] : segments) WriteFile(segment, bytes);
+    WriteFile(path, ring);
+    ASSERT_EQ(chmod(path.c_str(), 0600), 0);
+    Recover();
+    EXPECT_EQ(TextsIn(directory_), NumberedTexts(logged_));
+    // As before the first recovery.
+    for (const std::string& file : FilesIn(directory_, ".log.zst")) {
+      unlink(file.c_str());
+    }
+    WriteFile(path, ring);
+    ASSERT_EQ(chmod(path.c_str(), 0600), 0);
+    taken_.TakeAgain();
   }
-  WriteFile(path, ring);
-  ASSERT_EQ(chmod(path.c_str(), 0600), 0);
-  Recover();
-  EXPECT_EQ(TextsIn(directory_), NumberedTexts(logged_));
 }
 
 INSTANTIATE_TEST_SUITE_P(EachStep, TakenSegmentTest, EachScriptStep());

@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,8 +66,10 @@ bool RenameToNew(int directory, const std::string& from,
   // link(2) and unlink(2) are no replacement: on some file systems without the
   // flag, the link is another inode, without the lock.
   struct stat st;
-  if (fstatat(directory, to.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
-    errno = EEXIST;
+  const bool exists =
+      fstatat(directory, to.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+  if (exists || errno != ENOENT) {
+    if (exists) errno = EEXIST;
     return false;
   }
   if (renameat(directory, from.c_str(), directory, to.c_str()) == 0) {
