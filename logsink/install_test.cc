@@ -15,6 +15,7 @@
 #include "absl/log/log.h"
 #include "absl/log/log_sink_registry.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
@@ -300,9 +301,16 @@ TEST(InstallTest, RecordsDuringExitAreKeptOnceOrDropped) {
             0);
   RecoverAll(directory);
   int next = 0;
+  bool reports_drops = false;
   for (const std::string& text : Texts(directory)) {
     if (text == "first") continue;
-    ASSERT_EQ(text, absl::StrCat("record ", next++));
+    ASSERT_FALSE(reports_drops) << "a record after those that were dropped";
+    // If the sink could not write all records, its ring stays, and recovery
+    // reports the drops.
+    reports_drops = absl::StrContains(text, "the sink was closed");
+    if (!reports_drops) {
+      ASSERT_EQ(text, absl::StrCat("record ", next++));
+    }
   }
 }
 
