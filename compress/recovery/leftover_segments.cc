@@ -143,7 +143,7 @@ class Leftover {
     }
     free_number_ = cursor_.last_started_segment() + 1;
     while (true) {
-      const absl::Status status =
+      absl::Status status =
           OpenOwn(NameOf(CursorAfter(free_number_ - 1))).status();
       if (status.ok() || absl::IsNotFound(status)) return absl::OkStatus();
       if (!absl::IsPermissionDenied(status)) return status;
@@ -249,7 +249,7 @@ class Leftover {
         });
     if (!names.ok()) return names.status();
     for (const std::string& name : *names) {
-      const absl::Status deleted = DeleteOwn(name);
+      absl::Status deleted = DeleteOwn(name);
       if (!deleted.ok() && !absl::IsPermissionDenied(deleted)) return deleted;
     }
     return absl::OkStatus();
@@ -345,7 +345,7 @@ class Leftover {
   // Gives the complete segment its name. A later attempt finds it also with a
   // salt, because it reads all segments.
   absl::Status Rename() {
-    const absl::Status deleted = DeleteOwn(NameOf(cursor_));
+    absl::Status deleted = DeleteOwn(NameOf(cursor_));
     if (!deleted.ok() && !absl::IsPermissionDenied(deleted)) return deleted;
     absl::Status renamed =
         directory_->RenameToNew(writer_name_, NameOf(cursor_));

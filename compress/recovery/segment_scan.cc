@@ -62,6 +62,28 @@ absl::Status ScanFrames(const RingId& ring_id, uint64_t from,
   return absl::OkStatus();
 }
 
+// Returns the names of the files that are named as segments of the ring with
+// `header`, from `first_number` on. Adds the numbers of those of other users to
+// `foreign_numbers` instead.
+absl::StatusOr<std::vector<std::string>> ListSegments(
+    const RingHeader& header, uint64_t first_number, Directory* directory,
+    std::vector<uint64_t>* foreign_numbers) {
+  const ParsedFileName ring = ParseFileName(RingFileName(header));
+  // The directory may have any number of other files.
+  return directory->List([&](const std::string& name) {
+    const ParsedFileName parsed = ParseFileName(name);
+    if (!IsNamedForRing(parsed, ring) || parsed.segment_number < first_number) {
+      return false;
+    }
+    const absl::StatusOr<uid_t> owner = directory->OwnOwner();
+    const absl::StatusOr<struct stat> st = directory->Stat(name);
+    // Otherwise OpenOwnSegment() returns the error.
+    if (!owner.ok() || !st.ok() || st->st_uid == *owner) return true;
+    foreign_numbers->push_back(parsed.segment_number);
+    return false;
+  });
+}
+
 }  // namespace
 
 bool IsNamedForRing(const ParsedFileName& name, const ParsedFileName& ring) {
@@ -101,23 +123,9 @@ absl::StatusOr<SegmentScan> ScanSegments(const RingHeader& header,
                                          Directory* directory,
                                          mode_t permitted_mode,
                                          uint64_t first_number, uint64_t from) {
-  const ParsedFileName ring = ParseFileName(RingFileName(header));
   SegmentScan scan;
-  // The directory may have any number of other files.
   const absl::StatusOr<std::vector<std::string>> names =
-      directory->List([&](const std::string& name) {
-        const ParsedFileName parsed = ParseFileName(name);
-        if (!IsNamedForRing(parsed, ring) ||
-            parsed.segment_number < first_number) {
-          return false;
-        }
-        const absl::StatusOr<uid_t> owner = directory->OwnOwner();
-        const absl::StatusOr<struct stat> st = directory->Stat(name);
-        // Otherwise OpenOwnSegment() returns the error.
-        if (!owner.ok() || !st.ok() || st->st_uid == *owner) return true;
-        scan.foreign_numbers.push_back(parsed.segment_number);
-        return false;
-      });
+      ListSegments(header, first_number, directory, &scan.foreign_numbers);
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
     const ParsedFileName parsed = ParseFileName(name);
