@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/os/fork_generation.h"
 #include "ringlog/ring/os/monotonic_time.h"
 
@@ -42,7 +43,7 @@ bool WriteWithoutWaiting(int fd, absl::string_view line) {
   if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
     // O_NONBLOCK belongs to the open file description, which other processes
     // share. Opens the file again to get its own.
-    own = open(absl::StrCat("/proc/self/fd/", fd).c_str(),
+    own = open(DescriptorPath(fd).c_str(),
                O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   }
   if (own < 0 && !HasRoom(fd)) return true;

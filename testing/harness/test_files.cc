@@ -48,6 +48,15 @@ void WriteFile(const std::string& path, absl::string_view content) {
   EXPECT_TRUE(out.good()) << path;
 }
 
+std::string Compress(absl::string_view text) {
+  std::string frame(ZSTD_compressBound(text.size()), '\0');
+  const size_t bytes = ZSTD_compress(frame.data(), frame.size(), text.data(),
+                                     text.size(), /*compressionLevel=*/3);
+  EXPECT_FALSE(ZSTD_isError(bytes));
+  frame.resize(bytes);
+  return frame;
+}
+
 std::string Decompress(const std::string& path, bool* complete) {
   const std::string bytes = ReadFile(path);
   ZSTD_DCtx* const context = ZSTD_createDCtx();

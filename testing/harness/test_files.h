@@ -26,6 +26,9 @@ std::string ReadFile(const std::string& path);
 // Creates or replaces a file; the test fails if that is not possible.
 void WriteFile(const std::string& path, absl::string_view content);
 
+// Returns a zstd frame of `text`, as the zstd command makes it.
+std::string Compress(absl::string_view text);
+
 // Returns the text of all frames of a file, as `zstd -dc` does. If the file is
 // truncated or damaged, returns the text before that place and sets `*complete`
 // to false.

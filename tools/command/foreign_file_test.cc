@@ -28,13 +28,8 @@ class ForeignFileTest : public ::testing::Test {
  protected:
   // Writes a file like `zstd` and returns its path.
   std::string File(const std::string& name, absl::string_view text) {
-    std::string frame(ZSTD_compressBound(text.size()), '\0');
-    const size_t bytes = ZSTD_compress(frame.data(), frame.size(), text.data(),
-                                       text.size(), /*compressionLevel=*/3);
-    EXPECT_FALSE(ZSTD_isError(bytes));
-    frame.resize(bytes);
     std::string path = absl::StrCat(directory_, "/", name);
-    WriteFile(path, frame);
+    WriteFile(path, Compress(text));
     return path;
   }
 

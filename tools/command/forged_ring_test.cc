@@ -23,7 +23,6 @@
 #include "ringlog/testing/harness/ordinary_user.h"
 #include "ringlog/testing/harness/test_files.h"
 #include "ringlog/testing/harness/tool_process.h"
-#include "zstd.h"
 
 namespace ringlog {
 namespace {
@@ -32,13 +31,6 @@ using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 
 constexpr uid_t kAttacker = 12345;
-
-std::string ZstdFrame(absl::string_view text) {
-  std::string frame(ZSTD_compressBound(text.size()), '\0');
-  frame.resize(ZSTD_compress(frame.data(), frame.size(), text.data(),
-                             text.size(), /*compressionLevel=*/3));
-  return frame;
-}
 
 class ForgedRingTest : public ::testing::Test {
  protected:
@@ -126,7 +118,7 @@ TEST_F(ForgedRingTest, OwnerOfForgedFilesIsNoted) {
 // The attacker makes files with the names of the next segments, for each second
 // in turn. They sort before those of the process.
 TEST_F(ForgedRingTest, FilesWithTheNumbersOfSegmentsHideNone) {
-  const std::string forged = ZstdFrame("forged\n");
+  const std::string forged = Compress("forged\n");
   {
     ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
     const RingHeader& header = process.ring()->header();
