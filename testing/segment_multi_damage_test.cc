@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -164,6 +165,29 @@ TEST_P(SegmentMultiDamageTest, FrameWithoutChecksumIsLost) {
     EXPECT_EQ(text_, sample_.TextWithout(0));
     EXPECT_EQ(exit_status_, 1);
     EXPECT_TRUE(IsNamed(4));
+  }
+}
+
+// Damage to the first frame's metadata and to a block header of the second
+// frame leaves no frame that leads to an intact metadata frame.
+TEST_P(SegmentMultiDamageTest, DamageBeforeTheFirstIntactMetadataFrame) {
+  if (GetParam() != LineFormat::kText) GTEST_SKIP();
+  using Bytes = std::vector<std::pair<uint64_t, int>>;  // offset, value
+  const std::vector<Bytes> found = {{{86, 40}, {323, 204}, {1721, 203}},
+                                    {{89, 152}, {248, 222}},
+                                    {{91, 54}, {248, 76}},
+                                    {{177, 90}, {324, 9}, {636, 156}},
+                                    {{209, 212}, {248, 231}, {679, 230}}};
+  for (const Bytes& damage : found) {
+    std::string bytes = sample_.bytes;
+    std::vector<uint64_t> offsets;
+    for (const auto& [at, value] : damage) {
+      bytes[at] = static_cast<char>(value);
+      offsets.push_back(at);
+    }
+    SCOPED_TRACE(absl::StrCat(offsets[0], " ", offsets[1]));
+    ASSERT_NO_FATAL_FAILURE(Cat(bytes));
+    ExpectAtMostLost(offsets);
   }
 }
 
