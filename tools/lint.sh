@@ -9,8 +9,8 @@
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 2
 
-for tool in git python3 clang-format clang-tidy; do
-  command -v $tool >/dev/null || { echo "lint: find $tool: not in PATH; apt-get install git python3 clang-format clang-tidy"; exit 2; }
+for tool in git python3 clang++ clang-format clang-tidy; do
+  command -v $tool >/dev/null || { echo "lint: find $tool: not in PATH; apt-get install git python3 clang clang-format clang-tidy"; exit 2; }
 done
 tidies_tests=false
 if [ "${1:-}" = --tidy-tests ]; then tidies_tests=true; shift; fi
@@ -37,24 +37,48 @@ if ! $tidies_tests; then
   units=("${kept[@]}")
 fi
 
-# Runs clang-tidy on one file. For what no user links, it omits the analyzer, the checks for speed, modernization and use of
-# Abseil, and some slow ones: GoogleTest's headers make each check slow.
-tidy() { # FILE COMPILER-FLAG...
-  local file=$1 checks='' status
+# Runs clang-tidy on files, which are all tests or all not, as one translation unit: most of the time goes to the headers that
+# they share. Files that do not compile together, because they define the same name, are halved. For what no user links,
+# omits the analyzer, the checks for speed, modernization and use of Abseil, and some slow ones: GoogleTest's headers make
+# each check slow.
+tidy() { # "FILE..." COMPILER-FLAG...
+  local files unit checks='-bugprone-suspicious-include' status half
+  read -ra files <<<"$1"
   shift
-  if is_test "$file"; then
-    checks='-clang-analyzer-*,-modernize-*,-performance-*,-abseil-*,-bugprone-infinite-loop,-bugprone-sizeof-expression'
+  unit=${files[0]}
+  if [ ${#files[@]} -gt 1 ]; then
+    unit=$(mktemp "$scratch/unit.XXXXXX")
+    printf '#include "ringlog/%s"\n' "${files[@]}" >"$unit"
+    if ! clang++ -fsyntax-only -x c++ "$@" "$unit" 2>/dev/null; then
+      half=$((${#files[@]} / 2))
+      tidy "${files[*]:0:half}" "$@"
+      tidy "${files[*]:half}" "$@"
+      return
+    fi
+  fi
+  if is_test "${files[0]}"; then
+    checks+=',-clang-analyzer-*,-modernize-*,-performance-*,-abseil-*,-bugprone-infinite-loop,-bugprone-sizeof-expression'
     checks+=',-bugprone-suspicious-string-compare,-bugprone-*-widening*,-readability-suspicious-call-argument'
   fi
-  clang-tidy --quiet --checks="$checks" "$file" -- -x c++ "$@" 2>/dev/null | grep -E ': (error|warning): '
+  clang-tidy --quiet --config-file=.clang-tidy --checks="$checks" "$unit" -- -x c++ "$@" 2>/dev/null |
+    grep -E ': (error|warning): '
   status=("${PIPESTATUS[@]}")
   # A bad status without a finding: clang-tidy crashed or was killed.
-  [ "${status[0]}" -eq 0 ] || [ "${status[1]}" -eq 0 ] || echo "$file:1: error: clang-tidy ended with ${status[0]}"
+  [ "${status[0]}" -eq 0 ] || [ "${status[1]}" -eq 0 ] || echo "${files[0]}:1: error: clang-tidy ended with ${status[0]}"
 }
 export -f tidy is_test
 
-# Our headers are included as ringlog/...; Bazel stores those of the dependencies under one of three
-# names.
+# Prints groups of at most 8 files that are of one package, and all tests or all not.
+groups() { # FILE...
+  local f
+  for f in "$@"; do
+    if is_test "$f"; then echo "$(dirname "$f") test $f"; else echo "$(dirname "$f") code $f"; fi
+  done | sort | awk '$1 " " $2 != key || ++n == 8 { if (line != "") print line; line = ""; n = 0; key = $1 " " $2 }
+                     { line = line (line == "" ? "" : " ") $3 } END { if (line != "") print line }'
+}
+
+# Our headers are included as ringlog/...; Bazel stores those of the dependencies under one of three names. A finding in a
+# header of the system comes from a test that defines a function of the C library.
 tidy_all() {
   local external include name repository flags=(-std=c++17 "-I$scratch")
   if ! { ./bazelw build --nobuild //... && ./bazelw info output_base >"$scratch/base"; } >"$scratch/log" 2>&1; then
@@ -70,8 +94,9 @@ tidy_all() {
       [ ! -d "$external/$repository" ] || flags+=(-isystem "$external/$repository${include#"$name"}")
     done
   done
-  printf '%s\0' "${units[@]}" | xargs -0 -P "$(nproc)" -I{} bash -c 'tidy "$@"' tidy {} "${flags[@]}" |
-    sed -E "s|^($scratch/ringlog\|$PWD)/||" | sort -u
+  export scratch
+  groups "${units[@]}" | xargs -d '\n' -P "$(nproc)" -I{} bash -c 'tidy "$@"' tidy {} "${flags[@]}" |
+    sed -E "s|^($scratch/ringlog\|$PWD)/||" | grep -v '^/' | sort -u
 }
 
 {
