@@ -22,12 +22,13 @@
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/testing/fixtures/sample_segment.h"
 #include "ringlog/testing/harness/long_mode.h"
+#include "ringlog/testing/harness/sanitizer.h"
 #include "ringlog/testing/segment_damage_test_fixture.h"
 
 namespace ringlog {
 namespace {
 
-constexpr uint64_t kPairs = 1000;
+constexpr uint64_t kPairs = kHasSanitizer ? 200 : 1000;
 constexpr uint64_t kPairsInLongMode = 1000000;
 
 class SegmentMultiDamageTest : public SegmentDamageFixture {

@@ -147,11 +147,14 @@ pid_t SteppedProcess::tid() const {
   return thread_ == Thread::kMain ? main_ : other_.value_or(0);
 }
 
-// Runs one instruction, or runs to the next entry or exit of a system call.
-bool SteppedProcess::Resume(bool to_system_call) {
+// Runs one instruction, or runs to the next entry or exit of a system call, or
+// to EndSteps(). Returns false at EndSteps().
+bool SteppedProcess::Resume(Next next) {
   const pid_t stepped = tid();
-  const bool is_resumed = to_system_call ? Trace(PTRACE_SYSCALL, stepped)
-                                         : Trace(PTRACE_SINGLESTEP, stepped);
+  const bool is_resumed =
+      next == Next::kInstruction  ? Trace(PTRACE_SINGLESTEP, stepped)
+      : next == Next::kSystemCall ? Trace(PTRACE_SYSCALL, stepped)
+                                  : Trace(PTRACE_CONT, stepped);
   if (stepped != 0 && !is_resumed) {
     return Fail(absl::StrCat("ptrace: ", strerror(errno)));
   }
@@ -163,8 +166,9 @@ bool SteppedProcess::Resume(bool to_system_call) {
     }
     if (stop.ended) {
       other_.reset();  // the first thread continues to EndSteps()
-    } else if (stop.tid == stepped &&
-               stop.signal == (to_system_call ? kSystemCallStop : SIGTRAP)) {
+    } else if (stop.tid == stepped && next != Next::kEnd &&
+               stop.signal ==
+                   (next == Next::kSystemCall ? kSystemCallStop : SIGTRAP)) {
       return true;
     } else {
       return Fail(
@@ -173,7 +177,11 @@ bool SteppedProcess::Resume(bool to_system_call) {
   }
 }
 
-bool SteppedProcess::Step() { return Resume(/*to_system_call=*/false); }
+bool SteppedProcess::Step() { return Resume(Next::kInstruction); }
+
+bool SteppedProcess::RunToEnd() {
+  return !Resume(Next::kEnd) && error_.empty();
+}
 
 #ifdef __x86_64__
 
@@ -199,7 +207,7 @@ bool SteppedProcess::made_system_call() const {
 std::optional<uint64_t> SteppedProcess::NextSystemCall() {
   if (in_system_call_) {
     in_system_call_ = false;
-    if (!Resume(/*to_system_call=*/true)) return std::nullopt;
+    if (!Resume(Next::kSystemCall)) return std::nullopt;
     if (injected_error_) {
       ChangeRegisters(tid(), [this](user_regs_struct* registers) {
         registers->rax = static_cast<uint64_t>(-int64_t{*injected_error_});
@@ -207,7 +215,7 @@ std::optional<uint64_t> SteppedProcess::NextSystemCall() {
       injected_error_.reset();
     }
   }
-  if (!Resume(/*to_system_call=*/true)) return std::nullopt;
+  if (!Resume(Next::kSystemCall)) return std::nullopt;
   in_system_call_ = true;
   user_regs_struct registers;
   if (ptrace(PTRACE_GETREGS, tid(), nullptr, &registers) != 0) {

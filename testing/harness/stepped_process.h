@@ -65,6 +65,10 @@ class SteppedProcess {
   // of bytes of write(2) and pwrite(2).
   void HalveSystemCall();
 
+  // Runs to EndSteps() without a stop. Returns true if it was reached;
+  // otherwise error() is set. Requires: no system call is about to fail.
+  bool RunToEnd();
+
   // Sends SIGKILL and waits until all threads of the process have ended.
   void Kill();
 
@@ -78,7 +82,8 @@ class SteppedProcess {
   };
   Stop Wait();
   pid_t tid() const;
-  bool Resume(bool to_system_call);
+  enum class Next { kInstruction, kSystemCall, kEnd };
+  bool Resume(Next next);
   bool RunMainTo(int signal);
   bool FreezeOther();
   bool Fail(const std::string& error);
