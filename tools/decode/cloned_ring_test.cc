@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -69,7 +70,7 @@ void Clone(const std::string& directory, int64_t process_id, uint8_t machine) {
                 absl::StrCat(".", process_id, ".", kIdPrefix)}});
   };
   RingHeader cloned = header;
-  for (uint8_t i = 0; i < sizeof cloned.ring_id; ++i) {
+  for (size_t i = 0; i < sizeof cloned.ring_id; ++i) {
     cloned.ring_id[i] = static_cast<uint8_t>(i + 1);
     cloned.boot_id[i] = machine;
   }
