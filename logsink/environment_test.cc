@@ -41,7 +41,7 @@ class EnvironmentTest : public ::testing::Test {
   }
 };
 
-TEST_F(EnvironmentTest, WithoutVariablesNothingChanges) {
+TEST_F(EnvironmentTest, AbsentVariablesChangeNothing) {
   RingLogSinkOptions code;
   code.directory = "/code";
   code.compression_level = 3;
@@ -96,7 +96,7 @@ TEST_F(EnvironmentTest, ValueFromCodeIsNamedAsOption) {
       ::testing::StartsWith("ringlog option retention.max_bytes is 1024GiB; "));
 }
 
-TEST_F(EnvironmentTest, UnparsableValueIsAnsweredBySyntax) {
+TEST_F(EnvironmentTest, SyntaxErrorNamesExpectedSyntax) {
   const auto message = [](const char* variable, const char* value) {
     Clear();
     setenv(variable, value, 1);

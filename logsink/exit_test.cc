@@ -1,5 +1,5 @@
 // Runs processes that log and end in every way in which a process can end.
-// Checks the table in logsink/install.h by the decoder, before and after a
+// Checks the table in logsink/install.h with the decoder, before and after a
 // recovery.
 
 #include <sched.h>
@@ -120,8 +120,8 @@ TEST_F(ExitTest, RecordsOfExitHandlersAreKept) {
   ExpectLog({"main", "at exit", "destroyed", "destroyed"});
 }
 
-// A thread logs until the process ends. Its records are kept up to the first
-// that is dropped.
+// A thread logs until the process ends. All of its records before the first
+// dropped one are kept.
 TEST_F(ExitTest, RecordsDuringExitAreKeptInOrder) {
   EXPECT_EQ(RunChild([this] {
               MustInstall();
@@ -264,8 +264,8 @@ TEST_F(UnwritableTest, RingFileLosesNothing) {
 class ClosedDescriptorsTest : public ExitTest {
  protected:
   // Logs errors in a child process without stdin, stdout and stderr. Checks
-  // that none of its files has one of these descriptors, where Abseil's output
-  // would go.
+  // that none of its files has one of these descriptors, because Abseil may
+  // write to them.
   void LogErrors() {
     for (const int fd : {0, 1, 2}) close(fd);
     RingLogSink* const sink = MustInstall();
@@ -322,17 +322,17 @@ bool RunAsFirstProcess(const std::function<void()>& body, int* status) {
   return *status != kNotPermitted;
 }
 
-// A container that restarts with the same volume: each life is process 1, on a
-// host of the same name and boot.
+// A container restarts with the same volume. Its program is process 1 after
+// each start, on a host of the same name and boot.
 TEST_F(ExitTest, ProcessOneRecoversEarlierProcessOne) {
-  constexpr int kLives = 3;
-  for (int life = 0; life < kLives; ++life) {
+  constexpr int kStarts = 3;
+  for (int start = 0; start < kStarts; ++start) {
     int status = -1;
     if (!RunAsFirstProcess(
             [&] {
               if (getpid() != 1) _exit(1);
               RingLogSink* const sink = MustInstall();
-              LOG(INFO) << "life " << life;
+              LOG(INFO) << "start " << start;
               if (!WaitForRecovery(absl::InfiniteDuration())) _exit(2);
               // Only the ring of this process is left, although the process
               // before it had the same id.
@@ -345,14 +345,14 @@ TEST_F(ExitTest, ProcessOneRecoversEarlierProcessOne) {
             &status)) {
       GTEST_SKIP() << "creating a pid namespace is not permitted";
     }
-    ASSERT_EQ(status, 0) << "life " << life;
+    ASSERT_EQ(status, 0) << "start " << start;
   }
-  ExpectLog({"life 0", "life 1", "life 2"});
+  ExpectLog({"start 0", "start 1", "start 2"});
 }
 
 // Two containers share a volume: process 1 of the second does not recover the
 // ring of process 1 of the first.
-TEST_F(ExitTest, ProcessOneSparesLivingProcessOne) {
+TEST_F(ExitTest, ProcessOneKeepsRingOfLivingProcessOne) {
   Signal is_ready, may_end;
   const pid_t other = StartChild([&] {
     int status = 0;

@@ -43,7 +43,7 @@ using ::testing::StartsWith;
 
 void InstallHandler(void (*writerfn)(const char*) = &FailureWriter) {
   absl::FailureSignalHandlerOptions options;
-  options.symbolize_stacktrace = false;  // takes long, and is not under test
+  options.symbolize_stacktrace = false;  // slow, and not under test
   options.writerfn = writerfn;
   absl::InstallFailureSignalHandler(options);
 }
@@ -206,7 +206,7 @@ TEST_F(FailureTest, ReportFollowsStackOfFatalRecord) {
 
 std::atomic<int> g_in_handler{0};
 
-// A handler of our own, because Abseil's lets only one thread in.
+// A handler for several threads at once. Abseil's handler admits only one.
 void ReportTogether(int) {
   FailureWriter("*** SIGUSR1 in ");
   g_in_handler.fetch_add(1);

@@ -1,5 +1,4 @@
-// Checks the operations of a sink while it has two directories: each of them
-// covers both.
+// Checks that each operation of a sink with two directories covers both.
 
 #include <cstdint>
 #include <string>

@@ -54,7 +54,7 @@ class FallbackProcessTest : public FallbackFixture {
     if (!sink.ok() || !WaitForRecovery(absl::Minutes(10))) _exit(100);
     return *sink;
   }
-  // Installs the sink and fails over to the fallback directory; the record
+  // Installs the sink and fails over to the fallback directory. The record
   // "waits" stays in the first ring.
   RingLogSink* InstallAndFailOver() {
     RingLogSink* const sink = MustInstall();
@@ -314,7 +314,7 @@ TEST_F(FallbackProcessTest, ErrorNamesBothUnusableDirectories) {
                     HasSubstr(options_.fallback_directory)));
 }
 
-TEST_F(FallbackProcessTest, SameDirectoryIsRefusedByAnyName) {
+TEST_F(FallbackProcessTest, SameDirectoryWithAnotherNameIsRefused) {
   std::filesystem::create_directory(options_.directory);
   const std::string link = base_ + "/link";
   std::filesystem::create_directory_symlink(options_.directory, link);
@@ -328,7 +328,7 @@ TEST_F(FallbackProcessTest, SameDirectoryIsRefusedByAnyName) {
                            "; must be a directory other than option "
                            "directory, or nothing"));
   }
-  // Nor a directory that does not exist yet.
+  // The directory need not exist yet.
   options_.directory += "/logs";
   options_.fallback_directory = link + "/logs";
   EXPECT_TRUE(absl::IsInvalidArgument(RingLogSink::Create(options_).status()));

@@ -10,7 +10,7 @@
 //     thread.
 //
 // Oracle: the records that the test logs, and libzstd. This file replaces
-// pwrite(2), so that it can fail a number of times.
+// pwrite(2), so that a number of calls fail.
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -84,15 +84,15 @@ class Load {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
   }
-  // Checks that each record is there once, and in order in each directory.
+  // Checks that each record is in the log once, and in order in each directory.
   void ExpectAllIn(const std::vector<std::string>& directories) const {
     std::array<std::vector<int>, 2> found;
     for (size_t t = 0; t < found.size(); ++t) found[t].resize(logged_[t]);
     for (const std::string& directory : directories) {
       std::array<uint64_t, 2> next = {};
       for (const std::string& line : AllLines(directory)) {
-        // The gap of a thread that a busy machine stopped for a second. Its
-        // record follows; if it is missing, the check at the end fails.
+        // A busy machine may stop a thread for a second. Then a gap precedes
+        // the thread's record. The last check finds a missing record.
         if (line[0] == ' ' || absl::StrContains(line, " ringlog:0] ")) continue;
         const std::vector<std::string> words =
             absl::StrSplit(TextOfLine(line), ' ');
@@ -133,7 +133,7 @@ class Load {
   std::vector<std::thread> threads_;
 };
 
-TEST_F(FallbackTest, LosesAndDoublesNothingUnderLoad) {
+TEST_F(FallbackTest, KeepsEachRecordOnceUnderLoad) {
   options_.rotation.max_segment_bytes = 4096;
   Open();
   Load load(sink_.get());
@@ -222,7 +222,7 @@ TEST_F(FallbackTest, WaitingRecordsPrecedeNewOnes) {
   Block();
   std::vector<std::string> waiting;
   while (!sink_->uses_fallback()) {
-    // Few enough that the ring does not get full.
+    // 1000 records do not fill the ring.
     if (waiting.size() < 1000) {
       waiting.push_back(absl::StrCat("waits ", waiting.size()));
       Log(waiting.back());
@@ -243,7 +243,7 @@ TEST_F(FallbackTest, WaitingRecordsPrecedeNewOnes) {
   EXPECT_EQ(texts.back(), "new");
   texts.pop_back();
   EXPECT_EQ(texts.size(), in_first);
-  // The last of them may have been logged during the fail-over.
+  // The last waiting record may be in the fallback directory.
   const std::vector<std::string> second = TextsIn(options_.fallback_directory);
   texts.insert(texts.end(), second.begin(), second.end());
   waiting.push_back("elsewhere");
@@ -275,7 +275,7 @@ TEST_F(FallbackTest, LostRingIsReplacedBeforeReturn) {
 
 // One ring with records does not prevent the deletion of the other.
 TEST_F(FallbackTest, FailedCloseKeepsOnlyItsRing) {
-  // Called while Close() closes the fallback segment: the record must not be
+  // Logs while Close() closes the fallback segment. The record must not be
   // dropped.
   options_.on_segment_closed = [this](const std::string&) {
     LOG(INFO).ToSinkOnly(sink_.get()) << "meanwhile";

@@ -44,7 +44,7 @@ bool IsStack(const LoggedRecord& record) {
 struct Death {
   std::string name;
   void (*die)();
-  bool has_stack;  // and ends by abort(), otherwise by _exit(1)
+  bool has_stack;  // if true, abort() ends the process, otherwise _exit(1)
 };
 std::ostream& operator<<(std::ostream& out, const Death& death) {
   return out << death.name;
@@ -181,7 +181,7 @@ class KillingSink : public absl::LogSink {
   }
 };
 
-TEST(FatalOrderTest, MessageIsSafeBeforeStackIsCollected) {
+TEST(FatalOrderTest, MessageIsInRingBeforeStackIsCollected) {
   const std::string directory = MakeTestDirectory();
   const int status = RunToDeath([&] {
     MustInstall(DyingOptions(directory));

@@ -95,7 +95,8 @@ TEST_F(FlagsTest, CommandLineSetsOptions) {
   EXPECT_EQ(options->compression_level, 7);
 }
 
-// Also if the flag has the default value, because the code may set another one.
+// A flag with the default value also counts, because the code may set another
+// value.
 TEST_F(FlagsTest, FlagOverridesVariableAndCode) {
   RingLogSinkOptions code = OptionsOfCode();
   code.compression_level = 9;
@@ -115,7 +116,7 @@ TEST_F(FlagsTest, FlagOverridesVariableAndCode) {
   EXPECT_EQ(options->rotation.max_segment_bytes, 1u << 20);
 }
 
-TEST_F(FlagsTest, InvalidValueIsRefusedWithValidOnes) {
+TEST_F(FlagsTest, ErrorNamesValidValues) {
   for (const OptionRow& row : OptionTable()) {
     // A path may be any text.
     if (std::holds_alternative<PathOption>(row.kind)) continue;

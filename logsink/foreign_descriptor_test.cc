@@ -1,6 +1,6 @@
-// Programs that close all descriptors after the sink was created, as daemons
-// do, and then open files of their own. These get the numbers of the ring, of
-// the segment and of directories.
+// Programs that close all descriptors after the sink was created, like daemons,
+// and then open other files. These files get the descriptor numbers of the
+// ring, of the segment and of directories.
 //
 // Invariants checked:
 //   - The program's files have what the program wrote, and stay open, also in
@@ -43,7 +43,8 @@ using ::testing::IsEmpty;
 // More than the descriptors that a sink has.
 constexpr int kFiles = 16;
 
-// Returns the number of ringlog's lines; a leak checker may add its own.
+// Returns the number of ringlog's lines in `err`. A leak checker may add
+// others.
 size_t WarningsIn(const std::string& err) {
   const std::vector<std::string> parts = absl::StrSplit(err, "ringlog: ");
   return parts.size() - 1;
@@ -59,7 +60,8 @@ class ForeignDescriptorTest : public ForkFixture {
   static void CloseAllDescriptors() {
     for (int fd = 3; fd < 256; ++fd) close(fd);
   }
-  // Does so, and opens files of the program.
+  // Closes all descriptors but 0 to 2, and opens files of the program, which
+  // get the numbers of the closed descriptors.
   void TakeAllDescriptors() {
     CloseAllDescriptors();
     for (int i = 0; i < kFiles; ++i) {
@@ -73,7 +75,7 @@ class ForeignDescriptorTest : public ForkFixture {
       return fstat(fd, &st) == 0 && st.st_size == 4;
     });
   }
-  // Asks as another process does.
+  // Returns true if another process would find the ring locked.
   static bool RingIsLocked(const std::string& path) {
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     const absl::StatusOr<bool> is_locked = IsLocked(fd, path);
@@ -106,7 +108,7 @@ class ForeignDescriptorTest : public ForkFixture {
   int logged_ = 0;
 };
 
-TEST_F(ForeignDescriptorTest, InstalledSinkLeavesFilesOfProgramAlone) {
+TEST_F(ForeignDescriptorTest, InstalledSinkDoesNotChangeFilesOfProgram) {
   std::string err;
   ASSERT_EQ(RunChild(
                 [this] {
@@ -136,8 +138,7 @@ TEST_F(ForeignDescriptorTest, InstalledSinkLeavesFilesOfProgramAlone) {
   EXPECT_EQ(WarningsIn(err), 1u) << err;
 }
 
-// The files are opened again under the numbers that they had.
-TEST_F(ForeignDescriptorTest, FreeNumbersAreUsedAgain) {
+TEST_F(ForeignDescriptorTest, ReopensFilesWithTheirDescriptorNumbers) {
   std::string err;
   ASSERT_EQ(RunChild(
                 [this] {
@@ -179,7 +180,7 @@ TEST_F(ForeignDescriptorTest, ClosedSinkLeavesFilesOfProgramOpen) {
 }
 
 // With `sync`, fdatasync(2) of another file would report records as durable.
-TEST_F(ForeignDescriptorTest, SyncedRecordsAreInSegmentAllTheSame) {
+TEST_F(ForeignDescriptorTest, SyncedRecordsAreInSegment) {
   options_.sync = true;
   ASSERT_EQ(RunChild([this] {
               RingLogSink* const sink = MustInstall();

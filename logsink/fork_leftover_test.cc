@@ -70,8 +70,8 @@ class ForkLeftoverTest : public ForkFixture {
   }
 };
 
-// Forks children that log and are killed. Some of them have already written a
-// part into segments.
+// Forks children that log and are killed. Every second child has written some
+// of its records to a segment.
 void KillChildren(RingLogSink* sink) {
   for (int c = 0; c < kChildren; ++c) {
     const int status = AwaitChild(StartChild([&] {
@@ -95,8 +95,8 @@ std::vector<std::string> TextsOfChildren() {
   return texts;
 }
 
-// There is no start in between. A second sink of the parent looks for leftovers
-// at once, not after a minute.
+// The program does not start again. A second sink of the parent looks for
+// leftovers at once, not after a minute.
 TEST_F(ForkLeftoverTest, LivingParentRecoversKilledChildren) {
   std::vector<std::string> expected = TextsOfChildren();
   expected.insert(expected.end(), {"before", "after"});
@@ -124,8 +124,8 @@ TEST_F(ForkLeftoverTest, LivingParentRecoversKilledChildren) {
 }
 
 TEST_F(ForkLeftoverTest, RetentionHoldsForKilledChildren) {
-  // Enough for a few rings, which retention does not delete before they are
-  // recovered.
+  // The limit permits a few rings, because retention does not delete them
+  // before they are recovered.
   options_.rotation.max_segment_bytes = 4 << 10;
   options_.retention.max_bytes = 512 << 10;
   EXPECT_EQ(
@@ -152,7 +152,7 @@ TEST_F(ForkLeftoverTest, ChildDoesNotRecoverAtStart) {
                   // Starts the flusher of the child.
                   sink->Flush();
                   if (HasThread("ringlog-recover")) _exit(1);
-                  // Waits for a round that was due at once.
+                  // If a round was due at once, waits for it.
                   WaitForRecovery(absl::InfiniteDuration());
                   raise(SIGKILL);
                 }));
@@ -163,7 +163,7 @@ TEST_F(ForkLeftoverTest, ChildDoesNotRecoverAtStart) {
             0);
 }
 
-// A sink that Install() does not know.
+// Install() did not create the second sink.
 TEST_F(ForkLeftoverTest, NextSinkRecoversKilledSecondSink) {
   const auto log = [](RingLogSink* sink, const char* text) {
     LOG(INFO).ToSinkOnly(sink) << text;

@@ -2,7 +2,7 @@
 //
 // Invariants checked:
 //   - Each record of a process and of its forked children is in the log once,
-//     in whatever way each of them ends.
+//     however each of them ends.
 //   - Each process has its own ring and segments. A child that does not log has
 //     none.
 //   - A dead process counts as dead although its children live.
@@ -64,7 +64,7 @@ class ForkTest : public ForkFixture {
 
   // Compares the decoded log with `texts` before and after a recovery.
   void ExpectEachOnce(const std::vector<std::string>& texts) {
-    for (const char* when : {"before the recovery", "after it"}) {
+    for (const char* when : {"before the recovery", "after the recovery"}) {
       const Decoded decoded = DecodeAll({directory_});
       EXPECT_EQ(decoded.result.exit_status(), 0) << when;
       EXPECT_THAT(decoded.texts, UnorderedElementsAreArray(texts)) << when;
@@ -75,7 +75,7 @@ class ForkTest : public ForkFixture {
 };
 
 // Ends the calling child process unless `child` exits with status 0.
-void MustEndWell(pid_t child) {
+void MustSucceed(pid_t child) {
   if (AwaitChild(child) != 0) _exit(101);
 }
 
@@ -84,7 +84,7 @@ TEST_F(ForkTest, ChildHasItsOwnRingAndSegments) {
               RingLogSink* const sink = MustInstall();
               LOG(INFO) << "parent, before";
               const std::string parents_ring = sink->ring_path();
-              MustEndWell(StartChild([&] {
+              MustSucceed(StartChild([&] {
                 if (sink->ring_path() != parents_ring) _exit(1);
                 LOG(INFO) << "child";
                 if (sink->ring_path() == parents_ring) _exit(2);
@@ -114,10 +114,10 @@ TEST_F(ForkTest, SilentChildCreatesNoFiles) {
         RingLogSink* const sink = MustInstall();
         const std::string parents_ring = sink->ring_path();
         LOG(INFO) << "parent";
-        MustEndWell(StartChild([] { execl("/bin/true", "true", nullptr); }));
-        MustEndWell(StartChild([] { _exit(0); }));
-        MustEndWell(StartChild([] { exit(0); }));
-        MustEndWell(StartChild([&] {
+        MustSucceed(StartChild([] { execl("/bin/true", "true", nullptr); }));
+        MustSucceed(StartChild([] { _exit(0); }));
+        MustSucceed(StartChild([] { exit(0); }));
+        MustSucceed(StartChild([&] {
           sink->Flush();
           if (!sink->Close().ok()) _exit(1);
           if (FilesIn(directory_, ".ring").size() != 1) _exit(2);
@@ -139,7 +139,7 @@ TEST_F(ForkTest, ChildOfClosedSinkLogsNothing) {
   EXPECT_EQ(RunChild([this] {
               RingLogSink* const sink = MustInstall();
               if (!sink->Close().ok()) _exit(1);
-              MustEndWell(StartChild([&] {
+              MustSucceed(StartChild([&] {
                 LOG(INFO) << "late";
                 if (!FilesIn(directory_, ".ring").empty()) _exit(2);
               }));
@@ -151,7 +151,7 @@ TEST_F(ForkTest, ChildOfClosedSinkLogsNothing) {
 TEST_F(ForkTest, RecordsOfChildsExitHandlersAreKept) {
   EXPECT_EQ(RunChild([this] {
               MustInstall();
-              MustEndWell(StartChild(
+              MustSucceed(StartChild(
                   [] { atexit([] { LOG(INFO) << "at exit of the child"; }); }));
               if (FilesIn(directory_, ".ring").size() != 1) _exit(2);
             }),
@@ -164,7 +164,7 @@ TEST_F(ForkTest, ChildOfInMemorySinkHasItsOwnMemory) {
               absl::SetStderrThreshold(absl::LogSeverityAtLeast::kInfinity);
               const auto sink = RingLogSink::CreateInMemory(options_);
               if (!sink.ok()) _exit(1);
-              MustEndWell(StartChild([&] {
+              MustSucceed(StartChild([&] {
                 LOG(INFO).ToSinkOnly(sink->get()) << "child";
                 if (!(*sink)->Close().ok()) _exit(2);
               }));
@@ -178,12 +178,12 @@ TEST_F(ForkTest, GrandchildrenLogAlsoFromThreads) {
   EXPECT_EQ(RunChild([this] {
               MustInstall();
               LOG(INFO) << "first";
-              MustEndWell(StartChild([] {
+              MustSucceed(StartChild([] {
                 // This child has no ring yet.
-                MustEndWell(StartChild([] { LOG(INFO) << "early third"; }));
+                MustSucceed(StartChild([] { LOG(INFO) << "early third"; }));
                 LOG(INFO) << "second";
                 std::thread([] {
-                  MustEndWell(StartChild([] { LOG(INFO) << "third"; }));
+                  MustSucceed(StartChild([] { LOG(INFO) << "third"; }));
                   LOG(INFO) << "thread of the second";
                 }).join();
               }));
@@ -198,7 +198,7 @@ TEST_F(ForkTest, ThreadsOfChildShareItsRing) {
   constexpr int kThreads = 8;
   EXPECT_EQ(RunChild([this] {
               MustInstall();
-              MustEndWell(StartChild([this] {
+              MustSucceed(StartChild([this] {
                 std::atomic<int> ready{0};
                 std::vector<std::thread> threads;
                 for (int t = 0; t < kThreads; ++t) {
@@ -222,10 +222,10 @@ TEST_F(ForkTest, ThreadsOfChildShareItsRing) {
 
 // The parent forks while its threads are in any state. Every child logs from
 // two threads, and ends in one of several ways.
-TEST_F(ForkTest, LosesAndDoublesNothingUnderLoad) {
+TEST_F(ForkTest, KeepsEachRecordOnceUnderLoad) {
   constexpr int kThreads = 3, kChildren = 15, kRecords = 20;
-  const auto log = [](const std::string& who) {
-    for (int i = 0; i < kRecords; ++i) LOG(INFO) << who << " " << i;
+  const auto log = [](const std::string& name) {
+    for (int i = 0; i < kRecords; ++i) LOG(INFO) << name << " " << i;
   };
   std::vector<int> logged(kThreads);
   EXPECT_EQ(RunChild([&] {
@@ -278,7 +278,7 @@ TEST_F(ForkTest, LosesAndDoublesNothingUnderLoad) {
     }
   }
   std::sort(expected.begin(), expected.end());
-  for (const char* when : {"before the recovery", "after it"}) {
+  for (const char* when : {"before the recovery", "after the recovery"}) {
     std::vector<std::string> found = DecodeAll({directory_}).texts;
     std::sort(found.begin(), found.end());
     EXPECT_TRUE(found == expected)
@@ -303,13 +303,13 @@ TEST_F(ForkTest, SpawnedProgramsDoNotDisturbLog) {
                                 environ) != 0) {
                   _exit(1);
                 }
-                MustEndWell(child);
+                MustSucceed(child);
                 child = vfork();
                 if (child == 0) {
                   execv("/bin/true", argv);
                   _exit(2);
                 }
-                MustEndWell(child);
+                MustSucceed(child);
                 if (FilesIn(directory_, ".ring").size() != 1) _exit(3);
               }
               thread.join();
@@ -345,9 +345,9 @@ TEST_F(ForkTest, DeadParentIsRecoveredWhileChildrenLive) {
             }),
             SIGKILL);
   ASSERT_THAT(FilesIn(directory_, ".ring"), SizeIs(2));
-  const RecoveredLeftovers sweep = Recover();
-  EXPECT_THAT(sweep.errors, IsEmpty());
-  EXPECT_THAT(sweep.recovered, SizeIs(1)) << "the parent's, and it alone";
+  const RecoveredLeftovers leftovers = Recover();
+  EXPECT_THAT(leftovers.errors, IsEmpty());
+  EXPECT_THAT(leftovers.recovered, SizeIs(1)) << "only the ring of the parent";
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
   may_end.Send();
   may_end.Send();
@@ -366,15 +366,16 @@ TEST_F(ForkTest, RingIsRecoveredAfterExec) {
     _exit(1);
   });
   is_ready.Await();
-  const RecoveredLeftovers sweep = Recover();
-  EXPECT_THAT(sweep.errors, IsEmpty());
-  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  const RecoveredLeftovers leftovers = Recover();
+  EXPECT_THAT(leftovers.errors, IsEmpty());
+  EXPECT_THAT(leftovers.recovered, SizeIs(1));
   ASSERT_EQ(kill(child, SIGKILL), 0);
-  EXPECT_EQ(AwaitChild(child), SIGKILL) << "it was alive until now";
+  EXPECT_EQ(AwaitChild(child), SIGKILL)
+      << "the process was alive during the recovery";
   ExpectEachOnce({"before exec"});
 }
 
-TEST_F(ForkTest, RingWithClosedDescriptorIsNotTaken) {
+TEST_F(ForkTest, RingWithClosedDescriptorIsNotRecovered) {
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
     RingLogSink* const sink = MustInstall();
@@ -391,9 +392,9 @@ TEST_F(ForkTest, RingWithClosedDescriptorIsNotTaken) {
     _exit(0);
   });
   is_ready.Await();
-  const RecoveredLeftovers sweep = Recover();
-  EXPECT_THAT(sweep.errors, IsEmpty());
-  EXPECT_THAT(sweep.recovered, IsEmpty());
+  const RecoveredLeftovers leftovers = Recover();
+  EXPECT_THAT(leftovers.errors, IsEmpty());
+  EXPECT_THAT(leftovers.recovered, IsEmpty());
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(1));
   may_end.Send();
   EXPECT_EQ(AwaitChild(child), 0);
@@ -409,7 +410,8 @@ TEST_F(ForkTest, ChildWithoutRingLogsAndWarnsOnce) {
                   LOG(INFO) << "parent";
                   const std::string away = directory_ + "/away";
                   WriteFile(away, "");
-                  // At once, because the flusher creates a missing directory.
+                  // Exchanges both names at once, because the flusher creates a
+                  // missing directory.
                   const auto exchange = [&] {
                     if (renameat2(AT_FDCWD, options_.ring_directory.c_str(),
                                   AT_FDCWD, away.c_str(), RENAME_EXCHANGE)) {
@@ -417,7 +419,7 @@ TEST_F(ForkTest, ChildWithoutRingLogsAndWarnsOnce) {
                     }
                   };
                   exchange();
-                  MustEndWell(StartChild([] {
+                  MustSucceed(StartChild([] {
                     for (int i = 0; i < 3; ++i) LOG(INFO) << "child " << i;
                   }));
                   exchange();

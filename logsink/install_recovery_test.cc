@@ -49,14 +49,14 @@ class InstallRecoveryTest : public BackgroundRecoveryFixture {
   RingLogSinkOptions options_;
 };
 
-TEST_F(InstallRecoveryTest, EndWaitsForRecovery) {
+TEST_F(InstallRecoveryTest, ExitWaitsForRecovery) {
   LeaveRing("record");
   EXPECT_EQ(RunChild([&] { MustInstall(); }), 0);
   EXPECT_THAT(Rings(), IsEmpty());
   EXPECT_THAT(Texts(), Contains("record"));
 }
 
-TEST_F(InstallRecoveryTest, EndWaitsAtMostASecond) {
+TEST_F(InstallRecoveryTest, ExitWaitsAtMostASecond) {
   Gate gate;
   gate.ring = LeaveRing("record");
   g_gate = &gate;
@@ -71,7 +71,8 @@ TEST_F(InstallRecoveryTest, EndWaitsAtMostASecond) {
   const absl::Duration duration = MonotonicTime() - begin;
   EXPECT_GE(duration, absl::Seconds(1));
   EXPECT_LT(duration, absl::Seconds(30));
-  EXPECT_THAT(Rings(), ElementsAre(gate.ring)) << "it is not recovered yet";
+  EXPECT_THAT(Rings(), ElementsAre(gate.ring))
+      << "the ring is not recovered yet";
   EXPECT_THAT(Texts(), Contains("own"));
 }
 

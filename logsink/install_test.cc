@@ -90,9 +90,9 @@ TEST_P(SignalTest, RecordsBeforeSignalAreKeptOnce) {
   ASSERT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(WTERMSIG(status), GetParam());
   EXPECT_THAT(FilesIn(directory, ".ring"), SizeIs(1));
-  const RecoveredLeftovers sweep = RecoverAll(directory);
-  EXPECT_THAT(sweep.errors, IsEmpty());
-  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  const RecoveredLeftovers leftovers = RecoverAll(directory);
+  EXPECT_THAT(leftovers.errors, IsEmpty());
+  EXPECT_THAT(leftovers.recovered, SizeIs(1));
   EXPECT_EQ(Texts(directory), ExpectedTexts());
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
@@ -111,11 +111,11 @@ TEST(InstallTest, NextStartRecoversKilledProcess) {
   const int status = RunChild([&] {
     MustInstall(Options(directory));
     if (!WaitForRecovery(absl::Minutes(10))) _exit(101);
-    LOG(INFO) << "second life";
+    LOG(INFO) << "second process";
   });
   EXPECT_EQ(status, 0);
   std::vector<std::string> expected = ExpectedTexts();
-  expected.push_back("second life");
+  expected.push_back("second process");
   EXPECT_EQ(Texts(directory), expected);
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
@@ -149,7 +149,7 @@ TEST(InstallTest, StaticDestructorsMayLog) {
   EXPECT_THAT(FilesIn(directory, ".ring"), IsEmpty());
 }
 
-TEST(InstallTest, UnderscoreExitIsLikeKill) {
+TEST(InstallTest, UnderscoreExitKeepsRecordsInRing) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
@@ -221,7 +221,8 @@ TEST(InstallTest, ExitOfForkedChildKeepsParentsFiles) {
   EXPECT_EQ(RunChild([&] {
               MustInstall(Options(directory));
               LOG(INFO) << "before";
-              // The child's leak check would report what the thread owns.
+              // Otherwise the child's leak check would report the memory of the
+              // recovery thread.
               WaitForRecovery(absl::Minutes(10));
               absl::FlushLogSinks();
               const pid_t child = Fork();
@@ -288,7 +289,7 @@ TEST(InstallTest, ShortLivedProcessRecoversKilledOne) {
   EXPECT_EQ(Texts(directory), ExpectedTexts());
 }
 
-// Whether a record is kept depends on its time. No record is doubled.
+// A record during exit may be kept or dropped, but not duplicated.
 TEST(InstallTest, RecordsDuringExitAreKeptOnceOrDropped) {
   const std::string directory = MakeTestDirectory();
   EXPECT_EQ(RunChild([&] {
@@ -304,7 +305,7 @@ TEST(InstallTest, RecordsDuringExitAreKeptOnceOrDropped) {
   bool reports_drops = false;
   for (const std::string& text : Texts(directory)) {
     if (text == "first") continue;
-    ASSERT_FALSE(reports_drops) << "a record after those that were dropped";
+    ASSERT_FALSE(reports_drops) << "a record follows dropped ones";
     // If the sink could not write all records, its ring stays, and recovery
     // reports the drops.
     reports_drops = absl::StrContains(text, "the sink was closed");

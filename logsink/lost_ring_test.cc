@@ -52,8 +52,8 @@ class LostRingTest : public FallbackFixture {
     options_.ring_bytes = 64 << 10;
   }
 
-  // Call it after a Flush(): then the flusher looks for its ring only when the
-  // next segment begins, or after seconds.
+  // Moves the directory. Requires: Flush() was called. Then the flusher looks
+  // for its ring only when the next segment begins, or after seconds.
   void Move() const {
     std::filesystem::rename(options_.directory, moved_);
     std::filesystem::create_directory(options_.directory);
@@ -106,7 +106,7 @@ TEST_F(LostRingTest, KillAfterMoveOfDirectoryLosesNothing) {
   EXPECT_THAT(AllTexts(), ElementsAre("before", "moved", "noticed", "after"));
 }
 
-TEST_F(LostRingTest, SymlinkThatPointsElsewhereMovesRing) {
+TEST_F(LostRingTest, ChangedSymlinkReplacesRing) {
   const std::string other = base_ + "/other";
   std::filesystem::create_directory(moved_);
   std::filesystem::create_directory(other);
@@ -139,11 +139,11 @@ TEST_F(LostRingTest, DeletedRingIsReplaced) {
   EXPECT_THAT(FilesIn(options_.directory, ".ring"), IsEmpty());
 }
 
-// The process need not wait for a segment to end.
+// The flusher notices the loss before the next segment begins.
 TEST_F(LostRingTest, IdleProcessNoticesLossWithinSeconds) {
   Open();
   const std::string before = sink_->ring_path();
-  // Longer than until the first check.
+  // This takes longer than the flusher's first search for its ring.
   Log("before");
   WaitUntilWritten(1);
   Move();
@@ -167,12 +167,12 @@ TEST_F(LostRingTest, ReplacedRingIsEmptiedAndDeleted) {
   const RingLogSinkCounters counters = sink_->counters();
   EXPECT_EQ(counters.written_records, 2u);
   EXPECT_EQ(counters.used_slots, 0u);
-  // Calls for all records work on.
+  // Calls that wait for all records still succeed.
   sink_->Flush();
   EXPECT_TRUE(sink_->Rotate().ok());
 }
 
-// The records wait in the ring until its path leads to it again.
+// The records stay in the ring until the ring is at its path again.
 TEST_F(LostRingTest, MissingParentLosesNothingAndIsReportedOnce) {
   std::string err;
   const std::string parent = base_ + "/parent";
@@ -220,9 +220,9 @@ TEST_F(LostRingTest, ForkedChildLogsToNewDirectory) {
   EXPECT_THAT(TextsIn(options_.directory), ElementsAre("child"));
 }
 
-// Threads log without pause while the directory moves. Some of them append to
-// the old ring after it was replaced.
-TEST_F(LostRingTest, LoadDuringMoveLosesAndDoublesNothing) {
+// Threads log without pause while the directory is moved. Some of them append
+// to the old ring after it was replaced.
+TEST_F(LostRingTest, MoveUnderLoadKeepsEachRecordOnce) {
   options_.ring_bytes = 4 << 20;
   options_.overflow = OverflowPolicy::kBlock;
   options_.block_deadline = absl::Minutes(10);

@@ -60,7 +60,7 @@ class NoLocksTest : public ForkFixture {
     return absl::StrCat("/dev/shm/ringlog-", user_.id(),
                         number == 0 ? "" : absl::StrCat(".", number));
   }
-  // Logs as the user, and dies. Returns stderr.
+  // Runs a process of `user_` that logs and dies. Returns its stderr.
   std::string LogAndDie() {
     std::string err;
     EXPECT_TRUE(WIFSIGNALED(RunChild(
@@ -129,9 +129,9 @@ TEST_F(NoLocksTest, RetentionLimitsHold) {
   EXPECT_THAT(Texts(), ElementsAre("record 3", "record 4"));
 }
 
-// Attack: another user takes the name first, with a directory that all may
-// write to, with a symlink, and with a file.
-TEST_F(NoLocksTest, ForeignFilesOfTheseNamesAreNotUsed) {
+// Attack: another user first makes a directory that all may write to, a symlink
+// and a file with these names.
+TEST_F(NoLocksTest, ForeignFilesWithTheseNamesAreNotUsed) {
   if (!MayActForOtherUsers()) GTEST_SKIP() << "needs files of another user";
   const std::string target = MakeTestDirectory();
   ASSERT_EQ(chmod(target.c_str(), 0777), 0);
@@ -147,7 +147,7 @@ TEST_F(NoLocksTest, ForeignFilesOfTheseNamesAreNotUsed) {
   EXPECT_THAT(Texts(), UnorderedElementsAre("child", "in the ring"));
 }
 
-// An own directory that others may enter is not used either.
+// The directory belongs to the user of the process.
 TEST_F(NoLocksTest, DirectoryThatOthersMayEnterIsNotUsed) {
   ASSERT_EQ(mkdir(SharedMemoryName(0).c_str(), 0700), 0);
   ASSERT_EQ(chmod(SharedMemoryName(0).c_str(), 0750), 0);

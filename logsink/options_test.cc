@@ -31,8 +31,8 @@ RingLogSinkOptions Good() {
   return options;
 }
 
-// The allowed values in the words of the option, and lists of accepted and
-// refused texts, separated by |.
+// The description of the allowed values, and lists of accepted and refused
+// texts, separated by |.
 struct Bounds {
   absl::string_view name;
   absl::string_view allowed;
@@ -129,7 +129,7 @@ TEST_P(OptionTest, RefusedValueIsNamed) {
                 ::testing::StartsWith(
                     absl::StrCat("flag --x is ", text.empty() ? "empty" : text,
                                  "; must be ", GetParam().allowed)));
-    EXPECT_EQ(row().Print(options), before) << "unchanged";
+    EXPECT_EQ(row().Print(options), before) << "the option has changed";
   }
 }
 
@@ -166,7 +166,7 @@ struct BadValue {
 };
 class BadValueTest : public ::testing::TestWithParam<BadValue> {};
 
-TEST_P(BadValueTest, IsRefusedByName) {
+TEST_P(BadValueTest, ErrorNamesOption) {
   RingLogSinkOptions options = Good();
   GetParam().spoil(&options);
   const absl::Status status = CheckOptions(options);
@@ -221,7 +221,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"compression_level",
                  [](auto* o) { o->compression_level = 20; }, "20"}));
 
-// Rotation by time is enough for a limit in bytes.
+// Rotation by time also permits a limit in bytes.
 TEST(RelationsTest, LimitInBytesNeedsRotation) {
   RingLogSinkOptions options = Good();
   options.retention.max_bytes = uint64_t{1} << 30;
@@ -238,7 +238,7 @@ struct Relation {
 };
 class RelationTest : public ::testing::TestWithParam<Relation> {};
 
-TEST_P(RelationTest, IsRefusedByName) {
+TEST_P(RelationTest, ErrorNamesOption) {
   RingLogSinkOptions options = Good();
   GetParam().set(&options);
   const absl::Status status = CheckOptions(options);

@@ -181,9 +181,9 @@ TEST_F(OverflowTest, FatalRecordEntersFullRing) {
   });
   EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << status;
   blocked_.Unblock();
-  const RecoveredLeftovers sweep =
+  const RecoveredLeftovers leftovers =
       RecoverLeftovers(options_.ring_directory, options_.directory);
-  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(leftovers.errors, IsEmpty());
   EXPECT_THAT(ReadLog(options_.directory).texts, Contains("the reason"));
   EXPECT_THAT(AllText(options_.directory),
               HasSubstr(" 1 INFO, 1 WARNING, 1 ERROR records dropped"));
@@ -271,7 +271,7 @@ TEST_F(OverflowTest, FlightRecorderKeepsLastRecords) {
   EXPECT_EQ(Count(log.gaps[0], Severity::kInfo), 1000 - log.texts.size());
 }
 
-// Appends a record as the sink does, with a text that stops its thread in the
+// Appends a record like the sink, with a text that stops the thread in the
 // middle of Append().
 TEST_F(OverflowTest, StuckWriterIsReportedAndSkipped) {
   auto sink = RingLogSink::Create(options_);
@@ -294,7 +294,7 @@ TEST_F(OverflowTest, StuckWriterIsReportedAndSkipped) {
   const uint64_t position = ring.tail_position() - 1;
   LOG(INFO) << "after";
   while (sink_->counters().skipped_slots == 0) absl::FlushLogSinks();
-  page.LetGo();
+  page.Resume();
   stuck.join();
   Close();
   const Log log = ReadLog(options_.directory);

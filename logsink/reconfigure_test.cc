@@ -202,7 +202,7 @@ TEST_F(ReconfigureTest, InvalidOptionIsRefused) {
   EXPECT_EQ(sink_->Reconfigure(options_), CheckOptions(options_));
 }
 
-// The objects that a callback holds are destroyed with it, while the sink
+// The objects that a replaced callback holds are destroyed while the sink
 // lives.
 TEST_F(ReconfigureTest, ReplacedOptionsAreDestroyed) {
   Open();
@@ -216,7 +216,8 @@ TEST_F(ReconfigureTest, ReplacedOptionsAreDestroyed) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
-// From several threads, because each use of options delays their destruction.
+// Each use of the options delays their destruction, so several threads replace
+// them.
 TEST_F(ReconfigureTest, ManyThreadsMayReconfigure) {
   Open();
   std::vector<std::thread> threads;
@@ -261,7 +262,7 @@ TEST_F(ReconfigureTest, ForkedChildHasItsOwnOptions) {
                                    EndsWith("] parent's warning"),
                                    ::testing::StartsWith("E")));
   EXPECT_THAT(Segments(), SizeIs(3))
-      << "two of them are the child's, by its own options";
+      << "the option of the child makes two of them";
 }
 
 TEST_F(ReconfigureTest, TakenRecordsAreKept) {

@@ -185,9 +185,8 @@ TEST_F(RingLogSinkTest, RecordAfterCloseIsCounted) {
   sink_.reset();
 }
 
-// A limit on the length of files stands for a disk that does not accept the end
-// of the last segment. The ring is then empty and sealed, and stays for
-// recovery.
+// A limit on the length of files simulates a disk without room for the end of
+// the last segment. The ring is then empty and sealed, and stays for recovery.
 TEST_F(RingLogSinkTest, RecordAfterFailedCloseIsCounted) {
   options_.overflow = OverflowPolicy::kBlock;
   options_.block_deadline = absl::Seconds(10);
@@ -275,16 +274,16 @@ TEST_F(RingLogSinkTest, ForkedChildDoesNotDeleteParentsRing) {
   EXPECT_THAT(AllText(options_.directory), EndsWith("] after\n"));
 }
 
-TEST_F(RingLogSinkTest, DirectoryErrorHasReason) {
+TEST_F(RingLogSinkTest, DirectoryErrorNamesCause) {
   WriteFile(directory_ + "/file", "");
-  for (const auto& [directory, why] :
+  for (const auto& [directory, cause] :
        {std::pair("/missing/logs", "its parent directory does not exist"),
         std::pair("/file", "a file has this name"),
         std::pair("/file/logs", "its parent is a file")}) {
     options_.directory = directory_ + directory;
     EXPECT_THAT(std::string(RingLogSink::Create(options_).status().message()),
                 StartsWith(absl::StrCat("make directory ", options_.directory,
-                                        ": ", why)));
+                                        ": ", cause)));
   }
 }
 

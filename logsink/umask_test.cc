@@ -1,6 +1,6 @@
 // Programs with a umask that takes rights from the owner of a file. The files
-// of the log must have them all the same, because recovery runs as the same
-// user.
+// of the log must have these rights nevertheless, because recovery runs as the
+// same user.
 //
 // Oracle: the modes that stat(2) reports, and libzstd.
 

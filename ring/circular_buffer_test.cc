@@ -162,26 +162,28 @@ TEST(CircularBufferTest, DestroysPoppedAndReplacedElements) {
   EXPECT_EQ(token.use_count(), 2);
 }
 
-TEST(CircularBufferTest, ThrowingMoveLeavesTheRest) {
-  struct Bomb {
-    explicit Bomb(int v) : value(v) {}
+TEST(CircularBufferTest, ThrowingMoveKeepsOtherElements) {
+  struct ThrowsOnMove {
+    explicit ThrowsOnMove(int v) : value(v) {}
     // NOLINTNEXTLINE(performance-noexcept-move-constructor): it may throw.
-    Bomb(Bomb&& other) : value(other.value) {
+    ThrowsOnMove(ThrowsOnMove&& other) : value(other.value) {
       if (value == 13) throw std::runtime_error("13");
     }
     int value;
   };
-  CircularBuffer<Bomb> buffer(2);
-  buffer.push_back(Bomb(1));
-  buffer.push_back(Bomb(2));
-  EXPECT_EQ(Thrown<std::runtime_error>([&] { buffer.push_back(Bomb(13)); }),
-            "13");
+  CircularBuffer<ThrowsOnMove> buffer(2);
+  buffer.push_back(ThrowsOnMove(1));
+  buffer.push_back(ThrowsOnMove(2));
+  EXPECT_EQ(
+      Thrown<std::runtime_error>([&] { buffer.push_back(ThrowsOnMove(13)); }),
+      "13");
   ASSERT_EQ(buffer.size(), 1u);
   EXPECT_EQ(buffer.front().value, 2);
-  EXPECT_EQ(Thrown<std::runtime_error>([&] { buffer.push_front(Bomb(13)); }),
-            "13");
+  EXPECT_EQ(
+      Thrown<std::runtime_error>([&] { buffer.push_front(ThrowsOnMove(13)); }),
+      "13");
   ASSERT_EQ(buffer.size(), 1u);
-  buffer.push_front(Bomb(3));
+  buffer.push_front(ThrowsOnMove(3));
   EXPECT_EQ(buffer.pop_back().value, 2);
   EXPECT_EQ(buffer.pop_back().value, 3);
 }

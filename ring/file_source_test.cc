@@ -51,7 +51,7 @@ class FileSourceTest : public ::testing::Test {
   std::unique_ptr<FileSource> source_;
 };
 
-TEST_F(FileSourceTest, AnyPieceCanBeRead) {
+TEST_F(FileSourceTest, ReadsBytesAtAnyOffset) {
   std::mt19937_64 random(TestSeed());
   const auto below = [&](uint64_t n) { return random() % n; };
   std::string content(3 << 20, '\0');
@@ -75,7 +75,7 @@ TEST_F(FileSourceTest, AnyPieceCanBeRead) {
   }
 }
 
-TEST_F(FileSourceTest, HolesOfASparseFileAreKnown) {
+TEST_F(FileSourceTest, FindsHolesOfSparseFile) {
   constexpr uint64_t kData = 10 << 20;
   constexpr uint64_t kSize = 64 << 20;
   Open();
@@ -89,12 +89,12 @@ TEST_F(FileSourceTest, HolesOfASparseFileAreKnown) {
   EXPECT_EQ(source_->EndOfHole(kSize), kSize);
   // A window ends with the data.
   EXPECT_EQ(source_->Read(kData, 1)->size(), kBlock);
-  // A piece that was asked for is complete.
+  // The view has all requested bytes, also those of a hole.
   EXPECT_EQ(source_->Read(kData, 2 * kBlock)->size(), 2 * kBlock);
   EXPECT_EQ(source_->Read(kSize - 1, 2)->size(), 1u);
 }
 
-TEST_F(FileSourceTest, FewHolesAreRead) {
+TEST_F(FileSourceTest, ReadsHolesOfSmallFile) {
   Open();
   ASSERT_EQ(ftruncate(fd_, 1 << 19), 0);
   Make();
@@ -116,7 +116,7 @@ TEST_F(FileSourceTest, FileThatHasBecomeShorterIsAnError) {
                 ": it has become shorter: 262151 bytes instead of 524288");
 }
 
-TEST_F(FileSourceTest, ErrorOfReadingNamesTheFile) {
+TEST_F(FileSourceTest, ReadErrorNamesFile) {
   Open(O_WRONLY | O_CREAT);
   Write(0, "x");
   Make();

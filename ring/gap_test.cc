@@ -84,13 +84,13 @@ TEST(GapTest, DropGapsAreDifferencesByCause) {
   }
 }
 
-TEST(GapTest, NoDropsAreNoGap) {
+TEST(GapTest, EqualCountersReturnNoGap) {
   DropCounts counts = {};
   counts[1][2] = 7;
   EXPECT_TRUE(DropGaps(counts, counts, 1).empty());
 }
 
-TEST(GapTest, DecreasedCountersAreNoGap) {
+TEST(GapTest, DecreasedCountersReturnNoGap) {
   DropCounts before = {};
   before[0][0] = UINT64_MAX;
   EXPECT_TRUE(DropGaps({}, before, 1).empty());

@@ -66,7 +66,7 @@ class RecoveryBoundsTest : public ::testing::Test {
   std::string bytes_;
 };
 
-TEST_F(RecoveryBoundsTest, WordOneLapAheadAddsNothing) {
+TEST_F(RecoveryBoundsTest, WordOneLapAheadAddsNoRecord) {
   RunOneLap();
   Write("a");
   Die();
@@ -77,13 +77,13 @@ TEST_F(RecoveryBoundsTest, WordOneLapAheadAddsNothing) {
       bytes_ = intact;
       SetWord(offset, offset + 8, state);
       EXPECT_THAT(Recovered(), ElementsAre("a")) << offset;
-      SlotAt(offset)[20] ^= 1;  // no content contradicts the word
+      SlotAt(offset)[20] ^= 1;  // the content does not contradict the word
       EXPECT_THAT(Recovered(), ElementsAre("a")) << offset;
     }
   }
 }
 
-TEST_F(RecoveryBoundsTest, UnfinishedAtAnyStageIsReported) {
+TEST_F(RecoveryBoundsTest, UnfinishedRecordIsReportedAtAnyStage) {
   RunOneLap();
   const std::string before = ring_.Bytes();
   Write("a");
@@ -126,7 +126,7 @@ TEST_F(RecoveryBoundsTest, DamagedLastRecordIsReported) {
   std::memcpy(SlotAt(9), SlotAt(8), 128);
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
   bytes_ = intact;
-  std::memset(SlotAt(9), 0, 8);  // the word alone
+  std::memset(SlotAt(9), 0, 8);  // only the word
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]"));
   SetWord(9, 9 + 8, SlotState::kFilled);
   SlotAt(9)[40] ^= 1;
@@ -152,7 +152,7 @@ TEST_F(RecoveryBoundsTest, ZeroedSlotOfLaterLapIsALoss) {
   Die();
   Fill(9, '\0');
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]", "c"));
-  Fill(14, '\0');  // had no content
+  Fill(14, '\0');  // this slot had no content
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+9]", "c"));
 }
 
@@ -173,7 +173,7 @@ TEST_F(RecoveryBoundsTest, RecordWithDamagedFirstSlotIsOneGap) {
   EXPECT_THAT(Recovered(), ElementsAre("a", "[missing +9..+11]", "b"));
 }
 
-TEST_F(RecoveryBoundsTest, ReleasedIsNoGapWithDamagedCursor) {
+TEST_F(RecoveryBoundsTest, ReleasedRecordIsNoGapWithDamagedCursor) {
   Write("0");
   Persist();
   ring_.Release();
@@ -191,7 +191,7 @@ TEST_F(RecoveryBoundsTest, ReleasedIsNoGapWithDamagedCursor) {
   }
 }
 
-TEST_F(RecoveryBoundsTest, HalfReleasedIsNoGapWithDamagedCursor) {
+TEST_F(RecoveryBoundsTest, PartlyReleasedBatchIsNoGapWithDamagedCursor) {
   Write("0");
   Persist();
   ring_.Release();
@@ -209,7 +209,7 @@ TEST_F(RecoveryBoundsTest, HalfReleasedIsNoGapWithDamagedCursor) {
   EXPECT_THAT(Recovered(), ElementsAre("3"));
 }
 
-TEST_F(RecoveryBoundsTest, FreeAfterFilledIsALossWithoutCursor) {
+TEST_F(RecoveryBoundsTest, FreeSlotAfterFilledOneIsALossWithoutCursor) {
   Write("0");
   Write("1");
   Write("2");

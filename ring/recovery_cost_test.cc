@@ -85,7 +85,7 @@ TEST(RecoveryCostTest, FullRingTakesOneWindow) {
   EXPECT_LE(cost.read_bytes, 2 * 64 * kMiB + 2 * kMiB);
 }
 
-TEST(RecoveryCostTest, SparseRingOf4GiBCostsItsBlocks) {
+TEST(RecoveryCostTest, ReadsOnlyBlocksOfSparseRing) {
   const std::string path = MakeSparseRing(MakeTestDirectory(), kMaxSlotCount);
   Counts expected;
   expected.records = 1;
@@ -97,7 +97,7 @@ TEST(RecoveryCostTest, SparseRingOf4GiBCostsItsBlocks) {
   EXPECT_LE(cost.read_bytes, kMiB);
 }
 
-TEST(RecoveryCostTest, LongRecordTakesItsLimit) {
+TEST(RecoveryCostTest, LongRecordTakesLimitedMemory) {
   const std::string path = MakeRingOfLongRecord(MakeTestDirectory());
   Counts expected;
   expected.records = 1;
@@ -112,7 +112,7 @@ TEST(RecoveryCostTest, GapsTakeNoMemory) {
   EXPECT_LE(CostOfRecovery(path, expected).memory_bytes, 2 * kMiB);
 }
 
-TEST(RecoveryCostTest, CrashReportsTakeTheirLimit) {
+TEST(RecoveryCostTest, CrashReportsTakeLimitedMemory) {
   const std::string path = MakeRingOfCrashReports(MakeTestDirectory());
   Counts expected;
   expected.records = 1;

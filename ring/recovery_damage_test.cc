@@ -6,8 +6,7 @@
 //    its bytes, and once. Records are in order.
 // 3. One damaged byte in the slots costs at most the record that it belongs to,
 //    and a gap reports that record. The gap is a loss, unless the damaged word
-//    is that of a record being written, which cannot be distinguished from the
-//    truth.
+//    equals that of a record that is being written.
 // 4. One damaged byte elsewhere costs no record.
 
 #include <algorithm>
@@ -76,7 +75,7 @@ class RecoveryDamageTest : public ::testing::Test {
   }
 
   // Checks invariant 2 for the current bytes_.
-  Records Check(absl::string_view what) {
+  Records Check(absl::string_view label) {
     Records found;
     gaps_.clear();
     for (const auto from : {RecoverFrom::kEverything, RecoverFrom::kCursor}) {
@@ -86,12 +85,12 @@ class RecoveryDamageTest : public ::testing::Test {
       gaps_ = ring->gaps;
       uint64_t next = 0;
       for (const RecoveredRecord& record : ring->records) {
-        EXPECT_GE(record.position, next) << what;
+        EXPECT_GE(record.position, next) << label;
         next = record.position + record.slot_count;
         const auto written = ever_written_.find(record.position);
         if (written == ever_written_.end() || record.body != written->second ||
             record.head != "h") {
-          ADD_FAILURE() << what
+          ADD_FAILURE() << label
                         << ": returned a record that was never written at "
                         << record.position;
         }
@@ -108,7 +107,7 @@ class RecoveryDamageTest : public ::testing::Test {
     }
     return nullptr;
   }
-  bool SaysBeingWritten(uint64_t position) const {
+  bool HasWordOfRecordBeingWritten(uint64_t position) const {
     uint64_t word;
     std::memcpy(&word, &bytes_[SlotOffset(ring_.header(), position)],
                 sizeof word);
@@ -116,18 +115,18 @@ class RecoveryDamageTest : public ::testing::Test {
   }
   // Checks invariants 3 and 4.
   void CheckOneByte(size_t offset, bool in_slots) {
-    const std::string what = absl::StrCat("byte ", offset);
-    const Records found = Check(what);
+    const std::string label = absl::StrCat("byte ", offset);
+    const Records found = Check(label);
     int lost = 0;
     for (const auto& [position, body] : remaining_) {
       if (found.count(position) != 0) continue;
       ++lost;
       const Gap* const gap = GapAt(position);
-      ASSERT_NE(gap, nullptr) << what << ": " << position;
-      EXPECT_TRUE(IsLoss(gap->cause) || SaysBeingWritten(position))
-          << what << ": " << position;
+      ASSERT_NE(gap, nullptr) << label << ": " << position;
+      EXPECT_TRUE(IsLoss(gap->cause) || HasWordOfRecordBeingWritten(position))
+          << label << ": " << position;
     }
-    EXPECT_LE(lost, in_slots ? 1 : 0) << what;
+    EXPECT_LE(lost, in_slots ? 1 : 0) << label;
   }
   bool InSlots(size_t offset) const {
     return offset >= ring_.header().slots_offset;
@@ -160,12 +159,12 @@ TEST_F(RecoveryDamageTest, ReplacedByteCostsAtMostItsRecord) {
   MakeRing();
   for (size_t offset = 0; offset < bytes_.size(); ++offset) {
     if (InCrashArea(offset)) continue;
-    const char was = bytes_[offset];
+    const char before = bytes_[offset];
     for (const int value : {0x00, 0xff, 0x01, 0x03, 0x80}) {
       bytes_[offset] = static_cast<char>(value);
       CheckOneByte(offset, InSlots(offset));
     }
-    bytes_[offset] = was;
+    bytes_[offset] = before;
   }
 }
 
@@ -238,7 +237,8 @@ TEST_F(RandomDamageTest, ReturnsOnlyWrittenRecords) {
     readable += !found.empty();
   }
   printf("%d of %d damaged rings still returned records\n", readable, kRounds);
-  EXPECT_GT(readable, kRounds / 2) << "the damage is too coarse to test much";
+  EXPECT_GT(readable, kRounds / 2)
+      << "most damaged rings have no readable record";
 }
 
 }  // namespace

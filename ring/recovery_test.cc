@@ -1,5 +1,5 @@
-// Tests of recovery. The rings are made by the Ring class; the damage is done
-// by hand to a copy of their bytes.
+// Tests of recovery. The class Ring makes the rings. The tests damage a copy of
+// their bytes.
 
 #include "ringlog/ring/recovery.h"
 
@@ -140,7 +140,7 @@ TEST_F(RecoveryTest, TornSlotIsReportedNotReturned) {
   EXPECT_THAT(Everything(), ElementsAre("a", "[unfinished +1..+1]", "b"));
 }
 
-TEST_F(RecoveryTest, ReadsPastGaps) {
+TEST_F(RecoveryTest, ReadsRecordsAfterGaps) {
   Write("a");
   ClaimOnly();
   Write("b");
@@ -153,7 +153,7 @@ TEST_F(RecoveryTest, ReadsPastGaps) {
                           "[unfinished +3..+4]", "c", "[unfinished +6..+6]"));
 }
 
-TEST_F(RecoveryTest, UnfinishedIsNotALoss) {
+TEST_F(RecoveryTest, UnfinishedRecordIsNotALoss) {
   ClaimOnly();
   Die();
   const auto ring = RecoverRing(bytes_, RecoverFrom::kCursor);
@@ -270,7 +270,7 @@ TEST_F(RecoveryTest, DamagedWordIsALoss) {
   EXPECT_THAT(Everything(), ElementsAre("a", "[missing +1..+1]"));
 }
 
-TEST_F(RecoveryTest, WildWordOfFreeSlotAddsNothing) {
+TEST_F(RecoveryTest, InvalidWordOfFreeSlotAddsNoRecord) {
   RunLaps(1);
   WriteEach({"a", "b"});
   Die();
@@ -345,8 +345,7 @@ TEST_F(RecoveryTest, RecoversUnalignedCopy) {
   ClaimOnly();
   Write("c");
   Die();
-  // The bytes have neither their file, nor their process, nor an aligned
-  // address.
+  // The copy has no file, no process and no aligned address.
   const std::string moved = "x" + bytes_;
   EXPECT_THAT(RecoverBytes(absl::string_view(moved).substr(1)),
               ElementsAre("a", "b", "[unfinished +2..+2]", "c"));

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "ringlog/ring/os/monotonic_time.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring_header.h"
 
 namespace ringlog {
@@ -203,7 +204,7 @@ Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
     if (!claim) return AppendResult::kDropped;
     if (Commit(*claim, severity, head, body)) break;
   }
-  if (result == AppendResult::kTruncated) Slots::Add(&live_->truncated, 1);
+  if (result == AppendResult::kTruncated) AddRelaxed(&live_->truncated, 1);
   return result;
 }
 
@@ -288,7 +289,7 @@ std::optional<SlotRange> Ring::Skip(uint64_t end, int64_t* thread_id) {
 }
 
 void Ring::PublishCursor(uint64_t end_position, absl::string_view state) {
-  const uint64_t valid = Slots::Get(&live_->cursor_selector) & 1;
+  const uint64_t valid = LoadRelaxed(&live_->cursor_selector) & 1;
   PersistCursor cursor = {};
   cursor.sequence = live_->cursor[valid].sequence + 1;
   cursor.end_position = end_position;
@@ -354,8 +355,8 @@ absl::Status Ring::Sync(SyncMode mode) {
 }
 
 uint64_t Ring::dropped(DropCause cause, Severity severity) const {
-  return Slots::Get(&live_->dropped[static_cast<size_t>(cause)]
-                                   [static_cast<size_t>(severity)]);
+  return LoadRelaxed(&live_->dropped[static_cast<size_t>(cause)]
+                                    [static_cast<size_t>(severity)]);
 }
 
 DropCounts Ring::dropped() const {
@@ -370,11 +371,11 @@ DropCounts Ring::dropped() const {
 }
 
 void Ring::CountDrop(DropCause cause, Severity severity) {
-  Slots::Add(&live_->dropped[static_cast<size_t>(cause)]
+  AddRelaxed(&live_->dropped[static_cast<size_t>(cause)]
                             [static_cast<size_t>(severity)],
              1);
 }
 
-uint64_t Ring::truncated() const { return Slots::Get(&live_->truncated); }
+uint64_t Ring::truncated() const { return LoadRelaxed(&live_->truncated); }
 
 }  // namespace ringlog

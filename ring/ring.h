@@ -337,12 +337,12 @@ class Ring {
   // Counts a record that the caller did not try to append.
   void CountDrop(DropCause cause, Severity severity);
   // Return the counters of the flusher. The flusher writes them with
-  // Slots::Set() and Slots::Add(); any thread reads them with Slots::Get().
+  // StoreRelaxed() and AddRelaxed(); any thread reads them with LoadRelaxed().
   // `ringlog inspect` shows them.
   FlusherCounters* flusher_counters() { return &live_->flusher; }
   const FlusherCounters& flusher_counters() const { return live_->flusher; }
   // Returns the rotation request that other processes write. The flusher
-  // accesses it with Slots::Get() and Slots::Set().
+  // accesses it with LoadRelaxed() and StoreRelaxed().
   RotationRequest* rotation_request() { return &live_->rotation; }
 
  private:

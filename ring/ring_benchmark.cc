@@ -290,7 +290,7 @@ void BM_Recover(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * (state.range(0) << 20));
 }
 
-// As the next start does it: through a window, from the page cache.
+// Recovers like the next start: through a window, from the page cache.
 void BM_RecoverFile(benchmark::State& state) {
   const std::string path = MakeLeftover(state.range(0));
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -20,6 +20,7 @@
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/memory_source.h"
 #include "ringlog/ring/os/process_identity.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/ring_recovery.h"
@@ -267,7 +268,7 @@ absl::Status Ring::ResumeAfterDeath() {
   release_position_ = begin;
   // The next publication overwrites cursor 1.
   live_->cursor[0] = found.cursor;
-  Slots::Set(&live_->cursor_selector, uint64_t{0});
+  StoreRelaxed(&live_->cursor_selector, uint64_t{0});
   return absl::OkStatus();
 }
 

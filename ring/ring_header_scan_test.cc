@@ -63,22 +63,22 @@ std::vector<std::string> Printed(const RecoveredRing& ring) {
 }
 
 // Expects the same records and gaps as with the original header.
-void ExpectRebuilt(const std::string& bytes, absl::string_view what) {
+void ExpectRebuilt(const std::string& bytes, absl::string_view label) {
   const std::string stripped = WithoutHeaders(bytes);
   const absl::StatusOr<RingHeader> rebuilt = RebuildRingHeader(stripped);
-  ASSERT_TRUE(rebuilt.ok()) << what << ": " << rebuilt.status();
+  ASSERT_TRUE(rebuilt.ok()) << label << ": " << rebuilt.status();
   const RingHeader header = *ParseRingHeader(bytes);
-  EXPECT_EQ(rebuilt->slot_count, header.slot_count) << what;
-  EXPECT_EQ(rebuilt->slot_bytes, header.slot_bytes) << what;
-  EXPECT_EQ(rebuilt->slots_offset, header.slots_offset) << what;
-  EXPECT_EQ(rebuilt->live_offset, header.live_offset) << what;
-  EXPECT_EQ(rebuilt->file_bytes, header.file_bytes) << what;
+  EXPECT_EQ(rebuilt->slot_count, header.slot_count) << label;
+  EXPECT_EQ(rebuilt->slot_bytes, header.slot_bytes) << label;
+  EXPECT_EQ(rebuilt->slots_offset, header.slots_offset) << label;
+  EXPECT_EQ(rebuilt->live_offset, header.live_offset) << label;
+  EXPECT_EQ(rebuilt->file_bytes, header.file_bytes) << label;
   EXPECT_EQ(ChecksumSeed(rebuilt->ring_id), ChecksumSeed(header.ring_id));
   for (const RecoverFrom from :
        {RecoverFrom::kEverything, RecoverFrom::kCursor}) {
     EXPECT_EQ(Printed(RecoverRing(stripped, *rebuilt, from)),
               Printed(*RecoverRing(bytes, from)))
-        << what;
+        << label;
   }
 }
 
@@ -215,8 +215,8 @@ TEST(RingHeaderScanTest, RandomBytesAreRejected) {
   }
 }
 
-// Positions that are valid in one geometry with impossible lengths, or all
-// equal.
+// The positions are all equal, or they are valid in one geometry but the
+// lengths are not.
 TEST(RingHeaderScanTest, HostileSlotsAreRejected) {
   for (const uint32_t body_bytes : {uint32_t{96}, uint32_t{97}, UINT32_MAX}) {
     for (const uint64_t step : {0u, 1u}) {

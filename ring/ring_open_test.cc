@@ -92,7 +92,7 @@ TEST(RingCreateTest, CreateInNamesFileByHeader) {
   unlink((*ring)->path().c_str());
 }
 
-// A file with the ring's name appears after the name was asked for.
+// A file with the ring's name appears after the ring chose the name.
 TEST(RingCreateTest, TakenNameGivesAnotherIdAndName) {
   const std::string directory = MakeTestDirectory();
   std::vector<std::string> names;

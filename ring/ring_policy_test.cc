@@ -36,7 +36,7 @@ int WriteUntilDropped(TestRing& ring, Severity severity) {
 
 // ---- A ring with a successor ----
 
-// The writer appends such a record to the other ring.
+// The writer then appends the record to the successor.
 TEST(SuccessorTest, RecordForSuccessorIsNotCountedAsDropped) {
   for (const OverflowPolicy policy :
        {OverflowPolicy::kDropNewest, OverflowPolicy::kBlock}) {
@@ -56,7 +56,7 @@ TEST(SuccessorTest, RecordForSuccessorIsNotCountedAsDropped) {
   }
 }
 
-// The writer of a slot that was skipped still writes to its memory.
+// The writer of a skipped slot still writes to the slot's memory.
 TEST(SuccessorTest, StuckWriterMayCommitAfterSlotsWereDiscarded) {
   TestRing ring(With(OverflowPolicy::kDropNewest));
   const auto stuck = ring.ring().Claim(Severity::kInfo, 40, 1);
@@ -230,7 +230,8 @@ TEST(OverwriteOldestTest, StuckWriterIsSkipped) {
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
   EXPECT_FALSE(ring.ring().Commit(*stuck, Severity::kInfo, "h", "x"));
   for (int i = 0; i < 8; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
-  EXPECT_EQ(ring.Recover().size(), 8u) << "its slot is used again";
+  EXPECT_EQ(ring.Recover().size(), 8u)
+      << "the slot of the stuck writer is used again";
 }
 
 TEST(OverwriteOldestTest, DropsIfStuckWritersOwnAllSlots) {

@@ -1,5 +1,6 @@
-// Recovery through a window: a source that has only a few bytes at hand, knows
-// holes, or fails, gives the same records, gaps and counts as bytes in memory.
+// Recovery through a window. A source that returns only a few bytes at once, or
+// reports holes, gives the same records, gaps and counts as bytes in memory.
+// Each call returns an error of the source.
 
 #include "ringlog/ring/ring_recovery.h"
 
@@ -31,9 +32,9 @@
 namespace ringlog {
 namespace {
 
-// A source with `window` bytes at hand. A view is invalid after the next call,
-// which AddressSanitizer notices. Aligned pieces of `hole_unit` bytes that are
-// zero are holes; 0: there are none.
+// A source that returns `window` bytes at once. A view is invalid after the
+// next call, so that AddressSanitizer detects a later use. Aligned pieces of
+// `hole_unit` zeros are holes. If `hole_unit` is 0, there are no holes.
 class PiecewiseSource : public RingSource {
  public:
   PiecewiseSource(absl::string_view bytes, size_t window, size_t hole_unit)
@@ -266,7 +267,7 @@ TEST(RingRecoveryTest, RestartGivesTheSameItems) {
   }
 }
 
-TEST(RingRecoveryTest, ErrorOfReadingIsReturnedByAllLaterCalls) {
+TEST(RingRecoveryTest, ReadErrorIsReturnedByAllLaterCalls) {
   TestRing test;
   test.Write("a");
   test.Write(std::string(SmallBody(2), 'b'));

@@ -24,6 +24,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/recovery.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_test_fixture.h"
 
@@ -226,8 +227,8 @@ TEST(RingTest, DamagedSlotIsTakenAsGap) {
 
 // ---- Skip ----
 
-// Other code wrote into the tail, and slots after it are skipped.
-TEST(RingTest, FlusherStopsDespiteWildTail) {
+// Other code has overwritten the tail, and the flusher skips slots up to it.
+TEST(RingTest, FlusherStopsDespiteOverwrittenTail) {
   TestRing ring;
   Ring& r = ring.ring();
   const uint64_t slot_count = r.header().slot_count;
@@ -282,7 +283,7 @@ TEST(RingTest, OthersUseRingAroundStuckWriter) {
       ring.ring().Commit(*stuck, Severity::kInfo, "h", std::string(150, 'x')));
   int written = 0;
   while (ring.Write("x")) ++written;
-  EXPECT_EQ(written, 8) << "its slots are usable again";
+  EXPECT_EQ(written, 8) << "the slots of the stuck writer are usable again";
 }
 
 TEST(RingTest, SkipStopsAtEndAndAtCommitted) {
@@ -333,7 +334,7 @@ TEST(RingTest, DropsAreCountedByCauseAndSeverity) {
       }
     }
   }
-  Slots::Set(&ring.ring().flusher_counters()->records, uint64_t{4711});
+  StoreRelaxed(&ring.ring().flusher_counters()->records, uint64_t{4711});
   const std::string bytes = ring.Bytes();
   const RingLive live = RecoverRing(bytes, RecoverFrom::kCursor)->live;
   n = 1;

@@ -35,6 +35,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/ring/ring_format.h"
+#include "ringlog/ring/slot_access.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
@@ -64,22 +65,25 @@ class Slots {
   // Advances the tail by `count` positions and returns the first, or nothing if
   // more than `limit` would be in use. Except to seal, claim each slot next.
   std::optional<uint64_t> AdvanceTail(uint32_t count, uint64_t limit) {
-    uint64_t tail = Load(&layout_.live->tail, __ATOMIC_RELAXED);
+    uint64_t* const cell = &layout_.live->tail;
+    uint64_t tail = Access::Load(Site::kTailRead, cell, __ATOMIC_RELAXED);
     for (;;) {
       // Pairs with the release in AdvanceReleased(): the flusher no longer uses
       // the slots. A stale tail may be less than `released`; the
       // compare-and-swap below detects a stale tail.
-      const uint64_t released = Load(&layout_.live->released, __ATOMIC_ACQUIRE);
+      const uint64_t released = Access::Load(
+          Site::kTailReadReleased, &layout_.live->released, __ATOMIC_ACQUIRE);
       if (static_cast<int64_t>(tail + count - released) >
           static_cast<int64_t>(limit)) {
-        const uint64_t now = Load(&layout_.live->tail, __ATOMIC_RELAXED);
+        const uint64_t now =
+            Access::Load(Site::kTailReadAgain, cell, __ATOMIC_RELAXED);
         if (now == tail) return std::nullopt;
         tail = now;
         continue;
       }
       // Relaxed: the tail only numbers claims; words order all other accesses.
-      if (CompareAndSwap(&layout_.live->tail, &tail, tail + count,
-                         __ATOMIC_RELAXED)) {
+      if (Access::CompareAndSwap(Site::kTailSwap, cell, &tail, tail + count,
+                                 __ATOMIC_RELAXED)) {
         return tail;
       }
     }
@@ -90,7 +94,7 @@ class Slots {
   bool ClaimSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
     const uint64_t free = WordBefore(position);
-    uint64_t seen = Load(word, __ATOMIC_RELAXED);
+    uint64_t seen = Access::Load(Site::kClaimRead, word, __ATOMIC_RELAXED);
     for (;;) {
       if (seen == free) {
         // Acquire pairs with the release in FreeSlot(): the previous user of
@@ -99,17 +103,19 @@ class Slots {
         // was released before.
         // Death here: kFilling. Recovery reports the position as unfinished,
         // and returns none of the slot's old content.
-        if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kFilling),
-                           __ATOMIC_ACQ_REL)) {
+        if (Access::CompareAndSwap(Site::kClaimSwap, word, &seen,
+                                   PackWord(position, SlotState::kFilling),
+                                   __ATOMIC_ACQ_REL)) {
           return true;
         }
       } else if (position >= layout_.slot_count &&
                  seen == PackWord(position - layout_.slot_count,
                                   SlotState::kSkipped)) {
-        // Advances the mark, so that the flusher need not wait for this
-        // position and the late writer frees the slot for the next lap.
-        if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
-                           __ATOMIC_RELAXED)) {
+        // Advances the mark: the flusher need not wait for this position, and
+        // the late writer frees the slot for the next lap. Release as above.
+        if (Access::CompareAndSwap(Site::kClaimSwapMark, word, &seen,
+                                   PackWord(position, SlotState::kSkipped),
+                                   __ATOMIC_RELEASE)) {
           return false;
         }
       } else {
@@ -159,8 +165,9 @@ class Slots {
     uint64_t* const word = WordOf(position);
     uint64_t seen = PackWord(position, SlotState::kFilling);
     // Release pairs with the acquire in ExamineSlot().
-    if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kFilled),
-                       __ATOMIC_RELEASE)) {
+    if (Access::CompareAndSwap(Site::kCommitSwap, word, &seen,
+                               PackWord(position, SlotState::kFilled),
+                               __ATOMIC_RELEASE)) {
       return true;
     }
     // Erases the header. Otherwise recovery could take the content for a record
@@ -169,7 +176,10 @@ class Slots {
     // The mark may advance to later positions while this loop runs.
     while (WordState(seen) == SlotState::kSkipped) {
       const uint64_t free = PackWord(WordPosition(seen), SlotState::kFree);
-      if (CompareAndSwap(word, &seen, free, __ATOMIC_RELEASE)) break;
+      if (Access::CompareAndSwap(Site::kCommitFreeLate, word, &seen, free,
+                                 __ATOMIC_RELEASE)) {
+        break;
+      }
     }
     return false;
   }
@@ -186,22 +196,24 @@ class Slots {
   // Returns the status of a position. May change the word: if a stuck writer of
   // an earlier lap owns the slot, marks the position as skipped for good.
   SlotStatus ExamineSlot(uint64_t position) {
-    if (position >= Load(&layout_.live->tail, __ATOMIC_RELAXED)) {
+    if (position >= Access::Load(Site::kExamineReadTail, &layout_.live->tail,
+                                 __ATOMIC_RELAXED)) {
       return SlotStatus::kNotClaimed;
     }
     uint64_t* const word = WordOf(position);
     // Pairs with the release in CommitSlot().
-    uint64_t seen = Load(word, __ATOMIC_ACQUIRE);
+    uint64_t seen = Access::Load(Site::kExamineRead, word, __ATOMIC_ACQUIRE);
     while (WordPosition(seen) != position) {
       if (WordState(seen) != SlotState::kSkipped ||
           WordPosition(seen) > position) {
         return SlotStatus::kPending;
       }
-      if (CompareAndSwap(word, &seen, PackWord(position, SlotState::kSkipped),
-                         __ATOMIC_RELAXED)) {
+      // Release as in ClaimSlot(). A failed swap reads as the load above.
+      if (Access::CompareAndSwap(Site::kExamineSwapMark, word, &seen,
+                                 PackWord(position, SlotState::kSkipped),
+                                 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         return SlotStatus::kNothing;
       }
-      seen = Load(word, __ATOMIC_ACQUIRE);  // The failed swap was relaxed.
     }
     switch (WordState(seen)) {
       case SlotState::kFilling:
@@ -219,8 +231,8 @@ class Slots {
   // both states alike.
   // Requires: part 0 was kFilled in ExamineSlot(); no other thread takes.
   void MarkPersisting(uint64_t position) {
-    Store(WordOf(position), PackWord(position, SlotState::kPersisting),
-          __ATOMIC_RELAXED);
+    Access::Store(Site::kMarkPersisting, WordOf(position),
+                  PackWord(position, SlotState::kPersisting), __ATOMIC_RELAXED);
   }
 
   enum class SkipResult {
@@ -233,7 +245,7 @@ class Slots {
   SkipResult TrySkip(uint64_t position) {
     uint64_t* const word = WordOf(position);
     // Pairs with the release in ClaimSlot().
-    uint64_t seen = Load(word, __ATOMIC_ACQUIRE);
+    uint64_t seen = Access::Load(Site::kSkipRead, word, __ATOMIC_ACQUIRE);
     SkipResult result = SkipResult::kRecordSkipped;
     SlotState next = SlotState::kSkipped;
     if (seen == WordBefore(position)) {
@@ -246,8 +258,9 @@ class Slots {
       // The protocol never stores this word: other code wrote into the mapping.
       // Skips the position, for which the flusher would wait forever.
     }
-    return CompareAndSwap(word, &seen, PackWord(position, next),
-                          __ATOMIC_RELAXED)
+    // Release as in ClaimSlot().
+    return Access::CompareAndSwap(Site::kSkipSwap, word, &seen,
+                                  PackWord(position, next), __ATOMIC_RELEASE)
                ? result
                : SkipResult::kNotPending;
   }
@@ -263,15 +276,16 @@ class Slots {
   // kSkipped slot is freed by its writer.
   bool FreeSlot(uint64_t position) {
     uint64_t* const word = WordOf(position);
-    uint64_t seen = Load(word, __ATOMIC_RELAXED);
+    uint64_t seen = Access::Load(Site::kFreeRead, word, __ATOMIC_RELAXED);
     const SlotState state = WordState(seen);
     if (WordPosition(seen) != position ||
         (state != SlotState::kFilled && state != SlotState::kPersisting)) {
       return false;
     }
     // Release pairs with the acquire in ClaimSlot().
-    return CompareAndSwap(word, &seen, PackWord(position, SlotState::kFree),
-                          __ATOMIC_RELEASE);
+    return Access::CompareAndSwap(Site::kFreeSwap, word, &seen,
+                                  PackWord(position, SlotState::kFree),
+                                  __ATOMIC_RELEASE);
   }
 
   // kFilled -> kFree, by a writer that needs the room. Sets `*severity` to the
@@ -282,26 +296,31 @@ class Slots {
     uint64_t seen = PackWord(position, SlotState::kFilled);
     // Pairs with the release in CommitSlot(). The header that is read next is
     // valid only if the word has not changed after it.
-    if (Load(word, __ATOMIC_ACQUIRE) != seen) return false;
+    if (Access::Load(Site::kEvictRead, word, __ATOMIC_ACQUIRE) != seen) {
+      return false;
+    }
     const SlotHeader header = LoadSlotHeader(SlotOf(position));
     // The severity is an array index; a damaged file may have any value.
     *severity = header.part_index == 0 && header.part_count != 0 &&
                         header.severity < kSeverityCount
                     ? header.severity
                     : -1;
-    return CompareAndSwap(word, &seen, PackWord(position, SlotState::kFree),
-                          __ATOMIC_ACQ_REL);
+    return Access::CompareAndSwap(Site::kEvictSwap, word, &seen,
+                                  PackWord(position, SlotState::kFree),
+                                  __ATOMIC_ACQ_REL);
   }
 
   // Lets writers claim the positions below `position` for the next lap.
   void AdvanceReleased(uint64_t position) {
-    Store(&layout_.live->released, position, __ATOMIC_RELEASE);
+    Access::Store(Site::kAdvanceReleased, &layout_.live->released, position,
+                  __ATOMIC_RELEASE);
   }
   // Advances `released` from `position` to `position` + 1. Returns false if
   // another thread has done so. Any thread.
   bool AdvanceReleasedFrom(uint64_t position) {
-    return CompareAndSwap(&layout_.live->released, &position, position + 1,
-                          __ATOMIC_RELEASE);
+    return Access::CompareAndSwap(Site::kAdvanceReleasedFrom,
+                                  &layout_.live->released, &position,
+                                  position + 1, __ATOMIC_RELEASE);
   }
 
   // Resets the words of a dead ring: committed slots of the positions [begin,
@@ -313,65 +332,46 @@ class Slots {
       // The last position before the tail that uses slot i, if there is one.
       const uint64_t back = (tail - 1 - i) & (slot_count() - 1);
       const uint64_t p = tail - 1 - back;
-      uint64_t word = 0;
+      uint64_t next = 0;
       if (back < tail && p >= layout_.first_position) {
-        const uint64_t was = Load(WordOf(p), __ATOMIC_RELAXED);
+        const uint64_t was = word(p);
         const bool stays =
             p >= begin && (was == PackWord(p, SlotState::kFilled) ||
                            was == PackWord(p, SlotState::kPersisting));
-        word = PackWord(p, stays ? SlotState::kFilled : SlotState::kFree);
+        next = PackWord(p, stays ? SlotState::kFilled : SlotState::kFree);
       }
-      Store(WordOf(i), word, __ATOMIC_RELAXED);
+      Access::Store(Site::kResumeAt, WordOf(i), next, __ATOMIC_RELAXED);
     }
-    Store(&layout_.live->tail, tail, __ATOMIC_RELAXED);
-    Store(&layout_.live->released, begin, __ATOMIC_RELEASE);
+    Access::Store(Site::kResumeAt, &layout_.live->tail, tail, __ATOMIC_RELAXED);
+    Access::Store(Site::kResumeAt, &layout_.live->released, begin,
+                  __ATOMIC_RELEASE);
   }
 
   // --- Any thread ------------------------------------------------------------
 
-  uint64_t tail() const { return Load(&layout_.live->tail, __ATOMIC_RELAXED); }
+  uint64_t tail() const {
+    return Access::Load(Site::kReadTail, &layout_.live->tail, __ATOMIC_RELAXED);
+  }
   uint64_t released() const {
-    return Load(&layout_.live->released, __ATOMIC_ACQUIRE);
+    return Access::Load(Site::kReadReleased, &layout_.live->released,
+                        __ATOMIC_ACQUIRE);
   }
   uint64_t word(uint64_t position) const {
-    return Load(WordOf(position), __ATOMIC_RELAXED);
+    return Access::Load(Site::kReadWord, WordOf(position), __ATOMIC_RELAXED);
   }
   unsigned char* SlotOf(uint64_t position) const {
     return layout_.slots +
            (position & (layout_.slot_count - 1)) * layout_.slot_bytes;
   }
-  // Access to counters. Relaxed: counters order nothing, and a reader in
-  // another process may see one counter slightly earlier than another.
-  static void Add(uint64_t* counter, uint64_t n) {
-    __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-  }
-  template <typename T>
-  static T Get(const T* counter) {
-    return __atomic_load_n(counter, __ATOMIC_RELAXED);
-  }
-  template <typename T>
-  static void Set(T* counter, T n) {
-    __atomic_store_n(counter, n, __ATOMIC_RELAXED);
-  }
   // Selects the persist cursor that counts. Release: the cursor is complete.
   // Death here: until the store, the previous cursor counts.
   static void Publish(uint64_t* selector, uint64_t n) {
-    Store(selector, n, __ATOMIC_RELEASE);
+    Access::Store(Site::kPublishCursor, selector, n, __ATOMIC_RELEASE);
   }
 
  private:
-  static uint64_t Load(const uint64_t* p, int order) {
-    return __atomic_load_n(p, order);
-  }
-  static void Store(uint64_t* p, uint64_t value, int order) {
-    __atomic_store_n(p, value, order);
-  }
-  // On failure, sets `*expected` to the current value by a relaxed load.
-  static bool CompareAndSwap(uint64_t* p, uint64_t* expected, uint64_t desired,
-                             int order) {
-    return __atomic_compare_exchange_n(p, expected, desired, /*weak=*/false,
-                                       order, __ATOMIC_RELAXED);
-  }
+  using Access = SlotAccess;
+  using Site = AccessSite;
 
   uint64_t* WordOf(uint64_t position) const {
     return reinterpret_cast<uint64_t*>(SlotOf(position));

@@ -1,5 +1,5 @@
-// Tests of each transition of a slot. Single-threaded, because the subject is
-// which word leads to which.
+// Tests of each transition of a slot. One thread is enough, because the tests
+// compare the words before and after each call.
 
 #include "ringlog/ring/slot.h"
 
@@ -325,7 +325,7 @@ TEST_P(SlotTest, SkippedSlotIsNotReusedBeforeItsWriter) {
     live_->tail = p + 1;
     EXPECT_FALSE(slots_.ClaimSlot(p));
     EXPECT_EQ(slots_.ExamineSlot(p), SlotStatus::kNothing)
-        << "the flusher need not wait for it";
+        << "the flusher need not wait for the writer";
     EXPECT_EQ(WordAt(p), "Skipped+0");
   }
   EXPECT_FALSE(slots_.CommitSlot(first_));
@@ -339,7 +339,8 @@ TEST_P(SlotTest, ExaminationAdvancesMarkBeforeClaim) {
   const uint64_t next = first_ + kSlotCount;
   live_->tail = next + 1;
   EXPECT_EQ(slots_.ExamineSlot(next), SlotStatus::kNothing);
-  EXPECT_FALSE(slots_.ClaimSlot(next)) << "the claim comes after the flusher";
+  EXPECT_FALSE(slots_.ClaimSlot(next))
+      << "the flusher has examined the slot before";
   EXPECT_EQ(WordAt(next), "Skipped+0");
 }
 
@@ -348,7 +349,7 @@ TEST_P(SlotTest, SkippedPositionCannotBeClaimed) {
   const uint64_t p = first_ + kSlotCount;
   ASSERT_EQ(slots_.AdvanceTail(1, kSlotCount), p);
   EXPECT_EQ(slots_.TrySkip(p), SkipResult::kPositionSkipped);
-  EXPECT_FALSE(slots_.ClaimSlot(p)) << "the next lap may have claimed it";
+  EXPECT_FALSE(slots_.ClaimSlot(p)) << "the next lap may have claimed the slot";
   slots_.AdvanceReleased(p + 1);
   EXPECT_TRUE(slots_.ClaimSlot(p + kSlotCount));
 }

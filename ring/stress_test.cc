@@ -145,7 +145,7 @@ class Stress {
     slots_taken_ += taken->slots.slot_count;
     next_position_ = taken->slots.end();
     taken_[header->thread].push_back(header->sequence);
-    // Sometimes one record at a time, sometimes a batch.
+    // Releases one record, or a batch of them.
     if (Mix(next_position_) % 16 < 3) ring_.Release();
     return true;
   }
@@ -240,14 +240,14 @@ class Stress {
   mutable TestRing ring_;
   const uint64_t per_writer_;
   std::array<WriterLog, kWriters> logs_;
-  // The flusher's.
+  // State of the flusher.
   uint64_t next_position_ = 0;
   uint64_t slots_taken_ = 0;
   std::array<std::vector<uint64_t>, kWriters> taken_;
   double seconds_ = 0;
 };
 
-TEST(StressTest, ScaffoldHoldsWithoutThreads) {
+TEST(StressTest, InvariantsHoldWithoutThreads) {
   Stress stress(OverflowPolicy::kDropNewest);
   stress.RunWithoutThreads();
   stress.Check();

@@ -1,5 +1,5 @@
-// Threads that stop in the middle of Append(): the flusher skips and names
-// them.
+// Threads that stop in the middle of Append(). The flusher skips their slots
+// and reports their ids.
 
 #include <cstdint>
 #include <optional>
@@ -50,7 +50,7 @@ class StuckThread {
   ~StuckThread() { End(); }
   void End() {
     if (!thread_.joinable()) return;
-    page_.LetGo();
+    page_.Resume();
     thread_.join();
   }
 
@@ -77,7 +77,7 @@ TEST(StuckWriterTest, EachIsSkippedSeparatelyAndNamed) {
   EXPECT_EQ(thread_id, 4712);
   EXPECT_THAT(ring.ReadAll(), ElementsAre("after"));
   ring.Release();
-  // The thread appends its record again, after the records that came meanwhile.
+  // The thread appends its record again, after the records of other threads.
   one.End();
   ring.Write("last");
   EXPECT_THAT(Bodies(&ring.ring()), ElementsAre(std::string(10, ' '), "last"));

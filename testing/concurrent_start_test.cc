@@ -1,11 +1,11 @@
-// Starts many processes of one program in one directory at the same moment,
-// where as many have just been killed. Some get the process ids of dead ones.
+// Starts eight processes of one program at the same moment, in a directory in
+// which eight others were just killed. Some get the process ids of dead ones.
 //
 // Invariants checked:
-//   - Each process has a ring of its own, and keeps it while it lives.
+//   - Processes share no ring, and each keeps its ring while it lives.
 //   - Each record of a killed process is in the log once, although all
 //     processes try to recover it.
-//   - After each start, the rings of the start before are deleted.
+//   - After each start, the rings of the previous start are deleted.
 //
 // Oracle: a page that the processes share, and libzstd.
 
@@ -106,9 +106,10 @@ std::string TextOf(int start, size_t process) {
   _exit(1);
 }
 
-// Forks. The child gets the process id `dead` if that is free and may be
-// chosen; stores in `*is_allowed` whether ids may be chosen. Sanitizers must
-// intercept each fork, so with a sanitizer they may not.
+// Forks. The child gets the process id `dead` if this id is free and the caller
+// may choose ids. Otherwise stores in `*is_allowed` whether the caller may
+// choose ids. With a sanitizer, it may not, because sanitizers must intercept
+// each fork.
 pid_t ForkAs([[maybe_unused]] pid_t dead, bool* is_allowed) {
 #if defined(ABSL_HAVE_ADDRESS_SANITIZER) || defined(ABSL_HAVE_THREAD_SANITIZER)
   *is_allowed = false;
@@ -127,8 +128,8 @@ pid_t ForkAs([[maybe_unused]] pid_t dead, bool* is_allowed) {
   return fork();
 }
 
-// Waits for all children. If one ends other than by its own SIGKILL, the others
-// would wait at a barrier for ever, so kills them.
+// Waits for all children. If a child ends in another way than by its SIGKILL,
+// kills the others, because they would wait at a barrier for ever.
 void AwaitAll(const std::vector<pid_t>& children) {
   for (size_t left = children.size(); left > 0; --left) {
     int status = 0;
@@ -147,8 +148,8 @@ struct IdReuse {
   size_t count = 0;
 };
 
-// Starts all processes and waits for their death. `*ids` has the ids of the
-// processes of the last start, and gets those of this one.
+// Starts all processes and waits for their death. Replaces the process ids of
+// the previous start in `*ids` by the new ones.
 void StartAll(const std::string& directory, int start,
               std::array<pid_t, kProcesses>* ids, IdReuse* id_reuse) {
   const SharedPage<Rendezvous> rendezvous;
@@ -172,11 +173,10 @@ void StartAll(const std::string& directory, int start,
     paths.insert(rendezvous->ring_paths[process]);
   }
   EXPECT_EQ(paths.size(), kProcesses);
-  // The rings of the start before are deleted.
   EXPECT_EQ(FilesIn(directory, ".ring").size(), kProcesses);
 }
 
-TEST(ConcurrentStartTest, EachRecordIsOnceAndNoRingIsShared) {
+TEST(ConcurrentStartTest, KeepsEachRecordOnceAndSharesNoRing) {
   const std::string directory = MakeTestDirectory();
   const int starts = static_cast<int>(Repetitions(kStarts, kStartsInLongMode));
   std::array<pid_t, kProcesses> ids = {};

@@ -42,6 +42,7 @@
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/record.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/test_records.h"
@@ -80,7 +81,7 @@ class Load {
     }
   }
 
-  // After a failure the threads may still be running.
+  // If an assertion failed, the threads may still be running.
   ~Load() { Join(); }
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
@@ -94,12 +95,12 @@ class Load {
     return ring_->dropped(DropCause::kRingFull, Severity::kInfo);
   }
   uint64_t errors() {
-    return Slots::Get(&ring_->flusher_counters()->write_errors);
+    return LoadRelaxed(&ring_->flusher_counters()->write_errors);
   }
   Flusher* flusher() { return flusher_.get(); }
 
-  // Checks the closed segments and deletes them.
-  void TakeSegments() {
+  // Closes the segment, checks all closed segments, and deletes them.
+  void CheckAndDeleteSegments() {
     ASSERT_TRUE(flusher_->Rotate(kLong).ok());
     const std::vector<std::string> paths = FilesIn(directory_, ".log.zst");
     for (const std::string& path : paths) {
@@ -109,15 +110,15 @@ class Load {
       if (path == paths.back() && !complete) continue;
       ASSERT_TRUE(complete) << path;
       if (path == paths.back() && !IsClosed(path)) continue;
-      TakeText(text);
+      CheckText(text);
       ASSERT_TRUE(std::filesystem::remove(path));
     }
   }
 
-  // Declares that records `begin` to `end` of thread `t` may be missing.
-  void Excuse(size_t t, uint64_t begin, uint64_t end) {
-    excused_[t].resize(std::max<size_t>(excused_[t].size(), end));
-    for (uint64_t n = begin; n < end; ++n) excused_[t][n] = true;
+  // Accepts that records `begin` to `end` - 1 of thread `t` are missing.
+  void AllowMissing(size_t t, uint64_t begin, uint64_t end) {
+    may_be_missing_[t].resize(std::max<size_t>(may_be_missing_[t].size(), end));
+    for (uint64_t n = begin; n < end; ++n) may_be_missing_[t][n] = true;
   }
 
   // Stops the threads and the flusher, and checks all records.
@@ -126,14 +127,14 @@ class Load {
     ASSERT_TRUE(flusher_->Stop().ok());
     for (const std::string& path : FilesIn(directory_, ".log.zst")) {
       bool complete = false;
-      TakeText(Decompress(path, &complete));
+      CheckText(Decompress(path, &complete));
       ASSERT_TRUE(complete) << path;
     }
     for (size_t t = 0; t < kThreads; ++t) {
       found_[t].resize(accepted_[t].size());
-      excused_[t].resize(accepted_[t].size());
+      may_be_missing_[t].resize(accepted_[t].size());
       for (size_t n = 0; n < accepted_[t].size(); ++n) {
-        if (excused_[t][n] && !found_[t][n]) continue;
+        if (may_be_missing_[t][n] && !found_[t][n]) continue;
         ASSERT_EQ(found_[t][n], accepted_[t][n]) << t << " " << n;
         records_ += found_[t][n];
       }
@@ -161,12 +162,12 @@ class Load {
         accepted_[t].push_back(result == Ring::AppendResult::kAppended);
         attempted_[t].store(accepted_[t].size());
       }
-      // Otherwise two cores would only log.
+      // Without a pause, the threads would leave no processor time for others.
       absl::SleepFor(absl::Milliseconds(1));
     }
   }
 
-  void TakeText(const std::string& all) {
+  void CheckText(const std::string& all) {
     for (absl::string_view line : absl::StrSplit(all, '\n')) {
       if (line.empty() || line[0] == ' ') continue;
       const std::vector<std::string> words =
@@ -200,7 +201,7 @@ class Load {
   std::vector<std::thread> threads_;
 
   std::array<std::vector<bool>, kThreads> found_;
-  std::array<std::vector<bool>, kThreads> excused_;
+  std::array<std::vector<bool>, kThreads> may_be_missing_;
   std::array<size_t, kThreads> next_ = {};
   uint64_t records_ = 0;
   uint64_t reported_drops_ = 0;
@@ -222,7 +223,7 @@ void FillAndFree(const std::string& directory,
     });
     free();
     ASSERT_TRUE(load.flusher()->Flush(kLong));
-    load.TakeSegments();
+    load.CheckAndDeleteSegments();
     if (::testing::Test::HasFatalFailure()) return;
   }
   load.Finish();
@@ -256,7 +257,7 @@ TEST(DiskFullTest, ResumesAfterDeletedDirectory) {
   const int cycles = IsLongMode() ? 300 : kHasSanitizer ? 5 : 20;
   for (int cycle = 0; cycle < cycles; ++cycle) {
     const auto begin = load.Attempted();
-    load.TakeSegments();
+    load.CheckAndDeleteSegments();
     if (HasFatalFailure()) return;
     WaitUntil([&] { return load.Attempted()[0] > begin[0] + 200; });
     std::error_code error;
@@ -264,7 +265,9 @@ TEST(DiskFullTest, ResumesAfterDeletedDirectory) {
       std::filesystem::remove_all(directory, error);
     } while (error);
     const auto end = load.Attempted();
-    for (size_t t = 0; t < kThreads; ++t) load.Excuse(t, begin[t], end[t] + 1);
+    for (size_t t = 0; t < kThreads; ++t) {
+      load.AllowMissing(t, begin[t], end[t] + 1);
+    }
     ASSERT_TRUE(load.flusher()->Flush(kLong));
     WaitUntil([&] { return load.Attempted()[1] > end[1] + 200; });
     ASSERT_TRUE(load.flusher()->Flush(kLong));
@@ -293,7 +296,7 @@ TEST(DiskFullTest, ResumesAfterReadOnlyFileSystem) {
           mount("ringlog", directory.c_str(), "tmpfs", MS_REMOUNT, "size=8m"),
           0);
       ASSERT_TRUE(load.flusher()->Flush(kLong));
-      load.TakeSegments();
+      load.CheckAndDeleteSegments();
     }
     load.Finish();
     EXPECT_EQ(load.reported_drops(), load.dropped());

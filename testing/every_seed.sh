@@ -10,14 +10,14 @@
 #   --seconds=N     no new seed after N seconds of a test's running time; default 60
 #   --jobs=N        tests that run at the same time; default 1
 #   --timeout=N     a run of more than N seconds fails; default 600
-#   --first=N       the first seed; the others follow it. Default: another one for each state file
+#   --first=N       the first seed; the next seeds are N + 1, N + 2, ... Default: random for each state file
 #   --state=FILE    default .every_seed in the top folder
 #
 # Builds once. Do not build in this checkout until the script ends. For each failure, prints the seed, the command that
 # repeats it, and the file with the output (in FILE.logs). The last line has the totals.
 #
-# FILE gets a line after each run, so that a script that was interrupted, even by kill -9, goes on where it stopped when
-# it is started again. A state of other sources, or of other Bazel options, moves to FILE.old. To begin anew, delete FILE.
+# The script adds a line to FILE after each run. After an interruption, even by kill -9, the next start resumes there. If
+# the sources or the Bazel options have changed, FILE is renamed to FILE.old first. To restart all tests, delete FILE.
 #
 # Exit status: 0 no failure, 1 a test failed, 2 nothing could be run.
 set -uo pipefail
@@ -56,7 +56,7 @@ find_tests() {
     awk '{ print $1 }' | sort -u
 }
 
-# Prints a checksum of all that decides what the tests do.
+# Prints a checksum of the sources and the Bazel options.
 fingerprint() {
   { git rev-parse HEAD; git diff HEAD; git ls-files -o --exclude-standard -z | xargs -0r sha256sum
     echo "${bazel_options[@]}"; } | sha256sum | cut -c-16
@@ -91,14 +91,14 @@ report_failure() { # TEST LOG SEED STATUS
   echo "  ./bazelw test $1 ${bazel_options[*]} --test_env=TEST_RANDOM_SEED=$3${failed:+ \"--test_filter=$failed\"}"
 }
 
-# Prints the numbers of runs and of failures, and the milliseconds, of these tests together.
+# Prints the total numbers of runs, failures and milliseconds of these tests.
 counts() { # TEST...
   awk -v tests="$*" 'BEGIN { n = split(tests, names); for (i = 1; i <= n; i++) counted[names[i]] = 1 }
                      $1 == "run" && $2 in counted { runs++; failed += $4 != 0; ms += $5 }
                      END { print runs + 0, failed + 0, ms + 0 }' "$state"
 }
 
-# Runs the rest of the seeds of a test. Ends if the script has ended.
+# Runs the remaining seeds of a test. Stops if the script has ended.
 run_test() { # TEST
   local log=${1//[^A-Za-z0-9_]/_} filter runs failed ms seed status begin
   trap 'kill $(jobs -p) 2>/dev/null; exit 1' TERM
@@ -126,7 +126,7 @@ if [ ${#tests[@]} -eq 0 ]; then mapfile -t tests < <(find_tests); fi
 ./bazelw build --noshow_progress "${bazel_options[@]}" "${tests[@]}" || exit 2
 
 exec {lock}>>"$state.lock"
-flock -n "$lock" || { echo "every_seed: $state: another script is at work on it" >&2; exit 2; }
+flock -n "$lock" || { echo "every_seed: $state: another every_seed.sh uses it" >&2; exit 2; }
 scratch=$(mktemp -d) || exit 2
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -137,7 +137,7 @@ if [ -s "$state" ]; then
   if [ "$known" = "$source" ]; then
     first=$known_first
   else
-    echo "every_seed: $state is of other sources or options; it moves to $state.old"
+    echo "every_seed: $state: sources or options have changed; renamed to $state.old"
     mv "$state" "$state.old" || exit 2
   fi
 fi

@@ -223,8 +223,8 @@ class IndependentReaderTest : public ::testing::Test {
     }
     WriteFile(path, bytes);
   }
-  // Sets the word of a random slot to one that the slot can have, up to six
-  // laps apart.
+  // Sets the word of a random slot to a random state and a position that uses
+  // the slot, in one of seven laps.
   void SetRandomWord(std::string* bytes) {
     const RingHeader header = *ParseRingHeader(*bytes);
     const uint64_t index = UpTo(header.slot_count - 1);

@@ -55,7 +55,7 @@ namespace ringlog {
 namespace {
 
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
-// In the default mode, one of so many bytes is damaged.
+// In the default mode, the test damages one of kEvery bytes.
 constexpr size_t kEvery = 5;
 #else
 constexpr size_t kEvery = 1;
@@ -150,8 +150,8 @@ class RingDamageTest : public ::testing::Test {
     return named;
   }
 
-  // Checks invariants 1 to 3 for `bytes`. The damage is the byte at `at`, or
-  // the slot there.
+  // Checks invariants 1 to 3 for `bytes`, whose damage is the byte or the slot
+  // at `at`.
   void CheckDamage(const std::string& bytes, size_t at) {
     const auto ring = RecoverRing(bytes, RecoverFrom::kCursor);
     ASSERT_TRUE(ring.ok()) << ring.status();
@@ -246,7 +246,7 @@ TEST_F(RingDamageTest, EverySlotCostsAtMostItsRecord) {
         const size_t other = header_.slots_offset + (slot ^ 5) * size;
         bytes.replace(at, size, logged_.bytes, other, size);
       } else {
-        // From two laps before to four laps after.
+        // From two laps before the word to four laps after it.
         word += static_cast<uint64_t>(way / 8 - 2) * header_.slot_count * 8;
         word = (word & ~uint64_t{7}) | static_cast<uint64_t>(way % 8);
         std::memcpy(&bytes[at], &word, sizeof word);
@@ -282,7 +282,7 @@ TEST_F(RingDamageTest, OneBitInEachHeaderCostsNothing) {
     ASSERT_FALSE(status.ok());
     if (absl::IsUnimplemented(status)) {
       ++refused;
-      ASSERT_TRUE(bit / 64 == 1) << "only byte order and version";
+      ASSERT_TRUE(bit / 64 == 1) << "damage outside of byte order and version";
       ASSERT_TRUE(in_copy / 64 <= 1);
     }
     const auto header = RebuildRingHeader(bytes);
@@ -295,7 +295,7 @@ TEST_F(RingDamageTest, OneBitInEachHeaderCostsNothing) {
 }
 
 // Both headers are zeros.
-TEST_F(RingDamageTest, WithoutHeadersByteCostsAtMostItsRecord) {
+TEST_F(RingDamageTest, EveryByteWithoutHeadersCostsAtMostItsRecord) {
   const std::string intact = logged_.bytes;
   for (size_t at = header_.slots_offset + UpTo(12); at < intact.size();
        at += IsLongMode() ? 1 : 13) {
@@ -314,7 +314,7 @@ TEST_F(RingDamageTest, WithoutHeadersByteCostsAtMostItsRecord) {
   }
 }
 
-TEST_F(RingDamageTest, EveryLengthLosesOnlyTruncatedRecords) {
+TEST_F(RingDamageTest, TruncatedRingLosesOnlyTruncatedRecords) {
   for (size_t size = 0; size < logged_.bytes.size(); ++size) {
     if (InCrashArea(size) && size % 61 != 0) continue;
     const absl::string_view bytes =
@@ -340,8 +340,8 @@ TEST_F(RingDamageTest, EveryLengthLosesOnlyTruncatedRecords) {
   }
 }
 
-// One of the bytes may be in a slot, and the other one in the tail that proves
-// the slot's use. Only for one damaged byte, gaps report every loss.
+// Gaps need not report every loss here: one of the bytes may be in a slot, and
+// the other one in the tail that proves the use of the slot.
 TEST_F(RingDamageTest, TwoBytesCostAtMostTwoRecords) {
   const int pairs = IsLongMode() ? kPairsInLongMode : kPairs;
   const auto anywhere = [this] {

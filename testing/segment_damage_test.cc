@@ -1,12 +1,12 @@
-// Tests the cost of any damage to a segment: at most the frame that it is in.
+// Tests the cost of any damage to a segment: at most the damaged frame.
 // The oracle is the list of lines that were written, and libzstd for the end of
 // each frame.
 //
 // Invariants of the output of `ringlog cat`:
-//   - every line was written, is printed once and in order
-//   - a damaged byte costs at most the lines of one frame. If it costs any, the
-//     exit status is 1, and a message has the bytes, with the damaged one among
-//     them, and the positions
+//   - every printed line was written, and is printed once and in order
+//   - a damaged byte costs at most the lines of one frame. If a line is lost,
+//     the exit status is 1, and a message has the positions and a range of
+//     bytes that includes the damaged byte
 //   - a damaged byte of a metadata frame or of the seek table costs no line
 //   - a file truncated anywhere has every line of its complete blocks
 //   - records of a frame without an end are marked as unverified, and the exit
@@ -39,8 +39,9 @@
 namespace ringlog {
 namespace {
 
-// With a sanitizer, each case takes ten times as long. Each run tries another
-// share of the bytes there, and of the JSON segment everywhere.
+// With a sanitizer, each case takes ten times as long. Therefore a run with a
+// sanitizer tries only a random share of the bytes. A run without a sanitizer
+// does so only for the JSON segment.
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
 constexpr uint64_t kSanitizedStride = 7;
 #else
@@ -49,8 +50,7 @@ constexpr uint64_t kSanitizedStride = 1;
 
 class SegmentDamageTest : public SegmentDamageFixture {
  protected:
-  // Checks the output for a file with a damaged byte `at`, which is in frame
-  // `f`.
+  // Checks the output for a file whose byte at `at`, in frame `f`, is damaged.
   void ExpectAtMostLost(size_t f, uint64_t at) {
     const Frame& frame = sample_.frames[f];
     if (text_ == sample_.text()) return;
@@ -92,8 +92,8 @@ class SegmentDamageTest : public SegmentDamageFixture {
     return text;
   }
 
-  // Checks that the records of a frame that has no end before `length`, and
-  // only they, are marked as unverified.
+  // Checks that the records of the frame that `length` truncates are marked as
+  // unverified, and no others.
   void ExpectOpenFrameMarked(uint64_t length) const {
     const size_t f = FrameAt(length);
     const bool has_records =
@@ -119,7 +119,7 @@ class SegmentDamageTest : public SegmentDamageFixture {
   const uint64_t phase_ = random_() % stride_;
 };
 
-TEST_P(SegmentDamageTest, IntactSegmentIsPrintedSilently) {
+TEST_P(SegmentDamageTest, PrintsIntactSegmentWithoutMessage) {
   ASSERT_NO_FATAL_FAILURE(Cat(sample_.bytes));
   EXPECT_EQ(text_, sample_.text());
   EXPECT_EQ(exit_status_, 0);
@@ -150,7 +150,7 @@ TEST_P(SegmentDamageTest, DamagedByteCostsAtMostItsFrame) {
   EXPECT_GT(lost_, 0u);
 }
 
-TEST_P(SegmentDamageTest, EveryLengthHasItsCompleteBlocks) {
+TEST_P(SegmentDamageTest, TruncatedSegmentKeepsItsCompleteBlocks) {
   const uint64_t size = sample_.bytes.size();
   for (uint64_t length = 0; length <= size; ++length) {
     if (length > 0 && length < size && !IsTried(length)) continue;
@@ -163,7 +163,7 @@ TEST_P(SegmentDamageTest, EveryLengthHasItsCompleteBlocks) {
   }
 }
 
-TEST_P(SegmentDamageTest, BytesAfterTheEndCostNothing) {
+TEST_P(SegmentDamageTest, BytesAfterTheEndCostNoLine) {
   for (size_t bytes = 1; bytes <= sample_.bytes.size(); ++bytes) {
     if (!IsTried(bytes)) continue;
     SCOPED_TRACE(absl::StrCat("the last ", bytes, " bytes twice"));
@@ -191,7 +191,7 @@ TEST_P(SegmentDamageTest, ZeroedTailCostsOnlyItsFrames) {
   for (size_t zeros = 1; zeros < sample_.bytes.size(); ++zeros) {
     if (!IsTried(zeros)) continue;
     uint64_t length = sample_.bytes.size() - zeros;
-    // These bytes were zeros before.
+    // Bytes that were zeros before are not damaged.
     while (sample_.bytes[length] == '\0') ++length;
     SCOPED_TRACE(absl::StrCat("zeros from ", length));
     ASSERT_NO_FATAL_FAILURE(

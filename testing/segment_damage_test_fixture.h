@@ -79,7 +79,7 @@ class SegmentDamageFixture : public ::testing::TestWithParam<LineFormat> {
     ++cases_;
   }
 
-  // Returns true if a message has a range of bytes with `at` in it.
+  // Returns true if a message has a range of bytes that includes `at`.
   bool IsNamed(uint64_t at) const {
     for (const std::string& message : messages_) {
       const std::vector<absl::string_view> words =
@@ -116,8 +116,8 @@ class SegmentDamageFixture : public ::testing::TestWithParam<LineFormat> {
     return false;
   }
 
-  // Returns the index of the frame that `at` is in; kFrameCount if there is
-  // none.
+  // Returns the index of the frame that includes the byte at `at`; kFrameCount
+  // if no frame does.
   size_t FrameAt(uint64_t at) const {
     for (size_t f = 0; f < kFrameCount; ++f) {
       const Frame& frame = sample_.frames[f];

@@ -5,7 +5,7 @@
 //   - each damaged frame is lost or complete. A damaged metadata frame may cost
 //     its frame
 //   - exception: if damage makes the last frame look open, its records may be
-//     printed, and may be wrong. They are then marked as unverified
+//     printed with wrong text. These records are marked as unverified
 //   - if a record is lost or marked, the exit status is 1
 
 #include <algorithm>
@@ -44,7 +44,7 @@ class SegmentMultiDamageTest : public SegmentDamageFixture {
     // the last one that is read.
     std::vector<std::string> expected = {""};
     for (size_t f = 0; f < kFrameCount; ++f) {
-      if (damaged.count(f) != 0 && MayBeTakenForOpen(f, offsets) &&
+      if (damaged.count(f) != 0 && MayLookOpen(f, offsets) &&
           IsMarkedUnverified(sample_.frames[f].begin)) {
         ASSERT_TRUE(std::any_of(
             expected.begin(), expected.end(),
@@ -61,10 +61,10 @@ class SegmentMultiDamageTest : public SegmentDamageFixture {
               expected.end());
   }
 
-  // Returns true if damage at `offsets` is in frame `f` and in its metadata,
-  // and in the metadata of every frame after it: then nothing shows that the
-  // frame had an end.
-  bool MayBeTakenForOpen(size_t f, const std::vector<uint64_t>& offsets) const {
+  // Returns true if damage at `offsets` is in frame `f`, in its metadata, and
+  // in the metadata of every later frame. Nothing then shows that the frame had
+  // an end.
+  bool MayLookOpen(size_t f, const std::vector<uint64_t>& offsets) const {
     bool in_frame = false;
     std::set<size_t> in_metadata;
     for (const uint64_t at : offsets) {
@@ -135,8 +135,8 @@ TEST_P(SegmentMultiDamageTest, FrameThatLooksOpenIsMarkedUnverified) {
   }
 }
 
-// A damaged block type makes zstd decode other text. Without the frame's end,
-// nothing but the mark shows it.
+// A damaged block type makes zstd decode other text. Because the frame looks
+// open, no checksum detects the wrong text.
 TEST_P(SegmentMultiDamageTest, WrongTextIsMarkedUnverified) {
   if (GetParam() != LineFormat::kJson) GTEST_SKIP();
   const Frame& frame = sample_.frames.back();
@@ -151,9 +151,9 @@ TEST_P(SegmentMultiDamageTest, WrongTextIsMarkedUnverified) {
   EXPECT_TRUE(IsMarkedUnverified(frame.begin));
 }
 
-// The first frame loses the flag of its checksum, and its metadata frame is
-// damaged. The frame after it shows that the file is a segment, in which each
-// frame has a checksum: the frame, with wrong text, is lost.
+// The first frame has wrong text and no longer the flag of its checksum, and
+// its metadata frame is damaged. The next frame shows that the file is a
+// segment. In a segment, each frame has a checksum, so the first frame is lost.
 TEST_P(SegmentMultiDamageTest, FrameWithoutChecksumIsLost) {
   const Frame& frame = sample_.frames.front();
   for (const uint64_t metadata_byte :
@@ -169,9 +169,9 @@ TEST_P(SegmentMultiDamageTest, FrameWithoutChecksumIsLost) {
   }
 }
 
-// Damage to the first frame's metadata and to a block header of the second
-// frame leaves no frame that leads to an intact metadata frame.
-TEST_P(SegmentMultiDamageTest, DamageBeforeTheFirstIntactMetadataFrame) {
+// After damage to the first frame's metadata and to a block header of the
+// second frame, no headers lead to an intact metadata frame.
+TEST_P(SegmentMultiDamageTest, ReportsLossOfIdentity) {
   if (GetParam() != LineFormat::kText) GTEST_SKIP();
   using Bytes = std::vector<std::pair<uint64_t, int>>;  // offset, value
   const std::vector<Bytes> found = {{{86, 40}, {323, 204}, {1721, 203}},
@@ -204,8 +204,7 @@ TEST_P(SegmentMultiDamageTest, ThreeDamagedBytesCostAtMostTheirFrames) {
   }
 }
 
-// Without its metadata, a frame with a damaged block header may look as if it
-// had no end.
+// A frame with a damaged block header and damaged metadata may look open.
 TEST_P(SegmentMultiDamageTest, DamageInFrameAndItsMetadataCostsThatFrame) {
   for (uint64_t i = 0; i < pairs_; ++i) {
     const Frame& frame = sample_.frames[random_() % kFrameCount];

@@ -38,8 +38,8 @@ struct Fault {
 
 class SyscallFaultTest : public KillScenarioTest {
  protected:
-  // Returns true for system calls on files. A failed allocation would end a C++
-  // program.
+  // Returns true for system calls on files. Calls for memory are not among
+  // them, because a failed allocation ends a C++ program.
   static bool IsFileCall(uint64_t number) {
     static const auto* const calls = new std::set<uint64_t>{
         SYS_openat,    SYS_read,    SYS_pread64,    SYS_write,
@@ -56,9 +56,8 @@ class SyscallFaultTest : public KillScenarioTest {
     return number == SYS_write || number == SYS_pwrite64;
   }
 
-  // Runs the scenario and lets the n-th call fail, and the calls after it as
-  // often as the fault requires. Returns false if the scenario makes fewer
-  // calls.
+  // Runs the scenario with the fault at `fault.times` calls, from call number
+  // `n` on. Returns false if the scenario makes fewer calls.
   bool RunWithFaultAt(uint64_t n, const Fault& fault) {
     NewRun();
     const std::unique_ptr<SteppedProcess> process = Start();
@@ -92,9 +91,9 @@ class SyscallFaultTest : public KillScenarioTest {
     return !failed.empty();
   }
 
-  // Repeats the scenario with the fault at each call. A recovery into another
-  // directory makes many calls, and a sanitizer makes each call slow: then each
-  // fault gets only a share of the calls.
+  // Repeats the scenario with the fault at each call. With a sanitizer, which
+  // makes each call slow, or in a recovery into another directory, which makes
+  // many calls, tries only a share of the calls.
   void TryAll(const Fault& fault, uint64_t share = 0) {
     const uint64_t step = IsLongMode()             ? 1
                           : kHasSanitizer          ? 15
@@ -116,12 +115,20 @@ INSTANTIATE_TEST_SUITE_P(, SyscallFaultTest,
                          ::testing::ValuesIn(BackgroundScenarios()),
                          ::testing::PrintToStringParamName());
 
-TEST_P(SyscallFaultTest, IoError) { TryAll({"EIO", EIO, 1}); }
-TEST_P(SyscallFaultTest, RepeatedIoError) { TryAll({"EIO", EIO, 4}, 1); }
-TEST_P(SyscallFaultTest, NoSpace) { TryAll({"ENOSPC", ENOSPC, 1}, 2); }
-TEST_P(SyscallFaultTest, RepeatedNoSpace) { TryAll({"ENOSPC", ENOSPC, 4}, 3); }
-TEST_P(SyscallFaultTest, Interrupted) { TryAll({"EINTR", EINTR, 1}, 4); }
-TEST_P(SyscallFaultTest, ShortWrite) { TryAll({"half", 0, 1}); }
+TEST_P(SyscallFaultTest, ContinuesAfterIoError) { TryAll({"EIO", EIO, 1}); }
+TEST_P(SyscallFaultTest, ContinuesAfterRepeatedIoError) {
+  TryAll({"EIO", EIO, 4}, 1);
+}
+TEST_P(SyscallFaultTest, ContinuesAfterFullDisk) {
+  TryAll({"ENOSPC", ENOSPC, 1}, 2);
+}
+TEST_P(SyscallFaultTest, ContinuesAfterRepeatedFullDisk) {
+  TryAll({"ENOSPC", ENOSPC, 4}, 3);
+}
+TEST_P(SyscallFaultTest, ContinuesAfterInterruptedCall) {
+  TryAll({"EINTR", EINTR, 1}, 4);
+}
+TEST_P(SyscallFaultTest, ContinuesAfterShortWrite) { TryAll({"half", 0, 1}); }
 
 }  // namespace
 }  // namespace ringlog

@@ -76,7 +76,7 @@ class TornPageTest : public ::testing::Test {
     }
   }
 
-  // Returns a file with units of one moment, and the others of a later moment.
+  // Returns a file in which each unit has its content of one of two moments.
   std::string Tear() {
     const size_t last = moments_.size() - 1;
     const size_t newer = UpTo(last);
@@ -107,7 +107,7 @@ class TornPageTest : public ::testing::Test {
 
   std::mt19937_64 random_{TestSeed()};
   std::vector<std::string> moments_;
-  std::map<uint64_t, std::string> logged_;  // Texts by position.
+  std::map<uint64_t, std::string> logged_;  // texts by position
   uint64_t records_ = 0;
   uint64_t gaps_ = 0;
 };

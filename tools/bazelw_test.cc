@@ -92,7 +92,7 @@ TEST_F(BazelwTest, DirectoryThatOthersMayWriteToIsRefused) {
   }
 }
 
-// In a sticky directory, other users cannot rename a file of this one.
+// In a sticky directory, other users cannot rename a file of this user.
 TEST_F(BazelwTest, StickyParentIsAccepted) {
   ASSERT_EQ(chmod(base_.c_str(), 01777), 0);
   EXPECT_EQ(Run(), 0) << output_;

@@ -12,6 +12,7 @@
 #include "ringlog/ring/os/background_thread.h"
 #include "ringlog/ring/os/monotonic_time.h"
 #include "ringlog/ring/os/stderr_log.h"
+#include "ringlog/ring/relaxed.h"
 
 namespace ringlog {
 namespace {
@@ -291,8 +292,8 @@ void Flusher::RunHousekeeping() {
 void Flusher::UpdateRetentionCounters() {
   if (!options_.retention.has_limit()) return;
   FlusherCounters* const counters = ring_->flusher_counters();
-  Slots::Set(&counters->deleted_files, retention_.deleted_files());
-  Slots::Set(&counters->delete_errors, retention_.errors());
+  StoreRelaxed(&counters->deleted_files, retention_.deleted_files());
+  StoreRelaxed(&counters->delete_errors, retention_.errors());
 }
 
 // Replaces the ring if its path does not lead to it any more: then no start of

@@ -1,5 +1,5 @@
-// Errors in the last iteration of a flusher and at the end of a segment: what
-// the flusher can still write, and what it must leave to recovery.
+// Errors in the last iteration of a flusher, and while it closes a segment. If
+// the flusher cannot close the segment, recovery must do so.
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -29,7 +29,7 @@ using ::testing::SizeIs;
 
 // The last batch makes a rotation due, and a thread logs one more record during
 // the rotation.
-TEST_F(FlusherFaultTest, FailedEndKeepsNoRecordInRing) {
+TEST_F(FlusherFaultTest, FailedCloseLeavesNoRecordInRing) {
   Start();
   int calls = 0;
   FailingCalls::Get().Set([&](const std::string& call, ino_t inode) {
@@ -46,11 +46,11 @@ TEST_F(FlusherFaultTest, FailedEndKeepsNoRecordInRing) {
   EXPECT_THAT(Texts(), ElementsAre("first", "second", "third", "fourth"));
 }
 
-// No segment follows, so that recovery must write the end.
-TEST_F(FlusherFaultTest, FailedLastEndIsLeftToRecovery) {
+// No segment follows, so that recovery must close this one.
+TEST_F(FlusherFaultTest, RecoveryClosesSegmentAfterFailedClose) {
   Start();
   options_.on_segment_closed = [](const std::string& path) {
-    ADD_FAILURE() << "called for " << path;
+    ADD_FAILURE() << "on_segment_closed was called for " << path;
   };
   flusher_->Reconfigure(options_);
   FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
@@ -63,9 +63,9 @@ TEST_F(FlusherFaultTest, FailedLastEndIsLeftToRecovery) {
   EXPECT_THAT(Texts(), ElementsAre("first", "second"));
 }
 
-// If each batch is a frame of its own, the end consists of the seek table
-// alone, and SealPublished() cannot fail.
-TEST_F(FlusherFaultTest, FailedLastSeekTableIsLeftToRecovery) {
+// With `sync`, each batch is a frame. So the end of the segment is only the
+// seek table, and SealPublished() cannot fail.
+TEST_F(FlusherFaultTest, RecoveryWritesSeekTableAfterFailedClose) {
   Start(/*sync=*/true);
   FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
     return call == "pwrite" && inode == first_ ? EIO : 0;
@@ -77,14 +77,14 @@ TEST_F(FlusherFaultTest, FailedLastSeekTableIsLeftToRecovery) {
   EXPECT_THAT(Texts(), ElementsAre("first", "second"));
 }
 
-// Recovery could add records to the first segment until the second one has been
-// published.
-TEST_F(FlusherFaultTest, SegmentWithoutEndIsReportedAfterTheNext) {
+// Until the second segment is published, recovery could add records to the
+// first one. So the flusher reports the first one after that.
+TEST_F(FlusherFaultTest, ReportsIncompleteSegmentAfterNextIsPublished) {
   Start(/*sync=*/true);
-  std::vector<std::string> told;
+  std::vector<std::string> reported;
   std::vector<size_t> segments;
   options_.on_segment_closed = [&](const std::string& path) {
-    told.push_back(path);
+    reported.push_back(path);
     segments.push_back(Segments().size());
   };
   flusher_->Reconfigure(options_);
@@ -93,12 +93,12 @@ TEST_F(FlusherFaultTest, SegmentWithoutEndIsReportedAfterTheNext) {
   });
   Log("third");
   ASSERT_TRUE(flusher_->Stop().ok());
-  EXPECT_EQ(told, Segments());
+  EXPECT_EQ(reported, Segments());
   EXPECT_THAT(segments, ElementsAre(2, 2));
 }
 
 // The disk becomes read-only in the middle of a batch.
-TEST_F(FlusherFaultTest, StuckEmptySegmentIsLeftToRecovery) {
+TEST_F(FlusherFaultTest, RecoveryContinuesEmptySegment) {
   Start();
   ASSERT_TRUE(flusher_->Rotate(kLong).ok());
   bool is_writable = true;
@@ -119,9 +119,8 @@ TEST_F(FlusherFaultTest, StuckEmptySegmentIsLeftToRecovery) {
 class LastErrorTest : public FlusherFaultTest,
                       public ::testing::WithParamInterface<int> {};
 
-// No file can be written, so that no other segment can begin: recovery
-// continues and ends this one.
-TEST_P(LastErrorTest, SegmentWithoutEndIsLeftToRecovery) {
+// No file can be written, so that the flusher cannot begin another segment.
+TEST_P(LastErrorTest, RecoveryContinuesAndClosesSegment) {
   Start();
   FailingCalls::Get().Set([](const std::string& call, ino_t) {
     return call == "pwrite" ? GetParam() : 0;
@@ -140,9 +139,9 @@ INSTANTIATE_TEST_SUITE_P(, LastErrorTest, ::testing::Values(EIO, ENOSPC),
 
 // The disk is full when Stop() is called, in an iteration that is not the last
 // one. The last iteration must not continue in another segment, because
-// recovery ends only one segment.
-class FullAtTheEndTest : public FlusherFaultTest,
-                         public ::testing::WithParamInterface<bool> {
+// recovery closes only one segment.
+class FullDiskAtStopTest : public FlusherFaultTest,
+                           public ::testing::WithParamInterface<bool> {
  protected:
   // Stops the flusher after `count` errors of the iteration that writes
   // "third".
@@ -160,7 +159,7 @@ class FullAtTheEndTest : public FlusherFaultTest,
   }
 };
 
-TEST_P(FullAtTheEndTest, RecoveryEndsSegmentThatHadNoRoom) {
+TEST_P(FullDiskAtStopTest, RecoveryClosesSegmentThatHadNoRoom) {
   Start();
   const bool others_have_room = GetParam();
   FailingCalls::Get().Set([&](const std::string& call, ino_t inode) {
@@ -171,13 +170,13 @@ TEST_P(FullAtTheEndTest, RecoveryEndsSegmentThatHadNoRoom) {
   ExpectOneClosedSegmentAfterRecovery();
 }
 
-TEST_P(FullAtTheEndTest, FailedBeginKeepsCursorOfLastSegment) {
+TEST_P(FullDiskAtStopTest, FailedBeginKeepsCursorOfLastSegment) {
   Start(/*sync=*/true);
   const bool begins = GetParam();
   struct stat directory;
   ASSERT_EQ(stat(directory_.c_str(), &directory), 0);
   FailingCalls::Get().Set([&](const std::string& call, ino_t inode) {
-    if (call == "fdatasync" && inode == first_) return EIO;  // abandons it
+    if (call == "fdatasync" && inode == first_) return EIO;
     if (call == "fsync" && inode == directory.st_ino && !begins) return EIO;
     return call == "pwrite" && inode != first_ ? ENOSPC : 0;
   });
@@ -185,7 +184,7 @@ TEST_P(FullAtTheEndTest, FailedBeginKeepsCursorOfLastSegment) {
   ExpectOneClosedSegmentAfterRecovery();
 }
 
-INSTANTIATE_TEST_SUITE_P(, FullAtTheEndTest, ::testing::Bool());
+INSTANTIATE_TEST_SUITE_P(, FullDiskAtStopTest, ::testing::Bool());
 
 }  // namespace
 }  // namespace ringlog

@@ -34,7 +34,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-// Returns the descriptor of the file; -1 if there is none.
+// Returns a descriptor of the file, or -1 if the file is not open.
 int DescriptorOf(ino_t inode) {
   for (int fd = 3; fd < 1024; ++fd) {
     struct stat st;
@@ -46,9 +46,9 @@ int DescriptorOf(ino_t inode) {
 class FileErrorTest : public FlusherFaultTest,
                       public ::testing::WithParamInterface<int> {
  protected:
-  // Makes the next batch fail. The flusher tries to end the file after three
-  // failed writes, and that succeeds, as it may at a limit of the file's size,
-  // because the end is short.
+  // Makes three writes of the next batch fail. Then the flusher closes the
+  // segment successfully. At a limit of the file's size, this is possible
+  // because the end of a segment is short.
   void FailNextBatch() {
     FailingCalls::Get().Set([this](const std::string& call, ino_t inode) {
       return call == "pwrite" && inode == first_ && failures_-- > 0 ? GetParam()
@@ -60,23 +60,23 @@ class FileErrorTest : public FlusherFaultTest,
   int failures_ = 3;
 };
 
-TEST_P(FileErrorTest, UnwritableSegmentIsEndedAndNextBegun) {
+TEST_P(FileErrorTest, ClosesUnwritableSegmentAndBeginsNext) {
   Start();
   FailNextBatch();
   Log("third");
   Log("fourth");
   EXPECT_THAT(Segments(), SizeIs(2));
   ASSERT_TRUE(flusher_->Stop().ok());
-  // AllText() requires that each segment is complete.
+  // Texts() requires that each segment is complete.
   EXPECT_THAT(Texts(), ElementsAre("first", "second", "third", "fourth"));
 }
 
 // The process dies before it has begun the next segment.
-TEST_P(FileErrorTest, SegmentEndedAfterErrorStaysUnchanged) {
+TEST_P(FileErrorTest, SegmentClosedAfterErrorStaysUnchanged) {
   ASSERT_EQ(RunChild([this] {
               Start();
               options_.on_segment_closed = [](const std::string& path) {
-                WriteFile(path + ".told", ReadFile(path));
+                WriteFile(path + ".copy", ReadFile(path));
                 _exit(0);
               };
               flusher_->Reconfigure(options_);
@@ -87,7 +87,7 @@ TEST_P(FileErrorTest, SegmentEndedAfterErrorStaysUnchanged) {
             0);
   Recover();
   ASSERT_THAT(Segments(), SizeIs(2));
-  EXPECT_EQ(ReadFile(Segments()[0]), ReadFile(Segments()[0] + ".told"));
+  EXPECT_EQ(ReadFile(Segments()[0]), ReadFile(Segments()[0] + ".copy"));
   EXPECT_THAT(Texts(), ElementsAre("first", "second", "third"));
 }
 
@@ -121,8 +121,7 @@ TEST_F(FlusherFaultTest, DeletedSegmentGetsNoMoreRecords) {
   EXPECT_THAT(Texts(), ElementsAre("third", "fourth"));
 }
 
-// In the last iteration.
-TEST_F(FlusherFaultTest, LastRecordsAvoidDeletedSegment) {
+TEST_F(FlusherFaultTest, LastIterationDoesNotWriteToDeletedSegment) {
   Start();
   ASSERT_EQ(remove(Segments()[0].c_str()), 0);
   Append("third");
@@ -131,15 +130,15 @@ TEST_F(FlusherFaultTest, LastRecordsAvoidDeletedSegment) {
   EXPECT_THAT(Texts(), ElementsAre("third"));
 }
 
-TEST_F(FlusherFaultTest, DeletedSegmentNeedsNoEnd) {
+TEST_F(FlusherFaultTest, StopSucceedsIfSegmentIsDeleted) {
   Start();
   ASSERT_EQ(remove(Segments()[0].c_str()), 0);
   EXPECT_TRUE(flusher_->Stop().ok());
   EXPECT_THAT(Segments(), IsEmpty());
 }
 
-// A program closes the descriptor of a segment that was renamed, so that it
-// cannot be opened again. The number then is that of a file of the program.
+// The program closes the descriptor of a renamed segment, which the flusher
+// cannot open again. A file of the program then gets the descriptor's number.
 TEST_F(FlusherFaultTest, ClosedDescriptorOfRenamedSegmentBeginsNextSegment) {
   Start();
   const std::string renamed = directory_ + "/renamed";
@@ -155,7 +154,8 @@ TEST_F(FlusherFaultTest, ClosedDescriptorOfRenamedSegmentBeginsNextSegment) {
   EXPECT_EQ(ReadFile(programs), "");
   EXPECT_EQ(close(number), 0);
   EXPECT_THAT(Texts(), ElementsAre("third", "fourth"));
-  // Its last frame may be open: nothing can be written to it any more.
+  // The last frame of the renamed segment may be open, because the flusher can
+  // no longer write to it.
   bool is_complete = false;
   EXPECT_THAT(Decompress(renamed, &is_complete),
               AllOf(HasSubstr("first"), HasSubstr("second")));
@@ -187,7 +187,7 @@ TEST_F(FlusherFaultTest, RingDeletedWithDirectoryIsReportedDuringRetries) {
               HasSubstr(absl::StrCat(ring_->path(), " was deleted")));
 }
 
-// A full disk has room again later, so that the flusher keeps the file.
+// The flusher keeps the segment, because a full disk may have room again.
 TEST_F(FlusherFaultTest, FullDiskBeginsNoOtherSegment) {
   Start();
   for (const int error : {ENOSPC, EDQUOT}) {
@@ -204,14 +204,14 @@ TEST_F(FlusherFaultTest, FullDiskBeginsNoOtherSegment) {
   EXPECT_THAT(Texts(), SizeIs(4));
 }
 
-// Retention would never delete such a file, and the next attempt gives the
-// segment another name.
+// Retention would never delete the file of a failed attempt, and the next
+// attempt gives the segment another name.
 TEST_F(FlusherFaultTest, FailedBeginLeavesNoFile) {
   MakeRing(64);
   options_ = Options();
   options_.segment.mode = 0;  // the owner's rights are added after open(2)
   options_.on_write = [this](const absl::Status& status) {
-    if (!status.ok()) told_.push_back(status);
+    if (!status.ok()) reported_.push_back(status);
   };
   int left = 3;
   FailingCalls::Get().Set([&](const std::string& call, ino_t) {
@@ -221,8 +221,8 @@ TEST_F(FlusherFaultTest, FailedBeginLeavesNoFile) {
   Log("first");
   ASSERT_TRUE(flusher_->Stop().ok());
   FailingCalls::Get().Set(nullptr);
-  ASSERT_THAT(told_, SizeIs(3));
-  for (const absl::Status& status : told_) {
+  ASSERT_THAT(reported_, SizeIs(3));
+  for (const absl::Status& status : reported_) {
     EXPECT_THAT(std::string(status.message()),
                 HasSubstr("cannot set the mode of "));
   }
@@ -232,8 +232,8 @@ TEST_F(FlusherFaultTest, FailedBeginLeavesNoFile) {
 
 TEST_F(FlusherFaultTest, OnWriteReportsEachErrorAndRecovery) {
   on_write_ = [this](const absl::Status& status) {
-    if (told_.empty() || !told_.back().ok() || !status.ok()) {
-      told_.push_back(status);
+    if (reported_.empty() || !reported_.back().ok() || !status.ok()) {
+      reported_.push_back(status);
     }
   };
   Start();
@@ -246,14 +246,14 @@ TEST_F(FlusherFaultTest, OnWriteReportsEachErrorAndRecovery) {
   ASSERT_TRUE(flusher_->Stop().ok());
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
   std::vector<bool> are_ok;
-  for (const absl::Status& status : told_) are_ok.push_back(status.ok());
+  for (const absl::Status& status : reported_) are_ok.push_back(status.ok());
   EXPECT_THAT(are_ok,
               ElementsAre(true, false, false, false, false, false, true));
   EXPECT_EQ(errors(), 5u);
-  EXPECT_THAT(std::string(told_[1].message()), HasSubstr("No space left"));
+  EXPECT_THAT(std::string(reported_[1].message()), HasSubstr("No space left"));
 }
 
-// Truncated bytes must not come back after a machine crash, because another
+// After a machine death, the truncated bytes must not reappear, because another
 // segment has the same records.
 TEST_F(FlusherFaultTest, TruncationAfterFailedSyncIsSyncedFirst) {
   Start(/*sync=*/true);

@@ -19,6 +19,7 @@
 #include "ringlog/compress/flusher/flusher.h"
 #include "ringlog/compress/flusher/flusher_options.h"
 #include "ringlog/compress/flusher/flusher_test_fixture.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/recover_leftovers.h"
@@ -53,7 +54,7 @@ class FlusherFaultTest : public FlusherFixture {
   std::vector<std::string> Segments() const {
     return FilesIn(directory_, ".log.zst");
   }
-  // Recovers as the next start of the program does; no call fails any more.
+  // Recovers like the next start of the program. No system call fails.
   void Recover() {
     FailingCalls::Get().Set(nullptr);
     ring_.reset();
@@ -61,11 +62,11 @@ class FlusherFaultTest : public FlusherFixture {
                 ::testing::IsEmpty());
   }
   uint64_t errors() {
-    return Slots::Get(&ring_->flusher_counters()->write_errors);
+    return LoadRelaxed(&ring_->flusher_counters()->write_errors);
   }
 
   std::function<void(const absl::Status&)> on_write_;
-  std::vector<absl::Status> told_;
+  std::vector<absl::Status> reported_;
   FlusherOptions options_;
   std::unique_ptr<Flusher> flusher_;
   ino_t first_ = 0;

@@ -51,7 +51,7 @@ TEST_F(FlusherLeftoverTest, RecoversRingsOfKilledChildren) {
     children.push_back(Begin(absl::StrCat("child ", i)));
   }
   MakeRing(64);
-  BackgroundRecovery recovery(ImpatientOptions());
+  BackgroundRecovery recovery(FrequentRoundOptions());
   const auto flusher = StartFlusher(ring_.get(), Options(), &recovery);
   Append("before");
   for (const Other& child : children) {
@@ -66,14 +66,14 @@ TEST_F(FlusherLeftoverTest, RecoversRingsOfKilledChildren) {
                                    "child 3", "child 4", "after"));
 }
 
-// A flusher checks its limits once a minute otherwise.
+// If no segment is recovered, a flusher checks its limits once a minute.
 TEST_F(FlusherLeftoverTest, RecoveredSegmentsCountAtOnce) {
   std::vector<Other> children;
   for (int i = 0; i < 3; ++i) {
     children.push_back(Begin(absl::StrCat("child ", i)));
   }
   MakeRing(64);
-  BackgroundRecovery recovery(ImpatientOptions());
+  BackgroundRecovery recovery(FrequentRoundOptions());
   const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
   Append("own");
   ASSERT_TRUE(flusher->Flush(kLong));
@@ -95,7 +95,7 @@ TEST_F(FlusherLeftoverTest, RetentionWaitsForFirstRound) {
   const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
   gate.has_come.Await();
   WriteSegments(flusher.get(), 10);
-  // These, and the one of the leftover ring.
+  // Ten segments of this process, and one of the leftover ring.
   EXPECT_EQ(SegmentCount(), 11u);
   g_gate = nullptr;
   gate.may_go_on.Send();
@@ -104,7 +104,7 @@ TEST_F(FlusherLeftoverTest, RetentionWaitsForFirstRound) {
   EXPECT_TRUE(flusher->Stop().ok());
 }
 
-TEST_F(FlusherLeftoverTest, RetentionAtTheEndWaitsForFirstRound) {
+TEST_F(FlusherLeftoverTest, StopRunsNoRetentionDuringFirstRound) {
   Gate gate;
   gate.ring = LeaveRing("record");
   g_gate = &gate;
@@ -119,15 +119,15 @@ TEST_F(FlusherLeftoverTest, RetentionAtTheEndWaitsForFirstRound) {
   gate.has_deleted.Await();
 }
 
-TEST_F(FlusherLeftoverTest, RetentionAtTheEndDoesNotWaitForLaterRound) {
+TEST_F(FlusherLeftoverTest, StopRunsRetentionDuringLaterRound) {
   Gate gate;
   const Other other = Begin("record");
   gate.ring = other.ring;
   MakeRing(64);
-  BackgroundRecovery recovery(ImpatientOptions());
+  BackgroundRecovery recovery(FrequentRoundOptions());
   const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
   ASSERT_TRUE(recovery.AwaitFirstRound(kLong));
-  // After this, retention has run.
+  // One segment is left after retention has run.
   WriteSegments(flusher.get(), 2);
   WaitUntil([&] { return SegmentCount() == 1; });
   g_gate = &gate;
@@ -136,14 +136,13 @@ TEST_F(FlusherLeftoverTest, RetentionAtTheEndDoesNotWaitForLaterRound) {
   WriteSegments(flusher.get(), 10);
   EXPECT_GE(SegmentCount(), 10u);
   EXPECT_TRUE(flusher->Stop().ok());
-  // The last one, and the one of the leftover ring.
+  // The last segment of this process, and one of the leftover ring.
   EXPECT_LE(SegmentCount(), 2u);
   gate.may_go_on.Send();
   gate.has_deleted.Await();
 }
 
-// The first scan of a forked child is after a minute: retention must not wait
-// for it.
+// The first round of a forked child begins after a minute.
 TEST_F(FlusherLeftoverTest, RetentionDoesNotWaitForDelayedFirstRound) {
   MakeRing(64);
   BackgroundRecovery::Options options = RecoveryOptions();
@@ -163,7 +162,7 @@ TEST_F(FlusherLeftoverTest, RetentionRunsBetweenRounds) {
   LeaveRing("first");
   g_gate = &first;
   MakeRing(64);
-  BackgroundRecovery recovery(ImpatientOptions());
+  BackgroundRecovery recovery(FrequentRoundOptions());
   const auto flusher = StartFlusher(ring_.get(), MaxFiles(1), &recovery);
   first.has_come.Await();
   Kill(later);
@@ -171,7 +170,7 @@ TEST_F(FlusherLeftoverTest, RetentionRunsBetweenRounds) {
   g_gate = &second;
   first.may_go_on.Send();
   second.has_come.Await();
-  // Its own last segment, and those of the two rings.
+  // The last segment of this process, and one of each leftover ring.
   WaitUntil([&] { return SegmentCount() <= 3; });
   EXPECT_TRUE(Exists(later.ring)) << "the second round is running";
   g_gate = nullptr;

@@ -52,7 +52,7 @@ class FlusherRetentionTest : public FlusherFixture {
   size_t SegmentCount() const { return FilesIn(directory_, ".log.zst").size(); }
 };
 
-TEST_F(FlusherRetentionTest, LogGoesOnWhileRetentionIsStuck) {
+TEST_F(FlusherRetentionTest, LoggingContinuesWhileRetentionIsStuck) {
   DeletionGate gate;
   g_gate = &gate;
   MakeRing(64);
@@ -63,7 +63,7 @@ TEST_F(FlusherRetentionTest, LogGoesOnWhileRetentionIsStuck) {
   gate.has_come.Await();
   WriteSegments(flusher.get(), 20);
   EXPECT_EQ(SegmentCount(), 22u);
-  // A forked child has neither of the threads.
+  // A forked child has neither the flusher's thread nor that of retention.
   EXPECT_EQ(RunChild([&] {
               flusher->Reconfigure(options);
               const bool is_flushed = flusher->Flush(kLong);
@@ -80,14 +80,14 @@ TEST_F(FlusherRetentionTest, LogGoesOnWhileRetentionIsStuck) {
   EXPECT_EQ(SegmentCount(), 21u);
 }
 
-TEST_F(FlusherRetentionTest, SparseFilesStopNeitherLogNorEnd) {
+TEST_F(FlusherRetentionTest, SparseFileDelaysNeitherLoggingNorStop) {
   MakeRing(64);
   std::string name =
       SegmentFileName(ring_->header(), 77, kTestTimeNs, LineFormat::kText);
   const std::string path = absl::StrCat(directory_, "/", name);
   WriteFile(path, std::string("\x28\xB5\x2F\xFD\x00\x58", 6));
   if (truncate(path.c_str(), off_t{1} << 40) != 0) {
-    GTEST_SKIP() << "no file of a tebibyte";
+    GTEST_SKIP() << "no files of 1 TiB on this disk";
   }
   FlusherOptions options = Options();
   options.retention.max_files = 3;
@@ -97,14 +97,15 @@ TEST_F(FlusherRetentionTest, SparseFilesStopNeitherLogNorEnd) {
   EXPECT_EQ(SegmentCount(), 4u);
 }
 
-TEST_F(FlusherRetentionTest, FullDiskIsFreed) {
+TEST_F(FlusherRetentionTest, FreesFullDisk) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.retention.min_free_bytes = 1;
   const auto flusher = StartFlusher(ring_.get(), options);
   WriteSegments(flusher.get(), 3);
-  // Each Flush() makes an iteration, of which the first starts the last run
-  // that is due. Without a full disk, the next one is due in a minute.
+  // Each Flush() causes an iteration. The first one starts the last run of
+  // retention that is due. If the disk is not full, the next run is due in a
+  // minute.
   for (int i = 0; i < 5; ++i) {
     Append("record");
     ASSERT_TRUE(flusher->Flush(kLong));

@@ -1,4 +1,5 @@
-// Rotation by the flusher: causes, answers, on_segment_closed.
+// Rotation by the flusher: its causes, the answers to rotation requests, and
+// on_segment_closed.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -45,7 +46,7 @@ using ::testing::SizeIs;
 
 class FlusherRotateTest : public FlusherFixture {
  protected:
-  FlusherOptions Lazy() {
+  FlusherOptions SlowFlushOptions() {
     FlusherOptions options = Options();
     options.flush_interval = absl::Hours(1);
     return options;
@@ -57,7 +58,7 @@ class FlusherRotateTest : public FlusherFixture {
 
 TEST_F(FlusherRotateTest, RotateClosesSegmentWithAllRecords) {
   MakeRing(64);
-  auto flusher = StartFlusher(ring_.get(), Lazy());
+  auto flusher = StartFlusher(ring_.get(), SlowFlushOptions());
   Append("one");
   Append("two");
   ASSERT_TRUE(flusher->Rotate(kLong).ok());
@@ -72,7 +73,7 @@ TEST_F(FlusherRotateTest, RotateClosesSegmentWithAllRecords) {
 
 TEST_F(FlusherRotateTest, RotateWithoutRecordsCreatesNoFile) {
   MakeRing(64);
-  auto flusher = StartFlusher(ring_.get(), Lazy());
+  auto flusher = StartFlusher(ring_.get(), SlowFlushOptions());
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(flusher->Rotate(kLong).ok());
   EXPECT_THAT(Segments(), IsEmpty());
   Append("one");
@@ -83,12 +84,12 @@ TEST_F(FlusherRotateTest, RotateWithoutRecordsCreatesNoFile) {
 // Two threads log all the time, and two threads log a record and rotate, as
 // fast as they can. Invariants checked:
 //   - each record is in the segments once, and in order
-//   - each segment that on_segment_closed reports is closed and has a name of
-//     its own
-TEST_F(FlusherRotateTest, ThousandRotationsUnderLoadLoseNothing) {
+//   - each segment that on_segment_closed reports is closed and has a unique
+//     name
+TEST_F(FlusherRotateTest, ThousandRotationsUnderLoadLoseNoRecord) {
   MakeRing(256);
-  FlusherOptions options = Lazy();
-  std::vector<std::string> closed;  // of the flusher's thread until Stop()
+  FlusherOptions options = SlowFlushOptions();
+  std::vector<std::string> closed;  // used by the flusher until Stop()
   options.on_segment_closed = [&closed](const std::string& path) {
     closed.push_back(path);
   };
@@ -136,7 +137,7 @@ TEST_F(FlusherRotateTest, ThousandRotationsUnderLoadLoseNothing) {
 
 TEST_F(FlusherRotateTest, IdleProcessRotatesAtBoundary) {
   MakeRing(64);
-  FlusherOptions options = Lazy();
+  FlusherOptions options = SlowFlushOptions();
   options.rotation.interval = absl::Milliseconds(50);
   absl::Notification closed;
   options.on_segment_closed = [&closed](const std::string&) {
@@ -144,7 +145,7 @@ TEST_F(FlusherRotateTest, IdleProcessRotatesAtBoundary) {
   };
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
-  // Opens a segment. Without a flush, the record may wait for the interval.
+  // Begins a segment. Otherwise the record may wait for flush_interval.
   ASSERT_TRUE(flusher->Flush(kLong));
   ASSERT_TRUE(closed.WaitForNotificationWithTimeout(kLong));
   ASSERT_THAT(Segments(), SizeIs(1));
@@ -157,7 +158,7 @@ TEST_F(FlusherRotateTest, IdleProcessRotatesAtBoundary) {
 
 TEST_F(FlusherRotateTest, OtherProcessRotatesThroughRingFile) {
   MakeRing(64);
-  auto flusher = StartFlusher(ring_.get(), Lazy());
+  auto flusher = StartFlusher(ring_.get(), SlowFlushOptions());
   const auto offset = static_cast<off_t>(ring_->header().live_offset +
                                          offsetof(RingLive, rotation));
   const int fd = open(ring_->path().c_str(), O_RDWR | O_CLOEXEC);
@@ -185,7 +186,7 @@ TEST_F(FlusherRotateTest, RingWithoutFlusherAnswersNoRequest) {
 
 TEST_F(FlusherRotateTest, RotationWaitsForUncommittedRecord) {
   MakeRing(64);
-  FlusherOptions options = Lazy();
+  FlusherOptions options = SlowFlushOptions();
   options.stuck_writer_timeout = kLong;
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");
@@ -201,7 +202,7 @@ TEST_F(FlusherRotateTest, RotationWaitsForUncommittedRecord) {
 
 TEST_F(FlusherRotateTest, RotateFailsAfterStopAndInForkedChild) {
   MakeRing(64);
-  auto flusher = StartFlusher(ring_.get(), Lazy());
+  auto flusher = StartFlusher(ring_.get(), SlowFlushOptions());
   const pid_t child = Fork();
   if (child == 0) {
     const absl::Status status = flusher->Rotate(absl::InfiniteDuration());
@@ -214,13 +215,13 @@ TEST_F(FlusherRotateTest, RotateFailsAfterStopAndInForkedChild) {
   EXPECT_TRUE(absl::IsFailedPrecondition(flusher->Rotate(kLong)));
 }
 
-TEST_F(FlusherRotateTest, HookIsCalledForEachClosedSegment) {
+TEST_F(FlusherRotateTest, ReportsEachClosedSegment) {
   MakeRing(64);
-  FlusherOptions options = Lazy();
-  std::vector<std::string> told;
+  FlusherOptions options = SlowFlushOptions();
+  std::vector<std::string> reported;
   std::vector<bool> was_closed;
   options.on_segment_closed = [&](const std::string& path) {
-    told.push_back(path);
+    reported.push_back(path);
     was_closed.push_back(IsClosed(path));
   };
   auto flusher = StartFlusher(ring_.get(), options);
@@ -230,17 +231,17 @@ TEST_F(FlusherRotateTest, HookIsCalledForEachClosedSegment) {
   }
   Append("three");
   ASSERT_TRUE(flusher->Stop().ok());
-  EXPECT_EQ(told, Segments());
+  EXPECT_EQ(reported, Segments());
   EXPECT_THAT(was_closed, ElementsAre(true, true, true));
 }
 
-// The process dies in the hook. The user may have moved the file already.
+// The process dies in on_segment_closed, which may have moved the file.
 TEST_F(FlusherRotateTest, ReportedSegmentStaysUnchanged) {
   ASSERT_EQ(RunChild([this] {
               MakeRing(64);
-              FlusherOptions options = Lazy();
+              FlusherOptions options = SlowFlushOptions();
               options.on_segment_closed = [this](const std::string& path) {
-                WriteFile(path + ".told", ReadFile(path));
+                WriteFile(path + ".copy", ReadFile(path));
                 Append("two");
                 _exit(0);
               };
@@ -252,13 +253,13 @@ TEST_F(FlusherRotateTest, ReportedSegmentStaysUnchanged) {
             0);
   EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   ASSERT_THAT(Segments(), SizeIs(2));
-  EXPECT_EQ(ReadFile(Segments()[0]), ReadFile(Segments()[0] + ".told"));
+  EXPECT_EQ(ReadFile(Segments()[0]), ReadFile(Segments()[0] + ".copy"));
   EXPECT_THAT(Texts(), ElementsAre("one", "two"));
 }
 
-TEST_F(FlusherRotateTest, SegmentNumbersHaveNoHoles) {
+TEST_F(FlusherRotateTest, SegmentNumbersAreConsecutive) {
   MakeRing(64);
-  auto flusher = StartFlusher(ring_.get(), Lazy());
+  auto flusher = StartFlusher(ring_.get(), SlowFlushOptions());
   for (uint64_t number = 1; number <= 5; ++number) {
     Append("one");
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(flusher->Rotate(kLong).ok());
@@ -268,9 +269,9 @@ TEST_F(FlusherRotateTest, SegmentNumbersHaveNoHoles) {
   }
 }
 
-TEST_F(FlusherRotateTest, HookMayThrowRotateAndStop) {
+TEST_F(FlusherRotateTest, CallbackMayThrowRotateAndStop) {
   MakeRing(64);
-  FlusherOptions options = Lazy();
+  FlusherOptions options = SlowFlushOptions();
   Flusher* self = nullptr;
   absl::Status status;
   absl::Status stopped;
@@ -279,7 +280,7 @@ TEST_F(FlusherRotateTest, HookMayThrowRotateAndStop) {
     status = self->Rotate(absl::InfiniteDuration());
     flushed = self->Flush(absl::InfiniteDuration());
     stopped = self->Stop();
-    throw std::runtime_error("a hook's");
+    throw std::runtime_error("of the callback");
   };
   auto flusher = StartFlusher(ring_.get(), options);
   self = flusher.get();
@@ -289,7 +290,7 @@ TEST_F(FlusherRotateTest, HookMayThrowRotateAndStop) {
   Append("two");
   EXPECT_TRUE(flusher->Stop().ok());
   EXPECT_THAT(::testing::internal::GetCapturedStderr(),
-              ::testing::HasSubstr("a hook's"));
+              ::testing::HasSubstr("of the callback"));
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_TRUE(absl::IsFailedPrecondition(stopped)) << stopped;
   EXPECT_FALSE(flushed);
@@ -298,7 +299,7 @@ TEST_F(FlusherRotateTest, HookMayThrowRotateAndStop) {
 
 TEST_F(FlusherRotateTest, SymlinkNamesCurrentSegment) {
   MakeRing(64);
-  auto flusher = StartFlusher(ring_.get(), Lazy());
+  auto flusher = StartFlusher(ring_.get(), SlowFlushOptions());
   for (int i = 0; i < 5; ++i) {
     Append(absl::StrCat(i));
     ASSERT_TRUE(flusher->Flush(kLong));
@@ -312,7 +313,7 @@ TEST_F(FlusherRotateTest, SymlinkNamesCurrentSegment) {
 TEST_F(FlusherRotateTest, SegmentsHaveRequestedMode) {
   MakeRing(64);
   const mode_t before = umask(022);
-  FlusherOptions options = Lazy();
+  FlusherOptions options = SlowFlushOptions();
   options.segment.mode = 0666;
   auto flusher = StartFlusher(ring_.get(), options);
   Append("one");

@@ -229,8 +229,8 @@ TEST_F(FlusherSyncTest, FailedSyncIsNotRetriedOnSameFile) {
   Log("two");
   ASSERT_TRUE(Flush());
   EXPECT_EQ(ReadFile(first), durable) << "truncated, and not written again";
-  // No byte of the second segment was on the disk: the file is deleted, and the
-  // next one has its number.
+  // No byte of the second segment was on the disk. So the flusher deleted the
+  // file, and the next segment has the same number.
   const std::vector<std::string> segments = FilesIn(directory_, ".log.zst");
   ASSERT_THAT(segments, SizeIs(2));
   EXPECT_THAT(segments[1], ::testing::HasSubstr(".000002."));
@@ -254,7 +254,7 @@ TEST_F(FlusherSyncTest, RingKeepsRecordsIfNoSyncSucceeds) {
   EXPECT_THAT(Texts(), ElementsAre("first", "one"));
 }
 
-TEST_F(FlusherSyncTest, RotationSyncsSegmentEnd) {
+TEST_F(FlusherSyncTest, RotationSyncsClosedSegment) {
   FlusherOptions options = Options();
   options.rotation.max_segment_bytes = 1;
   MakeFlusher(options);
@@ -263,10 +263,10 @@ TEST_F(FlusherSyncTest, RotationSyncsSegmentEnd) {
     ASSERT_TRUE(Flush());
   }
   ASSERT_TRUE(flusher_->Stop().ok());
-  EXPECT_EQ(Syncs::Get().calls(), 4) << "one for each batch and for each end";
+  EXPECT_EQ(Syncs::Get().calls(), 4) << "one for each batch and for each close";
 }
 
-TEST_F(FlusherSyncTest, NothingIsSyncedWithoutOption) {
+TEST_F(FlusherSyncTest, DoesNotSyncWithoutOption) {
   FlusherOptions options = Options();
   options.sync = false;
   Start(options);

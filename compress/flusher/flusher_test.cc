@@ -27,6 +27,7 @@
 #include "ringlog/compress/line/line_format.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/recovery.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring.h"
 #include "ringlog/testing/harness/run_child.h"
 #include "ringlog/testing/harness/test_files.h"
@@ -90,8 +91,8 @@ TEST_F(FlusherTest, FlushTimesOutOnUncommittedRecord) {
   EXPECT_TRUE(flusher->Flush(kLong));
 }
 
-// Each written record causes another one, so that the ring is never empty. Half
-// a second does not suffice to write all of them.
+// Each written record causes another one, so that the ring is never empty. The
+// flusher cannot write all of them in half a second.
 TEST_F(FlusherTest, StopReturnsDuringEndlessLogging) {
   constexpr int kRecords = 5000;
   MakeRing(64);
@@ -100,14 +101,14 @@ TEST_F(FlusherTest, StopReturnsDuringEndlessLogging) {
   options.rotation.max_segment_bytes = 1;
   std::atomic<int> logged{0};
   options.on_segment_closed = [&](const std::string&) {
-    if (++logged < kRecords) Append("without end");
+    if (++logged < kRecords) Append("endless");
   };
   auto flusher = StartFlusher(ring_.get(), options);
   Append("first");
   const absl::Status status = flusher->Stop();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_LT(logged, kRecords);
-  EXPECT_FALSE(ring_->empty()) << "the next start recovers it";
+  EXPECT_FALSE(ring_->empty()) << "the next start recovers its records";
 }
 
 TEST_F(FlusherTest, ManyThreadsWriteEachRecordOnceInOrder) {
@@ -144,8 +145,8 @@ TEST_F(FlusherTest, ManyThreadsWriteEachRecordOnceInOrder) {
   EXPECT_EQ(ring_->flusher_counters()->records, kThreads * kRecords);
 }
 
-// Looks at the file as a kill at any moment leaves it: the cursor covers the
-// records of all free slots.
+// Reads the ring file while the flusher runs, because a kill may leave the file
+// in each of these states.
 TEST_F(FlusherTest, CursorCoversFreeSlots) {
   MakeRing(64);
   FlusherOptions options = Options();
@@ -158,8 +159,8 @@ TEST_F(FlusherTest, CursorCoversFreeSlots) {
     done = true;
   });
   const std::string path = ring_->path();
-  uint64_t looks = 0;
-  for (; !done; ++looks) {
+  uint64_t reads = 0;
+  for (; !done; ++reads) {
     // Reads `released` before the cursor; both only grow.
     const std::string released = ReadFile(path);
     const std::string cursor = ReadFile(path);
@@ -172,7 +173,7 @@ TEST_F(FlusherTest, CursorCoversFreeSlots) {
     ASSERT_LE(free_until, persisted.end_position);
   }
   writer.join();
-  EXPECT_GT(looks, 0);
+  EXPECT_GT(reads, 0);
 }
 
 TEST_F(FlusherTest, DroppedRecordsAreReportedInLog) {
@@ -227,7 +228,7 @@ TEST_F(FlusherTest, RecordsWaitInRingForDirectory) {
   // Waits for the first failed attempt.
   do {
     EXPECT_FALSE(flusher->Flush(absl::Milliseconds(5)));
-  } while (Slots::Get(&ring_->flusher_counters()->write_errors) == 0);
+  } while (LoadRelaxed(&ring_->flusher_counters()->write_errors) == 0);
   EXPECT_FALSE(ring_->empty());
   ASSERT_EQ(mkdir((directory_ + "/later").c_str(), 0700), 0);
   EXPECT_TRUE(flusher->Flush(kLong));
@@ -248,8 +249,8 @@ TEST_F(FlusherTest, StopWithoutDirectoryFailsAndKeepsRecords) {
   EXPECT_FALSE(ring_->empty());
 }
 
-// A limit on file sizes stands in for a full disk: a write stops in the middle
-// of a batch.
+// A limit on file sizes simulates a full disk: a write stops in the middle of a
+// batch.
 TEST_F(FlusherTest, PartialWriteIsRetriedExactlyOnce) {
   MakeRing(1024);
   signal(SIGXFSZ, SIG_IGN);
@@ -267,20 +268,20 @@ TEST_F(FlusherTest, PartialWriteIsRetriedExactlyOnce) {
     low.rlim_cur = limit;
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &low), 0);
     for (int i = 0; i < 100; ++i) {
-      // Does not compress to less than the limit.
+      // The texts do not compress below the limit.
       expected.push_back(absl::StrCat(limit, " ", i, " ", i * 7919 % 10007));
       Append(expected.back());
     }
     // Waits until a write has reached the limit, or all records fit below it.
     const uint64_t errors =
-        Slots::Get(&ring_->flusher_counters()->write_errors);
+        LoadRelaxed(&ring_->flusher_counters()->write_errors);
     while (!flusher->Flush(absl::Milliseconds(5)) &&
-           Slots::Get(&ring_->flusher_counters()->write_errors) == errors) {
+           LoadRelaxed(&ring_->flusher_counters()->write_errors) == errors) {
     }
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
     ASSERT_TRUE(flusher->Flush(kLong));
   }
-  EXPECT_GT(Slots::Get(&ring_->flusher_counters()->write_errors), 0);
+  EXPECT_GT(LoadRelaxed(&ring_->flusher_counters()->write_errors), 0);
   ASSERT_TRUE(flusher->Stop().ok());
   EXPECT_EQ(Texts(), expected);
 }
@@ -355,7 +356,7 @@ TEST_F(FlusherTest, FileWithNameOfSymlinkStays) {
   EXPECT_EQ(ReadFile(directory_ + "/program.current.zst"), "a user's");
 }
 
-TEST_F(FlusherTest, StopFailsWithUnfinishedRecord) {
+TEST_F(FlusherTest, StopFailsWithUncommittedRecord) {
   MakeRing(64);
   FlusherOptions options = Options();
   options.stuck_writer_timeout = kLong;

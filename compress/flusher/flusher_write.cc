@@ -10,6 +10,7 @@
 #include "ringlog/compress/flusher/flusher_options.h"
 #include "ringlog/ring/os/monotonic_time.h"
 #include "ringlog/ring/os/stderr_log.h"
+#include "ringlog/ring/relaxed.h"
 
 namespace ringlog {
 namespace {
@@ -60,7 +61,7 @@ absl::Status Flusher::WriteToSegment() {
     CheckRingFile(/*at_once=*/true);
     absl::Status status = Persist([this] { return segments_.Begin(); });
     if (!status.ok()) return status;
-    Slots::Add(&ring_->flusher_counters()->segments, 1);
+    AddRelaxed(&ring_->flusher_counters()->segments, 1);
     retention_.SetDue();
   }
   absl::Status status = Reported(segments_.Add(batch_.batch()));
@@ -222,22 +223,22 @@ absl::Status Flusher::RotateIfWanted() {
 void Flusher::UpdateCounters() {
   FlusherCounters* const counters = ring_->flusher_counters();
   const SegmentWriter::Batch batch = batch_.batch();
-  Slots::Add(&counters->records, batch.summary.record_count());
-  Slots::Add(&counters->text_bytes, batch.lines.size());
-  Slots::Set(&counters->compressed_bytes, segments_.total_bytes());
+  AddRelaxed(&counters->records, batch.summary.record_count());
+  AddRelaxed(&counters->text_bytes, batch.lines.size());
+  StoreRelaxed(&counters->compressed_bytes, segments_.total_bytes());
   const int64_t now = absl::GetCurrentTimeNanos();
   if (batch_.min_time_ns() != 0) {
-    Slots::Set(&counters->lag_ns, now - batch_.min_time_ns());
+    StoreRelaxed(&counters->lag_ns, now - batch_.min_time_ns());
   }
-  Slots::Set(&counters->last_write_time_ns, now);
+  StoreRelaxed(&counters->last_write_time_ns, now);
 }
 
 // Counts and reports an error, and returns `status`.
 absl::Status Flusher::Reported(absl::Status status) {
   if (status.ok()) return status;
   FlusherCounters* const counters = ring_->flusher_counters();
-  Slots::Add(&counters->write_errors, 1);
-  Slots::Set(&counters->last_error, static_cast<uint64_t>(status.raw_code()));
+  AddRelaxed(&counters->write_errors, 1);
+  StoreRelaxed(&counters->last_error, static_cast<uint64_t>(status.raw_code()));
   if (options_.on_write != nullptr) {
     options_.on_write(status);
     return status;

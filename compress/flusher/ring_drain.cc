@@ -2,6 +2,7 @@
 
 #include "absl/time/clock.h"
 #include "ringlog/ring/os/monotonic_time.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -75,7 +76,7 @@ void RingDrain::SkipStuckWriter(BatchBuilder* batch) {
   gap.first_time_ns = absl::ToUnixNanos(wait_->time);
   gap.last_time_ns = absl::GetCurrentTimeNanos();
   batch->AddGap(gap, gap.last_time_ns);
-  Slots::Add(&ring_->flusher_counters()->skipped_slots, skipped->slot_count);
+  AddRelaxed(&ring_->flusher_counters()->skipped_slots, skipped->slot_count);
 }
 
 }  // namespace ringlog

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/time/clock.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring_format.h"
 
 namespace ringlog {
@@ -11,9 +12,9 @@ RotationRequests::RotationRequests(Ring* ring, const RotationOptions& options)
     : ring_(ring), options_(options), schedule_(options, absl::Now()) {
   RotationRequest* const outside = ring->rotation_request();
   answered_outside_ =
-      std::max({uint64_t{1}, Slots::Get(&outside->asked), outside->done});
+      std::max({uint64_t{1}, LoadRelaxed(&outside->asked), outside->done});
   seen_outside_ = answered_outside_;
-  Slots::Set(&outside->done, answered_outside_);
+  StoreRelaxed(&outside->done, answered_outside_);
 }
 
 void RotationRequests::Reconfigure(const RotationOptions& options,
@@ -48,7 +49,7 @@ void RotationRequests::Poll(absl::Time now, bool segment_is_open) {
   // boundary.
   if (schedule_.PassesBoundary(now)) has_passed_boundary_ = segment_is_open;
   const uint64_t asked = asked_.load();
-  const uint64_t outside = Slots::Get(&ring_->rotation_request()->asked);
+  const uint64_t outside = LoadRelaxed(&ring_->rotation_request()->asked);
   const bool is_new_outside =
       outside != seen_outside_ && outside > answered_outside_;
   if (asked == seen_.load() && !is_new_outside) return;
@@ -64,7 +65,7 @@ void RotationRequests::Answer(const absl::Status& status) {
     // Another process must not take a failed rotation for a done one. It waits
     // for the next rotation or for the end of this process.
     if (status.ok()) {
-      Slots::Set(&ring_->rotation_request()->done, answered_outside_);
+      StoreRelaxed(&ring_->rotation_request()->done, answered_outside_);
     }
   }
   if (seen_.load() == answered_) return;

@@ -20,7 +20,7 @@ class RotationRequestsTest : public ::testing::Test {
  protected:
   RotationRequestsTest() {
     options_.interval = kHour;
-    // A boundary is half an hour away, whatever time it is.
+    // The next boundary is in half an hour.
     const absl::Duration in_hour = absl::Now() - absl::UnixEpoch();
     options_.offset =
         absl::Trunc(in_hour % kHour + kHour / 2, absl::Seconds(1)) % kHour;
@@ -31,24 +31,24 @@ class RotationRequestsTest : public ::testing::Test {
   void PollAfter(absl::Duration time, bool segment_is_open) {
     requests_->Poll(absl::Now() + time, segment_is_open);
   }
-  RotationRequest Outside() const { return *ring_->rotation_request(); }
+  RotationRequest RequestInRing() const { return *ring_->rotation_request(); }
 
   const std::unique_ptr<Ring> ring_ = *Ring::CreateAnonymous(RingOptions());
   RotationOptions options_;
   std::unique_ptr<RotationRequests> requests_;
 };
 
-TEST_F(RotationRequestsTest, BoundaryEndsOpenSegment) {
+TEST_F(RotationRequestsTest, BoundaryClosesOpenSegment) {
   PollAfter(kHour, /*segment_is_open=*/true);
   EXPECT_TRUE(requests_->is_pending());
   EXPECT_TRUE(requests_->IsReady(0)) << "at any position";
   requests_->SegmentClosed();
   EXPECT_FALSE(requests_->is_pending());
   PollAfter(kHour, /*segment_is_open=*/true);
-  EXPECT_FALSE(requests_->is_pending()) << "the boundary passed before";
+  EXPECT_FALSE(requests_->is_pending()) << "the boundary was handled before";
 }
 
-TEST_F(RotationRequestsTest, BoundaryWithoutSegmentDoesNotEndNextOne) {
+TEST_F(RotationRequestsTest, BoundaryWithoutSegmentDoesNotCloseNextOne) {
   PollAfter(kHour, /*segment_is_open=*/false);
   EXPECT_FALSE(requests_->is_pending());
   PollAfter(kHour, /*segment_is_open=*/true);
@@ -69,26 +69,27 @@ TEST_F(RotationRequestsTest, CallIsReadyWhenEarlierRecordsArePersisted) {
   EXPECT_TRUE(requests_->IsReady(ring_->tail_position()));
   EXPECT_TRUE(
       absl::IsDeadlineExceeded(requests_->Await(number, absl::ZeroDuration())));
-  requests_->Answer(absl::DataLossError("its end"));
+  requests_->Answer(absl::DataLossError("cannot write the seek table"));
   EXPECT_FALSE(requests_->is_pending());
   EXPECT_TRUE(
       absl::IsDataLoss(requests_->Await(number, absl::InfiniteDuration())));
 }
 
-TEST_F(RotationRequestsTest, OtherProcessIsAnsweredAfterSuccess) {
-  const uint64_t before = Outside().done;
-  EXPECT_NE(before, 0u) << "no process answers";
+TEST_F(RotationRequestsTest, AnswersOtherProcessAfterSuccessOnly) {
+  const uint64_t before = RequestInRing().done;
+  EXPECT_NE(before, 0u) << "no process answers requests";
   for (const uint64_t asked : {before + 1, before + 2}) {
     ring_->rotation_request()->asked = asked;
     PollAfter(absl::ZeroDuration(), /*segment_is_open=*/true);
     EXPECT_TRUE(requests_->is_pending());
-    EXPECT_EQ(Outside().done, before) << "no segment is closed yet";
+    EXPECT_EQ(RequestInRing().done, before) << "no segment is closed yet";
     // The first rotation fails.
-    requests_->Answer(asked == before + 1 ? absl::DataLossError("its end")
-                                          : absl::OkStatus());
+    requests_->Answer(asked == before + 1
+                          ? absl::DataLossError("cannot write the seek table")
+                          : absl::OkStatus());
     EXPECT_FALSE(requests_->is_pending());
   }
-  EXPECT_EQ(Outside().done, before + 2);
+  EXPECT_EQ(RequestInRing().done, before + 2);
 }
 
 TEST_F(RotationRequestsTest, CloseRefusesLaterRequests) {

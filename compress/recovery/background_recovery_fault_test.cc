@@ -56,21 +56,21 @@ TEST_F(BackgroundRecoveryFaultTest, FailureIsReportedOnceAndRetried) {
     return g_attempts != before;
   };
   const absl::Duration second = kBegin + kRetry + kInterval;
-  const auto go_on = [&] {
+  const auto second_process = [&] {
     if (!tries_at(second)) _exit(4);
     if (tries_at(second + kRetry - kMoment)) _exit(5);
     g_is_stuck = false;
     if (RunRound(&recovery, kBegin + 3 * kRetry) != 1) _exit(6);
   };
-  const auto begin = [&] {
+  const auto first_process = [&] {
     g_is_stuck = true;
     if (!tries_at(kBegin)) _exit(1);
     if (tries_at(kBegin + kInterval)) _exit(2);
     if (tries_at(kBegin + kRetry - kMoment)) _exit(3);
-    _exit(WEXITSTATUS(AwaitChild(StartChild(go_on))));
+    _exit(WEXITSTATUS(AwaitChild(StartChild(second_process))));
   };
   std::string err;
-  EXPECT_EQ(RunChild(begin, &err), 0);
+  EXPECT_EQ(RunChild(first_process, &err), 0);
   EXPECT_THAT(err, HasSubstr("cannot recover leftover rings: "));
   EXPECT_THAT(err, HasSubstr(absl::StrCat("delete ", left)));
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
@@ -78,8 +78,8 @@ TEST_F(BackgroundRecoveryFaultTest, FailureIsReportedOnceAndRetried) {
   EXPECT_THAT(Texts(), ElementsAre("record"));
 }
 
-// Runs a round in a process that has not reported anything yet, and a second
-// one in its child; returns their stderr.
+// Runs a round in a new process, and a second round in a child of that process.
+// Returns the stderr of both.
 std::string ReportOfTwoRounds(const BackgroundRecovery::Options& options,
                               uint64_t (*run_round)(BackgroundRecovery*,
                                                     absl::Duration)) {
@@ -165,7 +165,7 @@ TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsRecovered) {
   std::string err;
   EXPECT_EQ(RunChild(
                 [&] {
-                  // An arena of the C library for the thread reserves more.
+                  // Otherwise the C library reserves an arena for the thread.
                   mallopt(M_ARENA_MAX, 1);
                   LimitMemory(uint64_t{32} << 20);
                   BackgroundRecovery recovery(RecoveryOptions());
@@ -178,11 +178,11 @@ TEST_F(BackgroundRecoveryFaultTest, RingLargerThanMemoryIsRecovered) {
 }
 
 // Makes Abseil's table of error texts, which takes a hundred allocations once.
-// Otherwise the allocations after it would not get their turn to fail.
+// Otherwise the test would not reach the allocations after these.
 void MakeErrorTexts() { EXPECT_FALSE(absl::ErrnoToStatus(ENOENT, "").ok()); }
 
-// Each allocation of the thread fails in turn, and all that follow it: during
-// the search for leftovers, a recovery and the report.
+// In turn, each allocation of the thread fails together with all later ones:
+// those of the search for leftovers, of a recovery and of the report.
 TEST_F(BackgroundRecoveryFaultTest, LackOfMemoryDoesNotEndProcess) {
 #ifndef ABSL_HAVE_EXCEPTIONS
   GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
@@ -195,7 +195,7 @@ TEST_F(BackgroundRecoveryFaultTest, LackOfMemoryDoesNotEndProcess) {
     RunRound(&recovery, kBegin);
     FailAllocationsAfter(kNoFailure);
     EXPECT_EQ(recovery.progress().ended_rounds, 1u);
-    // The bytes of a begun segment may be those that a full disk lacks.
+    // A begun segment that stays would take room on a full disk.
     EXPECT_THAT(FilesIn(directory_, ".tmp"), IsEmpty()) << allocations;
     ASSERT_LT(allocations, 1000000);
   }
@@ -226,8 +226,8 @@ TEST_F(BackgroundRecoveryFaultTest, LackOfMemoryInCleanUpDoesNotEndProcess) {
 }
 
 // The first ring is damaged. While the round recovers the second one, each
-// allocation fails in turn. The line that one process could not write for lack
-// of memory is written by a second process, which has not written a line yet.
+// allocation fails in turn. If the process lacks the memory to report the
+// damage, its child does so.
 TEST_F(BackgroundRecoveryFaultTest, ErrorBeforeLackOfMemoryIsReported) {
 #ifndef ABSL_HAVE_EXCEPTIONS
   GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
@@ -259,8 +259,8 @@ TEST_F(BackgroundRecoveryFaultTest, ErrorBeforeLackOfMemoryIsReported) {
   }
 }
 
-// Attack: another user makes any number of files with names of rings. FIFOs
-// stand for them, so that the test needs no other user.
+// Attack: another user makes any number of files with names of rings. The test
+// needs no other user, because it uses FIFOs.
 TEST_F(BackgroundRecoveryFaultTest, ForeignRingsAreCountedAndReportedOnce) {
   for (const char* id :
        {"5f3a9c1b.ring", "5f3a9c1c.ring.tmp", "5f3a9c1d.ring"}) {
@@ -277,8 +277,9 @@ TEST_F(BackgroundRecoveryFaultTest, ForeignRingsAreCountedAndReportedOnce) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
 }
 
-// Two users may log into one directory. A FIFO stands for the ring of the other
-// user's process, which is this one: the rounds run in its children.
+// Two users may log into one directory. A FIFO simulates the ring of the other
+// user's process. Its name has the id of this process, and the rounds run in
+// children.
 TEST_F(BackgroundRecoveryFaultTest, ForeignRingOfLivingProcessIsNotReported) {
   const std::string path = absl::StrCat(
       directory_, "/program.host.20261124-034019.", getpid(), ".5f3a9c1b.ring");
@@ -286,7 +287,7 @@ TEST_F(BackgroundRecoveryFaultTest, ForeignRingOfLivingProcessIsNotReported) {
   EXPECT_EQ(ReportOfTwoRounds(RecoveryOptions(), &RunRound), "");
 }
 
-// The log goes on, and so does retention, which waits for the first round.
+// Retention waits for the first round, and must not wait forever.
 TEST_F(BackgroundRecoveryFaultTest, RoundWithoutThreadCountsAsEnded) {
   if (kHasSanitizer) GTEST_SKIP() << "the sanitizer needs the memory";
   const std::string left = LeaveRing("record");

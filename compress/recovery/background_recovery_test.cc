@@ -41,7 +41,7 @@ constexpr absl::Duration kMoment = absl::Nanoseconds(1);
 
 using BackgroundRecoveryTest = BackgroundRecoveryFixture;
 
-TEST_F(BackgroundRecoveryTest, OneRoundPerInterval) {
+TEST_F(BackgroundRecoveryTest, RunsOneRoundPerInterval) {
   BackgroundRecovery recovery(RecoveryOptions());
   const std::string first = LeaveRing("first");
   EXPECT_EQ(RunRound(&recovery, kBegin), 1u);
@@ -89,7 +89,8 @@ TEST_F(BackgroundRecoveryTest, AwaitFirstRoundWaitsForItsEnd) {
   Gate gate;
   BackgroundRecovery recovery(RecoveryOptions());
   LeaveRing("record");
-  EXPECT_TRUE(recovery.progress().is_running) << "it is due at once";
+  EXPECT_TRUE(recovery.progress().is_running)
+      << "the first round is due at once";
   EXPECT_FALSE(recovery.AwaitFirstRound(absl::ZeroDuration()));
   g_gate = &gate;
   recovery.StartRoundIfDue(kBegin);
@@ -114,7 +115,7 @@ std::string MakeLeftover(const std::string& directory,
   return ring.ok() ? (*ring)->path() : "";
 }
 
-TEST_F(BackgroundRecoveryTest, RingsInUseOrOfOthersStay) {
+TEST_F(BackgroundRecoveryTest, RingsInUseAndRingsOfOtherDirectoriesStay) {
   const std::string shared = MakeTestDirectory();
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
@@ -146,7 +147,7 @@ TEST_F(BackgroundRecoveryTest, RingsInUseOrOfOthersStay) {
   EXPECT_EQ(AwaitChild(child), 0);
 }
 
-// As with a fallback_directory.
+// A sink with a fallback_directory has two pairs of directories.
 TEST_F(BackgroundRecoveryTest, EachDirectoryGetsItsOwnRings) {
   const std::string rings = MakeTestDirectory();
   const std::string fallback = MakeTestDirectory();
@@ -164,8 +165,8 @@ TEST_F(BackgroundRecoveryTest, EachDirectoryGetsItsOwnRings) {
   EXPECT_THAT(Texts(), ElementsAre("record"));
 }
 
-// A program may close all its descriptors. On Linux the mapping keeps the lock;
-// here the lock is removed as well.
+// A program may close all its descriptors. Then the mapping keeps the lock on
+// Linux, so this test also removes the lock.
 TEST_F(BackgroundRecoveryTest, UnlockedRingOfLivingProcessStays) {
   EXPECT_EQ(RunChild([&] {
               MakeRing(64);
@@ -184,8 +185,8 @@ TEST_F(BackgroundRecoveryTest, UnlockedRingOfLivingProcessStays) {
             0);
 }
 
-// The program after exec(2) has the process id and start time of the one that
-// logged.
+// The program after exec(2) has the process id and start time of the program
+// that logged.
 TEST_F(BackgroundRecoveryTest, RingFromBeforeExecIsRecovered) {
   Signal is_ready, may_end;
   const pid_t child = StartChild([&] {
@@ -202,21 +203,22 @@ TEST_F(BackgroundRecoveryTest, RingFromBeforeExecIsRecovered) {
   EXPECT_THAT(Rings(), IsEmpty());
   EXPECT_THAT(Texts(), ElementsAre("before exec"));
   ASSERT_EQ(kill(child, SIGKILL), 0);
-  EXPECT_EQ(AwaitChild(child), SIGKILL) << "it was alive until now";
+  EXPECT_EQ(AwaitChild(child), SIGKILL)
+      << "the process was alive during the recovery";
 }
 
 class UnfinishedRingTest : public BackgroundRecoveryFixture {
  protected:
-  std::string MakeUnfinished(pid_t maker) {
+  std::string MakeUnfinished(pid_t owner) {
     std::string path =
-        absl::StrCat(directory_, "/program.host.20261124-034019.", maker,
+        absl::StrCat(directory_, "/program.host.20261124-034019.", owner,
                      ".5f3a9c1b.ring.tmp");
     WriteFile(path, "");
     return path;
   }
 };
 
-TEST_F(UnfinishedRingTest, IsDeletedWhenItsMakerIsDead) {
+TEST_F(UnfinishedRingTest, IsDeletedWhenItsOwnerIsDead) {
   const pid_t dead = StartChild([] { _exit(0); });
   AwaitChild(dead);
   MakeUnfinished(dead);
@@ -226,20 +228,20 @@ TEST_F(UnfinishedRingTest, IsDeletedWhenItsMakerIsDead) {
   EXPECT_THAT(FilesIn(directory_, ".tmp"), ElementsAre(of_living_process));
 }
 
-// In a container each life of the program may have the same process id.
+// In a container, each process of the program may have the same id.
 TEST_F(UnfinishedRingTest, OfFormerProcessWithSameIdIsDeleted) {
   BackgroundRecovery recovery(RecoveryOptions());
   const std::string path = MakeUnfinished(getpid());
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_EQ(LockFile(fd, path), absl::OkStatus());
   EXPECT_EQ(RunRound(&recovery, kBegin), 0u);
-  EXPECT_TRUE(Exists(path)) << "it is being made";
+  EXPECT_TRUE(Exists(path)) << "its owner is creating it";
   close(fd);
   EXPECT_EQ(RunRound(&recovery, kBegin + kInterval), 1u);
   EXPECT_FALSE(Exists(path));
 }
 
-TEST_F(BackgroundRecoveryTest, OneThreadAtATime) {
+TEST_F(BackgroundRecoveryTest, RunsOneThreadAtATime) {
   Gate gate;
   BackgroundRecovery recovery(RecoveryOptions());
   const Other second = Begin("second");
@@ -262,7 +264,7 @@ TEST_F(BackgroundRecoveryTest, OneThreadAtATime) {
   EXPECT_THAT(Texts(), UnorderedElementsAre("first", "second"));
 }
 
-TEST_F(BackgroundRecoveryTest, RoundMayOutliveItsOwner) {
+TEST_F(BackgroundRecoveryTest, RoundMayOutliveBackgroundRecovery) {
   for (const bool with_flusher : {false, true}) {
     Gate gate;
     const std::string left = LeaveRing(absl::StrCat("record ", with_flusher));

@@ -54,8 +54,8 @@ class BackgroundRecoveryFixture : public FlusherFixture {
     options.interval = kInterval;
     return options;
   }
-  // Returns options of a recovery that runs all the time.
-  BackgroundRecovery::Options ImpatientOptions() const {
+  // Returns options of a recovery with a round every millisecond.
+  BackgroundRecovery::Options FrequentRoundOptions() const {
     BackgroundRecovery::Options options = RecoveryOptions();
     options.interval = absl::Milliseconds(1);
     return options;

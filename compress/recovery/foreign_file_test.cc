@@ -1,6 +1,6 @@
-// Attacks on recovery by files of others: forged rings, files under the names
-// of segments, links and copies. In each case no record of the victim may be
-// lost or doubled, and no foreign file may change.
+// Attacks on recovery with files of other users: forged rings, files with the
+// names of segments, links and copies. No attack may lose or duplicate a record
+// of the victim, or change a foreign file.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,8 +44,8 @@ uint64_t InodeOf(const std::string& path) {
   return stat(path.c_str(), &st) == 0 ? st.st_ino : 0;
 }
 
-// Returns true if this process may act for other users: not as an ordinary
-// user, and not in a sandbox that maps one user.
+// Returns true if this process may give files to other users. An ordinary user
+// may not, nor may root in a sandbox that maps one user.
 bool MayActForOthers() {
   const std::string path = MakeTestDirectory();
   return geteuid() == 0 && chown(path.c_str(), kNobody, kNobody) == 0;
@@ -63,8 +63,9 @@ class ForeignFileTest : public ::testing::Test {
     ring_ = process.ring_path();
   }
 
-  // Returns a ring that an attacker makes from the names of the victim's files:
-  // the same file name, and `logged` records that no cursor covers.
+  // Returns the bytes of a ring with `logged` records that no cursor covers. An
+  // attacker has forged its header, so that its name is that of the victim's
+  // ring.
   std::string ForgedRing(int logged) const {
     const std::string elsewhere = MakeTestDirectory();
     LogAndDie(elsewhere, logged);
@@ -107,7 +108,7 @@ TEST_F(ForeignFileTest, ForgedRingChangesNoSegmentOfTheVictim) {
   WriteFile(ring_, forged);
   EXPECT_THAT(Errors(), IsEmpty());
   EXPECT_EQ(ReadFile(segment_), before);
-  // Its records are in a segment of their own, under the next number.
+  // The forged records are in another segment, which has the next number.
   EXPECT_THAT(FilesIn(directory_, ".000002.log.zst"), SizeIs(1));
 }
 
@@ -138,7 +139,7 @@ TEST_F(ForeignFileTest, RingThatOthersMayWriteToIsNotRecovered) {
   EXPECT_EQ(TextsIn(directory_), NumberedTexts(3));
 }
 
-// The process of the original is alive, and the lock of the copy is free.
+// The owner of the original is alive, and the copy is not locked.
 TEST_F(ForeignFileTest, CopyOfALiveRingIsNotRecovered) {
   ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
   process.LogNumbered(4);
@@ -199,8 +200,8 @@ TEST_F(TwoNamesTest, SegmentIsReplacedByACopyBeforeItChanges) {
   EXPECT_THAT(FilesIn(directory_, ".zst"), SizeIs(1));
 }
 
-// With protected_hardlinks=0 an attacker can link a file of the victim's to the
-// name of a segment.
+// If protected_hardlinks is 0, an attacker can give a file of the victim a
+// second name, that of a segment.
 TEST_F(TwoNamesTest, LinkedFileIsNotTruncated) {
   LeaveOpenFrame();
   const std::string precious = MakeTestDirectory() + "/precious";
@@ -249,10 +250,11 @@ TEST_F(ForeignFileTest, SegmentThatAnotherProcessWritesIsNotTouched) {
             0);
 }
 
-// The ring was made before the process gave up its rights.
-TEST_F(ForeignFileTest, OwnerIsTakenAgainAfterAChangeOfCredentials) {
+// Root made the first ring, so that it is foreign after setuid(2).
+TEST_F(ForeignFileTest, FindsOutOwnerAgainAfterSetuid) {
   if (!MayActForOthers()) GTEST_SKIP() << "needs root";
-  // In a child, because a foreign ring of a living process is no error.
+  // A child makes the ring, because a foreign ring of a living process is no
+  // error.
   ASSERT_EQ(RunChild([&] { LogAndDie(directory_, 3); }), 0);
   ASSERT_EQ(chmod(directory_.c_str(), 01777), 0);
   ASSERT_EQ(RunChild([&] {

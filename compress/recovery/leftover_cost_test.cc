@@ -1,5 +1,5 @@
-// Recovery in the application takes at most 16 MiB of memory, and reads only
-// blocks that are on the disk, whatever the ring has and claims.
+// Recovery takes at most 16 MiB of memory of the application, and reads only
+// blocks that are on the disk, whatever the content of the ring.
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,42 +45,42 @@ class LeftoverCostTest : public ::testing::Test {
   const std::string directory_ = MakeTestDirectory();
 };
 
-TEST_F(LeftoverCostTest, FullRingTakesABatch) {
+TEST_F(LeftoverCostTest, FullRingTakesMemoryOfOneBatch) {
   constexpr uint64_t kRecords = 64 * 2048 / 8 * 7;
   const Cost cost = Recover(MakeFullRing(directory_, 64), kRecords, 0);
   EXPECT_LE(cost.memory_bytes, kMaxMemory);
   EXPECT_EQ(Lines(), kRecords);
 }
 
-TEST_F(LeftoverCostTest, SparseRingOf4GiBCostsItsBlocks) {
+TEST_F(LeftoverCostTest, ReadsOnlyBlocksOfSparseRing) {
   const Cost cost = Recover(MakeSparseRing(directory_, kMaxSlotCount), 1, 3);
   EXPECT_LE(cost.memory_bytes, kMaxMemory);
   EXPECT_LE(cost.read_bytes, kMiB);
 }
 
-TEST_F(LeftoverCostTest, LongRecordTakesItsLimit) {
+TEST_F(LeftoverCostTest, LongRecordTakesLimitedMemory) {
   const Cost cost = Recover(MakeRingOfLongRecord(directory_), 1, 0);
   EXPECT_LE(cost.memory_bytes, kMaxMemory);
   EXPECT_EQ(Lines(), 1u);
 }
 
-TEST_F(LeftoverCostTest, ManyGapsTakeABatch) {
+TEST_F(LeftoverCostTest, ManyGapsTakeMemoryOfOneBatch) {
   constexpr uint64_t kGaps = (1 << 17) - 1;
   const Cost cost = Recover(MakeRingOfGaps(directory_), 1, kGaps);
   EXPECT_LE(cost.memory_bytes, kMaxMemory);
 }
 
-TEST_F(LeftoverCostTest, CrashReportsTakeTheirLimit) {
+TEST_F(LeftoverCostTest, CrashReportsTakeLimitedMemory) {
   const Cost cost = Recover(MakeRingOfCrashReports(directory_),
                             kMaxCrashBytes / sizeof(CrashCell), 0);
   EXPECT_LE(cost.memory_bytes, kMaxMemory);
 }
 
-TEST_F(LeftoverCostTest, UnfinishedRingOf4GiBCostsItsBlocks) {
+TEST_F(LeftoverCostTest, ReadsOnlyBlocksOfUnfinishedRing) {
   const std::string ring = MakeSparseRing(directory_, kMaxSlotCount);
   const std::string path = absl::StrCat(ring, ".tmp");
   ASSERT_EQ(rename(ring.c_str(), path.c_str()), 0);
-  // It has a record, so it stays.
+  // The ring stays, because it has a record.
   const auto recover = [&] {
     return RecoverLeftover(path, directory_, SegmentWriterOptions()).status();
   };

@@ -66,7 +66,7 @@ TEST_P(ScriptedDeathTest, DamagedCursorKeepsRecordsAndSegments) {
     }
   }
   EXPECT_THAT(NumberedTexts(logged), ::testing::IsSubsetOf(texts));
-  // The deletion of the ring was lost, so the ring is back.
+  // Restores the ring, as if its deletion had not reached the disk.
   const std::vector<std::string> names = FilesIn(directory, ".zst");
   WriteFile(ring, bytes);
   ASSERT_TRUE(RecoverOnlyRing(directory).ok());
@@ -103,13 +103,13 @@ TEST_P(ScriptedDeathTest, LostCursorKeepsRecordsAndSegments) {
     }
   }
   EXPECT_THAT(NumberedTexts(logged), ::testing::IsSubsetOf(texts));
-  // The deletion of the ring was lost, so the ring is back.
+  // Restores the ring, as if its deletion had not reached the disk.
   WriteFile(ring, bytes);
   ASSERT_TRUE(RecoverOnlyRing(directory).ok());
   EXPECT_EQ(FilesIn(directory, ".zst"), names);
 }
 
-// The file ends before the cursors: nothing is known about the segments.
+// The ring file ends before the cursors, so the bytes that count are unknown.
 TEST_P(ScriptedDeathTest, TruncatedRingKeepsItsSegments) {
   const std::string directory = MakeTestDirectory();
   LiveAndDie(directory);
@@ -135,7 +135,7 @@ TEST_P(ScriptedDeathTest, DamagedSegmentIsNotReplayedFromRing) {
     WriteFile(path, bytes);
   }
   ASSERT_TRUE(RecoverOnlyRing(directory).ok());
-  // No readable record is there twice.
+  // No readable record is duplicated.
   std::map<std::string, int> counts;
   for (const std::string& path : FilesIn(directory, ".zst")) {
     auto reader = SegmentReader::Open(path);
@@ -195,7 +195,7 @@ class OpenFrameTest : public ::testing::Test {
     EXPECT_EQ(cursor->segment_bytes, segment_bytes_.size());
   }
 
-  // Expects all records but those of the open frame, which are reported.
+  // Expects all records except those of the open frame, and a report of these.
   void ExpectFrameIsLost(const std::string& segment) {
     for (const std::string& path : FilesIn(directory_, ".zst")) {
       ASSERT_EQ(unlink(path.c_str()), 0);
@@ -263,9 +263,8 @@ TEST_F(OpenFrameTest, TruncationGivesNoWrongText) {
   }
 }
 
-// A frame before the open frame is damaged; the open frame is closed
-// nevertheless.
-TEST_F(OpenFrameTest, SurvivesDamageBeforeIt) {
+// Recovery closes the open frame although an earlier frame is damaged.
+TEST_F(OpenFrameTest, IsClosedDespiteEarlierDamage) {
   std::string damaged = segment_bytes_;
   damaged[20] = static_cast<char>(damaged[20] ^ 1);
   WriteFile(segment_, damaged);
@@ -277,7 +276,7 @@ TEST_F(OpenFrameTest, SurvivesDamageBeforeIt) {
   EXPECT_THAT(found.regions, SizeIs(1));
 }
 
-TEST_F(OpenFrameTest, ForeignFileOfThatNameStays) {
+TEST_F(OpenFrameTest, ForeignFileWithNameOfSegmentStays) {
   std::string others;
   {
     const std::string elsewhere = MakeTestDirectory();
@@ -292,7 +291,7 @@ TEST_F(OpenFrameTest, ForeignFileOfThatNameStays) {
 
 // A new segment takes the first number that no foreign file has, whether the
 // cursor is intact or lost.
-TEST_F(OpenFrameTest, ForeignFileOfTheNextNameStays) {
+TEST_F(OpenFrameTest, ForeignFileWithNextNameStays) {
   std::string others;
   {
     const std::string elsewhere = MakeTestDirectory();
@@ -310,7 +309,7 @@ TEST_F(OpenFrameTest, ForeignFileOfTheNextNameStays) {
   }
 }
 
-TEST_F(OpenFrameTest, LinkOfTheNextNameStays) {
+TEST_F(OpenFrameTest, LinkWithNextNameStays) {
   const std::string next = NextPath();
   const std::string target = MakeTestDirectory() + "/target";
   for (const bool has_cursor : {true, false}) {
@@ -326,11 +325,11 @@ TEST_F(OpenFrameTest, LinkOfTheNextNameStays) {
 }
 
 // The cursor may be older than the segments, so the segments are scanned.
-TEST_P(ScriptedDeathTest, MachineDeathLosesAndDoublesNothing) {
+TEST_P(ScriptedDeathTest, MachineDeathKeepsEachRecordOnce) {
   const std::string directory = MakeTestDirectory();
   const int logged = LiveAndDie(directory);
   const std::string ring = FilesIn(directory, ".ring")[0];
-  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  WriteFile(ring, WithOtherBootId(ReadFile(ring)));
   ASSERT_TRUE(RecoverOnlyRing(directory).ok());
   EXPECT_EQ(TextsIn(directory), NumberedTexts(logged));
 }
@@ -347,10 +346,10 @@ TEST(DamagedRingTest, StaysAndDoesNotPreventOtherRecoveries) {
   }
   WriteFile(first, bytes);
   LogAndDie(directory, 2);
-  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
-  EXPECT_THAT(sweep.recovered, SizeIs(1));
-  ASSERT_THAT(sweep.errors, SizeIs(1));
-  EXPECT_THAT(sweep.errors[0].message(), HasSubstr(first));
+  const RecoveredLeftovers leftovers = RecoverLeftovers(directory, directory);
+  EXPECT_THAT(leftovers.recovered, SizeIs(1));
+  ASSERT_THAT(leftovers.errors, SizeIs(1));
+  EXPECT_THAT(leftovers.errors[0].message(), HasSubstr(first));
   EXPECT_EQ(FilesIn(directory, ".ring"), std::vector<std::string>{first});
   EXPECT_EQ(TextsIn(directory), NumberedTexts(2));
 }
@@ -368,7 +367,7 @@ TEST(DamagedRingTest, SecondCopyOfHeaderIsEnough) {
 }
 
 // The frame is intact, but this descriptor cannot read it.
-TEST(DamagedSegmentTest, ErrorOfReadingIsNoDamageOfTheOpenFrame) {
+TEST(DamagedSegmentTest, ReadErrorDoesNotCountAsDamageOfOpenFrame) {
   ScriptedProcess process(MakeTestDirectory(), ScriptedProcess::OpenFrames());
   for (int i = 0; i < 2; ++i) {
     process.LogNumbered(2);

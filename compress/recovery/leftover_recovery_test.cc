@@ -1,7 +1,6 @@
 // Invariants checked:
-//   - each record of a dead process is in the segments once, after whatever
-//   step
-//     of its flusher it died
+//   - each record of a dead process is in the segments once, whichever step of
+//     its flusher was the last one
 //   - a recovery that is repeated after a kill has the same result
 //   - a ring that is in use, of another directory or of another user is not
 //     changed
@@ -42,7 +41,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 // The machine dies after on_segment_closed was called. The cursor on the disk
-// is from before the end of the segment.
+// is older than the end of the segment.
 TEST(LeftoverRecoveryTest, ClosedSegmentStaysAfterReboot) {
   const std::string directory = MakeTestDirectory();
   {
@@ -60,7 +59,7 @@ TEST(LeftoverRecoveryTest, ClosedSegmentStaysAfterReboot) {
     process.WriteEnd();
   }
   const std::string ring = FilesIn(directory, ".ring").at(0);
-  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  WriteFile(ring, WithOtherBootId(ReadFile(ring)));
   const std::string closed = FilesIn(directory, ".log.zst").at(0);
   const std::string before = ReadFile(closed);
   const absl::StatusOr<LeftoverReport> report = RecoverOnlyRing(directory);
@@ -156,8 +155,8 @@ TEST(LeftoverRecoveryTest, LockedRingStays) {
   EXPECT_THAT(FilesIn(directory, ".zst"), IsEmpty());
 }
 
-// Some programs close all inherited descriptors, and this one closes that of
-// its ring, too, and goes on to log.
+// The program closes all descriptors, also that of its ring, and continues to
+// log.
 TEST(LeftoverRecoveryTest, RingOfLivingProcessStays) {
   const std::string directory = MakeTestDirectory();
   Signal is_ready, may_go_on;
@@ -220,8 +219,8 @@ TEST(LeftoverRecoveryTest, UnfinishedRingWithHeaderIsDeleted) {
   EXPECT_TRUE(std::filesystem::is_empty(directory));
 }
 
-// A copy has the cursor of an earlier time. Its recovery would truncate the
-// segment there.
+// The copy has an older cursor. Recovery of the copy would truncate the segment
+// at that cursor.
 TEST(LeftoverRecoveryTest, CopyWithSuffixStays) {
   const std::string directory = MakeTestDirectory();
   std::string copy;
@@ -262,18 +261,18 @@ TEST(LeftoverRecoveryTest, UnreportedDropsAreGapsInLog) {
 TEST(LeftoverRecoveryTest, UnreadableDirectoryIsAnError) {
   const std::string path = MakeTestDirectory() + "/file";
   WriteFile(path, "");
-  const RecoveredLeftovers sweep = RecoverLeftovers(path, path);
-  ASSERT_THAT(sweep.errors, SizeIs(1));
-  EXPECT_THAT(sweep.errors[0].message(), HasSubstr(path));
+  const RecoveredLeftovers leftovers = RecoverLeftovers(path, path);
+  ASSERT_THAT(leftovers.errors, SizeIs(1));
+  EXPECT_THAT(leftovers.errors[0].message(), HasSubstr(path));
 }
 
 TEST(LeftoverRecoveryTest, MissingDirectoryIsEmpty) {
-  const RecoveredLeftovers sweep =
+  const RecoveredLeftovers leftovers =
       RecoverLeftovers("/nonexistent", "/nonexistent");
-  EXPECT_THAT(sweep.errors, IsEmpty());
+  EXPECT_THAT(leftovers.errors, IsEmpty());
 }
 
-TEST(LeftoverRecoveryTest, SharedRingGoesOnlyToItsOwnDirectory) {
+TEST(LeftoverRecoveryTest, SharedRingIsRecoveredOnlyIntoItsDirectory) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory();
   const std::string other = MakeTestDirectory();
@@ -294,7 +293,7 @@ TEST(LeftoverRecoveryTest, SharedRingOfAnotherUserStays) {
   LogAndDie(shared, 3, mine);
   const std::string ring = FilesIn(shared, ".ring").at(0);
   if (chown(ring.c_str(), 12345, static_cast<gid_t>(-1)) != 0) {
-    GTEST_SKIP() << "not allowed to give files away";
+    GTEST_SKIP() << "may not give files to another user";
   }
   RecoverLeftovers(shared, mine);
   EXPECT_THAT(FilesIn(shared, ".ring"), SizeIs(1));
@@ -312,7 +311,7 @@ TEST(LeftoverRecoveryTest, PipeNamedLikeRingDoesNotBlock) {
   EXPECT_EQ(TextsIn(mine), NumberedTexts(3));
 }
 
-// The header has only the end of so long a path, and a hash of all of it.
+// The header has only the end of a long path, and a hash of the whole path.
 TEST(LeftoverRecoveryTest, LongSegmentDirectoriesWithSameEndAreDistinct) {
   const std::string shared = MakeTestDirectory();
   const std::string mine = MakeTestDirectory() + "/" + std::string(200, 'd');
@@ -326,31 +325,30 @@ TEST(LeftoverRecoveryTest, LongSegmentDirectoriesWithSameEndAreDistinct) {
   EXPECT_EQ(TextsIn(mine), NumberedTexts(3));
 }
 
-// A process that may only read a ring must not be able to make it look as if
-// its owner were alive.
-TEST(LeftoverLockTest, LocksOfReadersAreNoSignOfLife) {
+// A process that may only read a ring must not be able to prevent its recovery.
+TEST(LeftoverLockTest, LockOfReaderDoesNotPreventRecovery) {
   const std::string directory = MakeTestDirectory();
   LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring")[0];
   const int reader = open(ring.c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_EQ(flock(reader, LOCK_EX | LOCK_NB), 0);
-  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
+  const RecoveredLeftovers leftovers = RecoverLeftovers(directory, directory);
   close(reader);
-  EXPECT_THAT(sweep.errors, IsEmpty());
-  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  EXPECT_THAT(leftovers.errors, IsEmpty());
+  EXPECT_THAT(leftovers.recovered, SizeIs(1));
   EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
 }
 
-// Another recovery holds the lock until its end.
+// Another recovery may hold the lock.
 TEST(LeftoverLockTest, PermanentLockPreventsRecovery) {
   const std::string directory = MakeTestDirectory();
   LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring")[0];
   const int other = open(ring.c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_EQ(LockFile(other, ring), absl::OkStatus());
-  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
-  EXPECT_THAT(sweep.errors, IsEmpty());
-  EXPECT_THAT(sweep.recovered, IsEmpty());
+  const RecoveredLeftovers leftovers = RecoverLeftovers(directory, directory);
+  EXPECT_THAT(leftovers.errors, IsEmpty());
+  EXPECT_THAT(leftovers.recovered, IsEmpty());
   EXPECT_THAT(FilesIn(directory, ".ring"), SizeIs(1));
   close(other);
 }

@@ -45,13 +45,13 @@ std::string WithDamagedCursor(std::string ring) {
   return ring;
 }
 
-// Returns the number of times that `what` occurs in segments, which may be
+// Returns the number of occurrences of `part` in segments, which may be
 // truncated.
-int CountInSegments(const std::string& directory, absl::string_view what) {
+int CountInSegments(const std::string& directory, absl::string_view part) {
   int count = 0;
   for (const std::string& path : FilesIn(directory, ".zst")) {
     const std::string text = Decompress(path);
-    for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; ++at) {
+    for (size_t at = 0; (at = text.find(part, at)) != std::string::npos; ++at) {
       ++count;
     }
   }
@@ -79,8 +79,8 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
     return messages;
   }
 
-  // Recovers `ring`; then again for each length of the segment that a killed
-  // recovery may leave. Expects the same result each time.
+  // Recovers `ring`, and recovers it again for each length of the segment that
+  // a killed recovery may leave. Expects the same result each time.
   void ExpectSameResultAfterKill(const std::string& ring) {
     const auto parsed = RecoverRing(ring, RecoverFrom::kCursor);
     ASSERT_TRUE(parsed.ok());
@@ -109,7 +109,7 @@ class ReportTest : public ::testing::TestWithParam<size_t> {
 
 INSTANTIATE_TEST_SUITE_P(AfterEachStep, ReportTest, EachScriptStep());
 
-TEST_P(ReportTest, IsOnceAfterAllRecords) {
+TEST_P(ReportTest, AppearsOnceAfterAllRecords) {
   const int logged = LiveAndReport();
   ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
   EXPECT_EQ(TextsIn(directory_), MessagesAndReport(logged));
@@ -119,20 +119,20 @@ TEST_P(ReportTest, IsOnceAfterAllRecords) {
   EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
 }
 
-TEST_P(ReportTest, IsOnceAfterKilledRecovery) {
+TEST_P(ReportTest, AppearsOnceAfterKilledRecovery) {
   const int logged = LiveAndReport();
   ExpectSameResultAfterKill(ReadFile(ring_path_));
   EXPECT_EQ(TextsIn(directory_), MessagesAndReport(logged));
 }
 
-// After a reboot, recovery goes by the segments and not by the cursor.
-TEST_P(ReportTest, IsOnceAfterRebootAndKilledRecovery) {
+// After a reboot, recovery trusts the segments and not the cursor.
+TEST_P(ReportTest, AppearsOnceAfterRebootAndKilledRecovery) {
   const int logged = LiveAndReport();
-  ExpectSameResultAfterKill(OfAnotherBoot(ReadFile(ring_path_)));
+  ExpectSameResultAfterKill(WithOtherBootId(ReadFile(ring_path_)));
   EXPECT_EQ(TextsIn(directory_), MessagesAndReport(logged));
 }
 
-TEST_P(ReportTest, IsOnceWithDamagedCursor) {
+TEST_P(ReportTest, AppearsOnceWithDamagedCursor) {
   const int logged = LiveAndReport();
   const std::string intact = ReadFile(ring_path_);
   const auto parsed = RecoverRing(intact, RecoverFrom::kCursor);
@@ -141,14 +141,14 @@ TEST_P(ReportTest, IsOnceWithDamagedCursor) {
   const std::string ring = WithDamagedCursor(intact);
   WriteFile(ring_path_, ring);
   ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
-  // A repetition, as if the process had been killed before it deleted the ring.
+  // Repeats the recovery, as if it had been killed before it deleted the ring.
   WriteFile(ring_path_, ring);
   ASSERT_TRUE(RecoverOnlyRing(directory_).ok());
   EXPECT_EQ(CountInSegments(directory_, kReport), 1);
   EXPECT_GT(logged, 0);
 }
 
-TEST(DropsAndReportTest, DropGapIsBeforeReport) {
+TEST(DropsAndReportTest, DropGapPrecedesReport) {
   const std::string directory = MakeTestDirectory();
   {
     ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
@@ -163,7 +163,7 @@ TEST(DropsAndReportTest, DropGapIsBeforeReport) {
   EXPECT_THAT(lines[5], HasSubstr(kReport));
 }
 
-TEST(DropsAndReportTest, BothAreOnceWithDamagedCursor) {
+TEST(DropsAndReportTest, BothAppearOnceWithDamagedCursor) {
   const std::string directory = MakeTestDirectory();
   std::string path;
   {

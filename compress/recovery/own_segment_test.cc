@@ -1,6 +1,6 @@
-// Tests whether recovery knows the segments of its ring: those whose mode lets
-// others write to them, and those of which the system does not show the owner.
-// A segment that counts as another user's is written a second time.
+// Tests whether recovery identifies the segments of its ring, if their mode
+// permits others to write to them, or if the system does not show their owner.
+// Recovery writes the records of a foreign segment again.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -32,7 +32,8 @@ using ::testing::SizeIs;
 
 constexpr mode_t kGroupWrites = 0660;
 
-// Lets no file of this process become longer. `action` is that of SIGXFSZ.
+// Limits the size of the files that this process writes, and sets the action of
+// SIGXFSZ.
 void LimitFileSize(rlim_t bytes, void (*action)(int)) {
   signal(SIGXFSZ, action);
   const rlimit no_core = {0, 0};
@@ -54,8 +55,8 @@ class OwnSegmentTest : public ::testing::Test {
     return options;
   }
 
-  // Makes a process that dies with four records in an open frame, and with two
-  // more in its ring and after the bytes that count.
+  // Makes a process that dies with four records in an open frame. Two more
+  // records are in its ring, and in the segment after the bytes that count.
   static void DieBeforePublish(const std::string& directory, mode_t mode) {
     ScriptedProcess process(directory, WithMode(mode));
     LogOpenFrame(&process);
@@ -92,7 +93,7 @@ class OwnSegmentTest : public ::testing::Test {
   const mode_t umask_;
 };
 
-TEST_F(OwnSegmentTest, SegmentThatItsModeLetsOthersWriteIsContinued) {
+TEST_F(OwnSegmentTest, ContinuesSegmentWhoseModePermitsOthersToWrite) {
   for (const mode_t mode : {0620, 0602, 0660, 0666, 0777}) {
     const std::string directory = MakeTestDirectory();
     DieBeforePublish(directory, mode);
@@ -103,7 +104,7 @@ TEST_F(OwnSegmentTest, SegmentThatItsModeLetsOthersWriteIsContinued) {
 }
 
 // The program changed `segment_mode` after it made the ring.
-TEST_F(OwnSegmentTest, ModeOfTheRecoveringProgramCounts) {
+TEST_F(OwnSegmentTest, AcceptsModeOfRecoveringProgram) {
   DieBeforePublish(directory_, 0640);
   ASSERT_EQ(chmod(Segments().at(0).c_str(), kGroupWrites), 0);
   SegmentWriterOptions options;
@@ -150,8 +151,8 @@ TEST_F(OwnSegmentTest, FailedAttemptLeavesNoSegment) {
   EXPECT_EQ(TextsIn(directory_), NumberedTexts(5));
 }
 
-// A process that may create files only in the first of two directories sees its
-// owner only there.
+// The process must create a file to find out the owner of its files. It may do
+// so in the directory of the ring, but not in that of the segments.
 TEST_F(OwnSegmentTest, RingStaysWhileTheOwnerOfItsSegmentsIsUnknown) {
   const OrdinaryUser user;
   EXPECT_EQ(

@@ -1,5 +1,5 @@
-// Walks all combinations of the facts on which DecideResumePoint() depends, and
-// compares each result with the tables in resume_point.h.
+// Compares the result of DecideResumePoint() with the tables in resume_point.h,
+// for all combinations of the facts on which the result depends.
 
 #include "ringlog/compress/recovery/resume_point.h"
 
@@ -30,7 +30,7 @@ constexpr uint64_t kNamed = 2;
 constexpr uint64_t kNamedBytes = 1000;
 constexpr uint64_t kFrameOffset = 900;
 constexpr uint64_t kFramePosition = 90;
-constexpr uint64_t kProvenEnd = 140;  // of frames that the cursor misses
+constexpr uint64_t kProvenEnd = 140;  // above the cursor
 constexpr uint64_t kProvenBytes = 1500;
 
 enum class Cursor {
@@ -162,9 +162,9 @@ struct Combination {
 };
 
 bool Any(const std::vector<SegmentFacts>& segments,
-         const std::function<bool(const SegmentFacts&)>& is_so) {
+         const std::function<bool(const SegmentFacts&)>& matches) {
   return std::any_of(segments.begin(), segments.end(), [&](const auto& s) {
-    return s.standing == SegmentFacts::Standing::kOwn && is_so(s);
+    return s.standing == SegmentFacts::Standing::kOwn && matches(s);
   });
 }
 
@@ -232,8 +232,8 @@ uint64_t ExpectedBytes(const RingFacts& ring, Basis basis, uint64_t last_proven,
   return IsUnfinishedAttempt(s) ? 0 : kAllBytes;
 }
 
-void ExpectRight(const RingFacts& ring,
-                 const std::vector<SegmentFacts>& segments, Basis basis) {
+void ExpectTableResult(const RingFacts& ring,
+                       const std::vector<SegmentFacts>& segments, Basis basis) {
   const ResumePoint point = DecideResumePoint(ring, segments);
   ASSERT_EQ(point.basis, basis);
   const bool is_alone =
@@ -269,7 +269,7 @@ void ExpectRight(const RingFacts& ring,
   }
 }
 
-// What holds for every decision.
+// Checks the invariants of every decision.
 void ExpectConsistent(const std::vector<SegmentFacts>& segments,
                       const ResumePoint& point) {
   EXPECT_GE(point.first_position, kFirst);
@@ -281,7 +281,7 @@ void ExpectConsistent(const std::vector<SegmentFacts>& segments,
       EXPECT_NE(segments[i].number, point.next_segment);
       continue;
     }
-    // No record is in counted bytes and in the ring.
+    // No record is both in counted bytes and in the ring.
     if (!point.overlaps) {
       EXPECT_LE(counted.end_position, point.first_position);
     }
@@ -312,7 +312,7 @@ TEST(ResumePointTest, EveryCombinationFollowsTheTables) {
             const std::vector<SegmentFacts> segments = c.segments();
             const auto [row, basis] = ExpectedRow(c.ring(), segments);
             ++rows[row];
-            ExpectRight(c.ring(), segments, basis);
+            ExpectTableResult(c.ring(), segments, basis);
             ExpectConsistent(segments, DecideResumePoint(c.ring(), segments));
             if (::testing::Test::HasFailure()) return;
           }
@@ -365,7 +365,7 @@ TEST(ResumePointTest, NamedSegmentIsNextIfNotStarted) {
   EXPECT_EQ(point.next_segment, kNamed);
 }
 
-TEST(ResumePointTest, MissingSegmentMakesReaderCompare) {
+TEST(ResumePointTest, MissingSegmentSetsOverlaps) {
   const ResumePoint point =
       DecideResumePoint(MakeRing(Cursor::kStarted, false), {});
   EXPECT_TRUE(point.overlaps);
@@ -391,12 +391,12 @@ TEST(ResumePointTest, ProofAdvancesAnOlderCursor) {
   EXPECT_THAT(BytesOf(point),
               ElementsAre(kAllBytes, kAllBytes, kProvenBytes, 0));
   EXPECT_EQ(point.first_position, kProvenEnd);
-  EXPECT_EQ(point.reported_drops[0][1], 7u + 2u) << "without segment 1";
+  EXPECT_EQ(point.reported_drops[0][1], 7u + 2u) << "excludes segment 1";
 }
 
-// A ring cannot have segments without ever having had a cursor. If all traces
-// of it are lost, nothing may be replayed from the beginning.
-TEST(ResumePointTest, LostCursorIsNoMissingCursor) {
+// A ring with segments once had a cursor. If all traces of the cursor are lost,
+// the ring must not be replayed from its beginning.
+TEST(ResumePointTest, LostCursorDoesNotReplayRing) {
   const ResumePoint point = DecideResumePoint(
       MakeRing(Cursor::kNone, false), {MakeSegment(1, File::kAsPublished)});
   EXPECT_EQ(point.basis, Basis::kSegmentsAlone);
@@ -405,7 +405,7 @@ TEST(ResumePointTest, LostCursorIsNoMissingCursor) {
   EXPECT_EQ(point.next_segment, 2u);
 }
 
-// The first attempt cannot have published anything that the ring does not have.
+// The ring still has all records that the killed recovery wrote.
 TEST(ResumePointTest, UnfinishedAttemptIsReplaced) {
   for (const Cursor cursor : {Cursor::kNone, Cursor::kDamagedWithoutOlder}) {
     const ResumePoint point = DecideResumePoint(
@@ -425,7 +425,7 @@ TEST(ResumePointTest, ProofCountsBelowARebuiltFirstPosition) {
   EXPECT_EQ(point.first_position, kProvenEnd + 50);
 }
 
-// If two files have one number, recovery continues the one with the proof.
+// If two files have one number, recovery continues the one with proven frames.
 TEST(ResumePointTest, ProofSelectsAmongFilesOfOneNumber) {
   const ResumePoint point = DecideResumePoint(
       MakeRing(Cursor::kUnstarted, true),
@@ -434,9 +434,9 @@ TEST(ResumePointTest, ProofSelectsAmongFilesOfOneNumber) {
   EXPECT_THAT(BytesOf(point), ElementsAre(kProvenBytes, 0));
 }
 
-// Positions that run backwards prove damage, or an attack. No proven segment is
-// given up then, and no position is replayed.
-TEST(ResumePointTest, PositionsThatRunBackwardsAreNotReplayed) {
+// Positions that decrease from one segment to the next show damage, or an
+// attack. Then all proven segments count, and no position is replayed.
+TEST(ResumePointTest, DecreasingPositionsAreNotReplayed) {
   SegmentFacts higher = MakeSegment(kNamed, File::kOpen);
   higher.end_position = kProvenEnd + 50;
   const ResumePoint point =

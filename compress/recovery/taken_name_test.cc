@@ -1,5 +1,6 @@
 // Another user makes files with the names that a process or its recovery will
-// use next. No record may be lost or doubled, and no foreign file may change.
+// use next. No record may be lost or duplicated, and no foreign file may
+// change.
 
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -98,7 +99,7 @@ class TakenSegmentTest : public ::testing::TestWithParam<size_t> {
     EXPECT_EQ(chmod(directory_.c_str(), 0777), 0);
   }
 
-  // Returns the path of its ring.
+  // Runs a process that dies. Returns the path of its ring.
   std::string LiveAndDie() {
     ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
     taken_.TakeSegments(process.ring()->header(), 3);
@@ -130,24 +131,24 @@ class TakenSegmentTest : public ::testing::TestWithParam<size_t> {
   int logged_ = 0;
 };
 
-TEST_P(TakenSegmentTest, EachRecordIsOnceAfterDeathAndRecovery) {
+TEST_P(TakenSegmentTest, KeepsEachRecordOnceAfterDeath) {
   LiveAndDie();
   Recover();
   taken_.Delete();
   EXPECT_EQ(TextsIn(directory_), NumberedTexts(logged_));
 }
 
-TEST_P(TakenSegmentTest, EachRecordIsOnceAfterRebootAndRecovery) {
+TEST_P(TakenSegmentTest, KeepsEachRecordOnceAfterReboot) {
   const std::string ring = LiveAndDie();
-  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  WriteFile(ring, WithOtherBootId(ReadFile(ring)));
   Recover();
   taken_.Delete();
   EXPECT_EQ(TextsIn(directory_), NumberedTexts(logged_));
 }
 
-// Without a cursor, all segments stay as they are, and records of an open frame
-// may be there twice.
-TEST_P(TakenSegmentTest, EachRecordIsThereWithoutTheCursor) {
+// Without a cursor, all segments stay unchanged, and records of an open frame
+// may be duplicated.
+TEST_P(TakenSegmentTest, KeepsEachRecordWithoutCursor) {
   LoseCursors(LiveAndDie());
   Recover();
   taken_.Delete();
@@ -161,10 +162,10 @@ TEST_P(TakenSegmentTest, EachRecordIsThereWithoutTheCursor) {
   EXPECT_THAT(NumberedTexts(logged_), IsSubsetOf(texts));
 }
 
-// An earlier recovery was killed before it deleted the ring. It could not use
-// the numbers that are free now; in the second case, it did not find the
-// segments of the process either.
-TEST_P(TakenSegmentTest, RecoveryDeletesTheSegmentOfAnEarlierOne) {
+// An earlier recovery was killed before it deleted the ring. That recovery
+// could not use the numbers that are free now. In the second case, it also did
+// not find the segments of the process.
+TEST_P(TakenSegmentTest, RecoveryDeletesSegmentOfKilledRecovery) {
   const std::string path = LiveAndDie();
   const std::string ring = ReadFile(path);
   const std::map<std::string, std::string> segments = OwnSegments();
@@ -179,7 +180,7 @@ TEST_P(TakenSegmentTest, RecoveryDeletesTheSegmentOfAnEarlierOne) {
     ASSERT_EQ(chmod(path.c_str(), 0600), 0);
     Recover();
     EXPECT_EQ(TextsIn(directory_), NumberedTexts(logged_));
-    // As before the first recovery.
+    // Restores the files from before the first recovery.
     for (const std::string& file : FilesIn(directory_, ".log.zst")) {
       unlink(file.c_str());
     }
@@ -192,7 +193,7 @@ TEST_P(TakenSegmentTest, RecoveryDeletesTheSegmentOfAnEarlierOne) {
 INSTANTIATE_TEST_SUITE_P(EachStep, TakenSegmentTest, EachScriptStep());
 
 // Without a cursor, recovery writes a new segment under a temporary name.
-TEST(TakenNameTest, TemporaryNameOfRecovery) {
+TEST(TakenNameTest, RecoverySucceedsIfTemporaryNameIsTaken) {
   const std::string directory = MakeTestDirectory();
   LogAndDie(directory, 3);
   const std::string ring = FilesIn(directory, ".ring").at(0);
@@ -206,11 +207,10 @@ TEST(TakenNameTest, TemporaryNameOfRecovery) {
   EXPECT_THAT(RecoverLeftovers(directory, directory).errors, IsEmpty());
   taken.Delete();
   EXPECT_EQ(TextsIn(directory), NumberedTexts(3));
-  EXPECT_EQ(FilesIn(directory, "").size(), 1u) << "the segment alone";
+  EXPECT_EQ(FilesIn(directory, "").size(), 1u) << "only the segment stays";
 }
 
-// Recovery passes each number.
-TEST(TakenNameTest, ManyNumbers) {
+TEST(TakenNameTest, RecoverySkipsTakenNumbers) {
   const std::string directory = MakeTestDirectory();
   TakenNames taken(directory);
   {

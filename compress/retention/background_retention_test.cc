@@ -2,7 +2,6 @@
 //   - no caller waits for a run, except for a bounded time at the end
 //   - a run that is not finished at the end deletes nothing more
 //   - without a thread, the run is due again, and this is reported once
-//
 //   - a slow listing of a directory does not prevent deletions
 //   - a lack of memory does not end the process
 //
@@ -135,7 +134,7 @@ TEST_F(BackgroundRetentionTest, SlowListingDoesNotPreventDeletion) {
   EXPECT_EQ(retention->deleted_files(), 2u);
 }
 
-// Each allocation of the thread fails in turn, and all that follow it.
+// In turn, each allocation of the thread fails together with all later ones.
 TEST_F(BackgroundRetentionTest, LackOfMemoryDoesNotEndProcess) {
 #ifndef ABSL_HAVE_EXCEPTIONS
   GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
@@ -167,8 +166,8 @@ void LeaveRing(const std::string& directory) {
   });
 }
 
-// The first run reports the ring that it deletes. The end reports that of the
-// second run, in a thread which has no memory.
+// The first run reports the ring that it deletes. The destructor reports the
+// ring that the second run deleted, in a thread without memory.
 TEST_F(BackgroundRetentionTest, LackOfMemoryAtEndDoesNotEndProcess) {
 #ifndef ABSL_HAVE_EXCEPTIONS
   GTEST_SKIP() << "without exceptions, a lack of memory ends the process";
@@ -230,7 +229,7 @@ TEST_F(BackgroundRetentionTest, RunWithoutThreadIsReportedOnce) {
 
 int OpenAt(int directory, const char* name, int flags, mode_t mode) {
   const bool lists = strcmp(name, ".") == 0 && (flags & O_TMPFILE) != O_TMPFILE;
-  // Longer than a run may take. Stands for the time of the system calls.
+  // Simulates system calls that take longer than a run may take.
   if (lists && g_listing_is_slow) absl::SleepFor(absl::Milliseconds(1100));
   return static_cast<int>(syscall(SYS_openat, directory, name, flags, mode));
 }

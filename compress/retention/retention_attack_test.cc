@@ -3,9 +3,9 @@
 // count its calls.
 //
 // Invariants checked:
-//   - files of other users neither count nor are read nor are deleted, and are
-//     reported once if they stand in the way of a limit
-//   - a hole does not count, and takes no time
+//   - files of other users do not count, are neither read nor deleted, and are
+//     reported once if a limit does not hold because of them
+//   - the holes of a file do not count, and take no time
 //   - a reader cannot keep a segment
 
 #include <errno.h>
@@ -65,7 +65,7 @@ std::string SegmentName(int ring) {
                          LineFormat::kText);
 }
 
-// Returns a segment without records for that name.
+// Returns the content of a segment with that name and without records.
 std::string SegmentContent(int ring) {
   const std::string frame(
       "\x28\xB5\x2F\xFD\x04\x58\x01\x00\x00\x99\xE9\xD8\x51", 13);
@@ -95,7 +95,8 @@ class RetentionAttackTest : public RetentionFixture {
     EXPECT_EQ(chmod(rings_.c_str(), 01777), 0);
   }
 
-  // Returns false also for the root of a sandbox with one user.
+  // Returns true if this process may become another user. Root may not do so in
+  // a sandbox with one user.
   static bool CanBecomeOther() {
     return RunChild([] { _exit(setuid(kOtherUser) == 0 ? 0 : 1); }) == 0;
   }
@@ -125,8 +126,7 @@ class RetentionAttackTest : public RetentionFixture {
       abort();
     }
   }
-  // Deletes excess files in a process of its own, twice, and returns what it
-  // reports.
+  // Deletes excess files twice, in a new process. Returns its stderr.
   std::string EnforceTwice(const RetentionOptions& limits,
                            mode_t segment_mode = kDefaultSegmentMode) const {
     std::string err;
@@ -146,7 +146,7 @@ class RetentionAttackTest : public RetentionFixture {
   const std::string rings_ = MakeTestDirectory();
 };
 
-TEST_F(RetentionAttackTest, ForgedSegmentsOfAnotherUserPushOutNone) {
+TEST_F(RetentionAttackTest, ForgedSegmentsOfAnotherUserCauseNoDeletion) {
   if (!CanBecomeOther()) GTEST_SKIP() << "only root can become another user";
   MakeSegments(5);
   const std::vector<std::string> own = Segments("program");
@@ -167,11 +167,11 @@ TEST_F(RetentionAttackTest, ForgedSegmentsOfAnotherUserPushOutNone) {
     EXPECT_THAT(err, HasSubstr(absl::StrCat("with: find '", directory_, "'")));
     EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
   }
-  // They stand in no way.
+  // The limit holds, so the forged segments are not reported.
   EXPECT_EQ(EnforceTwice(MaxFiles(5 + kForged)), "");
 }
 
-TEST_F(RetentionAttackTest, SparseRingOfAnotherUserPushesOutNoSegment) {
+TEST_F(RetentionAttackTest, SparseRingOfAnotherUserCausesNoDeletion) {
   if (!CanBecomeOther()) GTEST_SKIP() << "only root can become another user";
   MakeSegments(5);
   for (const std::string& directory : {rings_, directory_}) {
@@ -183,7 +183,7 @@ TEST_F(RetentionAttackTest, SparseRingOfAnotherUserPushesOutNoSegment) {
   }
 }
 
-TEST_F(RetentionAttackTest, HolesOfRingsPushOutNoSegment) {
+TEST_F(RetentionAttackTest, HolesOfRingsCauseNoDeletion) {
   MakeSegments(5);
   InChild([this] { LeaveSparseRing(rings_); });
   InChild([this] { LeaveSparseRing(directory_); });
@@ -233,7 +233,7 @@ TEST_F(RetentionAttackTest, ReaderCannotKeepSegments) {
   for (const int fd : readers) close(fd);
 }
 
-// A link may be a file of another directory; its other name stays.
+// A segment with a second name may be a file of another directory.
 TEST_F(RetentionAttackTest, LinksAreReportedAndStay) {
   MakeSegments(5);
   const std::string first = Segments("program")[0];
@@ -252,7 +252,7 @@ TEST_F(RetentionAttackTest, SegmentsThatOthersMayChangeStay) {
   }
   EXPECT_THAT(EnforceTwice(MaxFiles(3)), HasSubstr("5 files named program.*"));
   EXPECT_THAT(Segments("program"), SizeIs(5));
-  // The program itself gives this right.
+  // The program itself permits its group to write.
   EXPECT_EQ(EnforceTwice(MaxFiles(3), 0660), "");
   EXPECT_THAT(Segments("program"), SizeIs(3));
 }

@@ -49,7 +49,7 @@ using ::testing::SizeIs;
 
 using RetentionFaultTest = RetentionFixture;
 
-// Path of the file that cannot be deleted, and number of attempts.
+// Path of the file that cannot be deleted, and number of attempts to do so.
 std::string g_sticky;
 int g_sticky_tries = 0;
 // Path that another process deletes first.
@@ -152,7 +152,7 @@ TEST_F(RetentionFaultTest, LockErrorIsReportedAndCounted) {
       RetentionRunner runner = Runner();
       Enforce(MaxFiles(3), &runner);
       if (runner.errors() != 5 || runner.deleted_files() != 0) abort();
-      // Each file is tried again after ten minutes.
+      // The runner tries each file again only after ten minutes.
       Enforce(MaxFiles(3), &runner);
       if (runner.errors() != 5) abort();
     });
@@ -201,8 +201,8 @@ TEST_F(RetentionFaultTest, WithoutLocksSegmentThatMayBeOpenStaysForADay) {
   EXPECT_THAT(Segments("program"), IsEmpty());
 }
 
-// Between listing and deletion, another process puts a file of its own under
-// the name.
+// Between listing and deletion, another process replaces the segment with its
+// own file.
 TEST_F(RetentionFaultTest, FileThatReplacesTheListedOneStays) {
   MakeSegments(4);
   const std::vector<std::string> segments = Segments("program");
@@ -221,7 +221,7 @@ TEST_F(RetentionFaultTest, FileThatReplacesTheListedOneStays) {
 }
 
 // A full disk has no room for the file that shows the owner of new files.
-TEST_F(RetentionFaultTest, FullDiskIsFreed) {
+TEST_F(RetentionFaultTest, FreesFullDisk) {
   MakeSegments(5);
   g_no_new_files = true;
   RetentionRunner runner = Runner();

@@ -1,5 +1,5 @@
-// Invariants checked: the limits hold for the files of real processes; files
-// that are in use, that recovery needs or that are not the program's stay.
+// Invariants checked: the limits hold for the files of real processes. A file
+// stays if it is in use, if recovery needs it, or if it is not the program's.
 
 #include "ringlog/compress/retention/retention_runner.h"
 
@@ -184,7 +184,7 @@ TEST_F(RetentionRunnerTest, DeletesOnlyTheProgramsFiles) {
 class LiveProcessTest : public RetentionRunnerTest,
                         public ::testing::WithParamInterface<bool> {};
 
-// With a ring next to the segments, and with a ring in memory.
+// The ring is a file next to the segments, or in memory.
 TEST_P(LiveProcessTest, OpenSegmentStays) {
   Process process(directory_, RetentionOptions(), "program", GetParam());
   process.LogSegments(4);
@@ -228,12 +228,12 @@ TEST_F(RetentionRunnerTest, FilesForRecoveryStay) {
 TEST_F(RetentionRunnerTest, CrashLoopDoesNotFillDisk) {
   RetentionOptions options;
   options.max_bytes = 1;
-  const size_t lives = kSparedLeftovers + 30;
+  const size_t runs = kSparedLeftovers + 30;
   std::vector<std::string> rings;
-  for (size_t life = 0; life < lives; ++life) {
+  for (size_t run = 0; run < runs; ++run) {
     InChild([&] {
       Process process(directory_, options);
-      process.Log(absl::StrCat("life ", life, "."));
+      process.Log(absl::StrCat("run ", run, "."));
       // A process that dies earlier deletes nothing.
       WaitUntil([&] {
         return FilesIn(directory_, ".ring").size() <= kSparedLeftovers + 1;
@@ -247,12 +247,12 @@ TEST_F(RetentionRunnerTest, CrashLoopDoesNotFillDisk) {
     }
     ASSERT_LE(FilesIn(directory_, ".ring").size(), kSparedLeftovers + 1);
   }
-  EXPECT_THAT(rings, SizeIs(lives));
+  EXPECT_THAT(rings, SizeIs(runs));
   EXPECT_THAT(FilesIn(directory_, ".ring"), SizeIs(kSparedLeftovers + 1));
   EXPECT_LE(Segments("program").size(), kSparedLeftovers + 2);
   EXPECT_THAT(RecoverLeftovers(directory_, directory_).errors, IsEmpty());
   EXPECT_THAT(AllText(directory_),
-              HasSubstr(absl::StrCat("life ", lives - 1, ".")));
+              HasSubstr(absl::StrCat("run ", runs - 1, ".")));
 }
 
 // A program may close descriptors that it has not opened.
@@ -291,8 +291,8 @@ TEST_F(RetentionRunnerTest, StoppedRunContinuesLater) {
   EXPECT_THAT(Segments("program"), ElementsAre(all[3], all[4], all[5]));
 }
 
-// Each run may identify one file, and the first one has to be identified again.
-TEST_F(RetentionRunnerTest, GrowingFileDoesNotHoldUpOthers) {
+// Each run may identify one file, and the growing file is new to each run.
+TEST_F(RetentionRunnerTest, GrowingFileDoesNotPreventDeletion) {
   MakeSegments(3);
   const std::string growing =
       directory_ +

@@ -64,7 +64,7 @@ std::vector<size_t> Excess(const std::vector<LogFile>& files,
   return ExcessFiles(files, options, kNow, free_bytes);
 }
 
-// Returns segments in the reverse of the order in which they are deleted.
+// Returns the segments of one ring. The last element is deleted first.
 std::vector<LogFile> FiveSegments() {
   std::vector<LogFile> files;
   for (uint64_t number = 5; number > 0; --number) {
@@ -134,11 +134,11 @@ TEST(RetentionTest, MinFreeBytesDeletesOldest) {
   options.min_free_bytes = 1000;
   EXPECT_THAT(Excess(FiveSegments(), options, 750), ElementsAre(4, 3, 2));
   EXPECT_THAT(Excess(FiveSegments(), options, 1000), IsEmpty());
-  // All segments together are too small.
+  // The deletion of all segments does not suffice.
   EXPECT_THAT(Excess(FiveSegments(), options, 0), ElementsAre(4, 3, 2, 1, 0));
 }
 
-TEST(RetentionTest, LimitsCountTogether) {
+TEST(RetentionTest, DeletionCountsForAllLimits) {
   RetentionOptions options;
   options.max_age = absl::Hours(7);
   options.max_files = 3;
@@ -183,7 +183,7 @@ TEST(RetentionTest, SegmentsOfOneRingAreInOrderOfNumbers) {
   EXPECT_THAT(Excess(files, options), ElementsAre(0, 1));
 }
 
-TEST(RetentionTest, WriteTimeDecidesWithinASecond) {
+TEST(RetentionTest, WriteTimeOrdersSegmentsOfOneSecond) {
   // Three processes that started in the same second; file names have seconds.
   std::vector<LogFile> files = {Segment(7, 1, absl::Hours(5)),
                                 Segment(3, 1, absl::Hours(5)),
@@ -218,7 +218,8 @@ TEST(RetentionTest, OldestLeftoverRingsAreDeletedLast) {
   options.max_bytes = 0;
   options.max_files = 1;
   options.max_age = absl::Seconds(1);
-  EXPECT_THAT(Excess(files, options), ElementsAre(0)) << "no reason for rings";
+  EXPECT_THAT(Excess(files, options), ElementsAre(0))
+      << "only max_bytes deletes rings";
 }
 
 TEST(RetentionTest, RingOnAnotherDiskFreesNoSpace) {
@@ -242,7 +243,7 @@ TEST(RetentionTest, RingsLeaveAQuarterToSegments) {
   EXPECT_THAT(Excess(files, options), IsEmpty());
 }
 
-TEST(RetentionTest, RingsElsewherePushOutNoSegment) {
+TEST(RetentionTest, RingsElsewhereDeleteNoSegment) {
   std::vector<LogFile> files = FiveSegments();
   for (uint32_t i = 0; i < kSparedLeftovers + 3; ++i) {
     files.push_back(RingFile(100 + i, absl::Hours(500 - i)));
@@ -250,7 +251,7 @@ TEST(RetentionTest, RingsElsewherePushOutNoSegment) {
   }
   RetentionOptions options;
   options.max_bytes = 1000 * (kSparedLeftovers + 1);
-  // Their own limit.
+  // The rings alone exceed max_bytes.
   EXPECT_THAT(Excess(files, options), ElementsAre(5, 6));
   options.max_bytes = 500;
   EXPECT_THAT(Excess(files, options), ElementsAre(5, 6, 7));
@@ -304,8 +305,8 @@ TEST(RetentionTest, DeletesEnoughAndNotTooMuch) {
       return options.max_age != absl::ZeroDuration() &&
              files[i].modified < kNow - options.max_age;
     };
-    // Returns true if the limits hold after all deletions except that of
-    // `back`; files.size(): no exception.
+    // Returns true if the limits hold after all deletions except that of file
+    // `back`. If `back` is files.size(), all deletions count.
     const auto holds = [&](size_t back) {
       uint64_t count = 0;
       uint64_t bytes = 0;

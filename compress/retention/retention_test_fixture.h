@@ -70,7 +70,7 @@ class Process {
       Log(absl::StrCat("record ", i));
     }
   }
-  // Does what the end of a program does.
+  // Ends the log like the end of a program.
   void End() {
     if (!flusher_->Stop().ok()) abort();
     unlink(ring_->path().c_str());

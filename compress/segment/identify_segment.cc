@@ -98,10 +98,6 @@ class Walk {
   std::optional<FrameMetadata> metadata_;
 };
 
-bool IsNamedAsSegment(absl::string_view path) {
-  return ParseFileName(Basename(path)).kind == FileKind::kSegment;
-}
-
 // Returns false if `path` is the name of another segment than that of
 // `metadata`. The name of another program's file proves nothing.
 bool MayBeNamed(absl::string_view path, const FrameMetadata& metadata) {
@@ -193,23 +189,13 @@ std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
   if (end == Walk::End::kMetadata) return walk.metadata();
   if (end == Walk::End::kNone) return std::nullopt;
   auto found = OfFrameAt(file, walk.frame_begin(), limit);
-  if (found.has_value()) return found;
-  if (walk.frame_end() == 0) {
-    // The bytes of a truncated first frame are messages.
-    return end == Walk::End::kTruncated ? found : OfAnyFrame(file, limit);
-  }
+  if (found.has_value() || end == Walk::End::kTruncated) return found;
+  if (walk.frame_end() == 0) return OfAnyFrame(file, limit);
   found = OfFrameAfterMetadataAt(file, walk.frame_end(), limit);
-  if (!found.has_value() && !walk.has_checksum()) {
-    // A frame that lost the flag of its checksum seems to end before it.
-    found = OfFrameAfterMetadataAt(file, walk.frame_end() + kZstdChecksumBytes,
-                                   limit);
-  }
-  // In a segment, damage alone separates a complete frame from its metadata
-  // frame. A file of another program may contain segments.
-  if (!found.has_value() && IsNamedAsSegment(file.path())) {
-    found = OfAnyFrame(file, limit);
-  }
-  return found;
+  if (found.has_value() || walk.has_checksum()) return found;
+  // A frame that lost the flag of its checksum seems to end before it.
+  return OfFrameAfterMetadataAt(file, walk.frame_end() + kZstdChecksumBytes,
+                                limit);
 }
 
 bool BelongsToAnotherRing(const SegmentFile& file, const RingId& ring_id) {

@@ -26,9 +26,8 @@ namespace ringlog {
 // 3. if the metadata frame after a frame with its end is damaged: the metadata
 //    frame of the frame that follows. A frame that lost its checksum flag seems
 //    to end before its checksum
-// 4. if no frame before the damage has its end, or if the cases before found
-//    nothing and the file has the name of a segment: any metadata frame with
-//    its frame before it and another frame after it
+// 4. if nothing before the damage is intact: any metadata frame with its frame
+//    before it and another frame after it
 //
 // In the cases 2 to 4, the ring id and the number must also match the name of
 // the file, if that is the name of a segment.

@@ -97,9 +97,9 @@ std::string AllLines(const std::vector<OwnedBatch>& batches) {
   return lines;
 }
 
-void Check(bool ok, absl::string_view what) {
+void Check(bool ok, absl::string_view error) {
   if (ok) return;
-  fprintf(stderr, "segment_benchmark: %s\n", std::string(what).c_str());
+  fprintf(stderr, "segment_benchmark: %s\n", std::string(error).c_str());
   abort();
 }
 

@@ -14,7 +14,7 @@ namespace ringlog {
 namespace {
 
 // A reader that sees the name of a new segment can lock it before its writer.
-TEST(SegmentFileTest, WritingTakesALockThatWasMissed) {
+TEST(SegmentFileTest, WriteRetriesFailedLock) {
   const std::string path = MakeTestDirectory() + "/segment";
   WriteFile(path, "");
   absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDWR);
@@ -24,7 +24,7 @@ TEST(SegmentFileTest, WritingTakesALockThatWasMissed) {
   std::optional<SegmentFile> reader(*std::move(other));
   ASSERT_TRUE(reader->Lock().ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(file->Lock()));
-  EXPECT_TRUE(file->WriteAt(0, "a").ok()) << "the log needs no lock";
+  EXPECT_TRUE(file->WriteAt(0, "a").ok()) << "a write needs no lock";
   reader.reset();
   const absl::StatusOr<SegmentFile> observer = SegmentFile::Open(path, O_RDWR);
   ASSERT_TRUE(observer.ok()) << observer.status();

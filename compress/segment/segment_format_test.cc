@@ -228,7 +228,7 @@ TEST(MetadataFrameTest, LaterMajorVersionIsUnimplemented) {
   const std::string payload = Payload(MakeMetadata());
   const std::string later = With<uint16_t>(payload, kMajorOffset, 2);
   EXPECT_EQ(CodeOf(later), absl::StatusCode::kUnimplemented);
-  // Even a short one is recognized by its version.
+  // Even a short payload is recognized by its version.
   EXPECT_EQ(CodeOf(WithChecksum(later.substr(0, 20))),
             absl::StatusCode::kUnimplemented);
 }

@@ -42,8 +42,8 @@ using Frame = SampleSegment::Frame;
 constexpr uint64_t kSampleSeed = 20261124;
 constexpr size_t kFrameCount = 10;
 
-// With a sanitizer, all bytes would take ten minutes. Each run tries another
-// share of the bytes there.
+// With a sanitizer, all bytes would take ten minutes. So each run tries a
+// different share of the bytes.
 #ifdef ABSL_HAVE_ADDRESS_SANITIZER
 constexpr uint64_t kStride = 11;
 #else
@@ -121,17 +121,18 @@ class SegmentReaderDamageTest : public ::testing::TestWithParam<LineFormat> {
   }
 
   // Returns the text of the complete blocks in the first `length` bytes. Sets
-  // `*cut_begin` to the end of the last complete block or frame.
-  std::string TextOfCompleteBlocks(uint64_t length, uint64_t* cut_begin) const {
+  // `*complete_end` to the end of the last complete block or frame.
+  std::string TextOfCompleteBlocks(uint64_t length,
+                                   uint64_t* complete_end) const {
     std::string text;
     for (const Frame& frame : sample_.frames) {
       if (frame.begin >= length) break;
-      *cut_begin = frame.end <= length ? frame.end : frame.begin;
-      if (frame.metadata_end <= length) *cut_begin = frame.metadata_end;
+      *complete_end = frame.end <= length ? frame.end : frame.begin;
+      if (frame.metadata_end <= length) *complete_end = frame.metadata_end;
       for (const SampleSegment::Block& block : frame.blocks) {
         if (block.end > length) break;
         text += block.text;
-        if (frame.end > length) *cut_begin = block.end;
+        if (frame.end > length) *complete_end = block.end;
       }
     }
     return text;
@@ -183,15 +184,15 @@ TEST_P(SegmentReaderDamageTest, TruncationCostsOnlyIncompleteBlocks) {
     if (!IsTried(length)) continue;
     SCOPED_TRACE(absl::StrCat("truncated at ", length));
     ASSERT_NO_FATAL_FAILURE(Read(sample_.bytes.substr(0, length)));
-    uint64_t cut_begin = 0;
-    ASSERT_EQ(text_, TextOfCompleteBlocks(length, &cut_begin));
+    uint64_t complete_end = 0;
+    ASSERT_EQ(text_, TextOfCompleteBlocks(length, &complete_end));
     if (IsBetweenFrames(length)) {
       ASSERT_TRUE(skipped_.empty()) << ToString(skipped_[0]);
       continue;
     }
     ASSERT_EQ(skipped_.size(), 1u);
     ASSERT_TRUE(skipped_[0].is_truncated) << ToString(skipped_[0]);
-    ASSERT_EQ(skipped_[0].begin, cut_begin);
+    ASSERT_EQ(skipped_[0].begin, complete_end);
     ASSERT_EQ(skipped_[0].end, length);
     const size_t f = FrameAt(length);
     const bool has_open_records =
@@ -199,7 +200,7 @@ TEST_P(SegmentReaderDamageTest, TruncationCostsOnlyIncompleteBlocks) {
     ASSERT_EQ(skipped_[0].has_unverified_records(), has_open_records);
     if (has_open_records) {
       ASSERT_EQ(skipped_[0].unverified_begin, sample_.frames[f].begin);
-      ASSERT_EQ(skipped_[0].unverified_end, cut_begin);
+      ASSERT_EQ(skipped_[0].unverified_end, complete_end);
     }
   }
 }
@@ -262,8 +263,8 @@ TEST_P(SegmentReaderDamageTest, DamagedMetadataCostsNoRecord) {
         SCOPED_TRACE(absl::StrCat("bit ", bit, " of byte ", at));
         ASSERT_NO_FATAL_FAILURE(Read(Flipped(at, bit)));
         ASSERT_EQ(text_, sample_.text());
-        // Damage of either magic makes this a skippable frame of another
-        // program.
+        // Damage of either magic makes the metadata frame a skippable frame of
+        // another program.
         if (at < frame.end + 16) continue;
         ASSERT_EQ(skipped_.size(), 1u);
         ASSERT_FALSE(skipped_[0].is_truncated);
@@ -286,7 +287,7 @@ TEST_P(SegmentReaderDamageTest, DamagedMetadataLengthHidesNoFrame) {
       const auto length = static_cast<uint32_t>(end - begin - 8);
       bytes.replace(begin + 4, sizeof length,
                     reinterpret_cast<const char*>(&length), sizeof length);
-      // Damage of the payload's magic, so that the length alone leads on.
+      // Damages the payload's magic, so that only the length leads to `end`.
       bytes[begin + 8] = '?';
       ASSERT_NO_FATAL_FAILURE(Read(bytes));
       ASSERT_EQ(text_, sample_.text());

@@ -167,7 +167,7 @@ class SegmentReaderForgedTest : public ::testing::TestWithParam<LineFormat> {
 
   SegmentIdentity identity_;
   const std::string path_;
-  std::string name_;  // Path of the file to read; empty: a path of no meaning.
+  std::string name_;  // Path of the file to read. If empty, Read() chooses one.
   std::mt19937_64 random_;
   std::unique_ptr<SegmentWriter> writer_;
   std::vector<std::string> forgeries_;

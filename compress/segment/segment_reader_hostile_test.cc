@@ -45,10 +45,10 @@ const std::string kOurFrame(
     "\x99\xE9\xD8\x51",
     13);
 
-std::string Repeated(absl::string_view what, size_t bytes) {
+std::string Repeated(absl::string_view piece, size_t bytes) {
   std::string all;
-  all.reserve(bytes + what.size());
-  while (all.size() < bytes) absl::StrAppend(&all, what);
+  all.reserve(bytes + piece.size());
+  while (all.size() < bytes) absl::StrAppend(&all, piece);
   return all;
 }
 
@@ -93,7 +93,7 @@ class SegmentReaderHostileTest : public ::testing::Test {
   std::vector<SkippedRegion> skipped_;
 };
 
-TEST_F(SegmentReaderHostileTest, NestedFrames) {
+TEST_F(SegmentReaderHostileTest, ReadsNestedFramesToTheEnd) {
   const std::string nested =
       kHeader + Repeated(kRawBlock + kHeader, kFileBytes);
   for (const std::string& end :
@@ -104,7 +104,7 @@ TEST_F(SegmentReaderHostileTest, NestedFrames) {
   }
 }
 
-TEST_F(SegmentReaderHostileTest, NestedFramesWithWrongChecksum) {
+TEST_F(SegmentReaderHostileTest, ReadsNestedFramesWithWrongChecksum) {
   // The descriptor announces a checksum.
   const std::string header("\x28\xB5\x2F\xFD\x04\x58", 6);
   ASSERT_NO_FATAL_FAILURE(
@@ -114,9 +114,9 @@ TEST_F(SegmentReaderHostileTest, NestedFramesWithWrongChecksum) {
   EXPECT_EQ(skipped_[0].begin, 0u);
 }
 
-TEST_F(SegmentReaderHostileTest, EndlessFramesAfterMetadata) {
+TEST_F(SegmentReaderHostileTest, ReadsEndlessFramesAfterMetadata) {
   const std::string metadata = Metadata(kOurFrame.size());
-  // Each metadata frame is in a raw block of the frame before.
+  // Each metadata frame is in a raw block of the frame before it.
   std::string block("\x00\x00\x00", 3);
   const auto bytes = static_cast<uint32_t>(metadata.size() + kHeader.size());
   const uint32_t block_header = bytes << 3;
@@ -127,7 +127,7 @@ TEST_F(SegmentReaderHostileTest, EndlessFramesAfterMetadata) {
   ASSERT_FALSE(skipped_.empty());
 }
 
-TEST_F(SegmentReaderHostileTest, MetadataWithWholeFileAsFrame) {
+TEST_F(SegmentReaderHostileTest, ReadsMetadataThatClaimsWholeFile) {
   std::string bytes = kOurFrame + Metadata(kOurFrame.size()) + kHeader;
   while (bytes.size() < kFileBytes) {
     const std::string metadata = Metadata(bytes.size() - 200);
@@ -137,7 +137,7 @@ TEST_F(SegmentReaderHostileTest, MetadataWithWholeFileAsFrame) {
   ASSERT_FALSE(skipped_.empty());
 }
 
-TEST_F(SegmentReaderHostileTest, HeadersOfLongMetadata) {
+TEST_F(SegmentReaderHostileTest, ReadsHeadersOfLongMetadata) {
   // A payload of 65536 bytes, without and with the identity of the segment.
   const std::string header("\x57\x2A\x4D\x18\x00\x00\x01\x00", 8);
   const std::string ours = Metadata(0).substr(8, 40);
@@ -152,14 +152,14 @@ TEST_F(SegmentReaderHostileTest, HeadersOfLongMetadata) {
   }
 }
 
-TEST_F(SegmentReaderHostileTest, EmptySkippableFrames) {
+TEST_F(SegmentReaderHostileTest, IgnoresEmptySkippableFrames) {
   const std::string skippable("\x50\x2A\x4D\x18\0\0\0\0", 8);
   ASSERT_NO_FATAL_FAILURE(Read(absl::StrCat(
       kOurFrame, Metadata(kOurFrame.size()), Repeated(skippable, kFileBytes))));
   EXPECT_TRUE(skipped_.empty());
 }
 
-TEST_F(SegmentReaderHostileTest, ManyDamagesAreFewRegions) {
+TEST_F(SegmentReaderHostileTest, ReportsManyDamagedPlacesInFewRegions) {
   constexpr size_t kPlaces = 100000;
   const std::string piece = absl::StrCat(kEmptyFrame, kEmptyFrame, "x");
   const std::string line("\x28\xB5\x2F\xFD\x00\x58\x29\x00\x00line\n", 14);

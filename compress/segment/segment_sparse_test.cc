@@ -7,7 +7,7 @@
 // Invariants checked:
 //   - the bytes that are read, and the system calls, are in proportion to the
 //     blocks on the disk
-//   - a hole costs the frame that it is in, and no other
+//   - a hole costs only the frame that it is in
 //   - a file system that reports no holes, or wrong ones, costs no record
 
 #include <errno.h>
@@ -113,7 +113,7 @@ class SegmentSparseTest : public ::testing::Test {
 
 TEST_F(SegmentSparseTest, HoleAfterFrameHeaderIsNotRead) {
   Put(0, kHeader);
-  if (!Extend(kTebibyte)) GTEST_SKIP() << "no file of a tebibyte";
+  if (!Extend(kTebibyte)) GTEST_SKIP() << "no files of 1 TiB on this disk";
   ASSERT_NO_FATAL_FAILURE(Read());
   ASSERT_EQ(skipped_.size(), 1u);
   EXPECT_EQ(skipped_[0].begin, 0u);
@@ -127,7 +127,7 @@ TEST_F(SegmentSparseTest, HoleCostsOnlyItsFrame) {
       MakeSampleSegment(LineFormat::kText, 10, TestSeed());
   const uint64_t begin = sample.frames[kLost].begin;
   Put(0, sample.bytes.substr(0, begin + 20));
-  if (!Extend(kTebibyte)) GTEST_SKIP() << "no file of a tebibyte";
+  if (!Extend(kTebibyte)) GTEST_SKIP() << "no files of 1 TiB on this disk";
   Put(kTebibyte, sample.bytes.substr(sample.frames[kLost].metadata_end));
   ASSERT_NO_FATAL_FAILURE(Read());
   EXPECT_EQ(text_, sample.TextWithout(kLost));
@@ -141,11 +141,11 @@ TEST_F(SegmentSparseTest, HoleCostsOnlyItsFrame) {
 TEST_F(SegmentSparseTest, HoleAtTheEndCountsAsEnd) {
   const SampleSegment sample =
       MakeSampleSegment(LineFormat::kText, 10, TestSeed());
-  const uint64_t cut = sample.frames[8].blocks[1].end;
-  Put(0, sample.bytes.substr(0, cut));
-  if (!Extend(kTebibyte)) GTEST_SKIP() << "no file of a tebibyte";
+  const uint64_t length = sample.frames[8].blocks[1].end;
+  Put(0, sample.bytes.substr(0, length));
+  if (!Extend(kTebibyte)) GTEST_SKIP() << "no files of 1 TiB on this disk";
   ASSERT_NO_FATAL_FAILURE(Read());
-  EXPECT_EQ(text_, sample.TextUpTo(cut));
+  EXPECT_EQ(text_, sample.TextUpTo(length));
   ASSERT_EQ(skipped_.size(), 1u);
   EXPECT_TRUE(skipped_[0].is_truncated);
   ExpectBoundByDisk(16);
@@ -166,7 +166,7 @@ TEST_F(SegmentSparseTest, HolesInBlocksAreNotRead) {
   ExpectBoundByDisk(8);
 }
 
-TEST_F(SegmentSparseTest, MetadataWithPayloadInHoles) {
+TEST_F(SegmentSparseTest, PayloadOfMetadataInHolesIsNotRead) {
   const std::string frame(
       "\x28\xB5\x2F\xFD\x04\x58\x01\x00\x00\x99\xE9\xD8\x51", 13);
   FrameMetadata metadata;
@@ -175,7 +175,7 @@ TEST_F(SegmentSparseTest, MetadataWithPayloadInHoles) {
   metadata.text_checksum = 0x51D8E999;
   const std::string ours = EncodeMetadataFrame(metadata);
   Put(0, frame + ours + "x");
-  // Claims 64 KiB.
+  // The header claims a payload of 64 KiB.
   const std::string claim =
       std::string("\x57\x2A\x4D\x18\x00\x00\x01\x00", 8) + ours.substr(8, 40);
   for (uint64_t i = 1; i <= 2000; ++i) Put(i * (80 << 10), claim);
@@ -208,12 +208,12 @@ TEST_F(SegmentSparseTest, WrongHolesCostNoRecord) {
       MakeSampleSegment(LineFormat::kText, 10, TestSeed());
   Put(0, sample.bytes);
   const std::vector<std::function<off_t(off_t, int)>> file_systems = {
-      // There are only holes.
+      // Reports only holes.
       [](off_t offset, int whence) -> off_t {
         errno = ENXIO;
         return whence == SEEK_HOLE ? offset : -1;
       },
-      // All data is before byte 5000.
+      // Reports no data after byte 5000.
       [](off_t offset, int whence) -> off_t {
         errno = ENXIO;
         if (whence == SEEK_HOLE) return std::max<off_t>(offset, 5000);
@@ -235,7 +235,7 @@ TEST_F(SegmentSparseTest, CopyHasTheSameHoles) {
   const std::string bytes = "some data";
   Put(0, bytes);
   Put(kTebibyte / 2, bytes);
-  if (!Extend(kTebibyte)) GTEST_SKIP() << "no file of a tebibyte";
+  if (!Extend(kTebibyte)) GTEST_SKIP() << "no files of 1 TiB on this disk";
   const std::string copy = path_ + ".copy";
   ASSERT_TRUE(CopySegment(path_, kWholeFile, 0640, copy).ok());
   struct stat st = {};

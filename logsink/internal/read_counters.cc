@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "ringlog/ring/gap.h"
+#include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/slot.h"
 
@@ -14,22 +15,23 @@ namespace ringlog {
 RingLogSinkCounters ReadCounters(const Ring& ring) {
   const FlusherCounters& flusher = ring.flusher_counters();
   RingLogSinkCounters c;
-  c.written_records = Slots::Get(&flusher.records);
-  c.text_bytes = Slots::Get(&flusher.text_bytes);
-  c.compressed_bytes = Slots::Get(&flusher.compressed_bytes);
-  c.segments = Slots::Get(&flusher.segments);
+  c.written_records = LoadRelaxed(&flusher.records);
+  c.text_bytes = LoadRelaxed(&flusher.text_bytes);
+  c.compressed_bytes = LoadRelaxed(&flusher.compressed_bytes);
+  c.segments = LoadRelaxed(&flusher.segments);
   c.dropped = ring.dropped();
   c.dropped_records = TotalOf(c.dropped);
   c.cut_records = ring.truncated();
-  c.write_errors = Slots::Get(&flusher.write_errors);
-  c.last_error = static_cast<absl::StatusCode>(Slots::Get(&flusher.last_error));
-  c.deleted_files = Slots::Get(&flusher.deleted_files);
-  c.delete_errors = Slots::Get(&flusher.delete_errors);
-  c.lag = absl::Nanoseconds(Slots::Get(&flusher.lag_ns));
-  if (const int64_t ns = Slots::Get(&flusher.last_write_time_ns); ns != 0) {
+  c.write_errors = LoadRelaxed(&flusher.write_errors);
+  c.last_error =
+      static_cast<absl::StatusCode>(LoadRelaxed(&flusher.last_error));
+  c.deleted_files = LoadRelaxed(&flusher.deleted_files);
+  c.delete_errors = LoadRelaxed(&flusher.delete_errors);
+  c.lag = absl::Nanoseconds(LoadRelaxed(&flusher.lag_ns));
+  if (const int64_t ns = LoadRelaxed(&flusher.last_write_time_ns); ns != 0) {
     c.last_write_time = absl::FromUnixNanos(ns);
   }
-  c.skipped_slots = Slots::Get(&flusher.skipped_slots);
+  c.skipped_slots = LoadRelaxed(&flusher.skipped_slots);
   c.ring_slots = ring.header().slot_count;
   c.used_slots = ring.used_slots();
   return c;

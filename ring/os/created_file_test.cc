@@ -15,7 +15,7 @@
 
 namespace {
 
-// One thread uses it.
+// The test has only one thread.
 bool fstat_fails = false;
 
 }  // namespace

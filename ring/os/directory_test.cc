@@ -1,5 +1,5 @@
-// Tests of open directories: which files count as those of the process's user,
-// and copies of files with several names.
+// Tests which files of a directory count as those of the process's user, and
+// tests copies of files with several names.
 
 #include "ringlog/ring/os/directory.h"
 
@@ -29,7 +29,7 @@
 namespace ringlog {
 namespace {
 
-// Permissions that each regular file has, whatever its mode should be.
+// Permissions that fstat(2) adds to the mode of each regular file.
 mode_t g_forced_mode = 0;
 
 }  // namespace
@@ -95,7 +95,7 @@ TEST_F(DirectoryTest, NewNamespaceDoesNotShowOwners) {
   });
 }
 
-// As on a full disk: the error must not be one after which retention takes
+// The probe fails like on a full disk. After its error, retention must not take
 // geteuid() for the owner.
 TEST_F(DirectoryTest, FailedProbeDoesNotHideTheNamespace) {
   InNamespaceWithoutUsers([this] {
@@ -106,7 +106,7 @@ TEST_F(DirectoryTest, FailedProbeDoesNotHideTheNamespace) {
   });
 }
 
-TEST_F(DirectoryTest, FailedProbeProvesNothingAboutAFile) {
+TEST_F(DirectoryTest, FailedProbeDoesNotDecideOwner) {
   const OrdinaryUser user;
   EXPECT_EQ(RunChild([&user] {
               user.Become();
@@ -134,7 +134,7 @@ TEST_F(DirectoryTest, FileThatOthersMayWriteToIsOwnIfPermitted) {
 }
 
 // FAT and CIFS give each file the mode of the mount.
-TEST_F(DirectoryTest, FileSystemWithOneModeShowsNoOwnFile) {
+TEST_F(DirectoryTest, FileSystemWithOneModeHasNoOwnFile) {
   WriteFile(PathOf("file"), "x");
   g_forced_mode = 0777;
   Directory directory = Open();
@@ -144,7 +144,7 @@ TEST_F(DirectoryTest, FileSystemWithOneModeShowsNoOwnFile) {
   EXPECT_THAT(status.message(), HasSubstr("umask=077"));
 }
 
-TEST_F(DirectoryTest, FileSystemWithOneModeTakesNoRing) {
+TEST_F(DirectoryTest, FileSystemWithOneModeRejectsRing) {
   g_forced_mode = 0777;
   const absl::Status status =
       MappedFile::Create(PathOf("ring"), 4096, [](MappedFile::Bytes) {
@@ -189,7 +189,7 @@ TEST_F(CopyTest, DoesNotReadHoles) {
   const int set_size = ftruncate(fd, kBytes);
   ASSERT_EQ(pwrite(fd, "end", 3, kBytes / 2), 3);
   close(fd);
-  if (set_size != 0) GTEST_SKIP() << "the file system has smaller files";
+  if (set_size != 0) GTEST_SKIP() << "no files of 4 TiB on this disk";
   const ForkClosedFile copy = Replace();
   EXPECT_EQ(StatOf(PathOf("file")).st_size, kBytes);
   EXPECT_LT(StatOf(PathOf("file")).st_blocks, 1000);

@@ -40,16 +40,17 @@ TEST_F(FileLockTest, OneDescriptorHoldsTheLock) {
     EXPECT_FALSE(ShowsLock(reader));
     ASSERT_EQ(LockFile(writer.fd(), path_), absl::OkStatus());
     EXPECT_TRUE(ShowsLock(reader));
-    EXPECT_FALSE(ShowsLock(writer)) << "its own lock";
+    EXPECT_FALSE(ShowsLock(writer))
+        << "a descriptor does not show its own lock";
     EXPECT_TRUE(absl::IsFailedPrecondition(LockFile(other.fd(), path_)));
   }
-  EXPECT_FALSE(ShowsLock(reader)) << "closed";
+  EXPECT_FALSE(ShowsLock(reader)) << "the writer is closed";
   ASSERT_EQ(LockFile(other.fd(), path_), absl::OkStatus());
   UnlockFile(other.fd());
-  EXPECT_FALSE(ShowsLock(reader)) << "unlocked";
+  EXPECT_FALSE(ShowsLock(reader)) << "the other file is unlocked";
 }
 
-TEST_F(FileLockTest, LocksOfReadersDoNotShow) {
+TEST_F(FileLockTest, LocksOfReadersAreNotShown) {
   const ForkClosedFile file = Open(O_RDWR);
   const ForkClosedFile reader = Open(O_RDONLY);
   ASSERT_EQ(flock(reader.fd(), LOCK_EX | LOCK_NB), 0);

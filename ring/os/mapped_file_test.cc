@@ -254,8 +254,9 @@ TEST_F(MovedFileTest, FileOfMovedDirectoryIsNotAtPathAndIsDeletedThere) {
   EXPECT_FALSE(Exists(moved + "/mapped"));
 }
 
-// The program has closed both descriptors, and has files of its own there.
-TEST_F(MovedFileTest, PathIsEnoughWithoutDescriptors) {
+// The program has closed both descriptors, and uses their numbers for its own
+// files.
+TEST_F(MovedFileTest, DeletesFileByPathWithoutDescriptors) {
   const MappedFile file = Create();
   for (int fd = 3; fd < 64; ++fd) close(fd);
   const int programs = open(base_.c_str(), O_RDONLY | O_DIRECTORY);

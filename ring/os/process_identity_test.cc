@@ -230,9 +230,9 @@ TEST(ProcessIdentityTest, UnreadableMapMayHaveFile) {
       << "the map of a zombie cannot be read";
 }
 
-// Like the first process of a container that has the host's /proc.
-// CurrentProcess() must return the start time of the process itself.
-TEST(ProcessIdentityTest, KnowsItsStartInPidNamespace) {
+// In a container with the host's /proc, CurrentProcess() must return the start
+// time of the process itself.
+TEST(ProcessIdentityTest, ReturnsStartTimeInPidNamespace) {
   constexpr int kNotAllowed = 2;
   const pid_t child = fork();
   if (child == 0) {
@@ -255,7 +255,7 @@ TEST(ProcessIdentityTest, ProgramNameHasNoDirectory) {
   EXPECT_EQ(ProgramName(), "process_identity_test");
 }
 
-TEST(ProcessIdentityTest, HostNameIsTheMachines) {
+TEST(ProcessIdentityTest, ReturnsHostNameOfMachine) {
   char name[256] = {};
   ASSERT_EQ(gethostname(name, sizeof name - 1), 0);
   EXPECT_EQ(HostName(), name);

@@ -1,10 +1,10 @@
 // Invariants checked:
 //   - Files of a live process, and files outside of the directory, are
 //     unchanged.
-//   - If no file looks like one of the own user's: foreign files are unchanged,
+//   - If recovery must trust no file of the input: foreign files are unchanged,
 //     each record of the dead process is in its segments exactly once, and
-//     limits that these segments keep to delete none of them.
-//   - Decoding ends, and prints only JSON objects if that is the format.
+//     retention deletes no segment if the segments are within the limits.
+//   - Decoding ends. In JSON format, it prints only JSON objects.
 
 #include "ringlog/testing/fuzz/fuzz_directory.h"
 
@@ -79,7 +79,8 @@ DeadProcess DieAfter(size_t steps) {
   return dead;
 }
 
-// What a file is, without reading a hole of a terabyte.
+// The state of a file. It has only the beginning of the content, because a file
+// may have a hole of a terabyte.
 struct FileState {
   ino_t inode = 0;
   off_t bytes = 0;
@@ -88,7 +89,7 @@ struct FileState {
   bool has_other_names = false;
   std::string begin;
 
-  // Another name may appear or vanish meanwhile.
+  // Ignores has_other_names, because other names may come and go meanwhile.
   friend bool operator==(const FileState& a, const FileState& b) {
     return a.inode == b.inode && a.bytes == b.bytes && a.blocks == b.blocks &&
            a.mode == b.mode && a.begin == b.begin;
@@ -112,14 +113,14 @@ FileState StateOf(const std::string& path) {
 }
 using States = std::map<std::string, FileState>;  // by path
 
-// Dies if a file is not as it was.
+// Dies if a file has changed.
 void CheckUnchanged(const States& before, absl::string_view owner) {
   for (const auto& [path, state] : before) {
     CHECK(StateOf(path) == state) << owner << ": " << path << " has changed";
   }
 }
 
-// The log directory, with a process that lives as long as this one.
+// The log directory, with a live process that ends together with this one.
 class Scene {
  public:
   Scene()
@@ -172,7 +173,7 @@ class Scene {
     }
   }
 
-  // Returns true if none of the files looks like one of the own user's.
+  // Returns true if recovery must not trust any of the files.
   bool MakeHostileFiles(const DirectoryInput& input, const DeadProcess& dead) {
     const RecoverInput given = SplitRecoverInput(input.recover_input);
     const std::string forged = Forge(given.ring, dead.header);
@@ -203,8 +204,8 @@ class Scene {
     return states;
   }
 
-  // Returns the hostile files that recovery must not touch. A link is not one:
-  // recovery may replace it by a copy of the linked file, which stays.
+  // Returns the hostile files that recovery must not touch. Leaves out hard
+  // links, because recovery may replace a link by a copy of the linked file.
   States ForeignFiles() const {
     States files;
     for (const auto& [path, state] : hostile_) {
@@ -213,7 +214,7 @@ class Scene {
     return files;
   }
 
-  // Returns `ring` with the identity of the dead process, but of another time.
+  // Returns `ring` with the identity of the dead process and another time.
   static std::string Forge(absl::string_view ring, const RingHeader& victim) {
     std::string forged(ring);
     RingHeader header;
@@ -230,7 +231,7 @@ class Scene {
     return forged;
   }
 
-  // Names at which recovery and retention look.
+  // Returns file names that recovery and retention examine.
   std::vector<std::string> Names(absl::string_view ring,
                                  absl::string_view forged,
                                  const DeadProcess& dead) const {
@@ -254,8 +255,8 @@ class Scene {
   }
 
   void CheckDead(const DeadProcess& dead) {
-    // Recovery may have replaced a link by a copy, and may have made a segment
-    // of that.
+    // Deletes the unchanged files of the input. Recovery may have replaced a
+    // link by a copy, and made a segment from the copy: this segment stays.
     for (const auto& [path, state] : hostile_) {
       const FileState now = StateOf(path);
       if (now.bytes == state.bytes && now.begin == state.begin) {
@@ -277,7 +278,7 @@ class Scene {
     CHECK(Segments() == segments) << "after retention";
   }
 
-  // Segments of the dead process.
+  // Returns the segments of the dead process.
   std::vector<std::string> Segments() const {
     std::vector<std::string> paths = FilesIn(directory_, ".zst");
     paths.erase(

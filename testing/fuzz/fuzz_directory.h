@@ -1,13 +1,13 @@
-// The fuzz entry of a log directory into which others have put files. The input
-// is
+// The fuzz entry of a log directory into which other users have put files. The
+// input is
 //
 //     ring | segment | bytes of the segment (4) | step (1)
 //         | files (8 each) | number of files (1)
 //
-// where ring, segment and their lengths are an input of FuzzRecover(), `step`
-// is the number of steps of TwoSegmentScript() that a process made before it
-// died, and each file is a HostileFile. All numbers are taken modulo the
-// numbers that are possible.
+// The beginning, up to and including the bytes of the segment, is an input of
+// FuzzRecover(). `step` is the number of steps of TwoSegmentScript() that a
+// process made before it died. Each file is a HostileFile. Each number is taken
+// modulo the number of its possible values.
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_DIRECTORY_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_DIRECTORY_H_

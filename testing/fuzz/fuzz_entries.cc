@@ -13,8 +13,8 @@ namespace {
 // Lines have no checksum.
 void RepairNothing(std::string*, RepairChoice) {}
 
-// Also repairs the geometry, because most changes of it contradict the length
-// of the file and are rejected for that reason alone.
+// Repairs also the geometry. Most changes of the geometry contradict the length
+// of the file, and a reader rejects them for this reason alone.
 void RepairRing(std::string* ring, RepairChoice choose) {
   if (choose()) RepairRingGeometry(ring);
   RepairRingChecksums(ring, choose);

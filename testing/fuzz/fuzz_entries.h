@@ -37,7 +37,7 @@ absl::Span<const FuzzEntry> FuzzEntries();
 const FuzzEntry* FindFuzzEntry(absl::string_view name);
 
 // With some probability, changes several fields of the input, and repairs
-// checksums: mostly all of them. Without repair, readers would reject each
+// checksums, in most cases all. Without repair, readers would reject each
 // mutation by its checksum, and the code after the check would not run.
 void EditAndRepairAtRandom(const FuzzEntry& entry, Mutator* mutator,
                            std::string* input);

@@ -37,7 +37,7 @@ constexpr char kSomeRing[] = "p.h.20261124-034019.12345.00010203.ring";
 constexpr char kSomeSegment[] =
     "p.h.20261124-034019.12345.00010203.000001.log.zst";
 
-// Returns the path of the directory, empty.
+// Empties the directory and returns its path.
 const std::string& EmptyDirectory() {
   static const auto* const place = new FuzzPlace("ringlog-fuzz-recover");
   for (const auto& entry : std::filesystem::directory_iterator(place->path())) {
@@ -128,8 +128,8 @@ int FuzzRecover(const uint8_t* data, size_t size) {
   const std::string segment = absl::StrCat(path, "/", names.segment);
   if (!input.segment.empty()) WriteFile(segment, std::string(input.segment));
   const auto recover = [&] {
-    const RecoveredLeftovers sweep = RecoverLeftovers(path, path);
-    for (const LeftoverReport& report : sweep.recovered) {
+    const RecoveredLeftovers recovery = RecoverLeftovers(path, path);
+    for (const LeftoverReport& report : recovery.recovered) {
       CHECK_EQ(report.ring_path, ring);
       CHECK_NE(access(ring.c_str(), F_OK), 0);
       CHECK(!report.segment_path.empty() ||

@@ -2,8 +2,8 @@
 //
 //     ring | segment | bytes of the segment, modulo all bytes before it (4)
 //
-// Both files have the names of RecoverNamesFor(). There is no segment if it is
-// empty.
+// Both files have the names of RecoverNamesFor(). If the part `segment` is
+// empty, no segment is created.
 
 #ifndef RINGLOG_TESTING_FUZZ_FUZZ_RECOVER_H_
 #define RINGLOG_TESTING_FUZZ_FUZZ_RECOVER_H_
@@ -26,9 +26,9 @@ std::string JoinRecoverInput(absl::string_view ring, absl::string_view segment);
 
 // Names of the two files.
 struct RecoverNames {
-  // As the ring's header requires; a fixed name if the header is damaged.
+  // The name according to the ring's header; a fixed name if it is damaged.
   std::string ring;
-  // As the ring's cursor requires, or that of the first segment.
+  // The name according to the ring's cursor, or the name of the first segment.
   std::string segment;
 };
 RecoverNames RecoverNamesFor(absl::string_view ring);

@@ -5,8 +5,8 @@
 //   - Those of each entry, listed at the beginning of its .cc file.
 //   - No input takes more than kSecondsPerInput or kMaxRssKib.
 //
-// Inputs run in child processes, so that the test can name the input of which a
-// child died. The entries are their own oracles. Prints its seed.
+// Inputs run in child processes, so that the test can name the input that ended
+// a child. The entries are their own oracles. Prints its seed.
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -55,7 +55,7 @@ class FuzzReplayTest : public ::testing::TestWithParam<FuzzEntry> {
  protected:
   static const FuzzEntry& entry() { return GetParam(); }
 
-  // Returns the number of mutations that takes a few seconds.
+  // Returns the number of mutations. By default, they take a few seconds.
   static size_t Mutations() {
     if (IsLongMode()) return kMutationsInLongMode;
     const absl::string_view name = entry().name;
@@ -106,7 +106,7 @@ class FuzzReplayTest : public ::testing::TestWithParam<FuzzEntry> {
         << end;
   }
 
-  // Reports the input of which a child died, and keeps it in a file.
+  // Reports the input that ended a child, and writes it to a file.
   void ReportAndKeep(int status, const std::string& input) {
     const char* const outputs = std::getenv("TEST_UNDECLARED_OUTPUTS_DIR");
     const std::string path =

@@ -35,7 +35,7 @@ namespace {
 // A header cell and seven cells.
 constexpr size_t kCompactCrashBytes = 512;
 
-// Returns `file` with a small crash area, and as if of another boot, so that
+// Returns `file` with a small crash area and the id of another boot. Therefore
 // its owner counts as dead.
 std::string DeadAndCompact(const std::string& file) {
   RingHeader header;
@@ -77,7 +77,8 @@ void Report(Ring* ring) {
   area.End(7, kTestTimeNs);
 }
 
-// Returns steps in the life of a ring. Each seed has one more of them.
+// Returns steps in the life of a ring. Each seed makes one step more than the
+// previous seed.
 std::vector<std::function<void(Ring*)>> RingSteps() {
   return {
       [](Ring*) {},
@@ -205,7 +206,7 @@ std::vector<std::string> DirectorySeeds() {
     DirectoryInput input;
     input.recover_input = inputs[i];
     input.step = static_cast<uint8_t>(i);
-    // Each content under each name, and each kind, in some input.
+    // All inputs together have each content under each name, and each kind.
     for (size_t j = 0; j < 4; ++j) {
       HostileFile file;
       file.content = static_cast<uint8_t>(i + j);

@@ -151,8 +151,8 @@ int FuzzSegment(const uint8_t* data, size_t size) {
   if (one_by_one.is_complete && together.is_complete) {
     CHECK_EQ(one_by_one.summary, together.summary);
   }
-  // Only for a quarter of the inputs, because it takes time. The limit is
-  // anywhere in the file, but the same for the same input.
+  // Reads a quarter of the inputs also with a limit. Equal inputs get the same
+  // limit.
   const auto hash = static_cast<uint32_t>(absl::ComputeCrc32c(file));
   if (file.empty() || hash % 4 != 0) return 0;
   const size_t limit = 1 + hash / 4 % file.size();

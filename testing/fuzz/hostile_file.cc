@@ -49,16 +49,15 @@ void WriteContent(int fd, absl::string_view content, const HostileFile& file) {
   off_t length = static_cast<off_t>(content.size()) + hole;
   if (file.hole_bits > kMaxHoleBits &&
       content.size() >= kRingFileBytesOffset + sizeof(uint64_t)) {
-    uint64_t claimed = 0;
-    std::memcpy(&claimed, content.data() + kRingFileBytesOffset,
-                sizeof claimed);
+    uint64_t stated = 0;
+    std::memcpy(&stated, content.data() + kRingFileBytesOffset, sizeof stated);
     length = std::max<off_t>(
-        length, static_cast<off_t>(claimed % (uint64_t{1} << kMaxHoleBits)));
+        length, static_cast<off_t>(stated % (uint64_t{1} << kMaxHoleBits)));
   }
   PCHECK(ftruncate(fd, length) == 0);
 }
 
-// Returns true if the file is not the own user's alone.
+// Returns true if another user owns the file or may write to it.
 bool MakeRegular(const std::string& path, absl::string_view content,
                  const HostileFile& file) {
   const int fd =
@@ -88,7 +87,7 @@ bool MakeHostileFile(const HostileFile& file,
     case Kind::kRegular:
       return MakeRegular(path, Pick(surroundings.contents, file.content), file);
     case Kind::kHardLink:
-      // Fails between file systems, which is fine.
+      // link(2) fails if the target is in another file system.
       PCHECK(link(target.c_str(), path.c_str()) == 0 || errno == EXDEV);
       return true;
     case Kind::kSymlink:

@@ -20,17 +20,19 @@ struct HostileFile {
   uint8_t name = 0;     // index into HostileSurroundings::names
   uint8_t kind = 0;     // regular in half of the cases, a link or a FIFO
   uint8_t mode = 0;     // permission bits
-  uint8_t owner = 0;    // odd: another user, if this process may do that
-  // A regular file has a hole of 2^hole_bits bytes, from 4 KiB to 1 TiB, before
-  // page `hole_page` of its content. Greater values make the file as long as
-  // its bytes 48 to 56 say, where a ring has its size; smaller ones, no hole.
+  uint8_t owner = 0;    // odd: another user, if this process may change owners
+  // The hole of a regular file, before page `hole_page` of the content:
+  //   - 12 to 40: 2^hole_bits bytes
+  //   - less: no hole
+  //   - more: no hole, but the file has at least the length in its bytes 48 to
+  //     55, which is the size in the header of a ring
   uint8_t hole_bits = 0;
   uint16_t hole_page = 0;
 };
 static_assert(sizeof(HostileFile) == 8,
               "inputs of the corpus have that layout");
 
-// What hostile files are made of.
+// The parts of which hostile files are made.
 struct HostileSurroundings {
   std::string directory;
   std::vector<std::string> names;
@@ -39,9 +41,9 @@ struct HostileSurroundings {
   std::vector<std::string> link_targets;
 };
 
-// Creates the file, unless its name is taken; the directory counts as sticky.
-// Returns true if recovery, which checks the owner and the mode, must not take
-// the file for one of its own user's: then it must neither change nor use it.
+// Creates the file if its name is free: the directory counts as sticky. Returns
+// true if recovery must not trust the file because of its type, owner or mode.
+// Recovery must then neither change nor use the file.
 bool MakeHostileFile(const HostileFile& file,
                      const HostileSurroundings& surroundings);
 

@@ -14,8 +14,8 @@ struct GoldenFile {
   std::string name;
   std::string bytes;
   // The content that a reader must find, in the format of golden_test. The
-  // maker derives it from what it logs, not from a reader. Empty if the file
-  // before has it for both.
+  // maker derives it from the records that it logs, not from a reader. Empty if
+  // the previous file has the expected content of both files.
   std::string expected;
 };
 

@@ -228,7 +228,7 @@ GoldenFile GoldenRing() {
   script.LogShort();
   script.Take(2);
   while (!script.IsFull()) script.LogShort();
-  // One of four is INFO, which finds no free slot.
+  // One of these four records is INFO. It finds no free slot.
   for (int i = 0; i < 4; ++i) script.LogShort();
   GoldenFile file = script.Finish();
   file.name = "wrapped.ring";

@@ -221,9 +221,9 @@ std::string ReadUnrecovered(const std::string& directory,
 void ExpectRecovered(const std::string& ring) {
   const std::string directory = KilledDirectory(ring);
   EXPECT_EQ(ReadUnrecovered(directory, ring), Expected(kKilledRing));
-  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
-  EXPECT_THAT(sweep.errors, IsEmpty());
-  EXPECT_THAT(sweep.recovered, SizeIs(1));
+  const RecoveredLeftovers recovery = RecoverLeftovers(directory, directory);
+  EXPECT_THAT(recovery.errors, IsEmpty());
+  EXPECT_THAT(recovery.recovered, SizeIs(1));
   EXPECT_THAT(FilesIn(directory, ""), SizeIs(1));
   EXPECT_EQ(AllText(directory), Expected(kKilledRing));
 }
@@ -307,10 +307,10 @@ TEST(GoldenTest, NewerMajorVersionOfCursorIsRefused) {
         Put(at + offsetof(PersistCursor, state), uint16_t{2}, bytes);
       });
   const std::string directory = KilledDirectory(ring);
-  const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
-  ASSERT_THAT(sweep.errors, SizeIs(1));
-  EXPECT_TRUE(absl::IsUnimplemented(sweep.errors[0])) << sweep.errors[0];
-  EXPECT_THAT(sweep.errors[0].message(),
+  const RecoveredLeftovers recovery = RecoverLeftovers(directory, directory);
+  ASSERT_THAT(recovery.errors, SizeIs(1));
+  EXPECT_TRUE(absl::IsUnimplemented(recovery.errors[0])) << recovery.errors[0];
+  EXPECT_THAT(recovery.errors[0].message(),
               HasSubstr("segment cursor: format version 2"));
   EXPECT_EQ(ReadFile(absl::StrCat(directory, "/", kKilledRing)), ring);
   EXPECT_EQ(ReadFile(absl::StrCat(directory, "/", kKilledSegment)),

@@ -1,4 +1,5 @@
-// What a piece of code costs, independent of the speed of the machine.
+// The cost of a piece of code in memory and reads, which does not depend on the
+// speed of the machine.
 
 #ifndef RINGLOG_TESTING_HARNESS_COST_H_
 #define RINGLOG_TESTING_HARNESS_COST_H_
@@ -17,8 +18,8 @@ struct Cost {
   uint64_t read_bytes = 0;
 };
 
-// Runs `body` in a forked child, and returns what it cost. The test ends if the
-// child does not end normally. Sanitizers add to the memory.
+// Runs `body` in a forked child, and returns the cost of `body`. The test ends
+// if the child does not end normally. Sanitizers add to the memory.
 Cost CostOf(const std::function<void()>& body);
 
 // Returns the number of bytes that the process has read: `rchar` in

@@ -1,6 +1,7 @@
 // DeletionGate
 //
-// Holds up the deletion of a file. For tests that replace unlinkat(2):
+// Delays the deletion of a file until a test permits it. For tests that replace
+// unlinkat(2):
 //
 //   int unlinkat(int directory, const char* name, int flags) noexcept {
 //     const ringlog::DeletionPass pass(gate);
@@ -15,12 +16,12 @@
 namespace ringlog {
 
 // The thread that deletes sends `has_come`, awaits `may_go_on`, deletes, and
-// sends `has_deleted`. A test that awaits the last one may destroy the gate.
+// sends `has_deleted`. After `has_deleted`, the test may destroy the gate.
 struct DeletionGate {
   Signal has_come, may_go_on, has_deleted;
 };
 
-// One way through the gate. Does nothing if the gate is null.
+// Passes the gate once. Does nothing if the gate is null.
 class DeletionPass {
  public:
   explicit DeletionPass(DeletionGate* gate) : gate_(gate) {

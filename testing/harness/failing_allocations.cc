@@ -26,7 +26,7 @@ bool MustFail() {
   return left == 0;
 }
 
-// malloc(0) may return null, and that is no failure.
+// malloc(0) may return null without a failure.
 void* AllocateOrNull(size_t size) {
   return MustFail() ? nullptr : malloc(size == 0 ? 1 : size);
 }
@@ -47,7 +47,7 @@ void FailAllocationsAfter(int64_t count) { g_left = count; }
 }  // namespace ringlog
 
 void* operator new(size_t size) { return ringlog::Allocate(size); }
-// A sanitizer's own one would not match the operator delete below.
+// The operator new of a sanitizer would not match the operator delete below.
 void* operator new(size_t size, const std::nothrow_t&) noexcept {
   return ringlog::AllocateOrNull(size);
 }

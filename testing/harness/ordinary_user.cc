@@ -22,7 +22,7 @@ bool MayActForOtherUsers() {
 OrdinaryUser::OrdinaryUser()
     : id_(MayActForOtherUsers() ? 100000 + static_cast<uid_t>(getpid()) % 900000
                                 : geteuid()) {
-  // Not below TEST_TMPDIR, which may be in a directory of root.
+  // TEST_TMPDIR may be in a directory that only root can open.
   char path[] = "/tmp/ringlog_test.XXXXXX";
   CHECK(mkdtemp(path) != nullptr);
   CHECK(id_ == geteuid() || chown(path, id_, id_) == 0);

@@ -9,13 +9,13 @@
 
 namespace ringlog {
 
-// Returns true if the process may act for any user: as root, and not in a
-// sandbox that has only one user. (The tag "no-sandbox" prevents that.)
+// Returns true if the process may act for any user: it is root, and not in a
+// sandbox with only one user. (The tag "no-sandbox" prevents such a sandbox.)
 bool MayActForOtherUsers();
 
 // Owns a directory that the user can reach, and removes it. If the process
-// MayActForOtherUsers(), the user has an id that no other running test uses;
-// otherwise it is the user of the process.
+// MayActForOtherUsers(), the user has an id that no other running test uses.
+// Otherwise this is the user of the process.
 class OrdinaryUser {
  public:
   OrdinaryUser();
@@ -27,8 +27,8 @@ class OrdinaryUser {
   // Returns the path of the directory, which belongs to the user.
   const std::string& directory() const { return directory_; }
 
-  // Makes the calling process one of the user, for good. Ends the process with
-  // status 104 on an error.
+  // Changes the user of the calling process to this user, permanently. Ends the
+  // process with status 104 on an error.
   void Become() const;
 
  private:

@@ -10,10 +10,10 @@
 
 namespace ringlog {
 
-// Calls fork(2). With AddressSanitizer, waits until all other threads sleep:
-// the allocator of the sanitizer has locks, and one that a thread holds during
-// the fork stays locked in the child. (clang 14 does not take them before a
-// fork.)
+// Calls fork(2). With AddressSanitizer, waits until all other threads sleep: if
+// another thread holds a lock of the sanitizer's allocator during the fork, the
+// lock stays locked in the child. (clang 14 does not acquire these locks before
+// a fork.)
 pid_t Fork();
 
 // Forks a child that runs `body` and then exit(0). Returns its process id.

@@ -1,4 +1,4 @@
-// What a test can know about the sanitizers of its build.
+// Tells a test whether its build has a sanitizer.
 
 #ifndef RINGLOG_TESTING_HARNESS_SANITIZER_H_
 #define RINGLOG_TESTING_HARNESS_SANITIZER_H_

@@ -29,7 +29,7 @@ StoppingPage::StoppingPage() {
   std::fill_n(memory_, kBytes, ' ');
   CHECK_EQ(mprotect(memory_, kBytes, PROT_NONE), 0);
   CHECK_EQ(pipe(stopped_), 0);
-  CHECK_EQ(pipe(let_go_), 0);
+  CHECK_EQ(pipe(resume_), 0);
   struct sigaction action = {};
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   action.sa_sigaction = [](int, siginfo_t* info, void*) {
@@ -50,7 +50,7 @@ StoppingPage::~StoppingPage() {
     page.compare_exchange_strong(own, nullptr);
   }
   munmap(memory_, kBytes);
-  for (const int fd : {stopped_[0], stopped_[1], let_go_[0], let_go_[1]}) {
+  for (const int fd : {stopped_[0], stopped_[1], resume_[0], resume_[1]}) {
     close(fd);
   }
 }
@@ -70,7 +70,7 @@ bool StoppingPage::StopAt(const void* address) {
 
 void StoppingPage::Stop() {
   char c = 'x';
-  if (write(stopped_[1], &c, 1) != 1 || read(let_go_[0], &c, 1) != 1) abort();
+  if (write(stopped_[1], &c, 1) != 1 || read(resume_[0], &c, 1) != 1) abort();
   mprotect(memory_, kBytes, PROT_READ);
 }
 
@@ -79,6 +79,6 @@ void StoppingPage::AwaitReader() {
   CHECK_EQ(read(stopped_[0], &c, 1), 1);
 }
 
-void StoppingPage::LetGo() { CHECK_EQ(write(let_go_[1], "x", 1), 1); }
+void StoppingPage::Resume() { CHECK_EQ(write(resume_[1], "x", 1), 1); }
 
 }  // namespace ringlog

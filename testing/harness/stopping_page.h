@@ -1,7 +1,8 @@
 // StoppingPage
 //
-// Memory that stops each thread that reads it, at a place that the test knows.
-// A debugger, a slow disk or the scheduler can stop a thread in the same way.
+// A page of memory that stops each thread that reads it. A test passes the page
+// to the code that it tests. A debugger, a slow disk or the scheduler can stop
+// a thread in the same way.
 
 #ifndef RINGLOG_TESTING_HARNESS_STOPPING_PAGE_H_
 #define RINGLOG_TESTING_HARNESS_STOPPING_PAGE_H_
@@ -10,11 +11,12 @@
 
 namespace ringlog {
 
-// At most eight at a time. Replaces the SIGSEGV handler of the process.
+// At most eight objects may exist at a time. Replaces the SIGSEGV handler of
+// the process.
 class StoppingPage {
  public:
   StoppingPage();
-  // Requires: LetGo() has been called if a thread has read the page.
+  // Requires: Resume() has been called if a thread has read the page.
   ~StoppingPage();
   StoppingPage(const StoppingPage&) = delete;
   StoppingPage& operator=(const StoppingPage&) = delete;
@@ -25,7 +27,7 @@ class StoppingPage {
   // Waits until a thread has stopped in the page.
   void AwaitReader();
   // Lets the stopped thread continue.
-  void LetGo();
+  void Resume();
 
  private:
   static bool StopAt(const void* address);
@@ -33,7 +35,7 @@ class StoppingPage {
 
   char* memory_;
   int stopped_[2];
-  int let_go_[2];
+  int resume_[2];
 };
 
 }  // namespace ringlog

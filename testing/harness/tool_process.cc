@@ -18,7 +18,7 @@
 namespace ringlog {
 namespace {
 
-// Exit status of a child that could not execute the program, as shells use it.
+// Exit status of a child that could not execute the program, as in a shell.
 constexpr int kCannotStart = 127;
 
 // Creates a file without a name, with `content`, at offset 0.
@@ -85,7 +85,7 @@ struct Streams {
   dup2(streams.in, STDIN_FILENO);
   dup2(streams.out, STDOUT_FILENO);
   dup2(streams.err, STDERR_FILENO);
-  signal(SIGPIPE, SIG_DFL);  // as a shell starts a program
+  signal(SIGPIPE, SIG_DFL);  // the state in which a shell starts a program
   execvp(argv[0], argv.data());
   _exit(kCannotStart);
 }

@@ -9,8 +9,8 @@
 
 namespace ringlog {
 
-// Returns when `condition` holds. Has no timeout of its own, because Bazel ends
-// a test that takes too long.
+// Returns when `condition` holds. Has no timeout, because Bazel ends a test
+// that takes too long.
 inline void WaitUntil(absl::FunctionRef<bool()> condition) {
   while (!condition()) absl::SleepFor(absl::Milliseconds(1));
 }

@@ -11,9 +11,9 @@
 // libzstd.
 //
 // A kill leaves exactly the content of the shared mapping and of the files at
-// that moment. Therefore each scenario runs once, one instruction at a time,
-// and the test keeps an image of the directory after each change, then recovers
-// each image. A few real kills show that an image has all that a kill leaves.
+// that moment. Therefore the test runs each scenario once, one instruction at a
+// time, keeps an image of the directory after each change, and recovers each
+// image. A few real kills show that a kill leaves the content of an image.
 
 #include <cstdint>
 #include <iostream>
@@ -88,7 +88,7 @@ TEST_P(EveryInstructionTest, KillLosesNoRecord) {
     if (HasFailure()) FAIL() << "after step " << moment.steps;
   }
 
-  // 100,000 instructions take seconds.
+  // Kills long scenarios less often: 100,000 instructions take seconds.
   const uint64_t kills = Repetitions(steps < 20000 ? 20 : 2, 50);
   for (uint64_t kill = 0; kill < kills; ++kill) {
     const uint64_t last = steps * kill / kills;

@@ -28,7 +28,7 @@ void ExpectTexts(const std::vector<std::string>& texts,
     const uint32_t length = oracle.lengths[n];
     if (length != 0) expected.push_back(KillText(n, length));
   }
-  // The record that was being appended may be there or not.
+  // The log may have or lack the record that was being appended.
   if (progress.begun > progress.acknowledged) {
     const std::string next =
         KillText(progress.acknowledged, oracle.lengths[progress.acknowledged]);
@@ -98,9 +98,9 @@ std::string KillText(uint32_t number, size_t length) {
 void ExpectAllRecovered(const std::string& directory, const KillOracle& oracle,
                         const KillOracle::Progress& progress,
                         uint32_t overwritten) {
-  for (int run = 0; run < 2; ++run) {  // the second recovery has nothing to do
-    const RecoveredLeftovers sweep = RecoverLeftovers(directory, directory);
-    ASSERT_THAT(sweep.errors, IsEmpty());
+  for (int run = 0; run < 2; ++run) {  // the second one must change nothing
+    const RecoveredLeftovers recovery = RecoverLeftovers(directory, directory);
+    ASSERT_THAT(recovery.errors, IsEmpty());
   }
   ASSERT_THAT(FilesIn(directory, ".ring"), IsEmpty());
   std::vector<std::string> texts;
@@ -119,8 +119,7 @@ void ExpectAllRecovered(const std::string& directory, const KillOracle& oracle,
   }
   ExpectTexts(texts, oracle, progress, overwritten);
   ExpectReport(ReportsIn(lines), progress);
-  // At most one record was being appended. It is either there or reported as a
-  // gap.
+  // At most one record was being appended. The log has this record or a gap.
   EXPECT_LE(unfinished, progress.begun - progress.acknowledged)
       << AllText(directory);
   if (overwritten != 0) return;

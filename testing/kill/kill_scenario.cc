@@ -105,7 +105,7 @@ class Program {
   // Changes the header of the ring to that of another boot, without a cursor,
   // as if the machine had died before the cursor reached the disk.
   void MoveToOtherBoot() {
-    std::string other = OfAnotherBoot(ReadFile(ring_->path()));
+    std::string other = WithOtherBootId(ReadFile(ring_->path()));
     constexpr size_t kCursors =
         kLiveOffset + offsetof(RingLive, cursor_selector);
     std::fill(other.begin() + kCursors,
@@ -362,9 +362,8 @@ void KillScenarioTest::NewRun() {
   if (!process.Start()) GTEST_SKIP() << process.error();
 }
 
-// If the scenario recovers into another directory, repeats that recovery. Its
-// output must equal the result of a recovery of the source itself, which still
-// has all records.
+// If the scenario recovers into another directory, repeats this recovery, and
+// then recovers the source in place. Both recoveries must have the same result.
 void KillScenarioTest::ExpectAllRecovered(
     const KillOracle::Progress& progress) {
   const std::string output = OutputIn(directory_);

@@ -52,7 +52,7 @@ void WriteReport(const char* text) {
 
 void InstallHandler() {
   absl::FailureSignalHandlerOptions options;
-  options.symbolize_stacktrace = false;  // takes long, and is not under test
+  options.symbolize_stacktrace = false;  // slow, and not part of this test
   options.alarm_on_failure_secs = 0;     // the machine may be slow
   options.writerfn = &WriteReport;
   absl::InstallFailureSignalHandler(options);

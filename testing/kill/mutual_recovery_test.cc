@@ -3,8 +3,9 @@
 //
 // Invariants checked:
 //   - Each acknowledged record is in the log once.
-//   - A reader that decodes the directory meanwhile also finds each once.
-//   - The process that is left recovers the rings of all others.
+//   - A reader that decodes the directory meanwhile finds each acknowledged
+//     record once.
+//   - The last process recovers the rings of all others.
 //
 // Oracle: a page that all processes share, and libzstd. Prints its seed.
 
@@ -89,8 +90,8 @@ class MutualRecoveryTest : public FlusherFixture {
     for (;;) pause();
   }
 
-  // Kills a process. In half of the cases the next process starts while this
-  // one dies.
+  // Kills a process. Waits for its death in half of the cases. In the others,
+  // the next process starts while this one dies.
   void KillOne(pid_t process) {
     if (process == 0) return;
     kill(process, SIGKILL);
@@ -101,8 +102,8 @@ class MutualRecoveryTest : public FlusherFixture {
     return {acknowledged_->begin(), acknowledged_->end()};
   }
 
-  // Waits until `life` logs and no other ring is left. Returns false if that
-  // takes more than a minute.
+  // Waits until `life` has logged and no other ring is left. Returns false
+  // after a minute.
   bool WaitForOneRing(size_t life) const {
     const absl::Time deadline = absl::Now() + absl::Minutes(1);
     while ((*acknowledged_)[life] == 0 ||
@@ -113,7 +114,7 @@ class MutualRecoveryTest : public FlusherFixture {
     return true;
   }
 
-  // Each of `acknowledged` is among `texts`, and no text is there twice.
+  // Checks that `texts` has each acknowledged record, and no record twice.
   void ExpectOnce(const std::vector<int>& acknowledged,
                   const std::vector<std::string>& texts) {
     std::map<std::string, int> found;
@@ -132,7 +133,7 @@ class MutualRecoveryTest : public FlusherFixture {
     }
   }
 
-  // Checks what `ringlog cat` would print now.
+  // Checks the records that `ringlog cat` would print now.
   void ReadAndCheck() {
     const std::vector<int> acknowledged = AcknowledgedNow();
     const Decoded decoded = DecodeAll({directory_});

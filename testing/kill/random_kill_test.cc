@@ -207,7 +207,7 @@ class RandomKillTest : public ::testing::Test {
     }
     std::vector<std::string> paths;
     for (const std::string& path : FilesIn(directory_, "")) {
-      // An empty segment may have just been created.
+      // Leaves out an empty segment, which the process has just created.
       if (absl::StrContains(path, absl::StrCat(".", child, ".")) &&
           !std::filesystem::is_empty(path)) {
         paths.push_back(path);
@@ -218,8 +218,9 @@ class RandomKillTest : public ::testing::Test {
 
   // Checks all records of all lives of the directory.
   void ExpectAllRecovered() {
-    const RecoveredLeftovers sweep = RecoverLeftovers(directory_, directory_);
-    ASSERT_THAT(sweep.errors, IsEmpty());
+    const RecoveredLeftovers recovery =
+        RecoverLeftovers(directory_, directory_);
+    ASSERT_THAT(recovery.errors, IsEmpty());
     ASSERT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
     ExpectLivesRecovered(directory_, **lives_, retention_.has_limit());
     for (const KilledLife& life : **lives_) {
@@ -280,8 +281,7 @@ TEST_F(RandomKillTest, LosesAndDoublesNoRecord) {
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - begin;
   Report(kills, seconds.count());
-  // Otherwise the kills missed a vulnerable activity. A short run may miss
-  // some.
+  // The kills must hit each vulnerable activity. A short run may miss some.
   if (kills < 2000) return;
   EXPECT_GT(caught_.recovery, 0u);
   EXPECT_GT(caught_.half_written_record, 0u);

@@ -1,5 +1,6 @@
-// Tests with files that are deleted while they are decoded, for example by
-// retention or recovery. A deleted file in a given directory is not an error.
+// Tests with files that another process, for example retention or recovery,
+// deletes while they are decoded. A deleted file is an error only if the
+// command line names it.
 
 #include <cstddef>
 #include <filesystem>
@@ -35,8 +36,8 @@ class DeletedInputTest : public ::testing::Test {
     process_.Log("d");
   }
 
-  // Decodes `paths`, deletes the segments after the record `last`, and returns
-  // the exit status.
+  // Decodes `paths`, deletes all segments when the record `last` is decoded,
+  // and returns the exit status.
   int DecodeAndDelete(const std::vector<std::string>& paths,
                       absl::string_view last) {
     DecodeSink sink;

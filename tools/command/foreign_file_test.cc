@@ -79,8 +79,9 @@ TEST_F(ForeignFileTest, AddsMissingLastLineBreak) {
             "one\ntwo\n");
 }
 
-// A frame with a window of 128 MiB needs that memory before its first line.
-TEST_F(ForeignFileTest, LargeWindowsAreReadOnlyFromOneFile) {
+// The reader of a frame with a window of 128 MiB needs this memory before the
+// first line.
+TEST_F(ForeignFileTest, ReadsLargeWindowOnlyIfFileIsAlone) {
   std::vector<std::string> words = {"cat"};
   for (int i = 0; i < 20; ++i) {
     words.push_back(LongWindowFile(absl::StrCat("long", i, ".log.zst")));

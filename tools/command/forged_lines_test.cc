@@ -102,7 +102,7 @@ TEST(ForgedLinesTest, EachLineOfASegmentIsAJsonObject) {
     const std::vector<std::string> lines = JsonLines({path});
     ASSERT_EQ(lines.size(), 3u);
     EXPECT_EQ(lines[0], kHonest);
-    // With the time of the line before.
+    // The object has the time of the previous line.
     EXPECT_THAT(lines[1], HasSubstr("\"time\":\"2026-11-30T04:17:39.8376770"));
     EXPECT_THAT(lines[1], HasSubstr("\"text\":\""));
     EXPECT_EQ(lines[2], kHonest);

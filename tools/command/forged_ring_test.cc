@@ -40,8 +40,8 @@ class ForgedRingTest : public ::testing::Test {
     }
   }
 
-  // Leaves two closed segments with five records each, and no ring. Returns the
-  // ring as it was before the first segment had a byte or the ring a record.
+  // Leaves two closed segments with five records each, and no ring. Returns a
+  // copy of the ring from the time before the first record.
   std::string LogAndClose() {
     ScriptedProcess process(directory_);
     process.NameSegment();
@@ -64,8 +64,9 @@ class ForgedRingTest : public ::testing::Test {
     ASSERT_EQ(chown(path.c_str(), kAttacker, kAttacker), 0);
   }
 
-  // Expects all records in the output of the commands.
-  void ExpectIsFound(const std::vector<std::string>& paths) {
+  // Expects all records in the output of `cat`, and all segments in the output
+  // of `verify`.
+  void ExpectReadersFindAll(const std::vector<std::string>& paths) {
     std::vector<std::string> words = {"cat"};
     words.insert(words.end(), paths.begin(), paths.end());
     const ToolRun cat = RunTool("ringlog", words);
@@ -79,7 +80,7 @@ class ForgedRingTest : public ::testing::Test {
     }
   }
 
-  void ExpectIsRecovered(const std::vector<std::string>& paths) {
+  void ExpectRecoverFindsAll(const std::vector<std::string>& paths) {
     const std::string output = MakeTestDirectory();
     std::vector<std::string> words = {"recover", "--out", output};
     words.insert(words.end(), paths.begin(), paths.end());
@@ -89,8 +90,9 @@ class ForgedRingTest : public ::testing::Test {
 
   const std::string directory_ = MakeTestDirectory();
   std::string ring_name_;
-  // The ring before the second segment had a record: recovery makes a segment
-  // with the name of the second one of it.
+  // A copy of the ring from the time before the second segment had a record.
+  // Recovery makes a segment from the copy, with the name of the second
+  // segment.
   std::string ring_of_second_segment_;
 };
 
@@ -99,13 +101,13 @@ TEST_F(ForgedRingTest, ForgedRingHidesNoSegments) {
   for (const std::string& place : {directory_, MakeTestDirectory()}) {
     const std::string path = absl::StrCat(place, "/", ring_name_);
     Forge(path, ring);
-    ExpectIsFound({path, directory_});
-    ExpectIsRecovered({path, directory_});
+    ExpectReadersFindAll({path, directory_});
+    ExpectRecoverFindsAll({path, directory_});
     unlink(path.c_str());
   }
 }
 
-TEST_F(ForgedRingTest, OwnerOfForgedFilesIsNoted) {
+TEST_F(ForgedRingTest, OwnerOfForgedFilesIsReported) {
   LogAndClose();
   EXPECT_EQ(RunTool("ringlog", {"cat", directory_}).err, "");
   Forge(absl::StrCat(directory_, "/a.log.zst"),
@@ -115,9 +117,9 @@ TEST_F(ForgedRingTest, OwnerOfForgedFilesIsNoted) {
                                               ", and belongs to user 0")));
 }
 
-// The attacker makes files with the names of the next segments, for each second
-// in turn. They sort before those of the process.
-TEST_F(ForgedRingTest, FilesWithTheNumbersOfSegmentsHideNone) {
+// The attacker makes files with the names of the next segments, for every
+// second of a minute. These files sort before the segments of the process.
+TEST_F(ForgedRingTest, ForgedFilesWithNumbersOfSegmentsHideNoSegment) {
   const std::string forged = Compress("forged\n");
   {
     ScriptedProcess process(directory_, ScriptedProcess::OpenFrames());
@@ -134,7 +136,7 @@ TEST_F(ForgedRingTest, FilesWithTheNumbersOfSegmentsHideNone) {
     process.LogNumbered(4);
     process.Flush();
     process.EndSegment();
-    // The attacker may read segments.
+    // The attacker also copies a segment under another name.
     Forge(absl::StrCat(directory_, "/",
                        SegmentFileName(header, 1, /*open_time_ns=*/0,
                                        LineFormat::kText)),
@@ -152,7 +154,7 @@ TEST_F(ForgedRingTest, FilesWithTheNumbersOfSegmentsHideNone) {
     if (line != "forged") texts.emplace_back(TextOfLine(line));
   }
   EXPECT_EQ(texts, NumberedTexts(10));
-  // Number 3, which no segment of the process has, is the attacker's.
+  // The process has no segment with number 3, so only the attacker has one.
   const std::string output = MakeTestDirectory();
   const ToolRun recover =
       RunTool("ringlog", {"recover", directory_, "--out", output});
@@ -160,7 +162,7 @@ TEST_F(ForgedRingTest, FilesWithTheNumbersOfSegmentsHideNone) {
   EXPECT_EQ(TextsIn(output), NumberedTexts(10)) << recover.err;
 }
 
-// The ring's user has a segment with the number, but it cannot be read.
+// The user of the ring has a segment with this number, but it is damaged.
 TEST_F(ForgedRingTest, TrustedCopyIsReadInsteadOfADamagedSegment) {
   const std::string copies = MakeTestDirectory();
   {
@@ -178,7 +180,7 @@ TEST_F(ForgedRingTest, TrustedCopyIsReadInsteadOfADamagedSegment) {
   for (const std::string& text : NumberedTexts(5)) {
     EXPECT_THAT(cat.out, HasSubstr(text + "\n")) << cat.err;
   }
-  EXPECT_EQ(cat.exit_status, 2) << "the damaged file is reported";
+  EXPECT_EQ(cat.exit_status, 2) << "the damaged file must be reported";
 }
 
 TEST_F(ForgedRingTest, ForgedSegmentReplacesNoSegment) {
@@ -186,19 +188,19 @@ TEST_F(ForgedRingTest, ForgedSegmentReplacesNoSegment) {
   const std::string honest = FilesIn(directory_, ".zst").at(0);
   const std::string place = MakeTestDirectory();
   Forge(absl::StrCat(place, "/a.log.zst"), ReadFile(honest));
-  ExpectIsFound({place, directory_});
-  ExpectIsRecovered({place, directory_});
+  ExpectReadersFindAll({place, directory_});
+  ExpectRecoverFindsAll({place, directory_});
 }
 
-TEST_F(ForgedRingTest, ForgedRingTakesNoNameOfASegment) {
+TEST_F(ForgedRingTest, ForgedRingDoesNotReplaceSegmentWithSameName) {
   LogAndClose();
   const std::string path = absl::StrCat(MakeTestDirectory(), "/a.ring");
   Forge(path, ring_of_second_segment_);
-  ExpectIsRecovered({path, directory_});
+  ExpectRecoverFindsAll({path, directory_});
 }
 
-// Neither user is one whom the command trusts.
-TEST_F(ForgedRingTest, SegmentHasItsNameBeforeAForgedRing) {
+// The command trusts neither of the two users.
+TEST_F(ForgedRingTest, ForgedRingDoesNotReplaceSegmentOfUntrustedUser) {
   LogAndClose();
   const std::vector<std::string> segments = FilesIn(directory_, ".zst");
   for (const std::string& segment : segments) {

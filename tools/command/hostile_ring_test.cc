@@ -46,7 +46,8 @@ class MemoryLimit {
   rlimit before_;
 };
 
-// Leaves a ring whose header has these names, and returns its path.
+// Leaves a ring whose header has `name` as program, host and directory. Returns
+// the path of the ring.
 std::string RingWithNames(absl::string_view name) {
   const std::string directory = MakeTestDirectory();
   {
@@ -69,8 +70,8 @@ std::string RingWithNames(absl::string_view name) {
   return path;
 }
 
-// Standard output is a file.
-TEST(HostileRingTest, NamesInARingMakeNoLinesAndNoControls) {
+// Standard output is a file here, not a terminal.
+TEST(HostileRingTest, EscapesLineBreaksAndControlCharactersOfNames) {
   constexpr absl::string_view kName =
       "x\n  dropped         0 records\x1B[2J\u202E";
   const std::string ring = RingWithNames(kName);
@@ -94,7 +95,7 @@ TEST(HostileRingTest, NamesInARingMakeNoLinesAndNoControls) {
   EXPECT_THAT(run.out, HasSubstr("a\\x0ab\\x1b[2J/"));
 }
 
-// The commands report a lack of memory, and go on with other files.
+// If memory runs out, the commands report an error and do not crash.
 TEST(HostileRingTest, LackOfMemoryIsReported) {
   if (kHasSanitizer) GTEST_SKIP() << "the sanitizer needs the memory";
   const std::string directory = MakeTestDirectory();
@@ -123,7 +124,7 @@ TEST(HostileRingTest, LackOfMemoryIsReported) {
         options.stdout_path = "/dev/null";
         run = RunTool("ringlog", words, options);
       }
-      // The dynamic linker could not load the program.
+      // Status 127: the dynamic linker could not load the program.
       if (run.exit_status == 127) continue;
       EXPECT_THAT(run.exit_status, AnyOf(0, 1, 2)) << words[0];
       if (run.exit_status != 2) continue;

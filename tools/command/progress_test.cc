@@ -43,7 +43,7 @@ class Terminal {
   int fd_;
 };
 
-TEST(ProgressTest, ShowsOnceASecondAndClears) {
+TEST(ProgressTest, PrintsOncePerSecondAndClearsLine) {
   Terminal terminal;
   {
     Progress progress(terminal.fd(), kStart);
@@ -59,7 +59,7 @@ TEST(ProgressTest, ShowsOnceASecondAndClears) {
   EXPECT_EQ(terminal.Printed(), "\r\x1B[K");
 }
 
-TEST(ProgressTest, ShortWorkPrintsNothing) {
+TEST(ProgressTest, PrintsNothingDuringShortWork) {
   Terminal terminal;
   { Progress progress(terminal.fd(), kStart); }
   EXPECT_EQ(terminal.Printed(), "");

@@ -1,5 +1,5 @@
-// Tests the modes of the segments that `ringlog recover --out` makes: they
-// permit no user more than the source and the program that logged do.
+// Tests the modes of the segments that `ringlog recover --out` makes. They
+// grant a right only if the source and the logging program both grant it.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,7 +40,7 @@ class RecoverModeTest : public ::testing::Test {
     }
     process.LogNumbered(2);
   }
-  // Makes a process whose last closed segment is followed by a new one.
+  // Makes a process that dies with a closed segment, and records in its ring.
   void LogAfterSegment(mode_t mode) const {
     ScriptedProcess::Options options = ScriptedProcess::OpenFrames();
     options.ring.segment_mode = mode;
@@ -84,37 +84,37 @@ TEST_F(RecoverModeTest, CopyIsNotMoreReadableThanItsSource) {
   EXPECT_THAT(Modes(), Each(mode_t{0600}));
 }
 
-// An administrator narrowed the modes of existing segments.
-TEST_F(RecoverModeTest, NarrowedModeOfASegmentStays) {
+// An administrator removed rights from existing segments.
+TEST_F(RecoverModeTest, CopyKeepsReducedModeOfSegment) {
   LogAndDieWithMode(0640);
   ChangeModes(0600);
   Recover();
   EXPECT_THAT(Modes(), Each(mode_t{0600}));
 }
 
-TEST_F(RecoverModeTest, CopyIsNotMoreReadableThanTheProgramChose) {
+TEST_F(RecoverModeTest, CopyIsNotMoreReadableThanModeInRing) {
   LogAndDieWithMode(0600);
   ChangeModes(0666);
   Recover();
   EXPECT_THAT(Modes(), Each(mode_t{0600}));
 }
 
-TEST_F(RecoverModeTest, SegmentWithoutRingKeepsReadersButNoWriters) {
+TEST_F(RecoverModeTest, SegmentWithoutRingLosesWriteRightsOfOthers) {
   LogAndDieWithMode(0640);
   ASSERT_EQ(unlink(FilesIn(source_, ".ring").at(0).c_str()), 0);
   for (const auto& [mode, expected] :
        {std::pair<mode_t, mode_t>{0600, 0600}, {0644, 0644}, {0666, 0644}}) {
     ChangeModes(mode);
     std::filesystem::remove_all(out_);
-    // The open frame ends before its metadata, so the exit status is 1.
+    // The exit status is 1, because the open frame has no metadata.
     RunTool("ringlog", {"recover", source_, "--out", out_});
     EXPECT_THAT(Modes(), SizeIs(2));
     EXPECT_THAT(Modes(), Each(expected));
   }
 }
 
-// The second run replaces the segments of the first.
-TEST_F(RecoverModeTest, SegmentsThatTheGroupMayWriteAreRecoveredTwice) {
+// The second run replaces the segments of the first run.
+TEST_F(RecoverModeTest, ReplacesSegmentsThatTheGroupMayWrite) {
   LogAfterSegment(0660);
   for (int run = 0; run < 2; ++run) {
     Recover();

@@ -1,9 +1,9 @@
 // Attacks on the output of `ringlog recover` by a user who may rename, replace
-// or fill directories on the way to it.
+// or fill the directories in its path.
 //
-// The attacks that need several users are skipped if the test does not run as
-// root. To act at the right moment, the test replaces fdatasync(2), which the
-// recovery calls after it has written a file.
+// The test skips attacks that need several users if it does not run as root. To
+// attack at the right moment, the test replaces fdatasync(2), which recovery
+// calls after it has written a file.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -56,7 +56,7 @@ std::string CrashedDirectory() {
     process.LogNumbered(5);
   }
   const std::string ring = FilesIn(directory, ".ring").at(0);
-  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  WriteFile(ring, WithOtherBootId(ReadFile(ring)));
   return directory;
 }
 
@@ -64,8 +64,8 @@ ToolRun RunRecover(const std::string& path, const std::string& output) {
   return RunTool("ringlog", {"recover", path, "--out", output});
 }
 
-// Makes another user the owner. Returns false if the test may not do so: it
-// does not run as root, or in a user namespace without other users.
+// Changes the owner to another user. Returns false if the test may not do this:
+// it does not run as root, or the user namespace has no other users.
 bool GiveAway(const std::string& path, gid_t group = kOther,
               uid_t user = kOther) {
   return geteuid() == 0 && chown(path.c_str(), user, group) == 0;
@@ -181,7 +181,7 @@ TEST(RecoverOutputTest, OutputThatEachUserMayWriteIsRefused) {
   // Other users cannot replace files in a sticky directory.
   ASSERT_EQ(chmod(output.c_str(), 01777), 0);
   EXPECT_EQ(RunRecover(source, output).exit_status, 0);
-  // With umask 002, the own group may write to each new directory.
+  // With umask 002, the group of this user may write to each new directory.
   ASSERT_EQ(chmod(output.c_str(), 0775), 0);
   EXPECT_EQ(RunRecover(source, output).exit_status, 0);
 }
@@ -194,7 +194,7 @@ TEST(RecoverOutputTest, OutputOfAnotherUserIsRefused) {
   EXPECT_EQ(run.exit_status, 2);
   EXPECT_THAT(run.err, HasSubstr(output + ": belongs to user 65534"));
   EXPECT_THAT(NamesIn(output), IsEmpty());
-  // A group of other users.
+  // The group has other users.
   ASSERT_TRUE(GiveAway(output, kOther, 0));
   ASSERT_EQ(chmod(output.c_str(), 0775), 0);
   run = RunRecover(source, output);
@@ -221,7 +221,7 @@ TEST(RecoverOutputTest, FilesOfAnotherUserInAStickyOutputStay) {
   struct stat st;
   ASSERT_EQ(stat(segment.c_str(), &st), 0);
   EXPECT_EQ(st.st_uid, kOther);
-  // A lock file that another user holds.
+  // The lock file belongs to another user.
   const std::string lock = output + "/.ringlog-recover.lock";
   WriteFile(lock, "");
   ASSERT_TRUE(GiveAway(lock));
@@ -239,12 +239,12 @@ TEST(RecoverOutputTest, SecondRunInOneOutputIsRefused) {
   EXPECT_THAT(run.err, HasSubstr("another ringlog recover"));
   EXPECT_THAT(FilesIn(output, ".zst"), IsEmpty());
   close(fd);
-  // The lock file of a killed run is in no way.
+  // The lock file of a killed run does not block the next run.
   EXPECT_EQ(RunRecover(source, output).exit_status, 0);
   EXPECT_THAT(NamesIn(output), SizeIs(1));
 }
 
-// Each user who may read a directory can lock it by flock(2).
+// Each user who may read a directory may lock it by flock(2).
 TEST(RecoverOutputTest, LockOfAReaderDoesNotBlock) {
   const std::string source = CrashedDirectory();
   const std::string output = MakeTestDirectory();
@@ -256,7 +256,7 @@ TEST(RecoverOutputTest, LockOfAReaderDoesNotBlock) {
 
 // The ring of another user names a directory of this user.
 TEST(RecoverOutputTest, DirectoryThatAnUntrustedRingNamesIsNotOpened) {
-  // Short, because the ring has only the end of a long path.
+  // The path must be short, because a ring has only the end of a long path.
   std::string segments = "/tmp/ringlog.XXXXXX";
   ASSERT_NE(mkdtemp(segments.data()), nullptr);
   const std::string rings = MakeTestDirectory();
@@ -267,7 +267,7 @@ TEST(RecoverOutputTest, DirectoryThatAnUntrustedRingNamesIsNotOpened) {
     process.LogNumbered(5);
   }
   const std::string ring = FilesIn(rings, ".ring").at(0);
-  WriteFile(ring, OfAnotherBoot(ReadFile(ring)));
+  WriteFile(ring, WithOtherBootId(ReadFile(ring)));
   const std::string segment = FilesIn(rings, ".zst").at(0);
   fs::copy(segment, segments);
   fs::remove(segment);
@@ -282,7 +282,8 @@ TEST(RecoverOutputTest, DirectoryThatAnUntrustedRingNamesIsNotOpened) {
     return TextsIn(output).size();
   };
   EXPECT_EQ(count_found(), 10u);
-  // Other users may have filled the directory, or made the ring.
+  // The command reads no directory into which other users may write, and no
+  // directory that a ring names if other users may have made the ring.
   ASSERT_EQ(chmod(segments.c_str(), 0777), 0);
   EXPECT_EQ(count_found(), 5u);
   ASSERT_EQ(chmod(segments.c_str(), 0700), 0);
@@ -295,8 +296,8 @@ TEST(RecoverOutputTest, DirectoryThatAnUntrustedRingNamesIsNotOpened) {
   fs::remove_all(segments);
 }
 
-// A machine was restored twice from one snapshot: the names and the ring ids of
-// two processes are equal.
+// A machine was restored twice from one snapshot, so two processes have equal
+// names and ring ids.
 TEST(RecoverOutputTest, SegmentsOfAClonedProcessAreNotMerged) {
   const std::string one = CrashedDirectory();
   const std::string other = MakeTestDirectory();

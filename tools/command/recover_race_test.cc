@@ -1,8 +1,8 @@
-// Runs the tools while a live program recovers the same rings. The tools find
-// each record once, in whichever file it is at the time.
+// Runs the tools while another process recovers, writes or replaces the same
+// files. The tools find each record once, although records move to other files.
 //
-// The test replaces fcntl(2), by which the tools ask for the lock of a ring,
-// and stat(2), to act as that program at the right moment.
+// The test replaces fcntl(2), by which the tools query the lock of a ring, and
+// stat(2), to do the work of the other process at the right moment.
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -34,6 +34,7 @@
 namespace ringlog {
 namespace {
 
+// Called before the next query of a lock.
 std::function<void()> g_at_lock;
 // Called after the next stat(2) of g_stat_path.
 std::function<void()> g_after_stat;
@@ -48,12 +49,13 @@ std::vector<std::string> LeaveTwoRings(const std::string& directory) {
   return FilesIn(directory, ".ring");
 }
 
-TEST(RecoverRaceTest, OutputHasRingsRecoveredMeanwhile) {
+TEST(RecoverRaceTest, FindsRecordsOfRingRecoveredMeanwhile) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
   const std::vector<std::string> rings = LeaveTwoRings(directory);
   ASSERT_EQ(rings.size(), 2u);
-  // While the tool tests the lock of the first ring, the second is recovered.
+  // When the tool queries the lock of the first ring, the other process
+  // recovers the second ring.
   g_at_lock = [&] {
     EXPECT_TRUE(
         RecoverLeftover(rings[1], directory, SegmentWriterOptions()).ok());
@@ -64,9 +66,10 @@ TEST(RecoverRaceTest, OutputHasRingsRecoveredMeanwhile) {
   EXPECT_EQ(AllLines(output).size(), 10u);
 }
 
-// The process is alive at the first search, which finds one of its segments. It
-// begins another one, and dies before the tool asks for the lock of its ring.
-TEST(RecoverRaceTest, SegmentBegunBeforeADeathMeanwhileIsFound) {
+// At the first search, the process is alive and has one segment. Then the
+// process begins more segments, and dies before the tool queries the lock of
+// its ring.
+TEST(RecoverRaceTest, FindsSegmentsBegunAfterFirstSearch) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
   auto process = std::make_unique<ScriptedProcess>(
@@ -90,7 +93,7 @@ TEST(RecoverRaceTest, SegmentBegunBeforeADeathMeanwhileIsFound) {
 }
 
 // Retention of the process deletes a segment that the tool has found.
-TEST(RecoverRaceTest, DeletedSegmentIsNoDamage) {
+TEST(RecoverRaceTest, DeletedSegmentIsNotDamage) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
   auto process = std::make_unique<ScriptedProcess>(
@@ -108,8 +111,8 @@ TEST(RecoverRaceTest, DeletedSegmentIsNoDamage) {
   EXPECT_EQ(TextsIn(output).size(), 10u);
 }
 
-// For `cat` and `verify`: the ring was read before its recovery, so the segment
-// that recovery made of it has no other records.
+// Tests the plan of `cat` and `verify`. The tool reads the ring before its
+// recovery, so the new segment has the same records as the ring.
 TEST(RecoverRaceTest, RingRecoveredAfterReadingCountsOnce) {
   const std::string directory = MakeTestDirectory();
   const std::vector<std::string> rings = LeaveTwoRings(directory);
@@ -133,7 +136,7 @@ TEST(RecoverRaceTest, RingRecoveredAfterReadingCountsOnce) {
   EXPECT_EQ(records, 10);
 }
 
-// Another user puts a file in the place of a ring after the search.
+// After the search, another user replaces a ring by another file.
 TEST(RecoverRaceTest, RingReplacedByAnotherUserIsNotRecovered) {
   if (!MayActForOtherUsers()) {
     GTEST_SKIP() << "needs root, and the ids of other users";
@@ -153,9 +156,9 @@ TEST(RecoverRaceTest, RingReplacedByAnotherUserIsNotRecovered) {
   EXPECT_EQ(AllLines(output).size(), 5u);
 }
 
-// Another user puts another directory in the place of the one that the tool
-// recovers. It has a ring with the same name, which belongs elsewhere.
-TEST(RecoverRaceTest, RingOfAnotherDirectoryStays) {
+// Another user replaces the directory that the tool recovers by another
+// directory with a ring of the same name. The tool must not recover this ring.
+TEST(RecoverRaceTest, RingOfReplacedDirectoryIsNotRecovered) {
   const std::string directory = MakeTestDirectory() + "/log";
   const std::string other = MakeTestDirectory() + "/log";
   for (const std::string& path : {directory, other}) {
@@ -169,8 +172,8 @@ TEST(RecoverRaceTest, RingOfAnotherDirectoryStays) {
   const std::string content = ReadFile(ring);
   const std::string name = std::filesystem::path(ring).filename();
   WriteFile(other + "/" + name, content);
-  // The tool compares the directory with the output last, before it opens the
-  // ring for the recovery.
+  // The last step before the tool opens the ring for recovery is the comparison
+  // of the directory with the output.
   g_at_lock = [&] {
     g_stat_path = directory;
     g_after_stat = [&] {

@@ -32,7 +32,7 @@ class RecoverSegmentTest : public ::testing::TestWithParam<LineFormat> {
         path_(absl::StrCat(MakeTestDirectory(), "/", name_)),
         output_(MakeTestDirectory()) {}
 
-  // Recovers a segment with `bytes`. The source must stay unchanged.
+  // Recovers a segment with `bytes`. Expects that the source stays unchanged.
   ToolRun RunRecover(const std::string& bytes) {
     WriteFile(path_, bytes);
     std::filesystem::remove_all(output_);
@@ -71,7 +71,7 @@ TEST_P(RecoverSegmentTest, TruncatedSegmentIsClosedAndReported) {
   }
 }
 
-// The recovered frame has a checksum, but of records that no checksum covered.
+// In the source, no checksum covers the records of the open frame.
 TEST_P(RecoverSegmentTest, RecordsOfOpenFrameAreReportedAsUnverified) {
   const SampleSegment::Frame& frame = sample_.frames[2];
   const std::string unverified =
@@ -86,7 +86,8 @@ TEST_P(RecoverSegmentTest, RecordsOfOpenFrameAreReportedAsUnverified) {
 TEST_P(RecoverSegmentTest, DamagedFramesAreRemovedAndReported) {
   const SampleSegment::Frame& frame = sample_.frames[1];
   std::string bytes = sample_.bytes;
-  // A byte of the frame's checksum: elsewhere a bit may have no meaning.
+  // This byte is in the checksum of the frame. In other bytes, zstd may ignore
+  // the bit.
   char& byte = bytes[frame.end - 1];
   byte = static_cast<char>(byte ^ 1);
   const ToolRun run = RunRecover(bytes);
@@ -97,17 +98,17 @@ TEST_P(RecoverSegmentTest, DamagedFramesAreRemovedAndReported) {
 }
 
 TEST_P(RecoverSegmentTest, UnidentifiedSegmentIsReported) {
-  const ToolRun cut =
+  const ToolRun truncated =
       RunRecover(sample_.bytes.substr(0, sample_.frames[0].end - 1));
-  EXPECT_EQ(cut.exit_status, 1);
-  EXPECT_THAT(cut.err, HasSubstr(path_));
+  EXPECT_EQ(truncated.exit_status, 1);
+  EXPECT_THAT(truncated.err, HasSubstr(path_));
   EXPECT_THAT(FilesIn(output_, ""), IsEmpty());
   EXPECT_EQ(RunRecover("").exit_status, 2);
   EXPECT_EQ(RunRecover("not a segment").exit_status, 2);
 }
 
 // The second run finds fewer records than the first.
-TEST_P(RecoverSegmentTest, DamagedCopyDoesNotReplaceComplete) {
+TEST_P(RecoverSegmentTest, TruncatedSegmentDoesNotReplaceCompleteCopy) {
   ASSERT_EQ(RunRecover(sample_.bytes).exit_status, 0);
   WriteFile(path_, sample_.bytes.substr(0, sample_.frames[2].end));
   const ToolRun run = RunTool("ringlog", {"recover", path_, "--out", output_});
@@ -115,9 +116,9 @@ TEST_P(RecoverSegmentTest, DamagedCopyDoesNotReplaceComplete) {
   EXPECT_EQ(ReadFile(result_path()), sample_.bytes);
 }
 
-// One of two segments with the same identity may be forged. The one with more
-// records does not replace the other.
-TEST_P(RecoverSegmentTest, SegmentWithOtherRecordsReplacesNone) {
+// One of two segments with the same identity may be forged. Therefore a segment
+// does not replace the other one, even if it has more records.
+TEST_P(RecoverSegmentTest, SegmentWithOtherRecordsReplacesNoSegment) {
   for (const size_t frames : {2, 6}) {
     ASSERT_EQ(RunRecover(sample_.bytes).exit_status, 0);
     WriteFile(path_,

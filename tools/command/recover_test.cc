@@ -1,6 +1,6 @@
 // Tests `ringlog recover` of leftover rings. recover_segment_test.cc tests
-// segments without a ring; testing/kill/every_instruction_test.cc kills it at
-// every instruction.
+// segments without a ring. testing/kill/every_instruction_test.cc kills the
+// recovery at every system call.
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -57,10 +57,10 @@ std::string RingIn(const std::string& directory) {
   return rings.at(0);
 }
 
-// Makes the ring look as if it came from another host. Otherwise its process
-// id, which is this test's, would be a sign of life.
-void BringFromOtherHost(const std::string& ring_path) {
-  WriteFile(ring_path, OfAnotherBoot(ReadFile(ring_path)));
+// Gives the ring the boot id of another host. Otherwise its owner would count
+// as alive, because the ring has the process id of this test.
+void MoveToOtherHost(const std::string& ring_path) {
+  WriteFile(ring_path, WithOtherBootId(ReadFile(ring_path)));
 }
 
 // Returns a directory with the files of a dead process that logged `count`
@@ -80,7 +80,7 @@ std::string CrashedDirectory(int count) {
     }
     process.LogNumbered(count > 5 ? count - 5 : count);
   }
-  BringFromOtherHost(RingIn(directory));
+  MoveToOtherHost(RingIn(directory));
   return directory;
 }
 
@@ -88,7 +88,7 @@ class RecoverLifeTest : public ScriptedDeathTest {
  protected:
   RecoverLifeTest() : source_(MakeTestDirectory()), output_(source_ + "/out") {
     logged_ = LiveAndDie(source_);
-    BringFromOtherHost(RingIn(source_));
+    MoveToOtherHost(RingIn(source_));
   }
 
   const std::string source_;
@@ -96,7 +96,7 @@ class RecoverLifeTest : public ScriptedDeathTest {
   int logged_ = 0;
 };
 
-TEST_P(RecoverLifeTest, EachRecordIsOnceInOutput) {
+TEST_P(RecoverLifeTest, OutputHasEachRecordOnce) {
   const auto before = Contents(source_);
   const ToolRun run = RunRecover(source_, output_);
   EXPECT_EQ(run.err, "");
@@ -109,12 +109,12 @@ TEST_P(RecoverLifeTest, EachRecordIsOnceInOutput) {
   for (const auto& [name, content] : result) {
     EXPECT_THAT(run.out, HasSubstr(absl::StrCat(output_, "/", name, ": ")));
   }
-  // A second run gives the same bytes.
+  // A second run writes the same bytes.
   EXPECT_EQ(RunRecover(source_, output_).out, run.out);
   EXPECT_EQ(Contents(output_), result);
   std::filesystem::remove_all(output_);
   EXPECT_EQ(Contents(source_), before);
-  // The next start of the program gives the same bytes.
+  // Recovery at the next start of the program writes the same bytes.
   ASSERT_THAT(RecoverLeftovers(source_, source_).errors, IsEmpty());
   const auto started = Contents(source_);
   for (const auto& [name, content] : result) {
@@ -138,7 +138,7 @@ TEST_P(RecoverLifeTest, RingAloneReportsMissingSegments) {
   EXPECT_THAT(run.err, is_all ? HasSubstr("") : HasSubstr("are not here"));
 }
 
-INSTANTIATE_TEST_SUITE_P(EndsAfterEveryStep, RecoverLifeTest, EachScriptStep());
+INSTANTIATE_TEST_SUITE_P(EachStep, RecoverLifeTest, EachScriptStep());
 
 TEST(RecoverTest, OwnDirectoryIsRecoveredInPlace) {
   const std::string directory = CrashedDirectory(10);
@@ -161,14 +161,15 @@ TEST(RecoverTest, RingBehindASymlinkIsNotRecoveredInPlace) {
   EXPECT_EQ(Contents(directory), before);
 }
 
-// Leaves the files of a dead process with ring and segments in different
-// directories.
-void CrashApart(const std::string& rings, const std::string& segments) {
+// Leaves the files of a dead process: the ring in `rings`, and the segments in
+// `segments`.
+void LogAndDieInTwoDirectories(const std::string& rings,
+                               const std::string& segments) {
   {
     ScriptedProcess process(rings, ScriptedProcess::OpenFrames(segments));
     process.Run(TwoSegmentScript(), 7);
   }
-  BringFromOtherHost(RingIn(rings));
+  MoveToOtherHost(RingIn(rings));
   for (const std::string& path : FilesIn(rings, ".zst")) {
     std::filesystem::copy(path, segments + path.substr(path.rfind('/')));
     std::filesystem::remove(path);
@@ -176,11 +177,12 @@ void CrashApart(const std::string& rings, const std::string& segments) {
 }
 
 TEST(RecoverTest, SegmentsAreFoundByRingHeader) {
-  // The ring's header has only the end of a long path, so this one is short.
+  // This path is short, because the header of a ring has only the end of a long
+  // path.
   std::string segments = "/tmp/ringlog.XXXXXX";
   ASSERT_NE(mkdtemp(segments.data()), nullptr);
   const std::string rings = MakeTestDirectory();
-  CrashApart(rings, segments);
+  LogAndDieInTwoDirectories(rings, segments);
   const auto before = Contents(segments);
   const std::string output = MakeTestDirectory();
   EXPECT_EQ(RunRecover(RingIn(rings), output).exit_status, 0);
@@ -195,13 +197,13 @@ TEST(RecoverTest, SegmentDirectoryIsRecoveredInPlace) {
   const std::string segments =
       MakeTestDirectory() + "/" + std::string(200, 'd');
   std::filesystem::create_directory(segments);
-  CrashApart(rings, segments);
+  LogAndDieInTwoDirectories(rings, segments);
   EXPECT_EQ(RunRecover(RingIn(rings), segments).exit_status, 0);
   EXPECT_EQ(TextsIn(segments), NumberedTexts(10));
   EXPECT_THAT(FilesIn(rings, ".ring"), IsEmpty());
 }
 
-TEST(RecoverTest, RingInUseIsRefusedUntouched) {
+TEST(RecoverTest, RingInUseIsRefusedAndUnchanged) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
   ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
@@ -215,7 +217,7 @@ TEST(RecoverTest, RingInUseIsRefusedUntouched) {
   EXPECT_EQ(Contents(directory), before);
 }
 
-// No process holds the lock of the copy.
+// The owner of the ring is alive, but does not hold the lock of the copy.
 TEST(RecoverTest, CopyOfALivingRingIsRefused) {
   const std::string directory = MakeTestDirectory();
   const std::string output = MakeTestDirectory();
@@ -298,7 +300,7 @@ TEST(RecoverTest, UnwritableOutputIsReported) {
   }
 }
 
-TEST(RecoverTest, GapsAreReportedAndDropsAreALoss) {
+TEST(RecoverTest, ReportsGapsAndCountsDropsAsLoss) {
   const std::string directory = MakeTestDirectory();
   {
     ScriptedProcess process(directory, ScriptedProcess::OpenFrames());
@@ -306,7 +308,7 @@ TEST(RecoverTest, GapsAreReportedAndDropsAreALoss) {
     ASSERT_TRUE(process.ring()->Claim(Severity::kInfo, 40, 10).has_value());
     process.LogNumbered(1);
   }
-  BringFromOtherHost(RingIn(directory));
+  MoveToOtherHost(RingIn(directory));
   const std::string output = MakeTestDirectory();
   const ToolRun unfinished = RunRecover(directory, output);
   EXPECT_EQ(unfinished.exit_status, 0);
@@ -320,7 +322,7 @@ TEST(RecoverTest, GapsAreReportedAndDropsAreALoss) {
     process.LogNumbered(3);
     process.ring()->CountDrop(DropCause::kRingFull, Severity::kWarning);
   }
-  BringFromOtherHost(RingIn(full));
+  MoveToOtherHost(RingIn(full));
   const ToolRun dropped = RunRecover(full, output);
   EXPECT_EQ(dropped.exit_status, 1);
   EXPECT_THAT(dropped.err, HasSubstr("1 WARNING record dropped"));
@@ -333,7 +335,7 @@ void ZeroHeaders(const std::string& ring_path) {
   WriteFile(ring_path, bytes);
 }
 
-TEST(RecoverTest, RingWithoutHeadersGivesTheSame) {
+TEST(RecoverTest, RingWithoutHeadersIsRecoveredCompletely) {
   const std::string directory = CrashedDirectory(10);
   ASSERT_EQ(RunRecover(directory, directory + "/intact").exit_status, 0);
   ZeroHeaders(RingIn(directory));
@@ -370,7 +372,7 @@ TEST(RecoverTest, RingWithoutHeadersAndCursorsKeepsSegments) {
   EXPECT_EQ(TextsIn(output), NumberedTexts(10));
 }
 
-TEST(RecoverTest, RingWithoutHeadersNeedsNoSegments) {
+TEST(RecoverTest, RingWithoutHeadersAndSegmentsIsRecovered) {
   const std::string directory = CrashedDirectory(3);
   ZeroHeaders(RingIn(directory));
   const std::string output = MakeTestDirectory();
@@ -410,10 +412,10 @@ TEST(RecoverTest, MissingSegmentBetweenOthersIsReported) {
       process.EndSegment();
     }
   }
-  BringFromOtherHost(RingIn(directory));
-  const std::string gone = FilesIn(directory, ".zst").at(1);
-  ASSERT_THAT(gone, HasSubstr("000002"));
-  unlink(gone.c_str());
+  MoveToOtherHost(RingIn(directory));
+  const std::string missing = FilesIn(directory, ".zst").at(1);
+  ASSERT_THAT(missing, HasSubstr("000002"));
+  unlink(missing.c_str());
   const ToolRun run = RunRecover(directory, directory + "/out");
   EXPECT_EQ(run.exit_status, 1);
   EXPECT_THAT(run.err, HasSubstr("segments 2 to 2 are not here"));

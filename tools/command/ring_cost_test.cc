@@ -1,5 +1,6 @@
-// The commands take at most 16 MiB of memory more for a ring than for no ring,
-// and read only blocks that are on the disk, whatever the ring has and claims.
+// Limits the cost of the commands for any ring. A command needs at most 16 MiB
+// of memory more than without a ring, and reads only blocks that are on the
+// disk.
 
 #include <unistd.h>
 
@@ -32,8 +33,8 @@ using ::testing::HasSubstr;
 constexpr uint64_t kMiB = 1 << 20;
 constexpr int64_t kMaxMemoryKib = 16 << 10;
 
-// A run of the program, without its output: the output would add to the memory
-// that the children of the test begin with.
+// The result of a run of the program, without the output. The output would
+// enlarge the memory with which the children of the test begin.
 struct Outcome {
   int exit_status = 0;
   int64_t max_rss_kib = 0;
@@ -85,37 +86,37 @@ class RingCostTest : public ::testing::Test {
   const std::string directory_ = MakeTestDirectory();
 };
 
-TEST_F(RingCostTest, FullRing) {
-  // Recovery checks the segment that it has written.
+TEST_F(RingCostTest, BoundsCostOfFullRing) {
+  // The limit includes the check of the segment that recovery has written.
   ExpectCheap(MakeFullRing(directory_, 64), 0, 5 * 64 * kMiB);
 }
 
-TEST_F(RingCostTest, SparseRing) {
+TEST_F(RingCostTest, BoundsCostOfSparseRing) {
   ExpectCheap(MakeSparseRing(directory_, kMaxSlotCount / 2), 1, 2 * kMiB);
 }
 
-TEST_F(RingCostTest, SparseRingLongerThanItMayBe) {
+TEST_F(RingCostTest, BoundsCostOfRingThatExceedsFormat) {
   ExpectCheap(MakeSparseRing(directory_, kMaxSlotCount), 2, 2 * kMiB);
 }
 
-TEST_F(RingCostTest, LongRecord) {
+TEST_F(RingCostTest, BoundsCostOfLongRecord) {
   ExpectCheap(MakeRingOfLongRecord(directory_), 0, 5 * 64 * kMiB);
 }
 
-TEST_F(RingCostTest, ManyGaps) {
+TEST_F(RingCostTest, BoundsCostOfManyGaps) {
   ExpectCheap(MakeRingOfGaps(directory_), 1, 200 * kMiB);
 }
 
-TEST_F(RingCostTest, CrashReports) {
+TEST_F(RingCostTest, BoundsCostOfCrashReports) {
   ExpectCheap(MakeRingOfCrashReports(directory_), 1, 10 * kMiB);
 }
 
-TEST_F(RingCostTest, RingWithoutHeaders) {
+TEST_F(RingCostTest, BoundsCostOfRingWithoutHeaders) {
   ExpectCheap(MakeRingOfSeeds(directory_), 2, 2000 * kMiB);
 }
 
-// Process 1 lives, but does not map the ring.
-TEST_F(RingCostTest, ForgedOwnerMakesNoCopyOfTheRing) {
+// Process 1 is alive, but does not map the ring.
+TEST_F(RingCostTest, DoesNotCopyRingWithForgedOwner) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to see mappings";
   const std::string path = MakeFullRing(directory_, 16);
   std::string ring = ReadFile(path);
@@ -134,7 +135,8 @@ TEST_F(RingCostTest, ForgedOwnerMakesNoCopyOfTheRing) {
   EXPECT_EQ(run.exit_status, 0) << run.err;
 }
 
-// A ring of 64 MiB that is in use, and full of records that are in no segment.
+// The fixture has a ring of 64 MiB that is in use. It is full of records that
+// are in no segment.
 class LiveRingCostTest : public RingCostTest {
  protected:
   LiveRingCostTest() {
@@ -167,7 +169,7 @@ class LiveRingCostTest : public RingCostTest {
   std::string path_;
 };
 
-TEST_F(LiveRingCostTest, RecordsWaitInAFile) {
+TEST_F(LiveRingCostTest, KeepsRecordsInFileInsteadOfMemory) {
   const int64_t before = RunRinglog({"cat", MakeTestDirectory()}).max_rss_kib;
   for (const std::string command : {"inspect", "cat", "verify"}) {
     const Outcome run = RunRinglog({command, path_});
@@ -176,7 +178,7 @@ TEST_F(LiveRingCostTest, RecordsWaitInAFile) {
   }
 }
 
-TEST_F(LiveRingCostTest, WithoutRoomForTheFileCatSaysHowToGetIt) {
+TEST_F(LiveRingCostTest, ReportsTmpdirIfFileCannotBeCreated) {
   ToolOptions options;
   options.environment = {"TMPDIR=/nonexistent"};
   const ToolRun run = RunTool("ringlog", {"cat", path_}, options);

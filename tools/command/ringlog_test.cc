@@ -37,7 +37,7 @@ ToolRun Ringlog(const std::vector<std::string>& arguments,
   return RunTool("ringlog", arguments, options);
 }
 
-// Returns unusual messages.
+// Returns texts with unusual characters or lengths.
 std::vector<std::string> OddTexts() {
   std::string all_bytes;
   for (int c = 0; c < 256; ++c) all_bytes += static_cast<char>(c);
@@ -90,7 +90,7 @@ TEST_F(RinglogTest, CatPrintsSameLinesForRingAndSegment) {
   const ToolRun segment = Ringlog({"cat", process_.segment_path(1)});
   EXPECT_EQ(segment.out, half.out);
   EXPECT_EQ(segment.out, Decompress(process_.segment_path(1)))
-      << "byte for byte";
+      << "the output must equal the text of the segment";
   EXPECT_EQ(segment.exit_status, 0);
 }
 
@@ -103,7 +103,7 @@ TEST_F(RinglogTest, TextForgesNoRecord) {
   EXPECT_EQ(records, OddTexts().size());
 }
 
-TEST_F(RinglogTest, TextsRoundTrip) {
+TEST_F(RinglogTest, PrintedTextsParseToTheSameTexts) {
   const ToolRun run = Ringlog({"cat", directory_});
   absl::string_view rest = run.out;
   for (const std::string& text : OddTexts()) {
@@ -173,7 +173,7 @@ TEST_F(RinglogTest, JsonSegmentIsPrintedUnchanged) {
   process.EndSegment();
   const std::string path = process.segment_path(1);
   EXPECT_EQ(Ringlog({"cat", "--format=json", path}).out, Decompress(path));
-  // As text, the output is the same as for a text segment.
+  // The output as text equals the output for a text segment.
   EXPECT_EQ(Ringlog({"cat", path}).out, Ringlog({"cat", directory_}).out);
 }
 
@@ -297,14 +297,14 @@ TEST_F(RinglogTest, MissingRecordsGiveStatusOne) {
   EXPECT_THAT(run.err, HasSubstr("INFO records dropped"));
 }
 
-TEST_F(RinglogTest, UnusableInputDoesNotStopTheRest) {
+TEST_F(RinglogTest, UnusableInputDoesNotStopOtherInputs) {
   const ToolRun run = Ringlog({"cat", "/nowhere/at.ring", directory_});
   EXPECT_EQ(run.exit_status, 2);
   EXPECT_THAT(run.err, StartsWith("ringlog: /nowhere/at.ring: "));
   EXPECT_EQ(run.out, Ringlog({"cat", directory_}).out);
 }
 
-// The fallback directory of the program was not needed yet.
+// A fallback directory stays empty or missing until the program needs it.
 TEST_F(RinglogTest, EmptyOrMissingFallbackDirectoryIsNoError) {
   const std::string empty = MakeTestDirectory();
   for (const char* command : {"cat", "verify"}) {

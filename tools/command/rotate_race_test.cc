@@ -1,8 +1,8 @@
 // Attacks on `ringlog rotate` by another user who may rename files in the
-// directory of a ring. Their directories are not sticky.
+// directory of a ring, because this directory is not sticky.
 //
-// The test replaces openat(2), by which the command opens a ring, to act as
-// that user between two calls.
+// The test replaces openat(2), by which the command opens a ring, to attack
+// between two calls.
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -33,7 +33,7 @@ namespace {
 
 std::function<void()> g_after_opening_a_ring;
 
-// A file of another user that a process writes to: it is locked.
+// A file of another user, locked by a process that writes to it.
 class LockedFile {
  public:
   explicit LockedFile(const std::string& path)
@@ -72,7 +72,8 @@ TEST(RotateRaceTest, FileRenamedOntoTheRingIsNotWritten) {
       std::filesystem::create_hard_link(victim.path(), ring);
     };
     Rotate({path}, absl::ZeroDuration());
-    ASSERT_EQ(g_after_opening_a_ring, nullptr) << "the attack did not happen";
+    ASSERT_EQ(g_after_opening_a_ring, nullptr)
+        << "the attack was not performed";
     EXPECT_TRUE(victim.IsUnchanged());
     std::filesystem::rename(hidden, ring);
   }

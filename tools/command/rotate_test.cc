@@ -53,7 +53,7 @@ TEST_F(RotateTest, ProcessClosesItsSegment) {
   const auto sink = *RingLogSink::Create(options_);
   for (int i = 0; i < 3; ++i) {
     LOG(INFO).ToSinkOnly(sink.get()) << "record " << i;
-    // The path is the ring, then the directory.
+    // The path is first the ring, and later the directory.
     const ToolRun run = Rotate(i == 0 ? sink->ring_path() : directory_);
     EXPECT_EQ(run.exit_status, 0) << run.err;
     EXPECT_EQ(run.out, absl::StrCat(sink->ring_path(), ": process ", getpid(),
@@ -73,8 +73,7 @@ TEST_F(RotateTest, SinkRotatesItself) {
   EXPECT_TRUE(absl::IsFailedPrecondition(sink->Rotate()));
 }
 
-// No segment is open after a rotation, and no record is missing.
-TEST_F(RotateTest, NoSegmentIsOpenAfterRotation) {
+TEST_F(RotateTest, RotationLeavesNoSegmentOpen) {
   const auto sink = *RingLogSink::Create(options_);
   LOG(INFO).ToSinkOnly(sink.get()) << "one";
   ASSERT_TRUE(sink->Rotate().ok());
@@ -122,7 +121,7 @@ TEST_F(RotateTest, RejectsRingOfDeadProcess) {
               HasSubstr("no ring of a running process"));
 }
 
-TEST_F(RotateTest, DirectoryOfARingNeedNotBeReadable) {
+TEST_F(RotateTest, AcceptsRingInUnreadableDirectory) {
   const auto sink = *RingLogSink::Create(options_);
   LOG(INFO).ToSinkOnly(sink.get()) << "record";
   ASSERT_EQ(chmod(directory_.c_str(), 0311), 0);

@@ -1,8 +1,7 @@
-// Attacks on the commands by files that are large and take nearly no space on
-// the disk.
+// Attacks on the commands by large files with few blocks on the disk.
 //
-// Invariant checked: what a command costs depends on the blocks on the disk,
-// not on the length that a file has or claims.
+// Invariant checked: the cost of a command depends on the blocks on the disk,
+// not on the length of a file or the length that its header states.
 
 #include <unistd.h>
 
@@ -38,8 +37,8 @@ ToolRun ExpectIsCheap(const std::vector<std::string>& words) {
   return run;
 }
 
-// Without headers, each size of slots is tried.
-TEST(SparseInputTest, RingWithoutHeadersCostsItsBlocks) {
+// Without headers, the commands try each size of slots.
+TEST(SparseInputTest, CostOfRingWithoutHeadersDependsOnBlocks) {
   const std::string ring = MakeTestDirectory() + "/a.ring";
   WriteFile(ring, std::string(100, 'x'));
   ASSERT_EQ(truncate(ring.c_str(), (int64_t{1} << 32) - 4096), 0);
@@ -49,15 +48,15 @@ TEST(SparseInputTest, RingWithoutHeadersCostsItsBlocks) {
   ExpectIsCheap({"recover", ring, "--out", MakeTestDirectory()});
 }
 
-// zstd takes zeros for empty blocks, of three bytes each.
-TEST(SparseInputTest, SegmentOfHolesCostsItsBlocks) {
+// For zstd, three bytes of zeros are an empty block.
+TEST(SparseInputTest, CostOfSegmentWithHoleDependsOnBlocks) {
   const std::string directory = MakeTestDirectory();
   LogAndDie(directory, 5);
   const std::string output = MakeTestDirectory();
   EXPECT_EQ(ExpectIsCheap({"recover", directory, "--out", output}).exit_status,
             0);
   const std::string honest = ReadFile(FilesIn(output, ".zst").at(0));
-  // The magic of a frame, and the header of one with a window of 2 MiB.
+  // The magic and the header of a frame with a window of 2 MiB.
   const std::string frame("\x28\xB5\x2F\xFD\x00\x58", 6);
   for (const std::string& begin : {frame, honest, honest + frame}) {
     for (const std::string& end : {std::string(), honest}) {

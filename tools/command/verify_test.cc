@@ -205,9 +205,9 @@ TEST_P(VerifyTest, ReportsMetadataThatDoesNotMatch) {
     Forge(c.field);
     EXPECT_EQ(Verify({segment()}), 1);
     EXPECT_THAT(out_, HasSubstr(c.finding));
-    EXPECT_THAT(out_, HasSubstr("6 records")) << "no record is missing";
+    EXPECT_THAT(out_, HasSubstr("6 records")) << "all records must be counted";
   }
-  // The next frame then begins before the end of this one.
+  // A wrong end position: the next frame begins before the end of this frame.
   WriteFile(segment(), content);
   Forge(kEndPositionOffset);
   EXPECT_EQ(Verify({segment()}), 1);
@@ -223,7 +223,8 @@ TEST_P(VerifyTest, ChecksEverySeekTableEntry) {
   for (size_t at = entries; at < content.size() - 9; at += 4) {
     WriteFile(segment(), content);
     Flip(segment(), at);
-    EXPECT_EQ(Verify({segment()}), 0) << "no record is lost";
+    EXPECT_EQ(Verify({segment()}), 0)
+        << "damage to the seek table costs no record";
     EXPECT_THAT(out_, HasSubstr(absl::StrCat("\n  entry ", (at - entries) / 8,
                                              " of the seek table has ")));
   }
@@ -270,7 +271,8 @@ TEST_P(VerifyTest, OpenFrameWithoutItsRingIsUnverified) {
                               "no checksum covers them\n"));
 }
 
-// Here only the first batch of a segment is a frame of its own.
+// In this segment, the first batch is a complete frame. The other batches are
+// in the open frame.
 TEST_P(VerifyTest, PositionsIncludeOpenFrame) {
   ScriptedProcess::Options options = MakeOptions();
   options.frame_bytes = 1 << 20;
@@ -284,7 +286,7 @@ TEST_P(VerifyTest, PositionsIncludeOpenFrame) {
   EXPECT_EQ(Verify({directory}), 0);
   EXPECT_THAT(out_, HasSubstr(": 1 frame, 3 records, positions 1 to 3, being "
                               "written\n"));
-  // Without the ring.
+  // The command line does not name the ring.
   const std::string no_end = "\n  was not closed; its unwritten records ";
   const std::string ring = absl::StrCat("in the ring of process ", getpid());
   EXPECT_EQ(Verify({path}), 1);
@@ -373,7 +375,7 @@ TEST_P(VerifyTest, ReportsTruncatedRing) {
                           HasSubstr("1 damaged")));
 }
 
-TEST_P(VerifyTest, UnusableInputDoesNotStopTheRest) {
+TEST_P(VerifyTest, UnusableInputDoesNotStopOtherInputs) {
   Close();
   WriteFile(directory_ + "/notes", "I am no log\n");
   EXPECT_EQ(Verify({directory_ + "/notes", "/nowhere/at.ring", segment()}), 2);

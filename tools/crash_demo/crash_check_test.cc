@@ -63,7 +63,7 @@ TEST_F(CrashCheckTest, AcceptsFilesOfCorrectSink) {
   LogUpTo(2, 10);
   process_.Flush();
   Log(1, 21);
-  Log(2, 11);  // LOG() had not returned.
+  Log(2, 11);  // LOG() had not returned
   process_.LeaveUnfinished();
   const CrashCounts counts = Check({21, 10});
   EXPECT_TRUE(counts.ok());
@@ -79,7 +79,8 @@ TEST_F(CrashCheckTest, CountsLostRecords) {
   Log(1, 3);
   const CrashCounts counts = Check({4, 2});
   EXPECT_FALSE(counts.ok());
-  EXPECT_EQ(counts.lost, 4) << "2 and 4 of thread 1, both of thread 2";
+  EXPECT_EQ(counts.lost, 4)
+      << "records 2 and 4 of thread 1, records 1 and 2 of thread 2";
 }
 
 TEST_F(CrashCheckTest, RecordInDeletedSegmentIsLost) {
@@ -200,7 +201,7 @@ TEST(CrashWorkloadTest, ReadsLinesOfFile) {
   EXPECT_EQ(workload->Get(1, 2).text, "");
   EXPECT_EQ(workload->Get(2, 3).text, std::string("\tb \xFF \0 c", 8));
   EXPECT_EQ(workload->Get(1, 4).text, "last");
-  EXPECT_EQ(workload->Get(1, 5).text, "a\r") << "lines repeat";
+  EXPECT_EQ(workload->Get(1, 5).text, "a\r") << "the lines must repeat";
   EXPECT_EQ(workload->name(), "odd_name__x.log");
 }
 

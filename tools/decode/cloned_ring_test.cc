@@ -1,5 +1,6 @@
-// Two processes with one ring id, as on machines that were restored from one
-// snapshot. All records of both are read, each with those of its process.
+// Tests two processes with one ring id, as on machines that were restored from
+// one snapshot. Readers find all records of both processes, and do not mix
+// them.
 
 #include <sys/types.h>
 
@@ -45,15 +46,15 @@ RingHeader HeaderOf(const std::string& ring) {
   return header;
 }
 
-// Moves a file to `name`.
+// Replaces the file `from` by a file `name` with `content`.
 void Replace(const std::string& from, const std::string& name,
              const std::string& content) {
   std::filesystem::remove(from);
   WriteFile(name, content);
 }
 
-// Gives the ring and the segments in `directory` the same ring id as those of
-// every other call, and the process id and boot id of `machine`.
+// Gives the ring and the segments in `directory` a fixed ring id, `process_id`,
+// and the boot id of `machine`.
 void Clone(const std::string& directory, int64_t process_id, uint8_t machine) {
   const std::string ring_path = FilesIn(directory, ".ring").at(0);
   std::string ring = ReadFile(ring_path);
@@ -120,7 +121,7 @@ class ClonedRingTest : public ::testing::Test {
     return texts;
   }
 
-  void ExpectIsComplete() const {
+  void ExpectNoErrors() const {
     EXPECT_THAT(decoded_.unusable, IsEmpty());
     EXPECT_THAT(decoded_.damage, IsEmpty());
     EXPECT_EQ(decoded_.result.exit_status(), 0);
@@ -129,16 +130,16 @@ class ClonedRingTest : public ::testing::Test {
   Decoded decoded_;
 };
 
-TEST_F(ClonedRingTest, OtherProcessIdIsAnotherRing) {
+TEST_F(ClonedRingTest, ReadsRingsThatDifferInProcessId) {
   const std::string a = LogAndDie("a", 1001, 1);
   const std::string b = LogAndDie("b", 1002, 1);
   for (const char* name : {"a", "b"}) {
     EXPECT_THAT(Read({a, b}, name),
                 ElementsAre(absl::StrCat(name, 1), absl::StrCat(name, 2),
                             absl::StrCat(name, 3)));
-    ExpectIsComplete();
+    ExpectNoErrors();
   }
-  // In one directory.
+  // The result is the same if all files are in one directory.
   const std::string both = MakeTestDirectory();
   for (const std::string& from : {a, b}) {
     for (const std::string& path : FilesIn(from, "")) {
@@ -147,22 +148,22 @@ TEST_F(ClonedRingTest, OtherProcessIdIsAnotherRing) {
   }
   EXPECT_THAT(Read({both}, "a"), ElementsAre("a1", "a2", "a3"));
   EXPECT_THAT(Read({both}, "b"), ElementsAre("b1", "b2", "b3"));
-  ExpectIsComplete();
+  ExpectNoErrors();
 }
 
-// The file names are equal.
-TEST_F(ClonedRingTest, OtherBootIdIsAnotherRing) {
+// The file names of both processes are equal.
+TEST_F(ClonedRingTest, ReadsRingsThatDifferInBootId) {
   const std::string a = LogAndDie("a", 1001, 1);
   const std::string b = LogAndDie("b", 1001, 2);
   for (const std::vector<std::string>& paths :
        {std::vector<std::string>{a, b}, {b, a}}) {
     EXPECT_THAT(Read(paths, "a"), ElementsAre("a1", "a2", "a3"));
     EXPECT_THAT(Read(paths, "b"), ElementsAre("b1", "b2", "b3"));
-    ExpectIsComplete();
+    ExpectNoErrors();
   }
 }
 
-TEST_F(ClonedRingTest, SegmentsWithoutRingsAreToldApartByName) {
+TEST_F(ClonedRingTest, SegmentsWithoutRingsAreDistinguishedByName) {
   const std::string a = LogAndDie("a", 1001, 1);
   const std::string b = LogAndDie("b", 1002, 2);
   for (const std::string& directory : {a, b}) {
@@ -170,7 +171,7 @@ TEST_F(ClonedRingTest, SegmentsWithoutRingsAreToldApartByName) {
   }
   EXPECT_THAT(Read({a, b}, "a"), ElementsAre("a1", "a2"));
   EXPECT_THAT(Read({a, b}, "b"), ElementsAre("b1", "b2"));
-  ExpectIsComplete();
+  ExpectNoErrors();
 }
 
 // A user who may read the segments of another user forges a ring with their id.
@@ -215,7 +216,7 @@ TEST(KnownRingsTest, SegmentsBelongToTheRingOfTheirOwner) {
   EXPECT_TRUE(rings.Owns(of_root.path, segment));
 }
 
-// A ring without header may be that of any process.
+// A ring without a header may belong to any process.
 TEST(KnownRingsTest, RingsOfOtherUsersAreNoCopies) {
   RingHeader header = {};
   InputFile honest, forged;
@@ -251,7 +252,7 @@ TEST(KnownRingsTest, RingsOfOneIdAndUserAreLimited) {
   EXPECT_TRUE(rings.Add(input, header, /*is_rebuilt=*/false));
 }
 
-TEST(FoundSegmentTest, SegmentsOfOtherUsersAreOfOtherProcesses) {
+TEST(FoundSegmentTest, SegmentsOfDifferentUsersAreOfDifferentProcesses) {
   FoundSegment segment;
   segment.has_metadata = true;
   std::vector<FoundSegment> segments;
@@ -267,7 +268,8 @@ TEST(FoundSegmentTest, SegmentsOfOtherUsersAreOfOtherProcesses) {
   EXPECT_EQ(groups[1][0].input.owner, kVictim);
 }
 
-// The header of a ring with an id that begins with `id`, of the process `pid`.
+// Returns the header of a ring of process `pid`, with an id that begins with
+// `id`.
 RingHeader HeaderOf(uint8_t id, int64_t pid) {
   RingHeader header = {};
   std::strcpy(header.program, "server");
@@ -294,7 +296,7 @@ InputFile FileAt(const std::string& path) {
 }
 
 // Another process may replace the file of a ring while the command reads it.
-TEST(KnownRingsTest, SegmentHasOneRingAfterARingWasReplaced) {
+TEST(KnownRingsTest, SegmentHasOneRingAfterReplacementOfRing) {
   const InputFile a = FileAt("log/a.ring"), b = FileAt("log/b.ring"),
                   c = FileAt("log/c.ring");
   KnownRings rings;
@@ -318,7 +320,7 @@ TEST(KnownRingsTest, RingWithTheSameIdReplacesTheRingAtItsPath) {
   EXPECT_TRUE(rings.Owns(file.path, SegmentOf(HeaderOf(1, 1002))));
 }
 
-TEST_F(ClonedRingTest, CopyOfARingIsStillRefused) {
+TEST_F(ClonedRingTest, CopyOfRingIsRefused) {
   const std::string a = LogAndDie("a", 1001, 1);
   const std::string copies = MakeTestDirectory();
   const std::string ring = FilesIn(a, ".ring").at(0);

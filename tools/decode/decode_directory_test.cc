@@ -32,7 +32,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-TEST(DecodeDirectoryTest, FileGivenTwiceIsReadOnce) {
+TEST(DecodeDirectoryTest, ReadsFileWithSeveralNamesOnce) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log("a");
@@ -63,7 +63,7 @@ TEST(DecodeDirectoryTest, ProcessesAreMergedByTime) {
               ElementsAre("1", "2", "3", "4", "5"));
 }
 
-TEST(DecodeDirectoryTest, OneProcessIsOrderedByPosition) {
+TEST(DecodeDirectoryTest, RecordsOfOneProcessAreOrderedByPosition) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   process.Log(TestRecord(9, "the clock was set back after this"));
@@ -90,14 +90,14 @@ TEST(DecodeDirectoryTest, EmptySegmentIsNotDamage) {
   EXPECT_THAT(decoded.texts, ElementsAre("a"));
   EXPECT_THAT(decoded.notes, ElementsAre(HasSubstr(next)));
   EXPECT_EQ(decoded.result.exit_status(), 0);
-  // An explicit path, for example from a shell's pattern, changes nothing.
+  // The result is the same if the paths are named, for example by a pattern.
   const Decoded named = DecodeAll({process.segment_path(1), next});
   EXPECT_THAT(named.texts, ElementsAre("a"));
   EXPECT_THAT(named.notes, ElementsAre(HasSubstr(next)));
   EXPECT_EQ(named.result.exit_status(), 0);
 }
 
-TEST(DecodeDirectoryTest, SinkEndsDecoding) {
+TEST(DecodeDirectoryTest, StopsIfSinkReturnsFalse) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess one(directory);
   ScriptedProcess other(directory);

@@ -49,7 +49,7 @@ ScriptedProcess::Options LongFrames() {
   return options;
 }
 
-TEST(DecodeRingTest, CommittedRecordsComeOnceInOrder) {
+TEST(DecodeRingTest, ReturnsCommittedRecordsOnceAndInOrder) {
   const std::string directory = MakeTestDirectory();
   ScriptedProcess process(directory);
   const std::string long_text(3000, 'x');  // several slots
@@ -105,7 +105,7 @@ TEST(DecodeRingTest, DropsInASegmentAreReportedOnce) {
   process.Flush();
   process.Log("later");
   const Decoded decoded = DecodeAll({directory});
-  EXPECT_THAT(decoded.told_gaps, ElementsAre(GapCause::kRingFull));
+  EXPECT_THAT(decoded.segment_gaps, ElementsAre(GapCause::kRingFull));
   EXPECT_THAT(decoded.gaps, IsEmpty());
   EXPECT_EQ(decoded.texts.back(), "later");
   EXPECT_EQ(decoded.result.exit_status(), 1);
@@ -125,7 +125,7 @@ TEST(DecodeRingTest, SecondCopyOfARingIsRefused) {
   EXPECT_EQ(decoded.result.exit_status(), 2);
 }
 
-TEST(DecodeSegmentsTest, SegmentsComeInOrderOfNumber) {
+TEST(DecodeSegmentsTest, ReturnsSegmentsInOrderOfNumber) {
   ScriptedProcess process(MakeTestDirectory());
   for (const char* text : {"1", "2", "3"}) {
     process.Log(text);
@@ -168,7 +168,7 @@ TEST(DecodeSegmentsTest, MissingSegmentBetweenOthersIsReported) {
                                 HasSubstr("positions 2 to 3 are missing"),
                                 HasSubstr("2 segments are not here"))));
   EXPECT_EQ(decoded.result.exit_status(), 1);
-  // Retention removes the oldest, and a user may leave out the newest.
+  // Retention deletes the oldest segment, and a user may leave out the newest.
   EXPECT_EQ(DecodeAll({process.segment_path(2), process.segment_path(3)})
                 .result.exit_status(),
             0);
@@ -226,9 +226,9 @@ TEST(DecodeSegmentsTest, OpenFrameWithoutItsRingIsUnverified) {
   EXPECT_EQ(alone.result.exit_status(), 1);
 }
 
-// The length of the second frame's block is damaged and leads exactly to the
-// cursor, over the frame's damaged metadata and the open frame. The cursor
-// proves that another frame is open there.
+// The damaged length of a block of the second frame leads exactly to the
+// cursor, over the frame's damaged metadata and the open frame. The second
+// frame looks open, but the cursor proves that another frame is open.
 TEST(DecodeSegmentsTest, RingDoesNotVerifyAnotherFrame) {
   ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();
   options.frame_bytes = 300;
@@ -297,7 +297,7 @@ TEST(DecodeSegmentsTest, DamageCostsOneFrame) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST(DecodeSegmentsTest, GapInALineIsALoss) {
+TEST(DecodeSegmentsTest, CountsGapLineAsLoss) {
   for (const auto& options :
        {ScriptedProcess::DefaultOptions(), LongFrames()}) {
     ScriptedProcess process(MakeTestDirectory(), options);
@@ -311,7 +311,7 @@ TEST(DecodeSegmentsTest, GapInALineIsALoss) {
     const Decoded decoded =
         DecodeAll({process.ring_path(), process.segment_path(1)});
     EXPECT_THAT(decoded.texts, ElementsAre("a"));
-    EXPECT_THAT(decoded.told_gaps, ElementsAre(GapCause::kStuckWriter));
+    EXPECT_THAT(decoded.segment_gaps, ElementsAre(GapCause::kStuckWriter));
     EXPECT_EQ(decoded.result.losses, 1);
     EXPECT_EQ(decoded.result.exit_status(), 1);
   }
@@ -342,7 +342,7 @@ TEST(DecodeSegmentsTest, BulkLinesAreTheBytesOfTheFile) {
   std::string lines;
   DecodeSink sink;
   sink.on_record = [](const DecodedRecord&) {
-    ADD_FAILURE() << "not as lines";
+    ADD_FAILURE() << "the sink must get lines, not records";
     return true;
   };
   sink.on_lines = [&](absl::string_view more) {
@@ -353,7 +353,7 @@ TEST(DecodeSegmentsTest, BulkLinesAreTheBytesOfTheFile) {
   EXPECT_EQ(lines, Decompress(process.segment_path(1)));
 }
 
-TEST(DecodeSegmentsTest, GapInBulkLinesIsALoss) {
+TEST(DecodeSegmentsTest, CountsGapInBulkLinesAsLoss) {
   ScriptedProcess process(MakeTestDirectory(), LongFrames());
   process.Log("a");
   process.Flush();
@@ -361,7 +361,7 @@ TEST(DecodeSegmentsTest, GapInBulkLinesIsALoss) {
   gap.cause = GapCause::kStuckWriter;
   gap.end_position = 1;
   process.AddGapToNextBatch(gap);
-  process.Flush();  // The frame is open: no metadata lists the gap.
+  process.Flush();  // no metadata lists the gap, because the frame is open
   DecodeSink sink;
   sink.on_record = [](const DecodedRecord&) { return true; };
   sink.on_lines = [](absl::string_view) { return true; };

@@ -60,7 +60,7 @@ class InputsTest : public ::testing::Test {
   std::vector<std::string> notes_;
 };
 
-// A ring is recovered and deleted, and the next segment gets its inode.
+// Recovery deletes a ring, and the next segment gets the inode of the ring.
 TEST_F(InputsTest, RelistFindsAFileWithAReusedInode) {
   const std::string before = File("one.ring", "x");
   Inputs inputs({directory_}, &report_);
@@ -145,8 +145,8 @@ TEST_F(InputsTest, UnusableInputsAreReportedByPath) {
   EXPECT_EQ(report_.result.exit_status(), 2);
 }
 
-// A fallback directory is empty, or missing, until it is needed.
-TEST_F(InputsTest, DirectoryWithoutLogsNextToOthersIsFine) {
+// A fallback directory stays empty or missing until the program needs it.
+TEST_F(InputsTest, DirectoryWithoutLogsNextToOthersIsNoError) {
   const std::string log = File("a.log.zst", kFrame);
   const std::string none = MakeTestDirectory();
   const Inputs inputs({directory_, none, Path("missing")}, &report_);
@@ -156,14 +156,14 @@ TEST_F(InputsTest, DirectoryWithoutLogsNextToOthersIsFine) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-TEST_F(InputsTest, EmptyDirectoryIsNotedAndUsable) {
+TEST_F(InputsTest, EmptyDirectoryIsNotedAndIsNoError) {
   const Inputs inputs({directory_}, &report_);
   EXPECT_THAT(unusable_, IsEmpty());
   EXPECT_THAT(notes_, ElementsAre(HasSubstr(directory_ + ": no logs")));
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-TEST_F(InputsTest, MissingDirectoryIsUnusableIfThereAreNoLogs) {
+TEST_F(InputsTest, MissingDirectoryIsUnusableIfNoInputHasLogs) {
   const Inputs inputs({directory_, Path("missing")}, &report_);
   EXPECT_THAT(unusable_, ElementsAre(HasSubstr(Path("missing") + ": ")));
   EXPECT_EQ(report_.result.exit_status(), 2);

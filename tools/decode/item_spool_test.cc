@@ -84,7 +84,7 @@ class ItemSpoolTest : public ::testing::Test {
   SpoolRoom room_;
 };
 
-TEST_F(ItemSpoolTest, ItemsInMemoryComeBack) {
+TEST_F(ItemSpoolTest, ReturnsItemsFromMemory) {
   const size_t room = room_.bytes;
   ItemSpool spool(&room_);
   Add(&spool);
@@ -92,8 +92,8 @@ TEST_F(ItemSpoolTest, ItemsInMemoryComeBack) {
   ExpectItems(&spool);
 }
 
-// Each number of bytes lets another item be the first one in the file.
-TEST_F(ItemSpoolTest, ItemsInAFileComeBack) {
+// The number of bytes decides which item is the first one in the file.
+TEST_F(ItemSpoolTest, ReturnsItemsFromFile) {
   for (size_t room = 0; room < 150; ++room) {
     room_.bytes = room;
     ItemSpool spool(&room_);
@@ -103,7 +103,7 @@ TEST_F(ItemSpoolTest, ItemsInAFileComeBack) {
   }
 }
 
-TEST_F(ItemSpoolTest, LongItemsComeBack) {
+TEST_F(ItemSpoolTest, ReturnsLongItems) {
   room_.bytes = 3 << 20;
   ItemSpool spool(&room_);
   std::vector<std::string> expected;

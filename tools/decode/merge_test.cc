@@ -1,5 +1,5 @@
-// Decodes a ring with the segments of its flusher: each record comes once, at
-// every moment.
+// Decodes a ring together with the segments of its flusher, at each step of the
+// flusher. Each record is found once.
 
 #include <atomic>
 #include <cstddef>
@@ -58,7 +58,7 @@ class MergeTest : public ::testing::TestWithParam<size_t> {
 
 INSTANTIATE_TEST_SUITE_P(FrameBytes, MergeTest, ::testing::Values(1, 1 << 20));
 
-TEST_P(MergeTest, EachRecordOnceAfterEachFlusherStep) {
+TEST_P(MergeTest, ReturnsEachRecordOnceAfterEachFlusherStep) {
   std::vector<std::string> logged;
   const auto log = [&](const std::string& text) {
     process_.Log(text);
@@ -80,7 +80,8 @@ TEST_P(MergeTest, EachRecordOnceAfterEachFlusherStep) {
     }
     if (iteration % 2 == 1) {
       process_.EndSegment();
-      ASSERT_EQ(DecodeAll({directory_}).texts, logged) << "after the end";
+      ASSERT_EQ(DecodeAll({directory_}).texts, logged)
+          << "after the end of the segment";
     }
   }
 }
@@ -141,7 +142,7 @@ TEST_P(MergeTest, UnpublishedSegmentDoesNotCount) {
   EXPECT_THAT(decoded.ring_texts, ElementsAre("2"));
 }
 
-TEST_P(MergeTest, TruncationAfterCursorLosesNothing) {
+TEST_P(MergeTest, TruncationAfterCursorLosesNoRecord) {
   process_.Log("1");
   process_.Flush();
   const size_t published = ReadFile(process_.segment_path(1)).size();
@@ -171,7 +172,7 @@ TEST_P(MergeTest, RingFillsTruncationBeforeCursor) {
   const size_t published = ReadFile(process_.segment_path(1)).size();
   process_.Log("2");
   process_.TakeAndWrite();
-  process_.Publish();  // The ring still has it.
+  process_.Publish();  // the ring still has the record
   process_.Log("3");
   std::filesystem::resize_file(process_.segment_path(1), published + 3);
   const Decoded decoded = DecodeAll({directory_});
@@ -181,7 +182,7 @@ TEST_P(MergeTest, RingFillsTruncationBeforeCursor) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-TEST_P(MergeTest, DamagedCursorDoublesNothing) {
+TEST_P(MergeTest, DamagedCursorDoublesNoRecord) {
   for (const bool released : {false, true}) {
     const std::string directory = MakeTestDirectory();
     ScriptedProcess process(directory, Frames());
@@ -204,9 +205,9 @@ TEST_P(MergeTest, DamagedCursorDoublesNothing) {
   }
 }
 
-// After the death of the machine, and without an intact cursor, only intact
-// frames with intact metadata count: for readers as for recovery.
-TEST_P(MergeTest, UnprovenBytesDoNotCountAfterMachineDeath) {
+// After the death of the machine, and without an intact cursor, readers and
+// recovery accept only intact frames with intact metadata.
+TEST_P(MergeTest, FramesWithoutMetadataDoNotCountAfterMachineDeath) {
   process_.Log("1");
   process_.Flush();
   process_.Log("2");
@@ -216,7 +217,7 @@ TEST_P(MergeTest, UnprovenBytesDoNotCountAfterMachineDeath) {
   process_.Publish();
   process_.Log("4");
   WriteFile(process_.ring_path(),
-            OfAnotherBoot(ReadFile(process_.ring_path())));
+            WithOtherBootId(ReadFile(process_.ring_path())));
   DamageCursors(process_.ring_path());
   const Decoded decoded = DecodeAll({directory_});
   if (GetParam() == 1) {  // every frame has metadata
@@ -231,8 +232,9 @@ TEST_P(MergeTest, UnprovenBytesDoNotCountAfterMachineDeath) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-// Its text is left out, as recovery does, but not silently.
-TEST_P(MergeTest, SegmentWithoutProofIsReported) {
+// The reader leaves out the text of the segment, like recovery, and reports
+// damage.
+TEST_P(MergeTest, SegmentWithoutIntactMetadataIsReported) {
   process_.Log("1");
   process_.Flush();
   process_.Log("2");
@@ -241,7 +243,7 @@ TEST_P(MergeTest, SegmentWithoutProofIsReported) {
   bytes.back() = static_cast<char>(bytes.back() ^ 1);  // of the metadata
   WriteFile(path, bytes);
   WriteFile(process_.ring_path(),
-            OfAnotherBoot(ReadFile(process_.ring_path())));
+            WithOtherBootId(ReadFile(process_.ring_path())));
   DamageCursors(process_.ring_path());
   const Decoded decoded = DecodeAll({directory_});
   EXPECT_THAT(decoded.texts, ElementsAre("2"));
@@ -249,13 +251,13 @@ TEST_P(MergeTest, SegmentWithoutProofIsReported) {
   EXPECT_EQ(decoded.result.exit_status(), 1);
 }
 
-// Invariant: while a process logs and flushes, decoding returns its records
-// from the beginning, without a hole, and at least those logged before.
-TEST(LiveRingTest, LoggedRecordsAreThereOnce) {
+// Invariant: while a process logs and flushes, decoding returns its records in
+// order and without a gap, including all that were logged before the decoding.
+TEST(LiveRingTest, ReturnsLoggedRecordsOnce) {
   constexpr int kDecodings = 30;
-  // Bounds the records that the logger may be ahead of each decoding, so that a
-  // slow decoding does not fill the disk. Each decoding opens all segments,
-  // which takes 25 ms a segment under TSan.
+  // Limits the number of records that the process logs during a decoding, so
+  // that a slow decoding does not fill the disk. Each decoding opens all
+  // segments, which takes 25 ms for each segment under ThreadSanitizer.
   constexpr uint64_t kRecordsForADecoding = 200;
   const std::string directory = MakeTestDirectory();
   ScriptedProcess::Options options = ScriptedProcess::DefaultOptions();

@@ -1,5 +1,5 @@
-// Plans made while live processes write. The processes write in the ring's
-// reader, so the order of events is always the same.
+// Makes plans while live processes write. The processes write when the plan
+// reads a ring, so the order of events is always the same.
 
 #include "ringlog/tools/decode/plan.h"
 
@@ -43,7 +43,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// Number of readings of a directory that do not find the file, by its name.
+// Number of readings of a directory that do not find a file, by file name.
 std::map<std::string, int>& Hidden() {
   static auto* const hidden = new std::map<std::string, int>;
   return *hidden;
@@ -58,7 +58,7 @@ int& Readings() {
   return readings;
 }
 
-// Zeroes both cursors, as if these pages of the ring had been lost.
+// Zeroes both cursors, as if their pages had not reached the disk.
 void ZeroCursors(const std::string& ring_path) {
   std::string content = ReadFile(ring_path);
   content.replace(kLiveOffset + offsetof(RingLive, cursor),
@@ -129,7 +129,7 @@ TEST_F(PlanTest, SegmentFilledDuringPlanningIsRead) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-TEST_F(PlanTest, SegmentFilledBeforeRingWentIsRead) {
+TEST_F(PlanTest, SegmentFilledBeforeDeletionOfRingIsRead) {
   process_.Log("a");
   process_.Flush();
   const std::string path = process_.segment_path(1);
@@ -174,8 +174,8 @@ TEST_F(PlanTest, SegmentBegunAfterReadingIsNotDamage) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-// A reading of the directory misses a file that was created meanwhile, and
-// finds one that was created later.
+// A reading of a directory may miss a file that is created meanwhile, but find
+// a file that is created later.
 TEST_F(PlanTest, SegmentThatAReadingMissedIsRead) {
   for (const char* text : {"a", "b", "c"}) {
     process_.Log(text);
@@ -204,8 +204,9 @@ TEST_F(PlanTest, RingThatAReadingMissedIsRead) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-// The last reading finds a segment, but it may have missed the one before.
-TEST_F(PlanTest, SegmentsOfTheLastReadingMayHaveHoles) {
+// The last reading finds segment 3, and misses segment 2. The plan leaves out
+// segment 3, because a gap before it would be wrong.
+TEST_F(PlanTest, SegmentAfterMissedSegmentIsLeftOut) {
   for (const char* text : {"a", "b", "c"}) {
     process_.Log(text);
     process_.Flush();
@@ -242,12 +243,14 @@ TEST_F(PlanTest, SegmentsBegunOneAfterAnotherAreNotDamage) {
   EXPECT_EQ(report_.result.exit_status(), 0);
 }
 
-// Another user can make as many files as the disk has room for.
-TEST_F(PlanTest, ReadingsOfTheDirectoryDoNotGrowWithTheRings) {
+// Another user can make any number of files.
+TEST_F(PlanTest, NumberOfReadingsDoesNotGrowWithNumberOfRings) {
   constexpr int kRings = 100;
   rlimit files;
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
-  if (files.rlim_max < 8 * kRings + 100) GTEST_SKIP() << "needs open files";
+  if (files.rlim_max < 8 * kRings + 100) {
+    GTEST_SKIP() << "RLIMIT_NOFILE is too low";
+  }
   files.rlim_cur = 8 * kRings + 100;
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
   process_.Log("a");
@@ -277,8 +280,8 @@ TEST_F(PlanTest, UnchangedSegmentIsNotInspectedAgain) {
   }
 }
 
-// Another user replaces the ring after the directory was read. The forged ring
-// claims that it has all records of the first segment.
+// Another user replaces the ring after the plan has read the directory. The
+// cursor of the forged ring states that no byte of the first segment counts.
 TEST_F(PlanTest, RingReplacedByAnotherUserHidesNoSegment) {
   if (!MayActForOtherUsers()) {
     GTEST_SKIP() << "needs root, and the ids of other users";
@@ -331,7 +334,7 @@ TEST_F(PlanTest, UnpublishedFirstSegmentDoesNotCount) {
 }  // namespace
 }  // namespace ringlog
 
-// Replaces that of the C library.
+// Replaces readdir(3) of the C library.
 extern "C" dirent* readdir(DIR* directory) {
   static const auto real =
       reinterpret_cast<dirent* (*)(DIR*)>(dlsym(RTLD_NEXT, "readdir"));

@@ -1,4 +1,4 @@
-// Images of rings whose owner writes while they are read.
+// Reads images of rings while their owners write.
 
 #include "ringlog/tools/decode/ring_image.h"
 
@@ -23,7 +23,7 @@
 namespace ringlog {
 namespace {
 
-// Called at the pread(2) before which `g_readings_left` others were made.
+// Called before a pread(2), after `g_readings_left` other calls.
 std::function<void()> g_at_reading;
 int g_readings_left = 0;
 
@@ -53,10 +53,10 @@ std::vector<uint64_t> Positions(uint64_t begin, uint64_t end) {
   return positions;
 }
 
-// Records of severity INFO in LargeRing(): seven eighths of the slots.
+// Number of INFO records that LargeRing() holds: seven eighths of the slots.
 constexpr uint64_t kCapacity = 3584;
 
-// A ring of several windows of FileSource.
+// Returns options of a ring that fills several windows of FileSource.
 RingOptions LargeRing() {
   RingOptions options = SmallRing();
   options.slot_count = 4096;
@@ -69,8 +69,8 @@ void Persist(TestRing* ring) {
   ring->Release();
 }
 
-// Lets the owner do `act` at each of the readings, one after the other.
-// `check` gets the image and the tail before `act`.
+// Makes one image for each pread(2) of an image. In each image, the owner runs
+// `act` before that pread(2). `check` gets the image and the tail before `act`.
 void ActAtEachReading(
     const RingOptions& options, const std::function<void(TestRing*)>& act,
     const std::function<void(RingImage*, uint64_t tail)>& check) {
@@ -98,7 +98,7 @@ void ActAtEachReading(
   }
 }
 
-TEST(RingImageTest, RecordsThatArePersistedMeanwhileAreInOnePlace) {
+TEST(RingImageTest, ReturnsRecordsFromCursorDuringPersisting) {
   const auto act = [](TestRing* ring) {
     Persist(ring);
     for (int i = 0; i < 3000; ++i) ring->Write("new");
@@ -116,7 +116,7 @@ TEST(RingImageTest, RecordsThatArePersistedMeanwhileAreInOnePlace) {
   });
 }
 
-TEST(RingImageTest, RecordsThatAreEvictedMeanwhileAreNoGap) {
+TEST(RingImageTest, ReturnsNoGapDuringEviction) {
   RingOptions options = LargeRing();
   options.overflow = OverflowPolicy::kOverwriteOldest;
   const auto act = [](TestRing* ring) {
