@@ -108,15 +108,14 @@ RecoverNames RecoverNamesFor(absl::string_view ring_bytes) {
   const absl::StatusOr<RecoveredRing> ring =
       RecoverRing(ring_bytes, RecoverFrom::kCursor);
   if (!ring.ok()) return {kSomeRing, kSomeSegment};
-  const absl::StatusOr<SegmentCursor> cursor =
-      DecodeSegmentCursor(ring->cursor);
-  return {RingFileName(ring->header),
-          cursor.ok()
-              ? SegmentFileName(ring->header,
-                                std::max<uint64_t>(cursor->segment_number, 1),
-                                cursor->segment_open_time_ns, cursor->format)
-              : SegmentFileName(ring->header, 1, ring->header.created_unix_ns,
-                                LineFormat::kText)};
+  absl::StatusOr<SegmentCursor> cursor = DecodeSegmentCursor(ring->cursor);
+  if (!cursor.ok()) {
+    return {RingFileName(ring->header),
+            SegmentFileName(ring->header, 1, ring->header.created_unix_ns,
+                            LineFormat::kText)};
+  }
+  cursor->segment_number = std::max<uint64_t>(cursor->segment_number, 1);
+  return {RingFileName(ring->header), SegmentFileName(ring->header, *cursor)};
 }
 
 int FuzzRecover(const uint8_t* data, size_t size) {
