@@ -48,8 +48,7 @@ class Leftover {
         facts_(RingFactsOf(ring_)) {}
 
   absl::Status Run(LeftoverReport* report) {
-    const absl::StatusOr<SegmentCursor> cursor =
-        DecodeCursorState(ring_.cursor);
+    const auto cursor = DecodeCursorState(ring_.cursor);
     if (!cursor.ok()) return cursor.status();
     cursor_ = *cursor;
     if (absl::Status s = Decide(); !s.ok()) return s;
@@ -64,7 +63,11 @@ class Leftover {
     auto delete_begun = absl::MakeCleanup([this] { DeleteBegunSegment(); });
     if (status.ok()) status = DeleteEarlierAttempts();
     if (status.ok()) status = OpenSegment();
-    if (status.ok()) status = AddRecords(report);
+    if (status.ok()) {
+      status = AddRingItems(
+          items_, point_, cursor_.format,
+          [this](BatchBuilder* batch) { return WriteBatch(batch); }, report);
+    }
     if (status.ok() && writer_ != nullptr) status = Finish(report);
     if (status.ok()) std::move(delete_begun).Cancel();
     return status;
@@ -239,16 +242,12 @@ class Leftover {
     const absl::StatusOr<struct stat> st = directory_->Stat();
     if (!st.ok()) return st.status();
     if ((st->st_mode & (S_IWGRP | S_IWOTH)) == 0) return absl::OkStatus();
-    const ParsedFileName ring = ParseFileName(RingFileName(ring_.header));
-    const absl::StatusOr<std::vector<std::string>> names =
-        directory_->List([&](const std::string& name) {
-          const ParsedFileName parsed = ParseFileName(name);
-          return IsNamedForRing(parsed, ring) &&
-                 parsed.segment_number > point_.last_segment &&
-                 name == NameOf(CursorAfter(parsed.segment_number - 1));
-        });
+    const absl::StatusOr<std::vector<std::string>> names = ListSegments(
+        ring_.header, point_.last_segment + 1, directory_, nullptr);
     if (!names.ok()) return names.status();
     for (const std::string& name : *names) {
+      const uint64_t number = ParseFileName(name).segment_number;
+      if (name != NameOf(CursorAfter(number - 1))) continue;
       absl::Status deleted = DeleteOwn(name);
       if (!deleted.ok() && !absl::IsPermissionDenied(deleted)) return deleted;
     }
@@ -279,11 +278,24 @@ class Leftover {
                         : damaged.status();
   }
 
-  // Creates the next segment. Its name depends only on the ring, so a second
-  // attempt replaces the file of the first one. If a foreign file has the
-  // temporary name, another one is as good.
+  // Creates the next segment. Another process may take its name between a check
+  // and the creation, which fails then; so the next name is tried.
   absl::Status BeginSegment() {
-    NameNextSegment();
+    constexpr int kMaxAttempts = 100;
+    for (int attempt = 1;; ++attempt) {
+      NameNextSegment();
+      absl::Status status = CreateSegment();
+      const bool is_taken =
+          absl::IsPermissionDenied(status) || absl::IsAlreadyExists(status);
+      if (!is_taken || attempt == kMaxAttempts) return status;
+      if (!renames_when_complete()) free_number_ = cursor_.segment_number + 1;
+    }
+  }
+
+  // Creates the segment that `cursor_` names. Its name depends only on the
+  // ring, so a second attempt replaces the file of the first one. If a foreign
+  // file has the temporary name, another one is as good.
+  absl::Status CreateSegment() {
     writer_name_ =
         absl::StrCat(NameOf(cursor_), renames_when_complete() ? ".tmp" : "");
     absl::Status deleted = DeleteOwn(writer_name_);
@@ -292,7 +304,7 @@ class Leftover {
       deleted = absl::OkStatus();
     }
     if (!deleted.ok()) return deleted;
-    absl::StatusOr<std::unique_ptr<SegmentWriter>> writer =
+    auto writer =
         SegmentWriter::Create(*directory_, writer_name_, Identity(), options_);
     if (!writer.ok()) return writer.status();
     writer_ = *std::move(writer);
@@ -317,12 +329,6 @@ class Leftover {
     if (absl::Status s = writer_->Write(); !s.ok()) return s;
     batch->Clear();
     return absl::OkStatus();
-  }
-
-  absl::Status AddRecords(LeftoverReport* report) {
-    return AddRingItems(
-        items_, point_, cursor_.format,
-        [this](BatchBuilder* batch) { return WriteBatch(batch); }, report);
   }
 
   absl::Status Finish(LeftoverReport* report) {

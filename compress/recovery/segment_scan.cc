@@ -62,9 +62,14 @@ absl::Status ScanFrames(const RingId& ring_id, uint64_t from,
   return absl::OkStatus();
 }
 
-// Returns the names of the files that are named as segments of the ring with
-// `header`, from `first_number` on. Adds the numbers of those of other users to
-// `foreign_numbers` instead.
+}  // namespace
+
+bool IsNamedForRing(const ParsedFileName& name, const ParsedFileName& ring) {
+  return name.kind == FileKind::kSegment &&
+         name.ring_id_prefix == ring.ring_id_prefix &&
+         name.process_id == ring.process_id;
+}
+
 absl::StatusOr<std::vector<std::string>> ListSegments(
     const RingHeader& header, uint64_t first_number, Directory* directory,
     std::vector<uint64_t>* foreign_numbers) {
@@ -79,17 +84,11 @@ absl::StatusOr<std::vector<std::string>> ListSegments(
     const absl::StatusOr<struct stat> st = directory->Stat(name);
     // Otherwise OpenOwnSegment() returns the error.
     if (!owner.ok() || !st.ok() || st->st_uid == *owner) return true;
-    foreign_numbers->push_back(parsed.segment_number);
+    if (foreign_numbers != nullptr) {
+      foreign_numbers->push_back(parsed.segment_number);
+    }
     return false;
   });
-}
-
-}  // namespace
-
-bool IsNamedForRing(const ParsedFileName& name, const ParsedFileName& ring) {
-  return name.kind == FileKind::kSegment &&
-         name.ring_id_prefix == ring.ring_id_prefix &&
-         name.process_id == ring.process_id;
 }
 
 absl::StatusOr<SegmentFacts> ScanSegment(const RingHeader& header,

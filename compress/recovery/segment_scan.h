@@ -37,6 +37,14 @@ struct ScannedSegment {
 // file.
 bool IsNamedForRing(const ParsedFileName& name, const ParsedFileName& ring);
 
+// Returns the names of the files that are named as segments of the ring with
+// `header`, from `first_number` on, without those of other users. Adds the
+// numbers of these to `*foreign_numbers`, unless it is null; nothing else takes
+// memory for them. Errors are those of Directory::List().
+absl::StatusOr<std::vector<std::string>> ListSegments(
+    const RingHeader& header, uint64_t first_number, Directory* directory,
+    std::vector<uint64_t>* foreign_numbers);
+
 // Returns the facts about the open file `file`, which has segment number
 // `number`. Counts drops in frames that end above position `from`. In a file
 // that is not a zstd file nothing is proven. The file of another ring is
