@@ -174,6 +174,20 @@ uint32_t Crc32c(absl::string_view bytes) {
   return static_cast<uint32_t>(absl::ComputeCrc32c(bytes));
 }
 
+// Returns true if the fields do not contradict each other. `covered_bytes` is
+// the number of bytes that the checksum covers.
+bool IsConsistent(const MetadataPayload& packed, size_t covered_bytes) {
+  return packed.fixed_bytes >= sizeof packed &&
+         packed.fixed_bytes <= covered_bytes && IsLineFormat(packed.format) &&
+         packed.first_position <= packed.end_position &&
+         packed.listed_gaps <=
+             std::min<uint64_t>(packed.gap_count, kMaxFrameGaps) &&
+         (packed.listed_gaps == 0 || packed.gap_bytes >= sizeof(PackedGap)) &&
+         (covered_bytes - packed.fixed_bytes) /
+                 std::max<size_t>(packed.gap_bytes, 1) >=
+             packed.listed_gaps;
+}
+
 }  // namespace
 
 RingId RingIdOf(const RingHeader& header) {
@@ -233,24 +247,6 @@ std::string EncodeMetadataFrame(const FrameMetadata& metadata) {
                &out);
   return out;
 }
-
-namespace {
-
-// Returns true if the fields do not contradict each other. `covered_bytes` is
-// the number of bytes that the checksum covers.
-bool IsConsistent(const MetadataPayload& packed, size_t covered_bytes) {
-  return packed.fixed_bytes >= sizeof packed &&
-         packed.fixed_bytes <= covered_bytes && IsLineFormat(packed.format) &&
-         packed.first_position <= packed.end_position &&
-         packed.listed_gaps <=
-             std::min<uint64_t>(packed.gap_count, kMaxFrameGaps) &&
-         (packed.listed_gaps == 0 || packed.gap_bytes >= sizeof(PackedGap)) &&
-         (covered_bytes - packed.fixed_bytes) /
-                 std::max<size_t>(packed.gap_bytes, 1) >=
-             packed.listed_gaps;
-}
-
-}  // namespace
 
 absl::StatusOr<FrameMetadata> DecodeMetadataPayload(absl::string_view payload) {
   if (payload.size() < sizeof kMetadataMagic ||
@@ -372,7 +368,8 @@ absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
   }
   const auto packed = StructAt<CursorState>(state, 0);
   if (!IsLineFormat(packed.format) || ~packed.segment_number == 0 ||
-      packed.frame_offset > packed.segment_bytes) {
+      packed.frame_offset > packed.segment_bytes ||
+      packed.first_position > packed.end_position) {
     return absl::DataLossError("segment cursor: contradictory fields");
   }
   SegmentCursor cursor;
@@ -391,8 +388,12 @@ absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
 
 absl::StatusOr<SegmentCursor> DecodeSegmentCursor(const PersistCursor& cursor) {
   static_assert(sizeof cursor.state >= sizeof(CursorState));
-  return DecodeSegmentCursor(absl::string_view(
+  const auto decoded = DecodeSegmentCursor(absl::string_view(
       reinterpret_cast<const char*>(cursor.state), cursor.state_bytes));
+  if (decoded.ok() && decoded->open_frame.end_position > cursor.end_position) {
+    return absl::DataLossError("segment cursor: its frame ends above it");
+  }
+  return decoded;
 }
 
 }  // namespace ringlog

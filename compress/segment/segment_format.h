@@ -164,7 +164,8 @@ struct SegmentCursor {
 std::string EncodeSegmentCursor(const SegmentCursor& cursor);
 // Decodes the state of a persist cursor. Requires: the caller has checked the
 // cursor's checksum. Ignores fields that a later minor version added.
-//   DataLoss:      no such state
+//   DataLoss:      no such state, or its fields contradict each other, or those
+//                  of the cursor
 //   Unimplemented: a state of a later major version
 absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state);
 absl::StatusOr<SegmentCursor> DecodeSegmentCursor(const PersistCursor& cursor);

@@ -336,6 +336,21 @@ TEST(SegmentCursorTest, RejectsInvalidCursors) {
   SegmentCursor cursor = MakeCursor();
   cursor.frame_offset = cursor.segment_bytes + 1;
   EXPECT_FALSE(DecodeSegmentCursor(EncodeSegmentCursor(cursor)).ok());
+  cursor = MakeCursor();
+  cursor.open_frame.first_position = cursor.open_frame.end_position + 1;
+  EXPECT_FALSE(DecodeSegmentCursor(EncodeSegmentCursor(cursor)).ok());
+}
+
+TEST(SegmentCursorTest, RejectsOpenFrameAboveThePersistCursor) {
+  const std::string state = EncodeSegmentCursor(MakeCursor());
+  PersistCursor cursor = {};
+  std::memcpy(cursor.state, state.data(), state.size());
+  cursor.state_bytes = static_cast<uint32_t>(state.size());
+  cursor.end_position = MakeCursor().open_frame.end_position;
+  EXPECT_TRUE(DecodeSegmentCursor(cursor).ok());
+  cursor.end_position -= 1;
+  EXPECT_EQ(DecodeSegmentCursor(cursor).status().code(),
+            absl::StatusCode::kDataLoss);
 }
 
 TEST(FrameSummaryTest, AddCombinesBothSummaries) {
