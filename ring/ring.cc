@@ -295,7 +295,7 @@ void Ring::PublishCursor(uint64_t end_position, absl::string_view state) {
   cursor.end_position = end_position;
   cursor.state_bytes =
       static_cast<uint32_t>(std::min(state.size(), sizeof cursor.state));
-  std::memcpy(cursor.state, state.data(), cursor.state_bytes);
+  state.copy(reinterpret_cast<char*>(cursor.state), cursor.state_bytes);
   cursor.crc32c = PersistCursorChecksum(slots_.seed(), cursor);
   // Death here: recovery uses the other cursor, which is intact.
   std::memcpy(&live_->cursor[1 - valid], &cursor, sizeof cursor);

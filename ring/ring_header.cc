@@ -6,19 +6,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "ringlog/ring/copy_out.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
 namespace {
-
-// Copies a trivially copyable struct out of bytes of any alignment. Fields
-// beyond the end of `bytes` are zero.
-template <typename T>
-T CopyOut(absl::string_view bytes) {
-  T value = {};
-  std::memcpy(&value, bytes.data(), std::min(bytes.size(), sizeof value));
-  return value;
-}
 
 bool IsPowerOfTwo(uint64_t n) { return n != 0 && (n & (n - 1)) == 0; }
 

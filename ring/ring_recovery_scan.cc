@@ -1,25 +1,16 @@
 // The part of RingRecovery that computes which positions were in use.
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "ringlog/ring/copy_out.h"
 #include "ringlog/ring/ring_header.h"
 #include "ringlog/ring/ring_recovery.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
 namespace {
-
-// Copies a struct out of `bytes`. Missing bytes are zero.
-template <typename T>
-T CopyOut(absl::string_view bytes) {
-  T value = {};
-  if (bytes.empty()) return value;
-  std::memcpy(&value, bytes.data(), std::min(bytes.size(), sizeof value));
-  return value;
-}
 
 bool IsIntact(const ClassifiedSlot& slot) {
   return slot.slot_class == SlotClass::kPart ||

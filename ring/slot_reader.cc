@@ -2,22 +2,13 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <limits>
 
+#include "ringlog/ring/copy_out.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
 namespace {
-
-// Copies a slot's header out of bytes of any alignment. Missing bytes are zero.
-SlotHeader HeaderOf(absl::string_view slot) {
-  SlotHeader header = {};
-  // An absent slot of a truncated file has no address.
-  if (slot.empty()) return header;
-  std::memcpy(&header, slot.data(), std::min(slot.size(), sizeof header));
-  return header;
-}
 
 size_t PayloadBytes(const SlotHeader& header) {
   return size_t{header.head_bytes} + header.body_bytes;
@@ -46,7 +37,7 @@ SlotGeometry GeometryOf(const RingHeader& header) {
 ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
                             const SlotGeometry& geometry, absl::crc32c_t seed) {
   ClassifiedSlot result;
-  const SlotHeader header = HeaderOf(slot);
+  const SlotHeader header = CopyOut<SlotHeader>(slot);
   if (header.word == 0) return result;
   result.position = WordPosition(header.word);
   if ((result.position & (geometry.slot_count - 1)) != index) {
@@ -92,7 +83,7 @@ ClassifiedSlot ClassifySlot(absl::string_view slot, uint64_t index,
 std::optional<uint64_t> ContentPosition(absl::string_view slot,
                                         const SlotGeometry& geometry,
                                         absl::crc32c_t seed) {
-  const SlotHeader header = HeaderOf(slot);
+  const SlotHeader header = CopyOut<SlotHeader>(slot);
   if (header.position == 0 || header.position > kMaxPosition ||
       !ChecksumMatches(header, slot, geometry, seed)) {
     return std::nullopt;
