@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -36,6 +37,16 @@ constexpr absl::Duration kRotateTimeout = absl::Seconds(10);
 Severity ToSeverity(absl::LogSeverity severity) {
   return static_cast<Severity>(absl::NormalizeLogSeverity(severity));
 }
+
+// In debug builds, Abseil looks for deadlocks at each lock of a mutex, under a
+// lock of its own. If another thread has that lock during fork(2), nothing
+// unlocks it in the child, whose first LOG() would wait forever.
+void IgnoreDeadlocks() {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+}
+
+[[maybe_unused]] const bool kChildrenIgnoreDeadlocks =
+    pthread_atfork(nullptr, nullptr, &IgnoreDeadlocks) == 0;
 
 // Keeps the log of the parent until the end of the process. It cannot be
 // destroyed, because threads of the parent may have been using it. The list

@@ -63,7 +63,8 @@ enum class RingStorage;
 // child cannot create its ring, it logs into memory, as with Install(), and
 // stderr reports that. No record of the parent is lost or duplicated,
 // whatever its threads are doing. Abseil keeps reporting the parent's thread id
-// for the first thread of a child.
+// for the first thread of a child. In debug builds, Abseil's mutexes report no
+// deadlocks in a child, because looking for them could stop its LOG().
 //
 // A child of vfork() must not log, because it runs in the memory of its parent.
 // A child of a bare clone(2) must not log, because the C library does not
