@@ -347,6 +347,21 @@ TEST_F(FlusherTest, DeletedDirectoryIsCreatedAgain) {
   EXPECT_THAT(AllText(directory), EndsWith("] two\n"));
 }
 
+// Another user can make a file with this name, which the process may not
+// delete. Here it is a directory, which unlink(2) does not delete.
+TEST_F(FlusherTest, SymlinkIsMadeAlthoughItsTemporaryNameIsTaken) {
+  const std::string link = directory_ + "/program.current.zst";
+  std::filesystem::create_directory(
+      absl::StrCat(directory_, "/.program.current.zst.", getpid()));
+  MakeRing(64);
+  auto flusher = StartFlusher(ring_.get(), Options());
+  Append("one");
+  ASSERT_TRUE(flusher->Stop().ok());
+  EXPECT_EQ(absl::StrCat(directory_, "/",
+                         std::filesystem::read_symlink(link).string()),
+            FilesIn(directory_, ".log.zst").at(0));
+}
+
 TEST_F(FlusherTest, FileWithNameOfSymlinkStays) {
   WriteFile(directory_ + "/program.current.zst", "a user's");
   MakeRing(64);

@@ -25,21 +25,21 @@ namespace {
 
 // Points the symlink at `path` to the file `target` in its directory, by a
 // rename, so that it is never missing. Returns false if another file stays
-// there or under the temporary name: one that is no symlink, or that this
-// process may not replace.
+// there: one that is no symlink, or that this process may not replace.
 // The symlink only serves people, so other errors are ignored.
 bool UpdateCurrentLink(const std::string& path, const std::string& target) {
   struct stat st;
   if (lstat(path.c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) return false;
-  const std::string temporary =
+  std::string temporary =
       absl::StrCat(Dirname(path), "/.", Basename(path), ".", getpid());
-  int attempts = 2;  // another log of this process may use the same name
-  do {
-    unlink(temporary.c_str());
-    if (symlink(target.c_str(), temporary.c_str()) == 0) break;
+  unlink(temporary.c_str());  // of a process that was killed
+  if (symlink(target.c_str(), temporary.c_str()) != 0) {
     if (errno != EEXIST) return true;
-  } while (--attempts > 0);
-  if (attempts == 0) return false;
+    // Another log of this process, or another user, has the name. Not the first
+    // choice, because no process would delete it after a kill.
+    absl::StrAppend(&temporary, ".", absl::Hex(NewNameSalt()));
+    if (symlink(target.c_str(), temporary.c_str()) != 0) return true;
+  }
   if (rename(temporary.c_str(), path.c_str()) == 0) return true;
   const int error = errno;
   unlink(temporary.c_str());

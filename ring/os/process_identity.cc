@@ -106,13 +106,16 @@ bool MayBeAlive(const ProcessIdentity& process) {
   }
   // kill() interprets ids below 1 as process groups.
   if (process.process_id < 1 ||
-      process.process_id > std::numeric_limits<pid_t>::max() ||
-      (kill(static_cast<pid_t>(process.process_id), 0) != 0 &&
-       errno == ESRCH)) {
+      process.process_id > std::numeric_limits<pid_t>::max()) {
     return false;
   }
+  const int error =
+      kill(static_cast<pid_t>(process.process_id), 0) == 0 ? 0 : errno;
+  if (error == ESRCH) return false;
   const ProcessStat stat = ReadStat(absl::StrCat(process.process_id));
   if (IsZombie(stat)) return false;
+  const bool is_hidden = stat.state == 0 && ReadStat("self").state != 0;
+  if (error == EPERM && is_hidden && process.start_ticks != 0) return false;
   return process.start_ticks == 0 || stat.start_ticks == 0 ||
          stat.start_ticks == process.start_ticks;
 }

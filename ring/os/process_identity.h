@@ -29,11 +29,14 @@ struct ProcessIdentity {
 // because the result differs after fork().
 ProcessIdentity CurrentProcess();
 
-// Returns false if `process` has certainly ended:
+// Returns false if `process` has ended:
 //  - it belongs to another boot,
 //  - no process has its id,
-//  - the process with its id started at another time, or
-//  - the process with its id is a zombie.
+//  - the process with its id started at another time,
+//  - the process with its id is a zombie, or
+//  - the process with its id belongs to another user, and the mount option
+//    hidepid of /proc hides it. (It may be `process`, if that has changed its
+//    user.)
 // Not reliable for a process of another pid namespace, so callers must also
 // check the ring's lock.
 bool MayBeAlive(const ProcessIdentity& process);

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -149,6 +150,39 @@ TEST(ProcessIdentityTest, ReusedIdIsAnotherProcess) {
   ProcessIdentity before = child.identity();
   before.start_ticks -= 1;
   EXPECT_FALSE(MayBeAlive(before));
+}
+
+// The mount option hidepid of /proc hides the start times of other users'
+// processes.
+TEST(ProcessIdentityTest, HiddenProcessOfAnotherUserIsAnotherProcess) {
+  constexpr int kNotAllowed = 2;
+  constexpr uid_t kOtherUser = 12345;
+  for (const char* option : {"hidepid=1", "hidepid=2"}) {
+    Child child;
+    ProcessIdentity before = child.identity();
+    before.start_ticks -= 1;
+    const pid_t other = fork();
+    if (other == 0) {
+      if (unshare(CLONE_NEWNS) != 0 ||
+          mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0 ||
+          mount("proc", "/proc", "proc", 0, option) != 0 ||
+          setresuid(kOtherUser, kOtherUser, kOtherUser) != 0) {
+        _exit(kNotAllowed);
+      }
+      const bool is_hidden =
+          access(absl::StrCat("/proc/", child.pid(), "/stat").c_str(), R_OK) !=
+          0;
+      _exit(is_hidden && !MayBeAlive(before) && MayBeAlive(CurrentProcess())
+                ? 0
+                : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(other, &status, 0), other);
+    if (WEXITSTATUS(status) == kNotAllowed) {
+      GTEST_SKIP() << "may not mount /proc for another user";
+    }
+    EXPECT_EQ(status, 0) << option;
+  }
 }
 
 TEST(ProcessIdentityTest, ProcessOfAnotherBootIsDead) {
