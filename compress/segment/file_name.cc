@@ -15,6 +15,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "ringlog/compress/line/utc_time.h"
 
@@ -129,6 +130,17 @@ std::string SegmentFileName(const RingHeader& header,
   return SegmentFileName(header, cursor.segment_number,
                          cursor.segment_open_time_ns, cursor.format,
                          cursor.name_salt);
+}
+
+std::string WithNameSalt(absl::string_view basename, uint32_t salt) {
+  const ParsedFileName parsed = ParseFileName(basename);
+  if (parsed.kind != FileKind::kSegment) return std::string(basename);
+  const std::string end =
+      absl::StrCat(NumberPart(parsed.segment_number, parsed.salt),
+                   SegmentSuffix(parsed.format));
+  return absl::StrCat(absl::StripSuffix(basename, end),
+                      NumberPart(parsed.segment_number, salt),
+                      SegmentSuffix(parsed.format));
 }
 
 std::string SymlinkName(const RingHeader& header) {

@@ -40,6 +40,10 @@ std::string SegmentFileName(const RingHeader& header, uint64_t segment_number,
                             int64_t open_time_ns, LineFormat format,
                             uint32_t salt = 0);
 
+// Returns the segment name `basename` with `salt` in place of its own salt. Any
+// other name is returned unchanged.
+std::string WithNameSalt(absl::string_view basename, uint32_t salt);
+
 // Returns a random salt, never 0. Other users cannot predict it. (If the system
 // has no random numbers yet, shortly after its start, it comes from the clock.)
 uint32_t NewNameSalt();

@@ -59,6 +59,21 @@ TEST(FileNameTest, CursorNamesItsSegment) {
   }
 }
 
+TEST(FileNameTest, SaltReplacesTheSaltOfASegmentOnly) {
+  const RingHeader header = MakeHeader("program", "host");
+  for (const LineFormat format : {LineFormat::kText, LineFormat::kJson}) {
+    const std::string name = SegmentFileName(header, 7, kTime, format, 9);
+    for (const uint32_t salt : {0u, 1u}) {
+      EXPECT_EQ(
+          WithNameSalt(SegmentFileName(header, 7, kTime, format, salt), 9),
+          name);
+    }
+    EXPECT_EQ(WithNameSalt(name, 0), SegmentFileName(header, 7, kTime, format));
+  }
+  EXPECT_EQ(WithNameSalt(RingFileName(header), 9), RingFileName(header));
+  EXPECT_EQ(WithNameSalt("a.log.zst", 9), "a.log.zst");
+}
+
 TEST(FileNameTest, ReplacesHostileBytes) {
   EXPECT_EQ(RingFileName(MakeHeader("../../etc/x", "a.b\n c")),
             "______etc_x.a_b__c.20261124-030304.12345.0f3a9c1b.ring");

@@ -9,15 +9,18 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/tools/command/recover_output.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/inputs.h"
 
 namespace ringlog {
 
-// Decides which source may use a name. A user who may read a segment can forge
-// a ring from which recovery makes a segment with the same name.
+// Decides which source may use a name. A user who may write to the directory of
+// a ring can make a file with the name of the segment that recovery makes from
+// the ring. A user who may read a segment can also forge a ring from which
+// recovery makes a segment with the same name, ring id and number.
 //
 // Thread-compatible.
 class OutputNames {
@@ -27,21 +30,36 @@ class OutputNames {
   void AddInputs(const std::vector<FoundSegment>& segments,
                  const RecoverOutput& output);
 
-  // Checks that a segment made from `source`, a ring or a segment, may have the
-  // name.
-  //   AlreadyExists: a segment with the name was moved; or a segment of another
-  //                  user in the inputs has the name, unless the user of
-  //                  `source` may decide about that segment, and not the
-  //                  reverse (IsTrusted())
-  absl::Status Check(const std::string& name, const InputFile& source) const;
+  // Returns the name of a segment with `identity` that was made from `source`,
+  // a ring or a segment: `name`, unless another segment has it. It is another
+  // one's if a segment from another source was moved; or if a segment of
+  // another user in the inputs has the name, unless the user of `source` may
+  // decide about that segment, and not the reverse (IsTrusted()).
+  //
+  // The name then gets a salt, the same one in each run, which only a reader
+  // of the ring id can compute.
+  //   AlreadyExists: the other segment has the same ring id and number, or its
+  //                  name is not that of a segment
+  absl::StatusOr<std::string> NameFor(const std::string& name,
+                                      const SegmentIdentity& identity,
+                                      const InputFile& source) const;
 
   // Notes that a segment made from the source at `path` is in the output.
-  void AddMoved(const std::string& name, const std::string& path);
+  void AddMoved(const std::string& name, const SegmentIdentity& identity,
+                const std::string& path);
 
  private:
-  // Paths of segments by owner, by name.
-  std::map<std::string, std::map<uid_t, std::string>> inputs_;
-  std::map<std::string, std::string> moved_;  // paths of sources by name
+  struct Segment {
+    std::string path;  // of a segment in the inputs, or of a source
+    SegmentIdentity identity;
+  };
+
+  const Segment* OtherWithName(const std::string& name,
+                               const InputFile& source) const;
+
+  // Segments by owner, by name.
+  std::map<std::string, std::map<uid_t, Segment>> inputs_;
+  std::map<std::string, Segment> moved_;  // by name
 };
 
 }  // namespace ringlog

@@ -117,12 +117,12 @@ class Recovery {
       return absl::OkStatus();
     }
     if (!ring.ok()) return ring.status();
-    const absl::StatusOr<SegmentCursor> cursor =
-        DecodeCursorState(ring->ring->summary().cursor);
+    const RingSummary& summary = ring->ring->summary();
+    const auto cursor = DecodeCursorState(summary.cursor);
     if (!cursor.ok()) return cursor.status();
-    Segments segments = sources_.TakeSegments(found);
-    if (!was_refreshed_ &&
-        MayLackSegments(RingFactsOf(ring->ring->summary()), segments)) {
+    const RingFacts facts = RingFactsOf(summary);
+    Segments segments = sources_.TakeSegments(found, summary.header, facts);
+    if (!was_refreshed_ && MayLackSegments(facts, segments)) {
       sources_.PutBack(found, std::move(segments));
       postponed_.push_back(&found);
       return absl::OkStatus();
@@ -256,12 +256,15 @@ class Recovery {
           known == sources.end() ? from.path : known->second.path;
       segments.push_back(**std::move(segment));
     }
-    for (const Staging::Segment& segment : segments) {
-      if (absl::Status s = names_.Check(segment.name, from); !s.ok()) return s;
+    for (Staging::Segment& segment : segments) {
+      const absl::StatusOr<std::string> name =
+          names_.NameFor(segment.name, segment.content.identity, from);
+      if (!name.ok()) return name.status();
+      if (absl::Status s = staging->Rename(*name, &segment); !s.ok()) return s;
     }
     if (absl::Status s = staging->MoveToOutput(&segments); !s.ok()) return s;
     for (const Staging::Segment& segment : segments) {
-      names_.AddMoved(segment.name, from.path);
+      names_.AddMoved(segment.name, segment.content.identity, from.path);
       PrintSegment(output_->directory()->PathOf(segment.name), segment.content);
     }
     return absl::OkStatus();

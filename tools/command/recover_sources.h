@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "ringlog/compress/recovery/leftover_file.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/decode/found_files.h"
@@ -59,6 +60,11 @@ class RecoverSources {
   const std::vector<FoundSegment>& segments() const { return files_.segments; }
 
   // Removes and returns the segments that belong to `ring`, sorted by number.
+  // `header` and `facts` are those of the ring now; the second form takes those
+  // of the moment when the ring was found.
+  std::vector<FoundSegment> TakeSegments(const FoundRing& ring,
+                                         const RingHeader& header,
+                                         const RingFacts& facts);
   std::vector<FoundSegment> TakeSegments(const FoundRing& ring);
   // Reverses TakeSegments().
   void PutBack(const FoundRing& ring, std::vector<FoundSegment> segments);
@@ -78,7 +84,8 @@ class RecoverSources {
  private:
   void FindRing(const InputFile& input, const std::string& output);
   void IdentifyRebuiltRings();
-  bool IsKnown(const FoundRing& ring, const RingHeader& header);
+  bool IsKnown(const FoundRing& ring, const RingHeader& header,
+               const RingFacts& facts);
   bool IsCopy(const FoundRing& ring);
   void FinishSearch();
   void ReportUnknown(const FoundSegment& segment);

@@ -99,6 +99,15 @@ absl::Status Staging::WithPaths(const absl::Status& status) const {
                                                         status.message())));
 }
 
+absl::Status Staging::Rename(const std::string& name, Segment* segment) {
+  if (name == segment->name) return absl::OkStatus();
+  if (absl::Status s = directory_.Rename(segment->name, name); !s.ok()) {
+    return s;
+  }
+  segment->name = name;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Staging::Place> Staging::CheckPlace(mode_t staged_mode,
                                                    Segment* segment) {
   Directory* const output = output_->directory();

@@ -47,6 +47,9 @@ class Staging {
     SegmentIndex content;
     bool is_damaged = false;  // some of its records are lost
   };
+  // Gives the segment another name. Errors are those of rename(2).
+  absl::Status Rename(const std::string& name, Segment* segment);
+
   // Moves the segments from this directory into the output. For each segment:
   //
   //   - If the output has the same segment, intact, and the staged one is

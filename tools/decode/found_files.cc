@@ -63,8 +63,12 @@ bool FoundFiles::NextRing(InputFile* ring) {
 }
 
 absl::Status FoundFiles::AddRing(const InputFile& input,
-                                 const RingHeader& header, bool is_rebuilt) {
-  if (rings.Add(input, header, is_rebuilt)) return absl::OkStatus();
+                                 const RingHeader& header, bool is_rebuilt,
+                                 const RingFacts& facts) {
+  if (rings.Add(input, header, is_rebuilt)) {
+    rings.SetCursor(input.path, header, facts);
+    return absl::OkStatus();
+  }
   return absl::ResourceExhaustedError(
       absl::StrCat("more than ", KnownRings::kMaxRingsOfId, " rings of user ",
                    input.owner, " have ids that begin with ",
@@ -76,6 +80,7 @@ absl::Status FoundFiles::AddRing(const InputFile& input,
 // memory changes nothing.
 SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of,
                                         bool notes_copies) {
+  rings.FindWriters(segments);
   SegmentsByRing taken;
   std::vector<FoundSegment> rest;
   std::vector<std::vector<FoundSegment>*> places;
@@ -86,14 +91,17 @@ SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of,
     ++counts[places.back()];
   }
   for (const auto& [place, count] : counts) place->reserve(count);
+  rest.reserve(segments.size());
   for (size_t i = 0; i < segments.size(); ++i) {
     places[i]->push_back(std::move(segments[i]));
   }
   segments = std::move(rest);
   for (auto& [ring, its] : taken) {
-    const uid_t owner = rings.FileOwnerOf(ring);
-    SortByNumber(owner, &its);
-    const ForeignCopies copies = RemoveForeignCopies(owner, &its);
+    const auto writer_of = [this, &ring = ring](const FoundSegment& segment) {
+      return rings.WriterOf(ring, segment);
+    };
+    SortByNumber(writer_of, &its);
+    const ForeignCopies copies = RemoveForeign(writer_of, &its, &segments);
     if (!notes_copies || copies.count == 0) continue;
     WithinMemory([&, &ring = ring] { NoteCopies(ring, copies); }).IgnoreError();
   }

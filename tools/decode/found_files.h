@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/tools/decode/found_segment.h"
 #include "ringlog/tools/decode/inputs.h"
@@ -54,15 +55,16 @@ class FoundFiles {
   //      segments with lower numbers.
   void RefreshKnown();
 
-  // Adds a ring to `rings`, if it was not added yet.
+  // Adds a ring to `rings`, if it was not added yet, and stores its cursor.
   //   ResourceExhausted: there are too many with its id, see KnownRings::Add()
   absl::Status AddRing(const InputFile& input, const RingHeader& header,
-                       bool is_rebuilt);
+                       bool is_rebuilt, const RingFacts& facts);
 
   // Moves the segments that belong to the rings at the paths `of` out of
-  // `segments`, in one pass. Sorts those of each ring by number. Drops those
-  // with the number of a segment of the ring's user: other users may have made
-  // them to take the names. Notes that, once for each ring, if `notes_copies`.
+  // `segments`, in one pass, but not foreign ones (Writer). Sorts those of each
+  // ring by number. Drops foreign ones with the number of another one: their
+  // users may have made them to take the names. Notes that, once for each ring,
+  // if `notes_copies`.
   SegmentsByRing TakeSegments(const std::set<std::string>& of,
                               bool notes_copies = false);
   // Reverses TakeSegments(), but for dropped segments. A lack of memory changes

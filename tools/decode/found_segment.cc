@@ -16,7 +16,6 @@
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/file_name.h"
-#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header_scan.h"
 
@@ -131,10 +130,10 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id) {
          segment.input.name.ring_id_prefix == RingIdPrefix(id);
 }
 
-void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments) {
-  const auto rank = [owner](const FoundSegment& segment) {
+void SortByNumber(WriterOf writer_of, std::vector<FoundSegment>* segments) {
+  const auto rank = [writer_of](const FoundSegment& segment) {
     return std::make_tuple(segment.identity.number, !segment.status.ok(),
-                           segment.input.owner != owner, !segment.has_metadata);
+                           writer_of(segment), !segment.has_metadata);
   };
   std::stable_sort(segments->begin(), segments->end(),
                    [&](const FoundSegment& a, const FoundSegment& b) {
@@ -142,24 +141,27 @@ void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments) {
                    });
 }
 
-ForeignCopies RemoveForeignCopies(uid_t owner,
-                                  std::vector<FoundSegment>* segments) {
-  ForeignCopies removed;
-  std::optional<uint64_t> own;  // the last number of `owner`
+ForeignCopies RemoveForeign(WriterOf writer_of,
+                            std::vector<FoundSegment>* segments,
+                            std::vector<FoundSegment>* rest) {
+  ForeignCopies dropped;
+  std::optional<uint64_t> own;  // the last number that is not only foreign
   const auto end = std::remove_if(
       segments->begin(), segments->end(), [&](FoundSegment& segment) {
         const uint64_t number = segment.identity.number;
-        if (segment.input.owner == owner && segment.status.ok()) own = number;
-        if (IsTrusted(segment.input.owner, owner) || own != number) {
+        if (writer_of(segment) != Writer::kForeign) {
+          if (segment.status.ok()) own = number;
           return false;
         }
-        if (removed.count++ == 0) {
-          removed.first_path = std::move(segment.input.path);
+        if (own != number) {
+          rest->push_back(std::move(segment));
+        } else if (dropped.count++ == 0) {
+          dropped.first_path = std::move(segment.input.path);
         }
         return true;
       });
   segments->erase(end, segments->end());
-  return removed;
+  return dropped;
 }
 
 std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
@@ -183,7 +185,7 @@ std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
   *segments = std::move(taken.back());
   taken.pop_back();
   for (std::vector<FoundSegment>& group : taken) {
-    SortByNumber(group.front().input.owner, &group);
+    SortByNumber([](const FoundSegment&) { return Writer::kOwner; }, &group);
   }
   return taken;
 }
@@ -223,13 +225,20 @@ bool MayInspectAgain(const FoundSegment& segment) {
   return !is_lasting || !(StampOf(segment.input.path) == segment.stamp);
 }
 
-absl::StatusOr<std::unique_ptr<SegmentReader>> OpenFoundSegment(
-    const std::string& path, uid_t owner, uint64_t limit_bytes) {
+absl::StatusOr<SegmentFile> OpenFoundFile(const std::string& path,
+                                          uid_t owner) {
   absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
-  if (!file.ok()) return file.status();
+  if (!file.ok()) return file;
   const absl::StatusOr<struct stat> st = file->Stat();
   if (!st.ok()) return st.status();
   if (absl::Status s = CheckOwner(owner, st->st_uid); !s.ok()) return s;
+  return file;
+}
+
+absl::StatusOr<std::unique_ptr<SegmentReader>> OpenFoundSegment(
+    const std::string& path, uid_t owner, uint64_t limit_bytes) {
+  absl::StatusOr<SegmentFile> file = OpenFoundFile(path, owner);
+  if (!file.ok()) return file.status();
   return SegmentReader::Open(*std::move(file), limit_bytes);
 }
 

@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/compress/segment/segment_reader.h"
 #include "ringlog/ring/os/file_identity.h"
@@ -51,8 +53,12 @@ struct FoundSegment {
 // user of this process.
 bool IsTrusted(uid_t owner, uid_t other);
 
-// Opens a segment that belonged to `owner` when it was found. Errors are those
-// of SegmentReader::Open() and CheckOwner().
+// Opens a file that belonged to `owner` when it was found. Errors are those of
+// SegmentFile::Open(), fstat(2) and CheckOwner().
+absl::StatusOr<SegmentFile> OpenFoundFile(const std::string& path, uid_t owner);
+
+// Does the same, and reads the beginning. Errors are those of OpenFoundFile()
+// and SegmentReader::Open().
 absl::StatusOr<std::unique_ptr<SegmentReader>> OpenFoundSegment(
     const std::string& path, uid_t owner, uint64_t limit_bytes = kWholeFile);
 
@@ -75,21 +81,31 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id);
 std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
     std::vector<FoundSegment>* segments);
 
-// Sorts the segments by number. Of those with one number, those that can be
-// read come first; then those of user `owner`; then those with metadata.
-void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments);
+// The user who owns a segment of a ring.
+enum class Writer {
+  kOwner,    // the owner of the ring
+  kTrusted,  // a user who may have written it, or a copy of it
+  kForeign,  // a user who can only have forged it
+};
+using WriterOf = absl::FunctionRef<Writer(const FoundSegment&)>;
+
+// Sorts the segments of a ring by number. Of those with one number, those that
+// can be read come first; then those of the ring's owner; then those of trusted
+// users; then those with metadata.
+void SortByNumber(WriterOf writer_of, std::vector<FoundSegment>* segments);
 
 struct ForeignCopies {
   size_t count = 0;
   std::string first_path;
 };
 
-// Removes each segment of a user who is not trusted, if user `owner` has one
-// with its number that can be read. Trusted are `owner`, root and the user of
-// this process: their copies may have other records, so they stay. Allocates no
-// memory. Requires: SortByNumber() has sorted them with this owner.
-ForeignCopies RemoveForeignCopies(uid_t owner,
-                                  std::vector<FoundSegment>* segments);
+// Removes foreign segments. Drops those with the number of another segment that
+// can be read, because they may be copies of it, and moves the others to the
+// end of `rest`. Allocates no memory if `rest` has room for all.
+// Requires: SortByNumber() has sorted them with the same `writer_of`.
+ForeignCopies RemoveForeign(WriterOf writer_of,
+                            std::vector<FoundSegment>* segments,
+                            std::vector<FoundSegment>* rest);
 
 // Returns the id of the ring `ring`, whose header was rebuilt. Only the CRC-32C
 // of `rebuilt` is right, so:

@@ -157,8 +157,8 @@ void Planner::Identify(std::vector<ReadRing>* rings) {
       image.SetRingId(IdOfRebuiltRing(RingIdOf(image.header()), ring.input,
                                       files_.segments));
     }
-    const absl::Status added =
-        files_.AddRing(ring.input, image.header(), image.header_is_rebuilt());
+    const absl::Status added = files_.AddRing(
+        ring.input, image.header(), image.header_is_rebuilt(), image.facts());
     if (!added.ok()) ring.image = added;
   }
 }
@@ -378,7 +378,7 @@ void Planner::AddSegmentsWithoutRing() {
     }
   }
   for (std::vector<FoundSegment>& group : groups) {
-    SortByNumber(group.front().input.owner, &group);
+    SortByNumber([](const FoundSegment&) { return Writer::kOwner; }, &group);
     SourcePlan plan;
     AddSegments(group, nullptr, &plan);
     if (!plan.segments.empty()) plans_.push_back(std::move(plan));

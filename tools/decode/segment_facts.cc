@@ -1,7 +1,5 @@
 #include "ringlog/tools/decode/segment_facts.h"
 
-#include <fcntl.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -37,7 +35,8 @@ std::vector<SegmentFacts> ReadSegmentFacts(
     const std::string& path = segments[i].input.path;
     const uint64_t number = segments[i].identity.number;
     if (need.for_proof && number >= need.first_number) {
-      absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
+      absl::StatusOr<SegmentFile> file =
+          OpenFoundFile(path, segments[i].input.owner);
       absl::StatusOr<SegmentFacts> scanned =
           file.ok() ? ScanSegment(header, *std::move(file), number,
                                   ring.cursor_end_position)
