@@ -30,7 +30,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -287,23 +286,6 @@ TEST_F(ForkTest, KeepsEachRecordOnceUnderLoad) {
     EXPECT_THAT(Recover().errors, IsEmpty());
   }
   EXPECT_THAT(FilesIn(directory_, ".ring"), IsEmpty());
-}
-
-// Two mutexes are locked in both orders. In debug builds, Abseil ends a process
-// that does so, unless the process ignores deadlocks. If it did not, its LOG()
-// could wait for a lock of a thread that only the parent has.
-TEST_F(ForkTest, ChildLooksForNoDeadlocks) {
-  EXPECT_EQ(RunChild([] {
-              absl::Mutex a, b;
-              for (absl::Mutex* first : {&a, &b}) {
-                absl::Mutex* const second = first == &a ? &b : &a;
-                first->Lock();
-                second->Lock();
-                second->Unlock();
-                first->Unlock();
-              }
-            }),
-            0);
 }
 
 TEST_F(ForkTest, SpawnedProgramsDoNotDisturbLog) {

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "ringlog/ring/copy_out.h"
+#include "ringlog/ring/fnv1a.h"
 #include "ringlog/ring/slot_word.h"
 
 namespace ringlog {
@@ -90,15 +91,6 @@ absl::StatusOr<RingHeader> ParseOne(absl::string_view bytes) {
         "invalid");
   }
   return header;
-}
-
-// Returns the 64-bit FNV-1a hash: http://www.isthe.com/chongo/tech/comp/fnv/.
-uint64_t Fnv1a(absl::string_view bytes) {
-  uint64_t hash = 14695981039346656037u;
-  for (const char c : bytes) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  }
-  return hash;
 }
 
 bool IsIntact(const PersistCursor& cursor, const RingHeader& header) {

@@ -142,8 +142,7 @@ void RollingSegmentWriter::PointCurrentLink() {
   has_reported_link_ = WarnRateLimited(absl::StrCat(
       link,
       ": cannot become the link to the current segment: a file that this "
-      "program did not make has this name, or this name with a '.' before "
-      "and the process id after it; delete it"));
+      "program did not make has this name; delete it"));
 }
 
 SegmentIdentity RollingSegmentWriter::Identity() const {

@@ -34,9 +34,9 @@ ProcessIdentity CurrentProcess();
 //  - no process has its id,
 //  - the process with its id started at another time,
 //  - the process with its id is a zombie, or
-//  - the process with its id belongs to another user, and the mount option
-//    hidepid of /proc hides it. (It may be `process`, if that has changed its
-//    user.)
+//  - the process with its id belongs to another user, and /proc does not show
+//    it, for example with the mount option hidepid. (It may be `process`, if
+//    that has changed its user, or if a security module hides it.)
 // Not reliable for a process of another pid namespace, so callers must also
 // check the ring's lock.
 bool MayBeAlive(const ProcessIdentity& process);

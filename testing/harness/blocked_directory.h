@@ -5,9 +5,12 @@
 #define RINGLOG_TESTING_HARNESS_BLOCKED_DIRECTORY_H_
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -21,10 +24,16 @@ class BlockedDirectory {
  public:
   explicit BlockedDirectory(std::string path) : path_(std::move(path)) {}
 
-  // Replaces the directory by a file. Requires: the directory is empty.
+  // Replaces the directory by a file, in one step, because a thread may create
+  // a file in the directory, or the directory, at any moment. Requires: no file
+  // in the directory counts.
   void Block() {
-    CHECK_EQ(rmdir(path_.c_str()), 0);
-    CHECK_EQ(mknod(path_.c_str(), S_IFREG | 0600, 0), 0);
+    const std::string other = path_ + ".blocked";
+    std::filesystem::remove_all(other);
+    CHECK_EQ(mknod(other.c_str(), S_IFREG | 0600, 0), 0);
+    CHECK_EQ(renameat2(AT_FDCWD, other.c_str(), AT_FDCWD, path_.c_str(),
+                       RENAME_EXCHANGE),
+             0);
   }
   // Replaces the file by an empty directory. A flusher may create the directory
   // first.

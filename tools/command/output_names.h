@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,18 +32,22 @@ class OutputNames {
                  const RecoverOutput& output);
 
   // Returns the name of a segment with `identity` that was made from `source`,
-  // a ring or a segment: `name`, unless another segment has it. It is another
-  // one's if a segment from another source was moved; or if a segment of
-  // another user in the inputs has the name, unless the user of `source` may
-  // decide about that segment, and not the reverse (IsTrusted()).
+  // a ring or a segment. This is the first name that no other segment has, of
+  // `name` and seven names with salts that depend on the identity alone; but if
+  // the output has the segment already, its name there. A name is taken if
   //
-  // The name then gets a salt, the same one in each run, which only a reader
-  // of the ring id can compute.
-  //   AlreadyExists: the other segment has the same ring id and number, or its
-  //                  name is not that of a segment
+  //   - a segment that was moved, or another segment in `output`, has it, or
+  //   - a segment of another user in the inputs has it, unless the user of
+  //     `source` may decide about that segment, and not the reverse
+  //     (IsTrusted())
+  //
+  // Only a reader of the ring id can compute the salts.
+  //   AlreadyExists: the segment that has `name` has the same ring id and
+  //                  number, or all names are taken
   absl::StatusOr<std::string> NameFor(const std::string& name,
                                       const SegmentIdentity& identity,
-                                      const InputFile& source) const;
+                                      const InputFile& source,
+                                      RecoverOutput* output) const;
 
   // Notes that a segment made from the source at `path` is in the output.
   void AddMoved(const std::string& name, const SegmentIdentity& identity,
@@ -54,8 +59,8 @@ class OutputNames {
     SegmentIdentity identity;
   };
 
-  const Segment* OtherWithName(const std::string& name,
-                               const InputFile& source) const;
+  std::optional<Segment> OtherWithName(const std::string& name,
+                                       const InputFile& source) const;
 
   // Segments by owner, by name.
   std::map<std::string, std::map<uid_t, Segment>> inputs_;

@@ -117,17 +117,18 @@ class Recovery {
       return absl::OkStatus();
     }
     if (!ring.ok()) return ring.status();
-    const RingSummary& summary = ring->ring->summary();
-    const auto cursor = DecodeCursorState(summary.cursor);
+    const auto cursor = DecodeCursorState(ring->ring->summary().cursor);
     if (!cursor.ok()) return cursor.status();
-    const RingFacts facts = RingFactsOf(summary);
-    Segments segments = sources_.TakeSegments(found, summary.header, facts);
-    if (!was_refreshed_ && MayLackSegments(facts, segments)) {
+    Segments segments = sources_.TakeSegments(found);
+    if (!was_refreshed_ &&
+        MayLackSegments(RingFactsOf(ring->ring->summary()), segments)) {
       sources_.PutBack(found, std::move(segments));
       postponed_.push_back(&found);
       return absl::OkStatus();
     }
+    Segments foreign = TakeForeign(&segments);
     const DecidedRing decided = DecideRing(*ring, &segments);
+    sources_.ReturnForeign(decided.point, std::move(foreign));
     sources_.RemoveCopies(&segments);
     ReportMissing(path, decided, segments, &report_);
     if (output_->Is(HomeOf(found, segments))) {
@@ -136,12 +137,10 @@ class Recovery {
             "a ring without headers cannot be recovered in its own directory; "
             "give another one with --out");
       }
-      absl::Status status = RecoverInOutput(path, *ring);
+      const absl::Status status = RecoverInOutput(path, *ring);
       // Another process has recovered it: its segments are in the output.
-      if (absl::IsNotFound(status) && access(path.c_str(), F_OK) != 0) {
-        return absl::OkStatus();
-      }
-      return status;
+      const bool is_gone = absl::IsNotFound(status) && FileIsGone(path);
+      return is_gone ? absl::OkStatus() : status;
     }
     return RecoverIntoOutput(found, *ring, decided, segments);
   }
@@ -257,8 +256,8 @@ class Recovery {
       segments.push_back(**std::move(segment));
     }
     for (Staging::Segment& segment : segments) {
-      const absl::StatusOr<std::string> name =
-          names_.NameFor(segment.name, segment.content.identity, from);
+      const absl::StatusOr<std::string> name = names_.NameFor(
+          segment.name, segment.content.identity, from, output_.get());
       if (!name.ok()) return name.status();
       if (absl::Status s = staging->Rename(*name, &segment); !s.ok()) return s;
     }

@@ -29,6 +29,7 @@ void ForMissingRanges(const std::vector<FoundSegment>& segments, uint64_t last,
                       Visit visit) {
   uint64_t next = segments.empty() ? 1 : segments.front().identity.number;
   for (const FoundSegment& segment : segments) {
+    if (segment.is_foreign) continue;
     const uint64_t number = segment.identity.number;
     if (next < number) visit(next, number - 1);
     next = number + 1;
@@ -95,7 +96,8 @@ bool MayLackSegments(const RingFacts& ring,
   ForMissingRanges(segments, ring.cursor.last_started_segment(),
                    [&may_lack](uint64_t, uint64_t) { may_lack = true; });
   for (const FoundSegment& segment : segments) {
-    may_lack |= !segment.status.ok() || !segment.has_metadata;
+    may_lack |=
+        !segment.is_foreign && (!segment.status.ok() || !segment.has_metadata);
   }
   return may_lack;
 }

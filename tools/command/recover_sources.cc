@@ -123,13 +123,8 @@ void RecoverSources::FindRing(const InputFile& input,
     header = Rebuild(input);
     if (header.ok()) ring.rebuilt_header = *header;
   }
-  absl::StatusOr<RingFacts> facts = RingFacts();
-  if (header.ok() && !ring.rebuilt_header) {
-    facts = RingImage::ReadFacts(input.path, input.owner, *header);
-  }
-  if (!header.ok() || !facts.ok()) {
-    report_->Unusable(input.path,
-                      header.ok() ? facts.status() : header.status());
+  if (!header.ok()) {
+    report_->Unusable(input.path, header.status());
     return;
   }
   ring.id = RingIdOf(*header);
@@ -139,7 +134,7 @@ void RecoverSources::FindRing(const InputFile& input,
       ring.segment_directory == SegmentDirectoryField(output);
   if (names_output) ring.segment_directory = output;
   if (!ring.rebuilt_header) {
-    if (!IsKnown(ring, *header, *facts) || IsCopy(ring)) return;
+    if (!IsKnown(ring, *header) || IsCopy(ring)) return;
     ring_paths_.insert(input.path);
   }
   files_.AddNearby(Dirname(input.path));
@@ -170,9 +165,7 @@ void RecoverSources::IdentifyRebuiltRings() {
       report_->Damage(ring.input.path,
                       "the header and its copy are damaged; its slots show its "
                       "content");
-      if (!IsKnown(ring, *ring.rebuilt_header, RingFacts()) || IsCopy(ring)) {
-        continue;
-      }
+      if (!IsKnown(ring, *ring.rebuilt_header) || IsCopy(ring)) continue;
       ring_paths_.insert(ring.input.path);
     }
     rings.push_back(std::move(ring));
@@ -180,11 +173,9 @@ void RecoverSources::IdentifyRebuiltRings() {
 }
 
 // Returns false, and reports the ring, if there are too many with its id.
-bool RecoverSources::IsKnown(const FoundRing& ring, const RingHeader& header,
-                             const RingFacts& facts) {
-  const absl::Status added =
-      files_.AddRing(ring.input, header,
-                     /*is_rebuilt=*/ring.rebuilt_header.has_value(), facts);
+bool RecoverSources::IsKnown(const FoundRing& ring, const RingHeader& header) {
+  const absl::Status added = files_.AddRing(
+      ring.input, header, /*is_rebuilt=*/ring.rebuilt_header.has_value());
   if (!added.ok()) report_->Unusable(ring.input.path, added);
   return added.ok();
 }
@@ -198,17 +189,6 @@ bool RecoverSources::IsCopy(const FoundRing& ring) {
                                          "another copy of the ring ", *original,
                                          "; give one of them")));
   return true;
-}
-
-std::vector<FoundSegment> RecoverSources::TakeSegments(const FoundRing& ring,
-                                                       const RingHeader& header,
-                                                       const RingFacts& facts) {
-  // Its process may have begun a segment, and died, since the ring was found.
-  // Refresh() finds that segment.
-  if (!ring.rebuilt_header) {
-    files_.rings.SetCursor(ring.input.path, header, facts);
-  }
-  return TakeSegments(ring);
 }
 
 std::vector<FoundSegment> RecoverSources::TakeSegments(const FoundRing& ring) {

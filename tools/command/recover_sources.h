@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -60,14 +61,15 @@ class RecoverSources {
   const std::vector<FoundSegment>& segments() const { return files_.segments; }
 
   // Removes and returns the segments that belong to `ring`, sorted by number.
-  // `header` and `facts` are those of the ring now; the second form takes those
-  // of the moment when the ring was found.
-  std::vector<FoundSegment> TakeSegments(const FoundRing& ring,
-                                         const RingHeader& header,
-                                         const RingFacts& facts);
   std::vector<FoundSegment> TakeSegments(const FoundRing& ring);
   // Reverses TakeSegments().
   void PutBack(const FoundRing& ring, std::vector<FoundSegment> segments);
+  // Adds foreign segments of a ring to those without a ring, as
+  // FoundFiles::ReturnForeign() does.
+  void ReturnForeign(const ResumePoint& point,
+                     std::vector<FoundSegment> foreign) {
+    files_.ReturnForeign(point, std::move(foreign));
+  }
   // Searches for segments again: a process may have begun some, or may have
   // recovered a ring, since the last search. The cost is that of all files. A
   // lack of memory loses no segment.
@@ -84,8 +86,7 @@ class RecoverSources {
  private:
   void FindRing(const InputFile& input, const std::string& output);
   void IdentifyRebuiltRings();
-  bool IsKnown(const FoundRing& ring, const RingHeader& header,
-               const RingFacts& facts);
+  bool IsKnown(const FoundRing& ring, const RingHeader& header);
   bool IsCopy(const FoundRing& ring);
   void FinishSearch();
   void ReportUnknown(const FoundSegment& segment);

@@ -259,15 +259,22 @@ TEST(RecoverTest, ForeignFileIsNeverOverwritten) {
   const std::string other_directory = CrashedDirectory(3);
   const std::string other_output = MakeTestDirectory();
   ASSERT_EQ(RunRecover(other_directory, other_output).exit_status, 0);
-  for (const std::string& foreign :
-       {std::string(), std::string("foreign"),
-        ReadFile(FilesIn(other_output, ".zst").at(0))}) {
+  for (const char* foreign : {"", "foreign"}) {
     WriteFile(path, foreign);
     const auto before = Contents(output);
     const ToolRun run = RunRecover(directory, output);
     EXPECT_EQ(run.exit_status, 2);
     EXPECT_THAT(run.err, HasSubstr(path));
     EXPECT_EQ(Contents(output), before);
+  }
+  // Another segment has the name, so the recovered one gets another name.
+  const std::string other = ReadFile(FilesIn(other_output, ".zst").at(0));
+  WriteFile(path, other);
+  for (int run = 0; run < 2; ++run) {
+    EXPECT_EQ(RunRecover(directory, output).exit_status, 0);
+    EXPECT_EQ(ReadFile(path), other);
+    EXPECT_EQ(FilesIn(output, ".zst").size(), 2u);
+    EXPECT_EQ(TextsIn(output).size(), 13u);
   }
 }
 

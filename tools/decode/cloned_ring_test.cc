@@ -295,61 +295,6 @@ InputFile FileAt(const std::string& path) {
   return file;
 }
 
-// A program that begins as root, and changes its user, has a ring of root.
-TEST(KnownRingsTest, OwnerOfTheSegmentThatTheCursorNamesIsTrusted) {
-  RingHeader header = HeaderOf(1, 1001);
-  InputFile ring = FileAt("log/root.ring");
-  ring.owner = kRoot;
-  RingFacts facts;
-  facts.cursor_state = CursorState::kIntact;
-  facts.is_of_another_boot = true;
-  facts.cursor.segment_number = 2;
-  facts.cursor.segment_bytes = 100;
-  facts.cursor.name_salt = 7;
-  const auto segment = [&](uint64_t number, uid_t owner, uint32_t salt) {
-    FoundSegment found = SegmentOf(header);
-    found.identity.number = number;
-    found.input.path =
-        "log/" + SegmentFileName(header, number, 0, LineFormat::kText, salt);
-    found.input.name = ParseFileName(Basename(found.input.path));
-    found.input.owner = owner;
-    return found;
-  };
-  const FoundSegment named = segment(2, kVictim, 7);
-  KnownRings rings;
-  rings.Add(ring, header, /*is_rebuilt=*/false);
-  EXPECT_EQ(rings.WriterOf(ring.path, named), Writer::kForeign)
-      << "the cursor is not known";
-  rings.SetCursor(ring.path, header, facts);
-  rings.FindWriters({segment(2, kAttacker, 8), named});
-  for (const uint64_t number : {1, 2, 3}) {
-    EXPECT_EQ(rings.WriterOf(ring.path, segment(number, kRoot, 0)),
-              Writer::kOwner);
-    EXPECT_EQ(rings.WriterOf(ring.path, segment(number, kVictim, 0)),
-              Writer::kTrusted);
-    EXPECT_EQ(rings.WriterOf(ring.path, segment(number, kAttacker, 0)),
-              Writer::kForeign);
-  }
-  // The attacker has a directory with a file of the same name.
-  FoundSegment elsewhere = segment(2, kAttacker, 7);
-  elsewhere.input.path = "other/" + std::string(Basename(named.input.path));
-  rings.FindWriters({elsewhere});
-  EXPECT_EQ(rings.WriterOf(ring.path, named), Writer::kTrusted);
-  EXPECT_EQ(rings.WriterOf(ring.path, elsewhere), Writer::kForeign);
-  // The ring has the records of later segments if the machine was not
-  // restarted, and any user may have written segments if the cursor is damaged.
-  facts.is_of_another_boot = false;
-  rings.SetCursor(ring.path, header, facts);
-  EXPECT_EQ(rings.WriterOf(ring.path, segment(3, kAttacker, 0)),
-            Writer::kTrusted);
-  EXPECT_EQ(rings.WriterOf(ring.path, segment(1, kAttacker, 0)),
-            Writer::kForeign);
-  facts.cursor_state = CursorState::kDamaged;
-  rings.SetCursor(ring.path, header, facts);
-  EXPECT_EQ(rings.WriterOf(ring.path, segment(1, kAttacker, 0)),
-            Writer::kTrusted);
-}
-
 // Another process may replace the file of a ring while the command reads it.
 TEST(KnownRingsTest, SegmentHasOneRingAfterReplacementOfRing) {
   const InputFile a = FileAt("log/a.ring"), b = FileAt("log/b.ring"),

@@ -63,12 +63,8 @@ bool FoundFiles::NextRing(InputFile* ring) {
 }
 
 absl::Status FoundFiles::AddRing(const InputFile& input,
-                                 const RingHeader& header, bool is_rebuilt,
-                                 const RingFacts& facts) {
-  if (rings.Add(input, header, is_rebuilt)) {
-    rings.SetCursor(input.path, header, facts);
-    return absl::OkStatus();
-  }
+                                 const RingHeader& header, bool is_rebuilt) {
+  if (rings.Add(input, header, is_rebuilt)) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat("more than ", KnownRings::kMaxRingsOfId, " rings of user ",
                    input.owner, " have ids that begin with ",
@@ -80,13 +76,13 @@ absl::Status FoundFiles::AddRing(const InputFile& input,
 // memory changes nothing.
 SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of,
                                         bool notes_copies) {
-  rings.FindWriters(segments);
   SegmentsByRing taken;
   std::vector<FoundSegment> rest;
   std::vector<std::vector<FoundSegment>*> places;
   std::map<std::vector<FoundSegment>*, size_t> counts;
   for (const FoundSegment& segment : segments) {
-    const std::string* const ring = rings.RingOf(segment, of);
+    const std::string* const ring =
+        segment.has_no_ring ? nullptr : rings.RingOf(segment, of);
     places.push_back(ring != nullptr ? &taken[*ring] : &rest);
     ++counts[places.back()];
   }
@@ -97,15 +93,26 @@ SegmentsByRing FoundFiles::TakeSegments(const std::set<std::string>& of,
   }
   segments = std::move(rest);
   for (auto& [ring, its] : taken) {
-    const auto writer_of = [this, &ring = ring](const FoundSegment& segment) {
-      return rings.WriterOf(ring, segment);
-    };
-    SortByNumber(writer_of, &its);
-    const ForeignCopies copies = RemoveForeign(writer_of, &its, &segments);
+    const uid_t owner = rings.FileOwnerOf(ring);
+    SortByNumber(owner, &its);
+    const ForeignCopies copies = RemoveForeign(owner, &its, &segments);
     if (!notes_copies || copies.count == 0) continue;
     WithinMemory([&, &ring = ring] { NoteCopies(ring, copies); }).IgnoreError();
   }
   return taken;
+}
+
+void FoundFiles::ReturnForeign(const ResumePoint& point,
+                               std::vector<FoundSegment> foreign) {
+  segments.reserve(segments.size() + foreign.size());
+  for (FoundSegment& segment : foreign) {
+    if (!point.cursor_is_damaged &&
+        segment.identity.number > point.last_segment) {
+      continue;
+    }
+    segment.has_no_ring = true;
+    segments.push_back(std::move(segment));
+  }
 }
 
 void FoundFiles::NoteCopies(const std::string& ring,

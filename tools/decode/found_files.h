@@ -55,18 +55,22 @@ class FoundFiles {
   //      segments with lower numbers.
   void RefreshKnown();
 
-  // Adds a ring to `rings`, if it was not added yet, and stores its cursor.
+  // Adds a ring to `rings`, if it was not added yet.
   //   ResourceExhausted: there are too many with its id, see KnownRings::Add()
   absl::Status AddRing(const InputFile& input, const RingHeader& header,
-                       bool is_rebuilt, const RingFacts& facts);
+                       bool is_rebuilt);
 
   // Moves the segments that belong to the rings at the paths `of` out of
-  // `segments`, in one pass, but not foreign ones (Writer). Sorts those of each
-  // ring by number. Drops foreign ones with the number of another one: their
-  // users may have made them to take the names. Notes that, once for each ring,
-  // if `notes_copies`.
+  // `segments`, in one pass. Sorts those of each ring by number, and removes
+  // those that another user may have forged (RemoveForeign()). Notes dropped
+  // ones, once for each ring, if `notes_copies`.
   SegmentsByRing TakeSegments(const std::set<std::string>& of,
                               bool notes_copies = false);
+  // Adds the foreign segments of a ring to `segments`, as those of no ring.
+  // Drops those with a number that the ring has not reached: they have nothing
+  // that the ring lacks.
+  void ReturnForeign(const ResumePoint& point,
+                     std::vector<FoundSegment> foreign);
   // Reverses TakeSegments(), but for dropped segments. A lack of memory changes
   // nothing.
   void PutBack(SegmentsByRing* taken);

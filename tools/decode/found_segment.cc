@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <tuple>
@@ -16,6 +17,7 @@
 #include "absl/crc/crc32c.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/file_name.h"
+#include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/ring/ring_header_scan.h"
 
@@ -33,6 +35,21 @@ FileStamp StampOf(const std::string& path) {
   if (stat(path.c_str(), &st) != 0) return FileStamp();
   return {FileIdentity::Of(st), st.st_size,
           st.st_mtim.tv_sec * int64_t{1000000000} + st.st_mtim.tv_nsec};
+}
+
+// The user who made a segment of a ring.
+enum class Maker {
+  kOwner,     // the owner of the ring
+  kTrusted,   // root, or the user of this process
+  kPossible,  // another user; the file has the id of the ring
+  kForeign,   // another user; only the name of the file is that of the ring
+};
+
+// `owner` is the owner of the ring.
+Maker MakerOf(const FoundSegment& segment, uid_t owner) {
+  if (segment.input.owner == owner) return Maker::kOwner;
+  if (IsTrusted(segment.input.owner, owner)) return Maker::kTrusted;
+  return segment.has_metadata ? Maker::kPossible : Maker::kForeign;
 }
 
 bool IsNamed(const FoundSegment& segment) {
@@ -130,10 +147,10 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id) {
          segment.input.name.ring_id_prefix == RingIdPrefix(id);
 }
 
-void SortByNumber(WriterOf writer_of, std::vector<FoundSegment>* segments) {
-  const auto rank = [writer_of](const FoundSegment& segment) {
+void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments) {
+  const auto rank = [owner](const FoundSegment& segment) {
     return std::make_tuple(segment.identity.number, !segment.status.ok(),
-                           writer_of(segment), !segment.has_metadata);
+                           MakerOf(segment, owner), !segment.has_metadata);
   };
   std::stable_sort(segments->begin(), segments->end(),
                    [&](const FoundSegment& a, const FoundSegment& b) {
@@ -141,27 +158,46 @@ void SortByNumber(WriterOf writer_of, std::vector<FoundSegment>* segments) {
                    });
 }
 
-ForeignCopies RemoveForeign(WriterOf writer_of,
-                            std::vector<FoundSegment>* segments,
+ForeignCopies RemoveForeign(uid_t owner, std::vector<FoundSegment>* segments,
                             std::vector<FoundSegment>* rest) {
   ForeignCopies dropped;
-  std::optional<uint64_t> own;  // the last number that is not only foreign
-  const auto end = std::remove_if(
-      segments->begin(), segments->end(), [&](FoundSegment& segment) {
-        const uint64_t number = segment.identity.number;
-        if (writer_of(segment) != Writer::kForeign) {
-          if (segment.status.ok()) own = number;
-          return false;
-        }
-        if (own != number) {
-          rest->push_back(std::move(segment));
-        } else if (dropped.count++ == 0) {
-          dropped.first_path = std::move(segment.input.path);
-        }
-        return true;
-      });
-  segments->erase(end, segments->end());
+  const FoundSegment* first = nullptr;  // the first one with its number
+  auto kept = segments->begin();
+  for (FoundSegment& segment : *segments) {
+    const Maker maker = MakerOf(segment, owner);
+    const bool is_first = first == nullptr || !first->status.ok() ||
+                          first->identity.number != segment.identity.number;
+    segment.is_foreign = maker == Maker::kForeign;
+    if (!is_first && (maker == Maker::kForeign ||
+                      (maker == Maker::kPossible &&
+                       MakerOf(*first, owner) == Maker::kOwner))) {
+      if (dropped.count++ == 0) {
+        dropped.first_path = std::move(segment.input.path);
+      }
+      continue;
+    }
+    if (!is_first && maker == Maker::kPossible &&
+        first->input.owner != segment.input.owner) {
+      segment.has_no_ring = true;
+      rest->push_back(std::move(segment));
+      continue;
+    }
+    if (&segment != &*kept) *kept = std::move(segment);
+    if (is_first && maker != Maker::kForeign) first = &*kept;
+    ++kept;
+  }
+  segments->erase(kept, segments->end());
   return dropped;
+}
+
+std::vector<FoundSegment> TakeForeign(std::vector<FoundSegment>* segments) {
+  const auto first = std::stable_partition(
+      segments->begin(), segments->end(),
+      [](const FoundSegment& segment) { return !segment.is_foreign; });
+  std::vector<FoundSegment> foreign(std::make_move_iterator(first),
+                                    std::make_move_iterator(segments->end()));
+  segments->erase(first, segments->end());
+  return foreign;
 }
 
 std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
@@ -185,7 +221,7 @@ std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
   *segments = std::move(taken.back());
   taken.pop_back();
   for (std::vector<FoundSegment>& group : taken) {
-    SortByNumber([](const FoundSegment&) { return Writer::kOwner; }, &group);
+    SortByNumber(group.front().input.owner, &group);
   }
   return taken;
 }

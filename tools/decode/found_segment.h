@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ringlog/compress/segment/segment_file.h"
@@ -46,6 +45,11 @@ struct FoundSegment {
   // Identity from the first metadata frame. Without one, only `number` is set,
   // from the file name.
   SegmentIdentity identity;
+  // Set by RemoveForeign(): a file of another user, with only the name of a
+  // segment of the ring.
+  bool is_foreign = false;
+  // No ring owns it, whatever its name and its identity are.
+  bool has_no_ring = false;
 };
 
 // Returns true if the file of user `owner` may decide about the meaning of a
@@ -81,31 +85,34 @@ bool BelongsTo(const FoundSegment& segment, const RingId& id);
 std::vector<std::vector<FoundSegment>> TakeSegmentsByProcess(
     std::vector<FoundSegment>* segments);
 
-// The user who owns a segment of a ring.
-enum class Writer {
-  kOwner,    // the owner of the ring
-  kTrusted,  // a user who may have written it, or a copy of it
-  kForeign,  // a user who can only have forged it
-};
-using WriterOf = absl::FunctionRef<Writer(const FoundSegment&)>;
-
-// Sorts the segments of a ring by number. Of those with one number, those that
-// can be read come first; then those of the ring's owner; then those of trusted
-// users; then those with metadata.
-void SortByNumber(WriterOf writer_of, std::vector<FoundSegment>* segments);
+// Sorts the segments of a ring of user `owner` by number. Of those with one
+// number, those that can be read come first; then those of `owner`; then those
+// of trusted users (IsTrusted()); then those with metadata.
+void SortByNumber(uid_t owner, std::vector<FoundSegment>* segments);
 
 struct ForeignCopies {
   size_t count = 0;
   std::string first_path;
 };
 
-// Removes foreign segments. Drops those with the number of another segment that
-// can be read, because they may be copies of it, and moves the others to the
-// end of `rest`. Allocates no memory if `rest` has room for all.
-// Requires: SortByNumber() has sorted them with the same `writer_of`.
-ForeignCopies RemoveForeign(WriterOf writer_of,
-                            std::vector<FoundSegment>* segments,
+// Finds the segments that another user may have forged. Trusted users' are
+// none, and neither are those that have the ring's id in their metadata,
+// because the process of the ring may have changed its user. For each other
+// user:
+//
+//   - drops a segment with the number of a segment of `owner`, and one without
+//     metadata with the number of any other one: it may be a copy
+//   - sets is_foreign of the other ones without metadata
+//   - if another user has a segment with its number, sets has_no_ring, so that
+//     it hides nothing, and moves it to the end of `rest`
+//
+// Allocates no memory if `rest` has room for all.
+// Requires: SortByNumber() has sorted them with this owner.
+ForeignCopies RemoveForeign(uid_t owner, std::vector<FoundSegment>* segments,
                             std::vector<FoundSegment>* rest);
+
+// Removes and returns the segments with is_foreign.
+std::vector<FoundSegment> TakeForeign(std::vector<FoundSegment>* segments);
 
 // Returns the id of the ring `ring`, whose header was rebuilt. Only the CRC-32C
 // of `rebuilt` is right, so:

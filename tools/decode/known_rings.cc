@@ -97,57 +97,14 @@ bool KnownRings::IsNamedFor(const FoundSegment& segment,
           name.host == ring.host && name.program == ring.program);
 }
 
-KnownRings::Nearness KnownRings::NearnessOf(const FoundSegment& segment,
-                                            const KnownRing& ring) {
+// Returns how well the segment fits the ring: the greater tuple fits better.
+std::tuple<bool, bool, bool> KnownRings::Nearness(const FoundSegment& segment,
+                                                  const KnownRing& ring) {
   const std::string directory = Dirname(segment.input.path);
-  return {!ring.segment_directory.empty() &&
+  return {segment.input.owner == ring.owner,
+          !ring.segment_directory.empty() &&
               SegmentDirectoryField(directory) == ring.segment_directory,
           directory == ring.directory};
-}
-
-Writer KnownRings::WriterOf(const std::string& path,
-                            const FoundSegment& segment) const {
-  const KnownRing& ring = rings_.at(path);
-  const uid_t owner = segment.input.owner;
-  if (owner == ring.owner) return Writer::kOwner;
-  const bool is_trusted = IsTrusted(owner, ring.owner) || ring.is_rebuilt ||
-                          ring.cursor.is_lost || ring.cursor.owner == owner ||
-                          segment.identity.number > ring.cursor.last_number;
-  return is_trusted ? Writer::kTrusted : Writer::kForeign;
-}
-
-void KnownRings::SetCursor(const std::string& path, const RingHeader& header,
-                           const RingFacts& facts) {
-  Cursor& cursor = rings_.at(path).cursor;
-  const bool is_intact = facts.cursor_state == CursorState::kIntact;
-  const uint64_t number = facts.cursor.segment_number;
-  const std::string segment =
-      number == 0 ? "" : SegmentFileName(header, facts.cursor);
-  if (segment != cursor.segment) cursor.nearness.reset();
-  cursor.is_lost = !is_intact && facts.cursor_state != CursorState::kNone;
-  cursor.segment = segment;
-  cursor.last_number =
-      is_intact && !facts.is_of_another_boot ? number : kNoLimit;
-}
-
-void KnownRings::FindWriters(const std::vector<FoundSegment>& segments) {
-  for (const FoundSegment& segment : segments) {
-    const ParsedFileName& name = segment.input.name;
-    if (name.kind != FileKind::kSegment) continue;
-    const uid_t owner = segment.input.owner;
-    for (const Entry* entry : TrustedRings(name.ring_id_prefix, owner)) {
-      Cursor& cursor = rings_.at(entry->first).cursor;
-      if (cursor.segment != Basename(segment.input.path)) continue;
-      const Nearness nearness = NearnessOf(segment, entry->second);
-      if (cursor.nearness.has_value() && *cursor.nearness > nearness) continue;
-      if (cursor.nearness != nearness) {
-        cursor.nearness = nearness;
-        cursor.owner = owner;
-      } else if (cursor.owner != owner) {
-        cursor.owner.reset();
-      }
-    }
-  }
 }
 
 // The nearest one of several rings owns the segment, or a copy of it.
@@ -158,12 +115,11 @@ const std::string* KnownRings::RingOf(
                                         : segment.input.name.ring_id_prefix,
                    segment.input.owner);
   const Entry* nearest = nullptr;
-  std::pair<bool, Nearness> nearness;
+  std::tuple<bool, bool, bool> nearness;
   for (const Entry* entry : rings) {
     const KnownRing& ring = entry->second;
     if (!BelongsTo(segment, ring.id) || !IsNamedFor(segment, ring)) continue;
-    const std::pair its(segment.input.owner == ring.owner,
-                        NearnessOf(segment, ring));
+    const auto its = Nearness(segment, ring);
     if (nearest == nullptr || its > nearness ||
         (its == nearness && ring.number < nearest->second.number)) {
       nearest = entry;

@@ -8,11 +8,6 @@
 // A user who may read a segment can forge a ring with its id. So a ring owns a
 // segment of another user, or refuses a ring of another user as its copy, only
 // if it belongs to root or to the user of this process.
-//
-// A user who may write to the directory can also put files with the ring's id
-// next to its segments. So a segment of another user counts only if the ring's
-// persist cursor shows that its process became that user: the cursor names the
-// newest segment, and the name has a salt that no other user can predict.
 
 #ifndef RINGLOG_TOOLS_DECODE_KNOWN_RINGS_H_
 #define RINGLOG_TOOLS_DECODE_KNOWN_RINGS_H_
@@ -29,7 +24,6 @@
 #include <utility>
 #include <vector>
 
-#include "ringlog/compress/recovery/resume_point.h"
 #include "ringlog/compress/segment/segment_format.h"
 #include "ringlog/ring/os/process_identity.h"
 #include "ringlog/ring/ring_format.h"
@@ -59,15 +53,6 @@ class KnownRings {
   // Returns false if there are more than kMaxRingsOfId rings; it was not added.
   bool Add(const InputFile& input, const RingHeader& header, bool is_rebuilt);
 
-  // Stores the facts about the cursor of the ring at `path`. Requires: the ring
-  // was added; `header` is its header.
-  void SetCursor(const std::string& path, const RingHeader& header,
-                 const RingFacts& facts);
-
-  // Finds the owners of the segments that cursors name, for WriterOf(). Call it
-  // with all segments that were found, after SetCursor().
-  void FindWriters(const std::vector<FoundSegment>& segments);
-
   // Returns the path of a trusted ring in `paths` that is the same ring as the
   // one at `path`: one file is a copy of the other. May be `path` itself if
   // `paths` has it. Returns nothing if there is no such ring, or if the ring at
@@ -75,9 +60,10 @@ class KnownRings {
   std::optional<std::string> OriginalOf(
       const std::string& path, const std::set<std::string>& paths) const;
 
-  // Returns how far the process of the ring at `path` may have written the
-  // segment, which belongs to the ring. Requires: the ring was added.
-  Writer WriterOf(const std::string& path, const FoundSegment& segment) const;
+  // Returns the owner of the ring at `path`. Requires: the ring was added.
+  uid_t FileOwnerOf(const std::string& path) const {
+    return rings_.at(path).owner;
+  }
 
   // Returns true if `segment` belongs to the ring at `path`. If several rings
   // have its id, it belongs to one of them only, or to several copies of one
@@ -93,27 +79,6 @@ class KnownRings {
                             const std::set<std::string>& paths) const;
 
  private:
-  // How well the directory of a segment fits a ring: the greater tuple fits
-  // better.
-  using Nearness = std::tuple<bool, bool>;
-
-  static constexpr uint64_t kNoLimit = ~uint64_t{0};
-
-  struct Cursor {
-    // Its state was lost, or it was not published last: any user may have
-    // written segments.
-    bool is_lost = false;
-    // File name of the segment that it names; empty if there is none.
-    std::string segment;
-    // The ring has all records of segments with higher numbers, so it does not
-    // matter who wrote them.
-    uint64_t last_number = kNoLimit;
-    // The nearest file with the name `segment`. No owner if files of several
-    // owners are as near.
-    std::optional<Nearness> nearness;
-    std::optional<uid_t> owner;
-  };
-
   struct KnownRing {
     // Rings that were added earlier have a lower number.
     size_t number = 0;
@@ -129,7 +94,6 @@ class KnownRings {
     // Directory of its segments, as far as it is known.
     std::string directory;
     std::string segment_directory;
-    Cursor cursor;
   };
 
   // By path.
@@ -142,8 +106,8 @@ class KnownRings {
   std::vector<const Entry*> TrustedRings(uint32_t prefix, uid_t owner) const;
   static bool IsSameRing(const KnownRing& a, const KnownRing& b);
   static bool IsNamedFor(const FoundSegment& segment, const KnownRing& ring);
-  static Nearness NearnessOf(const FoundSegment& segment,
-                             const KnownRing& ring);
+  static std::tuple<bool, bool, bool> Nearness(const FoundSegment& segment,
+                                               const KnownRing& ring);
 
   size_t next_number_ = 0;
   std::map<std::string, KnownRing> rings_;

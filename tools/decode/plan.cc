@@ -47,7 +47,7 @@ class Planner {
   void Identify(std::vector<ReadRing>* rings);
   bool ReadLostCursorsAgain(std::vector<ReadRing>* rings);
   bool Accept(const ReadRing& ring);
-  void AddRing(ReadRing ring, const std::vector<FoundSegment>& segments);
+  void AddRing(ReadRing ring, std::vector<FoundSegment> segments);
   std::unique_ptr<RingPart> MakeRingPart(const InputFile& input,
                                          RingImage image,
                                          const ResumePoint& point);
@@ -97,8 +97,8 @@ void Planner::AddRings() {
       if (accepted.count(path) == 0) continue;
       absl::Status status = taken;
       if (taken.ok()) {
-        status =
-            WithinMemory([&] { AddRing(std::move(ring), segments[path]); });
+        status = WithinMemory(
+            [&] { AddRing(std::move(ring), std::move(segments[path])); });
       } else {
         ring_paths_.erase(path);  // its segments are read without it
       }
@@ -157,8 +157,8 @@ void Planner::Identify(std::vector<ReadRing>* rings) {
       image.SetRingId(IdOfRebuiltRing(RingIdOf(image.header()), ring.input,
                                       files_.segments));
     }
-    const absl::Status added = files_.AddRing(
-        ring.input, image.header(), image.header_is_rebuilt(), image.facts());
+    const absl::Status added =
+        files_.AddRing(ring.input, image.header(), image.header_is_rebuilt());
     if (!added.ok()) ring.image = added;
   }
 }
@@ -214,9 +214,9 @@ bool Planner::Accept(const ReadRing& ring) {
   return true;
 }
 
-void Planner::AddRing(ReadRing ring,
-                      const std::vector<FoundSegment>& segments) {
+void Planner::AddRing(ReadRing ring, std::vector<FoundSegment> segments) {
   const InputFile& input = ring.input;
+  std::vector<FoundSegment> foreign = TakeForeign(&segments);
   RingImage image = *std::move(ring.image);
   const RingFacts facts = image.facts();
   const ResumePoint point = DecideResumePoint(
@@ -225,6 +225,7 @@ void Planner::AddRing(ReadRing ring,
   SourcePlan plan;
   AddSegments(segments, &point, &plan);
   plan.ring = MakeRingPart(input, std::move(image), point);
+  files_.ReturnForeign(point, std::move(foreign));
   plans_.push_back(std::move(plan));
 }
 
@@ -378,7 +379,7 @@ void Planner::AddSegmentsWithoutRing() {
     }
   }
   for (std::vector<FoundSegment>& group : groups) {
-    SortByNumber([](const FoundSegment&) { return Writer::kOwner; }, &group);
+    SortByNumber(group.front().input.owner, &group);
     SourcePlan plan;
     AddSegments(group, nullptr, &plan);
     if (!plan.segments.empty()) plans_.push_back(std::move(plan));

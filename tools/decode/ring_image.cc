@@ -29,7 +29,7 @@ namespace {
 // Items that take more memory are read from the file again.
 constexpr size_t kMaxKeptBytes = 64 << 10;
 
-// Opens a regular file, and stores its owner in `*owner`.
+// Opens a regular file, and stores its owner.
 absl::StatusOr<ForkClosedFile> OpenRing(const std::string& path, uid_t* owner) {
   ForkClosedFile file = ForkClosedFile::Open(path, O_RDONLY | O_NONBLOCK);
   if (file.fd() < 0) return FileStatus(errno, "open");
@@ -39,17 +39,6 @@ absl::StatusOr<ForkClosedFile> OpenRing(const std::string& path, uid_t* owner) {
   if (S_ISREG(st.st_mode)) return file;
   return absl::InvalidArgumentError(S_ISDIR(st.st_mode) ? "a directory"
                                                         : "not a regular file");
-}
-
-// Opens the regular file of user `owner`. Errors are those of OpenRing() and
-// CheckOwner().
-absl::StatusOr<ForkClosedFile> OpenRingOf(const std::string& path,
-                                          uid_t owner) {
-  uid_t opened = 0;
-  absl::StatusOr<ForkClosedFile> file = OpenRing(path, &opened);
-  if (!file.ok()) return file;
-  if (absl::Status s = CheckOwner(owner, opened); !s.ok()) return s;
-  return file;
 }
 
 // Reads up to `length` bytes at `offset`; fewer only if the file ends there.
@@ -106,38 +95,14 @@ constexpr uint64_t kCursorOffset = offsetof(RingLive, cursor_selector);
 
 absl::StatusOr<RingHeader> RingImage::ReadHeader(const std::string& path,
                                                  uid_t owner) {
-  const absl::StatusOr<ForkClosedFile> file = OpenRingOf(path, owner);
+  uid_t opened = 0;
+  const absl::StatusOr<ForkClosedFile> file = OpenRing(path, &opened);
   if (!file.ok()) return file.status();
+  if (absl::Status s = CheckOwner(owner, opened); !s.ok()) return s;
   char start[kRingHeaderAreaBytes];
   const absl::StatusOr<size_t> n = ReadAt(file->fd(), 0, sizeof start, start);
   if (!n.ok()) return n.status();
   return ParseRingHeader(absl::string_view(start, *n));
-}
-
-absl::StatusOr<RingFacts> RingImage::ReadFacts(const std::string& path,
-                                               uid_t owner,
-                                               const RingHeader& header) {
-  const absl::StatusOr<ForkClosedFile> file = OpenRingOf(path, owner);
-  if (!file.ok()) return file.status();
-  RingLive live;
-  char* const bytes = reinterpret_cast<char*>(&live);
-  const absl::StatusOr<size_t> n =
-      ReadAt(file->fd(), header.live_offset, sizeof live, bytes);
-  if (!n.ok()) return n.status();
-  const bool is_whole = *n == sizeof live;
-  if (is_whole) {
-    if (absl::Status s =
-            ReadLive(file->fd(), header.live_offset + kCursorOffset,
-                     sizeof live - kCursorOffset, bytes + kCursorOffset);
-        !s.ok()) {
-      return s;
-    }
-  }
-  const PersistCursor cursor =
-      ParsePersistCursor(absl::string_view(bytes, *n), header);
-  return MakeRingFacts(
-      header, !IsOfThisBoot(OwnerOf(header).boot_id),
-      CursorStateOf(is_whole ? &live : nullptr, header, cursor), cursor);
 }
 
 size_t RingImage::MaxOpen() {

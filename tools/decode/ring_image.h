@@ -59,13 +59,6 @@ class RingImage {
   static absl::StatusOr<RingHeader> ReadHeader(const std::string& path,
                                                uid_t owner);
 
-  // Reads only the cursor of the ring file with the header `header`. Errors are
-  // those of open(2), read(2) and CheckOwner(), and InvalidArgument for a file
-  // that is not regular.
-  static absl::StatusOr<RingFacts> ReadFacts(const std::string& path,
-                                             uid_t owner,
-                                             const RingHeader& header);
-
   // Returns the number of images that may have their files open at once,
   // besides those that stay open: a fraction of the files that this process may
   // open.
