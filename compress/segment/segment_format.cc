@@ -388,7 +388,7 @@ absl::StatusOr<SegmentCursor> DecodeSegmentCursor(absl::string_view state) {
 
 absl::StatusOr<SegmentCursor> DecodeSegmentCursor(const PersistCursor& cursor) {
   static_assert(sizeof cursor.state >= sizeof(CursorState));
-  const auto decoded = DecodeSegmentCursor(absl::string_view(
+  auto decoded = DecodeSegmentCursor(absl::string_view(
       reinterpret_cast<const char*>(cursor.state), cursor.state_bytes));
   if (decoded.ok() && decoded->open_frame.end_position > cursor.end_position) {
     return absl::DataLossError("segment cursor: its frame ends above it");
