@@ -182,8 +182,7 @@ class Leftover {
     if (!file.ok()) return file.status();
     // An earlier attempt may have ended the cursor's segment as damaged, and
     // continued in the next one.
-    if (segment.facts.number == cursor_.segment_number &&
-        segment.facts.proven_bytes < cursor_.segment_bytes) {
+    if (CountsMoreThanProven(cursor_, segment.facts)) {
       return EndDamagedSegment(&*file, Identity(), cursor_);
     }
     return file->Truncate(segment.facts.proven_bytes);

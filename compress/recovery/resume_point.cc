@@ -118,13 +118,15 @@ ResumePoint DecideByProof(const RingFacts& ring,
                segment.is_readable) {
       counted.bytes = segment.proven_bytes;
       counted.end_position = segment.end_position;
-      if (segment.number == cursor.segment_number &&
-          segment.proven_bytes < cursor.segment_bytes) {
+      if (CountsMoreThanProven(cursor, segment)) {
         counted = CountByCursor(ring, segment);
       }
     }
     point.segments.push_back(counted);
-    if (!IsOwn(segment) || segment.number < cursor.segment_number) continue;
+    if (!IsOwn(segment) || segment.number < cursor.segment_number ||
+        CountsMoreThanProven(cursor, segment)) {
+      continue;
+    }
     point.first_position = std::max(point.first_position, segment.end_position);
     AddDrops(segment.drops, &point.reported_drops);
   }
@@ -157,16 +159,18 @@ ResumePoint DecideBySegments(const RingFacts& ring,
 }
 
 // Returns the index of the last segment with a proven frame that ends above the
-// cursor; -1 if there is none. Without a cursor every proven frame counts, also
-// below the ring's first position: a rebuilt header does not know that
-// position.
+// cursor; -1 if there is none. A frame in front of bytes that the cursor counts
+// cannot end above the cursor, whatever its metadata says. Without a cursor
+// every proven frame counts, also below the ring's first position: a rebuilt
+// header does not know that position.
 int FindLastProven(const RingFacts& ring,
                    absl::Span<const SegmentFacts> segments) {
   int last = -1;
   for (size_t i = 0; i < segments.size(); ++i) {
     if (IsOwn(segments[i]) &&
         segments[i].number >= ring.cursor.segment_number &&
-        segments[i].end_position > ring.cursor_end_position) {
+        segments[i].end_position > ring.cursor_end_position &&
+        !CountsMoreThanProven(ring.cursor, segments[i])) {
       last = static_cast<int>(i);
     }
   }
@@ -174,6 +178,14 @@ int FindLastProven(const RingFacts& ring,
 }
 
 }  // namespace
+
+bool CountsMoreThanProven(const SegmentCursor& cursor,
+                          const SegmentFacts& segment) {
+  if (segment.number != cursor.segment_number) return false;
+  const bool has_open_frame = cursor.frame_offset < cursor.segment_bytes;
+  return segment.proven_bytes < cursor.segment_bytes ||
+         (has_open_frame && segment.proven_bytes == cursor.segment_bytes);
+}
 
 absl::StatusOr<SegmentCursor> DecodeCursorState(const PersistCursor& cursor) {
   if (cursor.sequence == 0) return SegmentCursor();

@@ -56,7 +56,9 @@
 //   kAlreadyRecovered |                            | proven frame   |
 //                     |                            | ends           |
 //
-// first_position is never lower than P or the ring's first position.
+// first_position is never lower than P or the ring's first position. In row 6,
+// frames of N count only if they reach the bytes that the cursor counts:
+// otherwise their end positions contradict the cursor.
 //
 // The machine's death is the reason for the rows with another boot: the disk
 // may have the ring's pages of different moments, so the cursor may be older
@@ -145,6 +147,12 @@ struct SegmentFacts {
   // Drops that its proven frames after the cursor report.
   DropCounts drops = {};
 };
+
+// Returns true if the cursor counts bytes of `segment` that no proven frame
+// has. A frame that is open at the cursor counts although a proven frame has
+// the same end: the two contradict each other, which no flusher causes.
+bool CountsMoreThanProven(const SegmentCursor& cursor,
+                          const SegmentFacts& segment);
 
 // The segments that must be scanned before DecideResumePoint() is called. A
 // caller that only reads (and so uses `overlaps`) needs no scan for
