@@ -5,11 +5,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 
@@ -26,6 +28,14 @@ constexpr int kSystemCallStop = SIGTRAP | 0x80;  // by PTRACE_O_TRACESYSGOOD
 template <typename Request>
 bool Trace(Request request, pid_t tid, intptr_t data = 0) {
   return ptrace(request, tid, nullptr, data) == 0;
+}
+
+// Returns true if the thread waits in futex(2).
+bool IsWaiting(pid_t tid) {
+  std::ifstream file(absl::StrCat("/proc/", tid, "/syscall"));
+  // A thread that runs has a word there instead of a number.
+  long number = -1;
+  return file >> number && number == SYS_futex;
 }
 
 }  // namespace
@@ -111,15 +121,27 @@ bool SteppedProcess::RunMainTo(int signal) {
   return false;
 }
 
+// Stops the other thread where it waits for work. At another place it could own
+// a lock that the stepped thread needs. The first thread has stopped already,
+// and owns no lock.
 bool SteppedProcess::FreezeOther() {
   if (!other_) return true;
-  if (!Trace(PTRACE_INTERRUPT, *other_)) {
-    return Fail(absl::StrCat("PTRACE_INTERRUPT: ", strerror(errno)));
-  }
   for (;;) {
+    while (!IsWaiting(*other_)) {
+      int status;
+      if (waitpid(*other_, &status, __WALL | WNOHANG) != 0) {
+        return Fail("the other thread stopped or ended in Freeze()");
+      }
+    }
+    if (!Trace(PTRACE_INTERRUPT, *other_)) {
+      return Fail(absl::StrCat("PTRACE_INTERRUPT: ", strerror(errno)));
+    }
     const Stop stop = Wait();
     if (!error_.empty()) return false;
-    if (stop.tid == *other_) return !stop.ended || Fail("stepped thread ended");
+    if (stop.tid != *other_) return Fail("another thread stopped");
+    if (stop.ended) return Fail("stepped thread ended");
+    if (IsWaiting(*other_)) return true;
+    Trace(PTRACE_CONT, *other_);
   }
 }
 

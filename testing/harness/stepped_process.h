@@ -21,13 +21,13 @@ namespace ringlog {
 class SteppedProcess {
  public:
   // The thread that is stepped.
-  //   - kMain: the first thread of the process. Other threads stay stopped.
+  //   - kMain: the first thread of the process. The other one stays stopped.
   //   - kOther: the only other thread. The first thread runs freely.
   enum class Thread { kMain, kOther };
 
   // Forks. The child runs `body`, which must call in this order:
   //
-  //     Freeze()      stops all other threads
+  //     Freeze()      stops the other thread as soon as it waits for work
   //     BeginSteps()  the first step begins here
   //     EndSteps()    Step() returns false
   //
