@@ -56,6 +56,11 @@ absl::Status CheckLock(SegmentFile* file, SegmentAccess access) {
 }
 
 absl::Status CheckRing(const SegmentFile& file, const RingId& ring_id) {
+  const absl::Status version = CheckVersion(file);
+  if (!version.ok()) {
+    return absl::UnimplementedError(
+        absl::StrCat(file.path(), ": ", version.message()));
+  }
   const bool is_foreign = BelongsToAnotherRing(file, ring_id);
   if (!file.read_status().ok()) return ProvesNothing(file.read_status());
   return is_foreign ? Foreign(file, "is a segment of another ring")

@@ -56,6 +56,7 @@ enum class SegmentAccess {
 //   NotFound:         the file does not exist, or was deleted meanwhile
 //   PermissionDenied: a check failed: the file is foreign. The message has the
 //                     path and the cause
+//   Unimplemented:    the file has a later format version
 //   others:           errors of opening, reading and copying the file, and of
 //                     Directory::OwnOwner(), which prove nothing about it
 absl::StatusOr<SegmentFile> OpenOwnSegment(Directory* directory,

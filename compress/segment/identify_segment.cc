@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "ringlog/compress/segment/file_name.h"
@@ -64,6 +65,8 @@ class Walk {
   uint64_t frame_end() const { return frame_end_; }
   // Returns true if the header of that frame announces a checksum.
   bool has_checksum() const { return has_checksum_; }
+  // Returns Unimplemented if the walk met a metadata frame of a later version.
+  const absl::Status& version_status() const { return version_status_; }
 
  private:
   std::optional<End> SkipFrame() {
@@ -84,6 +87,9 @@ class Walk {
     uint64_t end;
     absl::StatusOr<FrameMetadata> metadata =
         ReadMetadataFrame(file_, at_, limit_, &end);
+    if (absl::IsUnimplemented(metadata.status())) {
+      version_status_ = metadata.status();
+    }
     if (metadata.ok()) metadata_ = *std::move(metadata);
     return metadata_.has_value();
   }
@@ -95,6 +101,7 @@ class Walk {
   uint64_t frame_end_ = 0;    // End of the last complete zstd frame.
   bool has_checksum_ = false;
   bool seen_skippable_ = false;
+  absl::Status version_status_;
   std::optional<FrameMetadata> metadata_;
 };
 
@@ -196,6 +203,12 @@ std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
   // A frame that lost the flag of its checksum seems to end before it.
   return OfFrameAfterMetadataAt(file, walk.frame_end() + kZstdChecksumBytes,
                                 limit);
+}
+
+absl::Status CheckVersion(const SegmentFile& file) {
+  Walk walk(file, file.opened_bytes());
+  walk.Run();
+  return walk.version_status();
 }
 
 bool BelongsToAnotherRing(const SegmentFile& file, const RingId& ring_id) {

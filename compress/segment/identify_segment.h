@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/status/status.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 
@@ -33,6 +34,11 @@ namespace ringlog {
 // the file, if that is the name of a segment.
 std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
                                              uint64_t limit);
+
+// Returns Unimplemented if the metadata frame of the first frame of `file` has
+// a format version that this code does not know. Such a file must not be
+// changed.
+absl::Status CheckVersion(const SegmentFile& file);
 
 // Returns true if a metadata frame identifies `file` as a segment of a ring
 // other than `ring_id`.

@@ -40,13 +40,15 @@ absl::StatusOr<std::string> ReadRange(const SegmentFile& file, uint64_t begin,
 }
 
 // Reads the metadata frame at `offset`, which must end at `limit` or before,
-// and sets `end` to its end.
+// and sets `end` to its end. CheckVersion() has checked the version of the
+// file: a later version in another frame is damage.
 absl::StatusOr<FrameMetadata> ReadMetadata(const SegmentFile& file,
                                            uint64_t offset, uint64_t limit,
                                            uint64_t* end) {
   absl::StatusOr<FrameMetadata> metadata =
       ReadMetadataFrame(file, offset, limit, end);
-  if (absl::IsNotFound(metadata.status())) {
+  if (absl::IsNotFound(metadata.status()) ||
+      absl::IsUnimplemented(metadata.status())) {
     return Damaged(file, absl::StrCat("no metadata frame at byte ", offset));
   }
   return metadata;
