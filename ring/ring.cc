@@ -6,31 +6,12 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
-#include "ringlog/ring/os/monotonic_time.h"
 #include "ringlog/ring/relaxed.h"
 #include "ringlog/ring/ring_header.h"
 
 namespace ringlog {
-namespace {
-
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-}  // namespace
 
 // ---- Writers ----
-
-uint32_t Ring::SlotsNeeded(size_t head_bytes, size_t body_bytes) const {
-  return static_cast<uint32_t>(std::max<size_t>(
-      1, (head_bytes + body_bytes + payload_bytes_ - 1) / payload_bytes_));
-}
 
 size_t Ring::max_body_bytes(size_t head_bytes) const {
   const uint64_t slots =
@@ -39,127 +20,11 @@ size_t Ring::max_body_bytes(size_t head_bytes) const {
   return slots * payload_bytes_ - head_bytes;
 }
 
-uint64_t Ring::capacity(Severity severity) const {
-  const uint64_t share = header_.slot_count / 16;
-  switch (severity) {
-    case Severity::kFatal:
-      return header_.slot_count;
-    case Severity::kError:
-    case Severity::kWarning:
-      return header_.slot_count - share;
-    case Severity::kInfo:
-      break;
-  }
-  return header_.slot_count - 2 * share;
-}
-
-std::optional<SlotRange> Ring::TryClaim(uint32_t slot_count, uint64_t limit,
-                                        uint64_t* held) {
-  // If a stuck writer owns one of the slots, the claim fails and the next
-  // attempt begins after it. If several writers are stuck, there may be no room
-  // between them for a long record.
-  constexpr int kMaxAttempts = 16;
-  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const std::optional<uint64_t> begin = slots_.AdvanceTail(slot_count, limit);
-    if (!begin) return std::nullopt;
-    uint64_t p = *begin;
-    const uint64_t end = p + slot_count;
-    while (p < end && slots_.ClaimSlot(p)) ++p;
-    if (p == end) return SlotRange{*begin, slot_count};
-    AbandonSlots(*begin, p);
-    // Claims the remaining positions too. Otherwise the flusher would wait for
-    // them.
-    for (++p; p < end; ++p) {
-      if (slots_.ClaimSlot(p)) AbandonSlots(p, p + 1);
-    }
-    *held += slot_count;
-  }
-  return std::nullopt;
-}
-
 void Ring::AbandonSlots(uint64_t begin, uint64_t end) {
   for (uint64_t p = begin; p < end; ++p) {
     slots_.FillSlot(p, 0, 0, 0, {}, {});
     slots_.CommitSlot(p);
   }
-}
-
-std::optional<SlotRange> Ring::WaitAndClaim(uint32_t slot_count,
-                                            uint64_t limit) {
-  constexpr int kSpins = 64;
-  uint64_t held = 0;  // ignored: the deadline alone ends the wait
-  for (int i = 0; i < kSpins; ++i) {
-    Pause();
-    if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
-  }
-  const absl::Duration begin = MonotonicTime();
-  absl::Duration nap = absl::Microseconds(20);
-  for (;;) {
-    const absl::Duration left = begin + block_deadline_ - MonotonicTime();
-    if (left <= absl::ZeroDuration()) return std::nullopt;
-    if (!has_flusher_.load()) return std::nullopt;
-    absl::SleepFor(std::min(nap, left));
-    if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
-    nap = std::min(2 * nap, absl::Milliseconds(1));
-  }
-}
-
-// Frees the oldest slot, unless another thread does so first.
-void Ring::EvictOldest() {
-  const uint64_t oldest = slots_.released();
-  switch (slots_.ExamineSlot(oldest)) {
-    case Slots::SlotStatus::kNotClaimed:
-      return;
-    case Slots::SlotStatus::kPending:
-      if (slots_.TrySkip(oldest) == Slots::SkipResult::kNotPending) return;
-      break;
-    case Slots::SlotStatus::kFilled:
-    case Slots::SlotStatus::kPersisting: {
-      int severity;
-      if (slots_.EvictSlot(oldest, &severity) && severity >= 0) {
-        CountDrop(DropCause::kOverwritten, static_cast<Severity>(severity));
-      }
-      break;
-    }
-    case Slots::SlotStatus::kNothing:
-      break;
-  }
-  slots_.AdvanceReleasedFrom(oldest);
-}
-
-std::optional<SlotRange> Ring::EvictAndClaim(uint32_t slot_count,
-                                             uint64_t limit) {
-  // After two laps of claims that failed, all free room lies between slots that
-  // stuck writers own, and is too small.
-  for (uint64_t held = 0; held < 2 * header_.slot_count;) {
-    EvictOldest();
-    if (auto claim = TryClaim(slot_count, limit, &held)) return claim;
-  }
-  return std::nullopt;
-}
-
-std::optional<SlotRange> Ring::Claim(Severity severity, size_t head_bytes,
-                                     size_t body_bytes) {
-  if (head_bytes > header_.head_bytes ||
-      body_bytes > max_body_bytes(head_bytes)) {
-    if (!has_successor()) CountDrop(DropCause::kRingFull, severity);
-    return std::nullopt;
-  }
-  const uint32_t count = SlotsNeeded(head_bytes, body_bytes);
-  const uint64_t limit = capacity(severity);
-  uint64_t held = 0;
-  std::optional<SlotRange> claim = TryClaim(count, limit, &held);
-  DropCause cause = DropCause::kRingFull;
-  if (!claim && overflow_ == OverflowPolicy::kBlock) {
-    claim = WaitAndClaim(count, limit);
-    cause = DropCause::kTimedOut;
-  } else if (!claim && overflow_ == OverflowPolicy::kOverwriteOldest) {
-    claim = EvictAndClaim(count, limit);
-  }
-  if (!claim && !has_successor()) {
-    CountDrop(has_flusher_.load() ? cause : DropCause::kClosed, severity);
-  }
-  return claim;
 }
 
 bool Ring::Commit(const SlotRange& claim, Severity severity,
@@ -170,7 +35,10 @@ bool Ring::Commit(const SlotRange& claim, Severity severity,
   const auto count = static_cast<uint16_t>(claim.slot_count);
   absl::string_view rest = body.substr(first_bytes);
   // Stored before the caller's bytes are read, because reading them may block.
-  slots_.StoreWriter(claim.position, static_cast<uint32_t>(ThreadOfHead(head)));
+  const auto writer = static_cast<uint32_t>(ThreadOfHead(head));
+  for (uint64_t p = claim.position; p < claim.end(); ++p) {
+    slots_.StoreWriter(p, writer);
+  }
   for (uint16_t part = 1; part < count; ++part) {
     const absl::string_view piece = rest.substr(0, payload_bytes_);
     rest.remove_prefix(piece.size());
@@ -211,7 +79,7 @@ Ring::AppendResult Ring::Append(Severity severity, absl::string_view head,
 // ---- The flusher ----
 
 std::optional<Ring::Taken> Ring::Take() {
-  if (overflow_ == OverflowPolicy::kOverwriteOldest) return std::nullopt;
+  if (has_no_flusher()) return std::nullopt;
   while (take_position() < EndOfClaimed()) {
     switch (slots_.ExamineSlot(take_position())) {
       case Slots::SlotStatus::kNotClaimed:
@@ -243,19 +111,42 @@ std::optional<Ring::Taken> Ring::TakeFilled() {
             header_.slot_bytes);
       },
       &assembled_);
-  const uint64_t end = position + record.slot_count;
-  for (uint64_t p = position; p < end; ++p) slots_.MarkPersisting(p);
-  SetTakePosition(end);
+  const SlotRange slots = MarkTaken(position, record);
+  SetTakePosition(slots.end());
   if (record.outcome == AssembledRecord::kNothing) return std::nullopt;
   Taken taken;
-  taken.slots = SlotRange{position, record.slot_count};
+  taken.slots = slots;
   if (record.outcome == AssembledRecord::kGap) taken.gap = record.cause;
   taken.head = record.head;
   taken.body = record.body;
   return taken;
 }
 
+// Marks the slots of a record as Persisting and returns them. A record that is
+// not intact has lost parts, perhaps before Open(). Their positions may be
+// those of new records by now, which end the range.
+SlotRange Ring::MarkTaken(uint64_t position, const AssembledRecord& record) {
+  SlotRange taken{position, 0};
+  while (taken.slot_count < record.slot_count) {
+    const uint64_t p = taken.end();
+    if (record.outcome == AssembledRecord::kGap && p != position) {
+      const Slots::SlotStatus status = slots_.ExamineSlot(p);
+      if (status == Slots::SlotStatus::kNotClaimed ||
+          status == Slots::SlotStatus::kPending) {
+        break;
+      }
+      ++taken.slot_count;
+      if (status != Slots::SlotStatus::kFilled) continue;
+    } else {
+      ++taken.slot_count;
+    }
+    slots_.MarkPersisting(p);
+  }
+  return taken;
+}
+
 std::optional<uint64_t> Ring::pending() {
+  if (has_no_flusher()) return std::nullopt;
   const uint64_t position = take_position();
   if (slots_.ExamineSlot(position) != Slots::SlotStatus::kPending) {
     return std::nullopt;
@@ -264,12 +155,13 @@ std::optional<uint64_t> Ring::pending() {
 }
 
 std::optional<SlotRange> Ring::Skip(uint64_t end, int64_t* thread_id) {
+  if (has_no_flusher()) return std::nullopt;
   end = std::min(end, EndOfClaimed());
   std::optional<SlotRange> skipped;
+  std::optional<uint32_t> skipped_writer;
   for (uint64_t p = take_position(); p < end; ++p) {
     const std::optional<uint32_t> writer = slots_.WriterOf(p);
-    // The position begins a record of another thread.
-    if (writer && skipped) return skipped;
+    if (skipped && writer != skipped_writer) return skipped;
     switch (slots_.TrySkip(p)) {
       case Slots::SkipResult::kNotPending:
         return skipped;
@@ -278,6 +170,7 @@ std::optional<SlotRange> Ring::Skip(uint64_t end, int64_t* thread_id) {
       case Slots::SkipResult::kRecordSkipped:
         if (!skipped) {
           skipped = SlotRange{p, 0};
+          skipped_writer = writer;
           if (thread_id != nullptr) *thread_id = writer.value_or(0);
         }
         skipped->slot_count = static_cast<uint32_t>(p + 1 - skipped->position);
@@ -303,6 +196,7 @@ void Ring::PublishCursor(uint64_t end_position, absl::string_view state) {
 }
 
 void Ring::Release() {
+  if (has_no_flusher()) return;
   for (; release_position_ < take_position(); ++release_position_) {
     slots_.FreeSlot(release_position_);
   }
@@ -311,6 +205,7 @@ void Ring::Release() {
 
 // Advances the tail over all slots, which succeeds only if the ring is empty.
 bool Ring::Seal() {
+  if (has_no_flusher()) return false;
   const auto all = static_cast<uint32_t>(header_.slot_count);
   if (!slots_.AdvanceTail(all, all)) return false;
   is_sealed_.store(true);

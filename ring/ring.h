@@ -2,9 +2,8 @@
 //
 // A ring of records in a memory-mapped file. Appended records are in the file
 // and survive the end of the process. ring/FORMAT.md is the format; ring/slot.h
-// is the protocol. A Ring handles records as bytes. Of a record's head it
-// interprets only the thread id (record.h), which Skip() returns. It does not
-// depend on the format or the place of the segments.
+// is the protocol. A record is bytes; of its head the ring interprets only the
+// thread id (record.h), which Skip() returns.
 //
 //   auto ring = ringlog::Ring::Create("/var/log/app/app.ring", {});
 //   if (!ring.ok()) return ring.status();
@@ -80,7 +79,8 @@ struct RingOptions {
 };
 
 // A ring has any number of writers and at most one flusher: the thread that
-// takes records. With OverflowPolicy::kOverwriteOldest it has none.
+// takes records. With OverflowPolicy::kOverwriteOldest it has none: the methods
+// under "The flusher" then do nothing and return nothing or false.
 //
 // Thread safety: any thread may call the methods under "Writers" and "Any
 // thread". At most one thread at a time may call the methods under "The
@@ -193,8 +193,8 @@ class Ring {
   // meanwhile. Truncates a body that is longer than max_body_bytes().
   //
   // Requires: head.size() <= RingOptions::head_bytes.
-  // Context: any thread; no lock, no allocation, no system call. With
-  // OverflowPolicy::kBlock it may read the clock and sleep.
+  // Context: any thread; no lock, no allocation, no system call. With kBlock it
+  // may read the clock and sleep, with kOverwriteOldest yield the processor.
   AppendResult Append(Severity severity, absl::string_view head,
                       absl::string_view body);
 
@@ -203,9 +203,9 @@ class Ring {
   // Requires: head_bytes <= RingOptions::head_bytes.
   size_t max_body_bytes(size_t head_bytes) const;
 
-  // Returns the number of slots up to which records of this severity may fill
-  // the ring. A sixteenth of the ring is only for FATAL, and another sixteenth
-  // only for WARNING and above.
+  // Returns the number of slots that records of this severity may fill. A
+  // sixteenth of the ring is only for FATAL, and another sixteenth only for
+  // WARNING and above; with kOverwriteOldest nothing is.
   uint64_t capacity(Severity severity) const;
 
   // ---- The flusher; one thread at a time ----
@@ -221,7 +221,7 @@ class Ring {
   };
   // Takes the next record or gap, in order of position. Advances over slots
   // without a record. Returns nothing if the next position is not claimed or
-  // not committed. Always returns nothing with kOverwriteOldest.
+  // not committed.
   std::optional<Taken> Take();
 
   // Returns the next position to take if it is claimed but not committed.
@@ -233,13 +233,10 @@ class Ring {
   // wait for them. A skipped slot is not used again before its writer releases
   // it.
   //
-  // Returns the skipped positions of one record. If the writer's thread is
-  // known, sets `*thread_id` to its id and stops before the record of another
-  // thread; otherwise sets `*thread_id` to 0. Returns nothing, and leaves
-  // `*thread_id` unchanged, in two cases:
-  // - the writer committed first; or
-  // - the writer had advanced the tail but not claimed the slot yet, and will
-  //   append its record again.
+  // Returns the skipped positions of one thread, and sets `*thread_id` to its
+  // id, or to 0 if it is not known. Returns nothing in two cases: the writer
+  // committed first; or it had not claimed the slot yet, and will append its
+  // record again.
   // Requires: pending() has returned a position.
   std::optional<SlotRange> Skip(uint64_t end, int64_t* thread_id = nullptr);
 
@@ -357,11 +354,16 @@ class Ring {
   // claim, because stuck writers own slots among them.
   std::optional<SlotRange> TryClaim(uint32_t slot_count, uint64_t limit,
                                     uint64_t* held);
+  uint32_t CountToHeldSlot(uint32_t slot_count) const;
   std::optional<SlotRange> WaitAndClaim(uint32_t slot_count, uint64_t limit);
   std::optional<SlotRange> EvictAndClaim(uint32_t slot_count, uint64_t limit);
   void EvictOldest();
   void AbandonSlots(uint64_t begin, uint64_t end);
   std::optional<Taken> TakeFilled();
+  SlotRange MarkTaken(uint64_t position, const AssembledRecord& record);
+  bool has_no_flusher() const {
+    return overflow_ == OverflowPolicy::kOverwriteOldest;
+  }
   void SetTakePosition(uint64_t position) {
     take_position_.store(position, std::memory_order_relaxed);
   }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -301,6 +302,32 @@ TEST_F(RingOpenTest, DamagedLivePageIsRebuilt) {
   EXPECT_THAT(ring_.ReadAll(), ElementsAre("a"));
   ring_.Release();
   EXPECT_EQ(Room(), 8);
+}
+
+// The tail is lost too, so new records get the positions of the lost parts.
+TEST_F(RingOpenTest, LostPartsTakeNoSlotsOfNewRecords) {
+  for (const bool is_claimed : {false, true}) {
+    ring_.ReadAll();
+    PersistAll();
+    ASSERT_TRUE(ring_.Write(std::string(SmallBody(4), 'l')));
+    const uint64_t first = ring_.ring().tail_position() - 4;
+    ring_.Close();
+    std::string bytes = ring_.Bytes();
+    for (uint64_t p = first + 1; p < first + 4; ++p) {
+      bytes.replace(SlotOffset(ring_.header(), p), 128, 128, '\0');
+    }
+    bytes.replace(ring_.header().live_offset, 128, 128, '\0');
+    WriteFile(ring_.path(), bytes);
+    ring_.Reopen();
+    ASSERT_EQ(ring_.ring().tail_position(), first + 1);
+    ASSERT_TRUE(ring_.Write("new"));
+    std::optional<SlotRange> claim;
+    if (is_claimed) claim = ring_.ring().Claim(Severity::kInfo, 1, 4);
+    EXPECT_THAT(ring_.ReadAll(), ElementsAre("[missing]", "new"));
+    if (!is_claimed) continue;
+    EXPECT_TRUE(ring_.ring().Commit(*claim, Severity::kInfo, "h", "late"));
+    EXPECT_THAT(ring_.ReadAll(), ElementsAre("late"));
+  }
 }
 
 TEST_F(RingOpenTest, CountersSurvive) {

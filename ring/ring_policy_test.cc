@@ -1,6 +1,7 @@
 // Tests of each OverflowPolicy with a full ring.
 
 #include <cstdint>
+#include <iostream>
 #include <optional>
 #include <string>
 #include <thread>
@@ -113,6 +114,25 @@ TEST(DropNewestTest, ReservesSlotsForWarningAndFatal) {
   EXPECT_EQ(WriteUntilDropped(ring, Severity::kInfo), 56);
 }
 
+// The second attempt begins after the slot of the stuck writer.
+TEST(DropNewestTest, OneHeldSlotDropsNoLongRecord) {
+  for (uint64_t before = 0; before < 64; ++before) {
+    TestRing ring(With(OverflowPolicy::kDropNewest, 64));
+    const auto stuck = ring.ring().Claim(Severity::kInfo, 1, 1);
+    ASSERT_TRUE(ring.ring().Skip(UINT64_MAX).has_value());
+    for (uint64_t i = 0; i < before; ++i) {
+      ASSERT_TRUE(ring.Write("x"));
+      ring.ReadAll();
+      ring.Release();
+    }
+    ring.Release();
+    const std::string body(SmallBody(32), 'l');
+    EXPECT_TRUE(ring.Write(body)) << "after " << before << " records";
+    EXPECT_THAT(ring.ReadAll(), ElementsAre(body));
+    EXPECT_FALSE(ring.ring().Commit(*stuck, Severity::kInfo, "h", "x"));
+  }
+}
+
 // ---- kBlock ----
 
 TEST(BlockTest, InfiniteDeadlineLosesNothing) {
@@ -217,10 +237,54 @@ TEST(OverwriteOldestTest, EvictedLongRecordCountsOnce) {
   EXPECT_EQ(ring.ring().dropped(DropCause::kOverwritten, Severity::kInfo), 0u);
 }
 
-TEST(OverwriteOldestTest, TakeReturnsNothing) {
+TEST(OverwriteOldestTest, MethodsOfFlusherDoNothing) {
   TestRing ring(With(OverflowPolicy::kOverwriteOldest));
-  ring.Write("x");
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(ring.Write(absl::StrCat(i)));
+  const auto stuck = ring.ring().Claim(Severity::kInfo, 1, 1);
   EXPECT_EQ(ring.Read(), std::nullopt);
+  EXPECT_EQ(ring.ring().pending(), std::nullopt);
+  EXPECT_EQ(ring.ring().Skip(UINT64_MAX), std::nullopt);
+  ring.Release();
+  EXPECT_FALSE(ring.ring().Seal());
+  EXPECT_TRUE(ring.ring().Commit(*stuck, Severity::kInfo, "h", "20"));
+  EXPECT_THAT(ring.Recover(),
+              ElementsAre("13", "14", "15", "16", "17", "18", "19", "20"));
+}
+
+TEST(OverwriteOldestTest, EmptyRingIsNotSealed) {
+  TestRing ring(With(OverflowPolicy::kOverwriteOldest));
+  EXPECT_FALSE(ring.ring().Seal());
+  EXPECT_TRUE(ring.Write("x"));
+}
+
+TEST(OverwriteOldestTest, ReservesNoSlots) {
+  TestRing ring(With(OverflowPolicy::kOverwriteOldest, 64));
+  for (int i = 0; i < 64; ++i) ASSERT_TRUE(ring.Write("x"));
+  EXPECT_EQ(ring.ring().dropped(DropCause::kOverwritten, Severity::kInfo), 0u);
+  EXPECT_EQ(ring.Recover().size(), 64u);
+}
+
+// Few slots and many writers: a slot that a writer needs often belongs to
+// another one for a moment. A writer that the system does not run for longer
+// than that is as good as stuck, which is rare.
+TEST(OverwriteOldestTest, SmallRingDropsOnlyForWritersThatDoNotRun) {
+  constexpr uint64_t kWriters = 4;
+  constexpr uint64_t kRecords = 100000;
+  for (const uint64_t slot_count : {2, 4}) {
+    TestRing ring(With(OverflowPolicy::kOverwriteOldest, slot_count));
+    std::vector<std::thread> writers;
+    for (uint64_t i = 0; i < kWriters; ++i) {
+      writers.emplace_back([&ring] {
+        for (uint64_t n = 0; n < kRecords; ++n) ring.Write("x");
+      });
+    }
+    for (std::thread& writer : writers) writer.join();
+    const uint64_t dropped =
+        ring.ring().dropped(DropCause::kRingFull, Severity::kInfo);
+    std::cout << dropped << " records dropped with " << slot_count << " slots"
+              << std::endl;
+    EXPECT_LT(dropped, kWriters * kRecords / 1000);
+  }
 }
 
 TEST(OverwriteOldestTest, StuckWriterIsSkipped) {

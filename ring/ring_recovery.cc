@@ -42,7 +42,7 @@ void RingRecovery::Restart(RecoverFrom from) {
   first_gap_position_ = cursor_;
   // `released` counts only as far as the slots agree.
   const uint64_t released = summary_.live.released;
-  if (!cursor_is_latest_ && released <= std::min(lowest_intact_, end)) {
+  if (!cursor_is_latest_ && released <= lowest_intact_) {
     first_gap_position_ = std::max(first_gap_position_, released);
   }
   slots_.Forget();

@@ -363,8 +363,8 @@ class Slots {
     return layout_.slots +
            (position & (layout_.slot_count - 1)) * layout_.slot_bytes;
   }
-  // Selects the persist cursor that counts. Release: the cursor is complete.
-  // Death here: until the store, the previous cursor counts.
+  // Selects the persist cursor that the next publication keeps. Release: the
+  // cursor is complete. Recovery finds the newer cursor without the selector.
   static void Publish(uint64_t* selector, uint64_t n) {
     Access::Store(Site::kPublishCursor, selector, n, __ATOMIC_RELEASE);
   }

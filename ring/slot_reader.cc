@@ -24,6 +24,23 @@ bool ChecksumMatches(const SlotHeader& header, absl::string_view slot,
              absl::crc32c_t{header.crc32c};
 }
 
+// Returns true if the slot of position `p`, which part `index` of a record of
+// `part_count` parts should have, belongs to another record or claim of `p`.
+bool IsOfOtherRecord(const ClassifiedSlot& slot, uint64_t p, uint32_t index,
+                     uint32_t part_count) {
+  if (slot.position != p) return false;
+  switch (slot.slot_class) {
+    case SlotClass::kFilling:
+    case SlotClass::kAbandoned:
+      return true;
+    case SlotClass::kPart:
+      return slot.header.part_index != index ||
+             slot.header.part_count != part_count;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 SlotGeometry GeometryOf(const RingHeader& header) {
@@ -126,13 +143,16 @@ AssembledRecord AssembleRecord(const ClassifiedSlot& first, uint64_t position,
                   std::min({max_body_bytes, size_t{kMaxBodyBytes},
                             record.slot_count * first.payload.size()}));
   buffer->append(first.payload.data(), first.payload.size());
-  for (uint32_t i = 1; i < record.slot_count; ++i) {
+  const uint32_t part_count = record.slot_count;
+  const auto part_at = [&](uint32_t i) {
     const uint64_t p = position + i;
-    const ClassifiedSlot part =
-        ClassifySlot(slot_at(p), p & (geometry.slot_count - 1), geometry, seed);
-    if (part.slot_class == SlotClass::kPart && part.position == p &&
-        part.header.part_index == i &&
-        part.header.part_count == record.slot_count) {
+    return ClassifySlot(slot_at(p), p & (geometry.slot_count - 1), geometry,
+                        seed);
+  };
+  for (uint32_t i = 1; i < part_count; ++i) {
+    const ClassifiedSlot part = part_at(i);
+    if (part.slot_class == SlotClass::kPart && part.position == position + i &&
+        part.header.part_index == i && part.header.part_count == part_count) {
       const size_t body_bytes = buffer->size() - head_bytes;
       const size_t room = max_body_bytes - std::min(max_body_bytes, body_bytes);
       buffer->append(part.payload.data(), std::min(part.payload.size(), room));
@@ -143,6 +163,14 @@ AssembledRecord AssembleRecord(const ClassifiedSlot& first, uint64_t position,
                        ? GapCause::kChecksumMismatch
                        : GapCause::kMissing;
     record.head = record.body = {};
+    // If the tail was lost too, the positions of lost parts were used again.
+    record.slot_count = i;
+    while (record.slot_count < part_count &&
+           !IsOfOtherRecord(part_at(record.slot_count),
+                            position + record.slot_count, record.slot_count,
+                            part_count)) {
+      ++record.slot_count;
+    }
     return record;
   }
   record.head = absl::string_view(*buffer).substr(0, head_bytes);

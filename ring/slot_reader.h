@@ -71,7 +71,8 @@ struct AssembledRecord {
     kGap,      // a record that is not intact
   };
   Outcome outcome = kNothing;
-  // Number of positions.
+  // Number of positions. Those of a gap end before a position that another
+  // record has.
   uint32_t slot_count = 1;
   // Cause of a gap.
   GapCause cause = GapCause::kMissing;

@@ -275,19 +275,26 @@ TEST_F(AssembleRecordTest, DamagedPartIsGapOfWholeRecord) {
   }
 }
 
-TEST_F(AssembleRecordTest, PartOfAnotherRecordIsNotUsed) {
+// A process that resumes a damaged ring can use the positions of lost parts
+// again. Then the gap ends there.
+TEST_F(AssembleRecordTest, PartOfAnotherRecordEndsGap) {
   Put(4);
   PutPart(2, 2, 3);  // of a record of three slots
-  ExpectGap(GapCause::kMissing, 4);
+  ExpectGap(GapCause::kMissing, 2);
   Put(4);
   PutPart(2, 1, 4);  // with another part index
-  ExpectGap(GapCause::kMissing, 4);
+  ExpectGap(GapCause::kMissing, 2);
   Put(4);
-  PutPart(2 + kSlotCount, 2, 4);  // of another lap
-  ExpectGap(GapCause::kMissing, 4);
+  PutPart(2, 0, 1);  // a record of its own
+  ExpectGap(GapCause::kMissing, 2);
+  Slot(1).assign(kSlotBytes, '\0');
+  ExpectGap(GapCause::kMissing, 2);
   Put(4);
-  PutPart(2, 2, 4, SlotState::kFilling);  // not committed
-  ExpectGap(GapCause::kMissing, 4);
+  PutPart(2, 0, 0);  // an abandoned claim
+  ExpectGap(GapCause::kMissing, 2);
+  Put(4);
+  PutPart(2, 0, 1, SlotState::kFilling);  // a claim
+  ExpectGap(GapCause::kMissing, 2);
 }
 
 TEST_F(AssembleRecordTest, DamagedFirstSlotIsGapOfOneSlot) {

@@ -101,5 +101,22 @@ TEST(StuckWriterTest, ClaimWithoutCommitHasNoThreadId) {
   EXPECT_EQ(thread_id, 0);
 }
 
+// The second claim has no thread id yet.
+TEST(StuckWriterTest, ClaimAfterStuckThreadIsNotNamedAfterIt) {
+  TestRing ring;
+  StuckThread stuck(&ring.ring(), 4711);
+  const auto claim = ring.ring().Claim(Severity::kInfo, 40, 5);
+  ASSERT_TRUE(claim.has_value());
+  int64_t thread_id = 1;
+  std::optional<SlotRange> skipped = ring.ring().Skip(UINT64_MAX, &thread_id);
+  ASSERT_TRUE(skipped.has_value());
+  EXPECT_EQ(skipped->slot_count, 1u);
+  EXPECT_EQ(thread_id, 4711);
+  skipped = ring.ring().Skip(UINT64_MAX, &thread_id);
+  ASSERT_TRUE(skipped.has_value());
+  EXPECT_EQ(skipped->position, claim->position);
+  EXPECT_EQ(thread_id, 0);
+}
+
 }  // namespace
 }  // namespace ringlog

@@ -150,7 +150,7 @@ def bounds(slots, live, header):
     if end <= p < reach and (p < live.tail or p == end):
       end = p + 1
   begin = max(live.cursor, end - len(slots))
-  if not live.has_cursor and live.released <= min(lowest_held, end):
+  if not live.has_cursor and live.released <= lowest_held:
     begin = max(begin, live.released)
   return begin, end, lowest_held
 
@@ -166,6 +166,13 @@ def decode_record(slots):
   name = head[fixed_bytes:fixed_bytes + file_bytes]
   return dict(position=slots[0].position, slots=len(slots), time_ns=time, tid=tid, line=line, severity=severity,
               file=name.decode('latin-1'), text=body.decode('latin-1'))
+
+
+def is_of_other_claim(slot, p, part, parts):
+  """Returns whether position p has another claim than that of this part."""
+  if slot.is_absent or slot.is_zero or slot.is_invalid or slot.position != p:
+    return False
+  return slot.state == FILLING or (slot.is_intact and (slot.part, slot.parts) != (part, parts))
 
 
 def visit(p, slots, live, lowest_held, header):
@@ -190,7 +197,9 @@ def visit(p, slots, live, lowest_held, header):
   for i, part in enumerate(parts):
     if not part.is_intact or part.position != p + i or (part.part, part.parts) != (i, slot.parts):
       is_mismatch = part.is_committed and not part.is_intact
-      return slot.parts, 'checksum_mismatch' if is_mismatch else 'missing', None
+      while i < slot.parts and not is_of_other_claim(parts[i], p + i, i, slot.parts):
+        i += 1
+      return i, 'checksum_mismatch' if is_mismatch else 'missing', None
   record = decode_record(parts)
   if record is None:
     report_damage(f'position {p}: invalid record head')
