@@ -170,8 +170,8 @@ class Slots {
                                __ATOMIC_RELEASE)) {
       return true;
     }
-    // Erases the header. Otherwise recovery could take the content for a record
-    // whose word is damaged.
+    // Erases the header. Otherwise recovery would take the content for a record
+    // whose word is damaged, and report it as missing.
     StoreSlotHeader(SlotOf(position), SlotHeader{});
     // The mark may advance to later positions while this loop runs.
     while (WordState(seen) == SlotState::kSkipped) {

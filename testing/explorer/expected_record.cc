@@ -42,8 +42,8 @@ std::string CheckRecovery(absl::string_view file, const RingHeader& header,
     }
   }
   for (const Gap& gap : ring.gaps) {
-    if (gap.cause == GapCause::kMissing && may_lack != MayLack::kDamaged) {
-      return "recovery reports an intact record as missing";
+    if (gap.cause == GapCause::kMissing) {
+      return "recovery reports a record as missing";
     }
   }
   return "";

@@ -28,12 +28,11 @@ int FindRecord(const std::vector<ExpectedRecord>& records,
                absl::string_view body);
 
 // The committed records that recovery need not return.
-enum class MayLack : uint8_t { kNone, kEvicted, kDamaged };
+enum class MayLack : uint8_t { kNone, kEvicted };
 
 // Recovers `file`, the bytes of a ring with the header `header`. Returns a
 // violation, or nothing if each committed record is either persisted or
-// recovered, a record that failed is neither, and no intact record is reported
-// as missing.
+// recovered, a record that failed is neither, and none is reported as missing.
 std::string CheckRecovery(absl::string_view file, const RingHeader& header,
                           const std::vector<ExpectedRecord>& records,
                           MayLack may_lack);

@@ -10,13 +10,12 @@
 
 #include <cstdint>
 #include <iostream>
-#include <optional>
 #include <ostream>
-#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/access_site.h"
@@ -99,6 +98,137 @@ TEST(ExplorerTest, SkipBetweenTwoWriters) {
 TEST(ExplorerTest, EvictionOfRecordsOfTheSameWriters) {
   if (!IsLongMode()) GTEST_SKIP() << "a million states; only in the long mode";
   ExpectNoViolation(EvictionOfOwnRecords());
+}
+
+// ---- Weakened orders ----
+
+enum class Where { kFlusher, kEviction, kOwnEviction, kSkip };
+
+RingScenario ScenarioOf(Where where) {
+  switch (where) {
+    case Where::kFlusher:
+      return WritersAndFlusher({{1, 1}, {1}}, 3);
+    case Where::kEviction:
+      return Eviction(4);
+    case Where::kOwnEviction:
+      return EvictionOfOwnRecords();
+    case Where::kSkip:
+      break;
+  }
+  return WithSkip({{1, 1}, {1}}, 2);
+}
+
+struct Control {
+  const char* name;
+  WeakenedOrder weakened;
+  Where where;
+  // The violation that the explorer must find. Empty: the order is spare.
+  const char* violation;
+  // Found only after half a minute.
+  bool is_long = false;
+};
+
+void PrintTo(const Control& control, std::ostream* out) {
+  *out << control.name;
+}
+
+constexpr char kRace[] = "a data race";
+constexpr char kPending[] = "a position stays pending";
+constexpr char kWild[] = "a skip met a word that the protocol does not store";
+
+const Control kControls[] = {
+    {"TailReadReleased",
+     {AccessSite::kTailReadReleased, __ATOMIC_RELAXED, 0},
+     Where::kFlusher,
+     kPending},
+    {"ClaimSwapWithoutAcquire",
+     {AccessSite::kClaimSwap, __ATOMIC_RELEASE, __ATOMIC_RELAXED},
+     Where::kSkip,
+     kRace},
+    {"ClaimSwapWithoutRelease",
+     {AccessSite::kClaimSwap, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED},
+     Where::kEviction,
+     kWild},
+    {"ClaimSwapMark",
+     {AccessSite::kClaimSwapMark, __ATOMIC_RELAXED, __ATOMIC_RELAXED},
+     Where::kOwnEviction,
+     kWild,
+     /*is_long=*/true},
+    {"CommitSwap",
+     {AccessSite::kCommitSwap, __ATOMIC_RELAXED, __ATOMIC_RELAXED},
+     Where::kFlusher,
+     kRace},
+    {"CommitFreeLate",
+     {AccessSite::kCommitFreeLate, __ATOMIC_RELAXED, __ATOMIC_RELAXED},
+     Where::kSkip,
+     kRace},
+    {"ExamineRead",
+     {AccessSite::kExamineRead, __ATOMIC_RELAXED, 0},
+     Where::kFlusher,
+     kRace},
+    {"SkipRead",
+     {AccessSite::kSkipRead, __ATOMIC_RELAXED, 0},
+     Where::kOwnEviction,
+     kWild},
+    {"AdvanceReleased",
+     {AccessSite::kAdvanceReleased, __ATOMIC_RELAXED, 0},
+     Where::kFlusher,
+     kPending},
+    {"AdvanceReleasedFrom",
+     {AccessSite::kAdvanceReleasedFrom, __ATOMIC_RELAXED, __ATOMIC_RELAXED},
+     Where::kEviction,
+     kWild},
+    {"ReadReleased",
+     {AccessSite::kReadReleased, __ATOMIC_RELAXED, 0},
+     Where::kOwnEviction,
+     kWild},
+    // The flusher increases `released` after all frees, with release.
+    {"FreeSwap",
+     {AccessSite::kFreeSwap, __ATOMIC_RELAXED, __ATOMIC_RELAXED},
+     Where::kFlusher,
+     ""},
+    // The load before the swap has acquired the same store.
+    {"EvictSwapWithoutAcquire",
+     {AccessSite::kEvictSwap, __ATOMIC_RELEASE, __ATOMIC_RELAXED},
+     Where::kOwnEviction,
+     ""},
+    // The writer increases `released` after it, with release.
+    {"EvictSwapWithoutRelease",
+     {AccessSite::kEvictSwap, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED},
+     Where::kOwnEviction,
+     ""},
+    // As EvictSwapWithoutRelease.
+    {"SkipSwap",
+     {AccessSite::kSkipSwap, __ATOMIC_RELAXED, __ATOMIC_RELAXED},
+     Where::kOwnEviction,
+     ""},
+};
+
+class WeakenedOrderTest : public ::testing::TestWithParam<Control> {};
+
+INSTANTIATE_TEST_SUITE_P(EachSite, WeakenedOrderTest,
+                         ::testing::ValuesIn(kControls), [](const auto& param) {
+                           return std::string(param.param.name);
+                         });
+
+TEST_P(WeakenedOrderTest, IsFoundUnlessSpare) {
+  const Control& control = GetParam();
+  const bool is_spare = absl::string_view(control.violation).empty();
+  if ((is_spare || control.is_long) && !IsLongMode()) {
+    GTEST_SKIP() << "only in the long mode";
+  }
+  RingFault fault;
+  fault.weakened = control.weakened;
+  const Exploration exploration = ExploreRing(ScenarioOf(control.where), fault);
+  EXPECT_EQ(exploration.violation, control.violation);
+  std::cout << exploration.states << " states" << std::endl;
+}
+
+TEST(FaultTest, MissingErasureOfLateHeaderIsFound) {
+  RingFault fault;
+  fault.keeps_late_headers = true;
+  const Exploration exploration = ExploreRing(WithSkip({{1}}, 2), fault);
+  EXPECT_EQ(exploration.violation, "recovery reports a record as missing");
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 // ring/slot_access.h then has no content.
 #define RINGLOG_RING_SLOT_ACCESS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -60,12 +61,12 @@ class SlotAccess {
             "a skip met a word that the protocol does not store");
       }
       if (site == AccessSite::kCommitFreeLate && keeps_late_headers) {
-        std::memcpy(p, header_before_erasure, sizeof(SlotHeader));
+        std::memcpy(p + 1, header_before_erasure, kHeaderBytes);
       }
       *expected = explorer->Perform({site, ModelledAccess::kSwap, location,
                                      wanted, desired, order, failure_order});
       if (site == AccessSite::kCommitSwap && *expected != wanted) {
-        std::memcpy(header_before_erasure, p, sizeof(SlotHeader));
+        std::memcpy(header_before_erasure, p + 1, kHeaderBytes);
       }
     }
     return *expected == wanted;
@@ -85,9 +86,10 @@ class SlotAccess {
            word != PackWord(WordPosition(next), SlotState::kFilling);
   }
 
-  // One is enough: no other step comes between the swap that fails and the
-  // swap that frees the slot.
-  static inline unsigned char header_before_erasure[sizeof(SlotHeader)] = {};
+  // The header without the word. One is enough: no other step comes between the
+  // swap that fails and the first attempt to free the slot.
+  static constexpr size_t kHeaderBytes = sizeof(SlotHeader) - sizeof(uint64_t);
+  static inline unsigned char header_before_erasure[kHeaderBytes] = {};
 
   static int LocationOf(const uint64_t* p) {
     const Explorer* const explorer = Explorer::OfRunningThread();

@@ -46,8 +46,7 @@ struct RingFault {
 // - A record is taken once, with its content, and only if its commit succeeded;
 //   the records of a writer keep their order.
 // - After a death, recovery returns each committed record that the persist
-//   cursor does not cover, and no other one, also if a word is damaged. It
-//   reports no record as missing.
+//   cursor does not cover, and no other one. It reports none as missing.
 // - At the end of the threads, no slot is claimed, and the ring can be sealed.
 // - A skip meets no word that the protocol does not store.
 Exploration ExploreRing(const RingScenario& scenario, const RingFault& fault);
