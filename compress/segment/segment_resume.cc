@@ -1,7 +1,5 @@
 #include "ringlog/compress/segment/segment_resume.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -251,12 +249,10 @@ absl::StatusOr<ResumeState> PrepareResume(const SegmentFile& file,
   return state;
 }
 
-absl::Status CheckOpenFrame(const std::string& path,
+absl::Status CheckOpenFrame(const SegmentFile& file,
                             const SegmentCursor& cursor) {
-  if (!HasOpenFrame(cursor)) return absl::OkStatus();
-  absl::StatusOr<SegmentFile> file = SegmentFile::Open(path, O_RDONLY);
-  if (!file.ok()) return file.status();
-  return CheckOpenFrameIn(*file, cursor);
+  return HasOpenFrame(cursor) ? CheckOpenFrameIn(file, cursor)
+                              : absl::OkStatus();
 }
 
 absl::Status EndDamagedSegment(SegmentFile* file,

@@ -47,11 +47,11 @@ absl::StatusOr<ResumeState> PrepareResume(const SegmentFile& file,
                                           const SegmentIdentity& identity,
                                           const SegmentCursor& cursor);
 
-// Returns OK if the open frame in the segment at `path` matches the checksum in
+// Returns OK if the open frame in the segment `file` matches the checksum in
 // `cursor`, or if `cursor` has no open frame.
 //   DataLoss: the bytes do not match, or the file is too short
-//   others:   those of open(2) and read(2)
-absl::Status CheckOpenFrame(const std::string& path,
+//   others:   those of read(2)
+absl::Status CheckOpenFrame(const SegmentFile& file,
                             const SegmentCursor& cursor);
 
 // Completes the last frame of the segment `file`, for which PrepareResume()

@@ -34,9 +34,18 @@ std::vector<SegmentFacts> ReadSegmentFacts(
   for (size_t i = 0; i < segments.size(); ++i) {
     const std::string& path = segments[i].input.path;
     const uint64_t number = segments[i].identity.number;
-    if (need.for_proof && number >= need.first_number) {
-      absl::StatusOr<SegmentFile> file =
-          OpenFoundFile(path, segments[i].input.owner);
+    const bool is_scanned = need.for_proof && number >= need.first_number;
+    const bool is_of_cursor =
+        cursor.names_started_segment() && number == cursor.segment_number;
+    if (!is_scanned && !is_of_cursor) continue;
+    // Opened once: another user may replace the file meanwhile.
+    absl::StatusOr<SegmentFile> file =
+        OpenFoundFile(path, segments[i].input.owner);
+    const uint64_t bytes = file.ok() ? file->opened_bytes() : FileBytes(path);
+    const absl::Status open_frame = !is_of_cursor ? absl::OkStatus()
+                                    : file.ok() ? CheckOpenFrame(*file, cursor)
+                                                : file.status();
+    if (is_scanned) {
       absl::StatusOr<SegmentFacts> scanned =
           file.ok() ? ScanSegment(header, *std::move(file), number,
                                   ring.cursor_end_position)
@@ -45,11 +54,10 @@ std::vector<SegmentFacts> ReadSegmentFacts(
       if (scanned.ok()) facts[i] = *std::move(scanned);
       facts[i].has_metadata = segments[i].has_metadata;
     }
-    facts[i].bytes = FileBytes(path);
-    if (cursor.names_started_segment() && number == cursor.segment_number) {
-      const absl::Status checked = CheckOpenFrame(path, cursor);
-      facts[i].open_frame_is_damaged = absl::IsDataLoss(checked);
-      facts[i].open_frame_is_proven = checked.ok();
+    facts[i].bytes = bytes;
+    if (is_of_cursor) {
+      facts[i].open_frame_is_damaged = absl::IsDataLoss(open_frame);
+      facts[i].open_frame_is_proven = open_frame.ok();
     }
   }
   return facts;
