@@ -24,6 +24,12 @@ bool ChecksumMatches(const SlotHeader& header, absl::string_view slot,
              absl::crc32c_t{header.crc32c};
 }
 
+ClassifiedSlot ClassifyAt(uint64_t position, const SlotGeometry& geometry,
+                          absl::crc32c_t seed, SlotAt slot_at) {
+  return ClassifySlot(slot_at(position), position & (geometry.slot_count - 1),
+                      geometry, seed);
+}
+
 // Returns true if the slot of position `p`, which part `index` of a record of
 // `part_count` parts should have, belongs to another record or claim of `p`.
 bool IsOfOtherRecord(const ClassifiedSlot& slot, uint64_t p, uint32_t index,
@@ -39,6 +45,21 @@ bool IsOfOtherRecord(const ClassifiedSlot& slot, uint64_t p, uint32_t index,
     default:
       return false;
   }
+}
+
+// Returns the number of positions of a damaged record at `position`, of which
+// `intact_parts` parts are intact. If the tail was lost too, the positions of
+// lost parts were used again.
+uint32_t PositionsOfGap(uint64_t position, uint32_t intact_parts,
+                        uint32_t part_count, const SlotGeometry& geometry,
+                        absl::crc32c_t seed, SlotAt slot_at) {
+  uint32_t end = intact_parts;
+  while (end < part_count &&
+         !IsOfOtherRecord(ClassifyAt(position + end, geometry, seed, slot_at),
+                          position + end, end, part_count)) {
+    ++end;
+  }
+  return end;
 }
 
 }  // namespace
@@ -111,8 +132,7 @@ std::optional<uint64_t> ContentPosition(absl::string_view slot,
 AssembledRecord AssembleRecord(uint64_t position, const SlotGeometry& geometry,
                                absl::crc32c_t seed, SlotAt slot_at,
                                std::string* buffer) {
-  const ClassifiedSlot first = ClassifySlot(
-      slot_at(position), position & (geometry.slot_count - 1), geometry, seed);
+  const ClassifiedSlot first = ClassifyAt(position, geometry, seed, slot_at);
   return AssembleRecord(first, position, geometry, seed, slot_at,
                         std::numeric_limits<size_t>::max(), buffer);
 }
@@ -144,13 +164,9 @@ AssembledRecord AssembleRecord(const ClassifiedSlot& first, uint64_t position,
                             record.slot_count * first.payload.size()}));
   buffer->append(first.payload.data(), first.payload.size());
   const uint32_t part_count = record.slot_count;
-  const auto part_at = [&](uint32_t i) {
-    const uint64_t p = position + i;
-    return ClassifySlot(slot_at(p), p & (geometry.slot_count - 1), geometry,
-                        seed);
-  };
   for (uint32_t i = 1; i < part_count; ++i) {
-    const ClassifiedSlot part = part_at(i);
+    const ClassifiedSlot part =
+        ClassifyAt(position + i, geometry, seed, slot_at);
     if (part.slot_class == SlotClass::kPart && part.position == position + i &&
         part.header.part_index == i && part.header.part_count == part_count) {
       const size_t body_bytes = buffer->size() - head_bytes;
@@ -163,14 +179,8 @@ AssembledRecord AssembleRecord(const ClassifiedSlot& first, uint64_t position,
                        ? GapCause::kChecksumMismatch
                        : GapCause::kMissing;
     record.head = record.body = {};
-    // If the tail was lost too, the positions of lost parts were used again.
-    record.slot_count = i;
-    while (record.slot_count < part_count &&
-           !IsOfOtherRecord(part_at(record.slot_count),
-                            position + record.slot_count, record.slot_count,
-                            part_count)) {
-      ++record.slot_count;
-    }
+    record.slot_count =
+        PositionsOfGap(position, i, part_count, geometry, seed, slot_at);
     return record;
   }
   record.head = absl::string_view(*buffer).substr(0, head_bytes);
