@@ -61,7 +61,8 @@ struct BackgroundRecovery::State {
   SegmentWriterOptions round_segment;
   RecentFailures failures;
   // Errors that `failures` and `reported_foreign` have, so that no later round
-  // adds them again. They stay until there is memory to report them.
+  // adds them again. They stay until they are reported: a lack of memory or
+  // another warning can prevent that.
   LeftoverErrors unreported;
   // Paths of segment directories whose foreign rings were reported.
   std::set<std::string> reported_foreign;
@@ -112,8 +113,7 @@ void BackgroundRecovery::State::RecoverAll(absl::Duration now,
 }
 
 void BackgroundRecovery::State::ReportErrors() {
-  unreported.Warn();
-  unreported = LeftoverErrors();
+  if (unreported.Warn()) unreported = LeftoverErrors();
 }
 
 void BackgroundRecovery::State::RecoverFiles(

@@ -233,12 +233,13 @@ void LeftoverErrors::Add(const absl::Status& first, uint64_t count) {
   count_ += count;
 }
 
-void LeftoverErrors::Warn() const {
-  if (count_ == 0) return;
+bool LeftoverErrors::Warn() const {
+  if (count_ == 0) return true;
   const std::string others =
       count_ == 1 ? "" : absl::StrCat("; and ", count_ - 1, " more");
-  WarnRateLimited(absl::StrCat("cannot recover leftover rings: ",
-                               first_.message(), others, "; the files stay"));
+  return WarnRateLimited(
+      absl::StrCat("cannot recover leftover rings: ", first_.message(), others,
+                   "; the files stay"));
 }
 
 }  // namespace ringlog

@@ -74,8 +74,9 @@ class LeftoverErrors {
  public:
   // Adds `count` errors, of which `first` is the first.
   void Add(const absl::Status& first, uint64_t count = 1);
-  // Reports the errors on stderr, in one line. Does nothing without errors.
-  void Warn() const;
+  // Reports the errors on stderr, in one line. Returns false if the limit of
+  // WarnRateLimited() suppressed it. Does nothing without errors.
+  bool Warn() const;
 
  private:
   absl::Status first_;

@@ -110,13 +110,11 @@ class Leftover {
       if (!scan.ok()) return scan.status();
       segments_ = std::move(scan->segments);
       foreign_numbers_ = std::move(scan->foreign_numbers);
-    } else {
-      if (absl::Status s = AddCursorSegments(); !s.ok()) return s;
+    } else if (absl::Status s = AddCursorSegments(); !s.ok()) {
+      return s;
     }
     std::vector<SegmentFacts> facts;
-    for (const ScannedSegment& segment : segments_) {
-      facts.push_back(segment.facts);
-    }
+    for (const auto& segment : segments_) facts.push_back(segment.facts);
     point_ = DecideResumePoint(facts_, facts);
     return absl::OkStatus();
   }
@@ -144,13 +142,16 @@ class Leftover {
         segments_.push_back(std::move(segment));
       }
     }
-    free_number_ = cursor_.last_started_segment() + 1;
-    while (true) {
+    return SkipForeignNumbers(cursor_.last_started_segment() + 1);
+  }
+
+  // Sets `free_number_` to the first one from `number` without a foreign file.
+  absl::Status SkipForeignNumbers(uint64_t number) {
+    for (free_number_ = number;; ++free_number_) {
       absl::Status status =
           OpenOwn(NameOf(CursorAfter(free_number_ - 1))).status();
       if (status.ok() || absl::IsNotFound(status)) return absl::OkStatus();
       if (!absl::IsPermissionDenied(status)) return status;
-      ++free_number_;
     }
   }
 
@@ -234,8 +235,7 @@ class Leftover {
   }
 
   // Deletes segments that earlier attempts made after an intact cursor: nothing
-  // in them counts. They have other numbers if foreign files have come or gone,
-  // which happens only in a directory that others may write to.
+  // in them counts. Foreign files, in a shared directory, change their numbers.
   absl::Status DeleteEarlierAttempts() {
     if (!point_.is_by_cursor()) return absl::OkStatus();
     const absl::StatusOr<struct stat> st = directory_->Stat();
@@ -277,8 +277,7 @@ class Leftover {
                         : damaged.status();
   }
 
-  // Creates the next segment. Another process may take its name between a check
-  // and the creation, which fails then; so the next name is tried.
+  // Creates the next segment, or the one after it if its name was taken since.
   absl::Status BeginSegment() {
     constexpr int kMaxAttempts = 100;
     for (int attempt = 1;; ++attempt) {
@@ -287,13 +286,14 @@ class Leftover {
       const bool is_taken =
           absl::IsPermissionDenied(status) || absl::IsAlreadyExists(status);
       if (!is_taken || attempt == kMaxAttempts) return status;
-      if (!renames_when_complete()) free_number_ = cursor_.segment_number + 1;
+      if (renames_when_complete()) continue;
+      status = SkipForeignNumbers(cursor_.segment_number + 1);
+      if (!status.ok()) return status;
     }
   }
 
   // Creates the segment that `cursor_` names. Its name depends only on the
-  // ring, so a second attempt replaces the file of the first one. If a foreign
-  // file has the temporary name, another one is as good.
+  // ring, so a second attempt replaces the file of the first one.
   absl::Status CreateSegment() {
     writer_name_ =
         absl::StrCat(NameOf(cursor_), renames_when_complete() ? ".tmp" : "");

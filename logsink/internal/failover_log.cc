@@ -45,7 +45,8 @@ void ReportRisks(const RingLogSinkOptions& options) {
   for (const std::string& directory :
        {options.directory, options.ring_directory}) {
     const absl::Status status = CheckOthersCannotDelete(directory);
-    if (!status.ok()) WarnRateLimited(status.message());
+    // Once for each sink. The limit would suppress it after any other warning.
+    if (!status.ok()) WarnDataLoss(status.message());
     if (options.ring_directory == options.directory) break;
   }
 }

@@ -27,8 +27,8 @@ namespace ringlog {
 // Context: any thread; not a signal handler.
 bool WarnRateLimited(absl::string_view what);
 
-// Writes a warning of permanent data loss, like WarnRateLimited() but without
-// its limit. Callers must ensure that it is rare.
+// Writes a warning of permanent data loss, or of its risk, like
+// WarnRateLimited() but without its limit. Callers must ensure that it is rare.
 void WarnDataLoss(absl::string_view what);
 
 // Admits one event per interval, and counts the others.

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/os/directory_trust.h"
 #include "ringlog/ring/os/file_identity.h"
 #include "ringlog/ring/os/file_lock.h"
@@ -50,6 +53,23 @@ absl::StatusOr<Directory> OpenOrMake(std::string path) {
 absl::Status Untrusted(const std::string& path, absl::string_view cause) {
   return absl::PermissionDeniedError(absl::StrCat(
       path, ": ", cause, "; give a directory of your own with --out"));
+}
+
+// Returns true if nothing but a run of this command, which was killed, can have
+// made the directory. Another user can give any directory the name of one.
+bool IsStaging(const Directory& directory, uid_t owner) {
+  const absl::StatusOr<struct stat> st = directory.Stat();
+  if (!st.ok() || st->st_uid != owner ||
+      (st->st_mode & 07777) != kStagingMode) {
+    return false;
+  }
+  const absl::StatusOr<std::vector<std::string>> names = directory.List();
+  return names.ok() &&
+         std::all_of(names->begin(), names->end(), [](const std::string& name) {
+           return name == "." || name == ".." ||
+                  ParseFileName(absl::StripSuffix(name, ".tmp")).kind !=
+                      FileKind::kOther;
+         });
 }
 
 }  // namespace
@@ -131,9 +151,7 @@ void RecoverOutput::DeleteStaleStagings() {
   for (const std::string& name : *names) {
     if (!absl::StartsWith(name, kRecoverPrefix)) continue;
     const absl::StatusOr<Directory> staging = directory_.OpenDirectory(name);
-    if (!staging.ok()) continue;
-    const absl::StatusOr<struct stat> st = staging->Stat();
-    if (st.ok() && st->st_uid == *owner) {
+    if (staging.ok() && IsStaging(*staging, *owner)) {
       DeleteStaging(*staging, directory_, name);
     }
   }

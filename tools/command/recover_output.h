@@ -18,6 +18,8 @@ namespace ringlog {
 
 // Names of the lock file and of staging directories begin with this prefix.
 inline constexpr absl::string_view kRecoverPrefix = ".ringlog-recover.";
+// The mode of a staging directory.
+inline constexpr mode_t kStagingMode = 0700;
 
 // Every file is created, renamed and deleted below the open directory, so that
 // another user who renames a directory on the way, or replaces it by a symlink,

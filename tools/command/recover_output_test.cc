@@ -23,6 +23,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ringlog/ring/os/file_lock.h"
+#include "ringlog/ring/os/file_ops.h"
 #include "ringlog/ring/ring_format.h"
 #include "ringlog/testing/fixtures/other_boot.h"
 #include "ringlog/testing/fixtures/repair_checksums.h"
@@ -201,6 +202,32 @@ TEST(RecoverOutputTest, OutputOfAnotherUserIsRefused) {
   EXPECT_EQ(run.exit_status, 2);
   EXPECT_THAT(run.err, HasSubstr("group 65534 may write to it"));
   EXPECT_THAT(NamesIn(output), IsEmpty());
+}
+
+// Another user who may write to a directory of this user can move it into a
+// shared output, under the name of a staging directory.
+TEST(RecoverOutputTest, OnlyDirectoriesOfThisCommandAreDeleted) {
+  const std::string source = CrashedDirectory();
+  const std::string output = MakeTestDirectory();
+  ASSERT_EQ(RunRecover(source, output).exit_status, 0);
+  const std::string segment = FilesIn(output, ".zst").at(0);
+  const auto make = [&](const std::string& name, mode_t mode,
+                        const std::string& file) {
+    const std::string path = output + "/.ringlog-recover." + name;
+    fs::create_directory(path);
+    WriteFile(absl::StrCat(path, "/", file), "x");
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+  };
+  const std::string of_segment(Basename(segment));
+  make("shared", 01777, of_segment);
+  make("private", 0700, "important");
+  make("stale", 0700, of_segment + ".tmp");
+  EXPECT_EQ(RunRecover(source, output).exit_status, 0);
+  EXPECT_THAT(NamesIn(output + "/.ringlog-recover.shared"),
+              ElementsAre(of_segment));
+  EXPECT_THAT(NamesIn(output + "/.ringlog-recover.private"),
+              ElementsAre("important"));
+  EXPECT_FALSE(fs::exists(output + "/.ringlog-recover.stale"));
 }
 
 TEST(RecoverOutputTest, FilesOfAnotherUserInAStickyOutputStay) {

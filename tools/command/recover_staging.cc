@@ -22,8 +22,6 @@
 namespace ringlog {
 namespace {
 
-constexpr mode_t kStagingMode = 0700;
-
 absl::Status IsInTheWay(absl::string_view message) {
   return absl::AlreadyExistsError(
       absl::StrCat(message, "; move it away, or give another --out"));

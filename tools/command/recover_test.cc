@@ -284,8 +284,10 @@ TEST(RecoverTest, StagingOfAKilledRunIsRemoved) {
   ASSERT_EQ(RunRecover(directory, output).exit_status, 0);
   const auto result = Contents(output);
   const std::string staging = output + "/.ringlog-recover.0123456789abcdef";
-  std::filesystem::create_directory(staging);
-  WriteFile(staging + "/program.000001.log.zst", "truncated");
+  ASSERT_EQ(mkdir(staging.c_str(), 0700), 0);
+  const std::string segment = FilesIn(output, ".zst").at(0);
+  const std::string name = std::filesystem::path(segment).filename();
+  WriteFile(absl::StrCat(staging, "/", name), "truncated");
   EXPECT_EQ(RunRecover(directory, output).exit_status, 0);
   EXPECT_EQ(Contents(output), result);
 }
