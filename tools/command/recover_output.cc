@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -13,8 +12,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "ringlog/compress/segment/file_name.h"
 #include "ringlog/ring/os/directory_trust.h"
 #include "ringlog/ring/os/file_identity.h"
 #include "ringlog/ring/os/file_lock.h"
@@ -55,21 +52,13 @@ absl::Status Untrusted(const std::string& path, absl::string_view cause) {
       path, ": ", cause, "; give a directory of your own with --out"));
 }
 
-// Returns true if nothing but a run of this command, which was killed, can have
-// made the directory. Another user can give any directory the name of one.
+// Returns true if the directory may be one that a killed run of this command
+// left. Another user can move a directory here and name it like one, but not a
+// private directory: that needs the right to write to it.
 bool IsStaging(const Directory& directory, uid_t owner) {
   const absl::StatusOr<struct stat> st = directory.Stat();
-  if (!st.ok() || st->st_uid != owner ||
-      (st->st_mode & 07777) != kStagingMode) {
-    return false;
-  }
-  const absl::StatusOr<std::vector<std::string>> names = directory.List();
-  return names.ok() &&
-         std::all_of(names->begin(), names->end(), [](const std::string& name) {
-           return name == "." || name == ".." ||
-                  ParseFileName(absl::StripSuffix(name, ".tmp")).kind !=
-                      FileKind::kOther;
-         });
+  return st.ok() && st->st_uid == owner &&
+         (st->st_mode & ACCESSPERMS) == kStagingMode;
 }
 
 }  // namespace

@@ -206,7 +206,7 @@ TEST(RecoverOutputTest, OutputOfAnotherUserIsRefused) {
 
 // Another user who may write to a directory of this user can move it into a
 // shared output, under the name of a staging directory.
-TEST(RecoverOutputTest, OnlyDirectoriesOfThisCommandAreDeleted) {
+TEST(RecoverOutputTest, OnlyPrivateStagingsAreDeleted) {
   const std::string source = CrashedDirectory();
   const std::string output = MakeTestDirectory();
   ASSERT_EQ(RunRecover(source, output).exit_status, 0);
@@ -220,14 +220,13 @@ TEST(RecoverOutputTest, OnlyDirectoriesOfThisCommandAreDeleted) {
   };
   const std::string of_segment(Basename(segment));
   make("shared", 01777, of_segment);
-  make("private", 0700, "important");
   make("stale", 0700, of_segment + ".tmp");
+  make("probed", 0700, ".ringlog.owner.1.00000000000000ab");
   EXPECT_EQ(RunRecover(source, output).exit_status, 0);
   EXPECT_THAT(NamesIn(output + "/.ringlog-recover.shared"),
               ElementsAre(of_segment));
-  EXPECT_THAT(NamesIn(output + "/.ringlog-recover.private"),
-              ElementsAre("important"));
   EXPECT_FALSE(fs::exists(output + "/.ringlog-recover.stale"));
+  EXPECT_FALSE(fs::exists(output + "/.ringlog-recover.probed"));
 }
 
 TEST(RecoverOutputTest, FilesOfAnotherUserInAStickyOutputStay) {
