@@ -293,7 +293,8 @@ class Leftover {
   }
 
   // Creates the segment that `cursor_` names. Its name depends only on the
-  // ring, so a second attempt replaces the file of the first one.
+  // ring, so a second attempt replaces the file of the first one. If a foreign
+  // file has the temporary name, another one is as good.
   absl::Status CreateSegment() {
     writer_name_ =
         absl::StrCat(NameOf(cursor_), renames_when_complete() ? ".tmp" : "");

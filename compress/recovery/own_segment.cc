@@ -56,15 +56,15 @@ absl::Status CheckLock(SegmentFile* file, SegmentAccess access) {
 }
 
 absl::Status CheckRing(const SegmentFile& file, const RingId& ring_id) {
-  const absl::Status version = CheckVersion(file);
-  if (!version.ok()) {
-    return absl::UnimplementedError(
-        absl::StrCat(file.path(), ": ", version.message()));
+  const absl::StatusOr<bool> is_foreign = BelongsToAnotherRing(file, ring_id);
+  if (!is_foreign.ok()) {
+    return absl::Status(
+        is_foreign.status().code(),
+        absl::StrCat(file.path(), ": ", is_foreign.status().message()));
   }
-  const bool is_foreign = BelongsToAnotherRing(file, ring_id);
   if (!file.read_status().ok()) return ProvesNothing(file.read_status());
-  return is_foreign ? Foreign(file, "is a segment of another ring")
-                    : absl::OkStatus();
+  return *is_foreign ? Foreign(file, "is a segment of another ring")
+                     : absl::OkStatus();
 }
 
 // Opens the file and makes all checks but the one of its names.

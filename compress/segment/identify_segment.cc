@@ -187,12 +187,10 @@ std::optional<FrameMetadata> OfAnyFrame(const SegmentFile& file,
       });
 }
 
-}  // namespace
-
-std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
-                                             uint64_t limit) {
-  Walk walk(file, limit);
-  const Walk::End end = walk.Run();
+// Returns the metadata frame that identifies the segment in `file`, of which
+// `walk` has ended with `end`.
+std::optional<FrameMetadata> Identify(const Walk& walk, Walk::End end,
+                                      const SegmentFile& file, uint64_t limit) {
   if (end == Walk::End::kMetadata) return walk.metadata();
   if (end == Walk::End::kNone) return std::nullopt;
   auto found = OfFrameAt(file, walk.frame_begin(), limit);
@@ -205,15 +203,22 @@ std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
                                 limit);
 }
 
-absl::Status CheckVersion(const SegmentFile& file) {
-  Walk walk(file, file.opened_bytes());
-  walk.Run();
-  return walk.version_status();
+}  // namespace
+
+std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
+                                             uint64_t limit) {
+  Walk walk(file, limit);
+  const Walk::End end = walk.Run();
+  return Identify(walk, end, file, limit);
 }
 
-bool BelongsToAnotherRing(const SegmentFile& file, const RingId& ring_id) {
+absl::StatusOr<bool> BelongsToAnotherRing(const SegmentFile& file,
+                                          const RingId& ring_id) {
+  Walk walk(file, file.opened_bytes());
+  const Walk::End end = walk.Run();
+  if (!walk.version_status().ok()) return walk.version_status();
   const std::optional<FrameMetadata> first =
-      IdentifySegment(file, file.opened_bytes());
+      Identify(walk, end, file, file.opened_bytes());
   return first.has_value() && first->identity.ring_id != ring_id;
 }
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "ringlog/compress/segment/segment_file.h"
 #include "ringlog/compress/segment/segment_format.h"
 
@@ -35,14 +35,12 @@ namespace ringlog {
 std::optional<FrameMetadata> IdentifySegment(const SegmentFile& file,
                                              uint64_t limit);
 
-// Returns Unimplemented if the metadata frame of the first frame of `file` has
-// a format version that this code does not know. Such a file must not be
-// changed.
-absl::Status CheckVersion(const SegmentFile& file);
-
 // Returns true if a metadata frame identifies `file` as a segment of a ring
 // other than `ring_id`.
-bool BelongsToAnotherRing(const SegmentFile& file, const RingId& ring_id);
+//   Unimplemented: the metadata frame of the first frame has a format version
+//                  that this code does not know; the file must not be changed
+absl::StatusOr<bool> BelongsToAnotherRing(const SegmentFile& file,
+                                          const RingId& ring_id);
 
 }  // namespace ringlog
 

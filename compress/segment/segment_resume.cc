@@ -38,8 +38,8 @@ absl::StatusOr<std::string> ReadRange(const SegmentFile& file, uint64_t begin,
 }
 
 // Reads the metadata frame at `offset`, which must end at `limit` or before,
-// and sets `end` to its end. CheckVersion() has checked the version of the
-// file: a later version in another frame is damage.
+// and sets `end` to its end. BelongsToAnotherRing() has checked the version of
+// the file: a later version in another frame is damage.
 absl::StatusOr<FrameMetadata> ReadMetadata(const SegmentFile& file,
                                            uint64_t offset, uint64_t limit,
                                            uint64_t* end) {
@@ -262,9 +262,11 @@ absl::Status EndDamagedSegment(SegmentFile* file,
   constexpr uint64_t kMaxLostBytes = 64 << 20;
   const bool is_possible =
       cursor.segment_bytes <= file->opened_bytes() + kMaxLostBytes;
-  if (!is_possible || BelongsToAnotherRing(*file, identity.ring_id)) {
-    return absl::OkStatus();
-  }
+  if (!is_possible) return absl::OkStatus();
+  const absl::StatusOr<bool> is_foreign =
+      BelongsToAnotherRing(*file, identity.ring_id);
+  if (!is_foreign.ok()) return is_foreign.status();
+  if (*is_foreign) return absl::OkStatus();
   ResumeState state = MakeResumeState(identity, cursor);
   absl::Status frame;
   if (state.has_open_frame) frame = PrepareOpenFrame(*file, cursor, &state);
