@@ -126,19 +126,17 @@ std::optional<Ring::Taken> Ring::TakeFilled() {
 // not intact has lost parts, perhaps before Open(). Their positions may be
 // those of new records by now, which end the range.
 SlotRange Ring::MarkTaken(uint64_t position, const AssembledRecord& record) {
+  const bool is_gap = record.outcome == AssembledRecord::kGap;
   SlotRange taken{position, 0};
-  while (taken.slot_count < record.slot_count) {
+  for (; taken.slot_count < record.slot_count; ++taken.slot_count) {
     const uint64_t p = taken.end();
-    if (record.outcome == AssembledRecord::kGap && p != position) {
+    if (is_gap && p != position) {
       const Slots::SlotStatus status = slots_.ExamineSlot(p);
       if (status == Slots::SlotStatus::kNotClaimed ||
           status == Slots::SlotStatus::kPending) {
         break;
       }
-      ++taken.slot_count;
       if (status != Slots::SlotStatus::kFilled) continue;
-    } else {
-      ++taken.slot_count;
     }
     slots_.MarkPersisting(p);
   }

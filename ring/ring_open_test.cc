@@ -307,7 +307,6 @@ TEST_F(RingOpenTest, DamagedLivePageIsRebuilt) {
 // The tail is lost too, so new records get the positions of the lost parts.
 TEST_F(RingOpenTest, LostPartsTakeNoSlotsOfNewRecords) {
   for (const bool is_claimed : {false, true}) {
-    ring_.ReadAll();
     PersistAll();
     ASSERT_TRUE(ring_.Write(std::string(SmallBody(4), 'l')));
     const uint64_t first = ring_.ring().tail_position() - 4;

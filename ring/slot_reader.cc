@@ -30,21 +30,24 @@ ClassifiedSlot ClassifyAt(uint64_t position, const SlotGeometry& geometry,
                       geometry, seed);
 }
 
-// Returns true if the slot of position `p`, which part `index` of a record of
-// `part_count` parts should have, belongs to another record or claim of `p`.
+// Returns true if the slot has part `index` of the record of `part_count`
+// parts, which is at position `p`.
+bool IsPart(const ClassifiedSlot& slot, uint64_t p, uint32_t index,
+            uint32_t part_count) {
+  return slot.slot_class == SlotClass::kPart && slot.position == p &&
+         slot.header.part_index == index &&
+         slot.header.part_count == part_count;
+}
+
+// Returns true if position `p` has another record, or another claim, than the
+// one of that part.
 bool IsOfOtherRecord(const ClassifiedSlot& slot, uint64_t p, uint32_t index,
                      uint32_t part_count) {
-  if (slot.position != p) return false;
-  switch (slot.slot_class) {
-    case SlotClass::kFilling:
-    case SlotClass::kAbandoned:
-      return true;
-    case SlotClass::kPart:
-      return slot.header.part_index != index ||
-             slot.header.part_count != part_count;
-    default:
-      return false;
-  }
+  const bool is_claimed = slot.slot_class == SlotClass::kFilling ||
+                          slot.slot_class == SlotClass::kAbandoned ||
+                          slot.slot_class == SlotClass::kPart;
+  return is_claimed && slot.position == p &&
+         !IsPart(slot, p, index, part_count);
 }
 
 // Returns the number of positions of a damaged record at `position`, of which
@@ -167,8 +170,7 @@ AssembledRecord AssembleRecord(const ClassifiedSlot& first, uint64_t position,
   for (uint32_t i = 1; i < part_count; ++i) {
     const ClassifiedSlot part =
         ClassifyAt(position + i, geometry, seed, slot_at);
-    if (part.slot_class == SlotClass::kPart && part.position == position + i &&
-        part.header.part_index == i && part.header.part_count == part_count) {
+    if (IsPart(part, position + i, i, part_count)) {
       const size_t body_bytes = buffer->size() - head_bytes;
       const size_t room = max_body_bytes - std::min(max_body_bytes, body_bytes);
       buffer->append(part.payload.data(), std::min(part.payload.size(), room));

@@ -275,6 +275,12 @@ TEST_F(AssembleRecordTest, DamagedPartIsGapOfWholeRecord) {
   }
 }
 
+TEST_F(AssembleRecordTest, PartOfAnotherLapIsNotUsed) {
+  Put(4);
+  PutPart(2 + kSlotCount, 2, 4);
+  ExpectGap(GapCause::kMissing, 4);
+}
+
 // A process that resumes a damaged ring can use the positions of lost parts
 // again. Then the gap ends there.
 TEST_F(AssembleRecordTest, PartOfAnotherRecordEndsGap) {
@@ -294,6 +300,9 @@ TEST_F(AssembleRecordTest, PartOfAnotherRecordEndsGap) {
   ExpectGap(GapCause::kMissing, 2);
   Put(4);
   PutPart(2, 0, 1, SlotState::kFilling);  // a claim
+  ExpectGap(GapCause::kMissing, 2);
+  Put(4);
+  PutPart(2, 2, 4, SlotState::kFilling);  // not committed
   ExpectGap(GapCause::kMissing, 2);
 }
 
