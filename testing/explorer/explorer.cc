@@ -44,14 +44,13 @@ Exploration Explorer::Explore() {
   Exploration result;
   do {
     ++result.runs;
-    result.violation = RunOnce(&result);
+    result.violation = RunOnce();
   } while (result.violation.empty() && GoToNextChoice());
   result.states = states_.size();
-  for (const Choice& choice : trail_) result.trail.push_back(choice.chosen);
   return result;
 }
 
-std::string Explorer::RunOnce(Exploration* result) {
+std::string Explorer::RunOnce() {
   memory_ = MemoryModel(thread_count_);
   violation_.clear();
   program_->Begin(&memory_);
@@ -69,10 +68,7 @@ std::string Explorer::RunOnce(Exploration* result) {
       if (std::string found = program_->CheckDeath(); !found.empty()) {
         return found;
       }
-      if (program_->IsBeyondBound()) {
-        ++result->states_beyond_bound;
-        return "";
-      }
+      if (program_->IsBeyondBound()) return "";
       trail_.push_back({std::move(moves), 0});
     }
     const Move& move = trail_[depth].moves[trail_[depth].chosen];

@@ -61,11 +61,7 @@ struct WeakenedOrder {
 struct Exploration {
   // The first violation; empty: none.
   std::string violation;
-  // The choices that lead to it.
-  std::vector<size_t> trail;
   uint64_t states = 0;
-  // The number of these states from which the exploration did not go on.
-  uint64_t states_beyond_bound = 0;
   uint64_t runs = 0;
 };
 
@@ -108,7 +104,7 @@ class Explorer {
     size_t chosen;
   };
 
-  std::string RunOnce(Exploration* result);
+  std::string RunOnce();
   bool GoToNextChoice();
   std::vector<Move> Moves() const;
   std::string State() const;
